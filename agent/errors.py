@@ -1,4 +1,4 @@
-"""The agent's errors, told by what the caller does next. A message says what happened, to what, and what to do."""
+"""The agent's errors, by what the caller does next. A message says what happened, to what, and what to do."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,7 +12,7 @@ class Transient(ClimahubError):
     """Try again later.
 
     Attributes:
-        retry_after_s: The wait that the other side asked for, in seconds; `None` where it did not say.
+        retry_after_s: The wait that the other side requested, in seconds; `None` where it requested none.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -45,7 +45,7 @@ class CloudUnavailable(Transient):
 
 
 class Throttled(Transient):
-    """The cloud said 429, or our own account of its quota says to wait."""
+    """The cloud said 429, or the hub's own count of its quota is used up."""
 
 
 class RadioBusy(Transient):
@@ -53,11 +53,11 @@ class RadioBusy(Transient):
 
 
 class StorageFull(Transient):
-    """The disk has no room. What is in memory stays there; free some space."""
+    """The disk has no space or refuses. What is in memory stays there; free some space."""
 
 
 class ReadFailed(StorageFull):
-    """The disk does not give a file's content now. It may be whole: try again before giving it up."""
+    """A file cannot be read now. Its content may be whole: try again before giving it up."""
 
 
 class InstallFailed(Transient):
@@ -65,11 +65,11 @@ class InstallFailed(Transient):
 
 
 class RebootFailed(Transient):
-    """The host does not restart: nobody to ask, not allowed, or something keeps it up."""
+    """The host does not restart: no service manager, not allowed, or inhibited."""
 
 
 class Rejected(ClimahubError):
-    """Refused for good: the same thing sent again is refused again."""
+    """Refused permanently: sending the same again is refused again."""
 
 
 class Refused(Rejected):
@@ -95,7 +95,7 @@ class BundleUntrusted(Rejected):
 
 
 class BundleDamaged(BundleUntrusted):
-    """An update whose bytes are not those of any release. They may have become so on the way: get them once more."""
+    """An update whose bytes match no release. They may have been damaged in transit: download it again."""
 
 
 class SettingInvalid(Rejected):
@@ -107,7 +107,7 @@ class LabelInvalid(Rejected):
 
 
 class PairingRefused(Rejected):
-    """What a technician asked for cannot be done as the sensors stand now."""
+    """What a technician requested is impossible in the sensors' present state."""
 
 
 class UnknownSensor(PairingRefused):
@@ -119,7 +119,7 @@ class ConfigInvalid(Rejected):
 
 
 class KeyMissing(ConfigInvalid):
-    """There is no key yet, or its file cannot be read. Everything local goes on; the message says what to do."""
+    """There is no key yet, or its file cannot be read. Everything local continues; the message gives the remedy."""
 
 
 class SensorKeysInvalid(ConfigInvalid):
@@ -135,12 +135,12 @@ class SensorKeysInvalid(ConfigInvalid):
 
 
 class Unauthorized(ClimahubError):
-    """The cloud refuses the hub's key. Probe slowly; everything local goes on."""
+    """The cloud refuses the hub's key. Probe slowly; everything local continues."""
 
 
 class Corrupt(ClimahubError):
-    """A store that cannot be read: quarantine it, start a new one, report it, go on."""
+    """A store that cannot be read: quarantine it, start a new one, report it, continue."""
 
 
 class Defect(ClimahubError):
-    """A piece of work raised what is no error of the agent's own: it failed, and what is beside it goes on."""
+    """A task raised an exception that is no error of the agent's own: it failed, and everything else continues."""

@@ -1,7 +1,7 @@
-"""SIGHUP: reads again what is replaced while a hub runs, and changes nothing that a running hub cannot take.
+"""Reload on SIGHUP: reads again what may be replaced while a hub runs, and changes nothing else.
 
 The hub's key, the keys of relayed sensors, further certificate authorities, and the level of the log. What is wrong
-with one of them is told, and the old one stays in force. Never ends the hub.
+with one of them is reported, and the old one stays in force. Never ends the hub.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ _log = logging.getLogger(__name__)
 
 
 class Replaceable:
-    """What may be replaced while the hub runs, as it was read last.
+    """What may be replaced while the hub runs, as last read.
 
     Attributes:
         settings: The configuration, with the replaceable keys as they are now.
         sensor_keys: The keys of relayed sensors; the same mapping after each reload.
-        problems: What was wrong with the keys at the beginning of this life, for the status.
+        problems: What was wrong with the keys when the hub started, for the status.
         way: How requests get to the cloud.
     """
 
@@ -54,14 +54,14 @@ class Replaceable:
         if proxies.problem:
             _log.warning("cloud.proxy: %s", proxies.problem)
         self.connection = ConnectionOptions(verifying(settings.cloud), proxies)
-        self._tell: Callable[[], None] = lambda: None
+        self._listener: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
     def begin(self) -> Mapping[str, str]:
-        """Read the keys of relayed sensors for another life, and say which are missing: that keeps no hub from heating.
+        """Read the keys of relayed sensors for a new hub and report missing ones, which must not keep it from heating.
 
-        A key that is none costs its own sensor its identity, and no other.
+        An invalid key costs only its own sensor its identity.
 
         Raises:
             ConfigInvalid: The file is there and cannot be read.
@@ -72,15 +72,15 @@ class Replaceable:
         except SensorKeysInvalid as error:
             self._take(error.usable)
             self.problems.append(str(error))
-            _log.error("some sensors do not speak under an identity of their own: %s", error)
+            _log.error("some sensors have no identity of their own with the cloud: %s", error)
         except KeyMissing as error:
-            _log.error("no sensor speaks under an identity of its own: %s", error)
+            _log.error("no sensor has an identity of its own with the cloud: %s", error)
         try:
             self.read_api_key()
         except KeyMissing as error:
-            _log.error("the cloud is not asked, everything else works: %s", error)
+            _log.error("the cloud is not contacted, everything else works: %s", error)
         except ConfigInvalid:
-            # After a factory reset that is as it should be; else the hub refuses it in a moment.
+            # Expected after a factory reset; otherwise the hub refuses to start in a moment.
             return self.sensor_keys
         return self.sensor_keys
 
@@ -93,15 +93,15 @@ class Replaceable:
         return read_api_key(self.settings.cloud)
 
     def on_reload(self, listener: Callable[[], None]) -> None:
-        """Have ``listener``, and no other, called after each reload; `ConfigInvalid` from it is told."""
-        self._tell = listener
+        """Call ``listener``, and no other, after each reload; a `ConfigInvalid` from it is logged."""
+        self._listener = listener
 
     def _take(self, sensor_keys: Mapping[str, str]) -> None:
         self.sensor_keys.clear()
         self.sensor_keys.update(sensor_keys)
 
     def reload(self) -> None:
-        """Begin to read everything again, off the loop: the disk may be slow."""
+        """Start reading everything again, off the loop: the disk may be slow."""
         task = asyncio.get_running_loop().create_task(self._reload())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -109,7 +109,7 @@ class Replaceable:
     async def _reload(self) -> None:
         async with self._turn:
             loop = asyncio.get_running_loop()
-            steps = (self._take_configuration, self._take_sensor_keys, self._take_authorities, self._tell_hub)
+            steps = (self._take_configuration, self._take_sensor_keys, self._take_authorities, self._notify_hub)
             problems = []
             for read in steps:
                 try:
@@ -118,7 +118,7 @@ class Replaceable:
                 except ConfigInvalid as error:
                     problems.append(str(error))
             for problem in problems:
-                _log.error("what was replaced is not taken over: %s", problem)
+                _log.error("what was replaced is not used: %s", problem)
             if len(problems) < len(steps):
                 _log.info("keys, certificate authorities and the level of the log were read again")
 
@@ -132,7 +132,7 @@ class Replaceable:
             self.settings = merged
             log.set_level(level.level)
             if later := sorted(_changed(merged, new)):
-                _log.warning("changed too, and in force at the next start only: %s", ", ".join(later))
+                _log.warning("changed too, but in force only at the next start: %s", ", ".join(later))
 
         return take
 
@@ -144,8 +144,8 @@ class Replaceable:
         verified = verifying(self.settings.cloud)
         return lambda: self.connection.set_tls_context(verified)
 
-    def _tell_hub(self) -> Callable[[], None]:
-        return self._tell
+    def _notify_hub(self) -> Callable[[], None]:
+        return self._listener
 
 
 def _changed(old: Any, new: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401 - a struct of the configuration

@@ -1,4 +1,4 @@
-"""Loads and checks configuration files, and remembers where each value came from.
+"""Loads and checks configuration files, and records the origin of each value.
 
 Owns the rules that tie several keys together; the keys stand in `agent.config.tables`. Never holds a secret:
 `agent.config.secrets` reads those. The daemon imports this module, so it imports little.
@@ -23,7 +23,7 @@ SOCKET_PATH_BYTES_MAX = 107
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration and where each of its values came from.
+    """A configuration and the origin of each of its values.
 
     Attributes:
         values: By dotted key, as the configuration holds them.
@@ -50,7 +50,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Config:
 
 
 def load_board(path: Path) -> BoardConfig:
-    """Read the tables of the board alone, whatever is wrong with the others: outputs must go off all the same.
+    """Read the tables of the board only, whatever is wrong with the others: outputs must be switched off regardless.
 
     Raises:
         ConfigInvalid: The file cannot be read, or these tables cannot be used.
@@ -63,7 +63,7 @@ def load_board(path: Path) -> BoardConfig:
 
 
 def resolve(path: Path, *, environ: Mapping[str, str]) -> Resolved:
-    """Read a configuration file and remember where each value came from.
+    """Read a configuration file and record the origin of each value.
 
     Raises:
         ConfigInvalid: As `load`.
@@ -72,11 +72,11 @@ def resolve(path: Path, *, environ: Mapping[str, str]) -> Resolved:
 
 
 def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str, str]) -> Resolved:
-    """Check a configuration that is at hand as text; `demo` and `simulate` make theirs.
+    """Check a configuration given as text; `demo` and `simulate` generate theirs.
 
     Args:
         text: TOML with plain newlines.
-        file: What messages call it.
+        file: Its name in messages.
         directory: Where relative paths start.
         environ: As for `load`.
 
@@ -103,7 +103,7 @@ def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str,
 def _find_secret(
     values: dict[str, object], origins: dict[str, str], environ: Mapping[str, str], *, file_key: str, name_key: str
 ) -> None:
-    """Where the file names no secret file, take the credential if systemd passed one."""
+    """Use the credential that systemd passed, if any, where the file names no secret file."""
     directory = environ.get(CREDENTIALS_DIRECTORY)
     if values[file_key] is not None or not directory:
         return
@@ -114,7 +114,7 @@ def _find_secret(
 
 
 def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Problem]:
-    """Return the mistakes that no single key shows."""
+    """Return the mistakes that concern several keys."""
     problems = []
     if values["board.name"] == "replay":
         # A key that is there and wrong has been reported already.

@@ -27,7 +27,7 @@ class Proxy(msgspec.Struct, frozen=True):
 
     Attributes:
         url: Its address, without credentials.
-        authorization: The value of the header Proxy-Authorization; empty where it wants none. Never to be logged.
+        authorization: The value of the header Proxy-Authorization; empty where none is needed. Must never be logged.
     """
 
     url: str
@@ -42,7 +42,7 @@ def parsed(text: str) -> Proxy:
     """Return what a URL names, such as `http://user:password@proxy.example:3128`; without a scheme it is http.
 
     Raises:
-        ValueError: It names no proxy that this hub speaks to; the message repeats nothing of it.
+        ValueError: It is no supported proxy; the message repeats nothing of it.
     """
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
@@ -51,7 +51,7 @@ def parsed(text: str) -> Proxy:
     except ValueError:
         raise ValueError("its host or port is none") from None
     if parts.scheme not in _PORTS:
-        raise ValueError(f"a proxy of the kind {parts.scheme[:10]} is not spoken to; allowed are http and https")
+        raise ValueError(f"a proxy of the kind {parts.scheme[:10]} is not supported; allowed are http and https")
     if not host or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("its host or port is none")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
@@ -60,7 +60,7 @@ def parsed(text: str) -> Proxy:
 
 
 def without_credentials(text: str) -> str:
-    """Return text in which no URL holds credentials, as it may be shown."""
+    """Return text with the credentials removed from every URL, for display."""
     return _CREDENTIALS.sub("[redacted]", text)
 
 
@@ -152,7 +152,7 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 
 def verifying_context(ca_file: str | None) -> ssl.SSLContext | Literal[True]:
-    """Return what verifies servers; `True` is the context that aiohttp has made already: 150 authorities, read once.
+    """Return the TLS context that verifies servers; `True` is aiohttp's own, which has read 150 authorities already.
 
     Raises:
         ConfigInvalid: The file cannot be read, or holds no certificate.
@@ -163,8 +163,8 @@ def verifying_context(ca_file: str | None) -> ssl.SSLContext | Literal[True]:
     try:
         context.load_verify_locations(cafile=ca_file)
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise ConfigInvalid(f"cloud.ca_file: {ca_file} gives no certificate in PEM form ({said})") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigInvalid(f"cloud.ca_file: {ca_file} contains no certificate in PEM form ({reason})") from error
     return context
 
 
@@ -174,6 +174,6 @@ under X509_V_FLAG_X509_STRICT only, which Python sets from 3.13 on."""
 
 
 def is_strict_refusal(error: Exception) -> bool:
-    """Tell whether a certificate was refused for its form alone, which an older Python accepts."""
+    """Tell whether a certificate was refused for its form only, which an older Python accepts."""
     cause = getattr(error, "certificate_error", error)
     return getattr(cause, "verify_code", 0) in _STRICT_CODES

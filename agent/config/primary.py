@@ -1,7 +1,7 @@
-"""Which of the hub's own sensors speaks for each kind: the cloud has a place for one.
+"""Chooses the primary sensor of each kind: the cloud stores the readings of one of the hub's own sensors.
 
-Pure: takes what the board has and what the configuration says, and does not guess between two. What does not fit is
-told and keeps no hub from heating: one sensor that is missing today, or one too many, is nothing to stop for.
+Pure: matches the board's sensors with the configuration and never guesses between two. A mismatch is reported and must
+not keep the hub from heating: a sensor that is missing today, or one too many, is no reason to stop.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,21 +15,21 @@ MACHINE_CHIPS = (
     "acpitz", "amdgpu", "bigcore", "coretemp", "cpu", "drivetemp", "gpu", "iwlwifi", "k10temp", "k8temp", "littlecore",
     "nouveau", "nvme", "pch_", "radeon", "rp1_adc", "rpi_volt", "soc", "x86_pkg_temp", "zenpower",
 )  # fmt: skip
-"""How the names begin that Linux gives to chips which measure the machine itself (drivers/hwmon, drivers/thermal)."""
+"""Prefixes of the names that Linux gives to chips which measure the machine itself (drivers/hwmon, drivers/thermal)."""
 
 
 def is_machine_part(sensor: str) -> bool:
-    """Return whether a sensor measures the machine and no room: a CPU is some 20 to 40 K warmer than that."""
+    """Return whether a sensor measures the machine instead of a room: a CPU is some 20 to 40 K warmer."""
     parts = sensor.split("/")
     return len(parts) > 2 and parts[0] == "hwmon" and parts[1].lower().startswith(MACHINE_CHIPS)  # noqa: PLR2004
 
 
 class PrimarySensors(msgspec.Struct, frozen=True):
-    """What was chosen.
+    """The primary sensors.
 
     Attributes:
-        sensors: The sensor that speaks for the hub, of each kind that has one.
-        problems: For people: why other kinds have none, and which names fit nothing.
+        sensors: The primary sensor of each kind that has one.
+        problems: For people: why other kinds have none, and which configured names match no sensor.
     """
 
     sensors: Mapping[SensorKind, str]
@@ -39,11 +39,11 @@ class PrimarySensors(msgspec.Struct, frozen=True):
 def choose_primary(
     sensors: Sequence[tuple[str, SensorKind]], *, primary: Mapping[SensorKind, str], disabled: Collection[str]
 ) -> PrimarySensors:
-    """Return the sensor that speaks for the hub, for each kind that the board measures.
+    """Return the primary sensor of each kind that the board measures.
 
-    A sensor that measures alone needs no configuration, nor does the one on the chip whose temperature speaks. Other
-    sensors of the kind are read and shown on the hub, but do not speak to the cloud. What measures the machine itself
-    speaks only where it is named.
+    The only sensor of a kind needs no configuration, nor does the one on the chip of the primary temperature. Other
+    sensors of the kind are read and shown on the hub, but not sent to the cloud. A sensor of the machine itself is
+    primary only where it is named.
 
     Args:
         sensors: The board's sensors: name and kind.
@@ -67,8 +67,8 @@ def choose_primary(
         elif present and not able:
             names = ", ".join(f'"{sensor}"' for sensor in present)
             errors.append(
-                f"sensors.primary.{kind}: only the machine itself is measured ({names}), no room: it does not speak for"
-                " the hub unless this key names it; name it in sensors.disabled if it is not wanted at all"
+                f"sensors.primary.{kind}: set this key to {names} to use it all the same, or name it in"
+                " sensors.disabled: it measures the machine itself and not a room, so it is not sent to the cloud"
             )
         elif len(able) == 1:
             chosen[kind] = able[0]
@@ -77,14 +77,14 @@ def choose_primary(
         elif able:
             names = ", ".join(f'"{sensor}"' for sensor in able)
             errors.append(
-                f"sensors.primary.{kind}: {len(able)} sensors measure {kind}: {names}; set this key to the one that"
-                " speaks for the hub, or name the others in sensors.disabled: until then none of them does"
+                f"sensors.primary.{kind}: {len(able)} sensors measure {kind}: {names}; set this key to the"
+                " primary one, or name the others in sensors.disabled: until then none is sent to the cloud"
             )
     return PrimarySensors(chosen, tuple(errors))
 
 
 def _beside(temperature: str, able: Sequence[str]) -> str:
-    """Return the one sensor that is on the same chip as the temperature that speaks; empty where there is none."""
+    """Return the only sensor on the same chip as the primary temperature; empty where there is none."""
     chip = temperature.rpartition("/")[0]
     beside = [sensor for sensor in able if chip and sensor.rpartition("/")[0] == chip]
     return beside[0] if len(beside) == 1 and beside[0] != temperature else ""
@@ -114,7 +114,7 @@ def _unknown(key: str, sensor: str, known: Collection[str]) -> str:
 
 
 def machine_parts_named(primary: Mapping[SensorKind, str], zones: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return where the configuration lets the machine's own temperature speak for a room, in words.
+    """Return, in words, where the configuration uses the machine's own temperature for a room.
 
     Args:
         primary: `[sensors.primary]` of the configuration.
@@ -123,7 +123,7 @@ def machine_parts_named(primary: Mapping[SensorKind, str], zones: Mapping[str, S
     found = [(f"sensors.primary.{kind}", sensor) for kind, sensor in primary.items()]
     found += [(f"climate.zones ({zone})", sensor) for zone, sensors in zones.items() for sensor in sensors]
     return [
-        f'{where}: "{sensor}" is the temperature of the machine, not of a room; it counts because it is named here'
+        f'{where}: "{sensor}" is the temperature of the machine, not of a room; it is used because it is named here'
         for where, sensor in found
         if is_machine_part(sensor)
     ]

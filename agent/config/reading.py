@@ -20,7 +20,7 @@ from agent.config.types import NotAllowed, describe, nearest_hint
 from agent.errors import ConfigInvalid
 
 KeyPath = tuple[str | int, ...]
-"""A key's way from the root: names, and positions where the way leads through an array."""
+"""The path of a key from the root: names, and positions in arrays."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY_PART = re.compile(r"""[ \t]*(?:(?P<bare>[A-Za-z0-9_-]+)|(?P<quoted>"(?:\\.|[^"\\])*"|'[^']*'))[ \t]*""")
@@ -37,7 +37,7 @@ _SCALAR = re.compile(
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Return the line, counted from 1, on which each key and table first stands.
 
-    A table that several headers mention stands where it is first named; each table of an array has its position in its
+    A table that several headers name counts where it is named first; each table of an array has its position in its
     path. Keys of inline tables, and of inline tables in arrays, are included.
 
     Args:
@@ -74,7 +74,7 @@ class _Scanner:
         return found
 
     def _ends_with(self, bracket: str) -> bool:
-        # The end of the text ends everything: a text that was not valid after all must not hang the agent.
+        # The end of the text ends every loop: a text that was not valid after all must not hang the agent.
         return self._take(bracket) or self._at >= len(self._text)
 
     def _skip_blank(self) -> None:
@@ -180,7 +180,7 @@ REFUSED = MappingProxyType(
         ),
     }
 )
-"""Keys that people try and that are refused for a reason of their own; their values are never repeated."""
+"""Keys that people try, each refused with its own reason; their values are never repeated."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SYNTAX_LINE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
@@ -192,7 +192,7 @@ class Problem(msgspec.Struct, frozen=True):
     Attributes:
         line: From 1; 0 where no line can be named.
         key: Dotted; empty for the file as a whole.
-        text: What was found, what is allowed, and what to do about it.
+        text: What was found, what is allowed, and what to do.
     """
 
     file: str
@@ -206,7 +206,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Values(msgspec.Struct, frozen=True):
-    """What a file says, merged with the defaults.
+    """The values of a file, merged with the defaults.
 
     Attributes:
         values: One for each key of the table; where there is a problem, the default.
@@ -294,7 +294,7 @@ def _syntax_problem(text: str, file: str, error: Exception) -> Problem:
         line = int(match["line"] or line)
         message = message[: match.start()]
     else:
-        # All that fails without a place is Python's limit on decimal digits (sys.int_info.default_max_str_digits).
+        # Only Python's limit on decimal digits fails without a position (sys.int_info.default_max_str_digits).
         line, message = 0, "an integer has too many digits"
     return Problem(file, line, "", f"not valid TOML: {message}")
 
@@ -326,7 +326,7 @@ class _Reader:
                 self._report(here, _unknown(dotted, name, _dotted(path)))
 
     def require(self) -> None:
-        """Report each required key that was not seen, at the line of its table."""
+        """Report each required key that is missing, at the line of its table."""
         for key in KEYS:
             if key.is_required and key.path not in self._seen:
                 text = f"found nothing; this key is required, allowed is {key.type.allowed}"
@@ -336,8 +336,8 @@ class _Reader:
         try:
             yield key.path, _absolute(key.type.read(value), self._directory)
         except NotAllowed as error:
-            why = f" ({error})" if str(error) else ""
-            self._report(path, f"found {describe(value)}; allowed is {key.type.allowed}{why}")
+            detail = f" ({error})" if str(error) else ""
+            self._report(path, f"found {describe(value)}; allowed is {key.type.allowed}{detail}")
 
     def _report(self, path: tuple[str, ...], text: str, *, line: int | None = None) -> None:
         line = self._lines.get(path, 0) if line is None else line
@@ -363,6 +363,6 @@ def _unknown(dotted: str, name: str, section: str) -> str:
 
 
 def _dotted(path: KeyPath) -> str:
-    """Return a key as a line can show it: parts quoted where TOML quotes them, a secret in place of a name left out."""
+    """Return a dotted key for display: parts are quoted as in TOML, and a secret used as a name is left out."""
     shown = ((part, describe(part).removesuffix(" (text)")) for part in map(str, path))
     return ".".join(part if text == f'"{part}"' and _BARE_KEY.fullmatch(part) else text for part, text in shown)

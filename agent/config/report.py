@@ -1,6 +1,7 @@
-"""What `climahub config check` and `climahub config show` tell: mistakes, and the values in force with their origin.
+"""The reports of `climahub config check`, `show` and `example`: mistakes, values with their origin, and example files.
 
-Owns what a person is told about a configuration; the command line prints it. Never returns a secret.
+Owns what people see of a configuration; the command line prints it. The examples are made from the declared keys, so
+they are complete and their defaults are right; a test compares `config.example.toml`. Never returns a secret.
 """
 
 import os
@@ -22,17 +23,17 @@ from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid
 
 _DOUBLED = re.compile(r"/v\d+(/telemetry)?$|/telemetry$", re.IGNORECASE)
-"""The end of an address that was copied with its version or with an endpoint."""
+"""The end of an address that was copied together with its version or an endpoint."""
 
 REDACTED = "(set, not shown)"
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """What is wrong with a configuration.
+    """The mistakes of a configuration.
 
     Attributes:
         errors: The agent would not start. Each names file, line and key, what was found and what is allowed.
-        warnings: What the file names and this machine does not have: right if the file is for another machine.
+        warnings: What the file names and this machine lacks: fine if the file is for another machine.
     """
 
     errors: tuple[str, ...]
@@ -56,12 +57,12 @@ class Shown(msgspec.Struct, frozen=True):
 def check(
     path: Path, *, environ: Mapping[str, str], outputs_of: Callable[[BoardConfig], Sequence[str]] | None = None
 ) -> CheckResult:
-    """Look for everything that is wrong with a configuration file and the files that it names; raises nothing.
+    """Find all mistakes in a configuration file and the files that it names; raises nothing.
 
     Args:
         path: The file.
         environ: Of the process, for credentials.
-        outputs_of: Names the outputs of a board, to compare the zones with; `None`: they are not compared.
+        outputs_of: Returns the outputs of a board, which the zones must match; `None`: not checked.
     """
     try:
         config = resolve(path, environ=environ).config
@@ -72,8 +73,8 @@ def check(
         errors.append(problem)
     if doubled := _DOUBLED.search(config.cloud.base_url):
         warnings.append(
-            f"cloud.base_url: ends with {doubled[0]}, which the hub adds itself: requests would go to"
-            f" {config.cloud.base_url}/v1/telemetry; leave it out unless the API really is there"
+            f"cloud.base_url: ends with {doubled[0]}, which the hub adds itself: requests would be sent to"
+            f" {config.cloud.base_url}/v1/telemetry; remove it unless the API really is there"
         )
     if config.cloud.api_key_file is None:
         warnings.append("cloud.api_key_file: not set and no credential passed; the hub needs one of them to run")
@@ -95,7 +96,7 @@ def check(
 
 
 def _check_authorities(ca_file: Path | None, errors: list[str], warnings: list[str]) -> None:
-    """Look into `cloud.ca_file`: the agent needs certificates there, and a newer Python refuses some."""
+    """Check `cloud.ca_file`: it must contain certificates, and a newer Python refuses some."""
     if ca_file is None or not os.access(ca_file, os.F_OK):
         return
     from agent.config import certificates  # noqa: PLC0415 - the agent runs without that library
@@ -110,7 +111,7 @@ def _check_authorities(ca_file: Path | None, errors: list[str], warnings: list[s
 
 
 def show(resolved: Resolved) -> tuple[Shown, ...]:
-    """Return every key's value in force and where it came from, and that of the key itself, which is never shown."""
+    """Return every key's value in force with its origin, and the origin of the API key, whose value is never shown."""
     rows = [
         Shown(key.path, _value(resolved.values[key.path]), key.type.unit, resolved.origins[key.path]) for key in KEYS
     ]
@@ -160,7 +161,7 @@ _HEADER = """\
 
 
 def example_text() -> str:
-    """Return a valid configuration for the simulated board that holds every key with its unit, default and reason."""
+    """Return a valid configuration for the simulated board with every key, its unit, default and reason."""
     return "\n".join((_HEADER, *(f"{_section(section)}\n" for section in TABLES))).rstrip("\n") + "\n"
 
 
@@ -172,7 +173,7 @@ _SHORT_HEADER = """\
 
 
 def short_text() -> str:
-    """Return a valid configuration that holds only what whoever installs a hub has to choose."""
+    """Return a valid configuration with only the keys that whoever installs a hub has to choose."""
     sections = [section for section in TABLES if any(key.is_chosen for key in _keys(section))]
     return "\n".join((_SHORT_HEADER, *(f"{_section(each, is_short=True)}\n" for each in sections))).rstrip("\n") + "\n"
 
@@ -199,7 +200,7 @@ def _key(key: Key) -> Iterator[str]:
 
 
 def toml_value(value: object) -> str:
-    """Return a boolean, number, text, table or an array of such as TOML writes it."""
+    """Return a boolean, number, text, table or array in TOML notation."""
     match value:
         case bool():
             shown = str(value).lower()

@@ -1,4 +1,4 @@
-"""Secrets, read from the files that the configuration names. No message of this file repeats a byte of them.
+"""Reads secrets from the files that the configuration names. No message repeats any byte of a secret.
 
 The files are the operator's or systemd's; this module only reads. What it returns must never be logged.
 """
@@ -17,23 +17,23 @@ _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 """ClimaSense reference, "Authentication": the prefix and 32 random letters and digits."""
 
 _SENSOR_KEY = re.compile(r"[!-~]{1,256}")
-"""Sensor keys are opaque (two prefixes are in use); anything that fits a JSON text without escapes is passed on."""
+"""Sensor keys are opaque (two prefixes are in use); any text that JSON needs not escape is accepted."""
 
 CREDENTIALS_PARENT = Path("/run/credentials")
-"""Where systemd puts the credentials of its services (systemd.exec(5))."""
+"""Where systemd stores the credentials of its services (systemd.exec(5))."""
 DEFAULT_KEY_FILE = Path("/etc/climahub/api-key")
-"""Where the unit takes the key from (systemd/climahub.service)."""
+"""The file from which the unit loads the key (systemd/climahub.service)."""
 
 SECRET_BYTES_MAX = 64 * 1024
-"""Room for the keys of hundreds of sensors."""
+"""Enough for the keys of hundreds of sensors."""
 
 
 def read_api_key(cloud: CloudConfig) -> str:
     """Return the hub's API key.
 
     Raises:
-        KeyMissing: Its file is missing or cannot be read, or systemd found none and passed a comment in its place.
-        ConfigInvalid: No file is named, it is open to everybody, or it does not look like a key.
+        KeyMissing: Its file is missing or cannot be read, or systemd found none and passed a comment instead.
+        ConfigInvalid: No file is named, everybody can access it, or its content is no key.
     """
     if cloud.api_key_file is None:
         raise ConfigInvalid(
@@ -61,9 +61,9 @@ def read_sensor_keys(section: RelayedSensorsConfig) -> Mapping[str, str]:
     The file is TOML, one line for each sensor: `"0x00158d0001a2b3c4" = "..."` or `T1 = "..."`.
 
     Raises:
-        SensorKeysInvalid: Some keys, or all, are none; all mistakes are listed, and the others are in the error.
+        SensorKeysInvalid: Some or all keys are invalid; all mistakes are listed, and the usable keys are in the error.
         KeyMissing: The file is missing or cannot be read.
-        ConfigInvalid: The file is open to everybody.
+        ConfigInvalid: Everybody can access the file.
     """
     if section.sensor_keys_file is None:
         return {}
@@ -98,7 +98,7 @@ def _read(path: Path) -> str:
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigInvalid(f"{path}: everybody on this machine can read or change the secret; run: chmod o-rwx {path}")
     if len(content) > SECRET_BYTES_MAX:
-        raise ConfigInvalid(f"{path}: larger than {SECRET_BYTES_MAX} bytes; this is no file of keys")
+        raise ConfigInvalid(f"{path}: larger than {SECRET_BYTES_MAX} bytes, so it is no key file")
     try:
         return content.decode("ascii")
     except UnicodeDecodeError:

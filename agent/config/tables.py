@@ -42,7 +42,7 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     base_url: Annotated[
         str,
         key(
-            "root of the API; no default, so that no hub speaks to a cloud nobody chose",
+            "root of the API; no default, so that no hub connects to a cloud that was not chosen",
             cloud_url(),
             example="http://127.0.0.1:8080",
             is_chosen=True,
@@ -51,7 +51,7 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_key_file: Annotated[
         Path | None,
         key(
-            "file with the hub's key, readable by the agent only; comes before the credential",
+            "file with the hub's key, readable by the agent only; takes precedence over the credential",
             file_path(),
             example="/etc/climahub/api-key",
             is_chosen=True,
@@ -60,24 +60,24 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_key_credential: Annotated[
         str,
         key(
-            "systemd credential with the hub's key (LoadCredential= in the unit), taken where no file is named",
+            "systemd credential with the hub's key (LoadCredential= in the unit), used where no file is named",
             credential_name(),
         ),
     ] = "climahub-api-key"
     ca_file: Annotated[
         Path | None,
         key(
-            "PEM file of further certificate authorities, beside the system's: for a private cloud",
+            "PEM file of certificate authorities in addition to the system's: for a private cloud",
             file_path(),
             example="/etc/climahub/ca.pem",
         ),
     ] = None
     proxy: Annotated[
         str,
-        key("the way out, never for this machine itself; by default what HTTPS_PROXY and NO_PROXY say", proxy_url()),
+        key("proxy for all requests except to this machine; by default HTTPS_PROXY and NO_PROXY decide", proxy_url()),
     ] = "environment"
     request_timeout_s: Annotated[
-        float, key("a DSL line under load needs seconds; a dead one must end", number(1, 300, "s"))
+        float, key("a DSL line under load needs seconds; a dead one must time out", number(1, 300, "s"))
     ] = 30
     gzip: Annotated[Literal["auto", "off"], key('"auto" compresses until the server refuses it or fails on it')] = (
         "auto"
@@ -85,13 +85,14 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings_poll_interval_s: Annotated[
         float,
         key(
-            "how old the hub's copy of the server's settings may get; the quota is 10 a minute", number(60, DAY_S, "s")
+            "the maximum age of the hub's copy of the server's settings; the quota is 10 a minute",
+            number(60, DAY_S, "s"),
         ),
     ] = 600
     commands_poll_interval_s: Annotated[
         float,
         key(
-            "how long a command waits at the longest; 15 s cost 3 MB a day, and the quota is 30 a minute",
+            "the longest delay of a command; 15 s cost 3 MB a day, and the quota is 30 a minute",
             number(3, 3600, "s"),
         ),
     ] = 15
@@ -117,7 +118,7 @@ class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = len(SensorKind)
     report_interval_s: Annotated[float, key("how often a relayed sensor reports", number(1, DAY_S - 1, "s"))] = 60
-    tenant_thermostat: Annotated[bool, key("heat the house with a thermostat of its own")] = True
+    tenant_thermostat: Annotated[bool, key("heat the simulated house with a thermostat of the tenant")] = True
 
 
 class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,24 +137,25 @@ class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
 class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[board.linux]`."""
 
-    sysfs_root: Annotated[Path, key("where the kernel shows its devices; tests give a made-up tree", file_path())] = (
-        Path("/sys")
-    )
-    gpio_chip: Annotated[Path, key("whose lines the relays hang on (gpiodetect lists them)", file_path())] = Path(
+    sysfs_root: Annotated[
+        Path, key("where the kernel lists its devices; tests use an artificial tree", file_path())
+    ] = Path("/sys")
+    gpio_chip: Annotated[Path, key("the GPIO chip of the relay lines (gpiodetect lists them)", file_path())] = Path(
         "/dev/gpiochip0"
     )
-    relays: Annotated[
-        tuple[RelayLines, ...], key("the relays of the zones, by the numbers of their lines", relay_list())
+    relays: Annotated[tuple[RelayLines, ...], key("the relays of the zones, by line number", relay_list())] = ()
+    heat_source_lines: Annotated[
+        tuple[PartLine, ...], key("the relays of the shared heat source, by line number", part_list())
     ] = ()
-    heat_source_lines: Annotated[tuple[PartLine, ...], key("what the shared source has relays for", part_list())] = ()
-    relays_active_low: Annotated[bool, key("whether a relay pulls in when its line is low")] = False
+    relays_active_low: Annotated[bool, key("whether a relay switches on when its line is low")] = False
 
 
 class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[board]`."""
 
     name: Annotated[
-        Literal["sim", "linux", "replay"], key("needs no hardware, so that the first start works", is_chosen=True)
+        Literal["sim", "linux", "replay"],
+        key("the simulation needs no hardware, so the first start works", is_chosen=True),
     ] = "sim"
     sim: Annotated[SimConfig, table('The simulated house (board.name = "sim").')]
     replay: Annotated[ReplayConfig, table('A recording of a house (board.name = "replay").')]
@@ -166,14 +168,14 @@ class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
     disabled: Annotated[
         tuple[str, ...],
         key(
-            "sensors that are never read: a processor's temperature is no room's",
+            "sensors that are never read, such as the temperature of a processor",
             text_list('sensor names, such as "hwmon/nvme/Composite"'),
         ),
     ] = ()
     primary: Annotated[
         Mapping[SensorKind, str],
         table(
-            "Which sensor speaks for the hub where several measure the same kind.",
+            "The sensor whose readings are the hub's, where several measure the same kind.",
             {
                 kind: key(
                     f"needed only where several sensors measure {kind}",
@@ -189,8 +191,12 @@ class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
 class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[storage]`."""
 
-    state_dir: Annotated[Path, key("outbox and settings: survives a reboot", file_path())] = Path("/var/lib/climahub")
-    run_dir: Annotated[Path, key("sockets: gone after a reboot", file_path())] = Path("/run/climahub")
+    state_dir: Annotated[Path, key("outbox, settings and other state: survives a reboot", file_path())] = Path(
+        "/var/lib/climahub"
+    )
+    run_dir: Annotated[Path, key("sockets and other runtime files: removed by a reboot", file_path())] = Path(
+        "/run/climahub"
+    )
     outbox_bytes_max: Annotated[
         int,
         key(
@@ -199,16 +205,16 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 256 * MIB
     disk_free_bytes_min: Annotated[
-        int, key("64 MiB: what the outbox leaves to everybody else on the disk", integer(0, 1024 * GIB, "bytes"))
+        int, key("64 MiB: free space that the outbox leaves to other programs", integer(0, 1024 * GIB, "bytes"))
     ] = 64 * MIB
     commit_interval_s: Annotated[
         float, key("a power cut loses at most this; shorter wears the card", number(0.1, 300, "s"))
     ] = 10
     memory_readings_max: Annotated[
-        int, key("readings held in memory while the disk takes none", integer(100, 1_000_000, "readings"))
+        int, key("readings kept in memory while the disk refuses writes", integer(100, 1_000_000, "readings"))
     ] = 20_000
     dead_letters_max: Annotated[
-        int, key("readings the cloud refused, kept for a look", integer(1, 100_000, "readings"))
+        int, key("refused readings that are kept for inspection", integer(1, 100_000, "readings"))
     ] = 1000
     gaps_max: Annotated[int, key("records of what was downsampled or dropped", integer(1, 100_000, "gaps"))] = 1000
 
@@ -217,7 +223,7 @@ class CommandsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[commands]`."""
 
     pending_max: Annotated[
-        int, key("commands kept until they are settled; the cloud keeps what is above", integer(1, 10_000, "commands"))
+        int, key("commands kept until they are settled; further ones stay in the cloud", integer(1, 10_000, "commands"))
     ] = 100
     factory_reset_needs_confirmation: Annotated[
         bool, key("a factory reset waits 10 minutes for `climahub commands --confirm ID` at the hub")
@@ -232,19 +238,19 @@ class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[ota]`."""
 
     keys_dir: Annotated[
-        Path, key("its *.pub files say whose releases this hub installs; without any, none", file_path())
+        Path, key("the *.pub files of the signers whose releases are installed; without any, none is", file_path())
     ] = Path("/etc/climahub/update-keys")
     allow_unsigned: Annotated[
-        bool, key("install releases that nobody signed: whoever controls the cloud then controls this home")
+        bool, key("install unsigned releases: whoever controls the cloud then controls this home")
     ] = False
-    model: Annotated[str, key("a release names the models that it fits", text("a hardware model"))] = "hub"
+    model: Annotated[str, key("a release lists the models that it supports", text("a hardware model"))] = "hub"
     check_interval_s: Annotated[
-        float, key("how often the cloud is asked for a release", number(60, 7 * DAY_S, "s"))
+        float, key("how often the cloud is polled for a release", number(60, 7 * DAY_S, "s"))
     ] = 6 * 3600
     spread_s: Annotated[
         float,
         key(
-            "hubs of a batch begin their downloads spread over this time, each at its own point of it",
+            "downloads of a batch are spread over this time, at a fixed point of it for each hub",
             number(0, DAY_S, "s"),
         ),
     ] = 3600
@@ -262,18 +268,18 @@ class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
         int, key("512 MiB: a larger release is refused before its first byte", integer(1, 4 * GIB, "bytes"))
     ] = 512 * MIB
     rate_bytes_s_min: Annotated[
-        int, key("a slower server is left alone and tried again later", integer(0, GIB, "bytes/s"))
+        int, key("a slower download is aborted and tried again later", integer(0, GIB, "bytes/s"))
     ] = 512
     download_deadline_s: Annotated[
-        float, key("one request may take so long; the next one goes on", number(60, DAY_S, "s"))
+        float, key("the longest time of one request; the next one resumes the download", number(60, DAY_S, "s"))
     ] = 3600
-    trial_s: Annotated[float, key("how long on end a new release has to be well", number(1, DAY_S, "s"))] = 600
+    trial_s: Annotated[
+        float, key("how long a new release must be healthy without interruption", number(1, DAY_S, "s"))
+    ] = 600
     trial_deadline_s: Annotated[
-        float, key("by then it must have been; else the old one returns", number(1, DAY_S, "s"))
+        float, key("the time limit for that; after it the old release returns", number(1, DAY_S, "s"))
     ] = 1800
-    trial_starts_max: Annotated[
-        int, key("how often a release is started that has not proved itself", integer(1, 10, "starts"))
-    ] = 2
+    trial_starts_max: Annotated[int, key("how often a release on trial is started", integer(1, 10, "starts"))] = 2
 
 
 class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,7 +290,7 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
         key("each zone is an output of the board, with the sensors that measure it", zone_list()),
     ] = ()
     emitter: Annotated[
-        Literal["radiator", "floor", "air"], key("what heats the rooms: how fast it is decides how it is driven")
+        Literal["radiator", "floor", "air"], key("what heats the rooms; its speed determines the control parameters")
     ] = "radiator"
     heat_source: Annotated[
         Literal["none", "boiler", "heat_pump"], key('what makes heat for all zones; "none" where each has its own')
@@ -297,11 +303,11 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = 300
     heat_source_starts_per_hour_max: Annotated[int, key("each start wears it", integer(1, 60, "starts"))] = 6
     heat_source_stages: Annotated[
-        int, key("the second helps where the first does not suffice", integer(1, 2, "stages"))
+        int, key("the second stage runs when the first is not enough", integer(1, 2, "stages"))
     ] = 1
     auxiliary_heat: Annotated[bool, key("whether the source has auxiliary heat")] = False
     reversing_valve: Annotated[
-        Literal["cooling", "heating"], key("in which of both the valve of a heat pump is energised")
+        Literal["cooling", "heating"], key("the mode in which the reversing valve of a heat pump is energised")
     ] = "cooling"
     pump_overrun_s: Annotated[
         float, key("carries the last heat from the source to the rooms", number(0, 3600, "s"))
@@ -316,13 +322,14 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
         float, key("an older reading does not count; more where sensors report hourly", number(120, DAY_S, "s"))
     ] = 1800
     fallback_duty_max: Annotated[
-        float, key("how much a zone without any sensor is heated at most, as a share of time", number(0, 1))
+        float, key("the maximum share of time for which a zone without any sensor is heated", number(0, 1))
     ] = 0.3
     fallback_s_max: Annotated[
-        float, key("for how long; then it is only kept from frost", number(0, 30 * DAY_S, "s"))
+        float, key("for how long; after that, frost protection only", number(0, 30 * DAY_S, "s"))
     ] = 3 * DAY_S
     failure_s: Annotated[
-        float, key("so much heating without a rise is reported as a failure", number(600, DAY_S, "s"))
+        float,
+        key("heating for this long without a rise of temperature is reported as a failure", number(600, DAY_S, "s")),
     ] = 7200
     optimum_start: Annotated[bool, key("begin before a warmer block, so that it is reached when it starts")] = True
 
@@ -372,12 +379,13 @@ class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     baudrate: Annotated[int, key("what nearly all sticks use", integer(9600, 1_000_000, "baud"))] = 115_200
     flow_control: Annotated[
-        Literal["none", "hardware", "software"], key("what nearly all sticks use; a wrong one looks like a dead stick")
+        Literal["none", "hardware", "software"],
+        key("what nearly all sticks use; with a wrong value a stick does not respond"),
     ] = "none"
-    channel: Annotated[int, key("of a network that is formed anew; 0 takes the quietest", radio_channel())] = 0
+    channel: Annotated[int, key("of a new network; 0 chooses the quietest channel", radio_channel())] = 0
     take_over: Annotated[
         bool,
-        key("a hub without a network refuses a stick that holds one; true takes it over, for a hub that lost its disk"),
+        key("a hub without a network refuses a stick that has one; true takes it over, after a lost disk"),
     ] = False
     quirks: Annotated[
         bool,
@@ -386,7 +394,8 @@ class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):
     report_interval_s_min: Annotated[
         int,
         key(
-            "the least time between two reports of a value; shorter costs the sensors' batteries", integer(0, 900, "s")
+            "the minimum time between two reports of a value; shorter drains the sensors' batteries",
+            integer(0, 900, "s"),
         ),
     ] = 10
 
@@ -395,14 +404,14 @@ class LocalApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[local_api]`; `socket` is a full path."""
 
     socket: Annotated[
-        Path, key("where `climahub status` asks; a name is taken below storage.run_dir", socket_name())
+        Path, key("the Unix socket of the local API; a name is relative to storage.run_dir", socket_name())
     ] = Path("status.sock")
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[log]`."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], key("the least that is written")] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], key("the lowest level that is written")] = "info"
     format: Annotated[
         Literal["text", "json", "journal"],
         key('"journal" writes systemd priorities and leaves the time to the journal', is_chosen=True),
@@ -413,21 +422,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration: checked, defaults filled in, relative paths made absolute."""
 
     cloud: Annotated[
-        CloudConfig, table("The ClimaSense cloud: where it is, how the hub proves who it is, how often they speak.")
+        CloudConfig, table("The ClimaSense cloud: its address, the hub's credentials, and how often they communicate.")
     ]
-    board: Annotated[BoardConfig, table("What the hub runs on.")]
+    board: Annotated[BoardConfig, table("The hardware.")]
     sensors: Annotated[SensorsConfig, table("Which of the board's own sensors are read.")]
-    storage: Annotated[StorageConfig, table("Where readings wait for the cloud, and how much room they may take.")]
-    commands: Annotated[CommandsConfig, table("What the cloud may tell this hub to do.")]
-    ota: Annotated[OtaConfig, table("Updates: whose, when, and how a new release has to prove itself.")]
-    climate: Annotated[ClimateConfig, table("Heating and cooling. Without zones the hub drives nothing.")]
-    clock: Annotated[ClockConfig, table("Whom the hub believes what time it is.")]
-    relayed_sensors: Annotated[RelayedSensorsConfig, table("Sensors that speak to the cloud through this hub.")]
+    storage: Annotated[StorageConfig, table("Where state and readings are stored, and how much space they may use.")]
+    commands: Annotated[CommandsConfig, table("Commands from the cloud.")]
+    ota: Annotated[OtaConfig, table("Updates: accepted signers, schedule, and the trial of a new release.")]
+    climate: Annotated[ClimateConfig, table("Heating and cooling. Without zones the hub controls nothing.")]
+    clock: Annotated[ClockConfig, table("Accepted sources of time.")]
+    relayed_sensors: Annotated[RelayedSensorsConfig, table("Sensors whose readings this hub forwards to the cloud.")]
     zigbee: Annotated[
         ZigbeeConfig, table("A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.")
     ]
     local_api: Annotated[LocalApiConfig, table("The local API: HTTP over a Unix socket, for people on this machine.")]
-    log: Annotated[LogConfig, table("What is written for the journal.")]
+    log: Annotated[LogConfig, table("The log.")]
 
 
 KEYS = tuple(keys_of(Config))

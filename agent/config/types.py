@@ -1,6 +1,6 @@
-"""The types of configuration values: what each allows, in words, and how a TOML value becomes ours.
+"""The types of configuration values: what each allows, in words, and the conversion from TOML.
 
-Pure. A type knows neither its key nor its file, and never repeats a value that may be a secret.
+Pure. A type is independent of key and file, and never repeats a value that may be a secret.
 """
 
 import re
@@ -19,7 +19,7 @@ INTEGER_BITS = 64
 """TOML's own range of integers (toml.io, "Integer")."""
 
 _SECRET = re.compile(r"cs_dev_|sk_sensor_", re.IGNORECASE)
-"""How ClimaSense keys begin: a value with one inside is never repeated, wherever it was put by mistake."""
+"""How ClimaSense keys begin: a value that contains one is never repeated, wherever it was put by mistake."""
 
 _WINDOW = re.compile(r"always|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
@@ -28,7 +28,7 @@ _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 
 
 class NotAllowed(ValueError):
-    """A value that its type refuses. The message, where there is one, says more than the type's `allowed`."""
+    """A value that its type refuses. The message, if any, adds to the type's `allowed`."""
 
 
 class ValueType(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class ValueType(msgspec.Struct, frozen=True):
 
     Attributes:
         allowed: In words that complete "allowed is ...".
-        read: Takes a value as `tomllib` gave it and returns it as the agent uses it; raises `NotAllowed`. Paths stay as
+        read: Converts a value from `tomllib` to that of the agent; raises `NotAllowed`. Paths stay as
             they are: only the reader of the file knows where relative ones start.
         unit: Of a number; the empty text where there is none.
     """
@@ -70,7 +70,7 @@ def number(minimum: float, maximum: float, unit: str = "") -> ValueType:
 
 
 def boolean() -> ValueType:
-    """Return the type of yes and no."""
+    """Return the type of booleans."""
 
     def read(value: object) -> bool:
         if not isinstance(value, bool):
@@ -81,7 +81,7 @@ def boolean() -> ValueType:
 
 
 def choice(*options: str) -> ValueType:
-    """Return the type of one word of a few."""
+    """Return the type of one of several words."""
 
     def read(value: object) -> str:
         if not isinstance(value, str):
@@ -94,7 +94,7 @@ def choice(*options: str) -> ValueType:
 
 
 def daily_window() -> ValueType:
-    """Return the type of hours of a day, which may lie over midnight, or "always"."""
+    """Return the type of a daily time window, which may span midnight, or "always"."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or not _WINDOW.fullmatch(value) or value[:5] == value[6:]:
@@ -165,7 +165,7 @@ def socket_name() -> ValueType:
 
 
 def serial_port() -> ValueType:
-    """Return the type of serial ports: none, one that is looked for, a path, or a port behind a network."""
+    """Return the type of serial ports: none, auto-detected, a path, or a network port."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or "\0" in value:
@@ -178,7 +178,7 @@ def serial_port() -> ValueType:
 
 
 def radio_channel() -> ValueType:
-    """Return the type of Zigbee channels in the 2.4 GHz band (IEEE 802.15.4, page 0); 0 leaves the choice open."""
+    """Return the type of Zigbee channels in the 2.4 GHz band (IEEE 802.15.4, page 0); 0 is automatic."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not (value == 0 or 11 <= value <= 26):  # noqa: PLR2004 - the standard's numbers
@@ -249,7 +249,7 @@ def describe(value: object) -> str:
 
 def quoted(text: str) -> str:
     """Return text as a TOML basic string; JSON's escapes are a subset of TOML's (toml.io, "String")."""
-    # Bytes of the environment that are no UTF-8 come as halves of surrogate pairs, which no encoding takes.
+    # Bytes of the environment that are no UTF-8 become unpaired surrogates, which cannot be encoded.
     encodable = text.encode("utf-8", "backslashreplace").decode()
     return msgspec.json.encode(encodable).decode().replace("\x7f", "\\u007f")
 

@@ -64,7 +64,7 @@ async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: 
     caplog.set_level("INFO")
     hub.write("batch_linger_s = 5", rest='[storage]\ncommit_interval_s = 1\n[log]\nformat = "json"\n')
     await hub.reload()
-    assert "at the next start only: cloud.batch_linger_s, log.format, storage.commit_interval_s" in caplog.text
+    assert "only at the next start: cloud.batch_linger_s, log.format, storage.commit_interval_s" in caplog.text
     assert hub.replaceable.settings.cloud.batch_linger_s == 120
 
 
@@ -81,7 +81,7 @@ async def test_what_is_wrong_is_told_and_the_old_stays(
     hub.write('ca_file = "ca.pem"' if file == "ca.pem" else "")
     hub.put(file, text)
     await hub.reload()
-    assert "what was replaced is not taken over" in caplog.text
+    assert "what was replaced is not used" in caplog.text
     assert hub.keys == {"T1": "one"}
     assert hub.replaceable.connection.for_url(address) == before
     assert file.startswith(("hub", "ca")) or text not in caplog.text

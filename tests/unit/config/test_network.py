@@ -34,7 +34,7 @@ def test_credentials_go_into_the_header_and_nowhere_else() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("socks5://secret:secret@proxy:1080", "socks5 is not spoken"),
+        ("socks5://secret:secret@proxy:1080", "socks5 is not supported"),
         ("http://secret@proxy:99999", "host or port"),
         ("http://secret@:80", "host or port"),
         ("http://pro xy:80", "host or port"),
@@ -124,6 +124,6 @@ def test_an_environment_that_names_no_usable_proxy_is_told() -> None:
     rules = ProxyRules("environment", {"ALL_PROXY": "socks5://user:secret@proxy:1080"})
     assert rules.proxy_for("https", "cloud.example", None) is None
     assert rules.problem == (
-        "all_proxy of the environment: a proxy of the kind socks5 is not spoken to; allowed are http and https;"
+        "all_proxy of the environment: a proxy of the kind socks5 is not supported; allowed are http and https;"
         " requests go without it"
     )

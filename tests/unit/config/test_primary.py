@@ -1,4 +1,4 @@
-"""Which sensor speaks for the hub."""
+"""The choice of the primary sensor of each kind."""
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_a_cpu_speaks_for_no_room_unless_it_is_named() -> None:
     alone = choose_primary([CPU], primary={}, disabled=())
     assert alone.sensors == {}
     (problem,) = alone.problems
-    assert "only the machine itself is measured" in problem
+    assert "it measures the machine itself and not a room" in problem
     assert "sensors.primary.temperature" in problem
     assert choose_primary([CPU], primary={TEMPERATURE: CPU[0]}, disabled=()) == PrimarySensors({TEMPERATURE: CPU[0]})
     assert choose_primary([CPU], primary={}, disabled=(CPU[0],)) == PrimarySensors({})

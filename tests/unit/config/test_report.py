@@ -97,7 +97,7 @@ def test_a_file_without_a_certificate_is_an_error(hub: Path, content: str) -> No
     append(hub, 'ca_file = "ca.pem"\n')
     (hub.parent / "ca.pem").write_text(content)
     (error,) = check(hub, environ=credential(hub.parent, API_KEY)).errors
-    assert "gives no certificate in PEM form" in error
+    assert "contains no certificate in PEM form" in error
 
 
 def test_files_that_are_not_here_are_warnings(hub: Path) -> None:
