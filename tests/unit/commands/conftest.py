@@ -102,7 +102,7 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[CommandService]:
-        """Run the room; what is in memory is gone at the end."""
+        """Run the service for one process of the hub; its memory is lost at the end."""
         connectivity = Connectivity(now_ms=self.clock.monotonic_ms, rng=random.Random(1))
         handlers: dict[CommandType, CommandHandler] = dict(self.handlers)
         async with new_session(tcp_connector(None), user_agent="test") as session:
@@ -116,7 +116,7 @@ class Hub:
                 request_timeout_s=5,
                 compress=False,
             )
-            room = CommandService(
+            service = CommandService(
                 self.directory,
                 client=client,
                 clock=self.clock,
@@ -129,9 +129,9 @@ class Hub:
                 needs_confirmation=lambda kind: self.needs_confirmation and kind is CommandType.FACTORY_RESET,
                 add_fault=self.faults.append,
             )
-            task = asyncio.get_running_loop().create_task(room.run())
+            task = asyncio.get_running_loop().create_task(service.run())
             try:
-                yield room
+                yield service
             finally:
                 while not task.done():
                     # Again, as `agent.app` does: a TaskGroup of Python 3.11 may swallow it with a child's error.
@@ -139,7 +139,7 @@ class Hub:
                     await asyncio.wait([task], timeout=0.1)
                 if not task.cancelled():
                     task.result()
-                await room.close()
+                await service.close()
 
     def queue(self, type_: str, payload: dict[str, Any] | None = None, *, lifetime_ms: int = LIFETIME_MS) -> str:
         new = NewCommand(type=type_, payload=payload or {}, lifetime_ms=lifetime_ms)

@@ -31,28 +31,28 @@ def die(hub: Hub, number: int) -> None:
 
 @pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.__getitem__)
 async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) -> None:
-    async with hub.life() as room:
+    async with hub.life() as service:
         before = hub.queue("diagnostics")
         await hub.settled(before)
-        await until(lambda: room.journal is not None and not room.journal.open_commands())
+        await until(lambda: service.journal is not None and not service.journal.open_commands())
         die(hub, number)
         first, second = await hub.settled(hub.queue("diagnostics"), hub.queue("reboot"))
         assert first.state is CloudCommandState.ACKED
         assert second.state is CloudCommandState.FAILED
         assert "disk takes nothing" in (second.error_message or "")
-        assert "kept in memory only" in room.problem
-        assert [each.command_id for each in await room.recent()][-1] == before
+        assert "kept in memory only" in service.problem
+        assert [each.command_id for each in await service.recent()][-1] == before
         hub.disk.on_operation = allow_operation
-        await until(lambda: not room.is_volatile)
+        await until(lambda: not service.is_volatile)
         (third,) = await hub.settled(hub.queue("reboot"))
         assert third.state is CloudCommandState.ACKED
-        await until(lambda: room.journal is not None and not room.journal.open_commands())
-        assert room.problem == ""
+        await until(lambda: service.journal is not None and not service.journal.open_commands())
+        assert service.problem == ""
     assert hub.handlers[REBOOT].executed == [third.command_id]
     assert hub.handlers[DIAGNOSTICS].executed == [before, first.command_id]
-    async with hub.life() as room:
-        await until(lambda: room.journal is not None)
-        assert [each.state for each in await room.recent()] == [CommandState.ACKED] * 4, (
+    async with hub.life() as service:
+        await until(lambda: service.journal is not None)
+        assert [each.state for each in await service.recent()] == [CommandState.ACKED] * 4, (
             "what was done in memory is kept"
         )
     assert hub.faults == []
@@ -60,7 +60,7 @@ async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) 
 
 async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
     die(hub, errno.EROFS)
-    async with hub.life() as room:
+    async with hub.life() as service:
         first, second, third, fourth = await hub.settled(
             hub.queue("diagnostics"),
             hub.queue("config_update"),
@@ -70,18 +70,18 @@ async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
         assert first.state is second.state is CloudCommandState.ACKED
         assert third.state is fourth.state is CloudCommandState.FAILED
         hub.disk.on_operation = allow_operation
-        await until(lambda: not room.is_volatile)
-        assert len(await room.recent()) == 4
+        await until(lambda: not service.is_volatile)
+        assert len(await service.recent()) == 4
     assert hub.handlers[CommandType.FACTORY_RESET].executed == []
 
 
 async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.service.VOLATILE_AFTER_S", 60.0)
-    async with hub.life() as room:
-        await until(lambda: room.journal is not None)
+    async with hub.life() as service:
+        await until(lambda: service.journal is not None)
         die(hub, errno.ENOSPC)
         command = hub.queue("reboot")
-        await until(lambda: "come in" in room.problem)
+        await until(lambda: "come in" in service.problem)
         hub.disk.on_operation = allow_operation
         (found,) = await hub.settled(command)
     assert found.state is CloudCommandState.ACKED
@@ -90,12 +90,12 @@ async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkey
 async def test_a_command_that_began_on_the_disk_goes_on_in_memory(hub: Hub) -> None:
     handler = hub.handlers[DIAGNOSTICS]
     handler.gate.clear()
-    async with hub.life() as room:
+    async with hub.life() as service:
         command = hub.queue("diagnostics")
         await until(lambda: handler.executed == [command])
         die(hub, errno.EIO)
         handler.gate.set()
         (found,) = await hub.settled(command)
         assert found.state is CloudCommandState.ACKED
-        await until(lambda: room.is_volatile)
+        await until(lambda: service.is_volatile)
     assert hub.faults == []
