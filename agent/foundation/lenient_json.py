@@ -34,6 +34,9 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\],:]', re.DOTALL)
 _CLOSED_BY = {b"{": b"}", b"[": b"]"}
 _SPACE = b" \t\r\n"
 
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 class Undecodable(msgspec.Struct, frozen=True):
     """Stands in the place of a member that cannot be decoded.
@@ -51,6 +54,10 @@ def split_array(document: bytes) -> list[bytes]:
     Raises:
         msgspec.DecodeError: It is no array, or is cut off.
     """
+    try:
+        return [bytes(each) for each in _ARRAY.decode(document)]
+    except DECODE_ERRORS:
+        pass  # one element, or the whole: the scan finds out
     body = document.strip(_SPACE)
     if body[:1] != b"[":
         raise msgspec.DecodeError("an array is needed")
@@ -66,6 +73,10 @@ def split_object(document: bytes) -> dict[str, bytes]:
     Raises:
         msgspec.DecodeError: It is no object, or is cut off.
     """
+    try:
+        return {name: bytes(value) for name, value in _OBJECT.decode(document).items()}
+    except DECODE_ERRORS:
+        pass  # one member, or the whole: the scan finds out
     body = document.strip(_SPACE)
     if body[:1] != b"{":
         raise msgspec.DecodeError("an object is needed")
