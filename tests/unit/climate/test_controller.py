@@ -205,7 +205,7 @@ def test_a_lost_sensor_leaves_the_home_neither_cold_nor_hot() -> None:
     [(FaultKind.LIE, 26.0, 24), (FaultKind.LIE, -15.0, 10), (FaultKind.DRIFT, 1.5, 24)],
 )
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_sensor_that_lies_costs_no_room_its_health(
+def test_a_wrong_sensor_leaves_every_room_habitable(
     kind: FaultKind, magnitude: float, hours: int, *, is_killed: bool
 ) -> None:
     """Found by the soak, seeds 8 and 15: the room was cooled to 1 °C in winter, and no other was heated meanwhile."""
@@ -228,7 +228,7 @@ def test_a_sensor_that_lies_costs_no_room_its_health(
     assert made.oracle.broken == {}
 
 
-def test_a_jump_is_told_and_survives_a_restart() -> None:
+def test_a_jump_is_reported_and_survives_a_restart() -> None:
     made = home(ZoneProgram(), faults=(Fault("kitchen", FaultKind.LIE, 2 * H_MS, 9 * H_MS, 26.0),))
     made.run(2 * H_MS + 10 * 60_000)
     for _ in range(2):
@@ -281,7 +281,7 @@ def test_one_of_two_sensors_that_drifts_down_does_not_overheat_the_room(mode: Mo
         (ZoneProgram(mode=Mode.HEAT), 22.5, 0.2, HvacAction.COOL),
     ],
 )
-def test_only_a_room_that_needs_heat_speaks_against_cooling(
+def test_only_a_room_that_needs_heat_prevents_cooling(
     beside: ZoneProgram, beside_c: float, mean_duty: float, action: HvacAction
 ) -> None:
     """Found by review: a cellar of 19 °C that was off kept an office at 31 °C all summer."""
@@ -322,7 +322,7 @@ def test_a_sensor_that_jumped_into_the_frost_has_its_room_heated_a_little() -> N
     assert heated == pytest.approx(5 * 60, abs=30)
 
 
-def test_another_sensor_of_the_zone_bears_a_doubted_one_out() -> None:
+def test_another_sensor_of_the_zone_confirms_a_suspect_one() -> None:
     control = lone("s1", "s2")
     for minute in range(30):
         now_ms = minute * 60_000

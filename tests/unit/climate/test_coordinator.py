@@ -17,7 +17,7 @@ from hal.interface import HvacAction
 from .home_bench import COOL, HEAT, OFF, Bench, home, inputs
 
 
-def test_the_source_runs_while_any_zone_takes_heat_and_its_minimum_time_finds_a_taker() -> None:
+def test_the_heat_source_runs_while_any_zone_is_on_and_to_the_end_of_its_minimum_time() -> None:
     heat_source = HeatSourceSettings(kind=HeatSourceKind.BOILER, limits=ShortCycleLimits(900.0, 600.0, 3))
     bench = Bench(home(2, heat_source))
     made = bench.run(inputs(15.0), inputs(25.0), minutes=5)
@@ -56,7 +56,7 @@ def test_the_source_cools_on_for_its_second_stage_unless_a_room_is_at_its_limit(
 
 @pytest.mark.parametrize("helper", ["stage2", "aux"])
 @pytest.mark.parametrize(("room_c", "minutes"), [(16.0, 4), (30.0, 0)])
-def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
+def test_the_heat_source_runs_on_for_its_supplements_unless_a_room_is_at_its_limit(
     helper: str, room_c: float, minutes: int
 ) -> None:
     """Found by review: the second stage ran for 10 of 300 s when its zone was switched off."""
@@ -82,7 +82,7 @@ def test_the_source_runs_on_for_what_helps_it_unless_a_room_is_at_its_limit(
     assert went_on == minutes
 
 
-def test_a_room_at_its_limit_ends_what_helps_the_source_but_not_the_source_before_its_time() -> None:
+def test_a_room_at_its_limit_ends_supplements_but_no_minimum_on_time_of_the_heat_source() -> None:
     bench = Bench(home(1, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, stages=2, stage2_after_s=0.0)))
     asked = None
     while asked is None or asked.action is OFF:
@@ -92,7 +92,7 @@ def test_a_room_at_its_limit_ends_what_helps_the_source_but_not_the_source_befor
     assert [heat_source.action for heat_source in sources if heat_source] == [HEAT] * 4 + [OFF] * 2
 
 
-def test_auxiliary_heat_helps_by_failure_only_where_no_zone_gets_warmer() -> None:
+def test_a_failure_starts_auxiliary_heat_only_if_no_zone_gets_warmer() -> None:
     """Found by review: a zone that failed and was switched off had the auxiliary run for all others for ever."""
     heat_source = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)
     bench = Bench(home(2, heat_source))
@@ -193,7 +193,9 @@ def hand_over(
 
 
 @pytest.mark.parametrize(("other", "taken"), [(OFF, COOL), (HEAT, OFF)])
-def test_nobody_takes_over_a_source_that_somebody_needs_for_the_opposite(other: HvacAction, taken: HvacAction) -> None:
+def test_no_zone_takes_over_a_heat_source_that_another_needs_for_the_opposite(
+    other: HvacAction, taken: HvacAction
+) -> None:
     climate = home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
     state = initial_state(climate, 0)
     rested = msgspec.structs.replace(state.zones[1], direction=COOL)
@@ -249,9 +251,7 @@ def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
 
 
 @pytest.mark.parametrize(("value_c", "mode", "minutes"), [(15.0, Mode.HEAT, 6), (30.0, Mode.COOL, 11)])
-def test_where_nobody_knows_what_was_before_a_home_waits_to_be_cooled_but_not_to_be_heated(
-    value_c: float, mode: Mode, minutes: int
-) -> None:
+def test_with_an_unknown_direction_only_cooling_waits_for_the_rest(value_c: float, mode: Mode, minutes: int) -> None:
     """A hub without its state file that crashes every nine minutes would rest for ten after each start, for ever."""
     climate = home(heat_source=HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
     bench = Bench(climate, last=initial_state(climate, 0).direction)
@@ -265,7 +265,7 @@ def test_a_home_that_only_heats_needs_no_such_rest() -> None:
     assert initial_state(home(can_cool=False), 0).direction is HEAT
 
 
-def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
+def test_a_late_decision_reverses_no_running_heat_source() -> None:
     """The outputs were on until now: the rest begins now, not at the last decision."""
     bench = Bench(home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, limits=ShortCycleLimits(0.0, 0.0, 6))))
     assert bench.run(inputs(15.0), inputs(25.0), minutes=20).demand.zones == {"z0": HEAT, "z1": OFF}
@@ -286,7 +286,7 @@ def test_a_decision_that_comes_late_turns_no_running_source_around() -> None:
         (Mode.HEAT, None, 17.0, 0.0),
     ],
 )
-def test_walls_that_are_behind_ask_for_heat_and_for_cold(
+def test_walls_behind_the_setpoint_raise_the_duty(
     mode: Mode, value_c: float | None, thermal_mass_c: float, duty: float
 ) -> None:
     bench = Bench(home())
@@ -328,7 +328,7 @@ def test_a_decision_that_comes_hours_late_counts_as_ten_minutes() -> None:
 
 
 @pytest.mark.parametrize("can_heat", [False, True])
-def test_a_zone_that_has_just_been_told_to_cool_takes_over_no_heat(*, can_heat: bool) -> None:
+def test_a_zone_that_has_just_changed_to_cooling_takes_over_no_heat(*, can_heat: bool) -> None:
     """Found by review: its controller was set for heating until a moment ago, and its duty is one of cooling now."""
     climate = home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, limits=ShortCycleLimits(0.0, 0.0, 6)))
     heats, cools = climate.zones
@@ -426,7 +426,7 @@ sources = st.builds(
         max_size=60,
     ),
 )
-def test_no_sequence_of_wishes_breaks_a_rule(
+def test_no_sequence_of_requests_breaks_a_rule(
     heat_source: HeatSourceSettings, steps: list[tuple[list[ZoneInputs], float, int]]
 ) -> None:
     every, heats, cools = home(3, heat_source).zones
@@ -438,7 +438,7 @@ def test_no_sequence_of_wishes_breaks_a_rule(
             assert all(made.reasons)
 
 
-def test_a_room_of_which_nothing_was_ever_heard_is_left_alone() -> None:
+def test_a_zone_whose_sensor_has_never_reported_is_idle_at_first() -> None:
     bench = Bench(home())
     nothing = msgspec.structs.replace(inputs(None), temperature=fusion.NO_READING, coldest_c=None)
     made = bench.run(nothing, minutes=30)

@@ -1,4 +1,4 @@
-"""Heat that does not come and heat that does not end are noticed, and only these."""
+"""Heating without effect and a stuck relay are detected, and only these."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""One temperature from several sensors: old, bad and contradicting ones do not count."""
+"""One zone temperature from several sensors: stale, bad and contradicting ones do not count."""
 
 import pytest
 from hypothesis import given
@@ -38,7 +38,7 @@ def test_an_old_one_fades_before_it_falls_out() -> None:
         (SensorSample("a", float("nan"), 0.0), "a reports nan"),
     ],
 )
-def test_one_that_cannot_be_believed_does_not_count(sample: SensorSample, words: str) -> None:
+def test_an_invalid_sensor_does_not_count(sample: SensorSample, words: str) -> None:
     alone = room(sample)
     assert (alone.value_c, alone.coldest_c) == (None, None)
     assert words in alone.problem

@@ -1,4 +1,4 @@
-"""Boiler or heat pump with what belongs to it: stages, auxiliary heat, pump, fan, reversing valve."""
+"""Boiler or heat pump with stages, auxiliary heat, pump, fan and reversing valve."""
 
 import msgspec
 import pytest

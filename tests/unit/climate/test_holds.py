@@ -1,4 +1,4 @@
-"""What is in force, why and until when: one answer, right before, during and after every exception."""
+"""Holds before, during and after their time, and the setpoints in force."""
 
 from datetime import UTC, datetime
 
@@ -42,7 +42,7 @@ def look(program: ZoneProgram, moment: Now) -> EffectiveSetpoint:
     return resolve(tidy(program, moment, plan), moment, plan)
 
 
-def told(program: ZoneProgram, moment: Now) -> ZoneProgram:
+def tidied_at(program: ZoneProgram, moment: Now) -> ZoneProgram:
     """Return the program as the loop leaves it."""
     assert program.active_schedule
     plan = (
@@ -136,7 +136,7 @@ def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
     assert (found.reason, found.until_utc_ms) == ("boost", NOON + 9 * H + H // 2)
 
 
-def test_a_duration_is_told_while_the_time_is_unknown() -> None:
+def test_the_rest_of_a_duration_is_shown_while_the_time_is_unknown() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H)
     found = look(with_hold(PROGRAM, boost, at(0, is_known=False)), at(0.9, is_known=False))
     assert (found.until_utc_ms, found.text) == (None, "boost, 6 min more")
@@ -165,10 +165,10 @@ def test_while_the_time_is_unknown_the_sensors_of_the_last_block_count() -> None
     )
     program = ZoneProgram(schedules={"w": Schedule("w", blocks)}, schedule="w")
     without = at(20, is_known=False, boot="next")
-    assert look(told(program, at(11)), without).sensors == ("bedroom",)
+    assert look(tidied_at(program, at(11)), without).sensors == ("bedroom",)
     # Also those of a day block that is like the night's but for them.
-    assert look(told(told(program, at(11)), at(18)), without).sensors == ()
-    held = with_hold(told(program, at(11)), Hold("h", heat_setpoint_c=19.0), at(11))
+    assert look(tidied_at(tidied_at(program, at(11)), at(18)), without).sensors == ()
+    held = with_hold(tidied_at(program, at(11)), Hold("h", heat_setpoint_c=19.0), at(11))
     assert look(held, without).sensors == ("bedroom",)
 
 
@@ -253,9 +253,9 @@ def test_a_planned_hold_until_the_next_block_ends_with_the_block_in_which_it_beg
     planned = Hold("p", heat_setpoint_c=24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + 11 * H)
     program = with_hold(PROGRAM, planned, at(0))
     for hours in (0, 5, 10.9):
-        program = told(program, at(hours))
+        program = tidied_at(program, at(hours))
         assert heat_c(program, hours) == (17.0 if hours > 10 else 21.0)
-    program = told(program, at(11))
+    program = tidied_at(program, at(11))
     assert [heat_c(program, hours) for hours in (11, 17.9, 18)] == [24.0, 24.0, 21.0]
     assert look(program, at(11)).until_utc_ms == NOON + 18 * H
 
@@ -263,27 +263,27 @@ def test_a_planned_hold_until_the_next_block_ends_with_the_block_in_which_it_beg
 def test_a_planned_hold_that_a_power_cut_has_swallowed_ends_where_it_would_have() -> None:
     planned = Hold("p", heat_setpoint_c=24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + 11 * H)
     program = with_hold(PROGRAM, planned, at(0))
-    assert told(program, at(19, boot="next")).holds == ()
-    assert told(program, at(24 * 20, boot="next")).holds == ()
+    assert tidied_at(program, at(19, boot="next")).holds == ()
+    assert tidied_at(program, at(24 * 20, boot="next")).holds == ()
 
 
 @pytest.mark.parametrize("kind", [HoldKind.HOLD, HoldKind.AWAY])
 def test_a_planned_hold_under_way_goes_on_after_a_reboot_without_the_time(kind: HoldKind) -> None:
     planned = Hold("p", kind, 16.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 100 * H)
-    program = told(with_hold(PROGRAM, planned, at(0)), at(2))
+    program = tidied_at(with_hold(PROGRAM, planned, at(0)), at(2))
     later = at(3, is_known=False, boot="next")
     assert look(program, later).reason == kind.value
-    assert told(program, later).holds == program.holds
-    assert told(program, at(101, boot="next")).holds == ()
+    assert tidied_at(program, later).holds == program.holds
+    assert tidied_at(program, at(101, boot="next")).holds == ()
 
 
 def test_a_planned_boost_under_way_is_over_after_a_reboot_without_the_time() -> None:
     planned = Hold("p", HoldKind.BOOST, 24.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 9 * H)
     program = with_hold(PROGRAM, planned, at(0))
     without = at(3, is_known=False, boot="next")
-    assert told(program, without).holds == program.holds
-    assert look(told(program, at(2)), at(3)).reason == "boost"
-    assert told(told(program, at(2)), without).holds == ()
+    assert tidied_at(program, without).holds == program.holds
+    assert look(tidied_at(program, at(2)), at(3)).reason == "boost"
+    assert tidied_at(tidied_at(program, at(2)), without).holds == ()
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["made with the time", "made without it"])
@@ -292,27 +292,27 @@ def test_a_planned_boost_under_way_is_over_after_a_reboot_without_the_time() -> 
 def test_after_a_reboot_without_the_time_a_boost_without_a_duration_is_over_as_well(
     kind: HoldKind, until: Until, *, is_known: bool
 ) -> None:
-    program = told(PROGRAM, at(0))
-    program = told(with_hold(program, Hold("h", kind, 23.0, until=until), at(0, is_known=is_known)), at(0))
+    program = tidied_at(PROGRAM, at(0))
+    program = tidied_at(with_hold(program, Hold("h", kind, 23.0, until=until), at(0, is_known=is_known)), at(0))
     # It is the reboot that ends it, not the time that is lost for a while.
     assert look(program, at(1, is_known=False)).reason == kind.value
     assert look(program, at(1)).reason == kind.value
     assert look(program, at(1, boot="next")).reason == kind.value
     without = at(1, is_known=False, boot="next")
     assert look(program, without).reason == ("remembered" if kind is HoldKind.BOOST else kind.value)
-    assert [hold.id for hold in told(program, without).holds] == ([] if kind is HoldKind.BOOST else ["h"])
+    assert [hold.id for hold in tidied_at(program, without).holds] == ([] if kind is HoldKind.BOOST else ["h"])
 
 
 def test_a_planned_boost_until_the_next_block_is_over_after_a_reboot_in_which_it_has_begun() -> None:
     planned = Hold("p", HoldKind.BOOST, 24.0, until=Until.NEXT_BLOCK, start_utc_ms=NOON + H)
-    program = told(with_hold(PROGRAM, planned, at(0)), at(2, boot="next"))
+    program = tidied_at(with_hold(PROGRAM, planned, at(0)), at(2, boot="next"))
     assert look(program, at(3, is_known=False, boot="next")).reason == "boost"
-    assert told(program, at(3, is_known=False, boot="last")).holds == ()
+    assert tidied_at(program, at(3, is_known=False, boot="last")).holds == ()
 
 
-def test_a_boost_whose_next_block_is_looked_for_anew_goes_on_in_a_boot_that_knows_the_time() -> None:
+def test_a_boost_until_a_block_of_a_new_schedule_goes_on_in_a_boot_with_the_time() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.NEXT_BLOCK)
-    program = told(with_hold(PROGRAM, boost, at(0)), at(1, boot="next"))
+    program = tidied_at(with_hold(PROGRAM, boost, at(0)), at(1, boot="next"))
     program = reset_block_ends(program, None, at(1, boot="next"))
     # Another hold of the same minute, before the loop has looked.
     program = with_hold(program, Hold("h", heat_setpoint_c=19.0), at(1, boot="next"))
@@ -323,44 +323,46 @@ def test_a_boost_that_an_older_release_has_kept_is_over_after_a_restart_without_
     kept = b'{"id":"b","kind":"boost","heat_setpoint_c":23.0,"until":"next_block","made_utc_ms":1}'
     program = msgspec.structs.replace(PROGRAM, holds=(msgspec.json.decode(kept, type=Hold),))
     assert look(program, at(0)).reason == "boost"
-    assert told(program, at(0, is_known=False)).holds == ()
+    assert tidied_at(program, at(0, is_known=False)).holds == ()
 
 
 def test_of_two_holds_the_one_that_began_later_counts_however_it_was_planned() -> None:
     planned = Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H)
     window = Hold("w", heat_setpoint_c=19.0, until=Until.TIME, end_utc_ms=NOON + 9 * H)
-    program = told(with_hold(with_hold(PROGRAM, planned, at(0)), window, at(0.5)), at(2))
+    program = tidied_at(with_hold(with_hold(PROGRAM, planned, at(0)), window, at(0.5)), at(2))
     assert look(program, at(2)).label == "p"
     assert look(with_hold(program, msgspec.structs.replace(window, id="later"), at(3)), at(3)).label == "later"
 
 
 def test_a_duration_from_before_the_time_was_known_ends_after_a_reboot_as_well() -> None:
     hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H)
-    program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5))
+    program = tidied_at(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5))
     assert program.holds[0].end_utc_ms == NOON + 2 * H
     assert look(program, at(1, boot="next")).reason == "hold"
-    assert told(program, at(2, boot="next")).holds == ()
+    assert tidied_at(program, at(2, boot="next")).holds == ()
     # What the clock drifts is not written down, what it is set by is.
     drifted = Now("boot", 101 * H, NOON + H + 30_000)
-    assert told(program, drifted) is program
-    assert told(program, Now("boot", 101 * H, NOON + 9 * H)).holds[0].end_utc_ms == NOON + 10 * H
+    assert tidied_at(program, drifted) is program
+    assert tidied_at(program, Now("boot", 101 * H, NOON + 9 * H)).holds[0].end_utc_ms == NOON + 10 * H
 
 
 def test_a_duration_of_a_boot_that_never_knew_the_time_counts_anew_in_the_next_one() -> None:
     hold = Hold("h", heat_setpoint_c=25.0, until=Until.TIME, end_boot="boot", end_ms=102 * H, for_ms=2 * H)
-    program = told(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5, is_known=False))
-    program = told(program, at(1, is_known=False, boot="next"))
+    program = tidied_at(with_hold(PROGRAM, hold, at(0, is_known=False)), at(0.5, is_known=False))
+    program = tidied_at(program, at(1, is_known=False, boot="next"))
     assert look(program, at(2.9, is_known=False, boot="next")).reason == "hold"
-    assert told(program, at(3, is_known=False, boot="next")).holds == ()
-    boost = told(with_hold(PROGRAM, msgspec.structs.replace(hold, kind=HoldKind.BOOST), at(0, is_known=False)), at(0))
-    assert told(boost, at(1, is_known=False, boot="next")).holds == ()
+    assert tidied_at(program, at(3, is_known=False, boot="next")).holds == ()
+    boost = tidied_at(
+        with_hold(PROGRAM, msgspec.structs.replace(hold, kind=HoldKind.BOOST), at(0, is_known=False)), at(0)
+    )
+    assert tidied_at(boost, at(1, is_known=False, boot="next")).holds == ()
 
 
 @pytest.mark.parametrize(
     ("hours", "words"),
     [(6 * 24, "until Tue 12:00"), (6 * 24 + 1, "until Tue 2026-01-20 13:00"), (7 * 24, "until Wed 2026-01-21 12:00")],
 )
-def test_an_end_beyond_six_days_is_told_with_its_date(hours: int, words: str) -> None:
+def test_an_end_beyond_six_days_is_shown_with_its_date(hours: int, words: str) -> None:
     away = Hold("a", HoldKind.AWAY, 16.0, until=Until.TIME, end_utc_ms=NOON + hours * H)
     program = with_hold(PROGRAM, away, at(0))
     assert look(program, at(0)).text.endswith(words)

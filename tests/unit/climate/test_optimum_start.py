@@ -1,4 +1,4 @@
-"""A recovery begins when it must, and each morning teaches the next."""
+"""A recovery begins in time, and each morning teaches the next."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -53,7 +53,7 @@ def test_a_slow_house_gets_a_ramp_that_it_can_follow() -> None:
     assert ramp_duty(LEARNED) == pytest.approx(SLOPE_K_PER_H_MAX / 5.0)
 
 
-def test_who_came_late_starts_earlier_next_time() -> None:
+def test_a_late_recovery_starts_earlier_next_time() -> None:
     late = learn_lag(LEARNED, FROM_18, 20 * 60_000)
     early = learn_lag(LEARNED, FROM_18, -20 * 60_000)
     assert late.lag_s > LEARNED.lag_s > early.lag_s
@@ -110,7 +110,7 @@ def test_the_loss_is_learned_from_hours_without_heat() -> None:
     assert (coasting, after) == (Coasting(), learned)
 
 
-def test_a_rise_that_hardly_took_any_heat_says_nothing_of_the_rate() -> None:
+def test_a_rise_without_heating_teaches_no_rate() -> None:
     """The sun did it."""
     recovery, learned = follow([17.0, 18.0, 19.0, 20.0, 20.9], due_in_min=4)
     assert recovery is None

@@ -1,4 +1,4 @@
-"""The average is right whatever the equipment was allowed to do; nothing winds up."""
+"""The average output is the duty whatever the limits did, nothing winds up, and walls are fed forward."""
 
 import msgspec
 import pytest
@@ -131,7 +131,7 @@ def test_what_was_turned_up_far_is_reached_with_the_stiff_law() -> None:
     assert duty(state, 0.5) == pytest.approx(0.15)
 
 
-def test_a_step_says_little_of_what_keeps_the_temperature() -> None:
+def test_a_step_of_the_setpoint_moves_the_integral_little() -> None:
     at_most = SETTINGS.gain_per_k * INTEGRATED_K_MAX * 60.0 / SETTINGS.integral_s
     down = advance(PiState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
     assert 0.9 - down.integral == pytest.approx(at_most)

@@ -1,4 +1,4 @@
-"""Every order does what it says or is refused in words; those of other contracts fit in without another layer."""
+"""Every request takes effect or is refused with its reason; those of other contracts map to them."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -145,7 +145,7 @@ def test_schedules_come_and_go() -> None:
         (DropScheduleRequest("nothing"), "no schedule nothing; there are week"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(order: ClimateRequest, words: str) -> None:
+def test_an_invalid_request_is_refused_with_its_reason(order: ClimateRequest, words: str) -> None:
     with pytest.raises(SettingInvalid, match=words):
         done(order)
 

@@ -1,4 +1,4 @@
-"""The right block at every instant, in every time zone, on both DST nights; no hole, no overlap, none twice."""
+"""The right block at every instant, in every time zone and at both DST changes, without gap or overlap."""
 
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
@@ -225,7 +225,7 @@ def test_a_good_schedule_is_taken() -> None:
     assert check_schedule(PLAIN) is PLAIN
 
 
-def test_a_timeline_knows_nothing_beyond_its_ends() -> None:
+def test_a_timeline_has_no_segment_beyond_its_ends() -> None:
     week = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0),))
     plan = build_timeline(week, utc_ms=0, timezone=UTC)
     assert plan.index_at(plan.segments[0].start_utc_ms - 1) == -1

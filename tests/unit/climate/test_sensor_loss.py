@@ -1,4 +1,4 @@
-"""A room that nobody measures is neither frozen nor overheated, whatever happens in the others."""
+"""An unmeasured room is neither frozen nor overheated, whatever happens in the others."""
 
 import msgspec
 import pytest
@@ -43,7 +43,7 @@ def test_what_the_law_has_found_out_is_kept_and_not_paid_out() -> None:
 
 
 @pytest.mark.parametrize(("lost_for_s", "duty"), [(0.0, 0.25), (72 * 3600.0 - 1.0, 0.25), (72 * 3600.0, 0.0)])
-def test_what_it_needed_of_late_is_given_for_three_days(lost_for_s: float, duty: float) -> None:
+def test_the_recent_duty_is_given_for_three_days(lost_for_s: float, duty: float) -> None:
     made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, recent_duty=0.25, lost_for_s=lost_for_s, can_heat=True)
     assert made.duty == duty
 
@@ -86,7 +86,7 @@ def choice(
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_a_sensor_that_was_never_heard_is_waited_for_and_then_the_room_is_kept_from_frost(mode: Mode) -> None:
+def test_a_first_reading_is_awaited_and_then_frost_precaution_starts(mode: Mode) -> None:
     assert [choice(mode, lost_h).duty for lost_h in (0.0, 1.9)] == [0.0, 0.0]
     assert choice(mode, 73.0).duty == 0.35
     assert choice(mode, 73.0).is_precautionary
@@ -101,7 +101,7 @@ def test_a_room_whose_need_was_never_learned_gets_what_others_show() -> None:
     known = choice(Mode.HEAT, 3.0, peers=peers, others_c=(15.0, 20.0, 21.0))
     assert known.duty == pytest.approx(0.2)
     assert "never learned" in known.reason
-    # In summer nobody needs any.
+    # In summer no zone needs any.
     assert choice(Mode.HEAT, 3.0, peers=(PeerZone(25.0, 0.0),), others_c=(25.0,)).duty == 0.0
     assert choice(Mode.HEAT, 3.0, others_c=(25.0,)).duty == 0.0
     assert "waiting for its first reading, 30 min to go" in choice(Mode.HEAT, 1.5).reason
@@ -132,7 +132,7 @@ def test_a_room_that_is_off_is_kept_from_frost_once_it_may_have_cooled(
     ],
 )
 @pytest.mark.parametrize("mode", Mode)
-def test_who_is_kept_from_frost_gets_as_much_as_the_home_shows_that_it_takes(
+def test_the_frost_precaution_follows_the_duty_of_the_heated_zones(
     mode: Mode, peers: tuple[PeerZone, ...], others_c: tuple[float, ...], duty: float
 ) -> None:
     made = choice(mode, 100.0, last_known_c=20.0, mean_duty=0.2, peers=peers, others_c=others_c)
@@ -149,7 +149,7 @@ def test_who_is_kept_from_frost_gets_as_much_as_the_home_shows_that_it_takes(
     last_known_c=st.none() | st.floats(-10.0, 40.0),
     peers=st.lists(st.builds(PeerZone, st.floats(-10.0, 40.0), st.floats(0.0, 1.0)), max_size=3),
 )
-def test_what_is_given_blindly_is_bounded(
+def test_fallback_duty_is_bounded(
     mode: Mode,
     lost_h: float,
     mean_duty: float,

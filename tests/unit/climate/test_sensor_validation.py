@@ -1,4 +1,4 @@
-"""A sensor that jumps is not heated or cooled by; one that was moved for good is not locked out."""
+"""A jump does not control a room, and a sensor that was moved for good is not locked out."""
 
 import pytest
 from hypothesis import given
@@ -21,9 +21,9 @@ def after(
     return known
 
 
-def minutes_until_believed(said_c: float, minutes: int, truth_c: float) -> int:
-    """Return how long a sensor that has said one thing for some minutes is doubted when it says another."""
-    known = after(None, *[said_c] * minutes)
+def minutes_until_valid(first_c: float, minutes: int, truth_c: float) -> int:
+    """Return for how long a sensor is suspect that jumps after some minutes at one value."""
+    known = after(None, *[first_c] * minutes)
     for minute in range(48 * 60):
         if not (made := validate(known, value_c=truth_c, at_ms=(minutes + minute) * MIN_MS)) or made.is_suspect:
             assert made is not None
@@ -33,7 +33,7 @@ def minutes_until_believed(said_c: float, minutes: int, truth_c: float) -> int:
     return 48 * 60
 
 
-def test_the_first_value_is_believed_until_another_contradicts_it() -> None:
+def test_the_first_value_is_valid_until_another_contradicts_it() -> None:
     assert after(None, 47.0) == ValidationState(47.0, 0, since_ms=0)
     assert after(None, 0.0, 16.0).is_suspect
     assert after(None, 0.0, 16.0, 16.0) == ValidationState(16.0, 2 * MIN_MS, since_ms=MIN_MS)
@@ -43,7 +43,7 @@ def test_the_first_value_is_believed_until_another_contradicts_it() -> None:
 
 @pytest.mark.parametrize("minutes", [2, 30, 50])
 def test_in_its_first_hour_it_may_take_back_what_it_said_by_insisting_for_as_long(minutes: int) -> None:
-    assert minutes_until_believed(20.0, minutes, 11.0) == minutes - 1
+    assert minutes_until_valid(20.0, minutes, 11.0) == minutes - 1
 
 
 def test_after_an_hour_it_is_firm() -> None:
@@ -55,13 +55,13 @@ def test_after_an_hour_it_is_firm() -> None:
 
 
 @pytest.mark.parametrize("value_c", [85.0, -127.0, float("nan")])
-def test_what_no_room_has_is_no_belief(value_c: float) -> None:
+def test_a_value_outside_the_indoor_range_is_never_valid(value_c: float) -> None:
     assert validate(None, value_c=value_c, at_ms=0) is None
     assert after(KNOWN, value_c) == KNOWN
 
 
 @pytest.mark.parametrize(
-    ("said_c", "minutes", "truth_c", "within"),
+    ("first_c", "minutes", "truth_c", "within"),
     [
         (0.0, 1, 16.0, 2),
         (40.0, 10, 18.0, 11),
@@ -71,40 +71,40 @@ def test_what_no_room_has_is_no_belief(value_c: float) -> None:
         (0.0, 1, 32.0, 2),
     ],
 )
-def test_a_wrong_first_or_last_value_locks_nobody_out(said_c: float, minutes: int, truth_c: float, within: int) -> None:
+def test_a_wrong_first_or_last_value_locks_no_sensor_out(
+    first_c: float, minutes: int, truth_c: float, within: int
+) -> None:
     """Found by review: true sensors were locked out for 6 to 18 hours."""
-    assert minutes_until_believed(said_c, minutes, truth_c) <= within
+    assert minutes_until_valid(first_c, minutes, truth_c) <= within
 
 
 @pytest.mark.parametrize(("truth_c", "minutes", "lie_c"), [(21.0, 120, 47.0), (21.0, 5, 47.0), (21.0, 120, -4.0)])
-def test_a_lie_that_no_room_that_is_lived_in_has_is_not_believed_for_hours(
-    truth_c: float, minutes: int, lie_c: float
-) -> None:
-    assert minutes_until_believed(truth_c, minutes, lie_c) > 20 * 60
+def test_a_value_outside_the_habitable_range_is_not_valid_for_hours(truth_c: float, minutes: int, lie_c: float) -> None:
+    assert minutes_until_valid(truth_c, minutes, lie_c) > 20 * 60
 
 
-def test_who_says_something_else_each_time_does_not_insist() -> None:
-    said_c = [11.0, 27.0] * 50
-    assert all(after(KNOWN, *said_c[:count]).is_suspect for count in range(1, len(said_c)))
+def test_changing_values_do_not_count_as_persistent() -> None:
+    first_c = [11.0, 27.0] * 50
+    assert all(after(KNOWN, *first_c[:count]).is_suspect for count in range(1, len(first_c)))
 
 
-def test_what_a_room_can_do_is_believed() -> None:
+def test_a_change_that_a_room_can_make_is_valid() -> None:
     assert after(KNOWN, 24.0, 20.5, 17.0) == ValidationState(17.0, 3 * MIN_MS)
     assert after(KNOWN, 33.0, every_ms=HOUR_MS) == ValidationState(33.0, HOUR_MS)
 
 
 @pytest.mark.parametrize("value_c", [47.0, -4.0])
-def test_a_jump_is_doubted_and_the_last_possible_value_remembered(value_c: float) -> None:
-    doubted = ValidationState(21.0, 0, is_suspect=True, candidate_c=value_c, candidate_since_ms=MIN_MS)
-    assert after(KNOWN, value_c, value_c, value_c) == doubted
+def test_a_jump_makes_a_sensor_suspect_and_keeps_its_last_valid_value(value_c: float) -> None:
+    suspect = ValidationState(21.0, 0, is_suspect=True, candidate_c=value_c, candidate_since_ms=MIN_MS)
+    assert after(KNOWN, value_c, value_c, value_c) == suspect
 
 
-def test_a_doubted_sensor_that_comes_back_is_believed() -> None:
-    doubted = after(KNOWN, 47.0)
-    assert validate(doubted, value_c=20.0, at_ms=10 * MIN_MS) == ValidationState(20.0, 10 * MIN_MS)
+def test_a_suspect_sensor_that_comes_back_is_valid() -> None:
+    suspect = after(KNOWN, 47.0)
+    assert validate(suspect, value_c=20.0, at_ms=10 * MIN_MS) == ValidationState(20.0, 10 * MIN_MS)
 
 
-def test_a_doubted_sensor_that_says_what_the_home_says_is_believed() -> None:
+def test_a_suspect_sensor_that_agrees_with_the_home_is_valid() -> None:
     """One that was brought in from the cold."""
     cold = ValidationState(4.0, 0)
     assert after(cold, 14.0).is_suspect

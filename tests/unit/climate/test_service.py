@@ -1,4 +1,4 @@
-"""The loop: outputs off whatever ends it, heat with a full disk, everything told survives, a hang is noticed."""
+"""The loop: outputs off however it ends, heat with a full disk, programs survive, a hang is noticed."""
 
 import asyncio
 import contextlib
@@ -80,7 +80,7 @@ class Bench:
         self.value_c = 15.0
         self.timezone = "Europe/Berlin"
         self.fail: Exception | None = None
-        self.unheard: list[str] = []
+        self.missing: list[str] = []
         self.is_silent = False
         self._task: asyncio.Task[None] | None = None
 
@@ -102,7 +102,7 @@ class Bench:
             clock=self.clock,
             disk=self.disk,
             worker=InlineWorker(),
-            missing_sensors=lambda: self.unheard,
+            missing_sensors=lambda: self.missing,
             add_fault=self.faults.append,
         )
 
@@ -186,7 +186,7 @@ async def test_a_defect_switches_off_too_and_the_next_life_waits_its_minimum_tim
     assert bench.outputs.applied[count].zones == {"z": OFF}
 
 
-async def test_it_heats_with_a_full_disk_and_says_what_is_not_kept(bench: Bench) -> None:
+async def test_it_heats_with_a_full_disk_and_reports_what_is_not_saved(bench: Bench) -> None:
     def full(operation: Operation, target: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", target)
 
@@ -202,7 +202,7 @@ async def test_it_heats_with_a_full_disk_and_says_what_is_not_kept(bench: Bench)
     assert (bench.directory / FILE_NAME).exists()
 
 
-async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
+async def test_a_program_survives_a_restart(bench: Bench) -> None:
     climate = bench.make()
     program = with_hold(ZoneProgram(setpoints=Setpoints(18.0, 25.0)), Hold("h", heat_setpoint_c=22.0), climate.now())
     climate.set_program("z", program)
@@ -214,7 +214,7 @@ async def test_what_it_was_told_survives_a_restart(bench: Bench) -> None:
         climate.set_program("attic", program)
 
 
-async def test_an_order_is_decided_on_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_is_decided_on_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "DECISION_INTERVAL_S", 3600.0)
     climate = bench.make()
     bench.start(climate)
@@ -296,9 +296,9 @@ async def test_a_time_zone_that_means_nothing_is_utc(bench: Bench) -> None:
     assert str(climate.timezone()) == "UTC"
 
 
-async def test_a_sensor_that_nobody_has_heard_of_is_told_once_and_no_longer_when_it_speaks(bench: Bench) -> None:
+async def test_a_missing_sensor_is_reported_once_until_it_reports(bench: Bench) -> None:
     bench.value_c = 20.0
-    bench.unheard = ["kitchn 1"]
+    bench.missing = ["kitchn 1"]
     climate = bench.make()
     begin_ms = bench.clock.now_ms
     bench.start(climate)
@@ -308,7 +308,7 @@ async def test_a_sensor_that_nobody_has_heard_of_is_told_once_and_no_longer_when
     before = len(bench.outputs.applied)
     await bench.until(lambda: len(bench.outputs.applied) > before + 10)
     assert bench.faults == [climate.sensor_problem]
-    bench.unheard = []
+    bench.missing = []
     await bench.until(lambda: not climate.sensor_problem)
 
 
@@ -382,7 +382,7 @@ def largest_program(now: Now) -> ZoneProgram:
     return program
 
 
-async def test_a_sensor_that_is_lost_is_written_down_and_so_is_that_it_speaks_again(bench: Bench) -> None:
+async def test_the_loss_of_a_sensor_and_its_return_are_saved(bench: Bench) -> None:
     bench.value_c = 25.0
     climate = bench.make()
     bench.start(climate)

@@ -1,4 +1,4 @@
-"""Configuration and board make the settings; a zone without an output is refused by name; names find their sensors."""
+"""Settings from configuration and board, a zone without an output, and sensors found by name."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_without_zones_the_hub_drives_nothing() -> None:
     assert climate_settings(config(""), Outputs()) is None
 
 
-def test_what_the_file_says_is_what_is_set() -> None:
+def test_the_configuration_determines_the_settings() -> None:
     settings = climate_settings(
         config(
             'heat_source = "heat_pump"\nheat_source_min_on_s = 600\n'

@@ -1,4 +1,4 @@
-"""What is switched is never switched too soon, too short or too often, over restarts and reboots."""
+"""Equipment is never switched too soon, too briefly or too often, over restarts and reboots."""
 
 import pytest
 from hypothesis import example, given
@@ -30,7 +30,7 @@ steps = st.lists(
 
 @given(steps=steps, starts_max=st.integers(1, 6))
 @example(steps=[(301_000, True, ""), (200_000, False, ""), (0, True, "reboot"), (301_000, True, "")], starts_max=1)
-def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]], starts_max: int) -> None:
+def test_no_request_and_no_restart_breaks_a_limit(steps: list[tuple[int, bool, str]], starts_max: int) -> None:
     limits = ShortCycleLimits(180.0, 300.0, starts_max)
     true_ms = boot_at_ms = 0
     relay = kept = assume_stopped(0)
@@ -75,7 +75,7 @@ def test_no_wish_and_no_restart_breaks_a_rule(steps: list[tuple[int, bool, str]]
 
 @pytest.mark.parametrize(("min_on_s", "min_off_s"), [(180.0, 300.0), (60.0, 0.0), (0.0, 900.0), (1500.0, 60.0)])
 @pytest.mark.parametrize("starts_max", range(1, 7))
-def test_who_always_wants_the_opposite_gets_it_as_soon_as_the_rules_allow_and_no_sooner(
+def test_equipment_switches_as_soon_as_its_limits_allow_and_no_sooner(
     starts_max: int, min_on_s: float, min_off_s: float
 ) -> None:
     limits = ShortCycleLimits(min_on_s, min_off_s, starts_max)

@@ -1,4 +1,4 @@
-"""What a restart must not undo: the pump's overrun, how long a zone has been without its sensor."""
+"""What survives a restart: the overrun of the pump, rests, and the time without a sensor."""
 
 import msgspec
 import pytest
@@ -191,7 +191,7 @@ def test_a_start_that_was_written_with_a_later_time_than_its_file_is_as_new_as_c
     assert zone.relay.starts_ms == (-500, 2000, 2000)
 
 
-def test_a_zone_that_nobody_has_told_anything_does_what_it_can() -> None:
+def test_a_new_zone_heats_if_it_can_and_cools_otherwise() -> None:
     (zone,) = home().zones
     cools = msgspec.structs.replace(zone, can_heat=False, can_cool=True)
     assert [default_program(each).mode for each in (zone, cools)] == [Mode.HEAT, Mode.COOL]
@@ -313,7 +313,7 @@ def test_how_long_it_has_been_freezing_outlives_a_restart() -> None:
         control.step(Now("b", hours * H_MS, None), {"t": SensorReading(2.0, hours * H_MS)})
     again = restarted(control, Now("b", 30 * H_MS, None), Now("next", 20_000, None))
     for seconds in range(0, 70, 10):
-        # No sensor has been heard yet.
+        # No sensor has reported yet.
         again.step(Now("next", 20_000 + seconds * 1000, None), {})
     again.step(Now("next", 90_000, None), {"t": SensorReading(2.0, 90_000)})
     (zone,) = again.state.zones

@@ -1,22 +1,22 @@
-"""A room of which nobody knows that it does not freeze is kept from frost, in every mode, and it is said."""
+"""A zone with an unknown temperature gets frost precaution in every mode, and it is reported."""
 
 import pytest
 
 from agent.climate.model import Mode
 
-from .small_house import House, Life
+from .single_zone_home import House, SingleZoneHome
 
 DAY_H = 24.0
 
 
-def life(outside_c: float = -4.0) -> Life:
-    return Life(House(20.0, 2600.0, outside_c=outside_c))
+def make_home(outside_c: float = -4.0) -> SingleZoneHome:
+    return SingleZoneHome(House(20.0, 2600.0, outside_c=outside_c))
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_a_sensor_that_was_never_heard(mode: Mode) -> None:
+def test_a_sensor_that_never_reports(mode: Mode) -> None:
     """A new hub, a lost state file, a misspelt name: 3.8 °C after three days, "it needed no heat of late"."""
-    home = life()
+    home = make_home()
     home.set_program(mode=mode)
     for _ in range(7):
         home.run(DAY_H, is_silent=True)
@@ -35,7 +35,7 @@ def test_a_sensor_that_was_never_heard(mode: Mode) -> None:
 @pytest.mark.parametrize("mode", Mode)
 def test_a_sensor_that_dies(mode: Mode) -> None:
     """Off: the garage went on to cool, 1.4 °C. Heat: 30 % for 72 h, then off, and below the frost limit days later."""
-    home = life()
+    home = make_home()
     home.run(2 * DAY_H)
     home.set_program(mode=mode)
     home.run(0.5 * DAY_H)
@@ -48,8 +48,8 @@ def test_a_sensor_that_dies(mode: Mode) -> None:
     assert home.problems == set()
 
 
-def test_nobody_is_heated_at_once_for_a_sensor_that_is_late() -> None:
-    home = life(outside_c=22.0)
+def test_a_late_sensor_does_not_start_heating_at_once() -> None:
+    home = make_home(outside_c=22.0)
     home.set_program(mode=Mode.OFF)
     home.run(1.0)
     home.run(12.0, is_silent=True)

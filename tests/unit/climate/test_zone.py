@@ -46,10 +46,10 @@ def test_frost_is_fought_by_any_sensor_that_is_left() -> None:
 @pytest.mark.parametrize(
     ("others_c", "share"), [((4.0,), 0.5), ((4.0, 5.0, 5.5), 0.5), ((4.0, 13.0, 13.0), 0.25), ((4.0, 21.0, 22.0), 0.0)]
 )
-def test_frost_elsewhere_never_overheats_a_room_that_nobody_measures(others_c: tuple[float, ...], share: float) -> None:
+def test_frost_elsewhere_never_overheats_an_unmeasured_room(others_c: tuple[float, ...], share: float) -> None:
     bench = Bench(home())
-    blind = inputs(None, Mode.OFF, coldest_c=others_c[0], others_c=others_c)
-    on = sum(bench.step(blind).demand.zones["z0"] is HEAT for _ in range(24 * 60))
+    unmeasured = inputs(None, Mode.OFF, coldest_c=others_c[0], others_c=others_c)
+    on = sum(bench.step(unmeasured).demand.zones["z0"] is HEAT for _ in range(24 * 60))
     assert on / (24 * 60) == pytest.approx(share, abs=0.03)
 
 
@@ -63,31 +63,31 @@ def test_there_is_no_frost_in_a_room_that_is_measured_and_has_none(value_c: floa
 @pytest.mark.parametrize(
     ("others_c", "warmest_c", "share"), [((), None, 50), ((), 20.0, 32), ((13.0, 18.0, 30.0), 25.0, 36)]
 )
-def test_a_doubted_sensor_that_says_frost_counts_as_much_as_the_rest_of_the_home(
+def test_a_suspect_sensor_that_reports_frost_counts_as_much_as_the_rest_of_the_home(
     others_c: tuple[float, ...], warmest_c: float | None, share: int
 ) -> None:
     temperature = ZoneTemperature(None, 0.0, 0, 2.0, "it jumped", warmest_c=warmest_c)
-    doubted = msgspec.structs.replace(inputs(None, Mode.OFF, coldest_c=2.0, others_c=others_c), temperature=temperature)
-    made = Bench(home()).run(doubted, minutes=5)
+    suspect = msgspec.structs.replace(inputs(None, Mode.OFF, coldest_c=2.0, others_c=others_c), temperature=temperature)
+    made = Bench(home()).run(suspect, minutes=5)
     assert made.reasons[0].startswith(f"frost protection at {share}%: 2.0 °C possibly here")
 
 
 @pytest.mark.parametrize(("others_c", "mean_duty", "actions"), [((4.0,), 0.0, [HEAT, OFF]), ((9.0,), 0.3, [OFF, COOL])])
-def test_blindly_only_frost_comes_before_cooling(
+def test_of_unmeasured_zones_only_frost_protection_takes_precedence_over_cooling(
     others_c: tuple[float, ...], mean_duty: float, actions: list[HvacAction]
 ) -> None:
     bench = Bench(home(2), last=COOL)
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=mean_duty)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone, bench.state.zones[1]))
-    hot, blind = inputs(30.0, Mode.COOL), inputs(None, coldest_c=others_c[0], others_c=others_c)
+    hot, unmeasured = inputs(30.0, Mode.COOL), inputs(None, coldest_c=others_c[0], others_c=others_c)
     bench.run(inputs(25.0), hot, minutes=20)
-    seen = [list(bench.step(blind, hot).demand.zones.values()) for _ in range(60)]
+    seen = [list(bench.step(unmeasured, hot).demand.zones.values()) for _ in range(60)]
     assert actions in seen
     assert ([HEAT, OFF] in seen) == (actions == [HEAT, OFF])
 
 
 @pytest.mark.parametrize("mode", [Mode.OFF, Mode.COOL])
-def test_a_zone_that_is_not_to_be_heated_is_not_heated_blindly(mode: Mode) -> None:
+def test_a_zone_that_is_not_to_be_heated_gets_no_fallback_heating(mode: Mode) -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
@@ -96,7 +96,7 @@ def test_a_zone_that_is_not_to_be_heated_is_not_heated_blindly(mode: Mode) -> No
 
 
 @pytest.mark.parametrize(("value_c", "mode"), [(5.0, Mode.OFF), (5.0, Mode.COOL), (15.0, Mode.AUTO), (15.0, Mode.HEAT)])
-def test_heat_that_does_not_come_is_told_whatever_asks_for_it(value_c: float, mode: Mode) -> None:
+def test_heating_without_effect_is_reported_in_every_mode(value_c: float, mode: Mode) -> None:
     bench = Bench(home())
     bench.run(inputs(value_c, mode), minutes=140)
     assert bench.state.zones[0].heating_monitor.is_failing
@@ -105,17 +105,17 @@ def test_heat_that_does_not_come_is_told_whatever_asks_for_it(value_c: float, mo
     assert not bench.state.zones[0].heating_monitor.is_failing
 
 
-def test_frost_elsewhere_is_believed_less_from_the_second_day_on() -> None:
+def test_frost_elsewhere_counts_less_from_the_second_day_on() -> None:
     bench = Bench(home())
-    blind = inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,))
-    assert "at 50%" in bench.run(blind, minutes=24 * 60).reasons[0]
-    on = sum(bench.step(blind).demand.zones["z0"] is HEAT for _ in range(24 * 60))
+    unmeasured = inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,))
+    assert "at 50%" in bench.run(unmeasured, minutes=24 * 60).reasons[0]
+    on = sum(bench.step(unmeasured).demand.zones["z0"] is HEAT for _ in range(24 * 60))
     assert on / (24 * 60) == pytest.approx(0.35, abs=0.03)
     bench.run(inputs(None, Mode.OFF, coldest_c=9.0, others_c=(9.0,)), minutes=5)
-    assert "at 50%" in bench.run(blind, minutes=5).reasons[0]
+    assert "at 50%" in bench.run(unmeasured, minutes=5).reasons[0]
 
 
-def test_blind_heating_that_is_more_than_frost_asks_for_goes_on() -> None:
+def test_fallback_heating_above_the_frost_duty_goes_on() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.3)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
@@ -148,7 +148,7 @@ def test_the_upper_limit_goes_by_the_warmest_sensor() -> None:
 def test_frost_at_one_sensor_and_heat_at_the_other_is_heated_a_little(
     mode: Mode, value_c: float | None, others_c: tuple[float, ...], share: float
 ) -> None:
-    """Which of the two lies nobody knows: a hot sensor must not let the room freeze, a cold one not make it hotter."""
+    """Either may be wrong: a hot sensor must not let the room freeze, nor a cold one overheat it."""
     torn = inputs(3.0, mode, others_c=others_c)
     temperature = msgspec.structs.replace(
         torn.temperature, value_c=value_c, coldest_c=3.0, warmest_c=35.0, problem="a and b differ"
@@ -180,7 +180,7 @@ def test_below_its_limit_nothing_cools() -> None:
     assert bench.run(inputs(16.0, Mode.COOL, cold), minutes=10).demand.zones == {"z0": OFF}
 
 
-def test_without_a_sensor_it_heats_as_much_as_it_needed_of_late_then_only_against_frost() -> None:
+def test_without_a_sensor_a_zone_gets_its_recent_duty_and_later_only_frost_precaution() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.2)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
@@ -201,7 +201,7 @@ def test_without_a_sensor_it_heats_as_much_as_it_needed_of_late_then_only_agains
     assert bench.step(warm).reasons[0] == "off: no usable sensor for 72 h (it is silent)"
 
 
-def test_blind_heating_is_bounded_whatever_it_needed() -> None:
+def test_fallback_heating_is_bounded_whatever_the_recent_duty() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.9)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
@@ -245,7 +245,7 @@ def test_what_a_recovery_needs_is_added_to_heating_and_to_nothing_else(
     assert made.requests[0].duty == pytest.approx(duty)
 
 
-def test_what_keeps_a_room_warm_says_nothing_of_what_keeps_it_cool() -> None:
+def test_heating_and_cooling_have_separate_integrals() -> None:
     bench = Bench(home())
     zone = bench.state.zones[0]
     warm = msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, integral=0.9))
@@ -279,7 +279,7 @@ def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needing_heat_c: tuple[fl
     assert made.demand.zones == {"z0": action}
     if action is OFF:
         assert f"not cooled in auto while a room that needs heat has {needing_heat_c[0]:.1f} °C" in made.reasons[0]
-    # Who says "cool" means it.
+    # The mode "cool" overrides that.
     assert bench.run(inputs(30.0, Mode.COOL, needing_heat_c=needing_heat_c), minutes=40).demand.zones == {"z0": COOL}
 
 
@@ -303,12 +303,12 @@ def test_a_zone_that_cannot_heat_is_not_asked_to_by_frost_or_habit(value_c: floa
         assert "frost" not in made.reasons[0]
 
 
-def test_what_is_given_or_kept_back_blindly_says_nothing_of_the_need() -> None:
+def test_fallback_heating_teaches_no_duty() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.2)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
-    for blind in (inputs(None, Mode.OFF), inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,)), inputs(None)):
-        bench.run(blind, minutes=600)
+    for unmeasured in (inputs(None, Mode.OFF), inputs(None, Mode.OFF, coldest_c=4.0, others_c=(4.0,)), inputs(None)):
+        bench.run(unmeasured, minutes=600)
         assert bench.state.zones[0].mean_duty == 0.2
     # What it sees does.
     bench.run(inputs(25.0), minutes=24 * 60)
@@ -338,7 +338,7 @@ def test_a_stuck_sensor_does_not_have_its_room_cooled_to_the_frost(mode: Mode) -
 
 
 @pytest.mark.parametrize("active_c", [(), (24.5, 25.0, 26.0)])
-def test_in_a_heat_wave_equipment_that_is_too_weak_goes_on_and_is_told(active_c: tuple[float, ...]) -> None:
+def test_in_a_heat_wave_weak_equipment_goes_on_cooling_and_is_reported(active_c: tuple[float, ...]) -> None:
     bench = Bench(home(), last=COOL)
     made = bench.run(inputs(29.0, Mode.COOL, active_c=active_c), minutes=6 * 60)
     assert made.demand.zones == {"z0": COOL}
@@ -351,7 +351,7 @@ def test_a_room_near_its_cooling_setpoint_is_not_cooled_in_vain() -> None:
     assert bench.state.zones[0].problem == ""
 
 
-def test_heating_comes_first_where_nobody_knows_what_was_before() -> None:
+def test_with_an_unknown_direction_heating_comes_first() -> None:
     bench = Bench(home(2), last=OFF)
     made = bench.run(inputs(30.0, Mode.COOL), inputs(19.2), minutes=9)
     assert made.demand.zones == {"z0": OFF, "z1": HEAT}

@@ -1,4 +1,4 @@
-"""The clock on the sensors' displays: set at once, and again and again."""
+"""The clock on the displays of sensors is set at once and again at each interval."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ class Displays:
             self.is_enough.set()
 
 
-async def test_displays_are_told_at_once_and_when_the_time_becomes_known(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_displays_get_the_time_at_once_and_when_it_becomes_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "SHOW_TIME_S", 0.0)
     displays, now = Displays(), datetime(2026, 7, 1, tzinfo=UTC)
     times: list[datetime | None] = [None, now]

@@ -148,7 +148,7 @@ def test_texts_of_settings_are_made_harmless() -> None:
     assert settings.unknown == {"later\\u202e": {"a ": ["b\\u0007"]}}
 
 
-def test_settings_that_nobody_knows_are_bounded() -> None:
+def test_unknown_settings_are_bounded() -> None:
     settings, problems = merge(DeviceSettings(), {f"x{i}": i for i in range(UNKNOWN_MAX + 1)} | {"y" * 101: 1})
     assert len(settings.unknown) == UNKNOWN_MAX
     assert problems[0].startswith(f"x{UNKNOWN_MAX} is not kept")

@@ -1,4 +1,4 @@
-"""The cloud's copy wins; what is changed here reaches it; nothing wrong comes into force, or back from the disk."""
+"""The cloud's copy wins, local changes reach it, and nothing invalid comes into force, or back from the disk."""
 
 import asyncio
 import errno
@@ -175,7 +175,7 @@ async def test_a_wrong_local_change_changes_nothing(bench: Bench) -> None:
     assert sync.pending == {}
 
 
-async def test_a_refused_local_change_gives_way_and_the_technician_is_told(bench: Bench) -> None:
+async def test_a_refused_local_change_is_dropped_and_reported(bench: Bench) -> None:
     sync = bench.make()
     await sync.change({"reporting_interval_seconds": 240})
     bench.cloud.errors = [Refused("the tenant decides", status=422)]
@@ -276,7 +276,7 @@ async def test_one_setting_that_cannot_be_read_costs_no_other(bench: Bench) -> N
     ]
 
 
-async def test_however_much_the_cloud_says_the_file_can_be_read_again(bench: Bench) -> None:
+async def test_the_file_stays_readable_however_large_the_answer_of_the_cloud(bench: Bench) -> None:
     bench.cloud.copy["new"] = [[[1, 2], [3]]] * 12_000
     sync = bench.make()
     bench.start(sync)

@@ -1,4 +1,4 @@
-"""Settings that a command changes: durable with the command's name, or not done; the cloud's copy fetched on demand."""
+"""Settings that a command changes: durable with the id of the command, or not done; the cloud's copy on demand."""
 
 import asyncio
 import random
@@ -131,7 +131,7 @@ async def test_a_refresh_brings_what_the_cloud_has_now(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("status", "words"), [(403, "answered 403"), (503, "did not answer within")])
-async def test_a_refresh_that_fails_says_why(
+async def test_a_failed_refresh_gives_its_reason(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int, words: str
 ) -> None:
     monkeypatch.setattr(sync, "REFRESH_S_MAX", 0.3)

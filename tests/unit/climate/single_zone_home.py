@@ -26,7 +26,7 @@ class House:
         self.wall_c += dt_s * (wall - 35.0 * (self.wall_c - self.outside_c)) / 1.2e7
 
 
-class Life:
+class SingleZoneHome:
     """A zone with one sensor in a house, step by step."""
 
     def __init__(self, house: House, emitter: Emitter = Emitter.RADIATOR, resolution_k: float = 0.1) -> None:
@@ -39,7 +39,7 @@ class Life:
         self._observed: dict[str, SensorReading] = {}
         self.reason = ""
         self.minute, self.is_on = 0, False
-        self.doubts = 0
+        self.stuck_steps = 0
         self.problems: set[str] = set()
         self.warmest_c = self.coldest_c = house.air_c
 
@@ -54,7 +54,7 @@ class Life:
         return Now("b", self.minute * 60_000, None)
 
     def set_program(self, **changes: object) -> None:
-        """Change what the zone is told."""
+        """Change the program of the zone."""
         program = self.control.zones["z"].program
         self.control.set_program("z", msgspec.structs.replace(program, **changes))
 
@@ -63,14 +63,16 @@ class Life:
         for _ in range(round(hours * 60)):
             self.minute += 1
             self.house.advance(is_on=self.is_on, dt_s=60.0)
-            said_c = round(self.house.air_c / self.resolution_k) * self.resolution_k if frozen_c is None else frozen_c
+            reading_c = (
+                round(self.house.air_c / self.resolution_k) * self.resolution_k if frozen_c is None else frozen_c
+            )
             now = self.now()
             if not is_silent:
-                self._observed = {"t": SensorReading(said_c, now.now_ms)}
+                self._observed = {"t": SensorReading(reading_c, now.now_ms)}
             made = self.control.step(now, self._observed)
             self.reason = made.reasons[0]
             self.is_on = made.demand.zones["z"] is HvacAction.HEAT
-            self.doubts += made.state.zones[0].stuck_sensor.is_stuck
+            self.stuck_steps += made.state.zones[0].stuck_sensor.is_stuck
             self.problems |= {made.state.zones[0].problem} - {""}
             self.warmest_c, self.coldest_c = (
                 max(self.warmest_c, self.house.air_c),
