@@ -1,6 +1,6 @@
-"""A recording as a board: each row's readings arrive when they were recorded, as reports of relayed sensors do.
+"""A recording as a board: each row's readings arrive at their recorded instant, like reports of relayed sensors.
 
-Owns the place in the recording. Never changes, thins or invents a reading, and never reads a clock of its own.
+Owns the position in the recording. Must never change, drop or invent a reading, nor read a clock of its own.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from hal.interface import HvacOutputs, Reading, RelayedSensor, Sensor
 from hal.replay.recording import Recording
 
 ROWS_A_CALL_MAX = 64
-"""Overdue rows given at once: a board that has fallen behind catches up without holding up the event loop."""
+"""Overdue rows returned at once: a board that is behind catches up without blocking the event loop."""
 
 _SLEEP_S_MAX = 3600.0
-"""A long pause is slept in parts: a loop in virtual time takes a single far timer for a program that has stopped."""
+"""A long pause is slept in parts: a loop in virtual time treats a single distant timer as a stopped program."""
 
 
 class ReplayNetwork:
@@ -37,20 +37,20 @@ class ReplayNetwork:
 
     @property
     def sensors(self) -> Sequence[RelayedSensor]:
-        """The relayed sensors that the map names. The hub's own columns arrive too, with the device `HUB`."""
+        """The relayed sensors of the map. Readings of the hub's own columns arrive too, with the device `HUB`."""
         return self._recording.sensors
 
     @property
     def is_finished(self) -> bool:
-        """Every row has been given."""
+        """Whether every row was played."""
         return self._next_row >= len(self._recording.instants_ms)
 
     async def receive(self) -> Sequence[Reading]:
-        """Wait for the next row that has a reading and return it, with those after it that are overdue too.
+        """Wait for the next row with a reading and return it, together with the following overdue rows.
 
-        Rows come in order, at most `ROWS_A_CALL_MAX` at once. After the last one this waits for ever.
+        Rows are returned in order, at most `ROWS_A_CALL_MAX` at once. After the last row this waits for ever.
         """
-        # A caller that finds row after row overdue must not keep the loop to itself.
+        # Consecutive overdue rows must not block the loop.
         await asyncio.sleep(0)
         while True:
             if self.is_finished:
@@ -62,15 +62,15 @@ class ReplayNetwork:
                 return readings
 
     def drain(self) -> Sequence[Reading]:
-        """Return nothing: what was not confirmed is given again."""
+        """Return nothing: unacknowledged rows are played again."""
         return ()
 
     def confirm(self) -> None:
-        """Say that all rows given so far are kept safe: `restart` does not give them again."""
+        """Acknowledge all rows played so far: `restart` does not repeat them."""
         self._confirmed_row = self._next_row
 
     def restart(self, start_ms: int) -> None:
-        """Go back to the first row that was not confirmed, as a source that survives a crash of the agent does.
+        """Go back to the first unacknowledged row, like a network that survives a crash of the agent.
 
         Args:
             start_ms: The recording's first instant on the new boot's monotonic clock; negative if it lies before it.
@@ -83,7 +83,7 @@ class ReplayNetwork:
         return self._start_ms + instants_ms[row] - instants_ms[0]
 
     def _take_overdue(self) -> list[Reading]:
-        """Return the readings of the rows that are due now; empty if none of those rows has one."""
+        """Return the readings of the rows that are due now; may be empty."""
         now_ms = self._monotonic_ms()
         end_row = min(self._next_row + ROWS_A_CALL_MAX, len(self._recording.instants_ms))
         readings: list[Reading] = []
@@ -104,7 +104,7 @@ class ReplayNetwork:
 
 
 class ReplayBoard:
-    """A hub whose every reading comes from a recording; it has no outputs and no sensors that can be asked."""
+    """A hub whose readings come from a recording; it has no outputs and no polled sensors."""
 
     def __init__(
         self,
@@ -114,13 +114,13 @@ class ReplayBoard:
         start_ms: int,
         on_value: Callable[[Reading], None] | None = None,
     ) -> None:
-        """Put the needle at the start.
+        """Start at the first row.
 
         Args:
-            recording: As `hal.replay.load` gives it.
+            recording: A recording loaded by `hal.replay.load`.
             monotonic_ms: The boot's monotonic clock.
-            start_ms: When on that clock the recording's first instant is.
-            on_value: Called for each reading as it is given, for whoever judges that none is lost.
+            start_ms: The recording's first instant on that clock.
+            on_value: Called for each played reading, to verify that none is lost.
         """
         self._network = ReplayNetwork(recording, monotonic_ms=monotonic_ms, start_ms=start_ms, on_value=on_value)
 
@@ -131,12 +131,12 @@ class ReplayBoard:
 
     @property
     def sensors(self) -> Sequence[Sensor]:
-        """None: a recording cannot be asked for a value between its rows."""
+        """None: a recording has no values between its rows."""
         return ()
 
     @property
     def network(self) -> ReplayNetwork:
-        """Where all readings arrive."""
+        """The network that delivers all readings."""
         return self._network
 
     @property
@@ -145,12 +145,12 @@ class ReplayBoard:
         return None
 
     @property
-    def finished(self) -> bool:
-        """Every row has been given."""
+    def is_finished(self) -> bool:
+        """Whether every row was played."""
         return self._network.is_finished
 
     def restart(self, start_ms: int) -> None:
-        """Go back to the first row that was not confirmed.
+        """Go back to the first unacknowledged row.
 
         Args:
             start_ms: The recording's first instant on the new boot's monotonic clock; negative if it lies before it.
@@ -158,4 +158,4 @@ class ReplayBoard:
         self._network.restart(start_ms)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""

@@ -1,6 +1,7 @@
-"""A recording: a CSV file, checked as a whole and held as columns of numbers. Never plays it; `hal.replay.board` does.
+"""A recording: a CSV file, checked as a whole and stored as columns of numbers. `hal.replay.board` plays it.
 
-Everything is checked before the first reading is given, so that a board made of a recording cannot fail half-way.
+Everything is checked before the first reading is played, so that a board with a recording cannot fail half-way. The
+text of a cell becomes a number or an instant exactly, or is an error.
 """
 
 import csv
@@ -23,30 +24,30 @@ RECORDING_BYTES_MAX = 256 * 1024 * 1024
 ROWS_MAX = 5_000_000
 COLUMNS_MAX = 1_000
 GAP_DAYS_MAX = 92
-"""Between two rows: a house shut for a season. More is a clock that was set between them (1970, then today)."""
+"""Longest time between two rows: a house closed for a season. A longer one is a wrong clock (1970, then today)."""
 SPAN_DAYS_MAX = 5 * 366
 """From the first row to the last; a simulation of it takes hours."""
 UTC_MS_MAX = 7_258_118_400_000
-"""The beginning of the year 2200; instants before 1970 or after this are no recording's."""
+"""Start of the year 2200; instants of a recording lie between 1970 and this."""
 DAY_MS = 86_400_000
 UNUSED_NAMED_MAX = 20
-"""A warning names so many of the columns that the map leaves out."""
+"""Maximum number of unmapped columns in a warning."""
 FOUND_CHARS_MAX = 40
-"""A cell is quoted up to this length."""
+"""Maximum length of a quoted cell."""
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """What a house's sensors said and when.
+    """The recorded readings of a house.
 
     Attributes:
-        path: The file it was read from.
+        path: Its file.
         sensors: The relayed sensors.
-        channels: What each column of `values` is.
+        channels: The sensor and kind of each column of `values`.
         instants_ms: UTC of each row in milliseconds since 1970, strictly increasing; at least one.
         values: For each channel one number a row, in the unit of its kind, bit for bit what `float` makes of the
             cell; NaN where the cell was empty: no reading.
-        readings_count: How many cells are readings; at least one.
-        warnings: What is probably not meant: columns that the map does not name.
+        readings_count: Number of cells with a reading; at least one.
+        warnings: Probable errors: columns that the map does not name.
     """
 
     path: Path
@@ -62,33 +63,34 @@ def load(csv_path: Path, map_path: Path) -> Recording:
     """Read and check a recording.
 
     Args:
-        csv_path: UTF-8, separated by commas, the names of the columns in the first line.
-        map_path: Which column is which sensor (`hal.replay.recording_map`).
+        csv_path: UTF-8, comma-separated, column names in the first line.
+        map_path: Map of the columns to sensors (`hal.replay.recording_map`).
 
     Raises:
-        RecordingInvalid: One of the files has mistakes. The message lists up to 20 of them, a line each, with file,
-            line and column, what was found and what is allowed.
+        RecordingInvalid: A file has errors. The message lists up to 20, one in each line, with file, line and column,
+            the value found and the allowed values.
     """
     recording_map = load_map(map_path)
-    mistakes = RecordingErrors(csv_path)
-    reader = _Reader(recording_map, mistakes)
+    errors = RecordingErrors(csv_path)
+    reader = _Reader(recording_map, errors)
     try:
         if csv_path.stat().st_size > RECORDING_BYTES_MAX:
-            mistakes.add("size", f"found more than {RECORDING_BYTES_MAX} bytes; split the recording")
-            mistakes.raise_if_any()
+            errors.add("size", f"found more than {RECORDING_BYTES_MAX} bytes; split the recording")
+            errors.raise_if_any()
         with csv_path.open(encoding="utf-8-sig", newline="") as file:
             reader.read(file)
     except OSError as error:
-        mistakes.add("file", f"cannot be read: {error.strerror}")
+        errors.add("file", f"cannot be read: {error.strerror}")
     except UnicodeDecodeError:
         line = _first_line_of_other_encoding(csv_path)
-        mistakes.add(f"line {line}", "found bytes that are not UTF-8; save the file in that encoding")
-    mistakes.raise_if_any()
+        errors.add(f"line {line}", "found bytes that are not UTF-8; save the file in that encoding")
+    errors.raise_if_any()
     return reader.recording(csv_path)
 
 
 def _first_line_of_other_encoding(path: Path) -> int:
-    # The decoder works in blocks and names no line. Here a byte it cannot read becomes a surrogate; UTF-8 holds none.
+    # The decoder works in blocks and has no line number. Here an undecodable byte becomes a surrogate, which UTF-8
+    # never has.
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return next(
             line for line, text in enumerate(file, start=1) if any("\ud800" <= char <= "\udfff" for char in text)
@@ -96,11 +98,11 @@ def _first_line_of_other_encoding(path: Path) -> int:
 
 
 class _Reader:
-    """Reads one file, row by row, collecting mistakes."""
+    """Reads one file row by row and collects its errors."""
 
-    def __init__(self, recording_map: RecordingMap, mistakes: RecordingErrors) -> None:
+    def __init__(self, recording_map: RecordingMap, errors: RecordingErrors) -> None:
         self._map = recording_map
-        self._mistakes = mistakes
+        self._errors = errors
         self._instant_of = instant_parser(recording_map.time)
         self._instants_ms = array("q")
         self._values = tuple(array("d") for _ in recording_map.channels)
@@ -109,7 +111,7 @@ class _Reader:
         self._readings_count = 0
 
     def read(self, lines: Iterable[str]) -> None:
-        """Check header and rows; stop when the mistakes are too many to list."""
+        """Check header and rows; stop once there are too many errors to list."""
         rows = csv.reader(lines, strict=True)
         try:
             self._header = next(rows, [])
@@ -120,16 +122,16 @@ class _Reader:
             for row in rows:
                 if row:  # an empty line, as some editors leave at the end, is no row
                     self._row(row, rows.line_num, time_column, columns)
-                if self._mistakes.is_full:
+                if self._errors.is_full:
                     return
         except csv.Error as error:
-            self._mistakes.add(f"line {rows.line_num}", f"not valid CSV: {error}")
+            self._errors.add(f"line {rows.line_num}", f"not valid CSV: {error}")
             return
         if not self._readings_count:
-            self._mistakes.add(f"line {rows.line_num}", "the file ends without a single reading")
+            self._errors.add(f"line {rows.line_num}", "the file ends without a single reading")
 
     def recording(self, path: Path) -> Recording:
-        """Return what was read, after `read` has found no mistake."""
+        """Return the recording, after `read` has found no error."""
         named = {self._map.time.column, *self._map.ignored, *(channel.column for channel in self._map.channels)}
         unused = [column for column in self._header if column not in named]
         more = f" and {len(unused) - UNUSED_NAMED_MAX} more" if len(unused) > UNUSED_NAMED_MAX else ""
@@ -146,32 +148,32 @@ class _Reader:
         )
 
     def _check_header(self) -> bool:
-        """Note what the first line lacks; tell whether its columns can be used."""
+        """Check the first line; return whether its columns are usable."""
         header = self._header
         if len(header) > COLUMNS_MAX:
-            self._mistakes.add("line 1", f"found {len(header)} columns; allowed are {COLUMNS_MAX}")
+            self._errors.add("line 1", f"found {len(header)} columns; allowed are {COLUMNS_MAX}")
             return False
         doubles = sorted({column for column in header if header.count(column) > 1})
         for column in doubles:
-            self._mistakes.add(f'line 1, column "{column}"', "stands more than once; each name is allowed once")
+            self._errors.add(f'line 1, column "{column}"', "stands more than once; each name is allowed once")
         named = [self._map.time.column, *(channel.column for channel in self._map.channels), *self._map.ignored]
         missing = [column for column in named if column not in header]
         for column in missing:
             hint = nearest(column, header)
             if not hint and len(header) == 1 and ";" in header[0]:
                 hint = "; the columns seem to be separated by semicolons: needed are commas"
-            self._mistakes.add(f'line 1, column "{column}"', f"the map names this column, the file has none{hint}")
+            self._errors.add(f'line 1, column "{column}"', f"the map names this column, the file has none{hint}")
         return not (doubles or missing)
 
     def _row(self, row: list[str], line: int, time_column: int, columns: list[int]) -> None:
         if len(row) != len(self._header):
-            self._mistakes.add(
+            self._errors.add(
                 f"line {line}",
                 f"found {len(row)} cell{'' if len(row) == 1 else 's'}; needed are {len(self._header)}, as in line 1",
             )
             return
         if len(self._instants_ms) == ROWS_MAX:
-            self._mistakes.add(f"line {line}", f"found more than {ROWS_MAX} rows; split the recording")
+            self._errors.add(f"line {line}", f"found more than {ROWS_MAX} rows; split the recording")
             return
         self._instant(row[time_column], line)
         for column, values in zip(columns, self._values, strict=True):
@@ -182,10 +184,10 @@ class _Reader:
         try:
             instant_ms = self._instant_of(text.strip())
         except ValueError as error:
-            self._mistakes.add(place, f"{_found(text)}; {error}")
+            self._errors.add(place, f"{_found(text)}; {error}")
             return
         if not 0 <= instant_ms < UTC_MS_MAX:
-            self._mistakes.add(place, f"{_found(text)}; allowed are times from 1970 to 2199")
+            self._errors.add(place, f"{_found(text)}; allowed are times from 1970 to 2199")
             return
         first_ms = self._instants_ms[0] if self._instants_ms else instant_ms
         previous_ms = self._instants_ms[-1] if self._instants_ms else instant_ms - 1
@@ -196,16 +198,16 @@ class _Reader:
                 f" {GAP_DAYS_MAX} days. Was the clock set in between? Remove the rows on the wrong side, or split the"
                 " recording"
             )
-            self._mistakes.add(place, text)
+            self._errors.add(place, text)
         elif span_days >= SPAN_DAYS_MAX:
             text = f"{_found(text)}; {span_days:,} days after the first row: allowed are {SPAN_DAYS_MAX:,}"
-            self._mistakes.add(place, f"{text}; split the recording")
+            self._errors.add(place, f"{text}; split the recording")
         if instant_ms <= previous_ms:
             order = "the same time as" if instant_ms == previous_ms else "earlier than"
             text = (
                 f"{_found(text)}; {order} line {self._previous_line}: allowed are rows in order, one for each instant"
             )
-            self._mistakes.add(place, text)
+            self._errors.add(place, text)
         self._instants_ms.append(instant_ms)
         self._previous_line = line
 
@@ -216,7 +218,7 @@ class _Reader:
         try:
             value = number(text)
         except ValueError as error:
-            self._mistakes.add(f'line {line}, column "{column}"', f"{_found(text)}; {error}")
+            self._errors.add(f'line {line}, column "{column}"', f"{_found(text)}; {error}")
             return math.nan
         self._readings_count += 1
         return value
@@ -227,19 +229,19 @@ def _found(text: str) -> str:
 
 
 UNIX_S_MAX = 253_402_300_799
-"""The last second of the year 9999, the last that `datetime` knows."""
+"""The last second of the year 9999, the maximum of `datetime`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-"""What recorders write. `float` takes more ("1_000", "nan", the digits of any script): here those are mistakes."""
+"""What recorders write. `float` takes more ("1_000", "nan", the digits of any script): here those are errors."""
 
 
 def number(text: str) -> float:
-    """Return what `float` makes of a cell, bit for bit.
+    """Return the number in a cell, exactly as `float` converts it.
 
     Raises:
-        ValueError: The cell is no finite decimal number; the message says what is allowed.
+        ValueError: The cell is no finite decimal number; the message names the allowed values.
     """
     value = float(text) if _NUMBER.fullmatch(text) else float("inf")
     if value in {float("inf"), float("-inf")}:
@@ -248,10 +250,10 @@ def number(text: str) -> float:
 
 
 def instant_parser(time: TimeColumn) -> Callable[[str], int]:
-    """Return the function from the text of a time cell to UTC milliseconds since 1970.
+    """Return the function that converts a time cell to UTC milliseconds since 1970.
 
-    It raises `ValueError` for a text that is no time in the column's format, is finer than a millisecond, or in a zone
-    with summer time stands for two instants or none; the message says what is allowed.
+    It raises `ValueError` for a text that is no time in the column's format, is finer than a millisecond, or is
+    ambiguous or missing at a change of summer time; the message names the allowed values.
     """
     if time.format == "unix_s":
         return lambda text: _unix_ms(text, per_second=1)
@@ -278,16 +280,14 @@ def _unix_ms(text: str, *, per_second: int) -> int:
 def _calendar_ms(text: str, time: TimeColumn) -> int:
     try:
         is_iso = time.format == "iso8601"
-        # The zone of the map is put on below.
+        # The zone of the map is added below.
         moment = datetime.fromisoformat(text) if is_iso else datetime.strptime(text, time.format)  # noqa: DTZ007
     except ValueError as error:
         raise ValueError(f'allowed is a time in the format "{time.format}"') from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=time.zone)
         if moment.utcoffset() != moment.replace(fold=1).utcoffset():
-            raise ValueError(
-                f"at the change of summer time this stands for two instants or none in {time.zone}; use UTC"
-            )
+            raise ValueError(f"use UTC: in {time.zone} this time is ambiguous or missing at the change of summer time")
     milliseconds, rest = divmod(moment - _EPOCH, _MS)
     if rest:
         raise ValueError("finer than a millisecond")

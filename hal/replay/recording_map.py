@@ -1,15 +1,15 @@
-"""The map of a recording: which of its columns is which sensor. TOML in, frozen values out; never reads the recording.
+"""The map of a recording: assigns its columns to sensors. Parses TOML into frozen values; never reads the recording.
 
 A map looks like this:
 
     [time]
     column = "time"        # required
     format = "iso8601"     # default; or "unix_s", "unix_ms", or a pattern of strptime
-    zone = "UTC"           # default; where times stand without an offset
+    zone = "UTC"           # default; for times without an offset
 
     [[relayed]]
     device = "T1"          # the Reading.device of its readings; required
-    name = "kitchen"       # for people; the device's name by default
+    name = "kitchen"       # for people; by default the device's name
     ieee = "0x00158d0001a2b3c4"
     columns = { temperature = "T1", humidity = "RH_1" }
 
@@ -38,17 +38,17 @@ MAP_BYTES_MAX = 256 * 1024
 """Room for a thousand sensors."""
 
 ERRORS_MAX = 20
-"""A message lists at most so many mistakes: a screen of a terminal."""
+"""Maximum number of errors in a message: a screen of a terminal."""
 
 _IEEE = re.compile(r"0x[0-9a-f]{16}")
 
 
 class TimeColumn(msgspec.Struct, frozen=True):
-    """Where a row's time stands and how it is written.
+    """The time column of a recording.
 
     Attributes:
         format: "iso8601", "unix_s", "unix_ms", or a pattern of strptime.
-        zone: What a time without an offset means.
+        zone: Time zone of times without an offset.
     """
 
     column: str
@@ -57,7 +57,7 @@ class TimeColumn(msgspec.Struct, frozen=True):
 
 
 class Channel(msgspec.Struct, frozen=True):
-    """One column that holds one kind of one device."""
+    """A column with one kind of one device."""
 
     device: str
     kind: SensorKind
@@ -65,11 +65,11 @@ class Channel(msgspec.Struct, frozen=True):
 
 
 class RecordingMap(msgspec.Struct, frozen=True):
-    """A map that makes sense by itself; whether it fits a recording is for `hal.replay.recording` to find out.
+    """A consistent map; `hal.replay.recording` checks that it matches a recording.
 
     Attributes:
-        sensors: The relayed ones, in the order of the file.
-        channels: Those of the relayed sensors, then the hub's own.
+        sensors: The relayed sensors, in the order of the file.
+        channels: Channels of the relayed sensors, then of the hub.
         ignored: Columns that are left out on purpose.
     """
 
@@ -88,22 +88,22 @@ class RecordingErrors:
 
     @property
     def is_full(self) -> bool:
-        """No more fit the message, so looking for more is pointless."""
+        """Whether the message is full, so that further checks are pointless."""
         return len(self._texts) >= ERRORS_MAX
 
     def add(self, place: str, text: str) -> None:
-        """Note a mistake at a place: "line 3, column T1", or a key of a map."""
+        """Add an error at a place: "line 3, column T1", or a key of a map."""
         if not self.is_full:
             self._texts.append(f"{self._file}: {place}: {text}")
 
     def raise_if_any(self) -> None:
-        """Raise the mistakes.
+        """Raise the collected errors.
 
         Raises:
-            RecordingInvalid: There are some.
+            RecordingInvalid: There are errors.
         """
         if self._texts:
-            more = (f"{self._file}: further mistakes are not listed",) if self.is_full else ()
+            more = (f"{self._file}: further errors are not listed",) if self.is_full else ()
             raise RecordingInvalid("\n".join((*self._texts, *more)))
 
 
@@ -111,44 +111,44 @@ def load_map(path: Path) -> RecordingMap:
     """Read a map.
 
     Raises:
-        RecordingInvalid: It cannot be read, or has mistakes; up to 20 are listed.
+        RecordingInvalid: The map is unreadable or has errors; up to 20 are listed.
     """
-    mistakes = RecordingErrors(path)
-    document = _document(path, mistakes)
-    mistakes.raise_if_any()
-    reader = _Reader(mistakes)
+    errors = RecordingErrors(path)
+    document = _document(path, errors)
+    errors.raise_if_any()
+    reader = _Reader(errors)
     result = reader.read(document)
-    mistakes.raise_if_any()
+    errors.raise_if_any()
     return result
 
 
 def nearest(word: str, options: Iterable[str]) -> str:
-    """Return a hint for a probable typo, to be appended to a message, else the empty text."""
+    """Return a hint for a probable typo, to be appended to a message; "" without one."""
     near = get_close_matches(word, list(options), n=1)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def _document(path: Path, mistakes: RecordingErrors) -> dict[str, object]:
+def _document(path: Path, errors: RecordingErrors) -> dict[str, object]:
     try:
         with path.open("rb") as file:
             content = file.read(MAP_BYTES_MAX + 1)
         if len(content) <= MAP_BYTES_MAX:
             return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
-        mistakes.add("size", f"found more than {MAP_BYTES_MAX} bytes; is this the map?")
+        errors.add("size", f"found more than {MAP_BYTES_MAX} bytes; is this the map?")
     except OSError as error:
-        mistakes.add("file", f"cannot be read: {error.strerror}")
+        errors.add("file", f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        mistakes.add("encoding", f"found the byte 0x{error.object[error.start]:02x}; allowed is UTF-8 text")
+        errors.add("encoding", f"found the byte 0x{error.object[error.start]:02x}; allowed is UTF-8 text")
     except (ValueError, RecursionError) as error:
-        mistakes.add("syntax", f"not valid TOML: {error}")
+        errors.add("syntax", f"not valid TOML: {error}")
     return {}
 
 
 class _Reader:
-    """Walks one map, collecting mistakes."""
+    """Parses one map and collects its errors."""
 
-    def __init__(self, mistakes: RecordingErrors) -> None:
-        self._mistakes = mistakes
+    def __init__(self, errors: RecordingErrors) -> None:
+        self._errors = errors
 
     def read(self, document: Mapping[str, object]) -> RecordingMap:
         self._only(document, ("time", "relayed", "hub", "ignore"), "")
@@ -172,7 +172,7 @@ class _Reader:
         self._unique("ieee", [sensor.ieee_address for sensor in sensors if sensor.ieee_address])
         self._unique("column", [time.column, *(channel.column for channel in channels), *ignored])
         if not channels:
-            self._mistakes.add("[[relayed]], [hub]", "no column is mapped to a sensor; a board needs at least one")
+            self._errors.add("[[relayed]], [hub]", "no column is mapped to a sensor; a board needs at least one")
         return RecordingMap(time, tuple(sensors), tuple(channels), frozenset(ignored))
 
     def _time(self, table: Mapping[str, object]) -> TimeColumn:
@@ -181,16 +181,16 @@ class _Reader:
         form = self._text(table, "format", "[time]", default="iso8601")
         if form not in {"iso8601", "unix_s", "unix_ms"} and "%" not in form:
             allowed = 'allowed are "iso8601", "unix_s", "unix_ms" and patterns of strptime, such as "%d.%m.%Y %H:%M"'
-            self._mistakes.add("[time] format", f'found "{form}"; {allowed}')
+            self._errors.add("[time] format", f'found "{form}"; {allowed}')
         return TimeColumn(self._text(table, "column", "[time]"), form, self._zone(zone))
 
     def _zone(self, name: str) -> tzinfo:
-        if name != "UTC":  # which needs no data: a small container may have none
+        if name != "UTC":  # UTC needs no zone data, which a small container may lack
             try:
                 return ZoneInfo(name)
             except (ValueError, OSError, ZoneInfoNotFoundError):
                 allowed = 'allowed are "UTC" and the zones of the IANA data, where this machine has it (package tzdata)'
-                self._mistakes.add("[time] zone", f'found "{name}"; {allowed}')
+                self._errors.add("[time] zone", f'found "{name}"; {allowed}')
         return UTC
 
     def _relayed(self, table: Mapping[str, object], place: str) -> tuple[RelayedSensor, list[Channel]]:
@@ -198,7 +198,7 @@ class _Reader:
         device = self._text(table, "device", place)
         ieee = self._text(table, "ieee", place, default="")
         if ieee and not _IEEE.fullmatch(ieee):
-            self._mistakes.add(f"{place} ieee", f'found "{ieee}"; allowed is "0x" and 16 lower-case hexadecimal digits')
+            self._errors.add(f"{place} ieee", f'found "{ieee}"; allowed is "0x" and 16 lower-case hexadecimal digits')
         channels = self._channels(table, device, place)
         kinds = tuple(channel.kind for channel in channels)
         return RelayedSensor(device, self._text(table, "name", place, default=device), kinds, ieee), channels
@@ -206,7 +206,7 @@ class _Reader:
     def _channels(self, table: Mapping[str, object], device: str, place: str) -> list[Channel]:
         columns = self._table(table.get("columns", {}), f"{place} columns")
         if not columns:
-            self._mistakes.add(f"{place} columns", 'found none; needed is, say, { temperature = "T1" }')
+            self._errors.add(f"{place} columns", 'found none; needed is, say, { temperature = "T1" }')
         channels = []
         for kind in columns:
             if kind in set(SensorKind):
@@ -214,7 +214,7 @@ class _Reader:
                 channels.append(Channel(device, SensorKind(kind), column))
             else:
                 hint = nearest(kind, SensorKind)
-                self._mistakes.add(f"{place} columns", f'found "{kind}"; allowed are {", ".join(SensorKind)}{hint}')
+                self._errors.add(f"{place} columns", f'found "{kind}"; allowed are {", ".join(SensorKind)}{hint}')
         return channels
 
     def _ignored(self, table: Mapping[str, object], place: str) -> list[str]:
@@ -222,36 +222,36 @@ class _Reader:
         columns = table.get("columns")
         if isinstance(columns, list) and columns and all(isinstance(column, str) for column in columns):
             return columns
-        self._mistakes.add(f"{place} columns", 'allowed is an array of column names, such as ["T_out"]')
+        self._errors.add(f"{place} columns", 'allowed is an array of column names, such as ["T_out"]')
         return []
 
     def _only(self, table: Mapping[str, object], keys: Iterable[str], place: str) -> None:
         for name in table:
             if name not in keys:
                 text = f'unknown key "{name}"; allowed are {", ".join(keys)}{nearest(name, keys)}'
-                self._mistakes.add(place or "map", text)
+                self._errors.add(place or "map", text)
 
     def _text(self, table: Mapping[str, object], key: str, place: str, *, default: str | None = None) -> str:
         value = table.get(key, default)
         if isinstance(value, str) and (value or default == ""):
             return value
         found = "found nothing" if value is None else "found something else"
-        self._mistakes.add(f"{place} {key}", f"{found}; needed is a text")
+        self._errors.add(f"{place} {key}", f"{found}; needed is a text")
         return default or ""
 
     def _table(self, value: object, place: str) -> Mapping[str, object]:
         if isinstance(value, dict):
             return value
-        self._mistakes.add(place, "allowed is a table")
+        self._errors.add(place, "allowed is a table")
         return {}
 
     def _tables(self, document: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
         tables = document.get(name, [])
         if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
             return tables
-        self._mistakes.add(f"[[{name}]]", "allowed is an array of tables: write the name in double brackets")
+        self._errors.add(f"[[{name}]]", "allowed is an array of tables: write the name in double brackets")
         return []
 
     def _unique(self, what: str, names: list[str]) -> None:
         for name in sorted({name for name in names if name and names.count(name) > 1}):
-            self._mistakes.add(what, f'"{name}" stands {names.count(name)} times in the map; allowed is once')
+            self._errors.add(what, f'"{name}" stands {names.count(name)} times in the map; allowed is once')

@@ -26,7 +26,7 @@ def in_virtual_time(test: Callable[[Callable[[], int]], Awaitable[None]]) -> Non
 
 async def play(board: ReplayBoard) -> list[Reading]:
     readings: list[Reading] = []
-    while not board.finished:
+    while not board.is_finished:
         readings += await board.network.receive()
     return readings
 
@@ -66,7 +66,7 @@ def test_the_whole_recording_arrives_at_its_instants(three_rooms: Recording) -> 
         start_ms = monotonic_ms() + 5000
         board = ReplayBoard(three_rooms, monotonic_ms=monotonic_ms, start_ms=start_ms, on_value=handed_out.append)
         readings: list[Reading] = []
-        while not board.finished:
+        while not board.is_finished:
             batch = await board.network.receive()
             assert {reading.at_ms for reading in batch} == {monotonic_ms()}
             readings += batch
@@ -119,7 +119,7 @@ def test_overdue_rows_come_in_order_a_bounded_number_at_once(record: Record) -> 
     async def test(_: Callable[[], int]) -> None:
         board = ReplayBoard(record(minutes(200)), monotonic_ms=lambda: 10**9, start_ms=0)
         sizes, values = [], []
-        while not board.finished:
+        while not board.is_finished:
             readings = await board.network.receive()
             sizes.append(len(readings))
             values += [reading.value for reading in readings]
@@ -172,15 +172,15 @@ def test_after_a_restart_what_was_not_confirmed_comes_again(record: Record, conf
 
 def test_a_finished_board_is_finished_no_more_after_a_restart(record: Record) -> None:
     board = ReplayBoard(record(minutes(2)), monotonic_ms=lambda: 10**9, start_ms=0)
-    finished = [board.finished]
+    finished = [board.is_finished]
     asyncio.run(play(board))
-    finished.append(board.finished)
+    finished.append(board.is_finished)
     board.restart(0)
-    finished.append(board.finished)
+    finished.append(board.is_finished)
     assert len(asyncio.run(play(board))) == 2
     board.network.confirm()
     board.restart(0)
-    finished.append(board.finished)
+    finished.append(board.is_finished)
     assert finished == [False, True, False, True]
 
 
