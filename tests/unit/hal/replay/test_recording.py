@@ -238,7 +238,12 @@ def test_times_are_read_in_their_format_and_zone(text: str, form: str, zone: str
 @pytest.mark.parametrize(
     ("text", "form", "zone", "expected"),
     [
-        ("2024-10-27 02:30", "iso8601", "Europe/Brussels", "use UTC: in Europe/Brussels this time is ambiguous or missing"),
+        (
+            "2024-10-27 02:30",
+            "iso8601",
+            "Europe/Brussels",
+            "use UTC: in Europe/Brussels this time is ambiguous",
+        ),
         ("2024-03-31 02:30", "iso8601", "Europe/Brussels", "ambiguous or missing"),
         ("01.01.70", "%d.%m.%Y", "UTC", 'the format "%d.%m.%Y"'),
         ("1.0005", "unix_s", "UTC", "finer than a millisecond"),
