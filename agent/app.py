@@ -119,7 +119,7 @@ class Hub:
         return TelemetryService(
             self.config,
             board=environment.board,
-            check_for=environment.judge,
+            check_for=environment.check_for,
             client=self.client,
             identities=self.pairing.identities,
             schedule=self._sampling_schedule,
@@ -245,7 +245,7 @@ class Hub:
             CommandType.CONFIG_UPDATE: ConfigUpdateHandler(
                 self.settings, is_volatile=lambda: self.commands.is_volatile
             ),
-            CommandType.FACTORY_RESET: FactoryResetHandler(bar_key=self._bar_key, restart=environment.begin_anew),
+            CommandType.FACTORY_RESET: FactoryResetHandler(bar_key=self._bar_key, restart=environment.restart),
             CommandType.DIAGNOSTICS: DiagnosticsHandler(sections),
         }
 
@@ -271,7 +271,7 @@ class Hub:
         """Return the status document."""
         return self.reports.status()
 
-    def reread(self) -> None:
+    def reload_keys(self) -> None:
         """Use the keys as they are on the disk now.
 
         Raises:

@@ -33,7 +33,7 @@ from agent.foundation.worker import ThreadWorker
 from agent.ota.context import RunningRelease
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.outputs import EXIT_CONFIG
-from agent.reloading import Replaceable
+from agent.reloading import ReloadableConfig
 from hal.errors import HalError
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
         storage = settings.storage
         problems = _make_directories(storage.state_dir, storage.run_dir)
         with lock.hold(storage.state_dir, storage.run_dir):
-            asyncio.run(_run(Replaceable(config_path, settings, environ), environ, problems))
+            asyncio.run(_run(ReloadableConfig(config_path, settings, environ), environ, problems))
     except (ConfigInvalid, HalError) as error:
         return _refuse(EXIT_CONFIG, error)
     except lock.AlreadyRunning as error:
@@ -101,9 +101,9 @@ def _refuse(code: int, reason: object) -> int:
 class _Restarts:
     """Runs the hub, and starts a new one in this process after a factory reset or a simulated reboot."""
 
-    def __init__(self, replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
-        self._replaceable = replaceable
-        self._settings = settings = replaceable.settings
+    def __init__(self, reloadable: ReloadableConfig, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
+        self._reloadable = reloadable
+        self._settings = settings = reloadable.settings
         self._problems = problems
         self._environ = environ
         self._disk = Disk()
@@ -148,7 +148,7 @@ class _Restarts:
                     lambda: factory_reset.finish_erasing(
                         storage.state_dir,
                         self._disk,
-                        key_file=self._replaceable.settings.cloud.api_key_file,
+                        key_file=self._reloadable.settings.cloud.api_key_file,
                         outlives=environment.OUTLIVES_RESET,
                     )
                 )
@@ -180,7 +180,7 @@ class _Restarts:
         if _is_reboot_simulated(settings):
             boots = SimulatedBoots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
             clock = boots.clock
-            host = SimulatedRebootHost(self._environ, boots, begin_anew=self._hub_stop.set)
+            host = SimulatedRebootHost(self._environ, boots, restart=self._hub_stop.set)
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,
@@ -195,21 +195,21 @@ class _Restarts:
                     session=session,
                     ledger=QuotaLedger(storage.run_dir / LEDGER_NAME, clock.boot_id),
                     read_key=functools.partial(
-                        factory_reset.read_usable_key, storage.state_dir, self._disk, self._replaceable.read_api_key
+                        factory_reset.read_usable_key, storage.state_dir, self._disk, self._reloadable.read_api_key
                     ),
-                    sensor_keys=self._replaceable.begin(),
+                    sensor_keys=self._reloadable.read_keys(),
                     host=host,
-                    judge=environment.judge_for,
-                    begin_anew=self._hub_stop.set,
+                    check_for=environment.check_for,
+                    restart=self._hub_stop.set,
                     running=self._running(),
                     installer=environment.installer_for(settings.board),
                     timekeeper=self._machine_clock,
-                    options=self._replaceable.connection.for_url,
-                    problems=[*self._problems, *self._replaceable.problems],
+                    options=self._reloadable.connection.for_url,
+                    problems=[*self._problems, *self._reloadable.problems],
                     starts=self._starts,
                 ),
             )
-            self._replaceable.on_reload(hub.reread)
+            self._reloadable.on_reload(hub.reload_keys)
             _give_back_memory()
             _log.info(
                 "climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local_api.socket
@@ -222,11 +222,11 @@ def _is_reboot_simulated(settings: Config) -> bool:
     return settings.board.name != "linux" if how == "auto" else how == "simulated"
 
 
-async def _run(replaceable: Replaceable, environ: Mapping[str, str], problems: Sequence[str]) -> None:
+async def _run(reloadable: ReloadableConfig, environ: Mapping[str, str], problems: Sequence[str]) -> None:
     asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
-    restarts = _Restarts(replaceable, environ, problems)
+    restarts = _Restarts(reloadable, environ, problems)
     restarts.deadline = StopDeadline(hurry=restarts.hurry)
-    shutdown.handle_signals(stop=restarts.stop, reload=replaceable.reload, terminal=shutdown.Terminal())
+    shutdown.handle_signals(stop=restarts.stop, reload=reloadable.reload, terminal=shutdown.Terminal())
     await restarts.run()
     _log.info("stopped")
 

@@ -1,6 +1,6 @@
-"""What a hub is given of the world: the board that the configuration names, clocks, disk, network, host.
+"""The environment of a hub: the board that the configuration names, clocks, disk, network, host.
 
-The only module beside the tests and the simulation that names a concrete board.
+The only module of the agent that names a concrete board.
 """
 
 import hashlib
@@ -40,41 +40,45 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE, KEYRING_FILE, STARTS_FILE})
-"""Files that a factory reset leaves; they hold no secret. `hal.zigbee.options.STICK_FILE`: a hash by which the hub
-knows that the network on its stick was its own and may be overwritten. The launcher's: which release is good, and below
-which none may go, so that a reset opens no way back to a release with known holes. That of updates: a system that is on
-trial still has to prove itself. The keyring: a key that was revoked stays revoked."""
+"""Files that a factory reset keeps; they hold no secret.
+
+* `hal.zigbee.options.STICK_FILE`: a hash by which the hub recognises its own old network, which it may overwrite.
+* The launcher's state: the confirmed release and the version floor. Without them a reset would allow a release with
+  known holes.
+* The update record: a system on trial still has to pass its trial.
+* The keyring: a revoked key stays revoked.
+"""
 
 SIM_START_UTC_MS = 1_767_225_600_000
-"""2026-01-01: where a simulated house begins on a hub that does not know the time."""
+"""2026-01-01: the start of a simulated home on a hub without the time."""
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """What a hub is given of the world.
+    """The environment of a hub.
 
     Attributes:
         board: Sensors, network and outputs.
         clock: The boot's clocks.
-        rng: For jitter; seeded in simulations.
-        disk: For files.
-        worker: For blocking work.
+        rng: The source of jitter; seeded in simulations.
+        disk: Access to files.
+        worker: Runs blocking work.
         session: Made by `agent.cloud.session.new_session`.
-        ledger: The account of quotas.
+        ledger: The record of quota use.
         read_key: Returns the hub's key; `None` after a factory reset, until there is a new one.
         sensor_keys: Keys of relayed sensors, by device.
         host: The service manager and the machine.
-        judge: The judge of a sensor's values.
+        check_for: Returns the plausibility check of a sensor.
         serve: Whether to open the local API (there are no Unix sockets in virtual time).
-        on_committed: Told of readings that are safe on the disk, for whoever judges that they stay safe.
-        on_memory_send: Told of readings that are about to be sent from memory, because the disk takes none.
-        is_metered: Tells whether the way to the cloud is paid by volume, where the configuration does not say.
-        running: Which release this is; `None` where nothing can ever be updated (a demo).
-        installer: Of images of the whole system; `None` where there can be none.
-        timekeeper: How the machine knows the time, and who tells it; `None` where the clock is always right (a demo).
-        options: How a request to an address goes (`agent.cloud.session.ConnectionOptions`).
-        begin_anew: Ends this life of the hub and begins another: finishes a factory reset first (`reset.finish`).
-        problems: What was wrong with its directories at the start, in words.
-        starts: When this and earlier processes began and how they ended; `None` where there is one only (a demo).
+        on_committed: Called with readings that are safe on the disk, for an oracle.
+        on_memory_send: Called with readings that are about to be sent from memory because the disk fails.
+        is_metered: Tells whether the link to the cloud is paid by volume, where the configuration is `auto`.
+        running: The running release; `None` where nothing can ever be updated (a demo).
+        installer: Installs images of the whole system; `None` where that is impossible.
+        timekeeper: The sources of the machine's time; `None` where the clock is always right (a demo).
+        options: Returns proxy and TLS options of a URL (`agent.cloud.session.ConnectionOptions`).
+        restart: Ends this hub and starts a new one, after finishing a factory reset.
+        problems: The problems of its directories at the start, in words.
+        starts: The record of this and earlier processes; `None` where there is one process only (a demo).
     """
 
     board: Board
@@ -87,12 +91,12 @@ class Environment(msgspec.Struct, frozen=True):
     read_key: Callable[[], str | None]
     sensor_keys: Mapping[str, str]
     host: Host
-    judge: Callable[[Sensor], PlausibilityCheck]
+    check_for: Callable[[Sensor], PlausibilityCheck]
     serve: bool = True
     on_committed: Callable[[Sequence[Reading]], None] = lambda _: None
     on_memory_send: Callable[[Sequence[Reading]], None] = lambda _: None
     is_metered: Callable[[], bool] = is_metered
-    begin_anew: Callable[[], None] = lambda: None
+    restart: Callable[[], None] = lambda: None
     running: RunningRelease | None = None
     installer: SystemUpdater | None = None
     timekeeper: Timekeeper | None = None
@@ -204,13 +208,13 @@ def installer_for(config: BoardConfig) -> SystemUpdater | None:
     return Rauc()
 
 
-def judge_for(sensor: Sensor) -> PlausibilityCheck:
-    """Return the judge of a sensor: a chip may be hotter than a room."""
+def check_for(sensor: Sensor) -> PlausibilityCheck:
+    """Return the plausibility check of a sensor: a chip may be hotter than a room."""
     if sensor.kind is SensorKind.TEMPERATURE and sensor.name.startswith("hwmon/"):
         return PlausibilityCheck(sensor.kind, CHIP_TEMPERATURE)
     return PlausibilityCheck(sensor.kind)
 
 
 def phase_of(key: str) -> float:
-    """Return a hub's own phase, from 0 up to 1: the same after each start, different from its neighbour's."""
+    """Return the phase of a hub, from 0 up to 1: the same after each start, different from that of other hubs."""
     return int.from_bytes(hashlib.sha256(f"phase {key}".encode()).digest()[:4], "big") / 2**32

@@ -24,7 +24,7 @@ from agent.foundation import log
 _log = logging.getLogger(__name__)
 
 
-class Replaceable:
+class ReloadableConfig:
     """What may be replaced while the hub runs, as last read.
 
     Attributes:
@@ -53,12 +53,12 @@ class Replaceable:
         proxies = ProxyRules(settings.cloud.proxy, environ)
         if proxies.problem:
             _log.warning("cloud.proxy: %s", proxies.problem)
-        self.connection = ConnectionOptions(verifying(settings.cloud), proxies)
+        self.connection = ConnectionOptions(tls_context(settings.cloud), proxies)
         self._listener: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    def begin(self) -> Mapping[str, str]:
+    def read_keys(self) -> Mapping[str, str]:
         """Read the keys of relayed sensors for a new hub and report missing ones, which must not keep it from heating.
 
         An invalid key costs only its own sensor its identity.
@@ -141,7 +141,7 @@ class Replaceable:
         return lambda: self._take(keys)
 
     def _take_authorities(self) -> Callable[[], None]:
-        verified = verifying(self.settings.cloud)
+        verified = tls_context(self.settings.cloud)
         return lambda: self.connection.set_tls_context(verified)
 
     def _notify_hub(self) -> Callable[[], None]:
@@ -157,7 +157,7 @@ def _changed(old: Any, new: Any, prefix: str = "") -> Iterator[str]:  # noqa: AN
             yield f"{prefix}{name}"
 
 
-def verifying(cloud: CloudConfig) -> ssl.SSLContext | Literal[True]:
+def tls_context(cloud: CloudConfig) -> ssl.SSLContext | Literal[True]:
     """Return what verifies the cloud's servers (`agent.config.network`).
 
     Raises:

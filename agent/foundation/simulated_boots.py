@@ -96,17 +96,17 @@ class SimulatedBoots:
 class SimulatedRebootHost(Systemd):
     """A real service manager, with simulated reboots of the machine."""
 
-    def __init__(self, environ: Mapping[str, str], boots: SimulatedBoots, *, begin_anew: Callable[[], None]) -> None:
+    def __init__(self, environ: Mapping[str, str], boots: SimulatedBoots, *, restart: Callable[[], None]) -> None:
         """Prepare.
 
         Args:
             environ: As for `Systemd`.
             boots: The count of boots.
-            begin_anew: Ends this hub and starts another.
+            restart: Ends this hub and starts another.
         """
         super().__init__(environ)
         self._boots = boots
-        self._begin_anew = begin_anew
+        self._restart = restart
 
     async def ensure_can_reboot(self) -> None:
         """Nothing to check: a disk that cannot count the boot makes `reboot` fail."""
@@ -118,4 +118,4 @@ class SimulatedRebootHost(Systemd):
             self._boots.boot()
         except (OSError, StorageFull) as error:
             raise RebootFailed(f"the boot cannot be counted: {error}") from error
-        self._begin_anew()
+        self._restart()

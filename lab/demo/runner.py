@@ -150,7 +150,7 @@ class _Demo:
                     read_key=lambda: key,
                     sensor_keys=sensor_keys,
                     host=Unmanaged(),
-                    judge=environment.judge_for,
+                    check_for=environment.check_for,
                     on_committed=self._books.committed,
                 ),
             )

@@ -95,7 +95,7 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
             read_key=lambda: key,
             sensor_keys={},
             host=Unmanaged(),
-            judge=environment.judge_for,
+            check_for=environment.check_for,
             serve=False,
         )
         running = app.Hub(config, given)

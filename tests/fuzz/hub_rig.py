@@ -103,10 +103,10 @@ async def _live(loop: VirtualLoop, directory: Path, answers: Mapping[bytes, list
                 read_key=lambda: factory_reset.read_usable_key(directory, Disk(), lambda: KEY),
                 sensor_keys={},
                 host=SimulatedHost(lambda _: stop.set()),
-                judge=environment.judge_for,
+                check_for=environment.check_for,
                 is_metered=lambda: False,
                 serve=False,
-                begin_anew=stop.set,
+                restart=stop.set,
                 running=RunningRelease("1.0.0", "base", 1, "simulated", "", stop.set, InlineWorker()),
             ),
         )

@@ -354,7 +354,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
             read_key=read_key,
             sensor_keys=sensor_keys or {},
             host=host,
-            judge=lambda sensor: PlausibilityCheck(sensor.kind),
+            check_for=lambda sensor: PlausibilityCheck(sensor.kind),
             serve=serve,
             on_committed=committed.extend,
             timekeeper=timekeeper,

@@ -109,7 +109,7 @@ class Life:
         monkeypatch.setattr(daemon.StopDeadline, "start", lambda _: None)
         daemon._make_directories(settings.storage.state_dir, settings.storage.run_dir)
         self._restarts = daemon._Restarts(
-            daemon.Replaceable(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
+            daemon.ReloadableConfig(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
         )
         self._task = asyncio.get_running_loop().create_task(self._restarts.run())
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from agent import app, config, daemon
 from agent.cli import exit_codes, root
 from agent.commands.factory_reset import FILE_NAME
-from agent.reloading import Replaceable
+from agent.reloading import ReloadableConfig
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.records import CloudCommand, CommandState
@@ -86,7 +86,7 @@ def states(body: str) -> list[str]:
 
 async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = town.configuration(base_url, "[commands]\nfactory_reset_needs_confirmation = true\n")
-    restarts = daemon._Restarts(Replaceable(path, config.load(path, environ={}), {}), {})
+    restarts = daemon._Restarts(ReloadableConfig(path, config.load(path, environ={}), {}), {})
     task = asyncio.get_running_loop().create_task(restarts.run())
     state = town.directory / "state"
 
@@ -133,7 +133,7 @@ async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys
 
 async def test_a_simulated_reboot_is_another_boot(town: Town, base_url: str) -> None:
     path = town.configuration(base_url, "")
-    restarts = daemon._Restarts(Replaceable(path, config.load(path, environ={}), {}), {})
+    restarts = daemon._Restarts(ReloadableConfig(path, config.load(path, environ={}), {}), {})
     task = asyncio.get_running_loop().create_task(restarts.run())
     reboot = town.queue("reboot", {})
     await until(lambda: reboot().state is CommandState.ACKED)

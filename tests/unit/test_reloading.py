@@ -8,7 +8,7 @@ from yarl import URL
 
 from agent.config import load
 from agent.errors import ConfigInvalid
-from agent.reloading import Replaceable
+from agent.reloading import ReloadableConfig
 
 KEY, OTHER_KEY = ("cs_dev_" + letter * 32 for letter in "ab")
 
@@ -27,8 +27,8 @@ class Hub:
         self.put("key", KEY)
         self.put("keys.toml", 'T1 = "one"\n')
         self.write()
-        self.replaceable = Replaceable(self.config, load(self.config, environ={}), {})
-        self.keys = self.replaceable.begin()
+        self.reloadable = ReloadableConfig(self.config, load(self.config, environ={}), {})
+        self.keys = self.reloadable.read_keys()
 
     def put(self, name: str, text: str) -> None:
         (self.directory / name).write_text(text)
@@ -39,8 +39,8 @@ class Hub:
         self.config.write_text(f'{text}[relayed_sensors]\nsensor_keys_file = "keys.toml"\n{rest}')
 
     async def reload(self) -> None:
-        self.replaceable.reload()
-        await asyncio.gather(*self.replaceable._tasks)
+        self.reloadable.reload()
+        await asyncio.gather(*self.reloadable._tasks)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def hub(tmp_path: Path) -> Hub:
 
 async def test_keys_and_the_level_of_the_log_are_read_again(hub: Hub) -> None:
     told: list[str] = []
-    hub.replaceable.on_reload(lambda: told.append(hub.replaceable.read_api_key()))
+    hub.reloadable.on_reload(lambda: told.append(hub.reloadable.read_api_key()))
     hub.put("key", OTHER_KEY)
     hub.put("keys.toml", 'T2 = "two"\n')
     hub.write(rest='[log]\nlevel = "debug"\n')
@@ -65,7 +65,7 @@ async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: 
     hub.write("batch_linger_s = 5", rest='[storage]\ncommit_interval_s = 1\n[log]\nformat = "json"\n')
     await hub.reload()
     assert "only at the next start: cloud.batch_linger_s, log.format, storage.commit_interval_s" in caplog.text
-    assert hub.replaceable.settings.cloud.batch_linger_s == 120
+    assert hub.reloadable.settings.cloud.batch_linger_s == 120
 
 
 @pytest.mark.parametrize(
@@ -75,30 +75,30 @@ async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: 
 async def test_what_is_wrong_is_told_and_the_old_stays(
     hub: Hub, caplog: pytest.LogCaptureFixture, file: str, text: str
 ) -> None:
-    hub.replaceable.on_reload(lambda: str(hub.replaceable.read_api_key()))
+    hub.reloadable.on_reload(lambda: str(hub.reloadable.read_api_key()))
     address = URL("https://cloud.example")
-    before = hub.replaceable.connection.for_url(address)
+    before = hub.reloadable.connection.for_url(address)
     hub.write('ca_file = "ca.pem"' if file == "ca.pem" else "")
     hub.put(file, text)
     await hub.reload()
     assert "what was replaced is not used" in caplog.text
     assert hub.keys == {"T1": "one"}
-    assert hub.replaceable.connection.for_url(address) == before
+    assert hub.reloadable.connection.for_url(address) == before
     assert file.startswith(("hub", "ca")) or text not in caplog.text
 
 
 @pytest.mark.parametrize(("text", "left"), [('T1 = 7\nT2 = "two"\n', {"T2": "two"}), ("T1 = two", {})])
 def test_a_key_that_is_none_costs_no_other_and_no_start(hub: Hub, text: str, left: dict[str, str]) -> None:
     hub.put("keys.toml", text)
-    assert hub.replaceable.begin() == left
-    (problem,) = hub.replaceable.problems
+    assert hub.reloadable.read_keys() == left
+    (problem,) = hub.reloadable.problems
     assert "keys.toml: " in problem
     hub.put("keys.toml", 'T1 = "one"\n')
-    assert hub.replaceable.begin() == {"T1": "one"}
-    assert hub.replaceable.problems == []
+    assert hub.reloadable.read_keys() == {"T1": "one"}
+    assert hub.reloadable.problems == []
 
 
 def test_keys_that_cannot_be_read_at_the_start_are_an_error(hub: Hub) -> None:
     hub.put("keys.toml", "x" * 100_000)
     with pytest.raises(ConfigInvalid):
-        hub.replaceable.begin()
+        hub.reloadable.read_keys()

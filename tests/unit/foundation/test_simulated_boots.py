@@ -25,7 +25,7 @@ async def test_each_reboot_is_another_boot_with_time_from_zero(tmp_path: Path) -
     boots = SimulatedBoots(path, machine, Disk())
     first = boots.clock
     assert (first.boot_id, first.monotonic_ms(), first.utc_ms()) == ("m1-0", 5000, 1_005_000)
-    await SimulatedRebootHost({}, boots, begin_anew=lambda: anew.append(1)).reboot("command c")
+    await SimulatedRebootHost({}, boots, restart=lambda: anew.append(1)).reboot("command c")
     assert anew == [1]
     machine.now_ms = 6000
     second = SimulatedBoots(path, machine, Disk()).clock
@@ -49,9 +49,7 @@ async def test_a_disk_that_refuses_is_no_reboot(tmp_path: Path) -> None:
     def refuse(operation: Operation, target: str) -> None:
         raise OSError(30, "Read-only file system")
 
-    host = SimulatedRebootHost(
-        {}, SimulatedBoots(tmp_path / FILE_NAME, Machine(), Disk(refuse)), begin_anew=pytest.fail
-    )
+    host = SimulatedRebootHost({}, SimulatedBoots(tmp_path / FILE_NAME, Machine(), Disk(refuse)), restart=pytest.fail)
     with pytest.raises(RebootFailed, match="Read-only"):
         await host.reboot("command c")
     assert isinstance(host, Systemd)
