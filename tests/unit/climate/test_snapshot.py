@@ -8,6 +8,7 @@ from agent.climate.fusion import SensorReading
 from agent.climate.heat_source import HeatSourceState
 from agent.climate.model import Mode, ZoneProgram
 from agent.climate.pi_controller import PiState
+from agent.climate.sensor_validation import ValidationState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleState
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, default_program
@@ -320,3 +321,24 @@ def test_how_long_it_has_been_freezing_outlives_a_restart() -> None:
     assert zone.is_frost
     assert zone.frost_since_ms is not None
     assert (90_000 - zone.frost_since_ms) / H_MS > 29.9
+
+
+def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
+    """A release reads the files of every other one: renaming a field in the code must not rename it in the file."""
+    zone = ZoneSnapshot(ZoneProgram(), relay=ShortCycleState(False, 1))
+    found = ClimateSnapshot(zones={"z": zone}, validations={"t": ValidationState(20.0, 5)})
+    document = msgspec.json.decode(msgspec.json.encode(found))
+    assert set(document) == {
+        "boot_id", "at_ms", "zones", "source", "stage2", "aux", "beliefs", "utc_ms", "direction", "acted_ms",
+        "short_lives",
+    }  # fmt: skip
+    assert set(document["beliefs"]["t"]) == {"value_c", "at_ms", "is_doubted", "since_ms", "claim_c", "claim_ms"}
+    assert set(document["zones"]["z"]) == {
+        "program", "learned", "integral", "direction", "mean_duty", "guard", "lost_for_s", "walls_c", "frost_for_s",
+        "acted_ms", "seen_c", "unlearned", "learned_ago_s", "stillness",
+    }  # fmt: skip
+    assert set(document["zones"]["z"]["guard"]) == {"is_on", "changed_ms", "starts_ms"}
+    assert set(document["zones"]["z"]["learned"]) == {"rate_k_per_h", "loss_k_per_h", "lag_s", "mornings"}
+    assert set(document["zones"]["z"]["program"]) == {
+        "mode", "setpoints", "schedules", "schedule", "holds", "eco", "last"
+    }  # fmt: skip
