@@ -1,1 +1,1 @@
-"""The cloud's commands: polled, kept, run one at a time, acknowledged; exactly once whatever dies in between."""
+"""The cloud's commands: polled, journalled, run one at a time, acknowledged; each exactly once, across crashes."""

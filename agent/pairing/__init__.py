@@ -1,1 +1,1 @@
-"""Relayed sensors' identities with the cloud. Pairing itself comes with the Zigbee network."""
+"""Pairing of relayed sensors: join windows, the stages of a sensor, and its identity with the cloud."""

@@ -42,7 +42,7 @@ class JoinWindowRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairingActions:
-    """The actions."""
+    """What a technician can do."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ def build_join_window(request: JoinWindowRequest, state: PairingState, boot_id: 
         raise PairingRefused(f"a window is open for 1 to {JOIN_WINDOW_S_MAX} s, not {request.seconds} s")
     is_for_one = request.label or request.name or request.key or request.replaces
     if request.is_many and is_for_one:
-        raise PairingRefused("label, name, key and what is replaced belong to one sensor, not to many")
+        raise PairingRefused("label, name, key and a replaced sensor belong to one sensor; open a window for one")
     label = labels.parse(request.label) if request.label else None
     key = request.key or (label.sensor_key if label else "")
     old = find_sensor(state, request.replaces) if request.replaces else None

@@ -1,7 +1,7 @@
-"""What stands on a sensor's label, or in its QR code, as address, install code and key. Pure: no clock, no I/O.
+"""Parses the label or QR code of a sensor: IEEE address, install code, ClimaSense key. Pure: no clock, no I/O.
 
-No standard says how the text of a Zigbee QR code looks, so makers differ; `LABEL_FORMATS` lists the documented
-forms. Must never repeat a code or a key in an error.
+No standard defines the text of a Zigbee QR code; `LABEL_FORMATS` lists the publicly documented formats of vendors. Must
+never repeat a code or a key in an error.
 """
 
 import re
@@ -21,14 +21,14 @@ LINK_KEY_BYTES = 16
 
 ADDRESS_DIGITS = 16
 MAC_DIGITS = 12
-"""Of an EUI-48, of which an EUI-64 is made by FFFE in its middle (IEEE, "Guidelines for use of EUI")."""
+"""Of an EUI-48; FFFE in its middle makes it an EUI-64 (IEEE, "Guidelines for use of EUI")."""
 
 SLIP_DIGITS_MIN = 12
-"""A word of at least so many characters behind "code" is one with a slip, not the next word of the label."""
+"""A word of at least this length after "code" is a mistyped code, not the next word of the label."""
 
 _MARK = slice(6, 10)
 _MAC_MARK = "FFFE"
-"""What stands in the middle of an EUI-64 that was made of an EUI-48; backwards it is FEFF."""
+"""The middle of an EUI-64 that was made from an EUI-48; reversed it is FEFF."""
 
 _OUI_DIGITS = 6
 _OUIS = frozenset(
@@ -39,10 +39,10 @@ _OUIS = frozenset(
         "94DEB8", "A4C138", "AC1FB4", "B4E3F9", "BC33AC", "CCCCCC", "D0CF5E", "DC8E95", "E0798D", "EC1BBD", "F0D1B8",
     }
 )  # fmt: skip
-"""Beginnings of the addresses of Zigbee devices, as the IEEE has given them to makers of radios and of sensors."""
+"""OUIs of Zigbee devices: prefixes that the IEEE has assigned to vendors of radios and sensors."""
 
 TEXT_CHARACTERS_MAX = 500
-"""The longest documented form has 120."""
+"""The longest documented format has 120."""
 
 _ADDRESS = r"(?P<address>[0-9A-F]{16})"
 _CODE = r"(?P<code>[0-9A-F]{1,64})"
@@ -62,7 +62,7 @@ LABEL_FORMATS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
         ("Bosch", rf"^[0-9A-Z]{{6}}[0-9A-Z]{{34}}{_ADDRESS}DLK{_CODE}$"),
     )
 )
-"""Who prints it, and how. None of IKEA or Sonoff is documented: what is printed beside their QR code can be typed."""
+"""Vendors and their formats. IKEA and Sonoff document none: the text printed beside their QR code can be typed."""
 
 _SENSOR_KEY = re.compile(r"(?:^|(?<=[\s,;|$]))(?:[Kk]:)?(?P<key>(?:sk_sensor_|cs_dev_)[A-Za-z0-9_.\-]+)")
 _PRINTED_ADDRESS = re.compile(r"^(?:0X)?((?:[0-9A-F]{2}[:\-]?){7}[0-9A-F]{2})$")
@@ -70,15 +70,15 @@ _MATTER = re.compile(r"^MT:")
 
 
 class Label(msgspec.Struct, frozen=True):
-    """What a label says.
+    """The content of a label.
 
     Attributes:
         ieee_address: As `0x` and 16 lower-case hex digits.
-        code: The install code with its CRC, or a link key; empty where the label has none. A secret.
-        is_link_key: `code` is the link key itself, 16 bytes, and has no CRC (older Bosch labels; so zigpy reads them).
-        sensor_key: The sensor's ClimaSense key, where somebody has put it beside the rest; else empty. A secret.
-        reversed_address: The address with its bytes turned around, where nothing tells its order: some makers print the
-            lowest byte first. Empty where the order is known.
+        code: The install code with its CRC, or a link key; empty for none. A secret.
+        is_link_key: `code` is the link key itself, 16 bytes without a CRC (older Bosch labels, as in zigpy).
+        sensor_key: The sensor's ClimaSense key, if it was added to the text; else empty. A secret.
+        reversed_address: The address with its bytes reversed, if its order is not known: some vendors print the lowest
+            byte first. Empty if the order is known.
     """
 
     ieee_address: str
@@ -92,10 +92,10 @@ def parse(text: str) -> Label:
     """Return the content of a label or QR code: one of the `LABEL_FORMATS`, or the printed address and install code.
 
     Args:
-        text: As scanned or typed. Letters may be large or small; a code may have dashes; a ClimaSense key may follow.
+        text: As scanned or typed, in any case; a code may have dashes; a ClimaSense key may follow.
 
     Raises:
-        LabelInvalid: It is no such text, or its check digits are wrong. The message does not repeat it.
+        LabelInvalid: The text has another format, or wrong check digits. The message does not repeat it.
     """
     if len(text) > TEXT_CHARACTERS_MAX:
         raise LabelInvalid(f"the text is longer than any label: {len(text)} characters; scan one code only")
@@ -112,10 +112,10 @@ def parse(text: str) -> Label:
 
 
 def parse_install_code(text: str) -> bytes:
-    """Return an install code that is typed without its address.
+    """Return an install code that was typed without its address.
 
     Raises:
-        LabelInvalid: It is none, or its check digits are wrong.
+        LabelInvalid: It is no install code, or its check digits are wrong.
     """
     return _code(re.sub(r"[\s\-:]", "", text.upper()), may_be_link_key=False)
 
@@ -124,7 +124,7 @@ def normalise_address(text: str) -> str:
     """Return an IEEE address as `0x` and 16 lower-case hex digits.
 
     Raises:
-        LabelInvalid: It is none.
+        LabelInvalid: It is no IEEE address.
     """
     match = _PRINTED_ADDRESS.fullmatch(text.strip().upper())
     if match is None:
@@ -143,20 +143,20 @@ def crc16_x25(data: bytes) -> int:
 
 
 def _printed(text: str, sensor_key: str) -> Label:
-    """Return what was typed from a label: an address and a code, with or without the words around them."""
+    """Return the label of typed text: an address and a code, with or without words around them."""
     found = find_digits(text, is_code=_is_code)
     if not found.address:
         if found.code:
             raise LabelInvalid("the address is missing: 16 hex digits, printed beside the install code; type both")
         raise LabelInvalid(
-            "this text is in no form that is known; type the address printed on the label (16 hex digits),"
-            " then the install code where there is one"
+            "type the address printed on the label (16 hex digits),"
+            " then the install code if there is one: this text has no known format"
         )
     return _label(_whole(found.address), found.code, sensor_key, may_be_link_key=False)
 
 
 def _whole(digits: str) -> str:
-    """Return the 16 digits of an address that is printed with them, or as an EUI-48."""
+    """Return the 16 digits of an address that is printed as an EUI-64 or an EUI-48."""
     if len(digits) == MAC_DIGITS:
         half = MAC_DIGITS // 2
         digits = digits[:half] + _MAC_MARK + digits[half:]
@@ -181,7 +181,7 @@ def _label(address_digits: str, code_digits: str, sensor_key: str, *, may_be_lin
 
 
 def _in_order(digits: str) -> tuple[str, str]:
-    """Return an address in its right order, and what else it may be where nothing tells its order."""
+    """Return an address in the right byte order, and the reversed address if the order is not known."""
     turned = bytes.fromhex(digits)[::-1].hex().upper()
     address, backwards = _address(digits), _address(turned)
     for is_right in (lambda each: each[_MARK] == _MAC_MARK, lambda each: each[:_OUI_DIGITS] in _OUIS):
@@ -199,7 +199,7 @@ def _is_code(digits: str) -> bool:
 
 def _address(digits: str) -> str:
     if len(set(digits)) == 1 and digits[0] in "0F":
-        raise LabelInvalid("the address is all zeros or all F, which no sensor has; check it against the label")
+        raise LabelInvalid("check the address against the label: it is all zeros or all F, which no sensor has")
     return f"0x{digits.lower()}"
 
 
@@ -224,11 +224,11 @@ def _code(digits: str, *, may_be_link_key: bool, whose: str = "") -> bytes:
     return code
 
 
-# Finding the digits in printed text, with words around them, on several lines, in any order.
+# Finds the digits in printed text, with words around them, on several lines, in any order.
 
 
 class Keyword(Enum):
-    """What a word on a label announces."""
+    """What a keyword on a label introduces."""
 
     ADDRESS = "address"
     CODE = "code"
@@ -238,7 +238,7 @@ _SUFFIX = r"(?:[ \-]?(?:ADDRESS|ADDR|ID))?"
 _CODE_WORD = r"(?P<code>(?:INSTALL(?:ATION)?|INST)?[ \-.]*CODE)"
 _SHORT_WORD = rf"(?:EUI[ \-]?(?:64|48)|EUI|ADDRESS|ADDR){_SUFFIX}|(?P<ic>IC)"
 
-# Words that have a letter which is no hex digit at the right place may stand right beside digits.
+# Keywords that begin and end with a letter that is no hex digit may touch digits.
 _BESIDE_DIGITS = rf"(?<![G-Z])(?:(?:IEEE|MAC){_SUFFIX}|{_CODE_WORD})(?![G-Z])"
 _WORDS = re.compile(rf"(?:{_BESIDE_DIGITS}|(?<![0-9A-Z])(?:{_SHORT_WORD})(?![0-9A-Z]))[ \t]*[:=#.]*")
 
@@ -248,7 +248,7 @@ _HEX = re.compile(r"[0-9A-F]+")
 
 
 class PrintedDigits(msgspec.Struct, frozen=True):
-    """What stands on a label: hex digits without separators, as they are printed; empty for nothing."""
+    """The hex digits on a label without separators; empty for none."""
 
     address: str = ""
     code: str = ""
@@ -257,11 +257,11 @@ class PrintedDigits(msgspec.Struct, frozen=True):
 def find_digits(text: str, *, is_code: Callable[[str], bool]) -> PrintedDigits:
     """Return the digits of a label's address and code.
 
-    What a word announces is taken for that, with its slips, so that they can be told. Without words the first is the
-    address and all that follows is the code, unless the check digits say that it is the other way round.
+    The digits after a keyword belong to it, including mistyped ones, so that these are reported. Without keywords the
+    first token is the address and the rest is the code, unless the check digits fit the other order.
 
     Args:
-        text: In capitals.
+        text: In upper case.
         is_code: Tells whether digits are an install code whose check digits fit.
     """
     segments = _segments(text)
@@ -281,13 +281,13 @@ def find_digits(text: str, *, is_code: Callable[[str], bool]) -> PrintedDigits:
     address = _best(addresses, _is_address) or _run(rest, _is_address)
     code = _best(codes, is_code)
     if not is_code(code):
-        # Words mean many things ("IC" is a registration in Canada as well): check digits do not.
+        # Keywords are ambiguous ("IC" is a Canadian registration as well), check digits are not.
         code = _run([token for token in rest if token != address], is_code) or code
     return PrintedDigits(address, code if code != address else "")
 
 
 def _segments(text: str) -> list[tuple[Keyword | None, list[str]]]:
-    """Divide a text at the words that announce something."""
+    """Split a text at its keywords."""
     segments: list[tuple[Keyword | None, list[str]]] = []
     word, begin = None, 0
     for match in _WORDS.finditer(text):
@@ -303,7 +303,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _take(tokens: Sequence[str], is_enough: Callable[[str], bool]) -> tuple[str, list[str]]:
-    """Return the hex digits that tokens begin with, until there are enough, and the other tokens."""
+    """Return the leading hex digits of tokens, until there are enough, and the remaining tokens."""
     digits = ""
     for count, token in enumerate(tokens):
         if not _HEX.fullmatch(token) or (digits and is_enough(digits)):
@@ -327,7 +327,7 @@ def _best(found: Sequence[str], is_right: Callable[[str], bool]) -> str:
 
 
 def _run(tokens: Sequence[str], is_right: Callable[[str], bool]) -> str:
-    """Return the first tokens in a row that make up what is looked for; a whole one before pieces."""
+    """Return the first run of tokens that fits; a single token is preferred."""
     for token in tokens:
         if is_right(token):
             return token
@@ -356,5 +356,5 @@ def _without_words(tokens: Sequence[str], is_code: Callable[[str], bool]) -> Pri
     code = _run(tokens, is_code)
     if address := _run([token for token in tokens if token != code], _is_address):
         return PrintedDigits(address, code)
-    # An address with a slip is told as such; a code alone is none.
+    # A mistyped address is reported as such; a code alone is not enough.
     return PrintedDigits(first, others) if others and _HEX.fullmatch(first) else PrintedDigits()

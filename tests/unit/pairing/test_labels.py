@@ -133,8 +133,8 @@ def test_an_address_printed_backwards_is_turned_around(printed: str, address: st
         (f"MAC: {EUI} CODE: {IC[:-2]}", f"of 0x{EUI.lower()} has 34 hex digits"),
         (f"MAC: {EUI} CODE: {IC[:-1]}0", f"of 0x{EUI.lower()} does not fit its check digits"),
         (f"CODE: {IC}", "the address is missing"),
-        ("MAC: CODE:", "no form that is known"),
-        ("MAC CODE IC EUI", "no form that is known"),
+        ("MAC: CODE:", "no known format"),
+        ("MAC CODE IC EUI", "no known format"),
     ],
 )
 def test_a_printed_label_with_a_slip_is_told_where_it_is(text: str, told: str) -> None:
@@ -156,9 +156,9 @@ def test_a_key_may_stand_behind_the_rest(front: str, joint: str) -> None:
     ("text", "told"),
     [
         ("MT:Y.K9042C00KA0648G00", "Matter"),
-        ("", "no form that is known"),
-        ("hello", "no form that is known"),
-        (CODE, "no form that is known"),
+        ("", "no known format"),
+        ("hello", "no known format"),
+        (CODE, "no known format"),
         ("x" * 501, "longer than any label"),
         ("0000000000000000", "all zeros"),
         ("FF:FF:FF:FF:FF:FF:FF:FF", "all zeros or all F"),
