@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 COPY_SUFFIX = ".copy"
+MARKER_SUFFIX = ".made"
+"""Of an empty file that is written once: where a file and its copy are missing, it tells a loss from a new hub."""
 
 READ_RETRY_S = 10.0
 READS_MAX = 6
@@ -94,6 +97,8 @@ class DurableFile(Generic[T]):
         """
         self.path = path
         self._copy = path.with_name(path.name + COPY_SUFFIX)
+        self._marker = path.with_name(path.name + MARKER_SUFFIX)
+        self._is_marked = False
         self._disk = disk
         self._bytes_max = bytes_max
         self._written_bytes_max = written_bytes_max or bytes_max
@@ -142,7 +147,7 @@ class DurableFile(Generic[T]):
                     with contextlib.suppress(OSError, StorageFull):
                         self._disk.write(self.path, data, is_secret=self.is_secret)
                 return value
-            if not reason:
+            if not reason and not os.path.lexists(self._marker):
                 return None
             text = f"there is no copy of it: {self._loss}{until}"
         self._report(reason, text)
@@ -197,6 +202,7 @@ class DurableFile(Generic[T]):
             raise StorageFull(f"{self.path} is not written before its present content has been read; check the disk")
         self._disk.write(self.path, data, is_secret=self.is_secret)
         self._write_copy(data)
+        self._mark()
 
     def _read_from(self, path: Path) -> tuple[bytes, T] | None:
         data = self._disk.read(path, bytes_max=self._bytes_max)
@@ -212,6 +218,15 @@ class DurableFile(Generic[T]):
                 is_current = False
             if not is_current:
                 self._write_copy(data)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Record that the file was written once; a failure costs only that a loss of file and copy goes unnoticed."""
+        if not self._is_marked:
+            with contextlib.suppress(OSError, StorageFull):
+                if not os.path.lexists(self._marker):
+                    self._disk.write(self._marker, b"")
+                self._is_marked = True
 
     def _write_copy(self, data: bytes) -> None:
         """Write the copy; a failure costs nothing but the copy."""

@@ -10,7 +10,15 @@ import pytest
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation import durable_file
 from agent.foundation.disk import Disk, Operation
-from agent.foundation.durable_file import CHECKSUM_BYTES, READS_MAX, DurableFile, add_checksum, strip_checksum
+from agent.foundation.durable_file import (
+    CHECKSUM_BYTES,
+    COPY_SUFFIX,
+    MARKER_SUFFIX,
+    READS_MAX,
+    DurableFile,
+    add_checksum,
+    strip_checksum,
+)
 from agent.foundation.worker import InlineWorker
 
 Content = dict[str, int]
@@ -170,7 +178,11 @@ async def test_a_read_error_is_no_corruption(
     await file.settle(InlineWorker(), taken.append)
     assert taken == [{"a": 7}]
     assert file.problem == ""
-    assert sorted(each.name for each in path.parent.iterdir()) == ["climate.json", "climate.json.copy"]
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        "climate.json",
+        "climate.json.copy",
+        "climate.json.made",
+    ]
     file.write(b"{}")
 
 
@@ -265,3 +277,40 @@ def test_a_read_only_disk_keeps_nobody_from_the_copy(path: Path, disk: Disk) -> 
 def test_nothing_is_written_before_it_was_read(path: Path, disk: Disk) -> None:
     with pytest.raises(StorageFull, match="before its present content has been read"):
         make(path, disk).write(b"{}")
+
+
+def test_a_file_that_is_gone_with_its_copy_is_no_new_hub(path: Path, disk: FailingDisk) -> None:
+    assert make(path, disk).read() is None
+    assert make(path, disk).problem == ""
+    file = make(path, disk)
+    file.read()
+    file.write(b'{"a":7}')
+    for each in (path, path.with_name(path.name + COPY_SUFFIX)):
+        each.unlink()
+    again = make(path, disk)
+    assert again.read() is None
+    assert again.problem == f"climate.json is missing; there is no copy of it: {LOSS}"
+
+
+def test_a_file_of_an_older_release_is_missed_from_then_on(path: Path, disk: FailingDisk) -> None:
+    path.write_bytes(b'{"a":7}')
+    assert make(path, disk).read() is not None
+    for each in path.parent.glob("climate.json*"):
+        if not each.name.endswith(MARKER_SUFFIX):
+            each.unlink()
+    again = make(path, disk)
+    assert again.read() is None
+    assert "is missing; there is no copy of it" in again.problem
+    again.write(b'{"a":7}')
+    assert make(path, disk).read() is not None
+
+
+def test_a_mark_that_cannot_be_written_costs_nothing(path: Path, disk: FailingDisk) -> None:
+    def refuse(operation: Operation, target: str) -> None:
+        if target.endswith(MARKER_SUFFIX):
+            raise OSError(5, "Input/output error", target)
+
+    file = make(path, Disk(refuse))
+    file.read()
+    file.write(b'{"a":7}')
+    assert make(path, disk).read() is not None

@@ -192,7 +192,7 @@ async def test_a_document_is_read_whatever_a_newer_release_has_added(
     document: Any = json.loads(data)
     (tmp_path / name).write_text(json.dumps(added_to(document) if is_newer else document))
     assert await read_by(read, tmp_path) == content
-    assert set(os.listdir(tmp_path)) <= {name, f"{name}.copy"}  # noqa: PTH208 - nothing was put aside
+    assert set(os.listdir(tmp_path)) <= {name, f"{name}.copy", f"{name}.made"}  # noqa: PTH208 - nothing was put aside
 
 
 def test_a_misspelt_field_in_an_order_is_refused_all_the_same() -> None:

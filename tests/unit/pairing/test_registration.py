@@ -53,8 +53,9 @@ async def test_every_sensor_with_a_key_gets_its_name_and_keeps_it(bench: Bench) 
 async def test_no_key_is_kept(bench: Bench) -> None:
     bench.start(bench.make())
     await bench.until(lambda: bench.released)
-    assert {path.name for path in bench.directory.iterdir()} == {"relayed.json", "relayed.json.copy"}
-    for path in bench.directory.iterdir():
+    names = {"relayed.json", "relayed.json.copy"}
+    assert {path.name for path in bench.directory.iterdir()} == {*names, "relayed.json.made"}
+    for path in (bench.directory / name for name in names):
         assert path.read_text().count("sk_sensor_one") == 1  # within the name that this cloud gave
 
 
