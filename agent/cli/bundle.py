@@ -157,7 +157,7 @@ def inspect(source: Path, as_json: bool) -> int:
         values = msgspec.to_builtins(msgspec.structs.replace(manifest, chunks=b"")) | {"key_id": signer}
         click.echo(msgspec.json.format(msgspec.json.encode(values)))
         return exit_codes.OK
-    click.echo(_as_text(manifest, f"key {signer}, not verified here" if signer else "nobody", start))
+    click.echo(_as_text(manifest, f"key {signer}, not verified here" if signer else "no key", start))
     return exit_codes.OK
 
 

@@ -18,6 +18,6 @@ from agent.cli.exit_codes import epilog
 def completion(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""
     kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101 - click knows the three
+    assert kind is not None  # noqa: S101 - click has these three
     root = context.find_root()
     click.echo(kind(root.command, {}, "climahub", "_CLIMAHUB_COMPLETE").source())

@@ -31,9 +31,9 @@ class Entry(msgspec.Struct, frozen=True):
     """A command that is imported when it runs.
 
     Attributes:
-        place: Where it lives, as `MODULE:NAME`.
+        place: Its module and object, as `MODULE:NAME`.
         summary: Its line in `climahub --help`.
-        group: For whom it is, one of `GROUPS`.
+        group: Its users, one of `GROUPS`.
     """
 
     place: str
@@ -54,10 +54,10 @@ LAB_COMMANDS = ("demo", "cloud", "simulate", "ncp")
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "status": Entry("agent.cli.status:status", "Ask the hub on this machine how it is doing.", HOME),
+        "status": Entry("agent.cli.status:status", "Show the state of the hub on this machine.", HOME),
         "climate": Entry(
             "agent.cli.climate:climate",
-            "See what every zone does and why; set, hold, resume, eco, schedules.",
+            "Show or control the zones: set, hold, resume, eco, schedules.",
             HOME,
         ),
         "zigbee": Entry(
@@ -67,7 +67,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "commands": Entry(
             "agent.cli.commands:commands",
-            "List what the cloud told the hub to do, or confirm a factory reset.",
+            "List the cloud's commands to this hub, or confirm a factory reset.",
             TECHNICIAN,
         ),
         "update": Entry(
@@ -75,19 +75,19 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show or steer the hub's updates, or install one from a file.",
             TECHNICIAN,
         ),
-        "config": Entry("agent.cli.config:config", "Check, show or begin a configuration.", TECHNICIAN),
+        "config": Entry("agent.cli.config:config", "Check or show a configuration, or print an example.", TECHNICIAN),
         "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
-        "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and make, sign and examine releases for hubs.", FLEET),
+        "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and build, sign and verify releases for hubs.", FLEET),
         "version": Entry("agent.cli.version:version", "Print the version.", DEVELOPER),
         "completion": Entry("agent.cli.completion:completion", "Print the completion script of a shell.", DEVELOPER),
     }
 )
-"""By group, each in the order in which a newcomer wants them."""
+"""By group, each in the order in which a newcomer needs them."""
 
 EPILOG = f"""\b
 First steps:
-  climahub demo               a hub and its cloud, nothing to set up (package climahub-lab)
-  climahub config example     a configuration to begin with
+  climahub demo               a hub and its cloud, without any setup (package climahub-lab)
+  climahub config example     a configuration to start from
   climahub COMMAND --help     options and examples of a command
 
 \b
@@ -186,7 +186,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. What goes wrong on purpose is told in a line or two, never a traceback.
+    """Run one command and return its exit code. An expected error is reported in a line or two, never as a traceback.
 
     Args:
         arguments: Without the program's name; `None`: those of the process.

@@ -166,7 +166,7 @@ def _clock(status: HubStatus) -> Iterator[Problem]:
         yield Problem(what, "check the network (timedatectl); readings wait for their time stamps")
     elif (status.clock.error_s or 0) > CLOCK_ERROR_S_MAX and status.clock.source == "ntp":
         what = f"clock: NTP silent for {duration(status.clock.confirmed_s_ago or 0)}, {_exactness(status.clock)}"
-        yield Problem(what, "check the network (timedatectl); schedules and readings go on")
+        yield Problem(what, "check the network (timedatectl); schedules and readings continue")
     elif status.outbox.unanchored:
         kept = plural(status.outbox.unanchored, "reading")
         yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
@@ -193,8 +193,8 @@ def _sensors(status: HubStatus) -> Iterator[Problem]:
         what = f"sensors: none gave a value since the start {duration(status.running_s or 0)} ago"
         yield Problem(what, "pair one (climahub zigbee pair), or check the sensors of the board")
     for sensor in status.sensors:
-        if told := trouble(sensor, interval_s=interval_s):
-            yield Problem(f"sensor {name_of(sensor, status)}: {told}")
+        if problem := trouble(sensor, interval_s=interval_s):
+            yield Problem(f"sensor {name_of(sensor, status)}: {problem}")
 
 
 def trouble(sensor: SensorReport, *, interval_s: int) -> str:

@@ -67,7 +67,7 @@ def application(handlers: Handlers) -> web.Application:
         handlers: By the names of `ROUTES`. A route without a handler is answered with 404.
 
     Raises:
-        ValueError: A handler has no route, so nothing says who may call it.
+        ValueError: A handler has no route, so its role is undefined.
     """
     if unlisted := set(handlers) - {route.handler for route in ROUTES}:
         raise ValueError(f"add a route for: {', '.join(sorted(unlisted))}")

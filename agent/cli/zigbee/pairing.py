@@ -261,7 +261,10 @@ def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) 
                 err=True,
             )
         case _:
-            click.echo(f"{name} is not done: {problem or 'the hub goes on; climahub zigbee list shows it'}", err=True)
+            click.echo(
+                f"{name} is not paired yet: {problem or 'the hub continues; climahub zigbee list shows the progress'}",
+                err=True,
+            )
     return exit_codes.FAILED
 
 

@@ -98,8 +98,8 @@ def _row(sensor: PairedSensor) -> tuple[str, str, str, str, str]:
         if reading.value is not None
     ]
     ages_s = [reading.age_s for reading in sensor.readings if reading.age_s is not None]
-    told = ", ".join(values) + (f", {duration(min(ages_s))} ago" if ages_s else "")
-    return (sensor.name, sensor.device, state, _lqi(sensor), told)
+    last = ", ".join(values) + (f", {duration(min(ages_s))} ago" if ages_s else "")
+    return (sensor.name, sensor.device, state, _lqi(sensor), last)
 
 
 def _state_of(other: MemberReport) -> str:
