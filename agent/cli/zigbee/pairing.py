@@ -159,45 +159,45 @@ def _open(hub: ZigbeeClient, asked: dict[str, Any], *, no_wait: bool) -> int:
     if no_wait:
         click.echo(f"the join window is open for {asked['seconds']} s; climahub zigbee status shows the progress")
         return exit_codes.OK
-    watch = PairingProgress(before, is_many=asked.get("is_many", False), now_s=_now_s())
+    progress = PairingProgress(before, is_many=asked.get("is_many", False), now_s=_now_s())
     try:
-        return _follow(hub, watch, asked)
+        return _follow(hub, progress, asked)
     except KeyboardInterrupt:
         hub.post("join-window/close")
         click.echo("stopped; the join window is closed", err=True)
         return exit_codes.INTERRUPTED
 
 
-def _follow(hub: ZigbeeClient, watch: PairingProgress, asked: dict[str, Any]) -> int:
+def _follow(hub: ZigbeeClient, progress: PairingProgress, asked: dict[str, Any]) -> int:
     while True:
-        end, report = _watch(hub, watch)
-        if end in {PairingResult.NEEDS_KEY, PairingResult.REFUSED} and _ask_for_key(hub, watch.device, asked):
+        end, report = _show_steps(hub, progress)
+        if end in {PairingResult.NEEDS_KEY, PairingResult.REFUSED} and _ask_for_key(hub, progress.device, asked):
             continue
-        return _conclude(end, watch, report)
+        return _conclude(end, progress, report)
 
 
-def _watch(hub: ZigbeeClient, watch: PairingProgress) -> tuple[PairingResult, ZigbeeReport]:
+def _show_steps(hub: ZigbeeClient, progress: PairingProgress) -> tuple[PairingResult, ZigbeeReport]:
     """Show each step as it comes, until there is an end."""
     console = Console(highlight=False, soft_wrap=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
             report = hub.report()
             names = {sensor.device: sensor.name for sensor in report.sensors}
-            for step in watch.advance(report, _now_s()):
+            for step in progress.advance(report, _now_s()):
                 console.print(Text(step_text(step, names)))
-            end = watch.end(report, _now_s())
+            end = progress.end(report, _now_s())
             if end is not None:
                 return end, report
             if console.is_terminal:
-                live.update(Text(_waiting_for(watch, report)), refresh=True)
+                live.update(Text(_waiting_for(progress, report)), refresh=True)
             time.sleep(LOOK_S)
 
 
-def _waiting_for(watch: PairingProgress, report: ZigbeeReport) -> str:
+def _waiting_for(progress: PairingProgress, report: ZigbeeReport) -> str:
     left_s = report.radio.join_window_left_s
     if left_s is None:
         return "the join window is closed; waiting for the rest ... (Ctrl-C stops watching)"
-    what = "press the sensor's button" if not watch.device else "waiting for the sensor"
+    what = "press the sensor's button" if not progress.device else "waiting for the sensor"
     return f"{what} ... {duration(left_s)} left (Ctrl-C closes the join window)"
 
 
@@ -226,13 +226,13 @@ def _prompt_key() -> str:
     return given.strip()
 
 
-def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) -> int:
+def _conclude(end: PairingResult, progress: PairingProgress, report: ZigbeeReport) -> int:
     names = {sensor.device: sensor.name for sensor in report.sensors}
     problems = {sensor.device: sensor.problem for sensor in report.sensors}
-    name = names.get(watch.device, watch.device)
-    problem = problems.get(watch.device, "")
-    if end is PairingResult.DONE and len(watch.devices) > 1:
-        click.echo(f"{plural(len(watch.devices), 'sensor')} joined; climahub zigbee list shows their progress")
+    name = names.get(progress.device, progress.device)
+    problem = problems.get(progress.device, "")
+    if end is PairingResult.DONE and len(progress.devices) > 1:
+        click.echo(f"{plural(len(progress.devices), 'sensor')} joined; climahub zigbee list shows their progress")
     match end:
         case PairingResult.DONE:
             return exit_codes.OK
@@ -240,40 +240,40 @@ def _conclude(end: PairingResult, watch: PairingProgress, report: ZigbeeReport) 
             click.echo(f"{name} is relayed; its first reading has not arrived yet")
             return exit_codes.OK
         case PairingResult.ROUTER:
-            click.echo(f"a router has joined: climahub zigbee pair --through {watch.routers[0]} lets sensors in there")
+            click.echo(
+                f"a router has joined: climahub zigbee pair --through {progress.routers[0]} lets sensors in there"
+            )
             return exit_codes.OK
         case PairingResult.GUEST:
             click.echo(
-                f"{watch.guests[0]} has joined and measures nothing that the hub relays; to have it leave:"
-                f" climahub zigbee remove {watch.guests[0]}",
+                f"{progress.guests[0]} has joined and measures nothing that the hub relays; to have it leave:"
+                f" climahub zigbee remove {progress.guests[0]}",
                 err=True,
             )
         case PairingResult.NEEDS_KEY:
-            click.echo(f"{name} has joined and waits for its key: climahub zigbee key {watch.device}", err=True)
+            click.echo(f"{name} has joined and waits for its key: climahub zigbee key {progress.device}", err=True)
         case PairingResult.REFUSED:
-            click.echo(f"{name} has joined; {problem}\nanother key: climahub zigbee key {watch.device}", err=True)
+            click.echo(f"{name} has joined; {problem}\nanother key: climahub zigbee key {progress.device}", err=True)
         case PairingResult.NOBODY:
             click.echo(
-                f"no sensor joined{_by_label(watch)}.\nwhat to do next:\n"
+                f"no sensor joined{_by_label(progress)}.\nwhat to do next:\n"
                 "  is it reset?   most sensors: hold the button until the light blinks\n"
                 "  is it near?    join within 2 m of the stick or of a router, then carry it to its place\n"
                 "  needs a code?  look for a QR code on it: climahub zigbee pair --label TEXT",
                 err=True,
             )
         case _:
-            click.echo(
-                f"{name} is not paired yet: {problem or 'the hub continues; climahub zigbee list shows the progress'}",
-                err=True,
-            )
+            reason = problem or "the hub continues; climahub zigbee list shows the progress"
+            click.echo(f"{name} is not paired yet: {reason}", err=True)
     return exit_codes.FAILED
 
 
-def _by_label(watch: PairingProgress) -> str:
+def _by_label(progress: PairingProgress) -> str:
     """Name the label of the join window: a sensor with another code is refused silently."""
-    if not watch.expected:
+    if not progress.expected:
         return ""
     return (
-        f" with the label of {watch.expected}.\n  is it this one? compare address and code with what is printed on the"
+        f" with the label of {progress.expected}.\n  is it this one? compare address and code with what is printed on the"
         " sensor; with a label, no other sensor can join"
     )
 
