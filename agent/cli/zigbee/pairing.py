@@ -273,7 +273,7 @@ def _by_label(progress: PairingProgress) -> str:
     if not progress.expected:
         return ""
     return (
-        f" with the label of {progress.expected}.\n  is it this one? compare address and code with what is printed on the"
+        f" with the label of {progress.expected}.\n  is it this one? compare address and code with the print on the"
         " sensor; with a label, no other sensor can join"
     )
 
