@@ -1,100 +1,15 @@
-"""The board of a Linux machine, on made-up trees in the shape of /sys and /proc."""
+"""Channels of hardware monitoring chips, on made-up trees in the shape of /sys."""
 
-import asyncio
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hal.errors import ReadingImplausible, SensorUnavailable
-from hal.interface import Board, HasUnsupportedSensors, SensorKind
-from hal.linux.board import LinuxBoard, LinuxSensor
-from hal.linux.sysfs import Probe
-
-
-class Machine:
-    """A made-up machine: writes the files that a kernel would show."""
-
-    def __init__(self, root: Path) -> None:
-        self.sys = root / "sys"
-        self.proc = root / "proc"
-        self.sys.mkdir()
-        (self.proc / "net").mkdir(parents=True)
-
-    def write(self, directory: Path, **attributes: str) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, text in attributes.items():
-            (directory / name).write_text(f"{text}\n")
-
-    def device(self, path: str, *, subsystem: str) -> Path:
-        """A device below /sys/devices that belongs to a bus ("bus/pci") or a class ("class/nvme")."""
-        directory = self.sys / "devices" / path
-        directory.mkdir(parents=True, exist_ok=True)
-        (self.sys / subsystem).mkdir(parents=True, exist_ok=True)
-        if not (directory / "subsystem").exists():
-            (directory / "subsystem").symlink_to(self.sys / subsystem)
-        return directory
-
-    def hwmon(self, number: int, device: Path, **attributes: str) -> Path:
-        directory = device / "hwmon" / f"hwmon{number}"
-        self.write(directory, **attributes)
-        (directory / "device").symlink_to(device)
-        links = self.sys / "class" / "hwmon"
-        links.mkdir(parents=True, exist_ok=True)
-        (links / f"hwmon{number}").symlink_to(directory)
-        return directory
-
-    def supply(self, name: str, **attributes: str) -> Path:
-        directory = self.sys / "class" / "power_supply" / name
-        self.write(directory, **attributes)
-        return directory
-
-    def wireless(self, *lines: str) -> None:
-        head = "Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE\n"
-        head += " face | tus | link level noise |  nwid  crypt   frag  retry   misc | beacon | 22\n"
-        (self.proc / "net" / "wireless").write_text(head + "".join(f"{line}\n" for line in lines))
-
-    def board(self) -> LinuxBoard:
-        return LinuxBoard(sysfs_root=self.sys, proc_root=self.proc)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
-
-
-@pytest.fixture
-def cpu(machine: Machine) -> Path:
-    device = machine.device("virtual/thermal/thermal_zone0", subsystem="class/thermal")
-    return machine.hwmon(0, device, name="cpu_thermal", temp1_input="48312")
-
-
-def sources(board: Board) -> list[str]:
-    return [sensor.name for sensor in board.sensors]
-
-
-async def value(board: Board, source: str) -> float:
-    [sensor] = [sensor for sensor in board.sensors if sensor.name == source]
-    try:
-        return await sensor.read()
-    finally:
-        await board.close()
-
-
-async def test_a_machine_without_anything_is_a_board_without_sensors(machine: Machine) -> None:
-    board: Board = machine.board()
-    assert (board.name, list(board.sensors), board.network, board.outputs) == ("linux", [], None, None)
-    await board.close()
-
-
-async def test_this_very_machine_can_be_looked_at() -> None:
-    board = LinuxBoard()
-    assert len(set(sources(board))) == len(sources(board))
-    await board.close()
+from hal.interface import HasUnsupportedSensors, SensorKind
+from tests.unit.hal.linux.conftest import Machine, sources, value
 
 
 async def test_a_temperature_is_millidegrees(machine: Machine, cpu: Path) -> None:
@@ -168,6 +83,8 @@ def test_a_chip_without_name_or_temperatures_does_no_harm(machine: Machine) -> N
 
 
 SLAVES = ("28-0000000000aa", "28-0000000000bb")
+
+
 WARM = {"28-0000000000aa": 21.0, "28-0000000000bb": 8.0}
 
 
@@ -333,156 +250,3 @@ async def test_each_error_of_the_kernel_has_its_advice(
     monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(SensorUnavailable, match=advice):
         await value(board, "hwmon/cpu_thermal/temp1")
-
-
-def replace(path: Path, text: str) -> None:
-    path.unlink()
-    path.write_text(text)
-
-
-@pytest.fixture
-def hanging(machine: Machine, cpu: Path) -> Iterator[Path]:
-    """The chip's file is a pipe: a read waits until somebody writes."""
-    pipe = cpu / "temp1_input"
-    pipe.unlink()
-    os.mkfifo(pipe)
-    yield pipe
-    # A writer that comes and goes sets free whoever still reads.
-    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
-
-
-async def test_a_read_that_hangs_holds_up_neither_the_loop_nor_a_queue(machine: Machine, hanging: Path) -> None:
-    board = machine.board()
-    [sensor] = board.sensors
-    assert isinstance(sensor, LinuxSensor)
-    reading = asyncio.ensure_future(sensor.read())
-    await asyncio.sleep(0)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    for _ in range(3):
-        with pytest.raises(SensorUnavailable, match="an earlier read has not returned"):
-            await sensor.read()
-    await asyncio.to_thread(hanging.write_text, "20000\n")
-    assert sensor._last is not None
-    assert await asyncio.wrap_future(sensor._last) == 20
-    replace(hanging, "21000\n")
-    assert await sensor.read() == 21
-    await board.close()
-
-
-@pytest.mark.parametrize("error", [OSError(5, "bus"), ValueError("no number"), EOFError(), ZeroDivisionError()])
-async def test_the_errors_of_a_driver_are_translated(error: Exception) -> None:
-    def read() -> float:
-        raise error
-
-    sensor = LinuxSensor(Probe("hwmon/chip/temp1", SensorKind.TEMPERATURE, read), ThreadPoolExecutor(max_workers=1))
-    with pytest.raises(SensorUnavailable, match=f"^hwmon/chip/temp1: {type(error).__name__}: "):
-        await sensor.read()
-
-
-@pytest.mark.parametrize(("online", "expected"), [("0", 0.0), ("1", 1.0), ("2", 1.0)])
-async def test_mains_is_there_or_not(machine: Machine, online: str, expected: float) -> None:
-    machine.supply("AC", type="Mains", online=online)
-    board = machine.board()
-    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [
-        ("power_supply/mains", SensorKind.POWER_AVAILABILITY)
-    ]
-    assert await value(board, "power_supply/mains") == expected
-
-
-@pytest.mark.parametrize(
-    ("supplies", "expected"),
-    [
-        ({"A": ("Mains", "0"), "B": ("Mains", "1")}, 1.0),
-        ({"A": ("Mains", "0"), "B": ("USB", "1")}, 0.0),
-        ({"A": ("USB", "0"), "B": ("USB", "1")}, 1.0),
-        ({"A": ("Wireless", "1")}, 1.0),
-        ({"A": ("Mains", "?"), "B": ("Mains", "1")}, 1.0),
-    ],
-)
-async def test_one_online_supply_is_power(
-    machine: Machine, supplies: dict[str, tuple[str, str]], expected: float
-) -> None:
-    for name, (kind, online) in supplies.items():
-        machine.supply(name, type=kind, online=online)
-    assert await value(machine.board(), "power_supply/mains") == expected
-
-
-async def test_a_supply_that_cannot_be_read_leaves_the_mains_unknown(machine: Machine) -> None:
-    machine.supply("A", type="Mains")
-    machine.supply("B", type="Mains", online="0")
-    with pytest.raises(SensorUnavailable, match="A/online"):
-        await value(machine.board(), "power_supply/mains")
-
-
-async def test_a_battery_has_a_level_in_percent(machine: Machine) -> None:
-    machine.supply("BAT0", type="Battery", capacity="87", present="1")
-    board = machine.board()
-    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [("power_supply/BAT0", SensorKind.BATTERY_LEVEL)]
-    assert await value(board, "power_supply/BAT0") == 87
-
-
-async def test_an_empty_slot_has_no_level(machine: Machine) -> None:
-    machine.supply("BAT0", type="Battery", capacity="0", present="0")
-    with pytest.raises(SensorUnavailable, match="the battery slot is empty"):
-        await value(machine.board(), "power_supply/BAT0")
-
-
-def test_the_battery_of_a_mouse_and_one_without_level_are_not_the_hubs(machine: Machine) -> None:
-    machine.supply("hid-mouse", type="Battery", scope="Device", capacity="50")
-    machine.supply("odd", type="Battery")
-    machine.supply("unknown", capacity="50")
-    assert sources(machine.board()) == []
-
-
-async def test_the_signal_is_in_dbm(machine: Machine) -> None:
-    machine.wireless(" wlan0: 0000   54.  -56.  -256        0      0      0      0      8        0")
-    board = machine.board()
-    assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [("wireless/wlan0", SensorKind.SIGNAL_STRENGTH)]
-    assert await value(board, "wireless/wlan0") == -56
-
-
-@pytest.mark.parametrize("level", ["0", "0.", "-256", "-256."])
-async def test_no_signal_is_no_value(machine: Machine, level: str) -> None:
-    machine.wireless(f"wlan0: 0000 0 {level} -256 0 0 0 0 0 0")
-    with pytest.raises(SensorUnavailable, match="wlan0 has no signal; connect it"):
-        await value(machine.board(), "wireless/wlan0")
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("wlan0: 0000 70. 100. 0", "gives 100, which is not in dBm"),
-        ("wlan0: 0000 70. much", 'found "much" as the level'),
-        ("wlan0: 0000", 'found "" as the level'),
-        ("wlan0: 0000 70.", 'found "" as the level'),
-    ],
-)
-async def test_a_level_that_is_not_in_dbm_is_implausible(machine: Machine, line: str, expected: str) -> None:
-    machine.wireless(line)
-    with pytest.raises(ReadingImplausible, match=expected):
-        await value(machine.board(), "wireless/wlan0")
-
-
-@pytest.mark.parametrize("mark", ["wireless", "phy80211"])
-async def test_an_interface_that_is_off_is_known_and_unavailable(machine: Machine, mark: str) -> None:
-    (machine.sys / "class" / "net" / "wlan1" / mark).mkdir(parents=True)
-    (machine.sys / "class" / "net" / "eth0").mkdir()
-    machine.wireless("wlan0: 0000 54. -56. -256")
-    board = machine.board()
-    assert sources(board) == ["wireless/wlan0", "wireless/wlan1"]
-    with pytest.raises(SensorUnavailable, match="no line for wlan1; switch it on"):
-        await value(board, "wireless/wlan1")
-
-
-def test_the_order_is_temperatures_power_signals(machine: Machine, cpu: Path) -> None:
-    machine.wireless("wlan0: 0000 54. -56. -256")
-    machine.supply("AC", type="Mains", online="1")
-    machine.supply("BAT0", type="Battery", capacity="87")
-    assert sources(machine.board()) == [
-        "hwmon/cpu_thermal/temp1",
-        "power_supply/mains",
-        "power_supply/BAT0",
-        "wireless/wlan0",
-    ]

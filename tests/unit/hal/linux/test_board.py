@@ -1,0 +1,85 @@
+"""The board of a Linux machine, on made-up trees in the shape of /sys and /proc."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hal.errors import SensorUnavailable
+from hal.interface import Board, SensorKind
+from hal.linux.board import LinuxBoard, LinuxSensor
+from hal.linux.sysfs import Probe
+from tests.unit.hal.linux.conftest import Machine, sources
+
+
+async def test_a_machine_without_anything_is_a_board_without_sensors(machine: Machine) -> None:
+    board: Board = machine.board()
+    assert (board.name, list(board.sensors), board.network, board.outputs) == ("linux", [], None, None)
+    await board.close()
+
+
+async def test_this_very_machine_can_be_looked_at() -> None:
+    board = LinuxBoard()
+    assert len(set(sources(board))) == len(sources(board))
+    await board.close()
+
+
+def replace(path: Path, text: str) -> None:
+    path.unlink()
+    path.write_text(text)
+
+
+@pytest.fixture
+def hanging(machine: Machine, cpu: Path) -> Iterator[Path]:
+    """The chip's file is a pipe: a read waits until somebody writes."""
+    pipe = cpu / "temp1_input"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    yield pipe
+    # A writer that comes and goes sets free whoever still reads.
+    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+
+
+async def test_a_read_that_hangs_holds_up_neither_the_loop_nor_a_queue(machine: Machine, hanging: Path) -> None:
+    board = machine.board()
+    [sensor] = board.sensors
+    assert isinstance(sensor, LinuxSensor)
+    reading = asyncio.ensure_future(sensor.read())
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    for _ in range(3):
+        with pytest.raises(SensorUnavailable, match="an earlier read has not returned"):
+            await sensor.read()
+    await asyncio.to_thread(hanging.write_text, "20000\n")
+    assert sensor._last is not None
+    assert await asyncio.wrap_future(sensor._last) == 20
+    replace(hanging, "21000\n")
+    assert await sensor.read() == 21
+    await board.close()
+
+
+@pytest.mark.parametrize("error", [OSError(5, "bus"), ValueError("no number"), EOFError(), ZeroDivisionError()])
+async def test_the_errors_of_a_driver_are_translated(error: Exception) -> None:
+    def read() -> float:
+        raise error
+
+    sensor = LinuxSensor(Probe("hwmon/chip/temp1", SensorKind.TEMPERATURE, read), ThreadPoolExecutor(max_workers=1))
+    with pytest.raises(SensorUnavailable, match=f"^hwmon/chip/temp1: {type(error).__name__}: "):
+        await sensor.read()
+
+
+def test_the_order_is_temperatures_power_signals(machine: Machine, cpu: Path) -> None:
+    machine.wireless("wlan0: 0000 54. -56. -256")
+    machine.supply("AC", type="Mains", online="1")
+    machine.supply("BAT0", type="Battery", capacity="87")
+    assert sources(machine.board()) == [
+        "hwmon/cpu_thermal/temp1",
+        "power_supply/mains",
+        "power_supply/BAT0",
+        "wireless/wlan0",
+    ]
