@@ -91,7 +91,7 @@ def accuracy(load: float, mode: Mode, hours: int) -> dict[str, object]:
                 for i, room in enumerate(ROOMS)
             }
             made = control.step(Now("boot", now_ms, None), observed)
-            oracle.applied(made.demand, now_ms)
+            oracle.check_demand(made.demand, now_ms)
             for i, room in enumerate(ROOMS):
                 heat[i] += (made.demand.zones[room] is HvacAction.HEAT) * TICK_S / 60
                 cool[i] += (made.demand.zones[room] is HvacAction.COOL) * TICK_S / 60

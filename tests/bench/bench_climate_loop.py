@@ -116,12 +116,12 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
         began_s = time.perf_counter()
         for number in range(readings):
             value = 20.0 + number % 100 / 100
-            running.intake.offer(
+            running.telemetry.intake.offer(
                 Reading(HUB, "bench", SensorKind.TEMPERATURE, value, now_ms - (readings - number)), is_reported=True
             )
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0.05)
-        while running.uplink.counts.accepted < readings:  # noqa: ASYNC110 - the hub has no event for it
+        while running.telemetry.uplink.counts.accepted < readings:  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.05)
         took_s = time.perf_counter() - began_s
         stop.set()

@@ -54,7 +54,7 @@ def measure(readings: int, latency_s: float) -> dict[str, object]:
         days=drained_s / 86_400,
         sensors=SENSORS,
         faults="none",
-        orders=orders(back_s + SETTLE_S, drained_s),
+        commands=orders(back_s + SETTLE_S, drained_s),
         machine_faults=(MachineFault(MachineFaultKind.NETWORK_CUT, at_s=CUT_AT_S, lasts_s=outage_s),),
         config_text=f"commands_poll_interval_s = {INTERVAL_S}\n",
     )

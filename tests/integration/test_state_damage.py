@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hal.zigbee.files import load_devices
 
 from agent import app, config, daemon, environment
 from agent.climate import service
@@ -33,6 +32,7 @@ from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE
+from hal.zigbee.radio_state import load_devices
 from tests.integration import conftest
 from tests.integration.conftest import KEY, TestNetwork, TestSensor, until
 from tests.integration.damage import DAMAGES, DISKS, FAILED_READS, FILES, BadDisk, break_reads

@@ -326,7 +326,7 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
             zcl.ZclFrame(command=zcl.GeneralCommand.READ, sequence=5, payload=struct.pack("<2H", 0, 7))
         )
         asked = [node._application._notice(1, TUYA, 0x24, b"\x00\x08"), OutgoingFrame(1, 0x000A, read)]
-        node.speak = lambda now_s: node._sent(asked)
+        node.report_all = lambda now_s: node._sent(asked)
         sensors.report_all("one")
         await hub.until(lambda: [payload for cluster, payload in heard if cluster == 0x000A])
         (clock,) = [payload for cluster, payload in heard if cluster == 0x000A]

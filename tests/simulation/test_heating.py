@@ -71,7 +71,7 @@ def winter(*kinds: HomeFaultKind, days: int = 12) -> list[HomeFault]:
     ],
 )
 def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[HomeFaultKind, ...]) -> None:
-    verdict = HeatingYear(5, days=12, machine_faults=winter(*kinds)).run()
+    verdict = HeatingYear(5, days=12, home_faults=winter(*kinds)).run()
     assert verdict.is_clean, verdict
 
 
@@ -81,7 +81,7 @@ def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytes
     monkeypatch.setattr(sensor_loss, "_precaution", lambda state, settings, inputs, choice, **_: choice)
     assert any(
         "a cold room" in text
-        for text in HeatingYear(5, days=12, machine_faults=winter(HomeFaultKind.DEAD_WHILE_OFF)).run().broken
+        for text in HeatingYear(5, days=12, home_faults=winter(HomeFaultKind.DEAD_WHILE_OFF)).run().broken
     )
 
 
@@ -95,5 +95,5 @@ def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytes
     monkeypatch.setattr(short_cycle_protection, "restore", anew)
     assert any(
         "a cold room" in text
-        for text in HeatingYear(5, days=12, machine_faults=winter(HomeFaultKind.CRASHES)).run().broken
+        for text in HeatingYear(5, days=12, home_faults=winter(HomeFaultKind.CRASHES)).run().broken
     )

@@ -63,7 +63,7 @@ def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -
         return items
 
     async def settle_the_rest(self: SqliteOutbox, items: Sequence[PendingReading]) -> None:
-        await settle(self, [item for item in items if item.seq in self._sizes])
+        await settle(self, [item for item in items if item.seq in self._tables._progress._sizes])
 
     monkeypatch.setattr(SqliteOutbox, "claim", claim_and_forget)
     monkeypatch.setattr(SqliteOutbox, "settle", settle_the_rest)
