@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,8 @@ from agent.cloud.messages import RegisterResponse
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
+from agent.pairing.actions import JoinWindowRequest
+from agent.pairing.lifecycle import PairingStage, PairingStepKind
 from agent.pairing.service import PairingService
 from hal.errors import HalError, NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
@@ -228,3 +230,31 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     made = Bench(tmp_path)
     yield made
     await made.end()
+
+
+KEY = "sk_sensor_attic"
+CODE = "83FED3407A939723A5C639B26916D505C3B5"
+ONE = address(1)
+PLUG = "0x00158d00000000ff"
+
+
+def stage(service: PairingService, number: int = 1) -> PairingStage | None:
+    record = service.queries.state.sensors.get(address(number))
+    return record.stage if record else None
+
+
+def steps(service: PairingService) -> list[PairingStepKind]:
+    return [step.kind for step in service.queries.steps]
+
+
+@pytest.fixture
+async def service(bench: Bench) -> PairingService:
+    made = bench.make()
+    bench.start(made)
+    return made
+
+
+async def pair(bench: Bench, service: PairingService, number: int, **asked: Any) -> None:  # noqa: ANN401
+    await service.actions.open_join_window(JoinWindowRequest(**asked))
+    bench.radio.join(sensor(number))
+    await bench.until(lambda: stage(service, number) is PairingStage.RELAYING)
