@@ -67,7 +67,7 @@ bench: $(DEV) ## all measurements, as JSON in bench-results/
 
 soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
 	@mkdir -p $(RESULTS)
-	$(BIN)/python tests/bench/soak_simulation.py --output $(RESULTS)/soak_rehearsal.json $(SOAK_ARGS)
+	$(BIN)/python tests/bench/soak_simulation.py --output $(RESULTS)/soak_simulation.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_simulation.py --pairing --count 50 --faults harsh \
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
 	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) -s tests/simulation -k wherever_the_world_stops

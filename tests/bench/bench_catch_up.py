@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from lab.refcloud.records import AcceptedReading
 from lab.simulation import options
-from lab.simulation import run as rehearsal_run
+from lab.simulation import run as simulation_run
 from lab.simulation.options import MachineFault, MachineFaultKind, Options
 
 
@@ -27,15 +27,15 @@ def main() -> None:
     sensors = 100
     outage_s = arguments.readings / sensors * 60.0
     batches: list[tuple[float, int]] = []
-    stored = rehearsal_run.Simulation._on_readings
+    stored = simulation_run.Simulation._on_readings
 
-    def noted(self: rehearsal_run.Simulation, name: str, readings: Sequence[AcceptedReading]) -> None:
+    def noted(self: simulation_run.Simulation, name: str, readings: Sequence[AcceptedReading]) -> None:
         batches.append((self._loop.time(), len(readings)))
         stored(self, name, readings)
 
-    rehearsal_run.Simulation._on_readings = noted  # type: ignore[method-assign]
+    simulation_run.Simulation._on_readings = noted  # type: ignore[method-assign]
     options.RATES["none"] = options.FaultRates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, arguments.latency * 2)
-    verdict = rehearsal_run.simulate(
+    verdict = simulation_run.simulate(
         Options(
             days=(outage_s + 4000.0) / 86_400,
             sensors=sensors,

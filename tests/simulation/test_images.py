@@ -357,7 +357,7 @@ def test_an_update_whose_file_is_gone_may_be_offered_again() -> None:
 
 
 @pytest.mark.parametrize("seed", [12, 65], ids=["an agent that dies late", "a system that does not come up"])
-def test_a_rehearsal_with_images_bricks_no_hub(seed: int) -> None:
+def test_a_simulation_with_images_bricks_no_hub(seed: int) -> None:
     """Seed 65 once restarted a machine that did not know the time yet: seven readings never got theirs."""
     verdict = simulate(Options(days=0.5, sensors=7, seed=seed))
     assert verdict.violations == []

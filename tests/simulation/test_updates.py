@@ -330,7 +330,7 @@ def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 4])
-def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
+def test_a_simulation_with_releases_bricks_no_hub(seed: int) -> None:
     verdict = simulate(Options(days=0.5, sensors=7, seed=seed))
     assert verdict.violations == []
     assert verdict.updates.offered > 0
@@ -338,7 +338,7 @@ def test_a_rehearsal_with_releases_bricks_no_hub(seed: int) -> None:
     assert f"{verdict.updates.offered} offered" in as_text(verdict, "")
 
 
-def test_a_launcher_that_starts_anything_is_caught_by_the_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launcher_that_starts_anything_is_caught_by_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "choose_slot", lambda *_: "b")
     verdict = simulate(Options(days=0.2, sensors=7, seed=4, machine_faults=(), commands=()))
     assert verdict.updates.bricked > 0

@@ -16,7 +16,7 @@ DATA = Path(__file__).parents[3] / "data"
 REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DATA / "three-rooms-1day.toml")]
 
 
-def test_a_short_rehearsal_passes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_simulation_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["simulate", "--days", "0.02", "--sensors", "7", "--faults", "none"]) == exit_codes.OK
     assert "verdict    passed" in capsys.readouterr().out
 
@@ -47,7 +47,7 @@ def test_a_pairing_brings_its_own_house(monkeypatch: pytest.MonkeyPatch, capsys:
     assert root.run(["simulate", "--pairing", "--sensors", "20"]) == exit_codes.USAGE
 
 
-def test_what_the_rehearsed_hub_logs_stays_in_the_play() -> None:
+def test_the_simulated_hubs_log_is_not_printed() -> None:
     command = [sys.executable, "-m", "agent", "simulate", "--days", "0.3", "--sensors", "7", "--seed", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["commands"]["failed"] > 0
