@@ -15,10 +15,9 @@ from agent.cli.format import duration, plural
 from hal import replay
 from hal.interface import SERIES_MAX
 from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
-from lab.demo.audit import AuditResult
 from lab.demo.displays import LiveDisplay, PlainDisplay
 from lab.demo.environment import Scenario
-from lab.demo.runner import Options, run_demo
+from lab.demo.runner import AuditResult, Options, run_demo
 
 SIM_SPEED = 60.0
 """A minute of the house in a second: each sensor reports once a second."""

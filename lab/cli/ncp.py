@@ -5,6 +5,7 @@ import contextlib
 import socket
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,11 @@ from agent.cli.exit_codes import epilog
 from agent.foundation.disk import Disk
 from hal.errors import HalError
 from lab.cli.options import on_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.ncp.server import EmulatorServer
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -69,7 +75,6 @@ def ncp(
     if link is None or devices is None:
         raise click.UsageError("--pty and --devices are needed")
     try:
-        from lab.ncp import control as control_socket  # noqa: PLC0415 - needs an optional package
         from lab.ncp import serial_port  # noqa: PLC0415 - needs an optional package
         from lab.ncp.server import EmulatorFiles, build_server  # noqa: PLC0415 - needs an optional package
     except ModuleNotFoundError as error:
@@ -92,26 +97,32 @@ def ncp(
         if path is not None:
             disk.write(path, content)
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
-        on_signals(stop.set)
-        server = build_server(
-            setup, link=link, faults=found, keep_stick=partial(keep_in, state), keep_devices=partial(keep_in, sensors)
-        )
-        server.open()
-        try:
-            click.echo(f"serial port {link}, EZSP v{version}")
-            async with contextlib.AsyncExitStack() as stack:
-                if control is not None:
-                    await stack.enter_async_context(control_socket.serve_control(server, control))
-                    click.echo(f'orders: climahub ncp say {control} "press NAME"')
-                await stop.wait()
-        finally:
-            server.close()
-
-    asyncio.run(until_stopped())
+    build = partial(
+        build_server, setup, link=link, faults=found,
+        keep_stick=partial(keep_in, state), keep_devices=partial(keep_in, sensors),
+    )  # fmt: skip
+    asyncio.run(_serve(build, control, f"serial port {link}, EZSP v{version}"))
     click.echo("stopped", err=True)
     return exit_codes.OK
+
+
+async def _serve(build: "Callable[[], EmulatorServer]", control: Path | None, started: str) -> None:
+    """Serve until a signal; ``started`` is printed when the port is open."""
+    from lab.ncp.control import serve_control  # noqa: PLC0415 - needs an optional package
+
+    stop = asyncio.Event()
+    on_signals(stop.set)
+    server = build()
+    server.open()
+    try:
+        click.echo(started)
+        async with contextlib.AsyncExitStack() as stack:
+            if control is not None:
+                await stack.enter_async_context(serve_control(server, control))
+                click.echo(f'orders: climahub ncp say {control} "press NAME"')
+            await stop.wait()
+    finally:
+        server.close()
 
 
 def _text(disk: Disk, path: Path) -> str:

@@ -100,7 +100,7 @@ _DIRECTION_SEND = 0x00
 
 
 class AttributeTable:
-    """All attributes of a device, by endpoint, cluster and id."""
+    """All attributes of a device, by endpoint, cluster and id; with a method for each general command."""
 
     def __init__(
         self, model: DeviceModel, values: Mapping[str, zcl.Value | None], rules: Iterable[ReportingRule], now_s: float

@@ -61,7 +61,7 @@ class SendTicket(msgspec.Struct, frozen=True):
 
 
 class Coordinator:
-    """The state of a stick. Most of it is public, for the command handlers."""
+    """The state of a stick. Most of it is public, with many methods: some eighty command handlers share it."""
 
     def __init__(self, *, codec: EzspCodec, memory: StickMemory, radio_medium: RadioMedium) -> None:
         self.codec = codec

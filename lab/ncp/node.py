@@ -21,7 +21,7 @@ COORDINATOR_ENDPOINT = 1
 
 
 class Node:
-    """One emulated device."""
+    """One emulated device. Ten of its methods are those of the protocol `zdo.ZdoDevice`."""
 
     def __init__(self, *, eui64: str, model: DeviceModel, memory: NodeMemory, now_s: float) -> None:
         self.eui64 = eui64

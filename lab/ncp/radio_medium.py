@@ -122,7 +122,7 @@ class _Departure(msgspec.Struct, frozen=True):
 
 
 class RadioMedium:
-    """The devices, and the agenda of their messages."""
+    """The devices, and the agenda of their messages. It has a method for each thing that can happen to a device."""
 
     def __init__(self, devices: Sequence[EmulatedDevice], memory: DevicesMemory, *, seed: int, now_s: float) -> None:
         self._devices = {device.name: device for device in devices}

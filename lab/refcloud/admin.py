@@ -84,7 +84,7 @@ def random_key(rng: random.Random) -> str:
 
 
 class Admin:
-    """The operator's methods. Each raises `Refusal` (404, 409, 422) for what cannot be."""
+    """The operator's operations, one method each; each raises `Refusal` (404, 409, 422) where it is impossible."""
 
     def __init__(
         self, store: Store, *, utc_ms: Callable[[], int], new_id: Callable[[], str], new_key: Callable[[], str]

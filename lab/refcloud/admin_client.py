@@ -57,7 +57,7 @@ class _Rules(Struct):
 
 
 class AdminClient:
-    """The admin API of one reference cloud.
+    """The admin API of one reference cloud: one method for each of its operations.
 
     Each method raises `Unauthorized` (the token is wrong), `Rejected` (it cannot be; the message says why) or
     `CloudUnavailable` (no usable answer).

@@ -1,19 +1,159 @@
 """Cuts the power before durable operation 1, 2, 3, ... of a scenario, once each, and checks that the hub recovers.
 
 Every operation whose effect outlives the process can leave a step half done. So all of them are tried, not random
-moments (the method of MCUboot's simulator).
+moments (the method of MCUboot's simulator). Each crash point runs in a forked child: the way up to a point is simulated
+once, not once a point.
+
+A child continues in a scratch directory of its own, with the power cut at its point, and sends its result through a
+pipe. The parent waits for it. Before it ends, the child restores the parent's files, which its dying hub may still have
+touched. The parent must not open them itself: to close one drops all locks that its SQLite has on it (fcntl(2)). With
+these locks in place, SQLite makes no checkpoint when the child closes what it inherited.
 """
 
+import asyncio
+import os
+import pickle
+import signal
+import tempfile
+import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import msgspec
 
 from agent.foundation.text import plural
-from lab.simulation.forks import fork_at_operations
+from lab.simulation.machine import Machine
 from lab.simulation.options import MachineFault, MachineFaultKind, Options
 from lab.simulation.reading_oracle import DELIVERY_S_MAX
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict
+
+CHILD_S_MAX = 600
+"""No child takes as long: one that hangs is ended by the kernel."""
+
+T = TypeVar("T")
+
+
+class ChildFailed(Exception):
+    """A child ended without a result."""
+
+
+class Forks:
+    """Decides at each durable operation whether the power is cut there: in a child, at its own point only."""
+
+    def __init__(self, *, stride: int, on_result: Callable[[int, object], None]) -> None:
+        """Prepare.
+
+        Args:
+            stride: Fork at every so many operations, from the first one on.
+            on_result: Receives each child's point and result.
+        """
+        self._stride = stride
+        self._on_result = on_result
+        self._pipe: int | None = None
+        self._scratch = Path()
+        self._files: dict[Path, bytes] = {}
+        self.error: BaseException | None = None
+
+    @property
+    def is_child(self) -> bool:
+        """Whether this process is a child."""
+        return self._pipe is not None
+
+    def is_cut_now(self, machine: Machine) -> bool:
+        """Fork before an operation; return true in the child.
+
+        A child's error is kept in `error`: raised here, it would only end a task of the parent's hub.
+        """
+        point = machine.operations
+        if self.is_child or self.error or (point - 1) % self._stride:
+            return False
+        loop = asyncio.get_running_loop()
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            # pytest-xdist's thread is not needed in the child.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            self._pipe = writer
+            asyncio._set_running_loop(loop)  # noqa: SLF001 - a forked process starts without one
+            signal.alarm(CHILD_S_MAX)
+            self._scratch, self._files = machine.scratch, _content(machine.scratch)
+            machine.move(Path(tempfile.mkdtemp(prefix="climahub-fork-", dir=machine.scratch.parent)))
+            return True
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            sent = pipe.read()
+        _, status = os.waitpid(pid, 0)
+        if status or not sent:
+            code = os.waitstatus_to_exitcode(status)
+            self.error = ChildFailed(f"operation {point}: the child ended with {code} and no result")
+        elif isinstance(result := pickle.loads(sent), BaseException):  # noqa: S301 - from our own child
+            self.error = result
+        else:
+            self._on_result(point, result)
+        return False
+
+    def send(self, result: object) -> NoReturn:
+        """Send the child's result to the parent and end."""
+        if self._pipe is None:
+            raise RuntimeError("only a child sends a result")
+        try:
+            _restore(self._scratch, self._files)
+            with os.fdopen(self._pipe, "wb") as pipe:
+                pipe.write(pickle.dumps(result))
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+
+def _content(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def _restore(directory: Path, files: dict[Path, bytes]) -> None:
+    """Undo what the child's dying hub still did to the parent's files, in place: the parent has some of them mapped."""
+    now = _content(directory)
+    for path in now.keys() - files.keys():
+        path.unlink()
+    for path, content in files.items():
+        if now.get(path) != content:
+            with path.open("r+b" if path in now else "wb") as file:
+                file.write(content)
+                file.truncate()
+
+
+def fork_at_operations(
+    play: Callable[[Callable[[Machine], bool]], T], *, stride: int, on_result: Callable[[int, T], None]
+) -> T:
+    """Play a simulation once, and from every durable operation on once more with the power cut before it.
+
+    Args:
+        play: Runs it; what it is given becomes `Machine.is_cut_now`. Its result must be picklable.
+        stride: Every so many operations only, for a quick look.
+        on_result: Receives the number of an operation, and the result of the run that was cut there.
+
+    Returns:
+        The result of the run without a cut.
+
+    Raises:
+        ChildFailed: A run ended without a result.
+    """
+    forks = Forks(stride=stride, on_result=on_result)  # type: ignore[arg-type] # results are of play's type
+    try:
+        result = play(forks.is_cut_now)
+    except BaseException as error:
+        if forks.is_child:
+            forks.send(error)
+        raise
+    if forks.is_child:
+        forks.send(result)
+    if forks.error:
+        raise forks.error
+    return result
+
 
 OUTAGE_HOUR = Options(
     days=1 / 24,

@@ -59,7 +59,7 @@ class OracleCounts(msgspec.Struct):
 
 
 class ReadingOracle:
-    """Keeps the account of readings and notes violations.
+    """Keeps the account of readings and notes violations: one method for each observed event, and one for each promise.
 
     Attributes:
         outstanding: Readings committed and not yet stored by the cloud.

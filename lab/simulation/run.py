@@ -9,7 +9,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -102,18 +102,7 @@ class Simulation:
             self.machine, self.commands, now_s=loop.time,
             report_cloud_states=self._command_workload.report_states, on_erased=self._on_erased,
         )  # fmt: skip
-        self.pairing = PairingHarness(
-            options,
-            self.scenario,
-            ids={device: device_id for device_id, device in device_of.items()},
-            keys=sensor_keys,
-            expected=expected,
-            store=self._store,
-            now_s=loop.time,
-            hub=lambda: self._lifecycle.hub,
-            on_power_cut=self._crash_if_down,
-            violate=self.oracle.violate,
-        )
+        self.pairing = self._make_pairing(device_of, sensor_keys, expected)
         self._installed_key = HUB_KEY
         self._is_key_on_its_way = False
         self._runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
@@ -135,6 +124,22 @@ class Simulation:
             listener=self,
             violate=self.oracle.violate,
             stop_by=options.stop_by,
+        )
+
+    def _make_pairing(
+        self, device_of: Mapping[str, str], keys: Mapping[str, str], expected: ExpectedPairings
+    ) -> PairingHarness:
+        return PairingHarness(
+            self.options,
+            self.scenario,
+            ids={device: device_id for device_id, device in device_of.items()},
+            keys=keys,
+            expected=expected,
+            store=self._store,
+            now_s=self._loop.time,
+            hub=lambda: self._lifecycle.hub,
+            on_power_cut=self._crash_if_down,
+            violate=self.oracle.violate,
         )
 
     def _make_cloud(self, ids: random.Random, rng: random.Random) -> cloud.ReferenceCloud:

@@ -22,7 +22,7 @@ NAMES = {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}
 
 
 class MemoryTransport(asyncio.Transport):
-    """One end of a connection. Made by `connect`."""
+    """One end of a connection, made by `connect`. Its methods are those of `asyncio.Transport`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
         super().__init__(NAMES)

@@ -15,10 +15,9 @@ import pytest
 from agent.cli import exit_codes, root
 from hal import replay
 from lab.demo import environment
-from lab.demo.audit import Audit, AuditResult
 from lab.demo.environment import Cloud, CloudCondition, Scenario, make_config
 from lab.demo.paced_loop import PacedClock
-from lab.demo.runner import DemoSnapshot, Options, run_demo
+from lab.demo.runner import Audit, AuditResult, DemoSnapshot, Options, run_demo
 
 DATA = Path(__file__).parents[1] / "data"
 SPEED = 2000.0

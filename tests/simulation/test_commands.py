@@ -25,7 +25,7 @@ from agent.commands.reboot import RebootHandler
 from agent.foundation.clock import Now
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import FaultRule, SlowDrip
-from lab.simulation.forks import fork_at_operations
+from lab.simulation.crash_points import fork_at_operations
 from lab.simulation.options import RATES, MachineFault, MachineFaultKind, Options, PlannedCommand, draw_commands
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text

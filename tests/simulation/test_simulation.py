@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.simulation.crash_points import OUTAGE_HOUR, sweep
-from lab.simulation.forks import fork_at_operations
+from lab.simulation.crash_points import OUTAGE_HOUR, fork_at_operations, sweep
 from lab.simulation.machine import Machine
 from lab.simulation.options import FaultProfile, MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate

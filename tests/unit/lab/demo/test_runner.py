@@ -1,6 +1,6 @@
 from agent.telemetry.outbox.protocol import OutboxStats, PendingReading
 from hal.interface import HUB, Reading, SensorKind
-from lab.demo.audit import Audit, AuditResult
+from lab.demo.runner import Audit, AuditResult
 from lab.refcloud.records import AcceptedReading
 
 ZERO_MS = 1_000_000
