@@ -158,7 +158,7 @@ class HvacAction(StrEnum):
 
 
 class HeatSourceDemand(msgspec.Struct, frozen=True):
-    """What the shared source of a home is told to do: a boiler or heat pump with what belongs to it.
+    """Command for the shared heat source of a home: a boiler or heat pump with its auxiliaries.
 
     Attributes:
         action: Off, heat or cool.

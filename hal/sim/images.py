@@ -1,7 +1,7 @@
-"""A simulated machine with two systems, a boot loader that counts tries, and an installer like RAUC.
+"""A simulated machine with two systems, a boot loader that counts boot attempts, and an installer like RAUC.
 
-It outlives the agent: an installation goes on while nobody is there, and breaks off when the power is cut. Its effects
-are announced before they happen, so that a test can stop the world there.
+It outlives the agent: an installation continues while no agent runs, and is interrupted by a power cut. Each effect is
+announced before it happens, so that a test can stop the simulation there.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class SimImage(msgspec.Struct, frozen=True):
     Attributes:
         version: Of the system in it.
         compatible: The hardware it is for.
-        is_trusted: The installer knows who signed it.
+        is_trusted: Whether the installer trusts its signer.
     """
 
     version: str
@@ -50,7 +50,7 @@ class _Slot(msgspec.Struct):
 
 
 class SimMachine:
-    """The machine, and its `ImageInstaller`.
+    """The machine and its `ImageInstaller`; eleven public methods: those of the protocol, and the events of a machine.
 
     Attributes:
         booted: The slot of the system that runs: "A" or "B".

@@ -233,7 +233,7 @@ class DeviceListener:
     def _request_leave(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         """Repeat the leave request to a removed device that missed it."""
         if self._group is not None and self._begin_attempt(ieee):
-            self._events.log_step(f"{ieee} was removed, but is still in the network; it is told to leave again")
+            self._events.log_step(f"{ieee} was removed, but is still in the network; the leave request is repeated")
             self._spawn(self._app.remove(device.ieee), f"send {ieee} away")
 
     def _begin_attempt(self, ieee: str) -> bool:

@@ -164,7 +164,7 @@ class DeviceRegistry:
             self.put(msgspec.structs.replace(record, is_offline=True, is_configured=False))
 
     def remove(self, ieee: str) -> None:
-        """Delete a device, and remember that it was told to leave."""
+        """Delete a device, and remember that it must leave the network."""
         self._records.pop(ieee, None)
         self.reporting.forget(ieee)
         self._removed[ieee] = None
@@ -173,7 +173,7 @@ class DeviceRegistry:
         self.is_changed = True
 
     def is_removed(self, ieee: str) -> bool:
-        """Return whether a device was told to leave and has not been admitted again."""
+        """Return whether a device was removed and has not been admitted again."""
         return ieee in self._removed
 
     def is_online(self, ieee: str) -> bool | None:

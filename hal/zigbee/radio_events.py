@@ -29,7 +29,7 @@ STEPS_MAX = 30
 
 
 class ThreadMailbox(Generic[T]):
-    """A bounded queue: any thread puts items in, one coroutine takes them out; the oldest item makes room."""
+    """A bounded queue: any thread adds items, one coroutine removes them; a full queue drops the oldest."""
 
     def __init__(self, items_max: int) -> None:
         """Create an empty mailbox for at most ``items_max`` items."""

@@ -98,7 +98,7 @@ class DeviceTable(msgspec.Struct, frozen=True):
     Attributes:
         boot_id: The boot whose clock `DeviceRecord.last_seen_ms` refers to.
         sensors: The devices of the network.
-        removed: Addresses of devices that were told to leave, newest last; a device that missed it is told again.
+        removed: Addresses of removed devices, newest last; the leave request is repeated to those that missed it.
     """
 
     boot_id: str

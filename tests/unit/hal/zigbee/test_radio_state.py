@@ -98,3 +98,18 @@ def test_a_bad_backup_is_refused_without_repeating_it(change: Mapping[str, objec
 def test_a_backup_tells_its_network() -> None:
     assert radio_state.parse_settings(backup_of(OURS)) == OURS
     assert radio_state.parse_backup(json.dumps(backup_of(OURS)).encode()) == backup_of(OURS)
+
+
+def test_a_devices_file_of_the_first_release_opens_without_loss() -> None:
+    stored = (
+        b'{"boot_id": "one", "sensors": [{"ieee": "0x01", "nwk": 7, "heard_ms": 99, "promises": {"temperature": 900.0},'
+        b' "ranks": {"temperature": 1}, "left_out": ["humidity is taken from endpoint 1"], "note": "not in the table",'
+        b' "rhythm": {"promised_s": 900.0, "longest_s": 60.0, "doubted_s": 5.0}}]}'
+    )
+    (record,) = radio_state.decode_devices(stored, "one").sensors
+    assert (record.last_seen_ms, record.max_intervals_s) == (99, {"temperature": 900.0})
+    assert (record.unused, record.model_note) == (("humidity is taken from endpoint 1",), "not in the table")
+    assert record.rhythm == ReportingRhythm(max_interval_s=900.0, longest_silence_s=60.0, outlier_s=5.0)
+    again = json.loads(radio_state.encode(DeviceTable("one", (record,))))["sensors"][0]
+    assert {"heard_ms", "promises", "left_out", "note"} <= again.keys()
+    assert {"promised_s", "longest_s", "doubted_s"} <= again["rhythm"].keys()
