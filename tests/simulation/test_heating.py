@@ -28,9 +28,9 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
+    def forgetful(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> ShortCycleState:
         del saved, limits
-        return short_cycle_protection.assume_stopped(absence.off_since_ms - 10_000_000)
+        return short_cycle_protection.assume_stopped(downtime.off_since_ms - 10_000_000)
 
     monkeypatch.setattr(short_cycle_protection, "restore", forgetful)
     found = [text for seed in (1, 4) for text in HeatingYear(seed, days=10).run().broken]
@@ -88,9 +88,9 @@ def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytes
 @pytest.mark.slow
 @pytest.mark.usefixtures("colder")
 def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def anew(saved: ShortCycleState, limits: ShortCycleLimits, absence: Downtime) -> ShortCycleState:
+    def anew(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> ShortCycleState:
         del limits
-        return short_cycle_protection.assume_stopped(absence.off_since_ms, (*saved.starts_ms, absence.off_since_ms))
+        return short_cycle_protection.assume_stopped(downtime.off_since_ms, (*saved.starts_ms, downtime.off_since_ms))
 
     monkeypatch.setattr(short_cycle_protection, "restore", anew)
     assert any(
