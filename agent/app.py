@@ -77,7 +77,7 @@ class Hub:
             state,
             disk=environment.disk,
             worker=environment.worker,
-            client=self.client,
+            client=self.client.settings,
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
         network = environment.board.network
@@ -88,7 +88,7 @@ class Hub:
             clock=clock,
             disk=environment.disk,
             worker=environment.worker,
-            client=self.client,
+            client=self.client.provisioning,
         )
         self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
         self.telemetry = self._telemetry()
@@ -120,7 +120,7 @@ class Hub:
             self.config,
             board=environment.board,
             check_for=environment.check_for,
-            client=self.client,
+            client=self.client.telemetry,
             identities=self.pairing.identities,
             schedule=self._sampling_schedule,
             phase=phase_of(environment.read_key() or ""),
@@ -137,7 +137,7 @@ class Hub:
         config, environment = self.config, self.environment
         return CommandService(
             config.storage.state_dir,
-            client=self.client,
+            client=self.client.commands,
             clock=environment.clock,
             rng=environment.rng,
             disk=environment.disk,
@@ -161,7 +161,7 @@ class Hub:
             UpdateContext(
                 config=self.config.ota,
                 running=running,
-                client=self.client,
+                client=self.client.updates,
                 clock=self.environment.clock,
                 rng=self.environment.rng,
                 disk=self.environment.disk,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.cloud.client import CloudClient
-from agent.cloud.data_usage import TRANSPORT_OVERHEAD_BYTES
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
+from agent.cloud.session import TRANSPORT_OVERHEAD_BYTES
 from agent.foundation import system_info
 from agent.local.climate import ClimateReport, build_climate
 from agent.local.status import HubStatus, SensorReport

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
 from agent.errors import Cause
 from agent.foundation.signals import full_jitter_s
 

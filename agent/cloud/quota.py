@@ -21,7 +21,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+from agent.cloud.contract import QUOTAS, Endpoint, Quota
 
 _log = logging.getLogger(__name__)
 

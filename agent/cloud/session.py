@@ -1,13 +1,22 @@
-"""The aiohttp session in which `CloudClient` speaks, and the connector of a real hub. Knows nothing of the API."""
+"""The HTTP session below the transport: TLS and proxy of a request, redirects, bytes on the wire.
 
+The address of a redirect is used byte for byte. The query of a signed URL (S3, R2, GCS, Azure) is part of what was
+signed, so `%2F` for `/` or `+` for `%20` make another address. Only characters that no request line can carry are
+quoted.
+"""
+
+import re
 import ssl
 import zlib
 from typing import Literal, TypedDict
+from urllib.parse import quote
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from agent.config.network import ProxyRules, verifying_context
+from agent.errors import Cause, CloudUnavailable
 
 KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
@@ -72,3 +81,75 @@ class ConnectionOptions:
             if proxy.authorization:
                 options["proxy_headers"] = {"Proxy-Authorization": proxy.authorization}
         return options
+
+
+LOCATION_CHARS_MAX = 8192
+"""Longer than the signed URLs of any object storage; a server's request line ends about there."""
+
+_UNSENDABLE = re.compile(r"[^\x21-\x7e]")
+
+
+def redirect_target(url: URL, location: str) -> URL:
+    """Return the address that a `Location` header names.
+
+    Args:
+        url: What was asked.
+        location: The header, as it came.
+
+    Raises:
+        CloudUnavailable: It names none that is followed: it cannot be read, it is not https where the request was not
+            in clear to the same host already, or it carries a user and a password.
+    """
+    text = location.strip()
+    if not text or len(text) > LOCATION_CHARS_MAX:
+        raise CloudUnavailable(
+            "redirected without an address; check what is on the way to the cloud", cause=Cause.WRONG_ADDRESS
+        )
+    # Bytes that are no UTF-8 come as surrogates (PEP 383).
+    try:
+        sendable = _UNSENDABLE.sub(lambda match: quote(match[0].encode("utf-8", "surrogateescape"), safe=""), text)
+        target = url.join(URL(sendable, encoded=True))
+        # All parts are looked at here, since the library takes some of them apart only when they are asked for.
+        origin, user, host, port = target.origin(), target.user, target.host, target.port
+    except (ValueError, TypeError) as error:
+        raise CloudUnavailable(
+            f"redirected to an address that cannot be read ({error})", cause=Cause.WRONG_ADDRESS
+        ) from error
+    if not host or not port:
+        raise CloudUnavailable("redirected to an address without a host", cause=Cause.WRONG_ADDRESS)
+    if user is not None or target.password is not None:
+        raise CloudUnavailable(
+            f"redirected to {origin} with a password in the address, which is not followed", cause=Cause.WRONG_ADDRESS
+        )
+    if target.scheme != "https" and not (target.scheme == url.scheme and host == url.host):
+        raise CloudUnavailable(f"redirected to {origin}, which is not https", cause=Cause.WRONG_ADDRESS)
+    return target.with_fragment(None) if target.raw_fragment else target
+
+
+TRANSPORT_OVERHEAD_BYTES = 280
+"""What TLS 1.3 and TCP add to one small exchange on an open connection: a record each way (22 bytes each), two segments
+and their two acknowledgements (4 headers of 52 bytes, IPv4 with timestamps), rounded up for lost ones."""
+
+_LINES_BYTES = len("  HTTP/1.1\r\n\r\nHTTP/1.1 200 \r\n\r\n")
+_HEADER_BYTES = len(": \r\n")
+
+
+class DataUsage(msgspec.Struct):
+    """What the answered requests to one endpoint have cost, in bytes of HTTP: lines, headers and bodies.
+
+    Attributes:
+        requests: How many.
+        bytes: Both ways; TLS and TCP add to it what the network asks for.
+    """
+
+    requests: int = 0
+    bytes: int = 0
+
+    def add(self, response: aiohttp.ClientResponse, sent_bytes: int, received_bytes: int) -> None:
+        """Add one exchange."""
+        asked, said = response.request_info, response.reason or ""
+        lines = len(asked.method) + len(asked.url.raw_path_qs) + len(said) + _LINES_BYTES
+        headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in asked.headers.items())
+        headers += sum(len(name) + len(value) + _HEADER_BYTES for name, value in response.raw_headers)
+        self.requests += 1
+        self.bytes += lines + headers + sent_bytes + received_bytes

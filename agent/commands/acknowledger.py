@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.client import CommandsClient
+from agent.cloud.contract import Endpoint
 from agent.commands.journal import CommandJournal
 from agent.commands.lifecycle import ACKED, CommandEvent, CommandRecord, CommandState, NextActor, next_actor
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
@@ -40,7 +40,7 @@ class _Refusals(msgspec.Struct):
 class CommandAcknowledger:
     """The loop that sends acks."""
 
-    def __init__(self, client: CloudClient, *, now: Callable[[], Now]) -> None:
+    def __init__(self, client: CommandsClient, *, now: Callable[[], Now]) -> None:
         """Prepare.
 
         Args:

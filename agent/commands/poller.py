@@ -8,8 +8,8 @@ import logging
 import random
 from collections.abc import Callable
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.client import CommandsClient
+from agent.cloud.contract import Endpoint
 from agent.commands.journal import CommandJournal
 from agent.commands.payloads import decode_commands
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
@@ -33,7 +33,7 @@ class CommandPoller:
 
     def __init__(
         self,
-        client: CloudClient,
+        client: CommandsClient,
         *,
         now: Callable[[], Now],
         rng: random.Random,

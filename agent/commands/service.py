@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import CommandsClient
 from agent.commands.acknowledger import CommandAcknowledger
 from agent.commands.executor import CommandExecutor
 from agent.commands.handlers import CommandHandler
@@ -49,7 +49,7 @@ class CommandService:
         self,
         directory: Path,
         *,
-        client: CloudClient,
+        client: CommandsClient,
         clock: Clock,
         rng: random.Random,
         disk: Disk,

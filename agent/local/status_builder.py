@@ -163,7 +163,7 @@ def _link(client: CloudClient, now_ms: int) -> LinkReport:
         reason=status.reason,
         since_s=(now_ms - status.since_ms) // 1000,
         outages=connectivity.outages,
-        compression=client.compression.state.value,
+        compression=client.telemetry.compression.state.value,
         cause=status.cause or "",
         endpoints={
             endpoint.value: EndpointReport(

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import UpdatesClient
 from agent.config import OtaConfig
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -78,7 +78,7 @@ class UpdateContext(msgspec.Struct, frozen=True, kw_only=True):
 
     config: OtaConfig
     running: RunningRelease
-    client: CloudClient
+    client: UpdatesClient
     clock: Clock
     rng: random.Random
     disk: Disk

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from agent.cloud.client import STREAM_BUFFER_BYTES, CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.client import UpdatesClient
+from agent.cloud.contract import Endpoint
+from agent.cloud.transport import STREAM_BUFFER_BYTES
 from agent.errors import BundleDamaged, CloudUnavailable
 from agent.foundation.worker import Worker
 from agent.ota.bundle_format import BundleHeader
@@ -45,7 +46,7 @@ class Downloader:
 
     def __init__(
         self,
-        client: CloudClient,
+        client: UpdatesClient,
         staging: Staging,
         worker: Worker,
         *,

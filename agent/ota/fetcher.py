@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
-from agent.cloud.endpoints import QUOTAS, Endpoint
+from agent.cloud.contract import QUOTAS, Endpoint
 from agent.errors import BundleDamaged, BundleUntrusted, InstallFailed, Refused, Rejected, StorageFull, Transient
 from agent.ota import policy
 from agent.ota.context import RETRY_S, RunControl, UpdateContext

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from agent.cloud.messages import UpdateCheckResponse
+from agent.cloud.contract import UpdateCheckResponse
 from agent.errors import Rejected
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.ota.manifest import DIGEST_BYTES, PAYLOAD_BYTES_MAX, Offer, Version

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.client import UpdatesClient
+from agent.cloud.contract import Endpoint
 from agent.errors import Refused, StorageFull, Transient, Unauthorized
 from agent.ota.lifecycle import StatusReport
 from agent.ota.store import UpdateStore
@@ -21,7 +21,7 @@ ERROR_CHARACTERS_MAX = 500
 class StatusReporter:
     """Sends the reports in the store, oldest first, until the cloud has them; of progress, only the newest."""
 
-    def __init__(self, store: UpdateStore, client: CloudClient) -> None:
+    def __init__(self, store: UpdateStore, client: UpdatesClient) -> None:
         self._store = store
         self._client = client
         self._changed = asyncio.Event()

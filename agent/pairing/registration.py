@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.client import ProvisioningClient
+from agent.cloud.contract import Endpoint
 from agent.errors import CloudUnavailable, Refused, Throttled, Unauthorized
 from agent.foundation.signals import Signal
 from agent.pairing import transitions
@@ -118,7 +118,7 @@ class Registrar:
         *,
         keys: SensorKeys,
         network_names: Callable[[], Mapping[str, str]],
-        client: CloudClient,
+        client: ProvisioningClient,
         now_ms: Callable[[], int],
         progress: PairingProgress,
     ) -> None:

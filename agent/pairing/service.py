@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import ProvisioningClient
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
@@ -127,7 +127,7 @@ class PairingService:
         clock: Clock,
         disk: Disk,
         worker: Worker,
-        client: CloudClient,
+        client: ProvisioningClient,
     ) -> None:
         """Read the stored state. Blocks.
 

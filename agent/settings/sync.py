@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.client import SettingsClient
+from agent.cloud.contract import Endpoint
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
@@ -57,7 +57,7 @@ class SettingsSync:
     """
 
     def __init__(
-        self, directory: Path, *, disk: Disk, worker: Worker, client: CloudClient, poll_interval_s: float
+        self, directory: Path, *, disk: Disk, worker: Worker, client: SettingsClient, poll_interval_s: float
     ) -> None:
         """Read what was in force before the restart.
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import TelemetryClient
 from agent.config import Config
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import Corrupt, StorageFull
@@ -60,7 +60,7 @@ class TelemetryService:
         *,
         board: Board,
         check_for: Callable[[Sensor], PlausibilityCheck],
-        client: CloudClient,
+        client: TelemetryClient,
         identities: Identities,
         schedule: Callable[[], SamplingSchedule],
         phase: float,

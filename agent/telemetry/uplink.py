@@ -10,9 +10,8 @@ import random
 
 import msgspec
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import QUOTAS, Endpoint
-from agent.cloud.messages import READINGS_MAX
+from agent.cloud.client import TelemetryClient
+from agent.cloud.contract import QUOTAS, READINGS_MAX, Endpoint
 from agent.errors import CloudUnavailable, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
@@ -52,7 +51,7 @@ class Uplink:
 
     def __init__(
         self,
-        client: CloudClient,
+        client: TelemetryClient,
         outbox: ReadingQueue,
         *,
         clock: Clock,

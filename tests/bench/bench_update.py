@@ -65,7 +65,7 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
     """Fetch it as a hub does; return the rate and what memory it took."""
     from agent.cloud.client import CloudClient  # noqa: PLC0415
     from agent.cloud.connectivity import Connectivity  # noqa: PLC0415
-    from agent.cloud.endpoints import QUOTAS, Endpoint, Quota  # noqa: PLC0415
+    from agent.cloud.contract import QUOTAS, Endpoint, Quota  # noqa: PLC0415
     from agent.cloud.quota import QuotaLedger  # noqa: PLC0415
     from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
@@ -93,7 +93,9 @@ async def download(port: int, size_bytes: int, directory: Path) -> dict[str, flo
             connectivity=Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1)),
             ledger=QuotaLedger(None, "boot"), request_timeout_s=30, compress=False,
         )  # fmt: skip
-        downloader = Downloader(client, staging, worker, rate_bytes_s_min=1, deadline_s=600, on_progress=lambda _: None)
+        downloader = Downloader(
+            client.updates, staging, worker, rate_bytes_s_min=1, deadline_s=600, on_progress=lambda _: None
+        )
         began_s = time.perf_counter()
         await downloader.attempt(Offer("2.0.0", "", size_bytes))
         took_s = time.perf_counter() - began_s

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import aiohttp
 from aiohttp import web
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import CloudClient, TelemetryClient
 from agent.cloud.connectivity import Connectivity
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
@@ -39,18 +39,18 @@ Batch = list[tuple[str, float, int, str | None]]
 def batches_of_a_house(sensors: int) -> list[Batch]:
     """Return what the hub sends in two hours."""
     batches: list[Batch] = []
-    post = CloudClient.post_telemetry
+    post = TelemetryClient.post_telemetry
 
-    async def noted(self: CloudClient, readings: Iterable[tuple[str, float, int, str | None]]) -> int | None:
+    async def noted(self: TelemetryClient, readings: Iterable[tuple[str, float, int, str | None]]) -> int | None:
         batch = list(readings)
         batches.append(batch)
         return await post(self, batch)
 
-    CloudClient.post_telemetry = noted  # type: ignore[method-assign]
+    TelemetryClient.post_telemetry = noted  # type: ignore[method-assign]
     try:
         simulate(Options(days=2 / 24, sensors=sensors, faults="none", calm_s=0.0))
     finally:
-        CloudClient.post_telemetry = post  # type: ignore[method-assign]
+        TelemetryClient.post_telemetry = post  # type: ignore[method-assign]
     return batches[:BATCHES_MAX]
 
 
@@ -112,7 +112,7 @@ async def count(batches: list[Batch], *, compress: bool) -> float:
             readings = [
                 (kind, value, utc_ms, identities[device] if device else None) for kind, value, utc_ms, device in batch
             ]
-            await client.post_telemetry(readings)
+            await client.telemetry.post_telemetry(readings)
     server.close()
     await runner.cleanup()
     return counter.bytes / sum(map(len, batches))

@@ -18,11 +18,11 @@ import msgspec
 from hypothesis import strategies as st
 from yarl import URL
 
-from agent.cloud import messages
-from agent.cloud.endpoints import QUOTAS, Endpoint
+from agent.cloud import contract
+from agent.cloud.contract import QUOTAS, Endpoint
 from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, retry_after_s
 from agent.cloud.quota import QuotaLedger, SlidingWindow
-from agent.cloud.redirects import redirect_target
+from agent.cloud.session import redirect_target
 from agent.commands import factory_reset
 from agent.commands.decisions import decide
 from agent.commands.journal import CommandJournal, open_journal
@@ -153,7 +153,7 @@ def _take_headers(_: Rig, given: tuple[int, Mapping[str, str], bytes]) -> None:
 
 def _take_commands(_: Rig, document: bytes) -> None:
     try:
-        commands = messages.parse_pending_commands(document)
+        commands = contract.parse_pending_commands(document)
     except msgspec.DecodeError as error:
         said(error)
         return
@@ -188,7 +188,7 @@ def _check_settings(payload: Mapping[str, Any]) -> None:
 
 def _take_settings(_: Rig, answer: bytes) -> None:
     try:
-        found = messages.parse_settings(answer)
+        found = contract.parse_settings(answer)
     except msgspec.DecodeError as error:
         said(error)
         return
@@ -364,8 +364,8 @@ BORDERS: Mapping[str, Border] = {
         _take_commands,
     ),
     "settings": Border(hostile.SETTINGS | hostile.BODIES, _take_settings),
-    "offers": Border(hostile.BODIES, _take_json(messages.parse_update_check)),
-    "registrations": Border(hostile.BODIES, _take_json(messages.parse_registration)),
+    "offers": Border(hostile.BODIES, _take_json(contract.parse_update_check)),
+    "registrations": Border(hostile.BODIES, _take_json(contract.parse_registration)),
     "configuration": Border(
         st.tuples(
             st.lists(hostile_files.TOML_LINES, max_size=6).map("\n".join),

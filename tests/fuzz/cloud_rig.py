@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from lab.simulation.virtual_loop import MemoryConnector, VirtualLoop
@@ -69,19 +69,19 @@ READING = ("temperature", 21.5, NOON_MS, None)
 
 async def downloaded(client: CloudClient, tag: str = '"x"') -> int:
     """Download and return how many bytes came."""
-    async with client.stream(Endpoint.OTA_DOWNLOAD, "/1.0.0", {"If-Range": tag}) as response:
+    async with client.updates.stream(Endpoint.OTA_DOWNLOAD, "/1.0.0", {"If-Range": tag}) as response:
         return len(await response.content.read())
 
 
 CALLS: dict[str, Call] = {
-    "telemetry": lambda client: client.post_telemetry([READING] * 5),
-    "settings": lambda client: client.get_settings(),
-    "settings put": lambda client: client.put_settings({"timezone": "UTC"}),
-    "commands": lambda client: client.get_pending_commands(),
-    "ack": lambda client: client.ack_command("id", "acked"),
-    "offer": lambda client: client.check_update("1.0.0"),
-    "update status": lambda client: client.post_update_status("1.0.0", "downloading"),
-    "register": lambda client: client.register_sensor("sk_sensor_x", "00:11"),
+    "telemetry": lambda client: client.telemetry.post_telemetry([READING] * 5),
+    "settings": lambda client: client.settings.get_settings(),
+    "settings put": lambda client: client.settings.put_settings({"timezone": "UTC"}),
+    "commands": lambda client: client.commands.get_pending_commands(),
+    "ack": lambda client: client.commands.ack_command("id", "acked"),
+    "offer": lambda client: client.updates.check_update("1.0.0"),
+    "update status": lambda client: client.updates.post_update_status("1.0.0", "downloading"),
+    "register": lambda client: client.provisioning.register_sensor("sk_sensor_x", "00:11"),
     "download": downloaded,
 }
 

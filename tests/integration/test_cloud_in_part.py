@@ -7,7 +7,7 @@ import pytest
 from aiohttp import hdrs, web
 
 from agent.cli.status_text import STALLED_S, as_text, problems
-from agent.cloud import endpoints
+from agent.cloud import contract
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, HubClock, MakeHub, until
@@ -74,7 +74,7 @@ async def test_a_wrong_address_is_not_stormed(cloud: Cloud, make_hub: MakeHub) -
     await until(lambda: hub.status().link.state == "down")
     assert "check cloud.base_url" in hub.status().link.reason
     # An answer that is judged as a failure puts the next try off.
-    assert hub.hub.client.wait_s(endpoints.Endpoint.TELEMETRY) > 0
+    assert hub.hub.client.wait_s(contract.Endpoint.TELEMETRY) > 0
     assert hub.status().outbox.pending == 50
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import health
-from agent.cloud import endpoints
+from agent.cloud import contract
 from agent.errors import ConfigInvalid, StorageFull
 from agent.telemetry import batching
 from agent.telemetry.service import TelemetryService
@@ -179,7 +179,7 @@ async def test_a_refused_key_is_probed_slowly_while_sampling_goes_on(cloud: Clou
     hub.report(*(20 + n / 100 for n in range(20)))
     await until(lambda: hub.status().outbox.pending == 21)
     assert len(cloud.requests) == asked
-    assert hub.hub.client.wait_s(endpoints.Endpoint.TELEMETRY) > 5
+    assert hub.hub.client.wait_s(contract.Endpoint.TELEMETRY) > 5
     assert KEY not in str(hub.status())
 
 

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from agent.cli.root import run
-from agent.cloud.client import CloudClient
+from agent.cloud.client import UpdatesClient
 from agent.config import OtaConfig
 from agent.foundation.disk import Disk
 from agent.foundation.worker import ThreadWorker
@@ -97,7 +97,7 @@ class Hub:
             UpdateContext(
                 config=config,
                 running=RunningRelease(version, "base", 1, machine, python, self.restarted.set, worker),
-                client=cast("CloudClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
+                client=cast("UpdatesClient", SimpleNamespace(ready=never)), clock=Clock(boot_id), rng=random.Random(1),
                 disk=Disk(), disk_free_bytes_min=0, system_updater=installer,
                 checks={"well": well}, fresh_sensors=lambda: 1, is_metered=lambda: False,
                 before_reboot=lambda: asyncio.sleep(0), reboot=reboot,

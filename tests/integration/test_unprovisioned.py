@@ -64,7 +64,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
-    monkeypatch.setattr("agent.cloud.client.KEY_POLL_S", 0.02)
+    monkeypatch.setattr("agent.cloud.transport.KEY_POLL_S", 0.02)
     monkeypatch.setattr("agent.commands.poller.CommandPoller._phase_s", lambda self: 0.0)
     (tmp_path / "state").mkdir()
     (tmp_path / "run").mkdir()

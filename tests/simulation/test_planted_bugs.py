@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from agent.cloud import quota
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+from agent.cloud.client import EndpointClient, TelemetryClient
+from agent.cloud.contract import QUOTAS, Endpoint, Quota
 from agent.foundation import database
 from agent.telemetry.batching import Batch, RetryQueue
 from agent.telemetry.outbox import blobs
@@ -44,12 +44,12 @@ def test_without_a_planted_bug_the_scenario_passes() -> None:
 
 
 def test_acknowledging_more_than_was_sent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    send = CloudClient.post_telemetry
+    send = TelemetryClient.post_telemetry
 
-    async def send_all_but_one(self: CloudClient, readings: Iterable[WireReading]) -> int | None:
+    async def send_all_but_one(self: TelemetryClient, readings: Iterable[WireReading]) -> int | None:
         return await send(self, list(readings)[:-1] or list(readings))
 
-    monkeypatch.setattr(CloudClient, "post_telemetry", send_all_but_one)
+    monkeypatch.setattr(TelemetryClient, "post_telemetry", send_all_but_one)
     assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
 
 
@@ -109,9 +109,9 @@ def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_livelock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def spin(self: CloudClient, endpoint: Endpoint) -> None:
+    async def spin(self: EndpointClient, endpoint: Endpoint) -> None:
         while self.wait_s(endpoint):  # noqa: ASYNC110 - this is the bug
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(CloudClient, "ready", spin)
+    monkeypatch.setattr(EndpointClient, "ready", spin)
     assert "time passes" in promises_broken(simulate(OUTAGE_AND_CRASHES))

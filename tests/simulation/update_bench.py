@@ -193,7 +193,7 @@ class Bench:
                 UpdateContext(
                     config=msgspec.structs.replace(CONFIG, keys_dir=self.keys_dir, **self.config),
                     running=RunningRelease(version, slot, 1, "simulated", "", restart.set, InlineWorker()),
-                    client=client, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
+                    client=client.updates, clock=clock, rng=random.Random(1), disk=disk, disk_free_bytes_min=0,
                     system_updater=self.images,
                     checks={"well": well}, fresh_sensors=lambda: 1, local_time=lambda: self.local,
                     is_metered=lambda: self.is_metered, before_reboot=self.before_reboot, reboot=self.reboot,

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import SettingsClient
 from agent.commands import factory_reset
 from agent.foundation.disk import Disk
 from agent.foundation.staging_files import StagingFiles
@@ -136,7 +136,7 @@ def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:
 async def test_settings_with_all_that_the_cloud_may_add(tmp_path: Path) -> None:
     def make() -> SettingsSync:
         return SettingsSync(
-            tmp_path, disk=Disk(), worker=InlineWorker(), client=cast("CloudClient", None), poll_interval_s=1.0
+            tmp_path, disk=Disk(), worker=InlineWorker(), client=cast("SettingsClient", None), poll_interval_s=1.0
         )
 
     sync = make()

@@ -13,7 +13,7 @@ from agent.cloud.connectivity import (
     ConnectivityState,
     EndpointState,
 )
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
 from agent.errors import Cause
 
 HERE = Endpoint.TELEMETRY

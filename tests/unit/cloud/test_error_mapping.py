@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
 from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, retry_after_s
 from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.errors import ClimahubError, CloudUnavailable
@@ -31,11 +31,11 @@ async def asked(base_url: str, *, headers: dict[str, str] | None = None) -> list
             compress=False,
         )
         try:
-            await client.get_settings()
+            await client.settings.get_settings()
         except ClimahubError as error:
             errors.append(error)
         try:
-            async with client.stream(Endpoint.OTA_DOWNLOAD, "/1.0.0", headers or {}):
+            async with client.updates.stream(Endpoint.OTA_DOWNLOAD, "/1.0.0", headers or {}):
                 pass
         except ClimahubError as error:
             errors.append(error)

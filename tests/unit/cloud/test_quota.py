@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+from agent.cloud.contract import QUOTAS, Endpoint, Quota
 from agent.cloud.quota import LATE_ARRIVAL_MS, REQUESTS_FREE_AT_BOOT, QuotaLedger, SlidingWindow
 
 PUT = Endpoint.SETTINGS_PUT

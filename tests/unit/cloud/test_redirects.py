@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from agent.cloud.redirects import redirect_target
+from agent.cloud.session import redirect_target
 from agent.errors import CloudUnavailable
 
 ASKED = URL("https://cloud.example/v1/ota/download/1.0?x=1", encoded=True)

@@ -9,7 +9,7 @@ import pytest
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
-from agent.cloud.endpoints import Endpoint
+from agent.cloud.contract import Endpoint
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.errors import CloudUnavailable, Refused, Throttled, Unauthorized
@@ -50,7 +50,7 @@ async def serving(answer: Callable[[int, list[bytes]], bytes]) -> AsyncIterator[
 
 
 async def body_of(client: CloudClient) -> bytes:
-    async with client.stream(Endpoint.OTA_DOWNLOAD, "/1.0.0", {"Range": "bytes=5-"}) as response:
+    async with client.updates.stream(Endpoint.OTA_DOWNLOAD, "/1.0.0", {"Range": "bytes=5-"}) as response:
         return await response.content.read()
 
 

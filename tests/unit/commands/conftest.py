@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
-from agent.cloud.endpoints import QUOTAS, Endpoint, Quota
+from agent.cloud.contract import QUOTAS, Endpoint, Quota
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands.decisions import LIFETIME_MS
@@ -118,7 +118,7 @@ class Hub:
             )
             service = CommandService(
                 self.directory,
-                client=client,
+                client=client.commands,
                 clock=self.clock,
                 rng=random.Random(1),
                 disk=self.disk,

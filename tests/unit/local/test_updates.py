@@ -15,7 +15,7 @@ from agent import __version__
 from agent.cli import hub_client
 from agent.cli.root import run
 from agent.cli.update import as_text
-from agent.cloud.client import CloudClient
+from agent.cloud.client import UpdatesClient
 from agent.config import OtaConfig, resolve_text
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
@@ -43,7 +43,7 @@ async def updates(tmp_path: Path) -> UpdateService:
         UpdateContext(
             config=config(tmp_path),
             running=RunningRelease("1.0.0", "base", 1, "simulated", "", lambda: None, InlineWorker()),
-            client=cast("CloudClient", SimpleNamespace()),
+            client=cast("UpdatesClient", SimpleNamespace()),
             clock=SystemClock(trust_wall_clock=True),
             rng=random.Random(1),
             disk=Disk(),

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from agent.cloud.messages import UpdateCheckResponse
+from agent.cloud.contract import UpdateCheckResponse
 from agent.errors import Rejected
 from agent.ota.manifest import Offer, is_same_version
 from agent.ota.offer import parse_offer

@@ -22,7 +22,7 @@ from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleState
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
-from agent.cloud.client import CloudClient
+from agent.cloud.client import SettingsClient
 from agent.commands import factory_reset, journal
 from agent.commands.factory_reset import FactoryResetState
 from agent.commands.payloads import IncomingCommand
@@ -131,7 +131,7 @@ def read_climate(directory: Path) -> object:
 def read_settings(directory: Path) -> object:
     # The client is not asked while the file is read.
     read = sync.SettingsSync(
-        directory, disk=Disk(), worker=InlineWorker(), client=cast("CloudClient", None), poll_interval_s=1.0
+        directory, disk=Disk(), worker=InlineWorker(), client=cast("SettingsClient", None), poll_interval_s=1.0
     )
     return read._saved
 

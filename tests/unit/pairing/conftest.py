@@ -7,9 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
-from agent.cloud.messages import RegisterResponse
+from agent.cloud.client import ProvisioningClient
+from agent.cloud.contract import Endpoint, RegisterResponse
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
@@ -140,7 +139,7 @@ class Radio(Network):
 
 
 class Cloud:
-    """What `CloudClient` does for a registration."""
+    """What `ProvisioningClient` does for a registration."""
 
     def __init__(self) -> None:
         self.errors: list[ClimahubError] = []
@@ -188,7 +187,7 @@ class Bench:
             clock=self.clock,
             disk=self.disk,
             worker=InlineWorker(),
-            client=cast("CloudClient", self.cloud),
+            client=cast("ProvisioningClient", self.cloud),
         )
 
     def start(self, service: PairingService) -> None:

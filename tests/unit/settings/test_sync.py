@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from agent.cloud import messages
-from agent.cloud.client import CloudClient
-from agent.cloud.endpoints import Endpoint
+from agent.cloud import contract
+from agent.cloud.client import SettingsClient
+from agent.cloud.contract import Endpoint
 from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvalid, Unauthorized
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
@@ -21,7 +21,7 @@ from hal.interface import SensorKind
 
 
 class Cloud:
-    """What `CloudClient` does for the settings; errors are raised in the order given, each once."""
+    """What `SettingsClient` does for the settings; errors are raised in the order given, each once."""
 
     def __init__(self) -> None:
         self.copy: dict[str, Any] = {"reporting_interval_seconds": 120, "timezone": "UTC"}
@@ -64,7 +64,7 @@ class Bench:
             self.directory,
             disk=self.disk,
             worker=InlineWorker(),
-            client=cast("CloudClient", self.cloud),
+            client=cast("SettingsClient", self.cloud),
             poll_interval_s=1000,
         )
         sync.on_change(self.changes.append)
@@ -266,7 +266,7 @@ async def test_one_wrong_value_in_the_file_costs_no_other(bench: Bench) -> None:
 
 async def test_one_setting_that_cannot_be_read_costs_no_other(bench: Bench) -> None:
     said = b'{"reporting_interval_seconds":240,"timezone":"Kueche \\ud83c","more":1e999}'
-    bench.cloud.copy = dict(messages.parse_settings(said))
+    bench.cloud.copy = dict(contract.parse_settings(said))
     sync = bench.make()
     bench.start(sync)
     await bench.until(lambda: sync.current.reporting_interval_seconds == 240)

@@ -51,7 +51,7 @@ class Bench:
             self.directory,
             disk=Disk(self.on_operation),
             worker=InlineWorker(),
-            client=self.client,
+            client=self.client.settings,
             poll_interval_s=3600,
         )
 

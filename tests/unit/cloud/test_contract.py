@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cloud import messages
-from agent.cloud.endpoints import QUOTAS, Endpoint
+from agent.cloud import contract
+from agent.cloud.contract import QUOTAS, Endpoint
 
 YEAR_1_MS = -62_135_596_800_000
 YEAR_10000_MS = 253_402_300_800_000
@@ -27,24 +27,24 @@ YEAR_10000_MS = 253_402_300_800_000
     ],
 )
 def test_timestamps(utc_ms: int, text: str) -> None:
-    assert messages.timestamp(utc_ms) == text
+    assert contract.format_timestamp(utc_ms) == text
 
 
 @given(st.integers(YEAR_1_MS, YEAR_10000_MS - 1))
 def test_a_timestamp_says_its_millisecond_exactly(utc_ms: int) -> None:
-    moment = datetime.fromisoformat(messages.timestamp(utc_ms))
+    moment = datetime.fromisoformat(contract.format_timestamp(utc_ms))
     assert moment.tzinfo == UTC
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 == pytest.approx(utc_ms, abs=0.5)
-    assert messages.timestamp(utc_ms).endswith("Z")
+    assert contract.format_timestamp(utc_ms).endswith("Z")
 
 
 @given(st.integers(0, YEAR_10000_MS - 2))
 def test_neighbours_differ(utc_ms: int) -> None:
-    assert messages.timestamp(utc_ms) != messages.timestamp(utc_ms + 1)
+    assert contract.format_timestamp(utc_ms) != contract.format_timestamp(utc_ms + 1)
 
 
 def test_the_body_of_telemetry() -> None:
-    body = messages.encode_telemetry([("temperature", 21.5, 1000, None), ("humidity", 40.0, 1001, "id-7")])
+    body = contract.encode_telemetry([("temperature", 21.5, 1000, None), ("humidity", 40.0, 1001, "id-7")])
     assert json.loads(body) == {
         "readings": [
             {"sensor_type": "temperature", "value": 21.5, "timestamp": "1970-01-01T00:00:01Z"},
@@ -60,13 +60,13 @@ def test_the_body_of_telemetry() -> None:
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_values_travel_to_the_bit(values: list[float]) -> None:
-    body = messages.encode_telemetry(("iaq", value, 0, None) for value in values)
+    body = contract.encode_telemetry(("iaq", value, 0, None) for value in values)
     read = [reading["value"] for reading in json.loads(body, parse_int=float)["readings"]]
     assert [value.hex() for value in read] == [value.hex() for value in values]
 
 
 def test_the_body_of_a_registration_has_no_empty_address() -> None:
-    assert msgspec.json.encode(messages.RegisterRequest("k")) == b'{"sensor_api_key":"k"}'
+    assert msgspec.json.encode(contract.RegisterRequest("k")) == b'{"sensor_api_key":"k"}'
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_body_of_a_registration_has_no_empty_address() -> None:
     [("cs_dev_" + "a1" * 16, True), ("cs_dev_" + "Z" * 32, True), ("cs_dev_", False), ("cs_dev_" + "-" * 32, False)],
 )
 def test_what_looks_like_a_key(key: str, is_key: bool) -> None:
-    assert bool(messages.API_KEY_PATTERN.fullmatch(key)) is is_key
+    assert bool(contract.API_KEY_PATTERN.fullmatch(key)) is is_key
 
 
 def test_every_endpoint_has_method_path_and_quota() -> None:

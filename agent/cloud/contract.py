@@ -1,12 +1,13 @@
-"""What travels: the JSON bodies of the ClimaSense contract as the device side sees them. Pure.
+"""The ClimaSense contract on the device's side: endpoints with their quotas, and JSON bodies. Pure.
 
 Unknown fields are ignored (contract section 1): the API has grown twice already. What the contract marks as assumed
-about the form of a body stands here and nowhere else.
+about the form of a body is implemented here and nowhere else.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,61 @@ from agent.errors import Refused
 from agent.foundation import rfc3339
 from agent.foundation.lenient_json import Undecodable, decode_object, split_array, split_object
 from agent.foundation.text import quote, sanitize
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """At most ``limit`` requests in any ``window_s`` seconds."""
+
+    limit: int
+    window_s: int
+
+
+class Endpoint(StrEnum):
+    """One row of the table of limits each: every endpoint has a bucket of its own."""
+
+    TELEMETRY = "POST /v1/telemetry"
+    SETTINGS_GET = "GET /v1/settings"
+    SETTINGS_PUT = "PUT /v1/settings"
+    COMMANDS_PENDING = "GET /v1/commands/pending"
+    COMMANDS_ACK = "POST /v1/commands/ack"
+    OTA_CHECK = "GET /v1/ota/check"
+    OTA_DOWNLOAD = "GET /v1/ota/download"
+    OTA_STATUS = "POST /v1/ota/status"
+    ZIGBEE_REGISTER = "POST /v1/zigbee/register"
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.value.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """The path below the base URL."""
+        return self.value.partition(" ")[2]
+
+    @property
+    def names_resource(self) -> bool:
+        """Whether a request names a thing that the cloud may not know: only then is a 404 about the request.
+
+        Elsewhere a 404 says that the address is wrong, or that the API is being moved.
+        """
+        return self in _NAMING
+
+
+_NAMING = {Endpoint.COMMANDS_ACK, Endpoint.OTA_DOWNLOAD, Endpoint.OTA_STATUS, Endpoint.ZIGBEE_REGISTER}
+
+QUOTAS: dict[Endpoint, Quota] = {
+    Endpoint.TELEMETRY: Quota(60, 60),
+    Endpoint.SETTINGS_GET: Quota(10, 60),
+    Endpoint.SETTINGS_PUT: Quota(5, 60),
+    Endpoint.COMMANDS_PENDING: Quota(30, 60),
+    Endpoint.COMMANDS_ACK: Quota(30, 60),
+    Endpoint.OTA_CHECK: Quota(10, 60),
+    Endpoint.OTA_DOWNLOAD: Quota(5, 3600),
+    Endpoint.OTA_STATUS: Quota(10, 60),
+    Endpoint.ZIGBEE_REGISTER: Quota(10, 60),
+}
+
 
 API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 """Contract section 1.1; both cases are accepted, although the published sample has lower case only."""
@@ -233,7 +289,7 @@ def _quoted(value: object) -> str:
     return f"unreadable ({sanitize(value.reason)})" if isinstance(value, Undecodable) else quote(value)
 
 
-def timestamp(utc_ms: int) -> str:
+def format_timestamp(utc_ms: int) -> str:
     """Return RFC 3339 in UTC with `Z`: whole seconds as in the published samples, else milliseconds (section 1).
 
     Milliseconds keep the natural key (device, sensor_type, timestamp) of two readings within a second apart.
@@ -264,7 +320,7 @@ def encode_telemetry(readings: Iterable[tuple[str, float, int, str | None]]) -> 
     return msgspec.json.encode(
         TelemetryRequest(
             [
-                TelemetryReading(sensor_type, value, timestamp(utc_ms), device_id)
+                TelemetryReading(sensor_type, value, format_timestamp(utc_ms), device_id)
                 for sensor_type, value, utc_ms, device_id in readings
             ]
         )

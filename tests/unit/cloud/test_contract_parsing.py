@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cloud import messages
+from agent.cloud import contract
 from agent.foundation.lenient_json import Undecodable
 
 
@@ -17,7 +17,7 @@ from agent.foundation.lenient_json import Undecodable
     [(b"", None), (b'{"accepted":3}', 3), (b'{"accepted":3.0}', 3), (b'{"accepted":0,"x":1e999}', 0)],
 )
 def test_accepted(body: bytes, accepted: int | None) -> None:
-    assert messages.parse_accepted_count(body) == accepted
+    assert contract.parse_accepted_count(body) == accepted
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_accepted(body: bytes, accepted: int | None) -> None:
 )
 def test_what_accepts_nothing_is_told_in_words(said: str, shown: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        messages.parse_accepted_count(f'{{"accepted":{said}}}'.encode())
+        contract.parse_accepted_count(f'{{"accepted":{said}}}'.encode())
     assert str(caught.value) == f"accepted is {shown}; a whole number is needed"
 
 
 def test_commands_come_one_by_one() -> None:
-    assert messages.parse_pending_commands(b"") == []
-    assert messages.parse_pending_commands(b'{"more":1,"commands":[]}') == []
-    assert messages.parse_pending_commands(b'{"commands":[{"x":"\\ud83c"}, 1e999,{"y":1}]}') == [
+    assert contract.parse_pending_commands(b"") == []
+    assert contract.parse_pending_commands(b'{"more":1,"commands":[]}') == []
+    assert contract.parse_pending_commands(b'{"commands":[{"x":"\\ud83c"}, 1e999,{"y":1}]}') == [
         b'{"x":"\\ud83c"}',
         b"1e999",
         b'{"y":1}',
@@ -62,12 +62,12 @@ def test_commands_come_one_by_one() -> None:
 )
 def test_what_is_no_listing(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        messages.parse_pending_commands(body)
+        contract.parse_pending_commands(body)
 
 
 def test_settings_come_one_by_one() -> None:
-    assert messages.parse_settings(b"") == {}
-    assert messages.parse_settings(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
+    assert contract.parse_settings(b"") == {}
+    assert contract.parse_settings(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
         "a": 1,
         "b": Undecodable("Input data was truncated"),
         "c": [True],
@@ -75,13 +75,13 @@ def test_settings_come_one_by_one() -> None:
 
 
 def test_an_offer() -> None:
-    assert messages.parse_update_check(b"") == messages.UpdateCheckResponse(update_available=False)
-    assert messages.parse_update_check(b'{"update_available":false,"version":7}') == messages.UpdateCheckResponse(
+    assert contract.parse_update_check(b"") == contract.UpdateCheckResponse(update_available=False)
+    assert contract.parse_update_check(b'{"update_available":false,"version":7}') == contract.UpdateCheckResponse(
         update_available=False
     )
-    assert messages.parse_update_check(
+    assert contract.parse_update_check(
         b'{"update_available":true,"version":"1.2.0","checksum":null,"size_bytes":5.0,"release_notes":7}'
-    ) == messages.UpdateCheckResponse(update_available=True, version="1.2.0", size_bytes=5)
+    ) == contract.UpdateCheckResponse(update_available=True, version="1.2.0", size_bytes=5)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_an_offer() -> None:
 )
 def test_an_offer_is_refused_by_name(more: str, words: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=words):
-        messages.parse_update_check(f'{{"update_available":true,{more}}}'.encode())
+        contract.parse_update_check(f'{{"update_available":true,{more}}}'.encode())
 
 
 def test_a_registration() -> None:
-    assert messages.parse_registration(b'{"sensor_id":"s-1","serial_number":12345}') == messages.RegisterResponse("s-1")
-    assert messages.parse_registration(
+    assert contract.parse_registration(b'{"sensor_id":"s-1","serial_number":12345}') == contract.RegisterResponse("s-1")
+    assert contract.parse_registration(
         b'{"sensor_id":"s-1","serial_number":"a\\u001b","registered":false}'
-    ) == messages.RegisterResponse("s-1", registered=False, serial_number="a\\u001b")
+    ) == contract.RegisterResponse("s-1", registered=False, serial_number="a\\u001b")
 
 
 @pytest.mark.parametrize(
@@ -120,19 +120,19 @@ def test_a_registration() -> None:
 )
 def test_a_registration_without_identity_is_refused_by_name(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match="sensor_id is"):
-        messages.parse_registration(body)
+        contract.parse_registration(body)
 
 
 @pytest.mark.parametrize(
     "read",
     [
-        messages.parse_accepted_count,
-        messages.parse_settings,
-        messages.parse_pending_commands,
-        messages.parse_acknowledgement,
-        messages.parse_update_check,
-        messages.parse_registration,
-        messages.parse_error,
+        contract.parse_accepted_count,
+        contract.parse_settings,
+        contract.parse_pending_commands,
+        contract.parse_acknowledgement,
+        contract.parse_update_check,
+        contract.parse_registration,
+        contract.parse_error,
     ],
 )
 @given(
