@@ -1,1 +1,1 @@
-"""The only HTTP client of ClimaSense: wire models, quotas, errors. Components never see HTTP."""
+"""The client of ClimaSense: the only HTTP client, its quotas, messages and errors. Other packages never use HTTP."""

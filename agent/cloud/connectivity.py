@@ -1,7 +1,7 @@
-"""What is known of the way to the cloud: how each endpoint does, when it may be tried again, how the link does. No I/O.
+"""The health of the connection to the cloud: of each endpoint, with its backoff, and of the whole. No I/O.
 
-Each endpoint has its own pace and its own health: the failures of one neither silence the others nor are hidden by
-their successes. The state of the link is drawn from all of them.
+Each endpoint has a backoff and a health of its own: the failures of one neither stop the others nor are hidden by their
+successes. The state of the connection is derived from all of them.
 """
 
 import random
@@ -16,24 +16,24 @@ from agent.foundation.signals import full_jitter_s
 
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 300.0
-"""Five minutes: a fleet of 5,000 that lost its cloud then asks 33 times a second in all, half of that on average."""
+"""Five minutes: a fleet of 5,000 without its cloud sends at most 33 requests a second, half of that on average."""
 
 OUTAGE_MS_MIN = 60_000
-"""A shorter loss of the link is a hiccup: no backlog worth speaking of, no fleet to keep apart."""
+"""A shorter loss of the connection is no outage: no notable backlog, no fleet to spread."""
 
 KEY_REFUSALS_MAX = 3
-"""401 answers in a row after which the key counts as refused (contract section 1.1)."""
+"""401 responses in a row after which the key counts as refused (contract section 1.1)."""
 
 KEY_PROBE_DELAYS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 """How long a refused key rests before each probe; the last for good (contract section 1.1: slowly, for example every
 15 minutes). The first are short because a cloud that is being deployed refuses every key for a minute."""
 
 STALE_MS = 900_000
-"""An endpoint that nobody has tried for so long after it might have been is not needed now: its failure is history."""
+"""A failure counts no longer when its endpoint has not been tried for so long after its backoff: it is not needed."""
 
 
 class ConnectivityState(StrEnum):
-    """What a technician wants to know first. Degraded: a part of the endpoints works."""
+    """The state of the connection. Degraded: some endpoints work."""
 
     UNTRIED = "untried"
     UP = "up"
@@ -44,7 +44,7 @@ class ConnectivityState(StrEnum):
 
 
 class EndpointState(StrEnum):
-    """How one endpoint does, by its last answer."""
+    """The state of one endpoint, by its last response."""
 
     UNTRIED = "untried"
     WORKING = "working"
@@ -58,10 +58,10 @@ class EndpointHealth(msgspec.Struct, frozen=True):
     Attributes:
         state: See `EndpointState`.
         reason: Why it does not work; empty where it does.
-        cause: What kind of failure that is.
+        cause: The kind of failure.
         since_ms: Boot time of the last change of state.
         failures: How many in a row.
-        is_own: The failure is the endpoint's and not the way's: an answer came, or others worked meanwhile.
+        is_own: The failure is the endpoint's, not the connection's: it responded, or others worked meanwhile.
         began: The number of the event that began the failure.
         last: The number of the last failure.
     """
@@ -77,13 +77,13 @@ class EndpointHealth(msgspec.Struct, frozen=True):
 
 
 class ConnectivityStatus(msgspec.Struct, frozen=True):
-    """The link as shown.
+    """The state of the connection.
 
     Attributes:
         state: See `ConnectivityState`.
         reason: Why it is not up; empty when it is.
         since_ms: Boot time of the last change of state.
-        cause: What kind of failure keeps it from being up.
+        cause: The kind of failure that keeps it from being up.
     """
 
     state: ConnectivityState
@@ -96,7 +96,7 @@ _UNANSWERED = {Cause.NO_CONNECTION, Cause.CERTIFICATE, Cause.NO_ANSWER}
 
 
 class Connectivity:
-    """Counts failures and successes of requests."""
+    """Records the outcomes of requests: one method for each, one for each change of the key."""
 
     def __init__(self, *, now_ms: Callable[[], int], rng: random.Random) -> None:
         self._now_ms = now_ms
@@ -119,7 +119,7 @@ class Connectivity:
 
     @property
     def status(self) -> ConnectivityStatus:
-        """The state of the whole, now."""
+        """The state of the connection now."""
         return self._update()
 
     def _update(self) -> ConnectivityStatus:
@@ -129,7 +129,7 @@ class Connectivity:
         return self._status
 
     def on_recovery(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called whenever an outage of the link, or of telemetry alone, is over."""
+        """Call ``callback`` whenever an outage of the connection, or of telemetry alone, is over."""
         self._on_recovery.append(callback)
 
     def wait_ms(self, endpoint: Endpoint) -> int:
@@ -137,14 +137,14 @@ class Connectivity:
         return max(0, self._not_before_ms[endpoint] - self._now_ms(), self._refused_until_ms - self._now_ms())
 
     def begin_request(self, endpoint: Endpoint, *, timeout_ms: int) -> None:
-        """A request goes out. While the key is refused it is the one probe: the others wait for what becomes of it."""
+        """Record that a request is sent. While the key is refused it is the only probe: all others wait for it."""
         self._begun[endpoint] = self._last_success
         if self._refusals >= KEY_REFUSALS_MAX:
             self._refused_until_ms = self._now_ms() + timeout_ms
             self._probe = endpoint
 
     def record_success(self, endpoint: Endpoint) -> None:
-        """An answer came that shows the endpoint working, even if it was a refusal of what was sent."""
+        """Record a response that shows a working endpoint, even if it refused the request."""
         before, was = self._update(), self.health[endpoint]
         self._refusals = 0
         self._refused_until_ms = 0
@@ -179,7 +179,7 @@ class Connectivity:
         cause: Cause = Cause.NO_CONNECTION,
         retry_after_s: float | None = None,
     ) -> None:
-        """No usable answer came: wait, longer each time, and at least as long as the server asked."""
+        """Record that no usable response came: wait longer each time, and at least as long as the server asked."""
         was = self.health[endpoint]
         wait_s = full_jitter_s(was.failures, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S, rng=self._rng)
         self._not_before_ms[endpoint] = self._now_ms() + int((wait_s + (retry_after_s or 0.0)) * 1000) + 1
@@ -201,7 +201,7 @@ class Connectivity:
         self._update()
 
     def record_throttling(self, endpoint: Endpoint, reason: str, wait_s: float) -> None:
-        """The server said 429: it works, but this endpoint must wait, and a little longer than was asked."""
+        """Record a 429: the endpoint works, but must wait, and a little longer than was asked."""
         wait_ms = int(wait_s * 1000 * self._rng.uniform(1.0, 1.1))
         self._not_before_ms[endpoint] = self._now_ms() + wait_ms
         was = self.health[endpoint]
@@ -209,9 +209,9 @@ class Connectivity:
         self.health[endpoint] = EndpointHealth(EndpointState.THROTTLED, since_ms, reason, failures=was.failures)
 
     def record_key_refusal(self, endpoint: Endpoint, reason: str) -> None:
-        """The key was refused: after a few times in a row, all endpoints wait, and one probes ever more slowly."""
+        """Record a 401: after a few in a row all endpoints wait, and one of them probes ever more slowly."""
         if self._refusals >= KEY_REFUSALS_MAX and endpoint is not self._probe:
-            # It was on its way when the others were refused: no further probe.
+            # It was sent before the others were refused: no further probe.
             self._note(endpoint, reason, Cause.KEY_REFUSED)
             return
         self._refusals += 1
@@ -226,12 +226,12 @@ class Connectivity:
         self._refused_at = self._events
 
     def remove_key(self) -> None:
-        """The hub has no key."""
+        """Record that the hub has no key."""
         self._has_key = False
         self._update()
 
     def set_key(self, *, is_new: bool = False) -> None:
-        """The hub has a key: where it had none, or another one, everything begins."""
+        """Record that the hub has a key. A first or new key resets all states."""
         if is_new:
             for endpoint, health in self.health.items():
                 if health.cause is Cause.KEY_REFUSED:
@@ -265,12 +265,12 @@ class Connectivity:
             worst = max((health for health in failing if not health.is_own), key=lambda health: health.last)
             return ConnectivityState.DOWN, worst.reason, worst.cause
         is_partly = self._last_success > max(health.began for health in failing)
-        # Of those that fail while others work, telemetry is what people miss; it is the first of the endpoints.
+        # Of those that fail while others work, telemetry matters most; it is the first of the endpoints.
         worst = failing[0] if is_partly else max(failing, key=lambda health: health.last)
         return ConnectivityState.DEGRADED if is_partly else ConnectivityState.DOWN, worst.reason, worst.cause
 
     def is_failing(self, endpoint: Endpoint) -> bool:
-        """Tell whether an endpoint fails now: what failed for want of a connection is over once another has one."""
+        """Tell whether an endpoint fails now: a failed connection counts no longer once another endpoint has one."""
         health = self.health[endpoint]
         return (
             health.state is EndpointState.FAILING

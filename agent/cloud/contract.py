@@ -27,7 +27,7 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class Endpoint(StrEnum):
-    """One row of the table of limits each: every endpoint has a bucket of its own."""
+    """The endpoints; each has a quota of its own."""
 
     TELEMETRY = "POST /v1/telemetry"
     SETTINGS_GET = "GET /v1/settings"
@@ -51,9 +51,9 @@ class Endpoint(StrEnum):
 
     @property
     def names_resource(self) -> bool:
-        """Whether a request names a thing that the cloud may not know: only then is a 404 about the request.
+        """Whether a request names a resource. Only then may a 404 concern the request.
 
-        Elsewhere a 404 says that the address is wrong, or that the API is being moved.
+        Elsewhere a 404 means that the address is wrong, or that the API is being moved.
         """
         return self in _NAMING
 
@@ -74,13 +74,13 @@ QUOTAS: dict[Endpoint, Quota] = {
 
 
 API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
-"""Contract section 1.1; both cases are accepted, although the published sample has lower case only."""
+"""Contract section 1.1. Both cases are accepted, although the published sample has lower case only."""
 
 READINGS_MAX = 100
 """Readings in one request (section 3.1)."""
 
 _UNPROCESSABLE = 422
-"""What the cloud would answer: such readings are told apart from the others in the same way."""
+"""The status that the cloud would respond with, so that such readings are found like any refused reading."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
@@ -96,7 +96,7 @@ class TelemetryReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False
 
 
 class TelemetryRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Body of POST /v1/telemetry; both coordinates or none."""
+    """Body of POST /v1/telemetry; with both coordinates or none."""
 
     readings: list[TelemetryReading]
     latitude: float | None = None
@@ -111,7 +111,7 @@ class RegisterRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RegisterResponse(msgspec.Struct, frozen=True):
-    """Answer of POST /v1/zigbee/register."""
+    """Response to POST /v1/zigbee/register."""
 
     sensor_id: str
     registered: bool = True
@@ -128,7 +128,7 @@ class AckRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UpdateCheckResponse(msgspec.Struct, frozen=True):
-    """Answer of GET /v1/ota/check (section 6.1); without an update, only the first field need be there."""
+    """Response to GET /v1/ota/check (section 6.1); without an update, only the first field is required."""
 
     update_available: bool
     version: str | None = None
@@ -147,54 +147,54 @@ class UpdateStatusRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
-    """Body of a refusal (section 1.3); may be missing or not JSON at all."""
+    """Body of a refusal (section 1.3); may be missing, or may be no JSON."""
 
     error: str = ""
     message: str = ""
 
 
 SettingsObject = Mapping[str, Any]
-"""Body and answer of /v1/settings, as it came: unknown keys are kept, and `Undecodable` stands in the place of a value
-that cannot be decoded. `agent.settings` knows what they mean."""
+"""Body and response of /v1/settings, as received: unknown keys are kept, and `Undecodable` replaces a value that cannot
+be decoded. `agent.settings` interprets them."""
 
 IDENTITY_CHARS_MAX = 256
 
 
-def parse_accepted_count(answer: bytes) -> int | None:
-    """Return how many readings POST /v1/telemetry accepted (section 3.4); `None` where the answer is empty.
+def parse_accepted_count(response: bytes) -> int | None:
+    """Return how many readings POST /v1/telemetry accepted (section 3.4); `None` where the response is empty.
 
     Raises:
-        msgspec.DecodeError: It does not say so in a whole number; 3.0 is one, "3" is none.
+        msgspec.DecodeError: The number is missing or not whole; 3.0 is whole, "3" is no number.
     """
-    if not answer:
+    if not response:
         return None
-    said = decode_object(answer).get("accepted")
-    accepted = _whole(said)
+    found = decode_object(response).get("accepted")
+    accepted = _whole(found)
     if accepted is None or accepted < 0:
-        raise msgspec.ValidationError(f"accepted is {_quoted(said)}; a whole number is needed")
+        raise msgspec.ValidationError(f"accepted is {_quoted(found)}; a whole number is needed")
     return accepted
 
 
-def parse_settings(answer: bytes) -> SettingsObject:
-    """Return the members of an answer of /v1/settings (section 4); none where it is empty.
+def parse_settings(response: bytes) -> SettingsObject:
+    """Return the members of a response of /v1/settings (section 4); none where it is empty.
 
     Raises:
         msgspec.DecodeError: It is no object.
     """
-    return decode_object(answer) if answer else {}
+    return decode_object(response) if response else {}
 
 
-def parse_pending_commands(answer: bytes) -> list[bytes]:
-    """Return the commands in the answer of GET /v1/commands/pending (section 5.1), each as it came.
+def parse_pending_commands(response: bytes) -> list[bytes]:
+    """Return the commands in the response of GET /v1/commands/pending (section 5.1), each as received.
 
-    What stands in a command is judged one by one, not here. An empty answer holds none.
+    The caller checks each command. An empty response holds none.
 
     Raises:
         msgspec.DecodeError: There is no list of commands.
     """
-    if not answer:
+    if not response:
         return []
-    commands = split_object(answer).get("commands")
+    commands = split_object(response).get("commands")
     if commands is None:
         raise msgspec.ValidationError("commands is missing; a list is needed")
     try:
@@ -203,81 +203,83 @@ def parse_pending_commands(answer: bytes) -> list[bytes]:
         raise msgspec.ValidationError(f"commands cannot be read: {error}") from error
 
 
-def parse_acknowledgement(answer: bytes) -> None:
-    """Check an answer of POST /v1/commands/ack or /v1/ota/status: any JSON object, or nothing, says that it was taken.
+def parse_acknowledgement(response: bytes) -> None:
+    """Check a response of POST /v1/commands/ack or /v1/ota/status: any JSON object, or no body.
 
     Raises:
         msgspec.DecodeError: It is something else.
     """
-    if answer:
-        split_object(answer)
+    if response:
+        split_object(response)
 
 
-def parse_update_check(answer: bytes) -> UpdateCheckResponse:
-    """Return the answer of GET /v1/ota/check (section 6.1); an empty one offers nothing.
+def parse_update_check(response: bytes) -> UpdateCheckResponse:
+    """Return the response of GET /v1/ota/check (section 6.1); an empty one offers nothing.
 
     Raises:
-        msgspec.DecodeError: A member that is needed is not as it should be; it is named.
+        msgspec.DecodeError: A required member is missing or wrong; the message names it.
     """
-    if not answer:
+    if not response:
         return UpdateCheckResponse(update_available=False)
-    said = decode_object(answer)
-    is_available = said.get("update_available")
+    members = decode_object(response)
+    is_available = members.get("update_available")
     if not isinstance(is_available, bool):
         raise msgspec.ValidationError(f"update_available is {_quoted(is_available)}; true or false is needed")
     if not is_available:
         return UpdateCheckResponse(update_available=False)
-    size_bytes = _whole(said.get("size_bytes"))
-    if size_bytes is None and said.get("size_bytes") is not None:
-        raise msgspec.ValidationError(f"size_bytes is {_quoted(said['size_bytes'])}; a whole number is needed")
-    notes = said.get("release_notes")
+    size_bytes = _whole(members.get("size_bytes"))
+    if size_bytes is None and members.get("size_bytes") is not None:
+        raise msgspec.ValidationError(f"size_bytes is {_quoted(members['size_bytes'])}; a whole number is needed")
+    notes = members.get("release_notes")
     return UpdateCheckResponse(
         update_available=True,
-        version=_text(said, "version"),
-        checksum=_text(said, "checksum"),
+        version=_text(members, "version"),
+        checksum=_text(members, "checksum"),
         size_bytes=size_bytes,
         release_notes=notes if isinstance(notes, str) else None,
     )
 
 
-def parse_registration(answer: bytes) -> RegisterResponse:
-    """Return the answer of POST /v1/zigbee/register (section 7).
+def parse_registration(response: bytes) -> RegisterResponse:
+    """Return the response of POST /v1/zigbee/register (section 7).
 
     Raises:
-        msgspec.DecodeError: It holds no usable identity; the member is named.
+        msgspec.DecodeError: It has no usable identity; the message names the member.
     """
-    said = decode_object(answer or b"{}")
-    sensor_id = _text(said, "sensor_id")
+    members = decode_object(response or b"{}")
+    sensor_id = _text(members, "sensor_id")
     if not sensor_id:
-        raise msgspec.ValidationError(f"sensor_id is {_quoted(said.get('sensor_id'))}; the sensor's identity is needed")
-    is_registered = said.get("registered", True)
+        raise msgspec.ValidationError(
+            f"sensor_id is {_quoted(members.get('sensor_id'))}; the sensor's identity is needed"
+        )
+    is_registered = members.get("registered", True)
     if not isinstance(is_registered, bool):
         raise msgspec.ValidationError(f"registered is {_quoted(is_registered)}; true or false is needed")
-    serial = said.get("serial_number")
+    serial = members.get("serial_number")
     return RegisterResponse(sensor_id, is_registered, sanitize(serial) if isinstance(serial, str) else None)
 
 
 def parse_error(body: bytes) -> ErrorResponse | None:
-    """Return what the body of a refusal says, as far as it can be read; `None` where it is no JSON object."""
+    """Return the body of a refusal, as far as it can be read; `None` where it is no JSON object."""
     try:
-        said = decode_object(body)
+        members = decode_object(body)
     except msgspec.DecodeError:
         return None
     return ErrorResponse(
-        *(sanitize(text) if isinstance(text := said.get(name), str) else "" for name in ("error", "message"))
+        *(sanitize(text) if isinstance(text := members.get(name), str) else "" for name in ("error", "message"))
     )
 
 
 def _whole(value: object) -> int | None:
-    """Return a whole number, be it written as 3 or as 3.0; `None` for anything else."""
+    """Return a whole number, written as 3 or as 3.0; `None` for anything else."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _text(said: Mapping[str, Any], name: str) -> str | None:
-    """Return a text that names something; one that would have to be changed to be harmless names nothing."""
-    text = said.get(name)
+def _text(members: Mapping[str, Any], name: str) -> str | None:
+    """Return a text member; one with unprintable characters is refused."""
+    text = members.get(name)
     if text is None:
         return None
     if not isinstance(text, str) or sanitize(text, characters_max=IDENTITY_CHARS_MAX) != text:
@@ -292,7 +294,7 @@ def _quoted(value: object) -> str:
 def format_timestamp(utc_ms: int) -> str:
     """Return RFC 3339 in UTC with `Z`: whole seconds as in the published samples, else milliseconds (section 1).
 
-    Milliseconds keep the natural key (device, sensor_type, timestamp) of two readings within a second apart.
+    Milliseconds distinguish the natural keys (device, sensor_type, timestamp) of two readings within a second.
     """
     seconds, milliseconds = divmod(utc_ms, 1000)
     minutes, second = divmod(seconds, 60)
@@ -303,7 +305,7 @@ def format_timestamp(utc_ms: int) -> str:
 
 @lru_cache(maxsize=256)
 def _minute(minutes: int) -> str:
-    """Return the date and minute; a batch has few of them, and calendars are slow."""
+    """Return the date and minute. Cached: a batch has few of them, and calendar arithmetic is slow."""
     return (_EPOCH + minutes * _MINUTE).isoformat(timespec="minutes").removesuffix("+00:00")
 
 
@@ -311,7 +313,7 @@ def encode_telemetry(readings: Iterable[tuple[str, float, int, str | None]]) -> 
     """Return the body for readings given as (sensor_type, value, utc_ms, device_id or `None`).
 
     Raises:
-        Refused: A reading has an instant that the contract has no text for; its file was damaged, say.
+        Refused: A reading has a time that the contract cannot express, from a damaged file for example.
     """
     readings = list(readings)
     if wrong := sum(not rfc3339.is_plausible(utc_ms) for _, _, utc_ms, _ in readings):

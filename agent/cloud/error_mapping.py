@@ -1,4 +1,7 @@
-"""What an HTTP answer means for the caller (contract section 1.4). Pure; the status decides first, never the text."""
+"""Maps HTTP responses and connection failures to errors by what the caller does next (contract section 1.4). Pure.
+
+The status decides, never the text. The messages say what happened, to what, and what to check.
+"""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +19,7 @@ from agent.foundation.rfc3339 import to_utc_ms
 from agent.foundation.text import sanitize
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
-"""A server that asks for longer is not believed: one wrong header must not silence a hub for a year."""
+"""Limit of Retry-After: one wrong header must not silence a hub for a year."""
 
 _REDIRECTED = ", a redirect, which is never followed with a key; check cloud.base_url"
 _ADVICE = {304: " (not modified), which was not asked; check for a cache on the way to it"}
@@ -24,14 +27,14 @@ _ADVICE = {304: " (not modified), which was not asked; check for a cache on the 
 _REFUSED = {400, 403, 404, 409, 413, 415, 422}
 
 _REFUSED_BY_ANYBODY = {413, 415}
-"""A proxy's word on size and encoding counts like the API's: the way through it is the same for the next request."""
+"""A proxy's refusal of size or encoding counts like the API's: the next request takes the same path."""
 
 
 def retry_after_s(headers: Mapping[str, str], *, now_utc_ms: int | None) -> float | None:
-    """Return the wait that Retry-After asks for, in seconds; `None` where it says nothing usable.
+    """Return the seconds of Retry-After; `None` where it is missing or unusable.
 
-    Both forms of RFC 9110, section 10.2.3. The date form is taken against the answer's own Date header first, since
-    this hub's clock may be wrong; without either, it is not usable.
+    Both forms of RFC 9110, section 10.2.3. The date form is relative to the Date header of the same response, since
+    this hub's clock may be wrong; to the hub's time without that header; and unusable without either.
     """
     text = headers.get("Retry-After", "").strip()
     if not text:
@@ -60,15 +63,15 @@ def http_date_ms(text: str) -> int | None:
 def error_for_response(
     endpoint: Endpoint, status: int, body: bytes, headers: Mapping[str, str], *, now_utc_ms: int | None
 ) -> ClimahubError:
-    """Return the error that a non-2xx answer stands for.
+    """Return the error for a non-2xx response.
 
-    Only the API itself may refuse for good: with an error body of the contract, or with none at all.
+    Only the API itself may refuse for good: with an error body of the contract, or without a body.
 
     Args:
-        endpoint: What was asked: the same status may be about the request or about the address.
+        endpoint: Of the request: the same status may concern the request or the address.
         status: The HTTP status.
         body: As far as it was read.
-        headers: Of the answer.
+        headers: Of the response.
         now_utc_ms: This hub's time, where it is known.
     """
     found = parse_error(body)
@@ -91,7 +94,7 @@ def error_for_response(
 
 def _refusal(endpoint: Endpoint, status: int, text: str, code: str, *, is_contract: bool) -> ClimahubError:
     if not is_contract and status not in _REFUSED_BY_ANYBODY:
-        # A firewall's or a portal's page. Readings and commands must not be given up on a stranger's word.
+        # The page of a firewall or a portal. Readings and commands must not be given up because of it.
         advice = "with something that is no answer of the API; check what is on the way to it"
         return CloudUnavailable(f"{text} {advice}", cause=Cause.WRONG_ADDRESS)
     if status == HTTPStatus.NOT_FOUND and not endpoint.names_resource:
@@ -100,7 +103,7 @@ def _refusal(endpoint: Endpoint, status: int, text: str, code: str, *, is_contra
 
 
 def connection_failure_text(error: aiohttp.ClientConnectorError) -> str:
-    """Say it in the words of the system ("Connection refused") instead of the library's."""
+    """Return the system's message ("Connection refused") instead of the library's."""
     number = error.os_error.errno or 0
     reason = os.strerror(number) if number > 0 else error.os_error.strerror
     is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
@@ -109,7 +112,7 @@ def connection_failure_text(error: aiohttp.ClientConnectorError) -> str:
 
 
 def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
-    """Say what a proxy answered instead of making the connection."""
+    """Return how a proxy refused the connection."""
     place = f"{error.request_info.url.host}:{error.request_info.url.port}"
     what = "wants other credentials" if error.status == 407 else "makes no connection"  # noqa: PLR2004
     said = f"{error.status} {error.message}".strip()
@@ -117,7 +120,7 @@ def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
 
 
 def certificate_failure_text(error: Exception, *, is_time_known: bool) -> str:
-    """Say why a server's certificate is not accepted, and what to look at."""
+    """Return why a server's certificate is not accepted, and what to check."""
     advice = "check cloud.ca_file"
     if is_strict_refusal(error):
         advice = "this Python verifies strictly: the server's certificate or its authority has to be made anew"

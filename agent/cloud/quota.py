@@ -1,12 +1,12 @@
-"""Our own account of the cloud's quotas, so that a 429 never comes. No I/O but a memory-mapped file.
+"""Keeps the cloud's quotas on the hub, so that no 429 is ever received. No I/O but a memory-mapped file.
 
-A sliding window of slots: a request takes the slot that is free, and the slot is free again one window after the
-request was *over*. The server saw the request no later than that, and sees the next one no earlier than it is sent, so
-however long either travels, the server never counts more than the limit in any window, fixed or sliding (the contract,
-section 1.2, leaves open which). The price is the answer's travel time once a window. A request that got no answer may
-still lie in a queue on its way when the hub has long given up: its slot stays taken `LATE_ARRIVAL_MS` longer.
+Each quota is a sliding window of slots. A request takes a free slot, and the slot is free again one window after the
+request was *complete*. The server received the request no later than that, and receives the next one no earlier than it
+is sent. However long either travels, the server never counts more than the limit in any window, fixed or sliding (the
+contract, section 1.2, leaves open which). The price is the travel time of one response per window. A request without a
+response may still be queued on its path after the hub has given it up: its slot stays taken `LATE_ARRIVAL_MS` longer.
 
-The account survives a crash of the agent in a small file of the runtime directory, which is memory: no wear. A reboot
+The slots survive a crash of the agent in a small file of the runtime directory, which is memory: no wear. A reboot
 empties it; then every slot counts as used at the moment of the boot, since no earlier request can be younger than that.
 Only `REQUESTS_FREE_AT_BOOT` are free at once. As many are held back at all other times, so that the limit holds over a
 reboot.
@@ -26,27 +26,27 @@ from agent.cloud.contract import QUOTAS, Endpoint, Quota
 _log = logging.getLogger(__name__)
 
 MARGIN_MS = 100
-"""Added to each window: two clocks that differ by 0.1 % still agree on who is within it."""
+"""Added to each window, so that two clocks that differ by 0.1 % agree on what is within it."""
 
 REQUESTS_FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1, Endpoint.COMMANDS_PENDING: 1, Endpoint.COMMANDS_ACK: 1}
-"""Requests that a new boot may make at once: it has to learn its settings, and to settle the command that may have
-begun the boot. All else waits for one window."""
+"""Requests that a new boot may send at once: it needs its settings, and must settle the command that may have caused
+the boot. All others wait for one window."""
 
 LATE_ARRIVAL_MS = 60_000
-"""How long after its time-out a request without an answer may still reach the server, out of some proxy's queue."""
+"""How long after its timeout a request without a response may still reach the server, from the queue of a proxy."""
 
 _HEADER_BYTES = 64
 
 
 class QuotaLedger:
-    """When each slot of each endpoint is free again, in milliseconds of this boot."""
+    """Stores when each slot of each endpoint is free again, in milliseconds of this boot."""
 
     def __init__(self, path: Path | None, boot_id: str) -> None:
-        """Open the account of this boot, or begin a new one.
+        """Open the ledger of this boot, or create one.
 
         Args:
-            path: The file, in a directory that a reboot empties; `None` keeps the account in this process only.
-            boot_id: The boot in whose time the account is kept.
+            path: The file, in a directory that a reboot empties; `None` keeps the ledger in this process only.
+            boot_id: The boot that the times count from.
         """
         self._starts: dict[Endpoint, int] = {}
         count = 0
@@ -70,13 +70,13 @@ class QuotaLedger:
         self._slots[:] = memoryview(fresh)
 
     def slots(self, endpoint: Endpoint) -> memoryview:
-        """Return the slots of an endpoint; writing to them is durable against a crash of the process."""
+        """Return the slots of an endpoint; what is written to them survives a crash of the process."""
         start = self._starts[endpoint]
         return self._slots[start : start + QUOTAS[endpoint].limit - REQUESTS_FREE_AT_BOOT.get(endpoint, 0)]
 
 
 def _mapped(path: Path, size: int) -> mmap.mmap | None:
-    """Map a file; `None` where there can be none: then a crash of the agent forgets the account, and no more."""
+    """Map a file; `None` where that fails: then only a crash of the agent loses the ledger."""
     try:
         with path.open("a+b") as file:
             file.truncate(size)
@@ -84,7 +84,7 @@ def _mapped(path: Path, size: int) -> mmap.mmap | None:
             os.posix_fallocate(file.fileno(), 0, size)
             return mmap.mmap(file.fileno(), size)
     except (OSError, ValueError) as error:
-        _log.warning("the account of the cloud's quotas is kept in memory only: %s: %s", path, error)
+        _log.warning("the ledger of the cloud's quotas is kept in memory only: %s: %s", path, error)
         return None
 
 
@@ -98,20 +98,20 @@ class SlidingWindow:
         self._window_ms = quota.window_s * 1000 + MARGIN_MS
 
     def wait_ms(self) -> int:
-        """Return how long until a request may be made; 0 for now."""
+        """Return how long until a request may be sent; 0 for now."""
         return max(0, min(self._slots) - self._now_ms())
 
     def acquire(self, *, timeout_ms: int) -> int:
         """Take a slot for a request that starts now; return its number.
 
-        Without `complete` or `cancel`, the slot stays taken as for a request that got no answer: so it is also after a
-        crash in the middle.
+        Without `complete` or `cancel`, the slot stays taken as for a request without a response; so it does after a
+        crash during the request.
 
         Args:
-            timeout_ms: How long an answer is waited for.
+            timeout_ms: Of the request.
 
         Raises:
-            ValueError: No slot is free: the caller did not wait.
+            ValueError: No slot is free; the caller must wait first.
         """
         number = min(range(len(self._slots)), key=self._slots.__getitem__)
         if self._slots[number] > self._now_ms():
@@ -120,23 +120,23 @@ class SlidingWindow:
         return number
 
     def complete(self, number: int) -> None:
-        """Say that the request of a slot was answered: the server has counted it by now."""
+        """Record that the request of a slot was answered: the server has counted it by now."""
         self._slots[number] = self._now_ms() + self._window_ms
 
     def cancel(self, number: int) -> None:
-        """Say that the request of a slot was never sent."""
+        """Free the slot of a request that was never sent."""
         self._slots[number] = self._now_ms()
 
     @property
     def is_history_unknown(self) -> bool:
-        """Whether slots are still taken only because nobody knows what was asked before this boot."""
+        """Whether slots are still taken only because the requests before this boot are not known."""
         return self._window_ms in self._slots and self.wait_ms() > 0
 
     def load_history(self, ages_ms: Sequence[int]) -> None:
-        """Put what is known of requests before this boot in the place of what was assumed at its beginning.
+        """Replace what was assumed at the start of the boot with the known requests before it.
 
         Args:
-            ages_ms: How long ago each was made.
+            ages_ms: How long ago each was sent.
         """
         assumed = [number for number, free_at_ms in enumerate(self._slots) if free_at_ms == self._window_ms]
         known = sorted(age_ms for age_ms in ages_ms if age_ms < self._window_ms)
@@ -145,7 +145,7 @@ class SlidingWindow:
             self._slots[number] = now_ms if age_ms is None else now_ms - age_ms + self._window_ms
 
     def block_until(self, until_ms: int) -> None:
-        """Let nothing through before ``until_ms``: the server said 429, so its account is the one that counts."""
+        """Block requests until ``until_ms``: the server sent 429, and its count is what matters."""
         for number, free_at_ms in enumerate(self._slots):
             self._slots[number] = max(free_at_ms, until_ms)
 

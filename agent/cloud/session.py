@@ -22,17 +22,17 @@ KEEP_ALIVE_S = 70.0
 """Below the 75 s after which common servers close an idle connection."""
 
 READ_ERRORS = (aiohttp.ClientError, OSError)
-"""What reading an answer raises."""
+"""Raised while a response is read."""
 
 FOREIGN_ERRORS = (
     *READ_ERRORS, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AssertionError, zlib.error
 )  # fmt: skip
-"""What making a request raises beside that: a name that no resolver takes (UnicodeError of the codec `idna`), a header
-that cannot be sent, a port beyond its range. Met or in reach in aiohttp, yarl, socket and codecs."""
+"""Raised when a request is sent, beside these: a name that no resolver takes (UnicodeError of the codec `idna`), a
+header that cannot be sent, a port out of range. Met or possible in aiohttp, yarl, socket and codecs."""
 
 
 def new_session(connector: aiohttp.BaseConnector, *, user_agent: str) -> aiohttp.ClientSession:
-    """Return a session for `CloudClient`: no cookies, and no header that the contract does not ask for."""
+    """Return a session for `CloudClient`: without cookies, and without headers beyond the contract's."""
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -55,7 +55,7 @@ def tcp_connector(ca_file: str | None) -> aiohttp.TCPConnector:
 
 
 class RequestOptions(TypedDict, total=False):
-    """What `aiohttp.ClientSession.request` is told about the way of a request."""
+    """Keyword arguments of `aiohttp.ClientSession.request`: TLS and proxy."""
 
     ssl: ssl.SSLContext | bool
     proxy: str
@@ -63,18 +63,18 @@ class RequestOptions(TypedDict, total=False):
 
 
 class ConnectionOptions:
-    """How requests get to the cloud and to storage. It can change while a hub runs: new requests go the new way."""
+    """TLS and proxy of requests to the cloud and to storage. A change applies to new requests of a running hub."""
 
     def __init__(self, verified: ssl.SSLContext | Literal[True], proxies: ProxyRules) -> None:
         self._verified = verified
         self._proxies = proxies
 
     def set_tls_context(self, verified: ssl.SSLContext | Literal[True]) -> None:
-        """Verify servers by another context from now on; a connection that stands goes on."""
+        """Verify servers with another context from now on; open connections stay."""
         self._verified = verified
 
     def for_url(self, url: URL) -> RequestOptions:
-        """Return how a request to ``url`` goes."""
+        """Return TLS and proxy of a request to ``url``."""
         options = RequestOptions(ssl=self._verified)
         if (proxy := self._proxies.proxy_for(url.scheme, url.host or "", url.port)) is not None:
             options["proxy"] = proxy.url
@@ -84,32 +84,32 @@ class ConnectionOptions:
 
 
 LOCATION_CHARS_MAX = 8192
-"""Longer than the signed URLs of any object storage; a server's request line ends about there."""
+"""Longer than the signed URLs of any object storage; servers limit a request line to about this."""
 
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
 def redirect_target(url: URL, location: str) -> URL:
-    """Return the address that a `Location` header names.
+    """Return the address in a `Location` header.
 
     Args:
-        url: What was asked.
-        location: The header, as it came.
+        url: Of the request.
+        location: The header, as received.
 
     Raises:
-        CloudUnavailable: It names none that is followed: it cannot be read, it is not https where the request was not
-            in clear to the same host already, or it carries a user and a password.
+        CloudUnavailable: The address is not followed: it cannot be read, has a user or password, or is not https
+            (except for an unencrypted request to the same host).
     """
     text = location.strip()
     if not text or len(text) > LOCATION_CHARS_MAX:
         raise CloudUnavailable(
             "redirected without an address; check what is on the way to the cloud", cause=Cause.WRONG_ADDRESS
         )
-    # Bytes that are no UTF-8 come as surrogates (PEP 383).
+    # Bytes that are no UTF-8 are received as surrogates (PEP 383).
     try:
         sendable = _UNSENDABLE.sub(lambda match: quote(match[0].encode("utf-8", "surrogateescape"), safe=""), text)
         target = url.join(URL(sendable, encoded=True))
-        # All parts are looked at here, since the library takes some of them apart only when they are asked for.
+        # Read all parts here: the library parses some of them only on access.
         origin, user, host, port = target.origin(), target.user, target.host, target.port
     except (ValueError, TypeError) as error:
         raise CloudUnavailable(
@@ -128,18 +128,18 @@ def redirect_target(url: URL, location: str) -> URL:
 
 TRANSPORT_OVERHEAD_BYTES = 280
 """What TLS 1.3 and TCP add to one small exchange on an open connection: a record each way (22 bytes each), two segments
-and their two acknowledgements (4 headers of 52 bytes, IPv4 with timestamps), rounded up for lost ones."""
+and their two acknowledgements (4 headers of 52 bytes, IPv4 with timestamps), rounded up for retransmissions."""
 
 _LINES_BYTES = len("  HTTP/1.1\r\n\r\nHTTP/1.1 200 \r\n\r\n")
 _HEADER_BYTES = len(": \r\n")
 
 
 class DataUsage(msgspec.Struct):
-    """What the answered requests to one endpoint have cost, in bytes of HTTP: lines, headers and bodies.
+    """The bytes of the answered requests to one endpoint: HTTP lines, headers and bodies, for metered connections.
 
     Attributes:
         requests: How many.
-        bytes: Both ways; TLS and TCP add to it what the network asks for.
+        bytes: Both ways, without TLS and TCP.
     """
 
     requests: int = 0

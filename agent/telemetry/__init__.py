@@ -1,1 +1,1 @@
-"""From sensor to accepted: sampling, the outbox that survives a power cut, batching, the uplink."""
+"""From sensor to acceptance: sampling, the durable outbox, batching and the uplink."""

@@ -1,8 +1,8 @@
-"""Which readings go next, and what to do when the cloud refuses some. Pure: no clock, no I/O.
+"""Decides which readings are sent next, and what happens to refused ones. Pure: no clock, no I/O.
 
-The promises: readings that cannot be delivered now are sent again as they were; a batch is split until the refused
-reading stands alone; and no reading is given up before the cloud has shown, by accepting others in between, that it is
-the reading and not the cloud that is at fault.
+Readings that cannot be delivered now are sent again unchanged. A refused batch is split until the refused reading is
+alone. A reading is given up only after the cloud has accepted others in between: then the reading is at fault, and not
+the cloud.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ SUSPECT_RETRY_MS = 60_000
 SUSPECT_RETRY_MS_MAX = 3_600_000
 
 SUSPECTS_MAX = 200
-"""Readings refused alone and not yet judged. At the limit nothing new is sent: the cloud refuses everything."""
+"""Readings that were refused alone and are tried again. At the limit nothing new is sent: the cloud refuses all."""
 
 UNREGISTERED_RETRY_MS = 60_000
-"""How long readings of a device without an identity are left alone before it is looked at again."""
+"""Pause before the identity of an unregistered device is looked up again."""
 
 UNREGISTERED_READINGS_MAX = 2000
-"""Readings of such devices that wait in memory; at the limit the backlog waits with them."""
+"""Readings of such devices that wait in memory; at the limit the backlog waits too."""
 
 REFUSALS_IN_A_ROW_MAX = 10
 """One more than it takes to split a batch of 100, by device and then in halves, down to one reading. As many refusals
@@ -36,13 +36,13 @@ PAUSE_MS_MAX = 900_000
 
 
 class UplinkState(msgspec.Struct, frozen=True):
-    """What the next turn depends on.
+    """What the next batch depends on.
 
     Attributes:
         fresh: Fresh readings waiting.
-        fresh_age_ms: How long the first of them waits.
+        fresh_age_ms: How long the first of them has waited.
         has_backlog: Whether there may be a backlog.
-        backlog_wait_ms: How long the backlog has to wait yet (its pace; the random pause after an outage).
+        backlog_wait_ms: How long the backlog still has to wait (its pace; the random pause after an outage).
         linger_ms: How long a batch that is not full waits for more.
         readings_max: Readings in a full batch.
     """
@@ -55,18 +55,18 @@ class UplinkState(msgspec.Struct, frozen=True):
     readings_max: int
 
 
-def next_lane(view: UplinkState) -> Lane | int | None:
-    """Return the lane to send from now, or how long to wait in milliseconds; `None` until something happens."""
-    if view.fresh >= view.readings_max:
+def next_lane(state: UplinkState) -> Lane | int | None:
+    """Return the lane to send from now, or the milliseconds to wait; `None` to wait for a change."""
+    if state.fresh >= state.readings_max:
         return Lane.FRESH
     waits_ms = []
-    if view.fresh:
-        waits_ms.append(view.linger_ms - view.fresh_age_ms)
+    if state.fresh:
+        waits_ms.append(state.linger_ms - state.fresh_age_ms)
         if waits_ms[0] <= 0:
             return Lane.FRESH
-    if view.has_backlog:
-        waits_ms.append(view.backlog_wait_ms)
-        if view.backlog_wait_ms <= 0:
+    if state.has_backlog:
+        waits_ms.append(state.backlog_wait_ms)
+        if state.backlog_wait_ms <= 0:
             return Lane.BACKLOG
     return min(waits_ms, default=None)
 
@@ -76,10 +76,10 @@ class Batch(msgspec.Struct, frozen=True):
 
     Attributes:
         items: 1 to 100 of them.
-        not_before_ms: Boot time before which they are not sent again.
-        refusals_alone: How often the cloud refused them, where it is one reading alone.
-        accepted_at_refusal: How many readings the cloud had accepted when it first refused this one alone.
-        is_unregistered: Their device has lost its identity and waits for it.
+        not_before_ms: Boot time before which they are not sent.
+        refusals_alone: How often the cloud refused a single reading; 0 for several.
+        accepted_at_refusal: How many readings the cloud had accepted when it first refused the single reading.
+        is_unregistered: Their device has lost its identity.
     """
 
     items: Sequence[PendingReading]
@@ -90,10 +90,10 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def split_batch(items: Sequence[PendingReading], status: int) -> list[Sequence[PendingReading]]:
-    """Return the parts of a refused batch, to be tried one by one.
+    """Return the smaller batches of a refused one, to be sent one by one.
 
-    A refusal may be about who speaks (contract section 3.4), so a batch of several devices is split by device first;
-    a batch that is too large, or of one device, is halved.
+    A refusal may concern one device (contract section 3.4), so a batch of several devices is split by device first. A
+    batch that is too large, or of one device, is halved.
     """
     devices = list(dict.fromkeys(item.device for item in items))
     if len(devices) > 1 and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -104,10 +104,14 @@ def split_batch(items: Sequence[PendingReading], status: int) -> list[Sequence[P
 
 
 class RetryQueue:
-    """Readings that were sent and have to be sent again. Owned by the uplink; changed by its one loop only."""
+    """Readings that were sent and have to be sent again. Only the loop of the uplink changes it.
+
+    Attributes:
+        paused_until_ms: Boot time until which nothing is sent, since the cloud refuses everything.
+    """
 
     def __init__(self) -> None:
-        self._parts: list[Batch] = []
+        self._batches: list[Batch] = []
         self._accepted = 0
         self._refusals_in_a_row = 0
         self._pauses = 0
@@ -115,72 +119,72 @@ class RetryQueue:
 
     @property
     def suspects(self) -> int:
-        """Readings refused alone and not yet judged."""
-        return sum(part.refusals_alone > 0 for part in self._parts)
+        """Readings that were refused alone and are tried again."""
+        return sum(batch.refusals_alone > 0 for batch in self._batches)
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing new may be sent before a suspect is judged."""
+        """Whether nothing new may be sent until a suspect is accepted or given up."""
         return self.suspects >= SUSPECTS_MAX
 
     @property
     def blocks_backlog(self) -> bool:
-        """Whether so many parked readings wait in memory that no more of the backlog may join them."""
+        """Whether too many unregistered readings are in memory to claim more of the backlog."""
         return (
             self.is_full
-            or sum(len(part.items) for part in self._parts if part.is_unregistered) >= UNREGISTERED_READINGS_MAX
+            or sum(len(batch.items) for batch in self._batches if batch.is_unregistered) >= UNREGISTERED_READINGS_MAX
         )
 
     def __len__(self) -> int:
-        return sum(len(part.items) for part in self._parts)
+        return sum(len(batch.items) for batch in self._batches)
 
     def take(self, now_ms: int) -> Batch | None:
-        """Take out the part that is due first."""
-        for index, part in enumerate(self._parts):
-            if part.not_before_ms <= now_ms:
-                return self._parts.pop(index)
+        """Remove and return the first batch that is due; `None` where there is none."""
+        for index, batch in enumerate(self._batches):
+            if batch.not_before_ms <= now_ms:
+                return self._batches.pop(index)
         return None
 
     def wait_ms(self, now_ms: int) -> int | None:
-        """Return how long until a part is due; `None` where there is none."""
-        return min((max(0, part.not_before_ms - now_ms) for part in self._parts), default=None)
+        """Return how long until a batch is due; `None` where there is none."""
+        return min((max(0, batch.not_before_ms - now_ms) for batch in self._batches), default=None)
 
-    def requeue(self, part: Batch) -> None:
-        """Sending failed without a judgement: the same goes out again, first."""
-        self._parts.insert(0, part)
+    def requeue(self, batch: Batch) -> None:
+        """Send a batch again, before all others: its delivery failed without a refusal."""
+        self._batches.insert(0, batch)
 
     def defer_unregistered(self, items: Sequence[PendingReading], now_ms: int) -> None:
-        """Put readings aside whose device the cloud has no name for at present: they must not go out as the hub's."""
-        self._parts.append(Batch(items, now_ms + UNREGISTERED_RETRY_MS, is_unregistered=True))
+        """Defer readings of a device without an identity: without its id they would count as the hub's own."""
+        self._batches.append(Batch(items, now_ms + UNREGISTERED_RETRY_MS, is_unregistered=True))
 
-    def discard(self, is_forgotten: Callable[[PendingReading], bool]) -> None:
-        """Leave some readings out: they are claimed again."""
-        kept = [(part, [item for item in part.items if not is_forgotten(item)]) for part in self._parts]
-        self._parts = [msgspec.structs.replace(part, items=items) for part, items in kept if items]
+    def discard(self, is_discarded: Callable[[PendingReading], bool]) -> None:
+        """Discard some readings: they will be claimed again."""
+        kept = [(batch, [item for item in batch.items if not is_discarded(item)]) for batch in self._batches]
+        self._batches = [msgspec.structs.replace(batch, items=items) for batch, items in kept if items]
 
     def record_accepted(self, count: int) -> None:
-        """The cloud took readings: it works."""
+        """Record that the cloud accepted readings: it works."""
         self._accepted += count
         self._refusals_in_a_row = 0
         self._pauses = 0
 
-    def handle_refusal(self, part: Batch, status: int, now_ms: int) -> PendingReading | None:
-        """The cloud refused a part: split it, or put a lone reading aside to be tried again later.
+    def handle_refusal(self, batch: Batch, status: int, now_ms: int) -> PendingReading | None:
+        """Split a refused batch; try a single reading again later.
 
         Returns:
-            The reading to bury: refused alone before, and others were accepted since.
+            The reading to move to the dead letters: refused alone before, and others were accepted since.
         """
         self._refusals_in_a_row += 1
         if self._refusals_in_a_row >= REFUSALS_IN_A_ROW_MAX:
             self.paused_until_ms = now_ms + min(PAUSE_MS << min(self._pauses, 8), PAUSE_MS_MAX)
             self._pauses += 1
             self._refusals_in_a_row = 0
-        if len(part.items) > 1:
-            self._parts[:0] = [Batch(items) for items in split_batch(part.items, status)]
+        if len(batch.items) > 1:
+            self._batches[:0] = [Batch(items) for items in split_batch(batch.items, status)]
             return None
-        if part.refusals_alone and self._accepted > part.accepted_at_refusal:
-            return part.items[0]
-        wait_ms = min(SUSPECT_RETRY_MS << min(part.refusals_alone, 8), SUSPECT_RETRY_MS_MAX)
-        mark = self._accepted if part.accepted_at_refusal < 0 else part.accepted_at_refusal
-        self._parts.append(Batch(part.items, now_ms + wait_ms, part.refusals_alone + 1, mark))
+        if batch.refusals_alone and self._accepted > batch.accepted_at_refusal:
+            return batch.items[0]
+        wait_ms = min(SUSPECT_RETRY_MS << min(batch.refusals_alone, 8), SUSPECT_RETRY_MS_MAX)
+        mark = self._accepted if batch.accepted_at_refusal < 0 else batch.accepted_at_refusal
+        self._batches.append(Batch(batch.items, now_ms + wait_ms, batch.refusals_alone + 1, mark))
         return None
