@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import CommandsClient
 from agent.commands.handlers import CommandOutcome
 from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState, CommandType
 from lab.refcloud.contract import Endpoint
@@ -18,15 +18,15 @@ RESET = CommandType.FACTORY_RESET
 
 
 async def test_an_ack_that_cannot_be_written_is_sent_with_less_in_it(hub: Hub) -> None:
-    ack = CloudClient.ack_command
+    ack = CommandsClient.ack_command
 
-    async def breaking(self: CloudClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
+    async def breaking(self: CommandsClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
         if more["result"] is not None:
             raise RecursionError("too deep")
         await ack(self, command_id, status, **more)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(CloudClient, "ack_command", breaking)
+        patched.setattr(CommandsClient, "ack_command", breaking)
         async with hub.life():
             (found,) = await hub.settled(hub.queue("diagnostics"))
     assert (found.state, found.result) == (CloudCommandState.ACKED, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.cloud.client import CloudClient
+from agent.cloud.client import CommandsClient
 from agent.commands.decisions import LIFETIME_MS
 from agent.commands.handlers import CommandOutcome
 from agent.commands.journal import FILE_NAME
@@ -183,20 +183,20 @@ async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
 
 async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
     bad = b'{"command_id":"poison","type":"config_update","payload":{"name":"Kueche \\ud83c"}}'
-    listing = CloudClient.get_pending_commands
+    listing = CommandsClient.get_pending_commands
     acks: list[tuple[str, str, str]] = []
-    ack = CloudClient.ack_command
+    ack = CommandsClient.ack_command
 
-    async def poisoned(self: CloudClient) -> list[bytes]:
+    async def poisoned(self: CommandsClient) -> list[bytes]:
         return [bad, *await listing(self)]
 
-    async def noting(self: CloudClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
+    async def noting(self: CommandsClient, command_id: str, status: str, **more: Any) -> None:  # noqa: ANN401
         acks.append((command_id, status, more["error_message"]))
         await ack(self, command_id, status, **more)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(CloudClient, "get_pending_commands", poisoned)
-        patched.setattr(CloudClient, "ack_command", noting)
+        patched.setattr(CommandsClient, "get_pending_commands", poisoned)
+        patched.setattr(CommandsClient, "ack_command", noting)
         async with hub.life() as service:
             await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
             await until(lambda: service.journal is not None and not service.journal.open_commands())

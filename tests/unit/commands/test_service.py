@@ -34,7 +34,7 @@ async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(WrongShape("null"), Endpoint.COMMANDS_PENDING, next_n=1)])
     async with hub.life() as service:
         command = hub.queue("diagnostics")
-        await until(lambda: "something else than the contract says" in service.problem)
+        await until(lambda: "does not keep the contract" in service.problem)
         hub.clock.push(10_000)
         await hub.settled(command)
     assert service.problem == ""
