@@ -123,7 +123,7 @@ class Connectivity:
         return self._update()
 
     def _update(self) -> ConnectivityStatus:
-        state, reason, cause = self._judge()
+        state, reason, cause = self._derive_state()
         since_ms = self._status.since_ms if self._status.state is state else self._now_ms()
         self._status = ConnectivityStatus(state, reason, since_ms, cause)
         return self._status
@@ -248,7 +248,7 @@ class Connectivity:
         self._events += 1
         return self._events
 
-    def _judge(self) -> tuple[ConnectivityState, str, Cause | None]:
+    def _derive_state(self) -> tuple[ConnectivityState, str, Cause | None]:
         if not self._has_key:
             return ConnectivityState.UNPROVISIONED, "the hub has no key", None
         failing = [health for endpoint, health in self.health.items() if self.is_failing(endpoint)]

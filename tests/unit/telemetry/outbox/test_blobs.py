@@ -1,5 +1,6 @@
 import json
 import zlib
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from agent.errors import Corrupt
 from agent.telemetry.outbox import blobs
+from agent.telemetry.outbox.blobs import GROUP_MAX, BlobSummary, blobs_to_drop, every_second, groups_to_downsample
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 rows = st.lists(st.tuples(st.integers(1, 2**40), st.integers(-(2**50), 2**50), finite), max_size=blobs.READINGS_MAX)
@@ -80,3 +82,90 @@ def test_no_bytes_break_the_decoder(blob: bytes) -> None:
         except Corrupt:
             continue
         assert len(columns.series) == len(columns.offset_ms) == len(columns.values) == 2
+
+
+def blob(seq: int, *, boot: int = 1, waiting_device: int = 0, size_bytes: int = 100, level: int = 0) -> BlobSummary:
+    return BlobSummary(
+        seq=seq, boot=boot, waiting_device=waiting_device, readings=10, size_bytes=size_bytes, level=level
+    )
+
+
+def seqs(groups: list[list[BlobSummary]]) -> list[list[int]]:
+    return [[summary.seq for summary in group] for group in groups]
+
+
+def test_the_oldest_neighbours_go_first_and_no_more_than_needed() -> None:
+    blobs = [blob(seq) for seq in range(1, 50)]
+    assert seqs(groups_to_downsample(blobs, excess_bytes=150)) == [[1, 2, 3]]
+    assert groups_to_downsample(blobs, excess_bytes=0) == []
+
+
+def test_runs_are_bounded() -> None:
+    groups = groups_to_downsample([blob(seq) for seq in range(1, 21)], excess_bytes=10_000)
+    assert [len(group) for group in groups] == [GROUP_MAX, GROUP_MAX, 4]
+
+
+def test_only_alike_blobs_are_downsampled_together() -> None:
+    blobs = [
+        blob(1),
+        blob(2),
+        blob(3, boot=2),
+        blob(4, boot=2),
+        blob(5, waiting_device=7),
+        blob(6, waiting_device=7),
+        blob(7, level=1),
+    ]
+    assert seqs(groups_to_downsample(blobs, excess_bytes=10_000)) == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_a_lone_blob_is_left() -> None:
+    assert groups_to_downsample([blob(1)], excess_bytes=10_000) == []
+    assert groups_to_downsample([blob(1), blob(2, boot=2), blob(3)], excess_bytes=10_000) == []
+    assert groups_to_downsample([], excess_bytes=10_000) == []
+
+
+def test_dropping_takes_the_oldest_until_there_is_room() -> None:
+    blobs = [blob(seq) for seq in range(1, 10)]
+    assert [summary.seq for summary in blobs_to_drop(blobs, excess_bytes=201)] == [1, 2, 3]
+    assert [summary.seq for summary in blobs_to_drop(blobs, excess_bytes=200)] == [1, 2]
+    assert blobs_to_drop(blobs, excess_bytes=0) == []
+    assert blobs_to_drop(blobs, excess_bytes=10_000) == blobs
+
+
+summaries = st.lists(
+    st.builds(
+        BlobSummary,
+        seq=st.integers(1, 10**6),
+        boot=st.integers(1, 2),
+        waiting_device=st.integers(0, 1),
+        readings=st.integers(1, 100),
+        size_bytes=st.integers(20, 2000),
+        level=st.integers(0, 1),
+    ),
+    max_size=60,
+)
+
+
+@given(summaries, st.integers(0, 20_000))
+def test_groups_are_runs_of_the_like(blobs: list[BlobSummary], excess_bytes: int) -> None:
+    groups = groups_to_downsample(blobs, excess_bytes=excess_bytes)
+    places = [
+        place for group in groups for place in (index for index, each in enumerate(blobs) for g in group if each is g)
+    ]
+    assert len(set(places)) == len(places)
+    for group in groups:
+        assert 2 <= len(group) <= GROUP_MAX
+        assert len({(each.boot, each.waiting_device, each.level) for each in group}) == 1
+    without_last = [each for group in groups[:-1] for each in group]
+    assert sum(each.size_bytes for each in without_last) / 2 <= excess_bytes
+
+
+@given(st.lists(st.integers(1, 5), max_size=200))
+def test_every_second_of_each_series_stays_beginning_with_the_first(series: list[int]) -> None:
+    verdict = every_second(series)
+    before, kept = Counter(series), Counter(n for n, stays in zip(series, verdict, strict=True) if stays)
+    assert all(kept[number] == (before[number] + 1) // 2 for number in before)
+    seen: Counter[int] = Counter()
+    for number, stays in zip(series, verdict, strict=True):
+        assert stays is (seen[number] % 2 == 0)
+        seen[number] += 1
