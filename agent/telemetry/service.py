@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.cloud.client import TelemetryClient
-from agent.config import Config
+from agent.config import Config, StorageConfig
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock
@@ -92,12 +92,7 @@ class TelemetryService:
         """
         storage, network = config.storage, board.network
         self._directory: Path = storage.state_dir
-        self._limits = OutboxLimits(
-            used_bytes_max=storage.outbox_bytes_max,
-            disk_free_bytes_min=storage.disk_free_bytes_min,
-            dead_letters_max=storage.dead_letters_max,
-            gaps_max=storage.gaps_max,
-        )
+        self._limits = _outbox_limits(storage)
         self._identities = identities
         self._clock = clock
         self._disk = disk
@@ -358,3 +353,12 @@ class TelemetryService:
         self.is_anchored = True
         if anchor is not None:
             self.uplink.backlog_available()
+
+
+def _outbox_limits(storage: StorageConfig) -> OutboxLimits:
+    return OutboxLimits(
+        used_bytes_max=storage.outbox_bytes_max,
+        disk_free_bytes_min=storage.disk_free_bytes_min,
+        dead_letters_max=storage.dead_letters_max,
+        gaps_max=storage.gaps_max,
+    )

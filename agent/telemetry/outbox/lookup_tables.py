@@ -84,7 +84,7 @@ class UtcAnchors:
 
 
 class LookupTables:
-    """Numbers for boots, devices and series, and back."""
+    """Numbers for boots, devices and series, and back. Eleven methods: two or three for each of the four tables."""
 
     def __init__(self, connection: sqlite3.Connection, boot_id: str) -> None:
         self._boot_id = boot_id
