@@ -25,7 +25,7 @@ from agent.commands.service import CommandService
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
-from agent.foundation.clock import Now
+from agent.foundation.clock import read_now
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
@@ -234,7 +234,7 @@ class Hub:
         )
         return {
             CommandType.REBOOT: RebootHandler(
-                now=lambda: Now(clock.boot_id, clock.monotonic_ms(), clock.utc_ms()),
+                now=lambda: read_now(clock),
                 flush=self.telemetry.flush,
                 ensure_can_reboot=environment.host.ensure_can_reboot,
                 reboot=environment.host.reboot,

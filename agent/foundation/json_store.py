@@ -29,9 +29,9 @@ Change = Callable[[T], T]
 class JsonStore(Generic[T]):
     """A value, its file, and what is wrong with the file.
 
-    Every change goes through one of four methods, which differ in what the disk has to do with it: `commit` (on the
-    disk, or it has not happened), `apply` (it has happened, the disk follows when it can), `apply_in_memory` (it is
-    learnt again after a restart), `save_blocking` (before the loop runs, or on a worker).
+    More than ten members: some only show the state of the file, and changes differ in how durable they are: `commit`
+    (on the disk, or it has not happened), `apply` (it has happened; the disk follows when it can), `apply_in_memory`
+    and `set_in_memory` (it is learnt again after a restart), `save_blocking` (before the loop runs, or on a worker).
 
     Attributes:
         value: What is in force.

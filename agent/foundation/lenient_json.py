@@ -21,14 +21,14 @@ import msgspec
 from agent.foundation.text import sanitize
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not as expected: beside its own error, one for text that is not UTF-8, and one
-for objects within objects within objects."""
+"""The exceptions of msgspec for unexpected bytes: its own, one for text that is not UTF-8, and one for objects that are
+nested too deeply."""
 
 NESTING_MAX = 32
-"""Levels of arrays and objects in one element. The published payloads have two; recursive code may follow these."""
+"""The maximum nesting of one element. The published payloads have two levels; recursive code can handle these."""
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
-"""What SQLite can hold; a larger whole number is no quantity that a hub knows."""
+"""The range of SQLite; no quantity of a hub is a larger whole number."""
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\],:]', re.DOTALL)
 _CLOSED_BY = {b"{": b"}", b"[": b"]"}
@@ -39,7 +39,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Undecodable(msgspec.Struct, frozen=True):
-    """Stands in the place of a member that cannot be decoded.
+    """Replaces a member that cannot be decoded.
 
     Attributes:
         reason: Why, for people.
@@ -49,7 +49,7 @@ class Undecodable(msgspec.Struct, frozen=True):
 
 
 def split_array(document: bytes) -> list[bytes]:
-    """Return the elements of a JSON array, each as it came.
+    """Return the elements of a JSON array, each unchanged.
 
     Raises:
         msgspec.DecodeError: It is no array, or is cut off.
@@ -66,7 +66,7 @@ def split_array(document: bytes) -> list[bytes]:
 
 
 def split_object(document: bytes) -> dict[str, bytes]:
-    """Return the members of a JSON object by name, each value as it came; of a name that stands twice, the last.
+    """Return the members of a JSON object by name, each value unchanged; of duplicate names, the last.
 
     Members whose name cannot be read are left out: nobody can have asked for them.
 
@@ -96,7 +96,7 @@ def split_object(document: bytes) -> dict[str, bytes]:
 
 
 def decode_value(element: bytes) -> Any:  # noqa: ANN401 (any JSON)
-    """Return what one element says, or `Undecodable`.
+    """Return the value of one element, or `Undecodable`.
 
     Unreadable is, beside what is no JSON: nesting of more than `NESTING_MAX` levels, and a whole number outside
     `INTEGER_MIN` to `INTEGER_MAX`.
@@ -113,7 +113,7 @@ def decode_value(element: bytes) -> Any:  # noqa: ANN401 (any JSON)
 
 
 def decode_object(document: bytes) -> dict[str, Any]:
-    """Return the members of a JSON object, each decoded alone; `Undecodable` stands for those that cannot be.
+    """Return the members of a JSON object, each decoded alone; those that cannot be are `Undecodable`.
 
     Raises:
         msgspec.DecodeError: It is no object, or is cut off.
@@ -122,7 +122,7 @@ def decode_object(document: bytes) -> dict[str, Any]:
 
 
 def _split(body: bytes) -> Iterator[bytes]:
-    """Yield what stands between the commas of the outermost level."""
+    """Yield the parts between the commas of the outermost level."""
     closers: list[bytes] = []
     begin = 1
     for match in _TOKEN.finditer(body):
@@ -266,5 +266,5 @@ def _sequence(data: bytes, origin: Any, kind: Any, path: str, lost: list[str]) -
 
 
 def _lose(place: str, error: Exception, lost: list[str]) -> None:
-    why = str(error).split(" - at `")[0]
-    lost.append(sanitize(f"{place} ({why})"))
+    reason = str(error).split(" - at `")[0]
+    lost.append(sanitize(f"{place} ({reason})"))

@@ -1,7 +1,7 @@
-"""Instants as text and as milliseconds, within the years that a hub can meet. Pure.
+"""Converts instants between RFC 3339 text and milliseconds, within the years 1970 to 2200. Pure.
 
-Calendars of other programs accept the years 1 to 9999 and fail at both ends, sometimes only when the instant is shown.
-So what is outside 1970 to 2200 is refused where it comes in, and showing an instant never fails.
+Calendars of other programs accept the years 1 to 9999 and fail at both ends, sometimes only when an instant is shown.
+So an instant outside 1970 to 2200 is refused at the input, and showing an instant never fails.
 """
 
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ def parse(text: str) -> int:
 
 
 def render(utc_ms: int) -> str:
-    """Return an instant in RFC 3339 with `Z` and whole seconds; one that no hub can meet is shown as such."""
+    """Return an instant in RFC 3339 with `Z` and whole seconds; one outside 1970 to 2200 is named as such."""
     if not is_plausible(utc_ms):
         return f"an instant that is not {BOUNDS}"
     return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")

@@ -55,7 +55,7 @@ def boot_reason(proc: Path = PROC, sys: Path = SYS) -> str:
 
 
 def versions(etc: Path = ETC) -> Mapping[str, str]:
-    """Return what software the agent stands on."""
+    """Return the versions of the software below the agent."""
     lines = dict(line.split("=", 1) for line in _text(etc / "os-release").splitlines() if "=" in line)
     return {
         "python": platform.python_version(),
@@ -65,7 +65,7 @@ def versions(etc: Path = ETC) -> Mapping[str, str]:
 
 
 def memory(proc: Path = PROC) -> Mapping[str, int]:
-    """Return the machine's memory and what this process takes of it."""
+    """Return the machine's memory and the share of this process."""
     found = {name: _kib(line) for name, line in _fields(_text(proc / "meminfo")).items()}
     told = {told: found[name] for name, told in _MEMORY.items() if name in found}
     own = _fields(_text(proc / "self" / "status")).get("VmRSS")
@@ -73,7 +73,7 @@ def memory(proc: Path = PROC) -> Mapping[str, int]:
 
 
 def disk(directory: Path, sys: Path = SYS) -> Mapping[str, Any]:
-    """Return the room on the file system of a directory, and how worn the machine's eMMC is.
+    """Return the free space of a directory's file system, and the wear of the machine's eMMC.
 
     Raises:
         OSError: The directory is not there.
@@ -91,7 +91,7 @@ def disk(directory: Path, sys: Path = SYS) -> Mapping[str, Any]:
 
 
 def temperatures(sys: Path = SYS) -> Mapping[str, Any]:
-    """Return the chip's temperatures in °C, and whether it was slowed down or short of voltage."""
+    """Return the chip's temperatures in °C, and whether it was throttled or under-voltage."""
     zones = {}
     for zone in sorted(sys.glob("class/thermal/thermal_zone*")):
         millidegrees = _number(zone / "temp")
@@ -109,7 +109,7 @@ def temperatures(sys: Path = SYS) -> Mapping[str, Any]:
 
 
 def interfaces(proc: Path = PROC, sys: Path = SYS) -> Mapping[str, Any]:
-    """Return each network interface but the loopback: its state, and the quality of its radio where it has one."""
+    """Return each network interface but the loopback: its state, and its radio quality, if any."""
     radio = _fields(_text(proc / "net" / "wireless"))
     found = {}
     for interface in sorted(sys.glob("class/net/*")):
@@ -143,7 +143,7 @@ def _text(path: Path) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    """Return the content of a file; nothing where it cannot be had: machines differ."""
+    """Return the content of a file; empty where it cannot be read: machines differ."""
     try:
         with path.open("rb") as file:
             return file.read(TEXT_BYTES_MAX)
@@ -152,7 +152,7 @@ def _bytes(path: Path) -> bytes:
 
 
 MODEM_PREFIXES = ("ppp", "ww", "rmnet", "usb")
-"""How the kernel and systemd name modems: dial-up, WWAN (systemd.net-naming-scheme(7): `ww`), tethered telephones."""
+"""Prefixes of modem names: dial-up, WWAN (systemd.net-naming-scheme(7): `ww`), tethered telephones."""
 
 _DESTINATION, _METRIC, _MASK = 1, 6, 7
 _FIELDS_MIN = 8
@@ -174,7 +174,7 @@ def default_route_interface(table: str) -> str | None:
 
 
 def is_metered(path: Path = Path("/proc/net/route")) -> bool:
-    """Tell whether the default route goes over a modem; where nobody knows, it does not."""
+    """Tell whether the default route goes over a modem; unknown counts as not metered."""
     try:
         interface = default_route_interface(path.read_text())
     except (OSError, ValueError):

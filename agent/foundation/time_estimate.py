@@ -1,7 +1,7 @@
-"""What is known about the time of day, how exactly, and which of two sources is believed. Pure.
+"""The known time of day, its error bound, and the choice between two sources. Pure.
 
-An estimate maps the boot's time to UTC within a bound of error, and its bound grows as time passes. It is never
-forgotten: a clock that was right once in this boot is wrong by seconds after days. Must never read a clock.
+An estimate maps the boot's time to UTC within an error bound, which grows as time passes. It is never dropped: a clock
+that was right once in this boot is wrong by seconds after days. Must never read a clock.
 """
 
 import re
@@ -11,15 +11,15 @@ from enum import StrEnum
 import msgspec
 
 DRIFT_PPM = 500
-"""By how much a clock may run wrong that nobody corrects: what the kernel assumes (MAXFREQ, kernel/time/ntp.c)."""
+"""The maximum drift of an uncorrected clock, as the kernel assumes it (MAXFREQ, kernel/time/ntp.c)."""
 
 EARLIEST_UTC_MS = 1_767_225_600_000
-"""2026-01-01: a source that names an earlier instant is wrong; a clock without a battery begins in 1970 or 2000."""
+"""2026-01-01: a source that names an earlier instant is wrong; a clock without a battery starts in 1970 or 2000."""
 LATEST_UTC_MS = 7_258_118_400_000
 """2200-01-01."""
 
 SERVER_ERROR_MS = 500
-"""How wrong a cloud's own clock may be: servers are kept by NTP."""
+"""The error bound of a cloud's own clock: servers use NTP."""
 DATE_STEP_MS = 1000
 """An HTTP date has whole seconds (RFC 9110, 5.6.7)."""
 
@@ -33,7 +33,7 @@ _IMF_DATE = re.compile(
 
 
 class TimeSource(StrEnum):
-    """Who said what time it is."""
+    """The source of an estimate."""
 
     NTP = "ntp"
     CLOUD = "cloud"
@@ -49,8 +49,8 @@ class TimeEstimate(msgspec.Struct, frozen=True):
     Attributes:
         at_ms: The moment, in milliseconds since the boot.
         utc_ms: Its UTC, in milliseconds since 1970.
-        error_ms: How wrong that may be at that moment.
-        source: Who said so.
+        error_ms: The error bound at that moment.
+        source: Where it comes from.
     """
 
     at_ms: int
@@ -63,7 +63,7 @@ class TimeEstimate(msgspec.Struct, frozen=True):
         return self.utc_ms + now_ms - self.at_ms
 
     def error_at(self, now_ms: int) -> int:
-        """Return how wrong `utc_at` may be by then, in milliseconds."""
+        """Return the error bound of `utc_at`, in milliseconds."""
         return self.error_ms + max(0, now_ms - self.at_ms) * DRIFT_PPM // 1_000_000
 
     def agrees_with(self, other: "TimeEstimate") -> bool:
@@ -74,11 +74,11 @@ class TimeEstimate(msgspec.Struct, frozen=True):
 
 
 def revise(known: TimeEstimate | None, offered: TimeEstimate) -> TimeEstimate:
-    """Return what is believed once ``offered`` has come.
+    """Return the estimate to use, given the known one and an offer.
 
-    A worse kind of source (NTP, then the cloud, then an RTC) that contradicts what is known is not believed. Two that
-    can both be right leave the time where it is and make its bound smaller, unless the time known lies outside the
-    bound of a more exact offer: then it has drifted, and the offer is taken.
+    An offer from a worse source (in the order NTP, cloud, RTC) that contradicts the known time is ignored. Two that can
+    both be right keep the time and reduce its bound, unless the known time is outside the bound of a more exact offer:
+    then it has drifted, and the offer is used.
     """
     if known is None:
         return offered
@@ -95,10 +95,10 @@ def revise(known: TimeEstimate | None, offered: TimeEstimate) -> TimeEstimate:
 
 
 def from_server(date_utc_ms: int, *, round_trip_ms: int, at_ms: int) -> TimeEstimate:
-    """Return what an answer's `Date` tells.
+    """Return the estimate from a response's `Date`.
 
     Args:
-        date_utc_ms: The header; the server wrote it between the request and the answer, and cut it to the second.
+        date_utc_ms: The header; the server wrote it between request and response, and truncated it to the second.
         round_trip_ms: From the request to the answer.
         at_ms: When the answer came, in milliseconds since the boot.
     """
@@ -107,7 +107,7 @@ def from_server(date_utc_ms: int, *, round_trip_ms: int, at_ms: int) -> TimeEsti
 
 
 def is_plausible(utc_ms: int) -> bool:
-    """Tell whether an instant can be the present one at all."""
+    """Tell whether an instant can be the present."""
     return EARLIEST_UTC_MS <= utc_ms < LATEST_UTC_MS
 
 
