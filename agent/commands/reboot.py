@@ -18,10 +18,10 @@ import msgspec
 from agent.commands.handlers import CommandOutcome
 from agent.commands.lifecycle import CommandEvent, CommandRecord
 from agent.commands.payloads import reboot_delay_s
-from agent.errors import CommandInvalid, Corrupt, RebootFailed, StorageFull
+from agent.errors import CommandInvalid, RebootFailed
 from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
-from agent.foundation.lenient_json import DECODE_ERRORS
+from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,12 @@ class RebootRequest(msgspec.Struct, frozen=True):
 
     command_id: str
     utc_ms: int
+
+
+class _Content(msgspec.Struct, frozen=True):
+    """Content of the file: the last requests, oldest first."""
+
+    requests: tuple[RebootRequest, ...] = ()
 
 
 def limit_reason(requests: tuple[RebootRequest, ...], utc_ms: int) -> str:
@@ -96,17 +102,23 @@ class RebootHandler:
         self._flush = flush
         self._ensure_can_reboot = ensure_can_reboot
         self._reboot = reboot
-        self._path = directory / FILE_NAME
-        self._disk = disk
-        self._worker = worker
-        self._requests = self._read()
+        self._store = JsonStore(
+            directory / FILE_NAME,
+            _Content(),
+            disk=disk,
+            worker=worker,
+            bytes_max=FILE_BYTES_MAX,
+            loss="the count of reboots by command starts from zero",
+            decode=_decode,
+        )
+        self._store.load()
 
     def check(self, payload: Mapping[str, Any]) -> None:
         """See `CommandHandler`: nothing, or `delay_seconds`; and not too soon after earlier reboots."""
         reboot_delay_s(payload)
         utc_ms = self._now().utc_ms
         # Without the time the command waits and is checked again later.
-        if utc_ms is not None and (reason := limit_reason(self._requests, utc_ms)):
+        if utc_ms is not None and (reason := limit_reason(self._store.value.requests, utc_ms)):
             raise CommandInvalid(reason)
 
     async def prepare(self) -> None:
@@ -143,22 +155,18 @@ class RebootHandler:
         due_ms = record.acked_ms + reboot_delay_s(record.payload or {}) * 1000
         await asyncio.sleep(max(0, due_ms - self._now().now_ms) / 1000)
 
-    def _read(self) -> tuple[RebootRequest, ...]:
-        try:
-            data = self._disk.read(self._path, bytes_max=FILE_BYTES_MAX)
-            return () if data is None else msgspec.json.decode(data, type=tuple[RebootRequest, ...])[-PER_DAY_MAX:]
-        except (Corrupt, *DECODE_ERRORS) as error:
-            _log.error("%s cannot be read (%s): the count of reboots by command starts from zero", FILE_NAME, error)
-            return ()
-
     async def _save_request(self, command_id: str) -> None:
         """Save the request before it is made; a command that is tried again counts once."""
         utc_ms = self._now().utc_ms
-        if utc_ms is None or any(each.command_id == command_id for each in self._requests):
+        if utc_ms is None or any(each.command_id == command_id for each in self._store.value.requests):
             return
-        self._requests = (*self._requests, RebootRequest(command_id, utc_ms))[-PER_DAY_MAX:]
-        data = msgspec.json.encode(self._requests)
-        try:
-            await self._worker.run(lambda: self._disk.write(self._path, data))
-        except (StorageFull, OSError) as error:
-            _log.error("the count of reboots by command is lost with this one: %s", error)
+        request = RebootRequest(command_id, utc_ms)
+        await self._store.apply(lambda before: _Content((*before.requests, request)[-PER_DAY_MAX:]))
+
+
+def _decode(data: bytes, left_out: list[str]) -> _Content:
+    """Return the content of the file; releases up to 0.1 wrote the requests as an array."""
+    del left_out
+    if data.startswith(b"["):
+        return _Content(msgspec.json.decode(data, type=tuple[RebootRequest, ...])[-PER_DAY_MAX:])
+    return msgspec.json.decode(data, type=_Content)

@@ -168,6 +168,14 @@ async def test_a_refused_reboot_says_why_and_when(tmp_path: Path) -> None:
     assert refusal(machine) == ""
 
 
+async def test_the_count_of_reboots_has_a_last_good_copy_and_reads_that_of_releases_up_to_0_1(tmp_path: Path) -> None:
+    (tmp_path / "reboots.json").write_bytes(b'[{"command_id":"c0","utc_ms":%d}]' % UTC_MS)
+    machine = Machine(tmp_path)
+    assert "at most one in 10 minutes" in refusal(machine)
+    (tmp_path / "reboots.json").write_bytes(b"")
+    assert "at most one in 10 minutes" in refusal(Machine(tmp_path))
+
+
 @pytest.mark.parametrize("damaged", [b"", b"[{}]", b"x" * 5000, b"\xff", b"[" * 5000])
 async def test_a_count_of_reboots_that_cannot_be_read_begins_anew(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "reboots.json").write_bytes(damaged)
@@ -180,7 +188,7 @@ async def test_a_count_of_reboots_that_cannot_be_read_begins_anew(tmp_path: Path
 async def test_a_disk_that_is_full_keeps_no_reboot_from_happening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StorageFull("no room")
 
     monkeypatch.setattr(Disk, "write", full)
