@@ -13,7 +13,16 @@ from datetime import timedelta
 import msgspec
 
 from agent.cloud.contract import QUOTAS, Endpoint
-from agent.errors import BundleDamaged, BundleUntrusted, InstallFailed, Refused, Rejected, StorageFull, Transient
+from agent.errors import (
+    BundleDamaged,
+    BundleUntrusted,
+    InstallFailed,
+    Refused,
+    Rejected,
+    StorageFull,
+    Transient,
+    Unauthorized,
+)
 from agent.ota import policy
 from agent.ota.context import RETRY_S, RunControl, UpdateContext
 from agent.ota.download import Downloader
@@ -54,6 +63,7 @@ class UpdateFetcher:
 
     Attributes:
         outcome: Of the last check.
+        has_newer_offer: An update was ended for a newer offer, which the next check takes at once.
     """
 
     def __init__(
@@ -91,6 +101,7 @@ class UpdateFetcher:
         self._damaged_attempts = 0
         self._unusable_responses = 0
         self.outcome = CheckOutcome()
+        self.has_newer_offer = False
 
     async def check(self) -> None:
         """Check the cloud for an update, and take its offer."""
@@ -159,7 +170,7 @@ class UpdateFetcher:
             StorageFull: No room.
             Unauthorized: The cloud refuses the hub's key.
         """
-        await self._check_again()
+        await self.check_again()
         if reason := self._reason_not_to_download():
             # Evaluated again and again: a link may become metered, a technician may pause updates.
             self._run_control.block(reason)
@@ -184,28 +195,35 @@ class UpdateFetcher:
             self._run_control.blocked_reason = ""
             await self._store.advance(UpdateEvent.DOWNLOADED)
 
-    async def _check_again(self) -> None:
-        """Check again during a download that takes longer than the check interval, and follow the newest offer.
+    async def check_again(self) -> None:
+        """Check again during an update that takes longer than the check interval.
+
+        A download follows the newest offer. A release that waits for its maintenance window must not be started once it
+        is withdrawn or replaced; one that a technician has brought is started in each case.
 
         Raises:
             InstallFailed: The release is not offered any more.
         """
-        now_s, is_paused = asyncio.get_running_loop().time(), self._store.record.is_paused
-        is_due = now_s - self._checked_at_s >= self._config.check_interval_s
-        if is_paused or not is_due or not self._client.has_key or self._client.wait_s(Endpoint.OTA_CHECK):
+        now_s, record = asyncio.get_running_loop().time(), self._store.record
+        is_due = now_s - self._checked_at_s >= self._config.check_interval_s and not record.is_paused
+        if record.is_sideloaded or not is_due or not self._client.has_key or self._client.wait_s(Endpoint.OTA_CHECK):
             return
         self._checked_at_s = now_s
-        present = self._store.record.offer
+        present = record.offer
         try:
             offer = parse_offer(await self._client.check_update(self._version))
-        except (Transient, Rejected):
+        except (Transient, Rejected, Unauthorized):
             return  # the present offer may still be available
-        if self._store.record.state is not UpdateState.DOWNLOADING:
-            return  # a person has brought a bundle meanwhile
+        if self._store.record.state is not record.state:
+            return  # a person has brought a bundle, or rolled the release back
         if offer is None or find_refusal(self._store.record, offer, self._compatibility_digest()):
             raise InstallFailed(f"release {present.version} is not offered any more; {_TRY_LATER}")
         if (offer.version, offer.sha256) != (present.version, present.sha256):
-            self._set_outcome(f"release {offer.version} is offered in the place of {present.version}")
+            text = f"release {offer.version} is offered in the place of {present.version}"
+            self._set_outcome(text)
+            if record.state is not UpdateState.DOWNLOADING:
+                self.has_newer_offer = True
+                raise InstallFailed(f"{text}, before that was started")
             await self._store.advance(UpdateEvent.OFFER, offer=offer)
 
     async def _handle_damage(self, error: BundleDamaged) -> None:

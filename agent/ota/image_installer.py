@@ -303,7 +303,7 @@ class ImageInstaller:
         await self._updater.mark(SlotMark.GOOD, SlotSelector.BOOTED)
         await self._context.worker.run(lambda: self._slots.raise_floor(self._store.record.sequence))
 
-    async def end_trial(self, reason: str) -> None:
+    async def end_trial(self, reason: str, *, is_final: bool) -> None:
         """See `Installer`. In the new system it does not return; the old system then ends the update."""
         if self.is_running_trial and self._store.record.is_open:
             await self._leave(reason)
@@ -314,7 +314,7 @@ class ImageInstaller:
             except HalError as error:
                 _log.warning("the boot loader could not be told to stay with this system: %s", error)
                 self._mark_active_later()
-        if record.state in {UpdateState.READY, UpdateState.TRIAL}:
+        if record.state in {UpdateState.READY, UpdateState.TRIAL} and (is_final or record.restarts):
             # The old system's app must not run in the new one: it is set only where the old system runs for certain.
             is_old_system = bool(self.boot.slot) or record.boot_id == self.boot.id
             good = record.app_slot if is_old_system else ""

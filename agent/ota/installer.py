@@ -103,8 +103,13 @@ class Installer(Protocol):
         """
         ...
 
-    async def end_trial(self, reason: str) -> None:
-        """Make the previous release the next to start. Does not return where that takes a restart of the machine."""
+    async def end_trial(self, reason: str, *, is_final: bool) -> None:
+        """Make the previous release the next to start. Does not return where that takes a restart of the machine.
+
+        Args:
+            reason: Why.
+            is_final: The release must not be installed again.
+        """
         ...
 
     async def explain_failure(self, reason: str) -> str:
@@ -181,8 +186,9 @@ class AppInstaller:
         await self._redundant_state.adopt_keys(self._context.running.slot)
         await self._context.worker.run(self._slots.commit)
 
-    async def end_trial(self, reason: str) -> None:
+    async def end_trial(self, reason: str, *, is_final: bool) -> None:
         """See `Installer`."""
+        del is_final
         if self._redundant_state.launcher_state.trial:
             await self._context.worker.run(lambda: self._slots.end_trial(reason))
 

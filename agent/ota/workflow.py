@@ -156,7 +156,8 @@ class UpdateWorkflow:
 
     async def _check(self) -> None:
         """Check for an update, once that is due."""
-        if not self._run_control.is_urgent:
+        is_newer_offered, self.fetcher.has_newer_offer = self.fetcher.has_newer_offer, False
+        if not self._run_control.is_urgent and not is_newer_offered:
             interval_s = self._config.check_interval_s
             pause_s = interval_s if self._has_checked else min(FIRST_CHECK_S, interval_s)
             await self._run_control.wait(pause_s * self._context.rng.uniform(0.5, 1.0))
@@ -219,6 +220,7 @@ class UpdateWorkflow:
             raise InstallFailed("the file of the update is gone; the release may be offered again")
 
     async def _restart(self) -> None:
+        await self.fetcher.check_again()
         if reason := self._reason_not_to_restart():
             self._run_control.block(reason)
             await self._run_control.wait(RETRY_S)
@@ -285,7 +287,7 @@ class UpdateWorkflow:
     async def _end(self, reason: str, event: UpdateEvent = UpdateEvent.FAIL, digest: str = "") -> None:
         """End an update that failed; first for the launcher, so that the good release is the next to start."""
         self._context.report_fault(reason)
-        await self._installer.end_trial(reason)
+        await self._installer.end_trial(reason, is_final=event is UpdateEvent.FAIL)
         await self._redundant_state.read_launcher_state()
         if self._store.record.is_open:
             await self._store.advance(event, reason=reason, facts=digest)

@@ -74,7 +74,7 @@ def test_an_image_ends_as_it_should(name: str) -> None:
         assert made.boots == ["1.0.0", "2.0.0", "2.0.0", "3.0.0", "1.0.0", "2.0.0"]
         assert made.images.slot("B") == ("3.0.0", 0)
     else:
-        assert "does not come up" in told[-1].error_message
+        assert "does not start" in told[-1].error_message
         assert "3.0.0" not in made.boots
 
 

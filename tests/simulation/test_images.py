@@ -124,6 +124,22 @@ def test_a_failed_image_is_tried_again_with_a_higher_sequence_only() -> None:
         )
 
 
+def test_an_image_that_is_withdrawn_before_its_window_is_taken_once_it_is_offered_again() -> None:
+    with bench() as made:
+        made.take_images()
+        made.config = {"maintenance_window": "02:00-05:00"}
+        made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        made.publish(IMAGE)
+        live(made, lambda service: service.store.record.state is UpdateState.READY)
+        made.cloud.admin.offer(IMAGE.version, [])
+        live(made, closed(UpdateState.FAILED))
+        assert (made.reboots, "not offered any more" in last_error(made)) == (0, True)
+        made.cloud.admin.offer(IMAGE.version, ["stable"])
+        made.local = datetime(2026, 1, 2, 3, tzinfo=UTC)
+        live(made, closed(UpdateState.COMPLETED))
+        assert made.boots[-1] == "3.0.0"
+
+
 def test_an_image_waits_for_the_window_in_the_old_system_whatever_the_power_does() -> None:
     with bench() as made:
         images = made.take_images(activates=True)

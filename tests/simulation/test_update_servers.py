@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.service import UpdateService
 from lab.simulation.rollout import make_release
 
-from .update_bench import GOOD, Bench, bench, closed, live
+from .update_bench import GOOD, NEXT, Bench, bench, closed, live
 
 BIG = make_release("2.0.0", 2, chunks=6)
 OTHER = make_release("2.0.0", 3, chunks=1, files={"other": b"x"})
@@ -383,3 +384,33 @@ def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> N
         service = live(made, damage)
         assert service.store.record.refusals == ()
         assert "damaged on the disk" in " ".join(made.faults)
+
+
+def wait_for_window(made: Bench) -> None:
+    """Let a release be installed at noon, and wait for its maintenance window at night."""
+    made.config = {"maintenance_window": "02:00-05:00"}
+    made.local = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    made.publish(GOOD)
+    live(made, lambda service: service.store.record.state is UpdateState.READY)
+
+
+def test_a_release_that_is_withdrawn_while_it_waits_for_its_window_is_not_started() -> None:
+    with bench() as made:
+        wait_for_window(made)
+        made.cloud.admin.offer(GOOD.version, [])
+        live(made, closed(UpdateState.FAILED))
+        made.local = datetime(2026, 1, 2, 3, tzinfo=UTC)
+        service = live(made, lambda _: made.loop.time() > 6 * HOUR_S)
+        assert set(made.boots) == {"1.0.0"}
+        assert "not offered any more" in service.store.record.error
+        assert service.store.record.refusals == ()
+
+
+def test_a_newer_release_replaces_one_that_waits_for_its_window() -> None:
+    with bench() as made:
+        wait_for_window(made)
+        made.publish(NEXT)
+        live(made, lambda service: service.store.record.offer.version == "3.0.0")
+        made.local = datetime(2026, 1, 2, 3, tzinfo=UTC)
+        live(made, closed(UpdateState.COMPLETED))
+        assert set(made.boots) == {"1.0.0", "3.0.0"}
