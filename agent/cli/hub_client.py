@@ -1,12 +1,14 @@
 """The client of the local API: finds the hub's socket, sends a request, and explains a missing answer."""
 
 import contextlib
+import functools
 import http.client
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -17,6 +19,9 @@ from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ClimahubError
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import escape, escape_lines, sanitize, sanitize_value
+
+if TYPE_CHECKING:
+    from agent.local.zigbee import ZigbeeReport
 
 T = TypeVar("T")
 
@@ -29,6 +34,9 @@ TEXT_CHARACTERS_MAX = 1024
 """Of one text in an answer, as far as a terminal shows it."""
 
 TIMEOUT_S = 5.0
+
+RADIO_TIMEOUT_S = 60.0
+"""Restoring a network restarts the stick."""
 
 ADVICE = """\
 what to do next:
@@ -180,3 +188,54 @@ def socket_of(config_file: Path | None) -> Path:
     if config_file is None and not os.access(DEFAULT_CONFIG, os.R_OK):
         return DEFAULT_SOCKET
     return resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.local_api.socket
+
+
+class ZigbeeClient:
+    """The Zigbee part of the local API of the hub on this machine."""
+
+    def __init__(self, socket_path: Path) -> None:
+        """Prepare; `socket_path` is the hub's socket."""
+        self._path = socket_path
+
+    def get(self, route: str = "/v1/zigbee") -> bytes:
+        """Return a document.
+
+        Raises:
+            NoAnswer, NotAllowed, RequestRefused: See `fetch`.
+        """
+        return fetch(self._path, route, timeout_s=RADIO_TIMEOUT_S if route.endswith("backup") else None)
+
+    def report(self) -> "ZigbeeReport":
+        """Return the radio and its sensors.
+
+        Raises:
+            NoAnswer: Also where hub and command are of different versions.
+        """
+        from agent.local.zigbee import ZigbeeReport  # noqa: PLC0415 - other commands do without
+
+        return decode(self.get(), ZigbeeReport)
+
+    def post(self, route: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
+        """Send a request below `/v1/zigbee`.
+
+        Raises:
+            NoAnswer, NotAllowed, RequestRefused: See `fetch`.
+        """
+        body = content if isinstance(content, bytes) else msgspec.json.encode(content)
+        fetch(self._path, f"/v1/zigbee/{route}", method="POST", content=body, timeout_s=RADIO_TIMEOUT_S)
+
+    def post_sensor(self, sensor: str, action: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
+        """Send a request about one sensor, given by name or address; raises as `post`."""
+        self.post(f"sensors/{quote(sensor, safe='')}/{action}", content)
+
+
+def with_zigbee_client(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command its client and the options that find the socket; explain where there is no answer."""
+
+    @config_option
+    @socket_option
+    @functools.wraps(command)
+    def wrapped(*, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401
+        return run_on_hub(lambda path: command(ZigbeeClient(path), **given), config_file, socket_path)
+
+    return wrapped

@@ -61,7 +61,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             HOME,
         ),
         "zigbee": Entry(
-            "agent.cli.zigbee.group:zigbee",
+            "agent.cli.zigbee:zigbee",
             "Pair, list, replace and remove the Zigbee sensors of this hub.",
             TECHNICIAN,
         ),

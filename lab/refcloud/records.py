@@ -16,7 +16,7 @@ from lab.refcloud.contract import SensorType
 from lab.refcloud.models import DeviceSettings, OtaStatus, SettingsUpdate
 
 
-class StoredRecord(Protocol):
+class CloudRecord(Protocol):
     """A record of a store."""
 
     @property

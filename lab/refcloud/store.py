@@ -24,14 +24,14 @@ from lab.refcloud.records import (
     CloudCredential,
     CloudDevice,
     CloudFirmware,
+    CloudRecord,
     CloudSettings,
     OtaHistory,
     ReadingTally,
     ReadingVerdict,
-    StoredRecord,
 )
 
-R = TypeVar("R", bound=StoredRecord)
+R = TypeVar("R", bound=CloudRecord)
 
 
 class ReadingKey(NamedTuple):
@@ -62,7 +62,7 @@ class Store(Protocol):
         """Return the record with this key."""
         ...
 
-    def put(self, record: StoredRecord) -> None:
+    def put(self, record: CloudRecord) -> None:
         """Keep a record, in place of the one with the same key, where there is one."""
         ...
 
@@ -103,8 +103,8 @@ class MemoryStore:
     """A `Store` that ends with the process."""
 
     def __init__(self) -> None:
-        self._records: dict[type[StoredRecord], dict[str, StoredRecord]] = {}
-        self._shelves: dict[tuple[type[StoredRecord], str], dict[str, StoredRecord]] = {}
+        self._records: dict[type[CloudRecord], dict[str, CloudRecord]] = {}
+        self._shelves: dict[tuple[type[CloudRecord], str], dict[str, CloudRecord]] = {}
         self._series: dict[tuple[str, str], dict[int, float]] = {}
         self._images: dict[str, bytes] = {}
 
@@ -117,7 +117,7 @@ class MemoryStore:
         found: Any = self._records.get(kind, {}).get(key)
         return found  # type: ignore[no-any-return]  # each dict holds records of its own class only
 
-    def put(self, record: StoredRecord) -> None:
+    def put(self, record: CloudRecord) -> None:
         """Keep a record and move it to its shelf."""
         kind, key, shelf = type(record), record.key, record.shelf
         by_key = self._records.setdefault(kind, {})
@@ -192,7 +192,7 @@ class MemoryStore:
         self._images.clear()
 
 
-_KINDS: Mapping[type[StoredRecord], str] = MappingProxyType(
+_KINDS: Mapping[type[CloudRecord], str] = MappingProxyType(
     {
         CloudDevice: "Device",
         CloudCredential: "Credential",
@@ -281,7 +281,7 @@ class SqliteStore:
         ).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=kind)
 
-    def put(self, record: StoredRecord) -> None:
+    def put(self, record: CloudRecord) -> None:
         """Keep a record."""
         row = (_KINDS[type(record)], record.key, record.shelf, msgspec.json.encode(record))
         self._connection.execute(_PUT_RECORD, row)

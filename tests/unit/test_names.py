@@ -81,13 +81,6 @@ BANNED_CLASSES = {
 """Too general alone: they are prefixed by what they are of."""
 
 
-NOT_RENAMED_YET = {
-    "agent/commands/lifecycle.py: State: prefix it by what it is of",
-    "lab/refcloud/records.py: StoredRecord: stored -> store",
-}
-"""Shrinks to nothing."""
-
-
 def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)}
 
@@ -116,7 +109,7 @@ def problems(found: Iterator[tuple[str, str]]) -> list[str]:
 
 
 def test_files_and_classes_use_the_terms_of_the_field() -> None:
-    assert set(problems(names())) <= NOT_RENAMED_YET
+    assert problems(names()) == []
 
 
 @pytest.mark.parametrize(

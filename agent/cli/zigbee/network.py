@@ -7,7 +7,7 @@ import click
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.zigbee import ZigbeeClient, with_zigbee_client
+from agent.cli.hub_client import ZigbeeClient, with_zigbee_client
 from agent.local.routes import BACKUP_BYTES_MAX
 
 SECRET_MODE = 0o600

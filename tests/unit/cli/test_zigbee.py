@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from agent.cli import exit_codes, hub_client, root
-from agent.cli.zigbee import ZigbeeClient, network, pairing
+from agent.cli.hub_client import ZigbeeClient
+from agent.cli.zigbee import network, pairing
 from agent.cli.zigbee.pairing import _by_label
 from agent.cli.zigbee.pairing_progress import (
     FIRST_READING_S_MAX,
