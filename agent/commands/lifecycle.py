@@ -178,7 +178,7 @@ class CommandRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STO
 
 ACKED = "acked"
 FAILED = "failed"
-"""The two outcomes that the contract knows (section 5.2)."""
+"""The two outcomes of the contract (section 5.2)."""
 
 _OUTCOMES: Mapping[CommandEvent, str] = MappingProxyType(
     {
@@ -210,7 +210,7 @@ def transition(
         event: What happened.
         now: When.
         error_message: Why it failed.
-        result: What the cloud is to be told with a success.
+        result: Reported to the cloud with a success.
 
     Raises:
         ValueError: The table does not have this transition, or not for this type: a defect of the caller.
@@ -242,7 +242,7 @@ class NextActor(Enum):
 
     EXECUTOR = "executor"
     ACKNOWLEDGER = "acknowledger"
-    NOBODY = "nobody"
+    NONE = "none"
 
 
 def next_actor(record: CommandRecord) -> NextActor:
@@ -253,6 +253,6 @@ def next_actor(record: CommandRecord) -> NextActor:
         case CommandState.EXECUTING:
             return NextActor.ACKNOWLEDGER if record.is_acked_first and not record.acked_boot_id else NextActor.EXECUTOR
         case CommandState.ACKED:
-            return NextActor.NOBODY
+            return NextActor.NONE
         case _:
             return NextActor.ACKNOWLEDGER

@@ -1,6 +1,6 @@
 """The loops of pairing: one handles the radio's join events, one brings the radio to the stored state.
 
-The stored state says what is wanted: an open join window, sensors that have to leave. The reconciling loop repeats it
+The stored state is the target: an open join window, sensors that have to leave. The reconciling loop repeats it
 after each restart until the radio agrees. Must never act on the radio before the store has saved the change.
 """
 
@@ -154,7 +154,7 @@ class PairingLoops:
 
     async def _joined(self, radio: PairableNetwork, event: JoinEvent) -> None:
         device, before = event.device, self._store.state
-        # The radio does not interview a sensor twice: what it knows from before is used.
+        # The radio does not interview a sensor twice: its earlier interview is used.
         known = [each for each in radio.sensors if each.device == device]
         state = await self._store.apply(lambda state: transitions.add_members(transitions.join(state, device), known))
         record = state.sensors.get(device)
@@ -256,7 +256,7 @@ class PairingLoops:
     async def _remove_from_network(
         self, radio: PairableNetwork, record: PairingRecord, readings: UnregisteredReadings
     ) -> None:
-        # A sensor that the network has forgotten meanwhile is gone as well.
+        # ValueError: the sensor is no longer a member of the network.
         with contextlib.suppress(ValueError):
             await radio.remove(record.device)
         # It may have been registered by now: then its unsent readings go to the cloud.

@@ -102,7 +102,7 @@ def test_a_tombstone_keeps_how_it_ended_and_nothing_large() -> None:
             (record(state=state), NextActor.ACKNOWLEDGER)
             for state in (CommandState.REFUSED, CommandState.DONE, CommandState.FAILED, CommandState.EXPIRED)
         ),
-        (record(state=CommandState.ACKED), NextActor.NOBODY),
+        (record(state=CommandState.ACKED), NextActor.NONE),
     ],
 )
 def test_exactly_one_acts_next(of: CommandRecord, expected: NextActor) -> None:
