@@ -28,7 +28,7 @@ SUBJECTS = {
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
     "async-solipsism": "import async_solipsism",
     "the daemon, all of it": (
-        "from agent.foundation import sparing; sparing.import_aiohttp(); import agent.daemon, hal.linux.board"
+        "from agent.foundation import lazy_imports; lazy_imports.import_aiohttp(); import agent.daemon, hal.linux.board"
     ),
     "climahub version": "import agent.cli.root, agent.cli.version",
 }

@@ -361,9 +361,9 @@ async def test_whatever_answers_nothing_is_lost_and_nothing_breaks(make_hub: Mak
 
 ASK = """
 import asyncio, sys
-from agent.foundation import sparing
+from agent.foundation import lazy_imports
 
-sparing.import_aiohttp()
+lazy_imports.import_aiohttp()
 import aiohttp
 from agent.cloud.session import new_session, tcp_connector
 

@@ -253,7 +253,7 @@ async def report_battery(hub: Hub, sensors: Any, device: str, percent: float) ->
     """Have a sensor report its battery out of turn."""
     node = sensors.emulator.radio_medium.node("one")
     key = (1, POWER, 0x21)
-    node.speak = lambda now_s: node._sent(node._application.reports([key], needs_binding=False))
+    node.report_all = lambda now_s: node._sent(node._application.reports([key], needs_binding=False))
     sensors.report_all("one")
     await hub.until(lambda: hub.values(device, "battery_level")[-1:] == [percent])
 
