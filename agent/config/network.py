@@ -1,18 +1,21 @@
-"""Whether a request goes through a proxy: by the configuration, else by the environment as curl reads it. Pure.
+"""The way to the cloud: which requests go through a proxy, and which certificate authorities verify servers.
 
-Credentials stand in a URL of the configuration or the environment; what is shown or logged of it never holds them.
+The proxy is that of the configuration, else that of the environment, read as curl reads it. Credentials are part of a
+URL of the configuration or the environment; what is shown or logged must never contain them.
 """
 
 import re
-import ssl
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from agent.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    import ssl
 
 ENVIRONMENT = "environment"
 NONE = "none"
@@ -38,7 +41,7 @@ class Proxy(msgspec.Struct, frozen=True):
         return f"Proxy({self.url!r})"
 
 
-def parsed(text: str) -> Proxy:
+def parse_proxy(text: str) -> Proxy:
     """Return what a URL names, such as `http://user:password@proxy.example:3128`; without a scheme it is http.
 
     Raises:
@@ -94,13 +97,13 @@ class ProxyRules:
         if configured == NONE:
             return
         if configured != ENVIRONMENT:
-            self._proxies = dict.fromkeys(_PORTS, parsed(configured))
+            self._proxies = dict.fromkeys(_PORTS, parse_proxy(configured))
             return
         for scheme in _PORTS:
             for name in (f"{scheme}_proxy", "all_proxy"):
                 if text := _variable(environ, name):
                     try:
-                        self._proxies[scheme] = parsed(text)
+                        self._proxies[scheme] = parse_proxy(text)
                     except ValueError as error:
                         self.problem = f"{name} of the environment: {error}; requests go without it"
                     break
@@ -151,7 +154,7 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
     return (environ.get(name) or environ.get(name.upper()) or "").strip()
 
 
-def verifying_context(ca_file: str | None) -> ssl.SSLContext | Literal[True]:
+def verifying_context(ca_file: str | None) -> "ssl.SSLContext | Literal[True]":
     """Return the TLS context that verifies servers; `True` is aiohttp's own, which has read 150 authorities already.
 
     Raises:
@@ -159,6 +162,8 @@ def verifying_context(ca_file: str | None) -> ssl.SSLContext | Literal[True]:
     """
     if ca_file is None:
         return True
+    import ssl  # noqa: PLC0415 - 5 MiB that switching the outputs off does without
+
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cafile=ca_file)

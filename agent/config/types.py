@@ -219,7 +219,7 @@ def proxy_url() -> ValueType:
             raise NotAllowed
         if value not in {network.ENVIRONMENT, network.NONE}:
             try:
-                network.parsed(value)
+                network.parse_proxy(value)
             except ValueError as error:
                 raise NotAllowed(str(error)) from error
         return value

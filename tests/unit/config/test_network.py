@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.network import Proxy, ProxyRules, parsed, without_credentials
+from agent.config.network import Proxy, ProxyRules, parse_proxy, without_credentials
 
 SECRET = "pa:ss/wörd"
 
@@ -20,15 +20,15 @@ SECRET = "pa:ss/wörd"
     ],
 )
 def test_addresses_of_proxies(text: str, url: str) -> None:
-    assert parsed(text).url == url
+    assert parse_proxy(text).url == url
 
 
 def test_credentials_go_into_the_header_and_nowhere_else() -> None:
-    proxy = parsed("http://us%40er:pa%3Ass%2Fw%C3%B6rd@proxy:3128")
+    proxy = parse_proxy("http://us%40er:pa%3Ass%2Fw%C3%B6rd@proxy:3128")
     assert b64decode(proxy.authorization.removeprefix("Basic ")).decode() == f"us@er:{SECRET}"
     assert proxy.url == "http://proxy:3128"
     assert repr(proxy) == str(proxy) == "Proxy('http://proxy:3128')"
-    assert parsed("http://proxy:3128").authorization == ""
+    assert parse_proxy("http://proxy:3128").authorization == ""
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_credentials_go_into_the_header_and_nowhere_else() -> None:
 )
 def test_what_is_no_proxy_is_refused_without_repeating_it(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
-        parsed(text)
+        parse_proxy(text)
     assert "secret" not in str(caught.value)
 
 
@@ -58,7 +58,7 @@ def test_what_is_shown_holds_no_credentials(text: str) -> None:
 @given(st.text())
 def test_any_text_is_a_proxy_or_refused(text: str) -> None:
     try:
-        assert isinstance(parsed(text), Proxy)
+        assert isinstance(parse_proxy(text), Proxy)
     except ValueError:
         return
 

@@ -244,7 +244,7 @@ def test_free_bytes(tmp_path: Path) -> None:
     assert 0 <= Disk().free_bytes(tmp_path) <= stat.f_blocks * stat.f_frsize
 
 
-def test_unhindered_lets_everything_happen() -> None:
+def test_every_operation_is_allowed_by_default() -> None:
     for operation in Operation:
         allow_operation(operation, "a")
 
