@@ -81,13 +81,13 @@ def hub(machine: Machine) -> Iterator[Machine]:
     machine.write(DROP_IN, HASTE)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")
-    machine.wait(lambda: status(machine).get("launcher") == 1, 30, "the hub's own door")
+    machine.wait(lambda: status(machine).get("launcher") == 1, 30, "the hub's local API")
     yield machine
     machine.run("systemctl", "stop", "climahub")
     machine.run("sh", "-c", f"rm -rf {DROP_IN} /var/lib/climahub/slots /var/lib/climahub/launcher.json*")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "climahub")
-    machine.wait(lambda: status(machine).get("slot") == "base", 30, "the hub's own door")
+    machine.wait(lambda: status(machine).get("slot") == "base", 30, "the hub's local API")
 
 
 @pytest.mark.parametrize(("sequence", "name"), list(enumerate(BROKEN, start=10)), ids=list(BROKEN))
