@@ -76,8 +76,8 @@ def error_for_response(
     """
     found = parse_error(body)
     is_contract = found is not None or not body
-    said = found or ErrorResponse()
-    detail = f": {redact(said.message)}" if said.message else ""
+    response = found or ErrorResponse()
+    detail = f": {redact(response.message)}" if response.message else ""
     text = f"{endpoint.value} was answered {status}{detail}"
     wait_s = retry_after_s(headers, now_utc_ms=now_utc_ms)
     if status == 401:  # noqa: PLR2004
@@ -85,7 +85,7 @@ def error_for_response(
     if status == 429:  # noqa: PLR2004
         return Throttled(text, retry_after_s=wait_s)
     if status in _REFUSED:
-        return _refusal(endpoint, status, text, said.error, is_contract=is_contract)
+        return _refusal(endpoint, status, text, response.error, is_contract=is_contract)
     if 300 <= status < 400:  # noqa: PLR2004
         return CloudUnavailable(text + _ADVICE.get(status, _REDIRECTED), cause=Cause.WRONG_ADDRESS)
     cause = Cause.SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Cause.UNUSABLE_ANSWER
@@ -115,8 +115,8 @@ def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
     """Return how a proxy refused the connection."""
     place = f"{error.request_info.url.host}:{error.request_info.url.port}"
     what = "wants other credentials" if error.status == 407 else "makes no connection"  # noqa: PLR2004
-    said = f"{error.status} {error.message}".strip()
-    return sanitize(f"the proxy on the way to {place} {what} ({said}); check cloud.proxy and HTTPS_PROXY")
+    answer = f"{error.status} {error.message}".strip()
+    return sanitize(f"the proxy on the way to {place} {what} ({answer}); check cloud.proxy and HTTPS_PROXY")
 
 
 def certificate_failure_text(error: Exception, *, is_time_known: bool) -> str:
@@ -126,5 +126,5 @@ def certificate_failure_text(error: Exception, *, is_time_known: bool) -> str:
         advice = "this Python verifies strictly: the server's certificate or its authority has to be made anew"
         advice += " (docs/configuration.md, Certificates)"
     elif not is_time_known:
-        advice = "this hub does not know the time yet, which may be why"
+        advice = "the cause may be that this hub has no time yet"
     return f"the server's certificate is not accepted ({sanitize(str(error))}); {advice}"

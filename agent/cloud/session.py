@@ -103,7 +103,7 @@ def redirect_target(url: URL, location: str) -> URL:
     text = location.strip()
     if not text or len(text) > LOCATION_CHARS_MAX:
         raise CloudUnavailable(
-            "redirected without an address; check what is on the way to the cloud", cause=Cause.WRONG_ADDRESS
+            "redirected without an address; check the proxies between hub and cloud", cause=Cause.WRONG_ADDRESS
         )
     # Bytes that are no UTF-8 are received as surrogates (PEP 383).
     try:
@@ -147,9 +147,9 @@ class DataUsage(msgspec.Struct):
 
     def add(self, response: aiohttp.ClientResponse, sent_bytes: int, received_bytes: int) -> None:
         """Add one exchange."""
-        asked, said = response.request_info, response.reason or ""
-        lines = len(asked.method) + len(asked.url.raw_path_qs) + len(said) + _LINES_BYTES
-        headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in asked.headers.items())
+        request, reason = response.request_info, response.reason or ""
+        lines = len(request.method) + len(request.url.raw_path_qs) + len(reason) + _LINES_BYTES
+        headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in request.headers.items())
         headers += sum(len(name) + len(value) + _HEADER_BYTES for name, value in response.raw_headers)
         self.requests += 1
         self.bytes += lines + headers + sent_bytes + received_bytes

@@ -293,7 +293,7 @@ class CloudTransport:
 
         Args:
             endpoint: For the message.
-            foreign: The libraries' errors beside those that are told apart here; fewer where the caller's own code
+            foreign: The libraries' errors beside those that have a clause here; fewer where the caller's own code
                 runs inside.
         """
         try:

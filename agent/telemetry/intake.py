@@ -49,7 +49,7 @@ class Identities(Protocol):
 
 
 class CommitListener(Protocol):
-    """Is told of the commits. Implemented by the uplink."""
+    """Receives the outcome of each commit. Implemented by the uplink."""
 
     def readings_committed(self) -> None:
         """Readings are durable: there is something to send."""

@@ -204,7 +204,7 @@ async def test_another_name_is_refused(good: Cloud, make_hub: MakeHub, authority
     assert good.requests == []
 
 
-@pytest.mark.parametrize(("is_synchronised", "advice"), [(False, "does not know the time yet"), (True, "ca_file")])
+@pytest.mark.parametrize(("is_synchronised", "advice"), [(False, "this hub has no time yet"), (True, "ca_file")])
 async def test_not_valid_yet_may_be_the_hubs_own_clock(
     make_hub: MakeHub, authority: Authority, is_synchronised: bool, advice: str
 ) -> None:
