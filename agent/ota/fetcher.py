@@ -100,6 +100,8 @@ class UpdateFetcher:
         self._empty_attempts = 0
         self._damaged_attempts = 0
         self._unusable_responses = 0
+        self._attempt_lock = asyncio.Lock()
+        self._attempt_limit: asyncio.Timeout | None = None
         self.outcome = CheckOutcome()
         self.has_newer_offer = False
 
@@ -178,7 +180,7 @@ class UpdateFetcher:
             return
         await self._store.record_download(self._context.clock.utc_ms() or 0)
         try:
-            await self._downloader.attempt(self._store.record.offer)
+            await self._attempt()
         except Refused as error:
             raise InstallFailed(f"{error}; {_TRY_LATER}") from error
         except BundleDamaged as error:
@@ -191,9 +193,28 @@ class UpdateFetcher:
             if self._downloader.has_advanced:
                 self._damaged_attempts = self._unusable_responses = 0
             await self._pause_download(error)
-        else:
+
+    async def _attempt(self) -> None:
+        """Make one request, unless a technician's bundle comes: the two must never write one file."""
+        async with self._attempt_lock:
+            if self._run_control.is_receiving:
+                return
+            try:
+                async with asyncio.timeout(None) as self._attempt_limit:
+                    await self._downloader.attempt(self._store.record.offer)
+            except TimeoutError:
+                return  # interrupted
             self._run_control.blocked_reason = ""
             await self._store.advance(UpdateEvent.DOWNLOADED)
+
+    async def interrupt_download(self) -> None:
+        """End a running request; return once it writes nothing. `RunControl.is_receiving` prevents the next."""
+        limit = self._attempt_limit
+        if self._attempt_lock.locked() and limit is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                limit.reschedule(asyncio.get_running_loop().time())
+        async with self._attempt_lock:
+            self._attempt_limit = None
 
     async def check_again(self) -> None:
         """Check again during an update that takes longer than the check interval.

@@ -170,11 +170,14 @@ class UpdateService:
             Rejected: An update is under way, or this hub must not install the bundle.
             StorageFull: No room.
         """
-        record, worker = self.store.record, self.context.worker
-        if self.run_control.is_receiving or (record.is_open and record.state is not UpdateState.DOWNLOADING):
-            raise Rejected(f"an update is under way already ({record.state}); let it end first")
+        worker = self.context.worker
+        if self.run_control.is_receiving:
+            raise Rejected("wait for the other bundle: one is being received already")
+        self._require_no_update()
         self.run_control.is_receiving = True
         try:
+            await self._workflow.fetcher.interrupt_download()
+            self._require_no_update()  # the download may have ended meanwhile
             await worker.run(self.staging.clear)
             part: PartialBundle = await worker.run(lambda: self.staging.open_part(None))
             async for piece in pieces:
@@ -187,6 +190,11 @@ class UpdateService:
             self.run_control.is_receiving = False
             self.run_control.wake()
         return header
+
+    def _require_no_update(self) -> None:
+        state = self.store.record.state
+        if self.store.record.is_open and state is not UpdateState.DOWNLOADING:
+            raise Rejected(f"let the present update end first: one is under way already ({state})")
 
     # What bundles are compared with.
 

@@ -1,6 +1,7 @@
 """What the room of updates promises, shown on the simulated machine in virtual time."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -228,6 +229,29 @@ def test_a_bundle_from_a_stick_is_installed_without_a_cloud() -> None:
         live(made, bring)
         assert launcher.load(made.machine.state_dir).floor == 2
         assert reported(made) == []
+
+
+def test_a_bundle_from_a_stick_takes_the_place_of_a_running_download() -> None:
+    """The two must never write one file."""
+    release, brought = make_release("2.0.0", 2, chunks=6), make_release("3.0.0", 3, chunks=3)
+    with bench() as made:
+        made.trees |= {"2.0.0": release.tree_files, "3.0.0": brought.tree_files}
+        made.cloud.set_faults([faults.FaultRule(faults.SlowDrip(65_536, 1.0), endpoint=Endpoint.OTA_DOWNLOAD)], seed=1)
+        made.publish(release)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async for piece in in_pieces(brought.data):
+                yield piece
+                await asyncio.sleep(1.0)  # the download goes on beside it
+
+        def bring(service: UpdateService) -> bool:
+            if service.store.record.state is UpdateState.DOWNLOADING and service.percent >= 20 and not made.tasks:
+                made.tasks.append(made.loop.create_task(service.install(pieces())))
+            return bool(made.tasks) and closed(UpdateState.COMPLETED)(service)
+
+        live(made, bring)
+        assert made.boots == ["1.0.0", "3.0.0"]
+        assert "failed" not in reported(made)
 
 
 def test_a_bad_bundle_from_a_stick_is_refused_at_once() -> None:
