@@ -11,6 +11,7 @@ from agent.foundation.disk import Disk, Operation, allow_operation
 from agent.telemetry import intake
 from hal.interface import SensorKind
 from lab.refcloud import faults
+from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, MakeHub, TestNetwork, TestSensor, until
 
 
@@ -126,7 +127,7 @@ async def test_settings_of_a_broken_file_come_back_from_the_cloud(
 async def test_a_crash_of_the_cloud_between_storing_and_answering_doubles_nothing(
     cloud: Cloud, make_hub: MakeHub
 ) -> None:
-    cloud.faults(faults.FaultRule(faults.CutAfter(), next_n=6))
+    cloud.faults(faults.FaultRule(faults.CutAfter(), endpoint=Endpoint.TELEMETRY, next_n=2))
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(*(20 + n / 100 for n in range(130)))
