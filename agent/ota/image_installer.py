@@ -41,6 +41,8 @@ _FORMAT = re.compile(r"[Bb]undle format '?(\w+)'? not allowed")
 class ImageInstaller:
     """Installs system images. An `Installer`; besides, tells the boot loader which system is good (`keep_marked`).
 
+    More than ten methods: those of `Installer`, and three for the boot loader, which share the state of the marks.
+
     Attributes:
         boot: The system that runs; its slot is empty while RAUC has not answered.
     """

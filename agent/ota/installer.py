@@ -32,7 +32,10 @@ CRASH_LINE_CHARS_MAX = 160
 
 
 class Installer(Protocol):
-    """Installs releases of one payload type, starts their trial, and commits or removes them."""
+    """Installs releases of one payload type, starts their trial, and commits or removes them.
+
+    One method for each step of the workflow that depends on the payload type, hence more than ten.
+    """
 
     @property
     def is_set_up(self) -> bool:
@@ -122,7 +125,7 @@ class Installer(Protocol):
 
 
 class AppInstaller:
-    """Installs apps into the two slots. An `Installer`."""
+    """Installs apps into the two slots. An `Installer`, with one method for each of its steps."""
 
     def __init__(
         self,

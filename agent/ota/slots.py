@@ -50,6 +50,8 @@ class InstalledRelease(msgspec.Struct, frozen=True):
 class Slots:
     """The slots of one hub, seen from the release that runs.
 
+    More than ten methods: one for each change of the launcher's state, which only this class writes.
+
     Attributes:
         running: The slot that this process was started from; `BASE` for the package.
     """
