@@ -48,7 +48,8 @@ BASE_URL = "http://127.0.0.1:8443"
 PROVISIONING_S = 900.0
 """How long it takes until a person has installed a new key on a hub that was reset."""
 
-HUB_KEY = "cs_dev_" + "simulated" + "0" * 23
+HUB_KEY = "cs_dev_" + "rehearsal" + "0" * 23
+"""Must not change: the hub's phase (`environment.phase_of`), and so the trace of every seed, depends on it."""
 
 
 class Simulation:
