@@ -79,7 +79,7 @@ async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHu
     disk.on_operation = allow_operation
     hub.report(18.0)
     await until(lambda: len(cloud.stored) == 251)
-    assert hub.status().outbox.problem == ""
+    await until(lambda: hub.status().outbox.problem == "")
     assert not [fault for fault in hub.status().faults if fault.component != "commands"]
 
 
