@@ -29,7 +29,9 @@ def test_the_hub_heats_and_breaks_no_rule(faults: FaultProfile, seed: int) -> No
 @pytest.mark.slow
 def test_a_hub_that_forgets_its_rests_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        short_cycle_protection, "just_stopped", lambda now_ms, starts_ms=(): ShortCycleState(False, now_ms - 10**7, ())
+        short_cycle_protection,
+        "assume_stopped",
+        lambda now_ms, starts_ms=(): ShortCycleState(False, now_ms - 10**7, ()),
     )
     verdict = simulate(Options(days=0.3, seed=3, faults="harsh", config_text=HEATED))
     assert "equipment is protected" in {violation.promise for violation in verdict.violations}

@@ -94,7 +94,7 @@ def test_a_fork_at_a_crash_point_and_a_replay_up_to_it_end_alike() -> None:
         lambda at: simulate(OUTAGE_HOUR, at_operation=at), stride=67, on_result=forked.__setitem__
     )
     assert comparable(whole) == comparable(simulate(OUTAGE_HOUR))
-    assert list(forked) == [1, 68, 135, 202, 269]
+    assert list(forked) == list(range(1, whole.durable_operations + 1, 67))
     for point, verdict in forked.items():
         assert comparable(verdict) == comparable(simulate(msgspec.structs.replace(OUTAGE_HOUR, stop_at=point)))
 
