@@ -257,8 +257,8 @@ class Options(msgspec.Struct, frozen=True):
         faults: The fault profile.
         stop_at: Stop the machine before this durable operation, once.
         stop_by: How it stops: by a power cut, or by a kill of the process.
-        faults: These, in place of those that `faults` would draw.
-        orders: These commands, in place of those that `faults` would draw.
+        machine_faults: These, in place of those that `faults` would draw.
+        commands: These, in place of those that `faults` would draw.
         releases: Whether the cloud offers releases, at the rate of `faults`.
         calm_s: The time without faults at the end, in which everything has to be delivered.
         config_text: TOML that is added after `[cloud]` and its `base_url`.
