@@ -106,20 +106,25 @@ def pip_install(machine: Machine, *what: str) -> None:
     machine.run(*pip, "/opt/climahub/bin/pip", "--quiet", "--disable-pip-version-check", "install", *what)
 
 
+def copy_wheel(machine: Machine, project: Path, directory: Path) -> str:
+    """Build the wheel of a project in an empty directory, copy it into the machine, and return its path there."""
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(directory)]
+    subprocess.run([*pip, str(project)], check=True)
+    (built,) = directory.glob("*.whl")
+    shutil.copy(built, machine.root / "root")
+    return f"/root/{built.name}"
+
+
 def install(machine: Machine, cloud: Cloud, directory: Path) -> None:
     """Do what docs/install.md tells a person to do."""
-    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(directory), "."]
-    subprocess.run(wheel, cwd=PROJECT, check=True)
-    (built,) = directory.glob("climahub-*.whl")
-    machine.write(f"/root/{built.name}", "")
-    shutil.copy(built, machine.root / "root" / built.name)
+    wheel = copy_wheel(machine, PROJECT, directory)
     shutil.copy(PROJECT / "requirements.lock", machine.root / "root")
     certificates = os.environ.get("PIP_CERT")
     if certificates:
         shutil.copy(certificates, machine.root / CERTIFICATES.lstrip("/"))
     machine.run("python3", "-m", "venv", "/opt/climahub")
     pip_install(machine, "--no-deps", "--require-hashes", "-r", "/root/requirements.lock")
-    pip_install(machine, "--no-deps", f"/root/{built.name}")
+    pip_install(machine, "--no-deps", wheel)
     machine.run("/opt/climahub/bin/pip", "check")
     machine.write("/opt/climahub/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_text())
     # A thermometer on a 1-Wire bus, as the kernel would show it: a container has no hardware.

@@ -4,10 +4,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.systemd.conftest import PROJECT, Cloud, pip_install
+from tests.systemd.conftest import PROJECT, Cloud, copy_wheel, pip_install
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(
@@ -23,11 +24,12 @@ HOUSE = '[[device]]\nname = "bedroom"\nmodel = "climate"\nvalues = { temperature
 
 
 @pytest.fixture
-def stick(machine: Machine) -> Iterator[Machine]:
+def stick(machine: Machine, tmp_path: Path) -> Iterator[Machine]:
     """The machine with an emulated stick in it, whose port belongs to the group that udev gives serial ports."""
     before = packages(machine)
     shutil.copy(PROJECT / "requirements-hardware.lock", machine.root / "root")
     pip_install(machine, "--no-deps", "--require-hashes", "-r", "/root/requirements-hardware.lock")
+    pip_install(machine, "--no-deps", copy_wheel(machine, PROJECT / "lab", tmp_path))
     machine.write(f"{STICK}.toml", HOUSE)
     emulated = ("ncp", "--pty", f"{STICK}.port", "--devices", f"{STICK}.toml", "--control", f"{STICK}.orders")
     machine.run("systemd-run", "--unit=stick", "--quiet", CLIMAHUB, *emulated)
