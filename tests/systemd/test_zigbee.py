@@ -70,6 +70,6 @@ def test_the_drop_in_opens_the_port_and_a_sensor_is_relayed(stick: Machine, clou
     pairing = f"{CLIMAHUB} zigbee pair --name bedroom --key-file /root/bedroom.key --seconds 60"
     press = f"until {CLIMAHUB} ncp say {STICK}.orders press bedroom; do sleep 0.2; done"
     told = stick.run("sh", "-c", f"({press}) >/dev/null & {pairing}")
-    assert "done" in told
+    assert "bedroom: paired" in told
     assert cloud.readings("bedroom")
     assert stick.run("stat", "-c", "%U", "/var/lib/climahub/zigbee-network.json").strip() == "climahub"
