@@ -65,7 +65,7 @@ def handlers(
 
     Args:
         report: Makes the document.
-        confirm: Notes that a person at the hub confirms a command; raises `KeyError` where none such waits.
+        confirm: Records a person's confirmation of a command; raises `KeyError` for a command that is not waiting.
     """
 
     async def get_commands(_: LocalRequest) -> CommandsReport:

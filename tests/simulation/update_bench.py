@@ -288,7 +288,7 @@ def downloads(made: Bench) -> list[float]:
 
 
 def reported(made: Bench) -> list[str]:
-    """Return the states that the cloud was told, oldest first."""
+    """Return the states that were reported to the cloud, oldest first."""
     return [post.status for post in made.cloud.admin.ota_history(made.device_id).posts]
 
 

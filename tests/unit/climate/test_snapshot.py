@@ -164,7 +164,7 @@ def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now
 
     def rested(number: int) -> ShortCycleState:
         starts = (100 * number - older_ms, 200 * number - older_ms)
-        # Nobody knows how long the last boot went on: what was off may have been started.
+        # How long the last boot continued is unknown: equipment that was off may have been started.
         if boot != "b":
             return ShortCycleState(False, now_ms, (*starts, now_ms))
         # In this boot it cannot have: what was off rests on, what was on has just stopped.

@@ -157,7 +157,7 @@ def test_frost_at_one_sensor_and_heat_at_the_other_is_heated_a_little(
     if value_c is None:
         torn = msgspec.structs.replace(torn, coldest_c=3.0)
     bench = Bench(home())
-    # What it needed of late is no reason to heat a room that may be too hot, nor is what it gets now a need.
+    # A recent need for heat must not heat a zone that may be too hot, and the present duty is not a need.
     needed = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.9)
     bench.state = msgspec.structs.replace(bench.state, zones=(needed,))
     on = sum(bench.step(torn).demand.zones["z0"] is HEAT for _ in range(20 * 60))

@@ -21,7 +21,7 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class FailingDisk(Disk):
-    """A disk that refuses writes, or reads, for as long as it is told to."""
+    """A disk that refuses writes or reads while the test asks for it."""
 
     def __init__(self) -> None:
         super().__init__(self._check)
