@@ -92,11 +92,14 @@ container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container 
 raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emulated Raspberry Pi (needs QEMU, mmdebstrap)
 	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
 
-lock: $(DEV) ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
+lock: ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
+	@test -x $(BIN)/pip-compile || $(MAKE) $(DEV)
 	$(LOCK) $(LOCK_ARGS) --build-deps-for editable --extra dev --output-file requirements-dev.lock pyproject.toml
 	$(SUBSET) --build-deps-for editable --extra simulation --output-file requirements-demo.lock pyproject.toml
 	$(SUBSET) --extra gpio --extra zigbee-znp --extra zigbee-deconz \
 		--output-file requirements-hardware.lock pyproject.toml
+	@# The extras name this project, which is installed from the checkout.
+	@sed -i '/^# WARNING: pip install will require/,/^climahub @ /d' requirements-hardware.lock
 	$(SUBSET) --output-file requirements.lock pyproject.toml
 
 fmt: $(DEV) ## format the code and repair what can be repaired
