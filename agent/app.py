@@ -7,25 +7,19 @@ that touches the outside as an argument, so `climahub run`, the demo and a simul
 import asyncio
 import contextlib
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
-from agent.commands import factory_reset
-from agent.commands.factory_reset import FactoryResetHandler
-from agent.commands.handlers import CommandHandler, ConfigUpdateHandler, DiagnosticsHandler
+from agent.commands.handlers import CommandHandler
 from agent.commands.lifecycle import CommandType
 from agent.commands.poller import METERED_FACTOR
-from agent.commands.reboot import RebootHandler
-from agent.commands.service import CommandService
+from agent.commands.service import CommandService, build_handlers
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
-from agent.foundation.clock import read_now
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
@@ -48,8 +42,6 @@ from hal.radio import ShowsTime
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
 
-_log = logging.getLogger(__name__)
-
 CONTROL_INTERVAL_S = 60
 """How often the hub's own sensors are read where they control something. Reports to the cloud keep their interval."""
 
@@ -65,14 +57,12 @@ class Hub:
         """
         self.config = config
         self.environment = environment
-        clock = environment.clock
-        storage = config.storage
+        clock, state = environment.clock, config.storage.state_dir
         self.faults = Faults(clock.monotonic_ms)
         for problem in environment.problems:
             self.faults.add("storage", problem)
         self.connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=environment.rng)
         self.client = self._client()
-        state = storage.state_dir
         self.settings = SettingsSync(
             state,
             disk=environment.disk,
@@ -80,10 +70,9 @@ class Hub:
             client=self.client.settings,
             poll_interval_s=config.cloud.settings_poll_interval_s,
         )
-        network = environment.board.network
         self.pairing = PairingService(
             state,
-            network=network,
+            network=environment.board.network,
             keys=environment.sensor_keys,
             clock=clock,
             disk=environment.disk,
@@ -180,10 +169,7 @@ class Hub:
         )
 
     def _local_time(self) -> datetime | None:
-        utc_ms = self.environment.clock.utc_ms()
-        if utc_ms is None:
-            return None
-        return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.settings.current.timezone))
+        return self.settings.local_time(self.environment.clock.utc_ms())
 
     def _climate(self) -> "ClimateService | None":
         """Return the climate control where the configuration has zones.
@@ -191,28 +177,17 @@ class Hub:
         Raises:
             ConfigInvalid: The board has no output for a zone.
         """
-        environment, board = self.environment, self.environment.board
         if not self.config.climate.zones:
             return None
         # Imported late: a hub that controls nothing saves 2 MiB.
-        from agent.climate.fusion import SensorLookup  # noqa: PLC0415
-        from agent.climate.service import ClimateService  # noqa: PLC0415
-        from agent.climate.settings import climate_settings  # noqa: PLC0415
+        from agent.climate.service import build_climate  # noqa: PLC0415
 
-        settings = climate_settings(self.config.climate, board.outputs)
-        if settings is None or board.outputs is None:
-            return None
-        sensors = SensorLookup(
-            [name for zone in settings.zones for name, _ in zone.sensors],
+        environment = self.environment
+        return build_climate(
+            self.config,
+            outputs=environment.board.outputs,
             channels=self.telemetry.intake.channels,
             devices=self.pairing.queries.devices_by_name,
-        )
-        return ClimateService(
-            self.config.storage.state_dir,
-            settings=settings,
-            outputs=board.outputs,
-            readings=sensors.readings,
-            missing_sensors=sensors.missing,
             timezone=lambda: self.settings.current.timezone,
             clock=environment.clock,
             disk=environment.disk,
@@ -221,33 +196,29 @@ class Hub:
         )
 
     def _handlers(self) -> Mapping[CommandType, CommandHandler]:
-        clock, environment = self.environment.clock, self.environment
-        sections = diagnostic_sections(
-            status=self.status,
-            client=self.client,
-            state_dir=self.config.storage.state_dir,
-            poll_interval_s=self._poll_interval_s,
-            is_metered=self._is_metered,
-            updates=lambda: self.updates,
-            climate=lambda: self.climate,
-            radio=lambda: self.reports.zigbee() if self.telemetry.receiver else None,
+        environment = self.environment
+        return build_handlers(
+            self.config.storage.state_dir,
+            settings=self.settings,
+            sections=diagnostic_sections(
+                status=self.status,
+                client=self.client,
+                state_dir=self.config.storage.state_dir,
+                poll_interval_s=self._poll_interval_s,
+                is_metered=self._is_metered,
+                updates=lambda: self.updates,
+                climate=lambda: self.climate,
+                radio=lambda: self.reports.zigbee() if self.telemetry.receiver else None,
+            ),
+            flush=self.telemetry.flush,
+            host=environment.host,
+            read_key=environment.read_key,
+            restart=environment.restart,
+            is_volatile=lambda: self.commands.is_volatile,
+            clock=environment.clock,
+            disk=environment.disk,
+            worker=environment.worker,
         )
-        return {
-            CommandType.REBOOT: RebootHandler(
-                now=lambda: read_now(clock),
-                flush=self.telemetry.flush,
-                ensure_can_reboot=environment.host.ensure_can_reboot,
-                reboot=environment.host.reboot,
-                directory=self.config.storage.state_dir,
-                disk=environment.disk,
-                worker=environment.worker,
-            ),
-            CommandType.CONFIG_UPDATE: ConfigUpdateHandler(
-                self.settings, is_volatile=lambda: self.commands.is_volatile
-            ),
-            CommandType.FACTORY_RESET: FactoryResetHandler(bar_key=self._bar_key, restart=environment.restart),
-            CommandType.DIAGNOSTICS: DiagnosticsHandler(sections),
-        }
 
     def _is_metered(self) -> bool:
         metered = self.config.cloud.metered
@@ -255,12 +226,6 @@ class Hub:
 
     def _poll_interval_s(self) -> float:
         return self.config.cloud.commands_poll_interval_s * (METERED_FACTOR if self._is_metered() else 1)
-
-    async def _bar_key(self) -> None:
-        key = self.environment.read_key()
-        if key is not None:
-            state = self.config.storage.state_dir
-            await self.environment.worker.run(lambda: factory_reset.bar_key(state, self.environment.disk, key))
 
     def _sampling_schedule(self) -> SamplingSchedule:
         settings = self.settings.current

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
-from agent.climate.fusion import SensorReading
+from agent.climate.fusion import SensorLookup, SensorReading, SensorState
 from agent.climate.model import ZoneProgram
-from agent.climate.settings import ClimateSettings
+from agent.climate.settings import ClimateSettings, climate_settings
 from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
+from agent.config import Config
 from agent.errors import StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
@@ -25,7 +26,7 @@ from agent.foundation.shutdown import run_shielded
 from agent.foundation.signals import Signal
 from agent.foundation.worker import Worker
 from hal.errors import HalError
-from hal.interface import HvacDemand, HvacOutputs
+from hal.interface import HvacDemand, HvacOutputs, SensorKind
 
 _log = logging.getLogger(__name__)
 
@@ -290,3 +291,50 @@ class ClimateService:
         self._snapshot_due.set()
         self._decision_due.set()
         return present
+
+
+def build_climate(
+    config: Config,
+    *,
+    outputs: HvacOutputs | None,
+    channels: Mapping[tuple[str, str, SensorKind], SensorState],
+    devices: Callable[[], Mapping[str, str]],
+    timezone: Callable[[], str],
+    clock: Clock,
+    disk: Disk,
+    worker: Worker,
+    add_fault: Callable[[str], None],
+) -> ClimateService | None:
+    """Return the climate control of a hub; `None` where the configuration has no zones.
+
+    Args:
+        config: Zones, heat source and state directory.
+        outputs: Of the board; `None` where it has none.
+        channels: The state of every sensor channel. It grows as sensors report.
+        devices: Returns the devices of relayed sensors, by the names that people gave them.
+        timezone: See `ClimateService`, as for the others.
+        clock: The clocks of the boot.
+        disk: Writes the file.
+        worker: Runs what blocks.
+        add_fault: Records a fault for the technician.
+
+    Raises:
+        ConfigInvalid: The board has no output for a zone.
+    """
+    settings = climate_settings(config.climate, outputs)
+    if settings is None or outputs is None:
+        return None
+    names = [name for zone in settings.zones for name, _ in zone.sensors]
+    sensors = SensorLookup(names, channels=channels, devices=devices)
+    return ClimateService(
+        config.storage.state_dir,
+        settings=settings,
+        outputs=outputs,
+        readings=sensors.readings,
+        missing_sensors=sensors.missing,
+        timezone=timezone,
+        clock=clock,
+        disk=disk,
+        worker=worker,
+        add_fault=add_fault,
+    )

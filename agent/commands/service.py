@@ -8,19 +8,29 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.cloud.client import CommandsClient
+from agent.commands import factory_reset
 from agent.commands.acknowledger import CommandAcknowledger
 from agent.commands.executor import CommandExecutor
-from agent.commands.handlers import CommandHandler
+from agent.commands.factory_reset import FactoryResetHandler
+from agent.commands.handlers import (
+    CommandHandler,
+    ConfigUpdateHandler,
+    DiagnosticsHandler,
+    DiagnosticsSection,
+    SettingsControl,
+)
 from agent.commands.journal import FILE_NAME, CommandJournal, open_journal, open_volatile_journal
 from agent.commands.lifecycle import CommandRecord, CommandState, CommandType
 from agent.commands.poller import CommandPoller
+from agent.commands.reboot import RebootHandler
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
+from agent.foundation.host import Host
 from agent.foundation.log import ProblemLog
 from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
@@ -229,3 +239,54 @@ async def _all_records(journal: CommandJournal) -> list[CommandRecord]:
         settled = [record for record in reversed(await journal.recent()) if record.command_id not in records]
         return [*(record for record in settled if record.state is CommandState.ACKED), *records.values()]
     return list(records.values())
+
+
+def build_handlers(
+    directory: Path,
+    *,
+    settings: SettingsControl,
+    sections: Mapping[str, DiagnosticsSection],
+    flush: Callable[[], Awaitable[None]],
+    host: Host,
+    read_key: Callable[[], str | None],
+    restart: Callable[[], None],
+    is_volatile: Callable[[], bool],
+    clock: Clock,
+    disk: Disk,
+    worker: Worker,
+) -> Mapping[CommandType, CommandHandler]:
+    """Return the handler of each type of command. Blocks: it reads the earlier reboots.
+
+    Args:
+        directory: The state directory.
+        settings: The device settings, for `config_update`.
+        sections: Of the report of `diagnostics`.
+        flush: Writes everything in memory to the disk, before a reboot.
+        host: Restarts the machine.
+        read_key: Returns the hub's key, which a factory reset bars; `None` where there is none.
+        restart: Ends this hub and starts a new one, after a factory reset.
+        is_volatile: Tells whether commands are kept in memory only (`CommandService.is_volatile`).
+        clock: The boot's clocks.
+        disk: For files.
+        worker: Runs what blocks.
+    """
+
+    async def bar_key() -> None:
+        key = read_key()
+        if key is not None:
+            await worker.run(lambda: factory_reset.bar_key(directory, disk, key))
+
+    return {
+        CommandType.REBOOT: RebootHandler(
+            now=lambda: read_now(clock),
+            flush=flush,
+            ensure_can_reboot=host.ensure_can_reboot,
+            reboot=host.reboot,
+            directory=directory,
+            disk=disk,
+            worker=worker,
+        ),
+        CommandType.CONFIG_UPDATE: ConfigUpdateHandler(settings, is_volatile=is_volatile),
+        CommandType.FACTORY_RESET: FactoryResetHandler(bar_key=bar_key, restart=restart),
+        CommandType.DIAGNOSTICS: DiagnosticsHandler(sections),
+    }

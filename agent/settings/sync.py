@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -175,6 +176,12 @@ class SettingsSync:
         finally:
             self._waiting.remove(fetched)
         return self._all()
+
+    def local_time(self, utc_ms: int | None) -> datetime | None:
+        """Return a time, in milliseconds since 1970, in the time zone of the house; `None` for an unknown one."""
+        if utc_ms is None:
+            return None
+        return datetime.fromtimestamp(utc_ms // 1000, ZoneInfo(self.current.timezone))
 
     def fetch_now(self) -> None:
         """Fetch the cloud's copy soon instead of at the next interval."""
