@@ -25,7 +25,7 @@ from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
-from agent.local import server, status_builder
+from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
 from agent.local.routes import Handlers
@@ -34,6 +34,7 @@ from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
+from agent.port import server
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService

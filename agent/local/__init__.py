@@ -1,1 +1,1 @@
-"""The local API: documents and requests for people on this machine, over a Unix socket. Decides nothing."""
+"""The local API: documents and requests for people on this machine, and the table of routes. Decides nothing."""

@@ -4,8 +4,9 @@ The table is the whole interface. A request that it does not list is answered wi
 does not name cannot be registered. `docs/local-api.md` lists the same routes; a test compares the two.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from enum import StrEnum
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from enum import Enum
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -26,18 +27,40 @@ JSON_BYTES_MAX = 8 * 1024
 """Of every other request body in JSON."""
 
 
-class Role(StrEnum):
-    """What a caller must be allowed to do.
+@functools.total_ordering
+class Role(Enum):
+    """What a caller may do. Each role includes those before it: `PUBLIC < VIEWER < SERVICE < OWNER`.
 
-    The Unix socket admits its group to every role, by its permissions. A network listener has to check the role.
+    The Unix socket admits its group to every role, by its permissions. On a network listener the role is that of the
+    session or token, and `PUBLIC` without one.
     """
 
+    PUBLIC = "public"
+    """Sign in."""
     VIEWER = "viewer"
     """Look."""
     SERVICE = "service"
     """Also pair sensors and change setpoints, holds and schedules."""
     OWNER = "owner"
     """Also read or replace the network's secrets, update the hub and confirm a factory reset."""
+
+    def __lt__(self, other: "Role") -> bool:
+        order = list(Role)
+        return order.index(self) < order.index(other)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who sends a request.
+
+    Attributes:
+        name: For the audit trail: the user of the Unix socket, the session or the token; empty for nobody known.
+        role: What the caller may do.
+        origin: Where the request came from: "socket", or the address of the other end.
+    """
+
+    name: str
+    role: Role
+    origin: str
 
 
 class NameRequest(msgspec.Struct):
@@ -110,15 +133,54 @@ class LocalRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         parameters: The parts of the path that stand in braces in the table.
+        caller: Who asks. The role has been checked already.
+        query: The query of the address; of a repeated name the last value.
+        headers: The request's headers, by any case.
+        session: The session cookie; empty without one.
         body: The body in the form that the table declares.
     """
 
     parameters: Mapping[str, str]
+    caller: Caller
+    query: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
+    session: str = ""
     body: Any = None
 
 
+class Stream(msgspec.Struct, frozen=True):
+    """An answer of unknown length. Its chunks are closed when the caller leaves.
+
+    Attributes:
+        content_type: Its media type, such as `text/event-stream`.
+        chunks: The content.
+        file_name: The name under which a browser saves it; empty where it is shown.
+    """
+
+    content_type: str
+    chunks: AsyncGenerator[bytes, None]
+    file_name: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer that is more than its document.
+
+    Attributes:
+        document: What is sent; `bytes` go out as they are.
+        status: The HTTP status.
+        content_type: Of the document.
+        session: The session cookie that the browser shall keep; empty to delete it, `None` to leave it.
+    """
+
+    document: object
+    status: HTTPStatus = HTTPStatus.OK
+    content_type: str = "application/json"
+    session: str | None = None
+
+
 Handler = Callable[[LocalRequest], Awaitable[object]]
-"""Returns the document of the answer; `bytes` are JSON already. What it raises is answered by `refusal_of`."""
+"""Returns the document of the answer; `bytes` are JSON already. May return an `Answer` or a `Stream` instead. What it
+raises is answered by `refusal_of`."""
 
 Handlers = Mapping[str, Handler]
 """Handlers by the name that the table gives them. A route whose handler is missing does not exist on this hub."""

@@ -20,12 +20,12 @@ from agent.config import OtaConfig, resolve_text
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.local import server
 from agent.local.updates import UNSIGNED_WARNING, TrialReport, UpdateReport, build_slots, handlers
 from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.service import UpdateService
+from agent.port import server
 from lab.simulation.rollout import make_release, public_key_pem
 
 

@@ -5,7 +5,8 @@ import asyncio
 import json
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -14,10 +15,11 @@ import pytest
 
 from agent.errors import Corrupt, StorageFull
 from agent.local import commands as local_commands
-from agent.local import server, status_builder
+from agent.local import status_builder
 from agent.local.commands import CommandsReport
-from agent.local.routes import Handler, LocalRequest
+from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
+from agent.port import server
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type] # counts, then words
 STATUS = HubStatus(
@@ -197,3 +199,42 @@ async def test_a_sender_that_falls_silent_is_not_waited_for(
     async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 408")
     writer.close()
+
+
+async def test_a_handler_may_choose_status_type_and_session_of_its_answer(path: Path, start: Start) -> None:
+    async def plain(_: LocalRequest) -> Answer:
+        return Answer(b"up 1\n", HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; version=0.0.4", session="abc")
+
+    _ = start(more={"get_status": plain})
+    await is_served(path)
+    connector = aiohttp.UnixConnector(str(path))
+    async with aiohttp.ClientSession(connector=connector) as session, session.get("http://hub/v1/status") as response:
+        assert (response.status, await response.read()) == (503, b"up 1\n")
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4"
+        assert response.headers["Set-Cookie"] == "climahub_session=abc; HttpOnly; Path=/; SameSite=Strict"
+
+
+async def test_a_stream_is_closed_when_the_caller_leaves(path: Path, start: Start) -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"data: {}\n\n"
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    async def events(_: LocalRequest) -> Stream:
+        return Stream("text/event-stream", endless(), "events.txt")
+
+    _ = start(more={"get_status": events})
+    await is_served(path)
+    connector = aiohttp.UnixConnector(str(path))
+    async with aiohttp.ClientSession(connector=connector) as session, session.get("http://hub/v1/status") as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Content-Disposition"] == 'attachment; filename="events.txt"'
+        assert await response.content.readline() == b"data: {}\n"
+        response.close()
+        async with asyncio.timeout(60):
+            await closed.wait()

@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from agent.local import climate, commands, server, status_builder, updates, zigbee
+from agent.local import climate, commands, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
+from agent.port import server
 
 PAGE = Path(__file__).parents[3] / "docs" / "local-api.md"
 ANY = cast("Any", None)
@@ -81,6 +82,14 @@ def test_the_documentation_lists_exactly_the_table() -> None:
 
 
 def test_every_error_code_is_documented() -> None:
-    source = "".join(path.read_text() for path in Path(server.__file__).parent.glob("*.py"))
+    source = "".join(
+        path.read_text() for part in (routes, server) for path in Path(str(part.__file__)).parent.glob("*.py")
+    )
     codes = set(re.findall(r'HTTPStatus\.[A-Z_]+, "(\w+)"', source)) | {"timeout", "failed", "storage_full"}
     assert {code for code in codes if f"`{code}`" not in PAGE.read_text()} == set()
+
+
+def test_each_role_includes_those_before_it() -> None:
+    assert Role.PUBLIC < Role.VIEWER < Role.SERVICE < Role.OWNER
+    assert Role.OWNER >= Role.SERVICE
+    assert not Role.VIEWER >= Role.SERVICE

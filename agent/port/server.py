@@ -6,6 +6,7 @@ not list.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -20,7 +21,19 @@ from agent.errors import ClimahubError, Defect
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
-from agent.local.routes import ROUTES, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
+from agent.local.routes import (
+    ROUTES,
+    Answer,
+    Caller,
+    Handler,
+    Handlers,
+    LocalRequest,
+    RequestRefused,
+    Role,
+    Route,
+    Stream,
+    refusal_of,
+)
 from hal.errors import HalError
 
 SOCKET_UMASK = 0o117
@@ -30,6 +43,8 @@ IDLE_S_MAX = 60.0
 """How long a connection may stay open without a request, and a request without its end."""
 SILENT_S_MAX = 30.0
 """How long the next piece of a body may take, from a process on this machine."""
+SESSION_COOKIE = "climahub_session"
+
 SHUTDOWN_S_MAX = 0.5
 """How long a stop waits for requests that are being answered."""
 
@@ -81,9 +96,50 @@ def application(handlers: Handlers) -> web.Application:
 def _http_handler(route: Route, handler: Handler) -> HttpHandler:
     async def answer(request: web.Request) -> web.StreamResponse:
         body = await _read_body(request, route)
-        return json_response(await handler(LocalRequest(request.match_info, body)))
+        answered = await handler(
+            LocalRequest(
+                request.match_info,
+                Caller("", Role.OWNER, "socket"),
+                query=dict(request.query),
+                headers=request.headers,
+                session=request.cookies.get(SESSION_COOKIE, ""),
+                body=body,
+            )
+        )
+        return await _response(request, answered)
 
     return answer
+
+
+async def _response(request: web.Request, answered: object) -> web.StreamResponse:
+    if isinstance(answered, Stream):
+        return await _send_stream(request, answered)
+    if not isinstance(answered, Answer):
+        return json_response(answered)
+    body = answered.document if isinstance(answered.document, bytes) else _encode(answered.document)
+    response = web.Response(body=body, status=answered.status, headers={"Content-Type": answered.content_type})
+    if answered.session:
+        response.set_cookie(SESSION_COOKIE, answered.session, httponly=True, samesite="Strict", secure=request.secure)
+    elif answered.session is not None:
+        response.del_cookie(SESSION_COOKIE, httponly=True, samesite="Strict", secure=request.secure)
+    return response
+
+
+async def _send_stream(request: web.Request, stream: Stream) -> web.StreamResponse:
+    """Send a stream until it ends or the caller leaves.
+
+    Raises:
+        ConnectionError: The caller has gone.
+    """
+    response = web.StreamResponse(headers={"Content-Type": stream.content_type})
+    if stream.file_name:
+        response.headers["Content-Disposition"] = f'attachment; filename="{stream.file_name}"'
+    async with contextlib.aclosing(stream.chunks) as chunks:
+        await response.prepare(request)
+        async for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
+    return response
 
 
 def json_response(document: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
