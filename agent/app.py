@@ -23,6 +23,7 @@ from agent.environment import Environment, phase_of
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
+from agent.local import boots as local_boots
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
 from agent.local import status_builder
@@ -305,6 +306,7 @@ class Hub:
     def _local_handlers(self) -> Handlers:
         return {
             **status_builder.handlers(self.status),
+            **local_boots.handlers(lambda: starts.boots if (starts := self.environment.starts) else ()),
             **local_commands.handlers(self.reports.commands, self.commands.confirm),
             **local_climate.handlers(self.climate, self._new_id),
             **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),

@@ -122,6 +122,7 @@ class _Restarts:
             clock=self._machine_clock,
             version=__version__,
             boot_reason=system_info.boot_reason,
+            power_problems=system_info.power_problems,
         )
         self._hub_stop = asyncio.Event()
         self._is_stopping = False

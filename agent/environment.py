@@ -17,6 +17,7 @@ from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import RequestOptions
 from agent.config import BoardConfig, Config
 from agent.errors import ConfigInvalid
+from agent.foundation.boot_trail import FILE_NAME as BOOTS_FILE
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE, KEYRING_FILE, STARTS_FILE})
+OUTLIVES_RESET = frozenset({"zigbee-stick.json", LAUNCHER_FILE, UPDATE_FILE, KEYRING_FILE, STARTS_FILE, BOOTS_FILE})
 """Files that a factory reset keeps; they hold no secret.
 
 * `hal.zigbee.options.STICK_FILE`: a hash by which the hub recognises its own old network, which it may overwrite.

@@ -70,6 +70,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "List the cloud's commands to this hub, or confirm a factory reset.",
             TECHNICIAN,
         ),
+        "boots": Entry("agent.cli.boots:boots", "List the boots of this machine and how each ended.", TECHNICIAN),
         "update": Entry(
             "agent.cli.update:update",
             "Show or steer the hub's updates, or install one from a file.",

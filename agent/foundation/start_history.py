@@ -2,13 +2,14 @@
 
 Owns `starts.json` in the state directory (the last `STARTS_MAX` entries; a crash loop is one of them) and reads the
 service manager's result of the last process (`last-end.json` in the run directory, written by `climahub run
---outputs-off`). A disk that refuses writes leaves it in memory. Must never keep the hub from starting: nothing raises.
+--outputs-off`). Keeps the trail of boots (`boot_trail`) up to date from what it finds. A disk that refuses writes
+leaves it in memory. Must never keep the hub from starting: nothing raises.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from types import MappingProxyType
 import msgspec
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
+from agent.foundation.boot_trail import AgentStart, BootRecord, BootTrail
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.host import SERVICE_RESULT_FILE, ServiceResult
@@ -33,6 +35,9 @@ STARTS_MAX = 20
 _TEXT_CHARACTERS_MAX = 80
 TIME_POLL_S = 10.0
 """How often the clock is read until the time is known."""
+
+NOTE_INTERVAL_S = 300.0
+"""How often the machine's supply is looked at for the trail of boots. It is written only where there is news."""
 
 _EXIT_CONFIG = "78"
 
@@ -137,7 +142,15 @@ class StartHistory:
     """The history and its file. All methods but `run` block, and none raises."""
 
     def __init__(
-        self, state_dir: Path, run_dir: Path, *, disk: Disk, clock: Clock, version: str, boot_reason: Callable[[], str]
+        self,
+        state_dir: Path,
+        run_dir: Path,
+        *,
+        disk: Disk,
+        clock: Clock,
+        version: str,
+        boot_reason: Callable[[], str],
+        power_problems: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Read and write nothing yet.
 
@@ -148,6 +161,7 @@ class StartHistory:
             clock: The machine's clocks.
             version: Of the agent.
             boot_reason: Returns why the machine has booted.
+            power_problems: Returns what the machine reports of its supply and temperature in this boot.
         """
         self._store = JsonStore(
             state_dir / FILE_NAME,
@@ -162,7 +176,14 @@ class StartHistory:
         self._clock = clock
         self._version = version
         self._boot_reason = boot_reason
+        self._power_problems = power_problems
+        self._trail = BootTrail(state_dir, disk)
         self.records: tuple[StartRecord, ...] = ()
+
+    @property
+    def boots(self) -> tuple[BootRecord, ...]:
+        """The trail of boots, the present one last."""
+        return self._trail.records
 
     @property
     def is_time_noted(self) -> bool:
@@ -170,11 +191,12 @@ class StartHistory:
         return not self.records or self.records[-1].at_utc_ms is not None
 
     async def run(self, worker: Worker) -> None:
-        """Record the start of this process, and its time as soon as that is known."""
+        """Record the start of this process, its time as soon as that is known, and the course of the boot."""
         if not self.records:
             await worker.run(self.begin)
-        while not self.is_time_noted:
-            await asyncio.sleep(TIME_POLL_S)
+        while True:
+            await worker.run(self.note_boot)
+            await asyncio.sleep(NOTE_INTERVAL_S if self.is_time_noted else TIME_POLL_S)
             await worker.run(self.note_time)
 
     def begin(self) -> None:
@@ -189,6 +211,24 @@ class StartHistory:
             _log.warning("the previous agent process did not stop in order: %s %s", starts[-1].end, starts[-1].detail)
         self.records = with_start(starts, StartRecord(boot_id, boot_reason, self._version, self._began_utc_ms()))
         self._write()
+        last = starts[-1].end if starts else None
+        self._trail.begin(
+            AgentStart(
+                boot_id=boot_id,
+                boot_reason=boot_reason,
+                version=self._version,
+                at_utc_ms=self._began_utc_ms(),
+                uptime_s=self._uptime_s(),
+                previous_end=last.value if last else "",
+                was_stopped=last is ExitCause.STOPPED,
+            )
+        )
+
+    def note_boot(self) -> None:
+        """Record what has happened to the machine since, where that is worth a write."""
+        self._trail.note(
+            uptime_s=self._uptime_s(), at_utc_ms=self._began_utc_ms(), power_problems=self._power_problems()
+        )
 
     def note_time(self) -> None:
         """Record when this process started, once the time is known."""
@@ -202,6 +242,10 @@ class StartHistory:
         if self.records:
             self.records = (*self.records[:-1], msgspec.structs.replace(self.records[-1], end=ExitCause.STOPPED))
             self._write()
+        self._trail.stop(uptime_s=self._uptime_s())
+
+    def _uptime_s(self) -> int:
+        return self._clock.monotonic_ms() // 1000
 
     def _began_utc_ms(self) -> int | None:
         # Called within minutes of the start: accurate enough for people.

@@ -108,6 +108,11 @@ def temperatures(sys: Path = SYS) -> Mapping[str, Any]:
     }
 
 
+def power_problems(sys: Path = SYS) -> list[str]:
+    """Return what a Pi's firmware has reported since the boot: "under_voltage", "throttled", ..."""
+    return list(temperatures(sys).get("since_boot", ()))
+
+
 def interfaces(proc: Path = PROC, sys: Path = SYS) -> Mapping[str, Any]:
     """Return each network interface but the loopback: its state, and its radio quality, if any."""
     radio = _fields(_text(proc / "net" / "wireless"))

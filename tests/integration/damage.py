@@ -26,6 +26,7 @@ FILES = (
     "commands.db",
     "simulated-boots.json",
     "starts.json",
+    "boots.json",
     "zigbee-network.json",
     "zigbee-sensors.json",
     "zigbee-stick.json",

@@ -1,0 +1,71 @@
+"""`climahub boots`: why the machine booted, how each boot ended, and what happened in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from agent.cli import hub_client
+from agent.cli.exit_codes import epilog
+from agent.cli.format import duration, plural
+from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.local.boots import BootReport, BootsReport
+
+_REASONS = {"power_on": "power came on", "watchdog": "hardware watchdog", "restart": "restart"}
+_ENDS = {
+    "running": "running now",
+    "restarted": "restarted in order",
+    "power_lost": "lost its power, or hung",
+    "machine_watchdog": "the hardware watchdog restarted it",
+    "unknown": "end unknown: the agent had ended before",
+}
+_AGENT_ENDS = {
+    "crashed": "crashed",
+    "watchdog": "hung (watchdog)",
+    "out_of_memory": "ran out of memory",
+    "killed": "was killed",
+}
+_POWER = {
+    "under_voltage": "under-voltage: use the maker's power supply and a short cable",
+    "frequency_capped": "frequency capped",
+    "throttled": "throttled",
+    "soft_temperature_limit": "too hot: give it air",
+}
+
+
+@click.command(
+    epilog=epilog(
+        "climahub boots",
+        "climahub boots --json | jq '.boots[0].power_problems'",
+        exits="0 the hub answered, 3 it does not answer, 77 this user may not ask",
+    )
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
+@config_option
+@socket_option
+def boots(as_json: bool, config_file: Path | None, socket_path: Path | None) -> int:
+    """List the boots of this machine, the newest first: how each ended, crashes, under-voltage and updates in it."""
+
+    def ask(path: Path) -> None:
+        body = hub_client.fetch(path, "/v1/boots")
+        click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, BootsReport)))
+
+    return run_on_hub(ask, config_file, socket_path)
+
+
+def as_text(report: BootsReport) -> str:
+    """Return the trail as two lines for each boot, and one for each problem."""
+    if not report.boots:
+        return "this hub keeps no trail of boots"
+    return "\n".join(line for boot in report.boots for line in _lines(boot))
+
+
+def _lines(boot: BootReport) -> Iterator[str]:
+    reason, end = _REASONS.get(boot.reason, "booted"), _ENDS.get(boot.end, boot.end)
+    yield f"{boot.began or 'time unknown':24}  {reason}; {end}, seen for {duration(boot.seen_s)}"
+    yield f"{'':24}  {' -> '.join(boot.versions)}, {plural(boot.agent_starts, 'start')} of the agent"
+    for end, count in boot.agent_ends.items():
+        if end in _AGENT_ENDS:
+            yield f"{'':22}! the agent {_AGENT_ENDS[end]}, {plural(count, 'time')}"
+    for problem in boot.power_problems:
+        yield f"{'':22}! {_POWER.get(problem, problem)}"
