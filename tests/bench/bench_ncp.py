@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import bellows.ezsp
 from bellows.zigbee.application import ControllerApplication
@@ -31,9 +32,9 @@ class Joined:
     """Counts the sensors that zigpy has interviewed."""
 
     def __init__(self) -> None:
-        self.devices: asyncio.Queue = asyncio.Queue()
+        self.devices: asyncio.Queue[Any] = asyncio.Queue()
 
-    def device_initialized(self, device: object) -> None:
+    def device_initialized(self, device: Any) -> None:  # noqa: ANN401 - zigpy has no types
         if device.nwk != 0:
             self.devices.put_nowait(device)
 
@@ -50,7 +51,7 @@ async def order(path: Path, lines: list[str]) -> None:
     writer.close()
 
 
-def config(directory: Path) -> dict:
+def config(directory: Path) -> dict[str, Any]:
     return {
         "database_path": str(directory / "zigbee.db"),
         "device": {"path": str(directory / "port")},
@@ -140,6 +141,7 @@ def main() -> None:
             paths = [f"{option}={directory / file}" for option, file in FILES]
             command = [sys.executable, "-c", STICK, *paths, f"--version={version}"]
             stick = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            assert stick.stdout is not None
             try:
                 stick.stdout.readline()
                 stick.stdout.readline()

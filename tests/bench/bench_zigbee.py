@@ -114,7 +114,7 @@ async def paired(directory: Path, orders: Orders, sensors: int) -> Sequence[str]
     files = StateFiles(directory / "state", Disk(), bytes_max=FILE_BYTES_MAX)
     options = RadioOptions(port=str(directory / "port"), channel=15, report_interval_s_min=0)
     network = ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id))
-    devices = []
+    devices: list[str] = []
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(listen(network))
         await until(lambda: network.radio.state is RadioState.UP)
@@ -123,7 +123,7 @@ async def paired(directory: Path, orders: Orders, sensors: int) -> Sequence[str]
                 await network.open_join_window(254)
             before = {sensor.device for sensor in network.sensors}
             await orders.give(f"press s{number}")
-            await until(lambda before=before: {sensor.device for sensor in network.sensors} - before)
+            await until(lambda: {sensor.device for sensor in network.sensors} - before)  # noqa: B023 - awaited in the loop
             devices += {sensor.device for sensor in network.sensors} - before
         await until(lambda: all(known.is_configured for known in network._registry.devices()))
         listening.cancel()

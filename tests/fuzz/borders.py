@@ -216,10 +216,18 @@ def _take_redirect(_: Rig, location: str) -> None:
 
 
 def _take_json(decode: Callable[[bytes], object], *refusals: type[Exception]) -> Callable[[Rig, bytes], None]:
+    expected: tuple[type[Exception], ...] = (
+        ClimahubError,
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+        *refusals,
+    )
+
     def take(_: Rig, data: bytes) -> None:
         try:
             decode(data)
-        except (ClimahubError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, *refusals) as error:
+        except expected as error:
             str(error)
 
     return take

@@ -56,7 +56,7 @@ def set_up(scratch: Path, pip: str, index: Path) -> None:
         SystemExit: A release was installed that no lock names.
     """
     venv = scratch / f"pip-{pip}"
-    python = venv / "bin" / "python"
+    python = str(venv / "bin" / "python")
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     wanted = ["--upgrade", "pip"] if pip == "newest" else [f"pip=={pip}"]
     install = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from agent.errors import ReadFailed
-from agent.foundation import database
 from agent.foundation.disk import Disk, Operation
 from agent.ota import launcher
 
@@ -174,5 +173,5 @@ def break_reads(disk: BadDisk, monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return account_in(path)
 
-    monkeypatch.setattr(database.sqlite3, "connect", connected)
+    monkeypatch.setattr(sqlite3, "connect", connected)
     monkeypatch.setattr(launcher, "_read_state", accounted)

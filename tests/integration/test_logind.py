@@ -4,6 +4,7 @@ import asyncio
 import gc
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ class Logind:
     """Answers the one method, as it is told to."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str, str, list[object]]] = []
+        self.calls: list[tuple[str | None, str | None, str, list[Any]]] = []
         self.error = ""
         self.is_silent = False
         self.can_reboot = "yes"

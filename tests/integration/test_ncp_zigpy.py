@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,12 +129,12 @@ class Host:
         return received
 
 
-async def take(queue: asyncio.Queue, count: int) -> list:
+async def take(queue: asyncio.Queue[Any], count: int) -> list[Any]:
     async with asyncio.timeout(PATIENCE_S):
         return [await queue.get() for _ in range(count)]
 
 
-def network_of(host: Host) -> tuple:
+def network_of(host: Host) -> tuple[object, ...]:
     state = host.app.state
     info = state.network_info
     return state.node_info.ieee, info.pan_id, info.extended_pan_id, info.channel, info.network_key.key
@@ -145,6 +146,7 @@ async def test_join_interview_bind_report_and_restart(tmp_path: Path, version: i
         formed = network_of(host)
         device = await host.pair(sensors, "bedroom")
         assert (device.manufacturer, device.model) == ("climahub", "weather")
+        assert device.node_desc is not None
         assert not device.node_desc.is_mains_powered
         received = await host.reports_of(device, "temperature", "humidity", "pressure")
         sent = [2000 + count for count in range(50)]
@@ -327,7 +329,7 @@ async def test_contact_is_enrolled_and_tells_its_changes(tmp_path: Path) -> None
 
 
 class _Commands:
-    def __init__(self, heard: asyncio.Queue) -> None:
+    def __init__(self, heard: asyncio.Queue[tuple[int, Any]]) -> None:
         self._heard = heard
 
     def cluster_command(self, tsn: int, command_id: int, args: object) -> None:

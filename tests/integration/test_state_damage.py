@@ -22,12 +22,14 @@ from agent.commands.payloads import IncomingCommand
 from agent.foundation import durable_file
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk, allow_operation
+from agent.foundation.shutdown import StopDeadline
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots
 from agent.foundation.state_files import StateFiles
 from agent.ota import launcher
 from agent.ota.keyring import Keyring, TrustStore
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
+from agent.reloading import ReloadableConfig
 from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from hal.zigbee import radio_state
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
@@ -101,15 +103,15 @@ class Life:
                 super().__init__(*arguments)
                 restarts.hubs.append(self)
 
-        monkeypatch.setattr(daemon.app, "Hub", Hub)
-        monkeypatch.setattr(daemon.environment, "make_board", lambda *_: self.board)
+        monkeypatch.setattr(app, "Hub", Hub)
+        monkeypatch.setattr(environment, "make_board", lambda *_: self.board)
         settings = config.load(directory / "hub.toml", environ={})
         monkeypatch.setattr(daemon, "Disk", lambda: disk)
         # Ends the process where a stop takes too long; this one is pytest's.
-        monkeypatch.setattr(daemon.StopDeadline, "start", lambda _: None)
+        monkeypatch.setattr(StopDeadline, "start", lambda _: None)
         daemon._make_directories(settings.storage.state_dir, settings.storage.run_dir)
         self._restarts = daemon._Restarts(
-            daemon.ReloadableConfig(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
+            ReloadableConfig(directory / "hub.toml", settings, {}), {launcher.VERSION_VARIABLE: "1"}
         )
         self._task = asyncio.get_running_loop().create_task(self._restarts.run())
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,8 @@ async def test_the_communitys_device_table(
     async with Stand(tmp_path, house=one(model)).running(quirks=True) as (sensors, hub):
         device = await hub.pair(sensors, "one")
         # The emulated Aqara differs from the table's in details; such a one is read by the hub's own.
-        assert (device in hub.network._radio._listener.decoder._corrected) == (model == "tuya_climate")
+        radio: Any = hub.network._radio
+        assert (device in radio._listener.decoder._corrected) == (model == "tuya_climate")
         sensors.set_values("one", values)  # which it reports by itself
         await hub.until(lambda: expected.items() <= hub.latest(device).items())
         assert len(hub.values(device, "temperature")) <= 2

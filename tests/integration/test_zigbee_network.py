@@ -1,5 +1,6 @@
 """The network of the stick: ownership, backups, ports and power cuts, on the real zigpy and the emulated stick."""
 
+import functools
 import gc
 import json
 import logging
@@ -30,11 +31,22 @@ async def measures(stand: Stand, hub: Hub, sensors: object, device: str, value: 
     await hub.until(lambda: hub.values(device, "temperature")[-1:] == [value])
 
 
+def is_configured(hub: Hub, device: str) -> bool:
+    known = hub.network._registry.get(device)
+    return known is not None and known.is_configured
+
+
+def is_back(hub: Hub, device: str) -> bool:
+    return [sensor.device for sensor in hub.network.sensors] == [device] and is_configured(hub, device)
+
+
 async def ask(hub: Hub, device: str) -> None:
     """Ask a sensor something, as the radio would, and have its answer."""
 
     async def read() -> None:
-        known = hub.network._radio._app.devices[eui64(device)]
+        radio = hub.network._radio
+        assert radio is not None
+        known = radio._app.devices[eui64(device)]
         assert (await known.endpoints[1].basic.read_attributes(["zcl_version"]))[0] == {"zcl_version": 8}
 
     await hub.network._thread.call(read)
@@ -137,7 +149,7 @@ async def test_a_broken_file_costs_no_pairing(tmp_path: Path, lost: str) -> None
         (tmp_path / f"{lost}{companion}").unlink(missing_ok=True)
     async with stand.running() as (sensors, hub):
         await hub.until(lambda: [sensor.device for sensor in hub.network.sensors] == [device])
-        await hub.until(lambda: hub.network._registry.get(device).is_configured)
+        await hub.until(lambda: is_configured(hub, device))
         await measures(stand, hub, sensors, device, 15)
         assert json.loads(await hub.network.backup())["network_key"]["key"] == key
         assert (tmp_path / f"{lost}.aside").exists()
@@ -224,7 +236,8 @@ async def test_an_agent_that_closes_during_the_start_ends(tmp_path: Path) -> Non
     async with stand.plugged_in(), stand.hub() as hub:
         await hub.until(lambda: hub.network.radio.steps)
     # The agent's stop does not wait for longer than its limit; the thread ends all the same.
-    await hub.until(lambda: not hub.network._thread._thread.is_alive())
+    thread = hub.network._thread._thread
+    await hub.until(lambda: thread is None or not thread.is_alive())
     with pytest.raises(NetworkLost):
         await hub.network.close_join_window()
 
@@ -267,8 +280,7 @@ async def test_wherever_the_power_goes_nothing_is_lost_or_paired_twice(tmp_path:
             after.stick = after.devices_memory = None
         async with after.running() as (sensors, hub):
             if is_formed:
-                await hub.until(lambda hub=hub: [sensor.device for sensor in hub.network.sensors] == [device])
-                await hub.until(lambda hub=hub: hub.network._registry.get(device).is_configured)
+                await hub.until(functools.partial(is_back, hub, device))
                 await measures(after, hub, sensors, device, 12.5 + number / 2)
                 assert len(hub.network.links) == 1
             else:

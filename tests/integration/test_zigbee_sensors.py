@@ -165,7 +165,7 @@ async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_pa
         for percent in (80, 70):
             sensors.set_values("one", {"battery_percent": percent})
             sensors.report_all("one")
-            await hub.until(lambda level=percent: hub.values(device, "battery_level")[-1:] == [level])
+            await hub.until(lambda: hub.values(device, "battery_level")[-1:] == [percent])  # noqa: B023 - awaited in the loop
         await hub.until(lambda: len(attributes_of(sensors, "one").reporting.rules) == 3)
         told = "reports no temperature and no humidity: it lost its reporting configuration"
         assert hub.network.links[0].problem.startswith(told)
@@ -224,7 +224,7 @@ async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, mon
         def heard() -> bool:
             sensors.set_values("one", {"temperature_c": 20 + len(hub.events)})
             sensors.report_all("one")
-            return hub.events[-1:] and hub.events[-1].step is JoinStep.CONFIGURED
+            return bool(hub.events) and hub.events[-1].step is JoinStep.CONFIGURED
 
         await hub.until(heard)
         assert (
@@ -284,7 +284,7 @@ async def test_a_router_and_one_that_never_said_what_it_is_are_listed_and_can_be
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         plug = await hub.pair(sensors, "one")
         node = sensors.emulator.radio_medium.node("mute")
-        node.receive = lambda message, now_s: ()
+        node.receive = lambda message, now_s: ()  # type: ignore[method-assign]
         sensors.press("mute")
         await hub.until(lambda: len(hub.network.links) == 2)
         mute = next(link for link in hub.network.links if link.device != plug)
@@ -321,12 +321,12 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
             heard.append((message.cluster, message.payload))
             return receive(message, now_s)
 
-        node.receive = listen
+        node.receive = listen  # type: ignore[method-assign]
         read = zcl.write_frame(
             zcl.ZclFrame(command=zcl.GeneralCommand.READ, sequence=5, payload=struct.pack("<2H", 0, 7))
         )
         asked = [node._application._notice(1, TUYA, 0x24, b"\x00\x08"), OutgoingFrame(1, 0x000A, read)]
-        node.report_all = lambda now_s: node._sent(asked)
+        node.report_all = lambda now_s: node._sent(asked)  # type: ignore[method-assign]
         sensors.report_all("one")
         await hub.until(lambda: [payload for cluster, payload in heard if cluster == 0x000A])
         (clock,) = [payload for cluster, payload in heard if cluster == 0x000A]
@@ -335,6 +335,7 @@ async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unkno
             assert points == []
             assert clock == bytes((0x18, 5, 0x01)) + struct.pack("<HBHB", 0, 1, 7, 1)
             return
+        assert stand.now is not None
         (shown,) = points
         utc_s, local_s = struct.unpack(">II", shown[5:])
         assert (shown[0], shown[3:5], local_s - utc_s) == (0x11, b"\x00\x08", 7200)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -179,7 +180,7 @@ class Stand(Stick):
     @contextlib.asynccontextmanager
     async def hub(self, **options: object) -> AsyncIterator["Hub"]:
         clock = SystemClock(trust_wall_clock=True)
-        settings: dict[str, object] = {
+        settings: dict[str, Any] = {
             "port": str(self.directory / "port"),
             "report_interval_s_min": 0,
             "channel": 15,

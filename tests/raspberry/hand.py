@@ -18,7 +18,7 @@ COMMAND_S_MAX = 120.0
 def main() -> None:
     """Answer until the machine is switched off."""
     with PORT.open("rb", buffering=0) as orders, PORT.open("wb") as answers:
-        tty.setraw(orders)
+        tty.setraw(orders.fileno())
         send(answers, {"ready": sys.version})
         pending = b""
         while True:

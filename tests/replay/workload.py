@@ -265,7 +265,7 @@ class Witness:
             self.promises.append(Promise(self._position(), name, content))
 
 
-def broken_promises(promises: list[Promise], served: int, state_dir: Path) -> Iterator[str]:
+def broken_promises(promises: Sequence[Promise], served: int, state_dir: Path) -> Iterator[str]:
     """Yield what the disk has forgotten after a power cut once ``served`` requests were served."""
     for name in (STATE_FILE, BOOK_FILE):
         versions = [Promise(0, name, b""), *(each for each in promises if each.name == name)]

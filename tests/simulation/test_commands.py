@@ -181,7 +181,7 @@ def test_forgetting_tombstones_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
         connection: Any,  # noqa: ANN401
         arrivals: Sequence[IncomingCommand],
         now: Now,
-    ) -> list[CommandRecord]:
+    ) -> tuple[list[CommandRecord], set[str]]:
         connection.execute("DELETE FROM commands WHERE NOT is_open")
         return add(self, connection, arrivals, now)
 

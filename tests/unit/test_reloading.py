@@ -75,7 +75,11 @@ async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: 
 async def test_what_is_wrong_is_told_and_the_old_stays(
     hub: Hub, caplog: pytest.LogCaptureFixture, file: str, text: str
 ) -> None:
-    hub.reloadable.on_reload(lambda: str(hub.reloadable.read_api_key()))
+
+    def read_key() -> None:
+        hub.reloadable.read_api_key()
+
+    hub.reloadable.on_reload(read_key)
     address = URL("https://cloud.example")
     before = hub.reloadable.connection.for_url(address)
     hub.write('ca_file = "ca.pem"' if file == "ca.pem" else "")

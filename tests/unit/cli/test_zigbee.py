@@ -1,8 +1,11 @@
 """`climahub zigbee`: what a technician sees while a sensor is paired, and how it ends."""
 
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
@@ -278,7 +281,7 @@ def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pairing.time, "sleep", interrupted)
+    monkeypatch.setattr(time, "sleep", interrupted)
     assert root.run(["zigbee", "pair", "--many"]) == exit_codes.INTERRUPTED
     assert [what for what, _ in hub.asked] == ["join-window", "join-window/close"]
 
@@ -304,9 +307,9 @@ def test_what_changes_sensors(words: list[str], asked: tuple[str, Any], monkeypa
 def test_a_key_is_asked_for_where_a_person_sits(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = PlayedHub(monkeypatch, report(), report(("joined", ONE), ("waits", ONE), left_s=5),
                     report(("joined", ONE), ("waits", ONE), ("keyed", ONE), ("accepted", ONE)))  # fmt: skip
-    monkeypatch.setattr(pairing.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     answers = iter(["cellar", "sk_sensor_cellar"])
-    monkeypatch.setattr(pairing.click, "prompt", lambda *_, **__: next(answers))
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: next(answers))
     assert root.run(["zigbee", "pair"]) == exit_codes.OK
     assert hub.asked[1:] == [
         (f"sensors/{ONE}/name", {"name": "cellar"}),

@@ -69,15 +69,16 @@ def test_the_heat_source_runs_on_for_its_supplements_unless_a_room_is_at_its_lim
         assert asked is not None
         if asked.stage == 2 or asked.is_aux_on:
             break
+    assert asked is not None
     assert asked.stage == 2 or asked.is_aux_on
-    went_on = 0
+    went_on, stage = 0, asked.stage
     off = inputs(room_c, Mode.OFF if room_c < 30.0 else Mode.HEAT)
     for _ in range(10):
         made = bench.step(off)
         assert made.demand.heat_source is not None
         went_on += made.demand.heat_source.action is HEAT
         if made.demand.heat_source.action is HEAT:
-            assert made.demand.heat_source.stage == asked.stage
+            assert made.demand.heat_source.stage == stage
             assert "minimum on time of the second stage or auxiliary heat" in made.reasons[0]
     assert went_on == minutes
 
@@ -98,7 +99,7 @@ def test_a_failure_starts_auxiliary_heat_only_if_no_zone_gets_warmer() -> None:
     bench = Bench(home(2, heat_source))
     cold, off = inputs(15.0), inputs(15.0, Mode.OFF)
     healthy = inputs(17.0)
-    asked = []
+    asked: list[bool] = []
 
     def run(*zones: ZoneInputs, minutes: int) -> int:
         asked.clear()

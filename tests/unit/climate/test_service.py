@@ -106,7 +106,10 @@ class Bench:
             add_fault=self.faults.append,
         )
 
-    def start(self, climate: ClimateService) -> asyncio.Task[None]:
+    def start(self, climate: ClimateService) -> None:
+        _task = self.running(climate)
+
+    def running(self, climate: ClimateService) -> asyncio.Task[None]:
         self._task = asyncio.get_running_loop().create_task(climate.run())
         return self._task
 
@@ -142,7 +145,7 @@ async def test_it_heats_and_a_stop_switches_off(bench: Bench) -> None:
 
 async def test_a_stop_that_is_repeated_lets_slow_outputs_go_off(bench: Bench) -> None:
     """The daemon cancels again each second what has not ended."""
-    task = bench.start(bench.make())
+    task = bench.running(bench.make())
     await bench.heats()
     bench.outputs.hang = asyncio.Event()
     task.cancel()
@@ -163,7 +166,7 @@ async def test_outputs_that_never_go_off_do_not_hold_the_stop_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service, "OFF_S_MAX", 0.01)
-    task = bench.start(bench.make())
+    task = bench.running(bench.make())
     await bench.heats()
     bench.outputs.hang = asyncio.Event()
     task.cancel()
@@ -173,7 +176,7 @@ async def test_outputs_that_never_go_off_do_not_hold_the_stop_up(
 
 async def test_a_defect_switches_off_too_and_the_next_life_waits_its_minimum_time(bench: Bench) -> None:
     climate = bench.make()
-    task = bench.start(climate)
+    task = bench.running(climate)
     await bench.heats()
     bench.fail = RuntimeError("a defect")
     await asyncio.wait({task})
@@ -276,7 +279,7 @@ async def test_a_loop_that_fails_again_after_each_start_hangs_as_well(bench: Ben
     bench.fail = ValueError("a defect")
     for _ in range(3):
         with pytest.raises(ExceptionGroup):
-            await bench.start(climate)
+            await bench.running(climate)
     assert climate.is_hung
 
 
@@ -339,7 +342,7 @@ async def test_the_largest_programs_that_are_accepted_fit_into_the_file_of_every
         zones=tuple(msgspec.structs.replace(zone, relay=full) for zone in control.state.zones),
         heat_source=HeatSourceState(full, full, full),
     )
-    task = bench.start(climate)
+    task = bench.running(climate)
     await bench.until((bench.directory / FILE_NAME).exists)
     await bench.end()
     assert task.cancelled()
@@ -393,7 +396,7 @@ async def test_the_loss_of_a_sensor_and_its_return_are_saved(bench: Bench) -> No
 
     def is_lost() -> bool | None:
         kept = written()
-        return kept and kept.zones["z"].lost_for_s is not None
+        return None if kept is None else kept.zones["z"].lost_for_s is not None
 
     await bench.until(lambda: is_lost() is False)
     bench.is_silent = True

@@ -287,9 +287,10 @@ async def test_a_missing_journal_is_no_first_one(tmp_path: Path) -> None:
     again = await opened()
     assert not again.replaces_missing
     await again.close()
-    for damage in (lambda: None, (tmp_path / FILE_NAME).touch):
+    for is_empty in (False, True):
         (tmp_path / FILE_NAME).unlink()
-        damage()
+        if is_empty:
+            (tmp_path / FILE_NAME).touch()
         lost = await opened()
         assert lost.replaces_missing
         arrivals = [IncomingCommand("c-1", "reboot", {}, None, "")]

@@ -42,7 +42,7 @@ def test_the_table_is_the_law(state: CommandState, event: CommandEvent) -> None:
 
 @pytest.mark.parametrize("event", [CommandEvent.ACKNOWLEDGED, CommandEvent.REVOKED])
 def test_only_what_is_answered_first_can_be_answered_before_its_outcome_is_known(event: CommandEvent) -> None:
-    assert transition(record("reboot", state=CommandState.EXECUTING), event, NOW)
+    assert transition(record("reboot", state=CommandState.EXECUTING), event, NOW) is not None
     with pytest.raises(ValueError, match="it cannot be"):
         transition(record("config_update", state=CommandState.EXECUTING), event, NOW)
 

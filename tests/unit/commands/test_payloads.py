@@ -168,6 +168,7 @@ def test_sections() -> None:
     assert requested_sections({"sections": ["link", "disk", "link"]}, known) == ("link", "disk")
     with pytest.raises(CommandInvalid, match='sections names "fuel", 7; there are memory, disk, link'):
         requested_sections({"sections": ["fuel", "disk", 7]}, known)
+    wrong: object
     for wrong in ([], "disk", {}):
         with pytest.raises(CommandInvalid, match="a list of names is needed"):
             requested_sections({"sections": wrong}, known)

@@ -139,7 +139,7 @@ def refusal(machine: Machine) -> str:
 async def test_one_reboot_in_ten_minutes_and_five_a_day_over_boots(tmp_path: Path) -> None:
     """A cloud that queued a reboot every 20 s kept the home cold: the hub never lived for a minimum off time."""
     machine = Machine(tmp_path)
-    now_ms, done = 0, []
+    now_ms, done = 0, list[int]()
     while now_ms < 25 * 3_600_000:
         machine.now = Now(f"boot-{len(done)}", 30_000, UTC_MS + now_ms)
         if not refusal(machine):

@@ -54,13 +54,14 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "climate.json.copy"
 
 
-def make(path: Path, disk: Disk, **limits: int) -> DurableFile[Content]:
+def make(path: Path, disk: Disk, written_bytes_max: int | None = None) -> DurableFile[Content]:
     return DurableFile(
         path,
         disk=disk,
         decode=lambda data: msgspec.json.decode(data, type=Content),
         loss=LOSS,
-        **{"bytes_max": 1000, **limits},
+        bytes_max=1000,
+        written_bytes_max=written_bytes_max,
     )
 
 
@@ -133,7 +134,12 @@ def test_a_damaged_file_is_put_aside_and_its_copy_is_in_force(path: Path, disk: 
 
 def test_a_damaged_copy_is_made_anew(path: Path, copy: Path, disk: Disk) -> None:
     file = kept(path, disk)
-    for damage in (copy.unlink, lambda: copy.write_bytes(b"{"), lambda: (copy.unlink(), copy.mkdir())):
+
+    def replace_by_directory() -> None:
+        copy.unlink()
+        copy.mkdir()
+
+    for damage in (copy.unlink, lambda: copy.write_bytes(b"{"), replace_by_directory):
         damage()
         assert file.read() == {"a": 7}
         assert file.problem == ""

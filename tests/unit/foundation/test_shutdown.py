@@ -28,7 +28,7 @@ def test_a_loop_ends_although_a_thread_of_its_executor_hangs(released: threading
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(DaemonThreadExecutor())
-        loop.run_in_executor(None, resolve)
+        _hanging = loop.run_in_executor(None, resolve)
         assert begun.wait(WAIT_S)
 
     asyncio.run(main())

@@ -5,6 +5,7 @@ import cwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cwt.cose_key_interface import COSEKeyInterface
 
 from agent.errors import BundleUntrusted, ConfigInvalid
 from agent.foundation.disk import Disk
@@ -16,7 +17,7 @@ from .conftest import PRIVATE, PUBLIC, TRUSTED, make, public_of
 CLOSE_TO = "the length of the length changes here"
 
 
-def independent_key(public: bytes) -> cwt.COSEKey:
+def independent_key(public: bytes) -> COSEKeyInterface:
     pem = Ed25519PublicKey.from_public_bytes(public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return cwt.COSEKey.from_pem(pem, kid=key_id_of(public))
 

@@ -48,11 +48,11 @@ def start(hub: Path) -> str:
         sys.executable,
         "-I",
         "-S",
-        hub.parent / "launcher.py",
+        str(hub.parent / "launcher.py"),
         "--state-dir",
-        hub,
+        str(hub),
         "--base",
-        hub.parent / "base",
+        str(hub.parent / "base"),
     ]
     ran = subprocess.run(
         [*command, "--", "run", "--config", "c"], capture_output=True, text=True, timeout=30, check=False

@@ -146,13 +146,14 @@ async def test_it_gets_there_from_wherever_the_power_was_cut(bench: Bench, first
 async def scenario_again(bench: Bench, service: Service) -> None:
     """Go on after a power cut: what was asked for and not done is asked for again, as its person would."""
     await bench.settle()
-    for number, asked in ((1, {"name": "attic", "key": KEY}), (2, {"replaces": ONE})):
+    requests = (JoinWindowRequest(name="attic", key=KEY), JoinWindowRequest(replaces=ONE))
+    for number, request in enumerate(requests, 1):
         record = service.queries.state.sensors.get(address(number))
         if record is not None and record.stage is PairingStage.INTERVIEWED and not record.replaces:
             await service.actions.close_join_window()
             await (service.actions.give_key(ONE, KEY) if number == 1 else service.actions.replace(ONE, address(2)))
         elif record is None or record.stage is PairingStage.JOINED:
-            await service.actions.open_join_window(JoinWindowRequest(**asked))
+            await service.actions.open_join_window(request)
             bench.radio.join(sensor(number))
         ends = {PairingStage.RELAYING, PairingStage.LEAVING, PairingStage.REMOVED}
         await bench.until(lambda: stage(service, number) in ends)  # noqa: B023 - awaited in the loop

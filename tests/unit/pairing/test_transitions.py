@@ -44,11 +44,11 @@ def paired(device: str, state: PairingState = PairingState(), sensor_id: str = "
 
 
 def test_a_router_is_no_sensor_and_leaves_name_and_key_to_the_next() -> None:
-    plan = {"name": "bath", "key": "sk_1"}
-    taken = transitions.join(with_window(**plan), DEVICES[0])
+    planned = with_window(name="bath", key="sk_1")
+    taken = transitions.join(planned, DEVICES[0])
     assert taken.sensors[DEVICES[0]].key == "sk_1"
     state = transitions.forget_non_sensor(taken, DEVICES[0])
-    assert state == with_window(**plan)
+    assert state == planned
     state = transitions.interview(transitions.join(state, DEVICES[1]), sensor(DEVICES[1]))
     assert (state.sensors[DEVICES[1]].name, state.sensors[DEVICES[1]].key) == ("bath", "sk_1")
 

@@ -21,7 +21,7 @@ from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 from agent.port import server
 
-OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type] # counts, then words
+OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type, call-arg] # counts, then words
 STATUS = HubStatus(
     version="1.2.3",
     board="sim",

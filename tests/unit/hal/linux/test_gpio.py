@@ -183,8 +183,8 @@ class FakeGpiod:
 @pytest.fixture
 def gpiod(monkeypatch: pytest.MonkeyPatch) -> FakeGpiod:
     fake = FakeGpiod()
-    monkeypatch.setitem(sys.modules, "gpiod", fake)  # type: ignore[arg-type] # it stands for a module
-    monkeypatch.setitem(sys.modules, "gpiod.line", fake.line)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "gpiod", fake)  # it stands for a module
+    monkeypatch.setitem(sys.modules, "gpiod.line", fake.line)
     return fake
 
 

@@ -27,7 +27,7 @@ PLAIN = SimOptions(seed=1, start_utc_ms=START_UTC_MS)
 
 
 def options(**changes: object) -> SimOptions:
-    return replace(PLAIN, **changes)  # type: ignore[arg-type]  # checked by SimOptions itself
+    return replace(PLAIN, **changes)  # checked by SimOptions itself
 
 
 async def listen(board: SimBoard, *, for_s: float) -> list[Reading]:

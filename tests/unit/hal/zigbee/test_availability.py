@@ -1,6 +1,7 @@
 """Who is online: the rhythm of a sensor, and what is known of it."""
 
 import random
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ IEEE = "0x000d6f4aec588d00"
 TEMPERATURE = SensorKind.TEMPERATURE
 
 
-def lived(gaps_s: list[float], rhythm: ReportingRhythm | None = None, *, is_sleepy: bool = True) -> ReportingRhythm:
+def lived(gaps_s: Sequence[float], rhythm: ReportingRhythm | None = None, *, is_sleepy: bool = True) -> ReportingRhythm:
     rhythm = rhythm or ReportingRhythm()
     for gap_s in gaps_s:
         rhythm = update_rhythm(rhythm, int(gap_s * 1000), is_sleepy=is_sleepy)
@@ -37,7 +38,7 @@ def test_a_promise_counts_from_the_beginning() -> None:
 
 
 def test_a_quiet_night_is_remembered_through_a_busy_day() -> None:
-    rhythm = lived([HOUR_S] * 8 + [60] * 16 * 60)
+    rhythm = lived([HOUR_S] * 8 + [60.0] * 16 * 60)
     assert allowed_s(rhythm, is_sleepy=True) > 2 * HOUR_S
     assert allowed_s(lived([60] * 20 * 1440, rhythm), is_sleepy=True) < HOUR_S
 

@@ -145,7 +145,8 @@ class VirtualHost:
         return found
 
     def payloads(self) -> list[bytes]:
-        return [fields.get("message", fields.get("messageContents")) for fields in self.heard("incomingMessageHandler")]
+        heard = self.heard("incomingMessageHandler")
+        return [fields["message" if "message" in fields else "messageContents"] for fields in heard]
 
     def _exchange(self, payload: bytes) -> bytes:
         self.stick.receive(stuff(bytes((self._number << 4 | self._expected,)) + whiten(payload)), self.now_s)
