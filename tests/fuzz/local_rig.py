@@ -9,10 +9,11 @@ from aiohttp import web
 from agent.climate.service import ClimateService
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.local import climate, server, status_builder
+from agent.local import climate, status_builder
 from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
+from agent.port import server
 from hal.interface import HvacDemand
 from lab.simulation import virtual_loop
 from lab.simulation.virtual_loop import VirtualLoop
