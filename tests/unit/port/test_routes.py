@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from agent.local import climate, commands, routes, status_builder, updates, zigbee
+from agent.local import boots, climate, commands, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
 from agent.port import server
 
@@ -20,6 +20,7 @@ ANY = cast("Any", None)
 def all_handlers() -> dict[str, Handler]:
     return {
         **status_builder.handlers(ANY),
+        **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),
         **climate.handlers(None, str),
         **zigbee.handlers(ANY, ANY),
