@@ -20,12 +20,14 @@ from agent.commands.service import CommandService, build_handlers
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
+from agent.foundation.clock import read_now
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local import boots as local_boots
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
+from agent.local import log as local_log
 from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
@@ -311,6 +313,7 @@ class Hub:
             **local_climate.handlers(self.climate, self._new_id),
             **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
             **local_updates.handlers(self.updates),
+            **local_log.handlers(self.environment.log_ring, lambda: read_now(self.environment.clock)),
         }
 
     async def run(self, stop: asyncio.Event) -> None:

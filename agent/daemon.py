@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent import __version__, app, config, environment
@@ -24,6 +24,7 @@ from agent.foundation import clock_sources, lock, log, shutdown, system_info
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
+from agent.foundation.log_ring import LogRing
 from agent.foundation.shutdown import DaemonThreadExecutor, StopDeadline
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots, SimulatedRebootHost
@@ -55,12 +56,16 @@ def main(config_path: Path, environ: Mapping[str, str] = os.environ) -> int:
     """Run the hub; return the exit code."""
     try:
         settings = config.load(config_path, environ=environ)
-        log.set_up(settings.log.level, settings.log.format, now_ms=SystemClock(trust_wall_clock=True).monotonic_ms)
+        now_ms = SystemClock(trust_wall_clock=True).monotonic_ms
+        log.set_up(settings.log.level, settings.log.format, now_ms=now_ms)
         log.write_in_background()
+        log_ring = LogRing(now_ms)
+        logging.getLogger().addHandler(log_ring)
         storage = settings.storage
         problems = _make_directories(storage.state_dir, storage.run_dir)
         with lock.hold(storage.state_dir, storage.run_dir):
-            asyncio.run(_run(ReloadableConfig(config_path, settings, environ), environ, problems))
+            reloadable = ReloadableConfig(config_path, settings, environ)
+            asyncio.run(_run(_Restarts(reloadable, environ, problems, log_ring=log_ring), reloadable.reload))
     except (ConfigInvalid, HalError) as error:
         return _refuse(EXIT_CONFIG, error)
     except lock.AlreadyRunning as error:
@@ -101,8 +106,16 @@ def _refuse(code: int, reason: object) -> int:
 class _Restarts:
     """Runs the hub, and starts a new one in this process after a factory reset or a simulated reboot."""
 
-    def __init__(self, reloadable: ReloadableConfig, environ: Mapping[str, str], problems: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        reloadable: ReloadableConfig,
+        environ: Mapping[str, str],
+        problems: Sequence[str] = (),
+        *,
+        log_ring: LogRing | None = None,
+    ) -> None:
         self._reloadable = reloadable
+        self._log_ring = log_ring
         self._settings = settings = reloadable.settings
         self._problems = problems
         self._environ = environ
@@ -208,6 +221,7 @@ class _Restarts:
                     options=self._reloadable.connection.for_url,
                     problems=[*self._problems, *self._reloadable.problems],
                     starts=self._starts,
+                    log_ring=self._log_ring,
                 ),
             )
             self._reloadable.on_reload(hub.reload_keys)
@@ -223,11 +237,10 @@ def _is_reboot_simulated(settings: Config) -> bool:
     return settings.board.name != "linux" if how == "auto" else how == "simulated"
 
 
-async def _run(reloadable: ReloadableConfig, environ: Mapping[str, str], problems: Sequence[str]) -> None:
+async def _run(restarts: _Restarts, reload: Callable[[], None]) -> None:
     asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
-    restarts = _Restarts(reloadable, environ, problems)
     restarts.deadline = StopDeadline(hurry=restarts.hurry)
-    shutdown.handle_signals(stop=restarts.stop, reload=reloadable.reload, terminal=shutdown.Terminal())
+    shutdown.handle_signals(stop=restarts.stop, reload=reload, terminal=shutdown.Terminal())
     await restarts.run()
     _log.info("stopped")
 

@@ -21,6 +21,7 @@ from agent.foundation.boot_trail import FILE_NAME as BOOTS_FILE
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
+from agent.foundation.log_ring import LogRing
 from agent.foundation.start_history import FILE_NAME as STARTS_FILE
 from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
@@ -80,6 +81,7 @@ class Environment(msgspec.Struct, frozen=True):
         restart: Ends this hub and starts a new one, after finishing a factory reset.
         problems: The problems of its directories at the start, in words.
         starts: The record of this and earlier processes; `None` where there is one process only (a demo).
+        log_ring: The last log records; `None` where the process keeps none.
     """
 
     board: Board
@@ -104,6 +106,7 @@ class Environment(msgspec.Struct, frozen=True):
     options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
     starts: StartHistory | None = None
+    log_ring: LogRing | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:

@@ -71,6 +71,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             TECHNICIAN,
         ),
         "boots": Entry("agent.cli.boots:boots", "List the boots of this machine and how each ended.", TECHNICIAN),
+        "logs": Entry("agent.cli.logs:logs", "Show the hub's last log records, or follow them.", TECHNICIAN),
         "update": Entry(
             "agent.cli.update:update",
             "Show or steer the hub's updates, or install one from a file.",

@@ -120,6 +120,7 @@ ROUTES = (
     Route("POST", f"{_SENSOR}/remove", Role.SERVICE, "remove_sensor"),
     Route("GET", "/v1/zigbee/backup", Role.OWNER, "back_up_network"),
     Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
+    Route("GET", "/v1/log", Role.VIEWER, "get_log"),
     Route("GET", "/v1/update", Role.VIEWER, "get_update"),
     Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
     Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from agent.local import boots, climate, commands, routes, status_builder, updates, zigbee
+from agent.foundation.log_ring import LogRing
+from agent.local import boots, climate, commands, log, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
 from agent.port import server
 
@@ -25,6 +26,7 @@ def all_handlers() -> dict[str, Handler]:
         **climate.handlers(None, str),
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
+        **log.handlers(LogRing(int), ANY),
     }
 
 

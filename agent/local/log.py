@@ -1,0 +1,98 @@
+"""The log document of the local API: the agent's last log records, filtered and paged.
+
+The JSON form is an interface: fields may be added, never renamed.
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from agent.foundation import rfc3339
+from agent.foundation.clock import Now
+from agent.foundation.log_ring import LEVELS, LogRing, select
+from agent.local import query
+from agent.local.routes import Handler, LocalRequest
+
+LIMIT = 200
+LIMIT_MAX = 1000
+TEXT_CHARACTERS_MAX = 200
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One record of the log.
+
+    Attributes:
+        id: Counts from 1 in each process of the agent, without gaps.
+        utc: When it was written; nothing while this boot has not learnt the time.
+        age_s: The time since then.
+        level: "debug", "info", "warning", "error" or "critical"; a library may have others.
+        component: The part of the agent that wrote it.
+        traceback: Its lines; none without one.
+    """
+
+    id: int
+    utc: str | None
+    age_s: int
+    level: str
+    component: str
+    text: str
+    traceback: list[str] = []
+
+
+class LogReport(msgspec.Struct, frozen=True):
+    """Records, the newest first.
+
+    Attributes:
+        newest_id: The id of the newest record of all; lower than one seen before after the agent has restarted.
+        oldest_id: The id of the oldest record that is kept; the journal of the system may have older ones.
+    """
+
+    entries: list[LogEntry]
+    newest_id: int
+    oldest_id: int
+
+
+def build_log(ring: LogRing, asked: Mapping[str, str], now: Now) -> LogReport:
+    """Return the records that a query asks for.
+
+    Args:
+        ring: The kept records.
+        asked: `level` (the lowest), `text` (part of a record), `before` and `after` (ids), `limit`.
+        now: The time of the request.
+
+    Raises:
+        RequestRefused: The query is wrong.
+    """
+    records = ring.records()
+    found = select(
+        records,
+        level=query.one_of(asked, "level", LEVELS[0], LEVELS),
+        text=query.text(asked, "text", characters_max=TEXT_CHARACTERS_MAX),
+        before=query.whole_number(asked, "before", None, minimum=1),
+        after=query.whole_number(asked, "after", 0, minimum=0) or 0,
+        limit=query.whole_number(asked, "limit", LIMIT, minimum=1, maximum=LIMIT_MAX) or LIMIT,
+    )
+    entries = [
+        LogEntry(
+            each.id,
+            None if now.utc_ms is None else rfc3339.render(now.utc_ms - (now.now_ms - each.at_ms)),
+            (now.now_ms - each.at_ms) // 1000,
+            each.level,
+            each.component,
+            each.text,
+            [line.removeprefix("  ") for line in each.traceback.splitlines()],
+        )
+        for each in found
+    ]
+    return LogReport(entries, ring.newest_id, records[0].id if records else 0)
+
+
+def handlers(ring: LogRing | None, now: Callable[[], Now]) -> Mapping[str, Handler]:
+    """Return the handler of the log; none where the process keeps no records (a simulation)."""
+    if ring is None:
+        return {}
+
+    async def get_log(request: LocalRequest) -> LogReport:
+        return build_log(ring, request.query, now())
+
+    return {"get_log": get_log}
