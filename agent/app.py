@@ -307,7 +307,7 @@ class Hub:
 
     def _local_handlers(self) -> Handlers:
         return {
-            **status_builder.handlers(self.status),
+            **status_builder.handlers(self.status, self.reports.verdict),
             **local_boots.handlers(lambda: starts.boots if (starts := self.environment.starts) else ()),
             **local_commands.handlers(self.reports.commands, self.commands.confirm),
             **local_climate.handlers(self.climate, self._new_id),

@@ -7,8 +7,8 @@ import click
 
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.format import duration, plural
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.foundation.format import duration, plural
 from agent.local.boots import BootReport, BootsReport
 
 _REASONS = {"power_on": "power came on", "watchdog": "hardware watchdog", "restart": "restart"}

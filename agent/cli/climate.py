@@ -14,9 +14,9 @@ import msgspec
 
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.format import duration
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.climate.model import Until
+from agent.foundation.format import duration
 from agent.local.climate import ALL_ZONES, ClimateReport, HoldReport, ZoneReport
 
 _FREEZING_F = 32.0

@@ -1,102 +1,12 @@
 """The status on one screen, for a technician in a cold basement: problems and remedies first. Pure."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 
-import msgspec
-
-from agent.cli.format import DAY_S, duration, measured, plural, size
-from agent.foundation.start_history import ExitCause
-from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, QuotaReport, SensorReport, StartReport
-from hal.radio import NOT_REPORTED_YET
-
-STALE_INTERVALS = 3
-"""A sensor that has missed this many reports counts as silent."""
-
-CLOCK_ERROR_S_MAX = 60.0
-"""A larger error bound is reported as a problem: a day and a half after the last answer of NTP."""
+from agent.foundation.format import duration, measured, plural, size
+from agent.local.problems import end_text, exactness, name_of, problems, trouble
+from agent.local.status import ClockStatus, HubStatus, QuotaReport, StartReport
 
 _CLOCK_SOURCES = {"ntp": "NTP", "cloud": "the cloud", "rtc": "the clock battery", "system": "configuration"}
-
-STALLED_S = 180
-"""Readings that are due longer are a problem: a pause after an outage, and a new quota, have passed by then."""
-
-_KEPT = "readings are kept until then"
-
-_BY_STATE = {
-    "unprovisioned": ("not asked", f"give the hub its key (docs/install.md, step 3); {_KEPT}"),
-    "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
-}
-"""Problem and remedy by the state of the connection to the cloud."""
-
-_BY_CAUSE = {
-    "no_connection": (
-        "cannot be reached",
-        "check the cable or Wi-Fi, then the router; readings are kept until it is back",
-    ),
-    "no_answer": ("does not answer", "check the line and the router; readings are kept until it does"),
-    "certificate": ("is not trusted", f"check cloud.ca_file, the clock, and proxies on the way; {_KEPT}"),
-    "server_error": (
-        "reports an error of its own",
-        "ask the cloud's operator; this hub works and keeps its readings",
-    ),
-    "wrong_address": ("is not at this address", f"check cloud.base_url, then proxies on the way; {_KEPT}"),
-    "unusable_answer": ("gives unusable answers", f"check proxies and portals on the way, then the cloud; {_KEPT}"),
-    "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
-}
-"""Problem and remedy by the cause of the failure (`agent.errors.Cause`)."""
-
-_TELEMETRY = "POST /v1/telemetry"
-
-_ENDPOINTS = {
-    _TELEMETRY: "readings",
-    "GET /v1/settings": "settings",
-    "PUT /v1/settings": "changes of settings",
-    "GET /v1/commands/pending": "commands",
-    "POST /v1/commands/ack": "acknowledgements",
-    "GET /v1/ota/check": "checks for updates",
-    "GET /v1/ota/download": "downloads of updates",
-    "POST /v1/ota/status": "reports on updates",
-    "POST /v1/zigbee/register": "registrations of sensors",
-}
-"""The endpoints in words."""
-
-_END_TEXTS: Mapping[str, str] = MappingProxyType(
-    {
-        ExitCause.STOPPED: "stopped in good order",
-        ExitCause.CRASHED: "crashed",
-        ExitCause.WATCHDOG: "hung and was ended by its watchdog",
-        ExitCause.OUT_OF_MEMORY: "was ended for want of memory",
-        ExitCause.KILLED: "was killed, or crashed",
-        ExitCause.POWER_LOST: "lost its power, or the machine restarted without warning",
-        ExitCause.MACHINE_WATCHDOG: "hung with the whole machine, whose watchdog restarted it",
-    }
-)
-_DEFECTS = frozenset(
-    {ExitCause.CRASHED, ExitCause.WATCHDOG, ExitCause.OUT_OF_MEMORY, ExitCause.KILLED, ExitCause.MACHINE_WATCHDOG}
-)
-_END_ADVICE = "journalctl -u climahub shows why"
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """A problem and its remedy; the remedy is empty where only waiting helps."""
-
-    what: str
-    advice: str = ""
-
-
-def problems(status: HubStatus) -> list[Problem]:
-    """Return the problems, the most urgent first."""
-    return [
-        *(Problem(f"climate: {text}", "see climahub climate for the zones") for text in status.climate_problems),
-        *_starts(status),
-        *_storage(status.outbox),
-        *_cloud(status),
-        *_clock(status),
-        *_other(status),
-        *_sensors(status),
-    ]
 
 
 def as_text(status: HubStatus) -> str:
@@ -115,109 +25,6 @@ def as_text(status: HubStatus) -> str:
     lines += ["", *_facts(status), "", *sensor_table(status)]
     lines += [f"unread    {text}" for text in status.unread_sensors]
     return "\n".join(lines)
-
-
-def _starts(status: HubStatus) -> Iterator[Problem]:
-    if problem := starts_problem(status.starts, status.running_s):
-        yield Problem(f"hub: it {problem}", _END_ADVICE)
-
-
-def _storage(outbox: OutboxReport) -> Iterator[Problem]:
-    if outbox.problem:
-        yield Problem(f"outbox: {outbox.problem}", "after a minute, readings go to the cloud from memory until then")
-    if outbox.dropped or outbox.downsampled:
-        gone = f"{outbox.dropped:,} dropped, {outbox.downsampled:,} downsampled"
-        yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")
-    if outbox.dead_letters:
-        what = f"cloud: {plural(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
-        yield Problem(what, "report the reason to the cloud's operator")
-    if outbox.unconfirmed:
-        yield Problem(f"cloud: it acknowledged {plural(outbox.unconfirmed, 'reading')} fewer than were sent")
-
-
-def _cloud(status: HubStatus) -> Iterator[Problem]:
-    found = [*_link(status.link)]
-    yield from found
-    outbox, telemetry = status.outbox, status.link.endpoints.get(_TELEMETRY)
-    if outbox.sendable and outbox.stalled_s > STALLED_S and not found:
-        # The readings decide, whatever the polls show.
-        reason = (telemetry.reason if telemetry else "") or outbox.last_refusal or "the reason is not known"
-        waiting = plural(outbox.sendable, "reading")
-        yield Problem(f"cloud: {waiting} due, none accepted for {duration(outbox.stalled_s)}: {reason}", _KEPT)
-    if status.commands_problem and not found:
-        yield Problem(f"commands: {status.commands_problem}")
-
-
-def _link(link: LinkReport) -> Iterator[Problem]:
-    if link.state in {"down", *_BY_STATE}:
-        problem, advice = _BY_STATE.get(link.state) or _BY_CAUSE.get(link.cause, _BY_CAUSE["no_connection"])
-        yield Problem(f"cloud: {problem} for {duration(link.since_s)}: {link.reason}", advice)
-        return
-    for name, endpoint in link.endpoints.items():
-        if endpoint.is_failing:
-            problem, advice = _BY_CAUSE.get(endpoint.cause, _BY_CAUSE["no_answer"])
-            lasts = f"{duration(endpoint.since_s)}, {plural(endpoint.failures, 'try', 'tries')}"
-            yield Problem(f"cloud: {problem} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
-
-
-def _clock(status: HubStatus) -> Iterator[Problem]:
-    if not status.clock.synchronised:
-        what = f"clock: not set by NTP since the start {duration(status.clock.uptime_s)} ago"
-        yield Problem(what, "check the network (timedatectl); readings wait for their time stamps")
-    elif (status.clock.error_s or 0) > CLOCK_ERROR_S_MAX and status.clock.source == "ntp":
-        what = f"clock: NTP silent for {duration(status.clock.confirmed_s_ago or 0)}, {_exactness(status.clock)}"
-        yield Problem(what, "check the network (timedatectl); schedules and readings continue")
-    elif status.outbox.unanchored:
-        kept = plural(status.outbox.unanchored, "reading")
-        yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
-
-
-def _other(status: HubStatus) -> Iterator[Problem]:
-    for sensor in status.relayed_sensors:
-        if sensor.problem:
-            yield Problem(f"sensor {sensor.name}: {sensor.problem}")
-    for label in status.unmatched_keys:
-        what = f"relayed_sensors.sensor_keys_file: the key for {label} fits no sensor"
-        yield Problem(what, "correct its name or IEEE address (climahub zigbee list), or pair the sensor")
-    for text in status.settings.problems:
-        yield Problem(f"settings: {text}")
-    for fault in status.faults:
-        times = f", {fault.count} times" if fault.count > 1 else ""
-        yield Problem(f"{fault.component}: {fault.text} (last {duration(fault.age_s)} ago{times})")
-
-
-def _sensors(status: HubStatus) -> Iterator[Problem]:
-    interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
-    is_late = interval_s and (status.running_s or 0) > STALE_INTERVALS * interval_s
-    if is_late and not any(sensor.good for sensor in status.sensors):
-        what = f"sensors: none gave a value since the start {duration(status.running_s or 0)} ago"
-        yield Problem(what, "pair one (climahub zigbee pair), or check the sensors of the board")
-    for sensor in status.sensors:
-        if problem := trouble(sensor, interval_s=interval_s):
-            yield Problem(f"sensor {name_of(sensor, status)}: {problem}")
-
-
-def trouble(sensor: SensorReport, *, interval_s: int) -> str:
-    """Return the problem of a sensor; empty where there is none.
-
-    Args:
-        sensor: As the hub reports it.
-        interval_s: How often its values are reported; 0 where that is not known.
-    """
-    if sensor.problem:
-        return sensor.problem
-    if sensor.quality in {"suspect", "bad"} and sensor.reason != NOT_REPORTED_YET:
-        return f"{sensor.quality}: {sensor.reason}".rstrip(": ")
-    # Relayed sensors have intervals of their own.
-    if not sensor.device and interval_s and sensor.age_s is not None and sensor.age_s > STALE_INTERVALS * interval_s:
-        return f"silent for {duration(sensor.age_s)}"
-    return ""
-
-
-def name_of(sensor: SensorReport, status: HubStatus) -> str:
-    """Return the name of a sensor: name and kind of a relayed one, the board's name of the hub's own."""
-    names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
-    return f"{names.get(sensor.device, sensor.device)} {sensor.kind}" if sensor.device else sensor.sensor
 
 
 def _facts(status: HubStatus) -> Iterator[str]:
@@ -245,16 +52,7 @@ def _clock_text(clock: ClockStatus) -> str:
     if not clock.source:
         return "right"
     since = f", known for {duration(clock.known_for_s or 0)}" if clock.source != "system" else ""
-    return f"{_exactness(clock)} by {_CLOCK_SOURCES[clock.source]}{since}"
-
-
-def _exactness(clock: ClockStatus) -> str:
-    """Return how exact the time is; the bound is rounded up."""
-    if clock.error_s is None:
-        return "right"
-    if clock.error_s < 10:  # noqa: PLR2004
-        return f"right within {math.ceil(clock.error_s * 10) / 10:g} s"
-    return f"right within {duration(math.ceil(clock.error_s))}"
+    return f"{exactness(clock)} by {_CLOCK_SOURCES[clock.source]}{since}"
 
 
 def _quotas(quotas: Sequence[tuple[str, QuotaReport]]) -> str:
@@ -287,24 +85,4 @@ def sensor_table(status: HubStatus) -> list[str]:
 
 def starts_line(starts: Sequence[StartReport]) -> str:
     """Return how the process before the present one ended; empty where there was none."""
-    return f"before, the agent {_end_text(starts[1])}" if len(starts) > 1 else ""
-
-
-def starts_problem(starts: Sequence[StartReport], running_s: int | None) -> str:
-    """Return what is wrong with the last end for a day after it; empty where nothing is.
-
-    Args:
-        starts: The newest first; the first one is the present process.
-        running_s: How long the present process runs.
-    """
-    if len(starts) < 2 or starts[1].end not in _DEFECTS or (running_s or 0) >= DAY_S:  # noqa: PLR2004 - one before
-        return ""
-    more = sum(start.count for start in starts[2:] if start.end in _DEFECTS)
-    before = f"; {plural(more, 'such end')} before" if more else ""
-    return f"{_end_text(starts[1])} {duration(running_s or 0)} ago{before}"
-
-
-def _end_text(start: StartReport) -> str:
-    detail = f" ({start.detail})" if start.detail else ""
-    times = f", {start.count:,} times in a row" if start.count > 1 else ""
-    return f"{_END_TEXTS.get(start.end, start.end)}{detail}{times}"
+    return f"before, the agent {end_text(starts[1])}" if len(starts) > 1 else ""

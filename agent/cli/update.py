@@ -7,8 +7,8 @@ import click
 
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.format import duration
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.foundation.format import duration
 from agent.local.updates import UpdateReport
 
 CHECK_TIMEOUT_S = 20.0

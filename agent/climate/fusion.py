@@ -69,6 +69,7 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
         warmest_c: The highest valid value, including one that another zone's temperature speaks against: limits apply
             to the warmest sensor, not to the mean. `None` without any.
         values_c: The values of the sensors that count.
+        names: The names of the sensors that count.
     """
 
     value_c: float | None
@@ -78,6 +79,7 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
     problem: str = ""
     warmest_c: float | None = None
     values_c: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has reported yet")
@@ -146,6 +148,7 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
         problem="; ".join(problems),
         warmest_c=warmest_c,
         values_c=tuple([sample.value_c for sample in used]),
+        names=tuple([sample.sensor for sample in used]),
     )
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ALL_ZONES = "all"
 
+UNDECIDED = "not decided yet"
+"""The reason that a zone gives before its first decision."""
+
 NO_ZONES = "add zones to [climate] in the configuration: this hub drives nothing"
 
 
@@ -57,6 +60,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
         until: The end of these setpoints; nothing where it is open.
         setpoint_text: Reason, label and end in words.
         reason: The reason for the action.
+        sensors: The names of the zone's sensors, as configured.
+        sensors_in_use: The names of those that count at present.
     """
 
     zone: str
@@ -80,6 +85,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
     holds: list[HoldReport]
     rate_k_per_h: float
     loss_k_per_h: float
+    sensors: list[str] = []
+    sensors_in_use: list[str] = []
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -113,7 +120,7 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
     reports = []
     for number, (zone, state) in enumerate(zip(control.zones.values(), control.state.zones, strict=True)):
         wanted = made.requests[number] if made else None
-        reason = made.reasons[number] if made else "not decided yet"
+        reason = made.reasons[number] if made else UNDECIDED
         reports.append(_zone(zone, climate, state.action, wanted.duty if wanted else 0.0, reason, state.problem))
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
@@ -161,6 +168,8 @@ def _zone(
         holds=[_hold(hold, climate.now()) for hold in program.holds],
         rate_k_per_h=round(zone.learned.rate_k_per_h, 2),
         loss_k_per_h=round(zone.learned.loss_k_per_h, 2),
+        sensors=[name for name, _ in zone.settings.sensors],
+        sensors_in_use=list(zone.temperature.names),
     )
 
 

@@ -106,6 +106,7 @@ _SENSOR = "/v1/zigbee/sensors/{sensor}"
 
 ROUTES = (
     Route("GET", "/v1/status", Role.VIEWER, "get_status"),
+    Route("GET", "/v1/verdict", Role.VIEWER, "get_verdict"),
     Route("GET", "/v1/boots", Role.VIEWER, "get_boots"),
     Route("GET", "/v1/commands", Role.VIEWER, "get_commands"),
     Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),

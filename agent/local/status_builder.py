@@ -15,7 +15,7 @@ from agent.foundation.start_history import StartHistory
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults
 from agent.foundation.text import sanitize
-from agent.local.climate import climate_problems
+from agent.local.climate import build_climate, climate_problems
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.routes import Handler, LocalRequest
 from agent.local.status import (
@@ -31,7 +31,8 @@ from agent.local.status import (
     SettingsReport,
     StartReport,
 )
-from agent.local.updates import update_line
+from agent.local.updates import build_updates, update_line
+from agent.local.verdict import Verdict, verdict
 from agent.local.zigbee import ZigbeeReport, build_zigbee, link_problem
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingQueries
@@ -89,6 +90,11 @@ class HubReports:
     async def commands(self) -> CommandsReport:
         """Return the document of the cloud's commands."""
         return build_commands(await self._commands.recent(), problem=self._commands.problem)
+
+    def verdict(self) -> Verdict:
+        """Return the verdict on the hub now."""
+        update = build_updates(self._updates) if self._updates else None
+        return verdict(self.status(), build_climate(self._climate), self.zigbee(), update)
 
     def status(self) -> HubStatus:
         """Return the status of the hub now."""
@@ -252,10 +258,13 @@ def _relayed(board: Board, pairing: PairingQueries, relay_problem: str) -> list[
     ]
 
 
-def handlers(status: Callable[[], HubStatus]) -> Mapping[str, Handler]:
-    """Return the handler of the status."""
+def handlers(status: Callable[[], HubStatus], verdict: Callable[[], Verdict]) -> Mapping[str, Handler]:
+    """Return the handlers of the status and of the verdict; the arguments make the documents."""
 
     async def get_status(_: LocalRequest) -> HubStatus:
         return status()
 
-    return {"get_status": get_status}
+    async def get_verdict(_: LocalRequest) -> Verdict:
+        return verdict()
+
+    return {"get_status": get_status, "get_verdict": get_verdict}

@@ -16,8 +16,8 @@ import click
 import msgspec
 
 from agent.cli.exit_codes import epilog
-from agent.cli.format import plural
 from agent.errors import Rejected
+from agent.foundation.format import plural
 from lab.cli import cloud_devices
 from lab.cli.options import (
     TOKEN_VARIABLE,

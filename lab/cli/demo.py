@@ -11,7 +11,7 @@ import click
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.format import duration, plural
+from agent.foundation.format import duration, plural
 from hal import replay
 from hal.interface import SERIES_MAX
 from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option

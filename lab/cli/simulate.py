@@ -12,7 +12,7 @@ import msgspec
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.format import plural
+from agent.foundation.format import plural
 from hal.interface import SERIES_MAX
 from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
 from lab.simulation.options import PAIRING, FaultProfile, Options

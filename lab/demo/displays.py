@@ -20,8 +20,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.format import duration, measured, plural, size
-from agent.cli.status_text import trouble
+from agent.foundation.format import duration, measured, plural, size
+from agent.local.problems import trouble
 from agent.local.status import HubStatus, SensorReport
 from hal.interface import SensorKind
 from lab.demo.environment import CloudCondition, OutagePhase

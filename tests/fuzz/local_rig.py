@@ -13,6 +13,7 @@ from agent.local import climate, status_builder
 from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
+from agent.local.verdict import Verdict
 from agent.port import server
 from hal.interface import HvacDemand
 from lab.simulation import virtual_loop
@@ -64,6 +65,9 @@ class LocalRig:
         def status() -> HubStatus:
             raise OSError("no such file")
 
+        def no_verdict() -> Verdict:
+            raise OSError("no such file")
+
         async def commands() -> CommandsReport:
             return CommandsReport([], "")
 
@@ -73,7 +77,7 @@ class LocalRig:
         rng = random.Random(1)
         made = server.application(
             {
-                **status_builder.handlers(status),
+                **status_builder.handlers(status, no_verdict),
                 **local_commands.handlers(commands, confirm),
                 **climate.handlers(room, lambda: f"{rng.getrandbits(32):08x}"),
             }

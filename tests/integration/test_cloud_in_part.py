@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import hdrs, web
 
-from agent.cli.status_text import STALLED_S, as_text, problems
+from agent.cli.status_text import as_text
 from agent.cloud import contract
+from agent.local.problems import STALLED_S, problems
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 from tests.integration.conftest import Cloud, HubClock, MakeHub, until

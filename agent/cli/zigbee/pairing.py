@@ -12,9 +12,9 @@ from rich.text import Text
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from agent.cli.format import duration, plural
 from agent.cli.hub_client import RequestRefused, ZigbeeClient, with_zigbee_client
 from agent.cli.zigbee.pairing_progress import PairingProgress, PairingResult, step_text
+from agent.foundation.format import duration, plural
 from agent.local.zigbee import ZigbeeReport
 from agent.pairing.labels import TEXT_CHARACTERS_MAX
 from hal.radio import JOIN_WINDOW_S_MAX

@@ -4,8 +4,8 @@ import click
 
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.format import duration, measured, plural
 from agent.cli.hub_client import ZigbeeClient, with_zigbee_client
+from agent.foundation.format import duration, measured, plural
 from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
 _EXITS = "0 the hub answered, also with problems, 3 it does not answer, 77 this user may not ask"

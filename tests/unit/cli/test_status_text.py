@@ -1,12 +1,9 @@
-from collections.abc import Callable
-
 import msgspec
 import pytest
 
-from agent.cli import status_text
-from agent.cli.status_text import as_text, problems, sensor_table, starts_line, starts_problem
-from agent.errors import Cause
-from agent.local.status import EndpointReport, FaultReport, HubStatus, StartReport
+from agent.cli.status_text import as_text, sensor_table, starts_line
+from agent.local.problems import problems
+from agent.local.status import HubStatus, StartReport
 from hal.radio import NOT_REPORTED_YET
 
 replace = msgspec.structs.replace
@@ -18,19 +15,6 @@ def with_outbox(status: HubStatus, **changes: object) -> HubStatus:
 
 def with_link(status: HubStatus, **changes: object) -> HubStatus:
     return replace(status, link=replace(status.link, **changes))
-
-
-def with_failing_telemetry(status: HubStatus, **changes: object) -> HubStatus:
-    failing = EndpointReport("failing", "POST /v1/telemetry was answered 500", "server_error", 300, 9, is_failing=True)
-    endpoints = {"POST /v1/telemetry": replace(failing, **changes), "GET /v1/settings": WORKING}
-    return with_link(status, state="degraded", reason=failing.reason, cause=failing.cause, endpoints=endpoints)
-
-
-WORKING = EndpointReport("working", "", "", 300, 0, is_failing=False)
-
-
-def with_sensor(status: HubStatus, **changes: object) -> HubStatus:
-    return replace(status, sensors=[replace(status.sensors[0], **changes), *status.sensors[1:]])
 
 
 def test_a_healthy_hub_fits_a_screen(status: HubStatus) -> None:
@@ -81,111 +65,6 @@ def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> Non
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda s: with_outbox(s, problem="the disk is full"), "outbox: the disk is full"),
-        (lambda s: with_outbox(s, downsampled=5), "outbox: it was full: 0 dropped, 5 downsampled"),
-        (lambda s: with_outbox(s, dropped=5), "outbox: it was full: 5 dropped, 0 downsampled"),
-        (
-            lambda s: with_outbox(s, dead_letters=1, last_refusal="value: too high"),
-            "cloud: 1 reading refused for good: value: too high",
-        ),
-        (lambda s: with_outbox(s, dead_letters=2), "cloud: 2 readings refused for good"),
-        (lambda s: with_outbox(s, unconfirmed=3), "cloud: it acknowledged 3 readings fewer than were sent"),
-        (
-            lambda s: replace(s, link=replace(s.link, state="key_refused", reason="401")),
-            "cloud: refuses the hub's key for 10 min: 401",
-        ),
-        (
-            lambda s: replace(s, clock=replace(s.clock, synchronised=False, utc=None)),
-            "clock: not set by NTP since the start 3 h 12 min ago",
-        ),
-        (
-            lambda s: with_outbox(s, unanchored=7),
-            "clock: 7 readings of an earlier boot never learnt the time and are kept apart",
-        ),
-        (
-            lambda s: replace(s, relayed_sensors=[replace(s.relayed_sensors[0], problem="waits for its key")]),
-            "sensor kitchen 1: waits for its key",
-        ),
-        (
-            lambda s: replace(s, settings=replace(s.settings, problems=["timezone: unknown"])),
-            "settings: timezone: unknown",
-        ),
-        (
-            lambda s: replace(
-                s, clock=replace(s.clock, source="ntp", error_s=86.5, known_for_s=900_000, confirmed_s_ago=172_800)
-            ),
-            "clock: NTP silent for 2 d, right within 1 min 27 s",
-        ),
-        (
-            lambda s: replace(s, faults=[FaultReport("uplink", "KeyError: x", 3, 60)]),
-            "uplink: KeyError: x (last 1 min ago, 3 times)",
-        ),
-        (lambda s: replace(s, faults=[FaultReport("uplink", "once", 1, 5)]), "uplink: once (last 5 s ago)"),
-        (
-            with_failing_telemetry,
-            "cloud: reports an error of its own for readings (5 min, 9 tries): POST /v1/telemetry was answered 500",
-        ),
-        (
-            lambda s: with_outbox(s, sendable=42, stalled_s=181, last_refusal="POST /v1/telemetry was answered 403"),
-            "cloud: 42 readings due, none accepted for 3 min 1 s: POST /v1/telemetry was answered 403",
-        ),
-        (
-            lambda s: with_outbox(
-                with_link(s, endpoints={"POST /v1/telemetry": replace(WORKING, state="throttled", reason="429")}),
-                sendable=1,
-                stalled_s=600,
-            ),
-            "cloud: 1 reading due, none accepted for 10 min: 429",
-        ),
-        (
-            lambda s: replace(s, unmatched_keys=["attic"]),
-            "relayed_sensors.sensor_keys_file: the key for attic fits no sensor",
-        ),
-        (lambda s: replace(s, commands_problem="disk full"), "commands: disk full"),
-        (lambda s: replace(s, climate_problems=["hall: no sensor"]), "climate: hall: no sensor"),
-        (
-            lambda s: replace(with_sensor(replace(s, sensors=s.sensors[:1]), good=0, age_s=None), running_s=181),
-            "sensors: none gave a value since the start 3 min 1 s ago",
-        ),
-        (
-            lambda s: replace(s, sensors=[], running_s=181),
-            "sensors: none gave a value since the start 3 min 1 s ago",
-        ),
-        (lambda s: with_sensor(s, problem="no such file"), "sensor sim/temperature: no such file"),
-        (lambda s: with_sensor(s, quality="bad", reason="NaN"), "sensor sim/temperature: bad: NaN"),
-        (lambda s: with_sensor(s, quality="suspect"), "sensor sim/temperature: suspect"),
-        (lambda s: with_sensor(s, age_s=181.0), "sensor sim/temperature: silent for 3 min 1 s"),
-    ],
-)
-def test_each_trouble_is_told_once(status: HubStatus, change: Callable[[HubStatus], HubStatus], told: str) -> None:
-    assert [problem.what for problem in problems(change(status))] == [told]
-    assert as_text(change(status)).splitlines()[2:4] == ["1 PROBLEM", f"  ! {told}"]
-
-
-def test_a_sensor_that_was_just_paired_is_no_problem(status: HubStatus) -> None:
-    paired = with_sensor(status, quality="suspect", reason=NOT_REPORTED_YET)
-    assert problems(paired) == []
-    assert "suspect" in as_text(paired)
-
-
-def test_silence_needs_a_known_interval_and_a_sensor_of_the_hub(status: HubStatus) -> None:
-    old = with_sensor(status, age_s=10_000.0)
-    unknown = replace(old, settings=replace(old.settings, in_force={}))
-    assert problems(unknown) == []
-    assert problems(replace(with_sensor(old, device="0x01"))) == []
-
-
-def test_the_most_pressing_comes_first(status: HubStatus) -> None:
-    worst = with_outbox(
-        with_sensor(replace(status, link=replace(status.link, state="down", reason="x")), problem="gone"),
-        problem="full",
-    )
-    assert [problem.what.split(":")[0] for problem in problems(worst)] == ["outbox", "cloud", "sensor sim/temperature"]
-
-
 def test_sensors_that_cannot_be_read_are_named(status: HubStatus) -> None:
     text = as_text(replace(status, unread_sensors=["bme280 (iio:device0) is not read"]))
     assert text.splitlines()[-1] == "unread    bme280 (iio:device0) is not read"
@@ -215,44 +94,6 @@ def test_how_the_time_is_known_and_how_exactly(status: HubStatus, changes: dict[
     assert line in as_text(replace(status, clock=replace(status.clock, **changes))).splitlines()
 
 
-@pytest.mark.parametrize(
-    ("cause", "said", "advice"),
-    [
-        ("no_connection", "cannot be reached", "check the cable or Wi-Fi, then the router"),
-        ("no_answer", "does not answer", "check the line and the router"),
-        ("certificate", "is not trusted", "check cloud.ca_file"),
-        ("server_error", "reports an error of its own", "ask the cloud's operator"),
-        ("wrong_address", "is not at this address", "check cloud.base_url"),
-        ("unusable_answer", "gives unusable answers", "check proxies and portals on the way"),
-    ],
-)
-def test_advice_follows_the_cause(status: HubStatus, cause: str, said: str, advice: str) -> None:
-    (whole,) = problems(with_link(status, state="down", cause=cause, reason="x"))
-    (part,) = problems(with_failing_telemetry(status, cause=cause, reason="x"))
-    for problem in (whole, part):
-        assert problem.what.startswith(f"cloud: {said} for ")
-        assert problem.advice.startswith(advice)
-
-
-def test_every_cause_has_its_words() -> None:
-    assert set(status_text._BY_CAUSE) == set(Cause)
-
-
-def test_what_explains_waiting_readings_is_told_instead_of_them(status: HubStatus) -> None:
-    waiting = with_outbox(with_failing_telemetry(status), sendable=42, stalled_s=600)
-    assert len(problems(waiting)) == 1
-
-
-def test_readings_that_wait_for_a_moment_are_no_problem(status: HubStatus) -> None:
-    assert problems(with_outbox(status, sendable=42, stalled_s=180)) == []
-    assert problems(with_outbox(status, sendable=0, stalled_s=10_000)) == []
-
-
-def test_a_failure_that_is_over_is_no_problem(status: HubStatus) -> None:
-    over = with_failing_telemetry(status, is_failing=False)
-    assert problems(with_link(over, state="up")) == []
-
-
 def test_the_facts_say_when_a_reading_was_accepted(status: HubStatus) -> None:
     text = as_text(with_outbox(status, accepted_age_s=45))
     assert "cloud     up for 10 min, 2 outages so far; a reading accepted 45 s ago" in text
@@ -267,22 +108,18 @@ def before(end: str, *, detail: str = "", count: int = 1) -> StartReport:
 
 def test_nothing_is_said_of_a_first_start() -> None:
     assert starts_line([]) == starts_line([RUNNING]) == ""
-    assert starts_problem([], 10) == starts_problem([RUNNING], None) == ""
 
 
-def test_a_crash_is_a_problem_for_a_day() -> None:
-    starts = [RUNNING, before("crashed", detail="signal SEGV", count=50), before("stopped"), before("watchdog")]
-    said = "crashed (signal SEGV), 50 times in a row 12 min ago; 1 such end before"
-    assert starts_problem(starts, 720) == said
-    assert starts_problem(starts, 86_400) == ""
-    assert starts_line(starts) == "before, the agent crashed (signal SEGV), 50 times in a row"
-
-
-def test_an_orderly_end_and_a_loss_of_power_are_none() -> None:
-    assert starts_problem([RUNNING, before("stopped"), before("crashed")], 5) == ""
-    assert starts_problem([RUNNING, before("power_lost")], 5) == ""
+def test_how_the_last_process_ended_is_a_fact() -> None:
+    crashed = before("crashed", detail="signal SEGV", count=50)
+    assert starts_line([RUNNING, crashed]) == "before, the agent crashed (signal SEGV), 50 times in a row"
     assert "lost its power" in starts_line([RUNNING, before("power_lost")])
 
 
 def test_an_end_that_a_later_release_knows_is_told_as_it_is() -> None:
     assert starts_line([RUNNING, before("exploded")]) == "before, the agent exploded"
+
+
+def test_the_state_of_a_sensor_that_was_just_paired_is_shown(status: HubStatus) -> None:
+    paired = replace(status.sensors[0], quality="suspect", reason=NOT_REPORTED_YET)
+    assert "suspect" in as_text(replace(status, sensors=[paired]))

@@ -20,7 +20,7 @@ ANY = cast("Any", None)
 
 def all_handlers() -> dict[str, Handler]:
     return {
-        **status_builder.handlers(ANY),
+        **status_builder.handlers(ANY, ANY),
         **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),
         **climate.handlers(None, str),

@@ -19,6 +19,7 @@ from agent.local import status_builder
 from agent.local.commands import CommandsReport
 from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
+from agent.local.verdict import Verdict
 from agent.port import server
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type, call-arg] # counts, then words
@@ -36,6 +37,10 @@ STATUS = HubStatus(
 )
 
 
+def no_verdict() -> Verdict:
+    raise OSError("no such file")
+
+
 async def serve(path: Path, problems: Sequence[Exception] = (), more: Mapping[str, Handler] | None = None) -> None:
     left = list(problems)
 
@@ -47,7 +52,11 @@ async def serve(path: Path, problems: Sequence[Exception] = (), more: Mapping[st
     async def confirm(command_id: str) -> None:
         raise KeyError(command_id)
 
-    handlers = {**status_builder.handlers(lambda: STATUS), **local_commands.handlers(commands, confirm), **(more or {})}
+    handlers = {
+        **status_builder.handlers(lambda: STATUS, no_verdict),
+        **local_commands.handlers(commands, confirm),
+        **(more or {}),
+    }
     await server.serve(path, handlers)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from agent.cli.format import duration, measured, plural, size
+from agent.foundation.format import duration, measured, plural, size
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,225 @@
+"""The verdict on a hub in words: is all well, what is wrong, what to do, and what the hub can do itself. Pure.
+
+Says that all is well only where every part has been seen to work; a part that has not shown it yet is named. Must
+change nothing and read nothing but the documents of the local API.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from agent.foundation.format import duration, plural
+from agent.local.climate import UNDECIDED, ClimateReport
+from agent.local.problems import STALE_INTERVALS, Level, Problem, problems, trouble
+from agent.local.status import HubStatus
+from agent.local.updates import UNSIGNED_WARNING, UpdateReport
+from agent.local.zigbee import ZigbeeReport
+
+SENSORS_SPOKEN_MAX = 3
+PROBLEMS_SPOKEN_MAX = 3
+"""More sentences do not fit a verdict; all problems are listed below it."""
+
+_CLOUD = {
+    "untried": "not asked yet",
+    "up": "fine",
+    "degraded": "works in part",
+    "down": "cannot be reached",
+    "key_refused": "refuses the hub's key",
+    "unprovisioned": "not asked, as the hub has no key,",
+}
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What the hub can do at a press of a button: one request to the local API without a body.
+
+    Attributes:
+        title: The words on the button.
+        method: The HTTP method.
+        path: The route.
+        role: What the caller must be allowed to do.
+    """
+
+    title: str
+    method: str
+    path: str
+    role: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The verdict.
+
+    Attributes:
+        level: The most urgent level of all problems.
+        sentences: What a person reads first, complete sentences, the most urgent first.
+        problems: All problems with their remedies, the most urgent first.
+        actions: What the hub can do now.
+    """
+
+    level: Level
+    sentences: list[str]
+    problems: list[Problem]
+    actions: list[Action]
+
+
+RESUME_UPDATES = Action("Resume updates", "POST", "/v1/update/resume", "owner")
+ROLL_BACK = Action("Return to the release before", "POST", "/v1/update/rollback", "owner")
+
+
+def verdict(
+    status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport, update: UpdateReport | None = None
+) -> Verdict:
+    """Return the verdict.
+
+    Args:
+        status: The status document.
+        climate: The climate document; without zones where the hub drives nothing.
+        zigbee: The Zigbee document.
+        update: The update document; `None` where the hub cannot be updated.
+    """
+    mild = {f"{zone.zone}: {zone.sensor_problem}" for zone in climate.zones if zone.room_c is not None}
+    found = sorted(
+        [*problems(status, mild=mild), *_radio_problems(zigbee), *_update_problems(update)],
+        key=lambda problem: problem.level is not Level.FAULT,
+    )
+    level = max((problem.level for problem in found), key=list(Level).index, default=Level.OK)
+    unseen = [*_unseen(status, climate, zigbee)]
+    if unseen and level is Level.OK:
+        level = Level.ATTENTION
+    head = ["All is well."] if level is Level.OK else [*_troubles(found, status, climate, zigbee), *unseen]
+    return Verdict(level, [*head, *_heating(climate), _cloud(status)], found, [*_actions(update)])
+
+
+def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> list[str]:
+    """Return the problems as sentences. Those of one sensor are one sentence, with what its zone does without it."""
+    sensors = _troubled_sensors(status, zigbee)
+    names = {name for place in sensors for name in _names(place, status)}
+    sentences = [_sensor_sentence(place, text, status, climate) for place, text in sensors.items()]
+    # The cloud has a sentence of its own, and a zone's sensor stands in that of the sensor.
+    explained = {f"climate: {zone.zone}: {zone.sensor_problem}" for zone in climate.zones if names & set(zone.sensors)}
+    others = [
+        _sentence(problem.what)
+        for problem in found
+        if not problem.what.startswith(("cloud: ", "sensor ")) and problem.what not in explained
+    ]
+    sentences = [*sentences[:SENSORS_SPOKEN_MAX], *others[:PROBLEMS_SPOKEN_MAX]]
+    more = len(sensors) + len(others) - len(sentences)
+    return [*sentences, *([f"{plural(more, 'further problem')}."] if more else [])]
+
+
+def _troubled_sensors(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, str]:
+    """Return one problem of each sensor that has any, by device or by the board's name for it."""
+    interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
+    texts: dict[str, str] = {}
+    for sensor in status.sensors:
+        if text := trouble(sensor, interval_s=interval_s):
+            texts.setdefault(sensor.device or sensor.sensor, text)
+    for relayed in status.relayed_sensors:
+        if relayed.problem:
+            texts[relayed.device] = relayed.problem
+    for paired in zigbee.sensors:
+        if paired.is_online is False and paired.last_seen_age_s is not None:
+            texts[paired.device] = f"silent for {duration(paired.last_seen_age_s)}"
+    return texts
+
+
+def _sensor_sentence(place: str, text: str, status: HubStatus, climate: ClimateReport) -> str:
+    link = " " if text.startswith("silent") else ": "
+    return _sentence("; ".join([f"{_names(place, status)[-1]}{link}{text}", *_consequences(place, status, climate)]))
+
+
+def _names(place: str, status: HubStatus) -> list[str]:
+    """Return the names of a sensor, that for people last."""
+    return [place, *(relayed.name for relayed in status.relayed_sensors if relayed.device == place)]
+
+
+def _consequences(place: str, status: HubStatus, climate: ClimateReport) -> Iterator[str]:
+    names = set(_names(place, status))
+    for zone in climate.zones:
+        if not names & set(zone.sensors) or names & set(zone.sensors_in_use):
+            continue
+        if zone.room_c is None:
+            yield f"{zone.zone} without a temperature: {zone.reason}"
+        else:
+            yield f"{zone.zone} is controlled by {_listed(zone.sensors_in_use)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _heating(climate: ClimateReport) -> Iterator[str]:
+    zones = climate.zones
+    if not zones or any(zone.reason == UNDECIDED for zone in zones):
+        return
+    active = [f"{zone.zone} ({zone.action})" for zone in zones if zone.action != "off"]
+    cold = [zone.zone for zone in zones if zone.room_c is None]
+    if active:
+        yield f"{plural(len(active), 'zone')} of {len(zones)} active: {', '.join(active)}."
+    elif not cold:
+        yield "No zone needs heating or cooling."
+
+
+def _cloud(status: HubStatus) -> str:
+    link, outbox = status.link, status.outbox
+    state = _CLOUD.get(link.state, link.state)
+    lasts = f" for {duration(link.since_s)}" if link.state in {"down", "key_refused", "unprovisioned"} else ""
+    ages = [sensor.age_s for sensor in status.sensors if sensor.age_s is not None]
+    newest = f", newest {duration(min(ages))} old" if ages else ""
+    return f"Cloud {state}{lasts}, {plural(outbox.pending, 'reading')} waiting{newest}."
+
+
+def _unseen(status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> Iterator[str]:
+    """Yield what has not been seen to work yet, without being wrong."""
+    interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
+    is_late = (status.running_s or 0) > STALE_INTERVALS * interval_s
+    if not any(sensor.good for sensor in status.sensors):
+        yield "No sensor has reported a good value yet."
+    elif is_late and all(sensor.age_s is None for sensor in status.sensors):
+        yield "No sensor has reported since the start."
+    if status.link.state == "untried":
+        yield "The cloud has not answered yet."
+    if not status.clock.synchronised:
+        yield "The time is not known yet."
+    if starting := [zone.zone for zone in climate.zones if zone.reason == UNDECIDED]:
+        yield f"Nothing is decided yet for {_listed(starting)}."
+    elif cold := [zone.zone for zone in climate.zones if zone.room_c is None]:
+        yield f"No temperature is known for {_listed(cold)}."
+    if zigbee.radio.state == "starting":
+        yield "The radio is starting."
+
+
+def _radio_problems(zigbee: ZigbeeReport) -> Iterator[Problem]:
+    radio = zigbee.radio
+    if radio.state in {"lost", "refused"}:
+        level = Level.FAULT if zigbee.sensors else Level.ATTENTION
+        yield Problem(f"radio: {radio.problem or radio.state}", "see climahub zigbee status", level)
+    if zigbee.problem:
+        yield Problem(f"sensors' book: {zigbee.problem}")
+
+
+def _update_problems(update: UpdateReport | None) -> Iterator[Problem]:
+    if update is None:
+        return
+    if update.is_paused:
+        yield Problem("updates: paused by a technician", "climahub update resume")
+    if update.warning == UNSIGNED_WARNING:
+        yield Problem(f"updates: {update.warning}", "remove ota.allow_unsigned from the configuration")
+    if update.state == "failed" and update.error:
+        yield Problem(f"updates: {update.target} failed: {update.error}", "see climahub update status")
+    for name, text in sorted(update.trial_problems.items()):
+        yield Problem(f"updates: {update.target} fails its trial: {name}: {text}", "it is rolled back by itself")
+
+
+def _actions(update: UpdateReport | None) -> Iterator[Action]:
+    if update is None:
+        return
+    if update.is_paused:
+        yield RESUME_UPDATES
+    if update.trial_problems:
+        yield ROLL_BACK
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

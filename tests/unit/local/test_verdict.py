@@ -1,0 +1,187 @@
+"""The verdict: all is well only where everything has been seen to work, and the right words where it has not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
+from agent.local.problems import Level
+from agent.local.status import HubStatus, LinkReport, RelayedReport
+from agent.local.updates import UNSIGNED_WARNING, UpdateReport
+from agent.local.verdict import PROBLEMS_SPOKEN_MAX, SENSORS_SPOKEN_MAX, Verdict, verdict
+from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
+
+replace = msgspec.structs.replace
+
+ZONE = ZoneReport(
+    zone="bedroom", room_c=20.1, sensors_used=2, sensor_problem="", mode="heat", heat_setpoint_c=20.0,
+    cool_setpoint_c=26.0, setpoint_reason="schedule", label="Day", until=None, setpoint_text="Day", is_eco=False,
+    action="off", duty=0.0, reason="off: warm", problem="", schedule="week", schedules=[], holds=[], rate_k_per_h=1.0,
+    loss_k_per_h=0.5, sensors=["bedroom sensor", "hall sensor"], sensors_in_use=["bedroom sensor", "hall sensor"],
+)  # fmt: skip
+CLIMATE = ClimateReport([ZONE], None, [], "UTC")
+ZIGBEE = ZigbeeReport(RadioReport("up"), [], [], "")
+UPDATE = UpdateReport(
+    version="1.0.0", slot="a", launcher=1, good="a", floor=0, state="idle", target="", percent=0, signed_by="",
+    is_paused=False, waiting_for="", error="", warning="", trusted_keys=["k"], failed="", refused=[],
+)  # fmt: skip
+NOTHING = ClimateReport([], None, [], "")
+
+
+def paired(**changes: object) -> PairedSensor:
+    plain = PairedSensor(
+        device="0x01", name="bedroom sensor", stage="relaying", problem="", sensor_id="id", about="", is_online=True,
+        is_sleepy=True, last_seen_age_s=30, lqi_last_hop=200, readings=[],
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def judge(
+    status: HubStatus,
+    climate: ClimateReport = CLIMATE,
+    zigbee: ZigbeeReport = ZIGBEE,
+    update: UpdateReport | None = UPDATE,
+) -> Verdict:
+    return verdict(status, climate, zigbee, update)
+
+
+def test_all_is_well_where_everything_has_been_seen(status: HubStatus) -> None:
+    found = judge(status)
+    assert found.level is Level.OK
+    assert found.sentences == [
+        "All is well.",
+        "No zone needs heating or cooling.",
+        "Cloud fine, 12 readings waiting, newest 30 s old.",
+    ]
+    assert found.problems == found.actions == []
+
+
+def test_a_silent_sensor_and_who_stands_in_for_it(status: HubStatus) -> None:
+    silent = "bedroom sensor has been silent for 180 min"
+    zone = replace(ZONE, sensor_problem=silent, sensors_in_use=["hall sensor"], action="heat")
+    told = replace(
+        status,
+        outbox=replace(status.outbox, pending=214),
+        sensors=[replace(status.sensors[0], age_s=120.0, device="0x02")],
+        relayed_sensors=[RelayedReport("0x01", "bedroom sensor", "id", "")],
+        climate_problems=[f"bedroom: {silent}"],
+    )
+    zigbee = replace(ZIGBEE, sensors=[paired(is_online=False, last_seen_age_s=3 * 3600)])
+    found = judge(told, replace(CLIMATE, zones=[zone]), zigbee)
+    assert found.level is Level.ATTENTION
+    assert found.sentences == [
+        "Bedroom sensor silent for 3 h; bedroom is controlled by hall sensor.",
+        "1 zone of 1 active: bedroom (heat).",
+        "Cloud fine, 214 readings waiting, newest 2 min old.",
+    ]
+    assert [problem.what for problem in found.problems] == [f"climate: bedroom: {silent}"]
+
+
+def test_a_zone_without_a_temperature_is_a_fault_and_says_what_it_does(status: HubStatus) -> None:
+    reason = "fallback heating at 30%: no usable sensor"
+    zone = replace(ZONE, room_c=None, sensor_problem="x is bad", sensors=["sim/temperature"], sensors_in_use=[])
+    told = replace(
+        status,
+        sensors=[replace(status.sensors[0], quality="bad", reason="NaN")],
+        climate_problems=["bedroom: x is bad"],
+    )
+    found = judge(told, replace(CLIMATE, zones=[replace(zone, reason=reason)]))
+    assert found.level is Level.FAULT
+    assert found.sentences[0] == f"Sim/temperature: bad: NaN; bedroom without a temperature: {reason}."
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d | {"status": with_link(d["status"], "untried")}, "The cloud has not answered yet."),
+        (lambda d: d | {"status": replace(d["status"], sensors=[])}, "No sensor has reported a good value yet."),
+        (
+            lambda d: d | {"climate": replace(CLIMATE, zones=[replace(ZONE, reason=UNDECIDED)])},
+            "Nothing is decided yet for bedroom.",
+        ),
+        (
+            lambda d: d | {"climate": replace(CLIMATE, zones=[replace(ZONE, room_c=None)])},
+            "No temperature is known for bedroom.",
+        ),
+        (lambda d: d | {"zigbee": replace(ZIGBEE, radio=RadioReport("starting"))}, "The radio is starting."),
+    ],
+)
+def test_what_was_not_seen_yet_is_not_well(
+    status: HubStatus, change: Callable[[dict[str, Any]], dict[str, Any]], said: str
+) -> None:
+    found = judge(**change({"status": status}))
+    assert found.level is Level.ATTENTION
+    assert found.sentences[0] == said
+    assert "All is well." not in found.sentences
+
+
+def with_link(status: HubStatus, state: str) -> HubStatus:
+    return replace(status, link=LinkReport(state, "no route", 720, 1, "proven", cause="no_connection"))
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("down", "Cloud cannot be reached for 12 min, 12 readings waiting, newest 30 s old."),
+        (
+            "unprovisioned",
+            "Cloud not asked, as the hub has no key, for 12 min, 12 readings waiting, newest 30 s old.",
+        ),
+        ("degraded", "Cloud works in part, 12 readings waiting, newest 30 s old."),
+    ],
+)
+def test_the_cloud_has_one_sentence(status: HubStatus, state: str, said: str) -> None:
+    assert judge(with_link(status, state)).sentences[-1] == said
+
+
+def test_a_lost_radio_is_a_fault_where_sensors_are_paired(status: HubStatus) -> None:
+    lost = replace(ZIGBEE, radio=RadioReport("lost", "plug in the stick"))
+    assert judge(status, zigbee=lost).level is Level.ATTENTION
+    found = judge(status, zigbee=replace(lost, sensors=[paired()]))
+    assert found.level is Level.FAULT
+    assert found.sentences[0] == "Radio: plug in the stick."
+    assert judge(status, zigbee=replace(ZIGBEE, problem="the book is damaged")).level is Level.ATTENTION
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "path"),
+    [
+        ({"is_paused": True}, "Updates: paused by a technician.", "/v1/update/resume"),
+        ({"state": "failed", "target": "1.1", "error": "no space"}, "Updates: 1.1 failed: no space.", ""),
+        (
+            {"state": "trial", "target": "1.1", "trial_problems": {"control": "hangs"}},
+            "Updates: 1.1 fails its trial: control: hangs.",
+            "/v1/update/rollback",
+        ),
+        ({"warning": UNSIGNED_WARNING}, f"Updates: {UNSIGNED_WARNING}.", ""),
+    ],
+)
+def test_updates_and_what_the_hub_can_do(status: HubStatus, changes: dict[str, Any], said: str, path: str) -> None:
+    found = judge(status, update=replace(UPDATE, **changes))
+    assert found.level is Level.ATTENTION
+    assert found.sentences[0] == said
+    assert [action.path for action in found.actions] == [path] * bool(path)
+
+
+def test_a_hub_without_zones_radio_and_updates_can_be_well(status: HubStatus) -> None:
+    found = judge(status, NOTHING, replace(ZIGBEE, radio=RadioReport("none", "this hub has no radio")), None)
+    assert found.sentences == ["All is well.", "Cloud fine, 12 readings waiting, newest 30 s old."]
+
+
+def test_faults_come_before_the_rest_and_many_problems_are_counted(status: HubStatus) -> None:
+    many = replace(
+        status,
+        outbox=replace(status.outbox, problem="the disk is full"),
+        settings=replace(status.settings, problems=[f"s{i}" for i in range(PROBLEMS_SPOKEN_MAX + 2)]),
+        sensors=[
+            replace(status.sensors[0], sensor=f"sensor {i}", problem="gone") for i in range(SENSORS_SPOKEN_MAX + 1)
+        ],
+    )
+    found = judge(replace(many, climate_problems=["attic: cold"]), NOTHING)
+    assert [problem.level for problem in found.problems[:2]] == [Level.FAULT, Level.FAULT]
+    assert found.problems[2].level is Level.ATTENTION
+    spoken = found.sentences[:-1]
+    assert len(spoken) == SENSORS_SPOKEN_MAX + PROBLEMS_SPOKEN_MAX + 1
+    assert spoken[-1] == "5 further problems."
