@@ -80,8 +80,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "config": Entry("agent.cli.config:config", "Check or show a configuration, or print an example.", TECHNICIAN),
         "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
         "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and build, sign and verify releases for hubs.", FLEET),
-        "version": Entry("agent.cli.version:version", "Print the version.", DEVELOPER),
-        "completion": Entry("agent.cli.completion:completion", "Print the completion script of a shell.", DEVELOPER),
+        "version": Entry("agent.cli.program:version", "Print the version.", DEVELOPER),
+        "completion": Entry("agent.cli.program:completion", "Print the completion script of a shell.", DEVELOPER),
     }
 )
 """By group, each in the order in which a newcomer needs them."""

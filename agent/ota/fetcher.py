@@ -27,8 +27,7 @@ from agent.ota import policy
 from agent.ota.context import RETRY_S, RunControl, UpdateContext
 from agent.ota.download import Downloader
 from agent.ota.lifecycle import UpdateEvent, UpdateState, find_refusal
-from agent.ota.manifest import Offer, is_same_version
-from agent.ota.offer import parse_offer
+from agent.ota.manifest import Offer, is_same_version, parse_offer
 from agent.ota.ranges import UnusableResponse
 from agent.ota.store import UpdateStore
 

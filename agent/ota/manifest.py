@@ -1,8 +1,11 @@
-"""The manifest of a bundle, and the decision whether this hub may install it. Pure: no clock, no I/O, no cryptography.
+"""The manifest of a bundle, the cloud's offer of one, and the decision whether this hub may install it.
 
-All properties that decide are in one signed manifest, so that parts of two releases cannot be mixed.
+Pure: no clock, no I/O, no cryptography. All properties that decide are in one signed manifest, so that parts of two
+releases cannot be mixed. An offer is refused with a reason where its checksum cannot be compared or no bundle can have
+its version: a promise of the cloud must never be ignored.
 """
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -11,7 +14,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.errors import BundleUntrusted
+from agent.cloud.contract import UpdateCheckResponse
+from agent.errors import BundleUntrusted, Rejected
 from agent.foundation.lenient_json import DECODE_ERRORS
 
 FORMAT = 1
@@ -32,6 +36,15 @@ DIGEST_DIGITS = 16
 _VERSION = r"\A[0-9A-Za-z][0-9A-Za-z.+_~-]*\Z"
 _NAME = r"\A[0-9A-Za-z][0-9A-Za-z.,_-]*\Z"
 _TAG = r"\A[0-9A-Za-z.,_-]*\Z"
+
+SHOWN_CHARS_MAX = 80
+"""Of a foreign value in a message."""
+
+_CHECKSUM_ALGORITHM = re.compile(r"sha-?256\s*[:=-]\s*:?", re.IGNORECASE)
+"""In front of the digest: the contract's `sha256:`, RFC 9530's `sha-256=:`, the `sha256-` of Subresource Integrity."""
+_CHECKSUM_HEX = re.compile(r"(?:0x)?([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
+_CHECKSUM_BASE64 = re.compile(r"[0-9A-Za-z+/_-]{43}=?:?", re.ASCII)
+"""32 bytes: 43 characters, whose padding may be left out. No hexadecimal digest has that length."""
 
 Version = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_VERSION)]
 Name = Annotated[str, msgspec.Meta(max_length=VERSION_CHARS_MAX, pattern=_NAME)]
@@ -246,6 +259,52 @@ def _admit_age(what: str, manifest: Manifest, facts: HubFacts) -> None:
         raise BundleUntrusted(f"{what} failed on this hub before; release it again with a higher sequence")
     if manifest.expires_utc_ms is not None and facts.utc_ms is not None and manifest.expires_utc_ms <= facts.utc_ms:
         raise BundleUntrusted(f"{what} has expired; ask for a newer one, or check the hub's clock")
+
+
+def parse_offer(answer: UpdateCheckResponse) -> Offer | None:
+    """Return the offer in the cloud's answer to a check; `None` where it has none.
+
+    A checksum is accepted in each usual spelling.
+
+    Raises:
+        Rejected: The offer cannot be downloaded or compared.
+    """
+    if not answer.update_available or not answer.version:
+        return None
+    try:
+        version = msgspec.convert(answer.version, Version)
+    except DECODE_ERRORS as error:
+        shown = _shown(answer.version)
+        raise Rejected(
+            f"publish the release under another version: the cloud offers {shown}, which no bundle can have"
+        ) from error
+    size = answer.size_bytes or 0
+    if not 0 <= size <= 2 * PAYLOAD_BYTES_MAX:
+        raise Rejected(f"publish release {version} again: the cloud offers it with a size of {_shown(str(size))} bytes")
+    return Offer(version, _sha256_of(version, answer.checksum or ""), size)
+
+
+def _sha256_of(version: str, checksum: str) -> str:
+    """Return the digest in lower-case hexadecimal; empty where there is none."""
+    text = checksum.strip()
+    if not text:
+        return ""
+    algorithm = _CHECKSUM_ALGORITHM.match(text)
+    digest = text[algorithm.end() :].strip() if algorithm else text
+    if found := _CHECKSUM_HEX.fullmatch(digest):
+        return found[1].lower()
+    if _CHECKSUM_BASE64.fullmatch(digest):
+        decoded = base64.urlsafe_b64decode(digest[:43].replace("+", "-").replace("/", "_") + "=")
+        if len(decoded) == DIGEST_BYTES:
+            return decoded.hex()
+    raise Rejected(
+        f"publish release {version} with sha256: and 64 hexadecimal digits: the cloud offers it with the checksum"
+        f" {_shown(checksum)}, which is no SHA-256"
+    )
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}…")
 
 
 def is_same_version(first: str, second: str) -> bool:

@@ -4,10 +4,13 @@
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from agent.errors import Rejected
+from agent.cloud.client import UpdatesClient
+from agent.cloud.contract import Endpoint
+from agent.errors import Refused, Rejected, StorageFull, Transient, Unauthorized
 from agent.foundation.staging_files import StagingFiles
 from agent.ota.bundle_format import BundleHeader
 from agent.ota.context import RunControl, UpdateContext
@@ -16,18 +19,25 @@ from agent.ota.image_installer import ImageInstaller
 from agent.ota.installer import AppInstaller, Installer
 from agent.ota.keyring import TrustStore
 from agent.ota.launcher import BASE, LauncherState
-from agent.ota.lifecycle import UpdateEvent, UpdateState
+from agent.ota.lifecycle import StatusReport, UpdateEvent, UpdateState
 from agent.ota.manifest import HubFacts, Offer, PayloadType
 from agent.ota.redundant_state import RedundantState
-from agent.ota.reporting import StatusReporter
 from agent.ota.slots import Slots
 from agent.ota.staging import PartialBundle, Staging, StagingLimits
 from agent.ota.store import UpdateStore
 from agent.ota.trial import Trial
 from agent.ota.workflow import UpdateWorkflow
 
+_log = logging.getLogger(__name__)
+
 CHECK_S_MAX = 8.0
 """How long a person waits for the outcome of a check: less than the command waits for the hub."""
+
+PROGRESS_INTERVAL_S = 10.0
+"""Between two reports of progress: with the changes of state, well below the quota of 10 a minute."""
+REPORT_RETRY_S = 30.0
+"""Pause after a refused key, which `Connectivity` does not delay at once."""
+ERROR_CHARACTERS_MAX = 500
 
 
 class UpdateService:
@@ -216,3 +226,50 @@ class UpdateService:
         config, trusted = self.context.config, self.trust_store.trusted_keys()
         key_ids = sorted(each.hex() for each in trusted)
         return self._hub_facts().digest(*key_ids, config.size_bytes_max, config.allow_unsigned)
+
+
+class StatusReporter:
+    """Reports the state of an update to the cloud. Must never delay an update or make it fail.
+
+    It sends the reports in the store, oldest first, until the cloud has them; of progress, only the newest.
+    """
+
+    def __init__(self, store: UpdateStore, client: UpdatesClient) -> None:
+        self._store = store
+        self._client = client
+        self._changed = asyncio.Event()
+        store.on_change(self._changed.set)
+
+    async def run(self) -> None:
+        """Work, until cancelled."""
+        while True:
+            self._changed.clear()
+            if not self._store.record.reports:
+                await self._changed.wait()
+                continue
+            await self._client.ready(Endpoint.OTA_STATUS)
+            reports = self._store.record.reports  # newer progress may have replaced a report
+            if reports:
+                await self._send(reports[0])
+
+    async def _send(self, report: StatusReport) -> None:
+        try:
+            await self._client.post_update_status(
+                report.version,
+                report.status,
+                progress_percent=report.progress_percent,
+                error_message=report.error_message[:ERROR_CHARACTERS_MAX],
+            )
+        except Refused as error:
+            _log.warning("the cloud does not take that the update is %s: %s", report.status, error)
+        except Unauthorized:
+            await asyncio.sleep(REPORT_RETRY_S)
+            return
+        except Transient:
+            return  # the link has put the endpoint off
+        try:
+            await self._store.mark_reported(report)
+        except StorageFull:
+            return
+        if report.progress_percent is not None:
+            await asyncio.sleep(PROGRESS_INTERVAL_S)

@@ -1,14 +1,17 @@
-"""Faults on demand: a value type for each fault, rules that say when, and the choice for one request. Pure.
+"""Faults on demand: a value type for each fault, rules that say when, the choice for one request, and bodies. Pure.
 
-`middleware` carries them out and defines their order; `response_faults` rewrites responses. Time and randomness are
+`middleware` carries the faults out and defines their order. `apply_fault` rewrites the body of a response: bodies that
+are not JSON objects (firmware) pass unchanged, and what the server keeps is never changed. Time and randomness are
 arguments, so the same seed gives the same faults. In the JSON of the admin API a fault's name stands under `type`.
 """
 
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from lab.refcloud.contract import Endpoint
@@ -18,6 +21,7 @@ _Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 _Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 _Moment = Annotated[float, Meta(ge=0, le=1e12)]
 _YEARS_20_S = 20 * 366 * 86_400
+_EXTRA_FIELDS = MappingProxyType({"x_added_later": {"since": 2}})
 
 
 class ConnectionRefused(Struct, frozen=True, forbid_unknown_fields=True, tag="Refused"):
@@ -230,3 +234,71 @@ class FaultPlan:
             self._struck[name_of(rule.fault)] += 1
             drawn.append(rule.fault)
         return tuple(drawn)
+
+
+def apply_fault(body: bytes, faults: Sequence[Fault], *, is_json: bool) -> bytes:
+    """Return the body after all faults, in their order: first those that change the object, then those of its text."""
+    if not is_json:
+        return body
+    document = msgspec.json.decode(body, type=dict[str, Any])
+    for fault in faults:
+        document = _rewritten(document, fault)
+    body = msgspec.json.encode(document)
+    for fault in faults:
+        body = _mangled(body, fault)
+    return body
+
+
+def _rewritten(document: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    match fault:
+        case AcceptedLower(by=by) if isinstance(document.get("accepted"), int):
+            return document | {"accepted": max(0, document["accepted"] - by)}
+        case ExtraFields():
+            return {name: _with_extra_fields(value) for name, value in document.items()} | _EXTRA_FIELDS
+        case ListsReversed():
+            return {name: _reversed(value) for name, value in document.items()}
+        case WrongShape(shape=shape, field=field):
+            return _misshapen(document, shape, set(document) if field is None else {field} & set(document))
+        case _:
+            return document
+
+
+def _with_extra_fields(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    match value:
+        case dict():
+            return {name: _with_extra_fields(item) for name, item in value.items()} | _EXTRA_FIELDS
+        case list():
+            return [_with_extra_fields(item) for item in value]
+        case _:
+            return value
+
+
+def _reversed(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    return [item for item in reversed(value) for _ in range(2)] if isinstance(value, list) else value
+
+
+def _misshapen(document: dict[str, Any], shape: str, fields: set[str]) -> dict[str, Any]:
+    match shape:
+        case "missing":
+            return {name: value for name, value in document.items() if name not in fields}
+        case "null":
+            return {name: None if name in fields else value for name, value in document.items()}
+        case _:
+            return {name: _as_string(value) if name in fields else value for name, value in document.items()}
+
+
+def _as_string(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    # What is a string already becomes a list, so that the type is wrong in every case.
+    return [value] if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _mangled(body: bytes, fault: Fault) -> bytes:
+    match fault:
+        case BrokenJson():
+            return body[:-1] + b"]"
+        case TruncatedJson():
+            return body[: len(body) // 2]
+        case OversizedBody(body_bytes=body_bytes):
+            return body.ljust(body_bytes)
+        case _:
+            return body

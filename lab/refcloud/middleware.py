@@ -39,11 +39,11 @@ from lab.refcloud.faults import (
     Redirect,
     SlowDrip,
     WrongContentType,
+    apply_fault,
     name_of,
 )
 from lab.refcloud.models import ErrorBody, encode
 from lab.refcloud.records import CloudCredential, CloudDevice, LastRequest, key_sha256
-from lab.refcloud.response_faults import apply_fault
 from lab.refcloud.rfc3339 import http_date
 from lab.refcloud.store import Store
 

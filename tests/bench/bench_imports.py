@@ -31,7 +31,7 @@ SUBJECTS = {
     "the daemon, all of it": (
         "from agent.foundation import lazy_imports; lazy_imports.import_aiohttp(); import agent.daemon, hal.linux.board"
     ),
-    "climahub version": "import agent.cli.root, agent.cli.version",
+    "climahub version": "import agent.cli.root, agent.cli.program",
 }
 
 PROBE = """

@@ -3,7 +3,7 @@
 import click
 
 from agent.cli.exit_codes import epilog
-from agent.cli.zigbee import network, pairing, show
+from agent.cli.zigbee import network, pairing
 
 
 @click.group(
@@ -21,9 +21,9 @@ def zigbee() -> None:
 
 
 for _command in (
-    show.status,
+    network.status,
     pairing.pair,
-    show.list_sensors,
+    network.list_sensors,
     pairing.key,
     pairing.rename,
     pairing.replace,

@@ -9,7 +9,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from agent.cli import exit_codes, root
-from agent.cli.completion import completion
+from agent.cli.program import completion
 from agent.errors import ClimahubError, CloudUnavailable, ConfigInvalid, Unauthorized
 from hal.errors import HalError, RecordingInvalid
 

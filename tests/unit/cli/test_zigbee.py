@@ -12,6 +12,7 @@ import pytest
 from agent.cli import exit_codes, hub_client, root
 from agent.cli.hub_client import ZigbeeClient
 from agent.cli.zigbee import network, pairing
+from agent.cli.zigbee.network import status_text, table
 from agent.cli.zigbee.pairing import _by_label
 from agent.cli.zigbee.pairing_progress import (
     FIRST_READING_S_MAX,
@@ -21,7 +22,6 @@ from agent.cli.zigbee.pairing_progress import (
     PairingResult,
     step_text,
 )
-from agent.cli.zigbee.show import status_text, table
 from agent.local.zigbee import (
     MemberReport,
     PairedSensor,

@@ -9,7 +9,7 @@ import pytest
 from agent.foundation.disk import Disk
 from agent.ota import bundle_builder
 from agent.ota.installer import add_crash_report, read_crash_report
-from agent.ota.reporting import ERROR_CHARACTERS_MAX
+from agent.ota.service import ERROR_CHARACTERS_MAX
 from agent.ota.slots import crash_file_name
 
 MAIN = "import os, sys, faulthandler\ndef main():\n    "

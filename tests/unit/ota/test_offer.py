@@ -7,8 +7,7 @@ import pytest
 
 from agent.cloud.contract import UpdateCheckResponse
 from agent.errors import Rejected
-from agent.ota.manifest import Offer, is_same_version
-from agent.ota.offer import parse_offer
+from agent.ota.manifest import Offer, is_same_version, parse_offer
 
 DIGEST = hashlib.sha256(b"a bundle").digest()
 HEX = DIGEST.hex()

@@ -19,8 +19,8 @@ from lab.refcloud.faults import (
     OversizedBody,
     TruncatedJson,
     WrongShape,
+    apply_fault,
 )
-from lab.refcloud.response_faults import apply_fault
 
 POLL, TELEMETRY = Endpoint.COMMANDS_PENDING, Endpoint.TELEMETRY
 CUT = CutBefore()
