@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agent import app, environment
-from agent.cli.status_text import as_text
+from agent.cli.status import as_text
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session
 from agent.commands import factory_reset

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import hdrs, web
 
-from agent.cli.status_text import as_text
+from agent.cli.status import as_text
 from agent.cloud import contract
 from agent.local.problems import STALLED_S, problems
 from lab.refcloud import faults

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.status_text import as_text
+from agent.cli.status import as_text
 from agent.foundation.disk import Disk, Operation, allow_operation
 from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint

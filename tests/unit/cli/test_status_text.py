@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from agent.cli.status_text import as_text, sensor_table, starts_line
+from agent.cli.status import as_text, sensor_table, starts_line
 from agent.local.problems import problems
 from agent.local.status import HubStatus, StartReport
 from hal.radio import NOT_REPORTED_YET
