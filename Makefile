@@ -33,7 +33,7 @@ SOAK_STRIDE ?= 1
 SOAK_EXAMPLES ?= 40000
 SOAK_DAYS ?= 365
 
-.PHONY: help demo test quick check lint bench soak interop install container raspberry lock fmt picture clean
+.PHONY: help demo test quick check lint bench soak interop install container raspberry lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -101,6 +101,9 @@ lock: ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgr
 	@# The extras name this project, which is installed from the checkout.
 	@sed -i '/^# WARNING: pip install will require/,/^climahub @ /d' requirements-hardware.lock
 	$(SUBSET) --output-file requirements.lock pyproject.toml
+
+vendor: $(DEV) ## fetch the page's libraries from npm again and compare them with those that are shipped (needs npm)
+	$(BIN)/python tests/browser/revendor.py
 
 fmt: $(DEV) ## format the code and repair what can be repaired
 	$(BIN)/ruff format .

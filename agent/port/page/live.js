@@ -1,0 +1,138 @@
+// The hub's documents as they are now, for every view: read once, then kept by the shared stream of events.
+// Owns when each was received, so that ages go on counting and a silent hub is told. Must never change a document.
+
+import { useEffect, useReducer, useState } from "./vendor/hooks.mjs";
+import { get } from "./api.js";
+
+const DOCUMENTS = ["status", "climate", "zigbee", "update", "verdict"];
+const READ_MS = 30_000; // Without a stream, and for what the stream does not carry.
+const VERDICT_MS_MIN = 1_500;
+const BEAT_MS = 20_000;
+
+const documents = {};
+const receivedMs = {};
+const listeners = new Set();
+const hearers = new Map(); // Of events that are no documents: log and audit.
+let isAnswering = true;
+let answeredMs = performance.now();
+let verdictTimer = 0;
+
+function changed() {
+  for (const listener of listeners) listener();
+}
+
+function keep(name, value) {
+  documents[name] = value;
+  receivedMs[name] = performance.now();
+  answeredMs = performance.now();
+  changed();
+}
+
+// Read a document again, such as after a change. One that this hub does not have stays away.
+export async function refresh(...names) {
+  const read = async (name) => {
+    try {
+      keep(name, await get(`/v1/${name}`));
+      isAnswering = true;
+    } catch (error) {
+      if (error.status === 0) isAnswering = false;
+      else if (error.status === 404) documents[name] = null;
+    }
+  };
+  await Promise.all((names.length ? names : DOCUMENTS).map(read));
+  changed();
+}
+
+function readVerdictSoon() {
+  verdictTimer ||= setTimeout(() => {
+    verdictTimer = 0;
+    if (documents.verdict !== null) void refresh("verdict");
+  }, VERDICT_MS_MIN);
+}
+
+function receive(message) {
+  if (message.kind === "event") {
+    isAnswering = true;
+    if (DOCUMENTS.includes(message.name)) keep(message.name, message.data);
+    if (message.name !== "log" && message.name !== "audit") readVerdictSoon();
+    for (const hear of hearers.get(message.name) ?? []) hear(message.data);
+    return;
+  }
+  if (message.isAnswering) answeredMs = performance.now();
+  const isBack = message.isAnswering && !isAnswering;
+  isAnswering = message.isAnswering;
+  if (isBack) void refresh();
+  changed();
+}
+
+function share() {
+  if (typeof SharedWorker === "undefined") {
+    const joining = import("./leader.js").then(({ joinTabs }) => joinTabs(receive));
+    return () => void joining.then((leave) => leave());
+  }
+  const { port } = new SharedWorker(new URL("stream.js", import.meta.url), { type: "module", name: "climahub" });
+  port.onmessage = ({ data }) => receive(data);
+  port.postMessage("here");
+  const timer = setInterval(() => port.postMessage("here"), BEAT_MS);
+  return () => {
+    clearInterval(timer);
+    port.postMessage("gone");
+  };
+}
+
+// Read everything and stay informed. Returns its end.
+export function start() {
+  void refresh();
+  const leave = share();
+  const timer = setInterval(() => {
+    const isOld = (name) => performance.now() - (receivedMs[name] ?? 0) > READ_MS;
+    if (!document.hidden) void refresh(...DOCUMENTS.filter((name) => documents[name] !== null && isOld(name)));
+  }, READ_MS);
+  window.addEventListener("pagehide", leave);
+  // A page that the browser had frozen comes back without its stream.
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+  return () => {
+    clearInterval(timer);
+    window.removeEventListener("pagehide", leave);
+    leave();
+    for (const name of DOCUMENTS) delete documents[name];
+  };
+}
+
+// The documents by name: undefined before the first answer, null where this hub has none.
+export function useDocuments() {
+  const [, redraw] = useReducer((count) => count + 1, 0);
+  useEffect(() => {
+    listeners.add(redraw);
+    return () => listeners.delete(redraw);
+  }, []);
+  return documents;
+}
+
+export function useEvents(name, hear) {
+  useEffect(() => {
+    if (!hearers.has(name)) hearers.set(name, new Set());
+    hearers.get(name).add(hear);
+    return () => hearers.get(name).delete(hear);
+  }, [name, hear]);
+}
+
+// Whether the hub answers, and the seconds since it last did.
+export function connection() {
+  return { isAnswering, silent_s: (performance.now() - answeredMs) / 1000 };
+}
+
+// An age as it is now: the document's, and the time since the document came.
+export function ageNow(name, age_s) {
+  return age_s == null ? null : age_s + (performance.now() - (receivedMs[name] ?? performance.now())) / 1000;
+}
+
+// Redraws at an interval, for ages.
+export function useTick(interval_ms = 5_000) {
+  const [tick, setTick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setTick((count) => count + 1), interval_ms);
+    return () => clearInterval(timer);
+  }, [interval_ms]);
+  return tick;
+}

@@ -1,0 +1,127 @@
+// Starts the page: language, session, frame and the view that the address names (#/rooms, #/zigbee/pair).
+
+import { currentSession, onSession, readSession, signOut } from "./api.js";
+import { connection, start, useDocuments, useTick } from "./live.js";
+import { Act, Note, Waiting, html, render, useEffect, useState } from "./ui.js";
+import { LANGUAGES, chooseLanguage, currentLanguage, duration, loadTexts, t, word } from "./words.js";
+
+const VIEWS = {
+  "": () => import("./home.js"),
+  rooms: () => import("./rooms.js"),
+};
+
+const AGAIN_MS = 3_000;
+
+function currentPath() {
+  return location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+}
+
+function usePath() {
+  const [path, setPath] = useState(currentPath);
+  useEffect(() => {
+    const follow = () => setPath(currentPath());
+    window.addEventListener("hashchange", follow);
+    return () => window.removeEventListener("hashchange", follow);
+  }, []);
+  return path;
+}
+
+function View({ path }) {
+  const name = path[0] in VIEWS ? path[0] : "";
+  const [view, setView] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    let isCurrent = true;
+    setProblem("");
+    VIEWS[name]().then(
+      (module) => isCurrent && setView({ name, Part: module.default }),
+      () => isCurrent && setProblem(t("error.no_answer")),
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [name]);
+  if (problem) return html`<${Note} level="fail">${problem}</${Note}>`;
+  if (view?.name !== name) return html`<${Waiting} />`;
+  return html`<${view.Part} parts=${path.slice(1)} />`;
+}
+
+function Connection() {
+  useDocuments();
+  useTick(1000);
+  const { isAnswering, silent_s } = connection();
+  return html`<span class="state"><span class="dot ${isAnswering ? "" : "off"}" aria-hidden="true"></span>
+    ${isAnswering ? t("live.on") : t("live.off", { time: duration(silent_s) })}</span>`;
+}
+
+// Told by name and with the age of what is shown, and read out once.
+function Silence() {
+  useDocuments();
+  useTick(1000);
+  const { isAnswering, silent_s } = connection();
+  return html`<div aria-live="assertive">${!isAnswering && html`<div class="banner">
+    <strong>${t("live.silent")}</strong> <span aria-live="off">${t("live.age", { time: duration(silent_s) })}</span>
+  </div>`}</div>`;
+}
+
+function Frame() {
+  const path = usePath();
+  useEffect(start, []);
+  const session = currentSession();
+  return html`<a class="skip" href="#content" onClick=${skip}>${t("frame.skip")}</a>
+    <header class="bar"><a class="brand" href="#/">climahub</a><${Connection} /></header>
+    <${Silence} />
+    <main class="sheet" id="content" tabindex="-1"><${View} path=${path} /></main>
+    <footer class="foot sheet">
+      <span>${t("frame.signed_in", { name: session.name, role: word("role", session.role) })}</span>
+      <${Act} kind="plain" label=${t("frame.sign_out")} act=${signOut} />
+      <${Languages} />
+    </footer>`;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("content").focus();
+}
+
+function Languages() {
+  return LANGUAGES.filter((each) => each !== currentLanguage()).map(
+    (each) => html`<button type="button" class="plain" lang=${each} onClick=${() => chooseLanguage(each)}>${t(`language.${each}`)}</button>`,
+  );
+}
+
+function App() {
+  const [session, setSession] = useState(currentSession());
+  const [SignIn, setSignIn] = useState(null);
+  useEffect(() => onSession(setSession), []);
+  useEffect(() => {
+    if (!session) void import("./sign_in.js").then((module) => setSignIn(() => module.SignIn));
+  }, [session]);
+  return html`<div id="announcements" class="hidden" role="status" aria-live="polite"></div>
+    ${session
+      ? html`<${Frame} />`
+      : html`<header class="bar"><span class="brand">climahub</span></header>
+        <main class="sheet">${SignIn ? html`<${SignIn} />` : html`<${Waiting} />`}</main>
+        <footer class="foot sheet"><${Languages} /></footer>`}`;
+}
+
+function showApp() {
+  const root = document.getElementById("app");
+  root.replaceChildren();
+  render(html`<${App} />`, root);
+}
+
+async function begin() {
+  const reading = readSession().catch(() => undefined);
+  await loadTexts();
+  await reading;
+  showApp();
+}
+
+
+// Without its texts the page can say nothing: it tries until the hub gives them.
+function beginUntilShown() {
+  begin().catch(() => setTimeout(beginUntilShown, AGAIN_MS));
+}
+
+beginUntilShown();

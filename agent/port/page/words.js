@@ -1,0 +1,109 @@
+// The words of the page: one catalogue for each language, and numbers and ages in that language.
+// Every text that a person reads stands in texts/*.json; what the hub itself says comes in English.
+
+export const LANGUAGES = ["en", "de"];
+const CHOICE = "climahub.language";
+const MINUTE_S = 60;
+const HOUR_S = 3600;
+const DAY_S = 86400;
+
+let texts = {};
+let language = "en";
+let plural = new Intl.PluralRules(language);
+
+function chosen() {
+  try {
+    return localStorage.getItem(CHOICE);
+  } catch {
+    return null; // A browser may forbid storage.
+  }
+}
+
+export async function loadTexts() {
+  const wanted = [chosen(), ...navigator.languages].map((each) => (each ?? "").slice(0, 2));
+  language = wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
+  plural = new Intl.PluralRules(language);
+  const answer = await fetch(new URL(`texts/${language}.json`, import.meta.url));
+  texts = await answer.json();
+  document.documentElement.lang = language;
+}
+
+export function currentLanguage() {
+  return language;
+}
+
+export function chooseLanguage(wanted) {
+  try {
+    localStorage.setItem(CHOICE, wanted);
+  } catch {
+    // It holds until the page is closed.
+  }
+  location.reload();
+}
+
+// The text of a key, with {names} filled in. A missing key shows itself: tests/unit/test_page_texts.py finds it first.
+export function t(key, values = {}) {
+  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+// A text that depends on a count: KEY.one or KEY.other.
+export function tn(key, count, values = {}) {
+  return t(`${key}.${plural.select(count) === "one" ? "one" : "other"}`, { count: number(count, 0), ...values });
+}
+
+// The text of a word that the hub uses as a state; the word itself where the catalogue does not know it.
+export function word(group, value) {
+  return texts[`${group}.${value}`] ?? String(value ?? "").replaceAll("_", " ");
+}
+
+export function number(value, digits = 1) {
+  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+export function degrees(value) {
+  return value == null ? t("value.none") : t("value.degrees", { value: number(value) });
+}
+
+const DIGITS = { "°C": 1, "%": 0, V: 2, kPa: 1 };
+
+export function measured(value, unit) {
+  if (value == null) return t("value.none");
+  if (unit === "°C") return degrees(value);
+  return `${number(value, DIGITS[unit] ?? 0)}\u00a0${unit}`;
+}
+
+export function bytes(count) {
+  const [unit, size] = count >= 2 ** 20 ? ["MiB", 2 ** 20] : count >= 1024 ? ["KiB", 1024] : ["B", 1];
+  return `${number(count / size, size > 1 && count / size < 10 ? 1 : 0)}\u00a0${unit}`;
+}
+
+// A span of time in its largest unit, as people say it.
+export function duration(seconds) {
+  if (seconds < 100) return t("time.seconds", { count: Math.round(seconds) });
+  if (seconds < 100 * MINUTE_S) return t("time.minutes", { count: Math.round(seconds / MINUTE_S) });
+  if (seconds < 48 * HOUR_S) return t("time.hours", { count: Math.round(seconds / HOUR_S) });
+  return tn("time.days", Math.round(seconds / DAY_S));
+}
+
+export function ago(seconds) {
+  return seconds == null ? t("time.never") : t("time.ago", { time: duration(seconds) });
+}
+
+// A moment in the house's zone: the time today, with the weekday within a week, with the date beyond.
+export function moment(text, zone) {
+  const at = new Date(text);
+  const days = Math.abs(at - Date.now()) / 1000 / DAY_S;
+  const date = days < 0.5 ? {} : days < 6 ? { weekday: "short" } : { day: "numeric", month: "short" };
+  const options = { ...date, hour: "2-digit", minute: "2-digit" };
+  try {
+    return at.toLocaleString(language, { ...options, timeZone: zone || undefined });
+  } catch {
+    return at.toLocaleString(language, options);
+  }
+}
+
+// The short names of the days, Monday first.
+export function weekdays(width = "short") {
+  const format = new Intl.DateTimeFormat(language, { weekday: width, timeZone: "UTC" });
+  return Array.from({ length: 7 }, (_, day) => format.format(new Date(Date.UTC(2024, 0, 1 + day))));
+}

@@ -1,0 +1,110 @@
+"""The page's files: weight, vendored libraries, no foreign host, and every text in the catalogues."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.page_source import HOLE, PAGE, html_templates, keys, scripts, strings
+
+RAW_BYTES_MAX = 150_000
+GZIP_BYTES_MAX = 60_000
+SHIPPED = ("*.html", "*.css", "*.js", "*.svg", "texts/*.json", "vendor/*.js", "vendor/*.mjs", "vendor/*.css")
+ON_DEMAND = {"qr-scanner.min.js", "qr-scanner-worker.js"}
+"""Loaded only when a person gives a photo of a QR code: not part of the page's weight."""
+
+TEXTS = {path.stem: json.loads(path.read_text()) for path in sorted((PAGE / "texts").glob("*.json"))}
+READ_ALOUD = re.compile(r'\b(?:aria-label|title|placeholder|alt|label)="([^"]*)"')
+PATTERNS = {"XXXX-XXXX-XXXX-XXXX"}
+"""Not words: the same in every language."""
+
+
+def weighed() -> list[Path]:
+    return [path for pattern in SHIPPED for path in PAGE.glob(pattern) if path.name not in ON_DEMAND]
+
+
+def test_the_page_stays_within_its_weight() -> None:
+    files = weighed()
+    raw = sum(len(path.read_bytes()) for path in files)
+    packed = sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
+    assert raw <= RAW_BYTES_MAX, f"{raw:,} bytes"
+    assert packed <= GZIP_BYTES_MAX, f"{packed:,} bytes gzipped"
+
+
+def test_libraries_are_shipped_as_they_were_fetched_with_their_licences() -> None:
+    packages = json.loads((PAGE / "vendor" / "versions.json").read_text())
+    listed = {name: file["sha256"] for package in packages.values() for name, file in package["files"].items()}
+    present = {path.name for path in (PAGE / "vendor").iterdir()} - {"README.md", "versions.json"}
+    assert present == set(listed)
+    for name, sha256 in listed.items():
+        assert hashlib.sha256((PAGE / "vendor" / name).read_bytes()).hexdigest() == sha256, name
+    assert all(f"LICENSE.{name}" in package["files"] for name, package in packages.items())
+
+
+def test_the_page_names_no_foreign_host_and_nothing_inline() -> None:
+    for path in [*scripts(), PAGE / "index.html", PAGE / "style.css"]:
+        source = path.read_text()
+        assert not re.search(r"https?://|@import|\burl\(", source), path.name
+        assert "<style" not in source, path.name
+        assert not re.search(r"\sstyle=\"|\bstyle=\$\{`|\bon[a-z]+=\"", source), path.name
+
+
+def test_every_import_is_a_file_of_the_page() -> None:
+    for path in scripts():
+        for name in re.findall(r'(?:^import\b[^"]*|\bimport\()"([^"]+)"', path.read_text(), re.MULTILINE):
+            assert (PAGE / name).is_file(), f"{path.name} imports {name}"
+
+
+def test_the_page_begins_with_all_that_its_first_view_needs() -> None:
+    named = re.findall(r'(?:href|src)="([^"]+)"', (PAGE / "index.html").read_text())
+    assert all((PAGE / name).is_file() for name in named)
+
+
+def test_languages_have_the_same_texts_with_the_same_values() -> None:
+    english = TEXTS["en"]
+    assert set(TEXTS) == set(
+        re.findall(r'"([a-z]{2})"', (PAGE / "words.js").read_text().partition("LANGUAGES =")[2].partition(";")[0])
+    )
+    for language, texts in TEXTS.items():
+        assert list(texts) == sorted(texts), f"{language}: sorted, so that a missing one is seen"
+        assert set(texts) == set(english), language
+        for key, text in texts.items():
+            assert text.strip(), key
+            assert set(re.findall(r"\{(\w+)\}", text)) == set(re.findall(r"\{(\w+)\}", english[key])), (
+                f"{language}: {key}"
+            )
+
+
+def test_every_text_that_is_named_exists_and_every_one_that_exists_is_named() -> None:
+    named = {key for path in scripts() for key in keys(path.read_text())}
+    whole = {key for key, is_beginning in named if not is_beginning}
+    beginnings = tuple(key for key, is_beginning in named if is_beginning)
+    texts = set(TEXTS["en"])
+    assert whole <= texts, f"not in the catalogue: {sorted(whole - texts)}"
+    for beginning in beginnings:
+        assert any(key.startswith(beginning) for key in texts), beginning
+    unused = {key for key in texts - whole if not key.startswith(beginnings)}
+    assert not unused, f"never shown: {sorted(unused)}"
+
+
+@pytest.mark.parametrize("path", scripts(), ids=lambda path: path.name)
+def test_no_text_stands_outside_the_catalogues(path: Path) -> None:
+    source = path.read_text()
+    for template in html_templates(source):
+        markup = re.sub(r"<code>.*?</code>", "", template, flags=re.DOTALL)
+        outside = re.sub(r"<[^>]*>", " ", markup).replace(HOLE, " ").replace("climahub", "")
+        assert not re.search(r"[A-Za-z]", outside), " ".join(outside.split())
+        spoken = set(READ_ALOUD.findall(markup)) - PATTERNS
+        assert not [text for text in spoken if re.search(r"[A-Za-z]{2}", text)], spoken
+    sentences = [text for text in strings(source) if re.search(r"[A-Za-z]{2,} [a-z]{2,}", text)]
+    assert not sentences
+
+
+def test_the_reader_of_scripts_finds_what_stands_outside() -> None:
+    template = 'html`<p title="Hi all">${x ? html`<b>Warm</b>` : `${y} is z`} now</p>`'
+    source = f'const a = {template}; // "not this"\nb("to do it");'
+    assert list(html_templates(source)) == [f'<p title="Hi all">{HOLE} now</p>', "<b>Warm</b>"]
+    assert list(strings(source)) == [f"{HOLE} is z", "to do it"]
