@@ -8,12 +8,22 @@ from datetime import UTC, tzinfo
 from statistics import median_high
 from typing import TypeVar
 
-from agent.climate import coordinator, effective_setpoint, fusion, holds, optimum_start, schedule, snapshot
+from agent.climate import (
+    coordinator,
+    effective_setpoint,
+    fusion,
+    holds,
+    optimum_start,
+    output_test,
+    schedule,
+    snapshot,
+)
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
 from agent.climate.fusion import SensorReading, ZoneTemperature
 from agent.climate.model import HEATING_MODES, Mode, Schedule, ZoneProgram
 from agent.climate.optimum_start import LEAD_S_MAX, WORTH_K, Coasting, LearnedDynamics, Recovery
+from agent.climate.output_test import OutputTest
 from agent.climate.schedule import Segment, Timeline
 from agent.climate.sensor_validation import ValidationState, sample_zone
 from agent.climate.settings import ClimateSettings, ZoneSettings
@@ -207,13 +217,21 @@ class ClimateController:
             learned = zone.learned if zone else LearnedDynamics()
             self.zones[zone_settings.zone_id] = ZoneController(zone_settings, program, learned)
 
-    def step(self, now: Now, readings: Mapping[str, SensorReading], timezone: tzinfo = UTC) -> ClimateDecision:
+    def step(
+        self,
+        now: Now,
+        readings: Mapping[str, SensorReading],
+        timezone: tzinfo = UTC,
+        *,
+        test: OutputTest | None = None,
+    ) -> ClimateDecision:
         """Return the decision for now.
 
         Args:
             now: The present instant.
             readings: The latest reading of each sensor that has any, by name.
             timezone: Of the house.
+            test: A test of the outputs, as long as it lasts.
         """
         self._correct_downtime(now)
         before = self.state
@@ -222,7 +240,7 @@ class ClimateController:
         in_force = [zone.resolve_setpoint(now, timezone) for zone in zones]
         self._measure(zones, in_force, readings, now.now_ms)
         inputs = self._build_inputs(zones, in_force, now, dt_s)
-        decision = coordinator.decide(before, self.settings, inputs, now.now_ms)
+        decision = coordinator.decide(before, self.settings, inputs, now.now_ms, output_test.active(test, now.now_ms))
         for zone, state, given in zip(zones, before.zones, inputs, strict=True):
             was_on = state.action is HvacAction.HEAT
             zone.learn(now, ramp_c=given.heat_setpoint_c, duty=state.law.integral, dt_s=dt_s, was_on=was_on)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import heat_source, pi_controller, short_cycle_protection, zone
+from agent.climate import heat_source, output_test, pi_controller, short_cycle_protection, zone
 from agent.climate.heat_source import HeatSourceRequest, HeatSourceState
+from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, HeatSourceKind
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
@@ -89,7 +90,11 @@ def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
 
 
 def decide(
-    state: CoordinatorState, settings: ClimateSettings, inputs: Sequence[ZoneInputs], now_ms: int
+    state: CoordinatorState,
+    settings: ClimateSettings,
+    inputs: Sequence[ZoneInputs],
+    now_ms: int,
+    test: OutputTest | None = None,
 ) -> ClimateDecision:
     """Return the decision for now.
 
@@ -98,6 +103,7 @@ def decide(
         settings: Of the home.
         inputs: One for each zone, in the order of the settings.
         now_ms: Boot time, not before that of the state.
+        test: A test of the outputs that is in force.
     """
     dt_s = min(DT_S_MAX, max(0.0, (now_ms - state.at_ms) / 1000.0))
     zones: list[ZoneState] = []
@@ -105,13 +111,22 @@ def decide(
     for before, zone_settings, zone_inputs in zip(state.zones, settings.zones, inputs, strict=True):
         after, request = zone.request(before, zone_settings, zone_inputs, now_ms=now_ms, dt_s=dt_s)
         zones.append(after)
-        requests.append(request)
+        requests.append(
+            output_test.replace_request(test, request, state=after, settings=zone_settings, inputs=zone_inputs)
+        )
     wanted = _choose_direction(state, requests)
     # An output that is on has been on until now, not only until the last decision.
     last_on_ms = now_ms if any(before.action is not _OFF for before in state.zones) else state.last_on_ms
     direction, wait_reason = _permit_direction(state, settings, wanted, last_on_ms, now_ms)
     actions = [
-        _permit_zone(after, zone_settings.limits, request, direction, wait_reason, now_ms)
+        _permit_zone(
+            after,
+            None if output_test.overrides(test, zone_settings.zone_id) else zone_settings.limits,
+            request,
+            direction,
+            wait_reason,
+            now_ms,
+        )
         for after, zone_settings, request in zip(zones, settings.zones, requests, strict=True)
     ]
     source_state, source_demand = state.heat_source, None
@@ -174,18 +189,20 @@ def _permit_direction(
 
 def _permit_zone(
     state: ZoneState,
-    limits: ShortCycleLimits,
+    limits: ShortCycleLimits | None,
     request: ZoneRequest,
     direction: HvacAction,
     wait_reason: str,
     now_ms: int,
 ) -> _ZoneAction:
-    """Return what the relay of a zone may do now, and why."""
+    """Return what the relay of a zone may do now, and why. Without limits it may switch at once."""
     is_wanted = request.action is not _OFF and request.action is direction
     if state.action not in {_OFF, direction}:
         # Its present action is the opposite one and must end first.
         is_wanted = False
-    is_on, limit = short_cycle_protection.apply_limits(state.relay, limits, now_ms, is_wanted=is_wanted)
+    is_on, limit = is_wanted, ""
+    if limits is not None:
+        is_on, limit = short_cycle_protection.apply_limits(state.relay, limits, now_ms, is_wanted=is_wanted)
     reason = request.reason
     if limit:
         reason = f"{reason}; {limit}"

@@ -15,6 +15,7 @@ from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.fusion import SensorLookup, SensorReading, SensorState
 from agent.climate.model import ZoneProgram
+from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, climate_settings
 from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
 from agent.config import Config
@@ -130,6 +131,7 @@ class ClimateService:
         self._decision_due = Signal()
         self._changed_zones: set[str] = set()
         self._last_key: object = None
+        self._test: OutputTest | None = None
         self._reported_problems: dict[str, str] = {}
         self.output_problem = ""
         self.sensor_problem = ""
@@ -171,8 +173,14 @@ class ClimateService:
         self._snapshot_due.set()
         self._decision_due.set()
 
+    def set_test(self, test: OutputTest | None) -> None:
+        """Let a person test outputs; `None` ends the test. It ends by itself at its `until_ms`."""
+        self._test = test
+        self._decision_due.set()
+
     async def run(self) -> None:
         """Control the home until cancelled. Every output is off afterwards."""
+        self._test = None
         # A restart after a defect: everything was switched off.
         if self.control.last is not None:
             now = self.now()
@@ -194,13 +202,18 @@ class ClimateService:
     async def _control_loop(self) -> None:
         while True:
             self._decision_due.clear()
-            decision = self.control.step(self.now(), self._readings(), self.timezone())
+            decision = self.control.step(self.now(), self._readings(), self.timezone(), test=self._test)
             await self._apply(decision.demand)
             self._driven_ms = self._clock.monotonic_ms()
             self._report_problems(decision)
             self._request_snapshot(decision)
             self._report_missing_sensors()
-            await self._decision_due.wait(DECISION_INTERVAL_S)
+            await self._decision_due.wait(self._decision_interval_s())
+
+    def _decision_interval_s(self) -> float:
+        """Return the time to the next decision: a test ends on time."""
+        left_ms = DECISION_INTERVAL_S * 1000 if self._test is None else self._test.until_ms - self.now().now_ms
+        return min(DECISION_INTERVAL_S, left_ms / 1000) if left_ms > 0 else DECISION_INTERVAL_S
 
     async def _apply(self, demand: HvacDemand, *, attempts: int = 1) -> None:
         """Drive the outputs. A failure is reported, and tried again with the next decision."""

@@ -98,7 +98,7 @@ def request(
     if is_frost and settings.can_heat and value_c is not None and not is_contradictory:
         wanted = ZoneRequest(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     if not is_contradictory:
-        wanted = _within_limits(settings, wanted, temperature, state.action, decision.direction)
+        wanted = within_limits(settings, wanted, temperature, state.action, decision.direction)
     heating_monitor, cooling_monitor = _monitor_equipment(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
     # Neither fallback heating nor a mode without heating teaches the duty that the zone needs.
     is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES
@@ -318,7 +318,7 @@ def _cooling_obstacle(state: ZoneState, settings: ZoneSettings, inputs: ZoneInpu
     )
 
 
-def _within_limits(
+def within_limits(
     settings: ZoneSettings,
     wanted: ZoneRequest,
     temperature: ZoneTemperature,

@@ -2,10 +2,12 @@
 
 import msgspec
 
+from agent.climate import output_test
 from agent.climate.coordinator import ClimateDecision, CoordinatorState, decide, initial_state
 from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import Mode, Setpoints
+from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.climate.zone_state import ZoneInputs
@@ -56,12 +58,13 @@ class Bench:
         self.climate = climate
         self.now_ms = start_ms = 1_000_000
         self.state: CoordinatorState = msgspec.structs.replace(initial_state(climate, start_ms), direction=last)
+        self.test: OutputTest | None = None
         self.oracle = SafetyOracle(climate)
         self.oracle.record_kill(start_ms)
 
     def step(self, *zones: ZoneInputs, dt_s: float = 60.0) -> ClimateDecision:
         self.now_ms += round(dt_s * 1000)
-        made = decide(self.state, self.climate, zones, self.now_ms)
+        made = decide(self.state, self.climate, zones, self.now_ms, output_test.active(self.test, self.now_ms))
         self.state = made.state
         rooms = {
             zone.zone_id: given.temperature.value_c
