@@ -37,7 +37,7 @@ from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import server
+from agent.port import events, monitoring, server
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
@@ -91,6 +91,12 @@ class Hub:
         self.updates = self._updates()
         self.climate = self._climate()
         self.reports = self._reports()
+        # The start makes the run: a boot may have several.
+        self.events = events.EventStream(
+            events.hub_documents(self.reports),
+            now_ms=clock.monotonic_ms,
+            run_id=f"{clock.boot_id}-{clock.monotonic_ms()}",
+        )
 
     def _client(self) -> CloudClient:
         cloud, environment = self.config.cloud, self.environment
@@ -270,6 +276,7 @@ class Hub:
         if isinstance(displays := environment.board.network, ShowsTime):
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
+            loops["events"] = self.events.run
             loops["local API"] = lambda: server.serve(self.config.local_api.socket, self._local_handlers())
         return loops
 
@@ -313,6 +320,13 @@ class Hub:
             **local_climate.handlers(self.climate, self._new_id),
             **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
             **local_updates.handlers(self.updates),
+            **events.handlers(self.events),
+            **monitoring.handlers(
+                self.health.readiness_checks(lambda: self._sampling_schedule().interval_s),
+                status=self.status,
+                climate=self.reports.climate,
+                zigbee=self.reports.zigbee,
+            ),
             **local_log.handlers(self.environment.log_ring, lambda: read_now(self.environment.clock)),
         }
 

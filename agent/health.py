@@ -105,6 +105,18 @@ class Health:
         radio = self._pairing.radio
         return radio_problem(radio.radio, is_needed=bool(self._pairing.sensors)) if radio else ""
 
+    def readiness_checks(self, interval_s: Callable[[], float]) -> Mapping[str, Callable[[], str]]:
+        """Return the checks of `/readyz` by name; each returns its problem, empty where it has none.
+
+        Args:
+            interval_s: Returns the reporting interval.
+        """
+        return {
+            "control": self.control_problem,
+            "disk": lambda: self._status().outbox.problem,
+            "sensors": lambda: sensor_problem(self._status(), interval_s()),
+        }
+
     def fresh_sensors(self, interval_s: float) -> int:
         """Return how many sensors have delivered a good value recently, at this reporting interval."""
         return fresh_sensors(self._status(), interval_s)
@@ -160,8 +172,21 @@ class Health:
 
 def fresh_sensors(status: HubStatus, interval_s: float) -> int:
     """Return how many sensors have delivered a good value recently."""
-    age_s_max = max(FRESH_S_MIN, FRESH_INTERVALS * interval_s)
+    age_s_max = fresh_s_max(interval_s)
     return sum(each.age_s is not None and each.age_s <= age_s_max and each.quality == "good" for each in status.sensors)
+
+
+def fresh_s_max(interval_s: float) -> float:
+    """Return the age up to which a sensor is fresh, at this reporting interval."""
+    return max(FRESH_S_MIN, FRESH_INTERVALS * interval_s)
+
+
+def sensor_problem(status: HubStatus, interval_s: float) -> str:
+    """Return that no sensor is fresh; empty where one is, and on a hub that has no sensors yet."""
+    if not status.sensors or fresh_sensors(status, interval_s):
+        return ""
+    count = plural(len(status.sensors), "measured value")
+    return f"check the sensors (climahub status): of {count} none was good in the last {fresh_s_max(interval_s):g} s"
 
 
 def radio_problem(radio: RadioStatus, *, is_needed: bool) -> str:

@@ -105,6 +105,10 @@ class Route(msgspec.Struct, frozen=True):
 _SENSOR = "/v1/zigbee/sensors/{sensor}"
 
 ROUTES = (
+    Route("GET", "/healthz", Role.PUBLIC, "get_liveness"),
+    Route("GET", "/readyz", Role.VIEWER, "get_readiness"),
+    Route("GET", "/metrics", Role.VIEWER, "get_metrics"),
+    Route("GET", "/v1/events", Role.VIEWER, "get_events"),
     Route("GET", "/v1/status", Role.VIEWER, "get_status"),
     Route("GET", "/v1/verdict", Role.VIEWER, "get_verdict"),
     Route("GET", "/v1/boots", Role.VIEWER, "get_boots"),

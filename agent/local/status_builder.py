@@ -15,7 +15,7 @@ from agent.foundation.start_history import StartHistory
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults
 from agent.foundation.text import sanitize
-from agent.local.climate import build_climate, climate_problems
+from agent.local.climate import ClimateReport, build_climate, climate_problems
 from agent.local.commands import CommandsReport, build_commands
 from agent.local.routes import Handler, LocalRequest
 from agent.local.status import (
@@ -31,7 +31,7 @@ from agent.local.status import (
     SettingsReport,
     StartReport,
 )
-from agent.local.updates import build_updates, update_line
+from agent.local.updates import UpdateReport, build_updates, update_line
 from agent.local.verdict import Verdict, verdict
 from agent.local.zigbee import ZigbeeReport, build_zigbee, link_problem
 from agent.ota.service import UpdateService
@@ -87,14 +87,21 @@ class HubReports:
         """Return the document of the radio and its network."""
         return build_zigbee(self._pairing, intake=self._telemetry.intake, clock=self._clock)
 
+    def climate(self) -> ClimateReport:
+        """Return the document of the zones."""
+        return build_climate(self._climate)
+
+    def update(self) -> UpdateReport | None:
+        """Return the document of the updates; `None` on a hub that cannot be updated."""
+        return build_updates(self._updates) if self._updates else None
+
     async def commands(self) -> CommandsReport:
         """Return the document of the cloud's commands."""
         return build_commands(await self._commands.recent(), problem=self._commands.problem)
 
     def verdict(self) -> Verdict:
         """Return the verdict on the hub now."""
-        update = build_updates(self._updates) if self._updates else None
-        return verdict(self.status(), build_climate(self._climate), self.zigbee(), update)
+        return verdict(self.status(), self.climate(), self.zigbee(), self.update())
 
     def status(self) -> HubStatus:
         """Return the status of the hub now."""

@@ -7,12 +7,15 @@ own: it has a place in the ring, and one that falls out of the ring is dropped. 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from http import HTTPStatus
+from typing import Generic, TypeVar
 
 import msgspec
 
 from agent.errors import ClimahubError
 from agent.foundation.supervisor import contain_failure
 from agent.local.routes import Handler, LocalRequest, RequestRefused, Role, Stream
+from agent.local.status_builder import HubReports
+from agent.local.verdict import verdict
 from agent.port.document_change import Json, is_changed, to_json_values
 from agent.port.event_ring import EventRing
 
@@ -36,6 +39,39 @@ _RETRY = b"retry: 2000\n\n"
 """Milliseconds after which a browser connects again."""
 
 Build = Callable[[], object]
+"""Builds a document; `None` where this hub has none of the kind."""
+
+
+T = TypeVar("T")
+
+
+class _Latest(Generic[T]):
+    """Keeps the document that was built last."""
+
+    document: T
+
+    def __init__(self, build: Callable[[], T]) -> None:
+        self._build = build
+
+    def build(self) -> T:
+        self.document = self._build()
+        return self.document
+
+
+def hub_documents(reports: HubReports) -> Mapping[str, Build]:
+    """Return what builds each document that is sent, by the name of its event.
+
+    To be called in this order: the verdict is made of the documents that were built before it.
+    """
+    status, climate = _Latest(reports.status), _Latest(reports.climate)
+    zigbee, update = _Latest(reports.zigbee), _Latest(reports.update)
+    return {
+        "status": status.build,
+        "climate": climate.build,
+        "zigbee": zigbee.build,
+        "update": update.build,
+        "verdict": lambda: verdict(status.document, climate.document, zigbee.document, update.document),
+    }
 
 
 class EventStream:
@@ -91,6 +127,8 @@ class EventStream:
                 document = build()
         except ClimahubError:
             self._broken_until_ms[name] = now_ms + int(BROKEN_S * 1000)
+            return
+        if document is None:
             return
         values = to_json_values(document)
         if name in self._sent:

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from agent.health import fresh_sensors, radio_problem, trial_checks
+from agent.health import fresh_sensors, radio_problem, sensor_problem, trial_checks
 from agent.local.status import HubStatus
 from hal.radio import RadioState, RadioStatus
 
@@ -52,3 +52,14 @@ def test_fresh_sensors_are_those_that_deliver_well() -> None:
     sensors = [SimpleNamespace(age_s=age, quality=quality) for age, quality in
                ((10.0, "good"), (None, "good"), (10.0, "bad"), (9999.0, "good"))]  # fmt: skip
     assert fresh_sensors(cast("HubStatus", SimpleNamespace(sensors=sensors)), 60.0) == 1
+
+
+def test_without_a_fresh_sensor_a_hub_is_not_ready() -> None:
+    def problem(*ages_s: float | None) -> str:
+        sensors = [SimpleNamespace(age_s=age_s, quality="good") for age_s in ages_s]
+        return sensor_problem(cast("HubStatus", SimpleNamespace(sensors=sensors)), 60.0)
+
+    assert problem() == problem(None, 300.0) == ""
+    assert problem(None, 300.1) == (
+        "check the sensors (climahub status): of 2 measured values none was good in the last 300 s"
+    )

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import server
+from agent.port import events, monitoring, server
 
 PAGE = Path(__file__).parents[3] / "docs" / "local-api.md"
 ANY = cast("Any", None)
@@ -27,6 +27,8 @@ def all_handlers() -> dict[str, Handler]:
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
         **log.handlers(LogRing(int), ANY),
+        **events.handlers(ANY),
+        **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
     }
 
 

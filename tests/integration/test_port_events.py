@@ -1,0 +1,94 @@
+"""Events, probes and metrics of a running hub, over its own socket."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import pytest
+
+from hal.interface import SensorKind
+from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestSensor, until
+
+
+def thermometer() -> TestSensor:
+    return TestSensor("T1", SensorKind.TEMPERATURE, lambda: 21.5)
+
+
+@pytest.fixture
+async def hub(cloud: Cloud, make_hub: MakeHub) -> RunningHub:
+    running = make_hub(cloud.url, sensors=[thermometer()], serve=True)
+    running.start()
+    await until(running.hub.config.local_api.socket.exists)
+    await until(lambda: running.status().outbox.accepted)
+    return running
+
+
+@pytest.fixture
+async def session(hub: RunningHub) -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.UnixConnector(str(hub.hub.config.local_api.socket))
+    async with aiohttp.ClientSession("http://hub", connector=connector) as made:
+        yield made
+
+
+async def read_events(response: aiohttp.ClientResponse, last: str) -> Mapping[str, Any]:
+    """Read until an event of a name has come; return the newest of each name, and `id`."""
+    found: dict[str, Any] = {}
+    name = ""
+    async for line in response.content:
+        field, _, value = line.decode().rstrip("\n").partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            found[name] = json.loads(value)
+        elif field == "id":
+            found["id"] = value
+        elif not field and name == last:
+            break
+        elif not field:
+            name = ""
+    return found
+
+
+async def test_a_client_sees_the_documents_and_then_what_changes(
+    hub: RunningHub, session: aiohttp.ClientSession
+) -> None:
+    async with session.get("/v1/events") as response:
+        assert response.content_type == "text/event-stream"
+        first = await read_events(response, "snapshot")
+        assert {"status", "climate", "zigbee", "verdict"} <= set(first)
+        assert first["status"]["sensors"][0]["value"] == 21.5
+        hub.report(23.0)
+        status = first["status"]
+        while status["outbox"]["committed"] == first["status"]["outbox"]["committed"]:
+            status = (await read_events(response, "status"))["status"]
+    await until(lambda: hub.hub.events.clients == 0)
+
+
+async def test_a_client_that_returns_gets_no_snapshot(hub: RunningHub, session: aiohttp.ClientSession) -> None:
+    async with session.get("/v1/events") as response:
+        first = await read_events(response, "snapshot")
+    hub.hub.events.publish("log", {"text": "missed"})
+    async with session.get("/v1/events", headers={"Last-Event-ID": first["id"]}) as response:
+        found = await read_events(response, "log")
+    assert found["log"] == {"text": "missed"}
+    assert "snapshot" not in found
+    async with session.get("/v1/events", headers={"Last-Event-ID": "of-another-run:1"}) as response:
+        assert "status" in await read_events(response, "snapshot")
+
+
+async def test_the_probes_and_the_metrics(hub: RunningHub, session: aiohttp.ClientSession) -> None:
+    async with session.get("/healthz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "alive"})
+    async with session.get("/readyz") as response:
+        assert (response.status, await response.json()) == (
+            200,
+            {"is_ready": True, "checks": {"control": "", "disk": "", "sensors": ""}},
+        )
+    async with session.get("/metrics") as response:
+        assert response.content_type == "text/plain"
+        assert 'climahub_sensor_temperature_celsius{device="",sensor="T1"} 21.5' in await response.text()
+    hub.clock.skip(3600)
+    async with session.get("/readyz") as response:
+        assert response.status == 503
+        assert (await response.json())["checks"]["sensors"].startswith("check the sensors (climahub status): ")
