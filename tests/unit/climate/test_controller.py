@@ -67,7 +67,7 @@ def value_c(made: HeatedHome, room: str = "living") -> float:
     return found
 
 
-def test_a_winter_day_at_a_constant_setpoint() -> None:
+def test_winter_day_at_constant_setpoint_keeps_the_temperature() -> None:
     made = home(ZoneProgram(setpoints=Setpoints(20.0, 26.0)))
     made.run(12 * H_MS)
     coldest = []
@@ -98,7 +98,7 @@ def test_a_night_setback_and_the_recovery_before_the_block() -> None:
 
 
 @pytest.mark.parametrize("heat_source", [HeatSourceKind.NONE, HeatSourceKind.BOILER])
-def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(heat_source: HeatSourceKind) -> None:
+def test_raised_setpoint_is_held_while_the_walls_are_cold(heat_source: HeatSourceKind) -> None:
     """It fell by 1.3 to 1.8 K once it had got there, and came back over three hours."""
     made = home(ZoneProgram(setpoints=Setpoints(17.0, 26.0)), heat_source=heat_source)
     made.run(44 * H_MS)  # 20:00: no sun any more
@@ -116,7 +116,7 @@ def test_a_room_that_was_turned_up_does_not_sink_again_while_its_walls_are_cold(
     assert min(lowest.values()) > 19.9
 
 
-def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> None:
+def test_change_of_active_sensors_does_not_change_the_apparent_wall_temperature() -> None:
     """Found by review: a bedroom 3 K colder than the living room fell by 1.2 K at 22:00, and rose by 1.1 K at 06:00."""
     day = Block("Day", "06:00", "22:00", 21.0, 26.0, sensors=("a",))
     night = Block("Night", "22:00", "06:00", 18.0, 26.0, sensors=("b",))
@@ -149,7 +149,7 @@ def test_other_sensors_by_night_do_not_make_the_walls_seem_warm_or_cold() -> Non
     assert made.state.zones[0].thermal_mass_c == pytest.approx(21.0, abs=0.01)
 
 
-def test_all_survives_a_restart_and_counts_as_just_stopped() -> None:
+def test_state_survives_a_restart_and_outputs_count_as_just_stopped() -> None:
     program = with_hold(
         ZoneProgram(schedules={"week": WEEK}, schedule="week", eco=Eco(is_enabled=True)),
         Hold("h", heat_setpoint_c=22.0),
@@ -241,7 +241,7 @@ def test_a_jump_is_reported_and_survives_a_restart() -> None:
         made.run(made.at_ms + 60_000)
 
 
-def test_another_sensor_of_the_zone_takes_over() -> None:
+def test_second_sensor_of_the_zone_takes_over() -> None:
     faults = tuple(Fault(room, FaultKind.NAN, DAY_MS, 3 * DAY_MS) for room in ROOMS)
     made = home(ZoneProgram(setpoints=Setpoints(20.0, 26.0)), faults=faults, sensors=2)
     made.run(2 * DAY_MS)
@@ -376,7 +376,7 @@ def test_a_boost_ends_on_the_monotonic_clock_while_the_control_room_runs() -> No
     assert control.zones["z"].program.holds == ()
 
 
-def test_zones_that_were_removed_and_added_are_no_trouble() -> None:
+def test_removed_and_added_zones_are_handled() -> None:
     made = home(ZoneProgram())
     made.run(H_MS)
     assert made.control is not None

@@ -39,7 +39,9 @@ def test_the_heat_source_runs_while_any_zone_is_on_and_to_the_end_of_its_minimum
 
 
 @pytest.mark.parametrize(("room_c", "minutes"), [(30.0, 4), (16.1, 4), (16.0, 0)])
-def test_the_source_cools_on_for_its_second_stage_unless_a_room_is_at_its_limit(room_c: float, minutes: int) -> None:
+def test_cooling_runs_on_for_the_second_stages_minimum_unless_a_room_is_at_its_limit(
+    room_c: float, minutes: int
+) -> None:
     bench = Bench(home(1, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, stages=2)), last=COOL)
     for _ in range(60):
         asked = bench.step(inputs(30.0, Mode.COOL)).demand.heat_source
@@ -210,7 +212,7 @@ def test_no_zone_takes_over_a_heat_source_that_another_needs_for_the_opposite(
     ("is_ramp", "pulses", "taken"),
     [(False, -0.7, HEAT), (False, -0.9, OFF), (True, 0.0, OFF), (True, 0.4, OFF), (True, 0.6, HEAT)],
 )
-def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(pulses: float, taken: HvacAction, *, is_ramp: bool) -> None:
+def test_zone_on_a_ramp_takes_over_only_for_its_owed_time(pulses: float, taken: HvacAction, *, is_ramp: bool) -> None:
     climate = home(2, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
     state = initial_state(climate, 0)
     running = msgspec.structs.replace(state.heat_source, stage1=ShortCycleState(is_on=True, changed_ms=0))
@@ -231,7 +233,7 @@ def test_a_zone_on_its_ramp_takes_over_only_what_it_is_owed(pulses: float, taken
         ((50.0, 90.0, 20.0), (999.0, 999.0, 999.0), False, None),
     ],
 )
-def test_the_neediest_of_those_that_have_rested_takes_over_a_source_that_runs(
+def test_neediest_rested_zone_takes_over_a_running_source(
     owed_s: tuple[float, ...], rested_s: tuple[float, ...], is_running: bool, taker: int | None
 ) -> None:
     climate = home(3, HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP))
@@ -262,7 +264,7 @@ def test_with_an_unknown_direction_only_cooling_waits_for_the_rest(value_c: floa
     assert made.demand.zones == {"z0": HEAT if mode is Mode.HEAT else COOL}
 
 
-def test_a_home_that_only_heats_needs_no_such_rest() -> None:
+def test_heating_only_home_needs_no_rest_after_an_unknown_direction() -> None:
     assert initial_state(home(can_cool=False), 0).direction is HEAT
 
 
@@ -287,7 +289,7 @@ def test_a_late_decision_reverses_no_running_heat_source() -> None:
         (Mode.HEAT, None, 17.0, 0.0),
     ],
 )
-def test_walls_behind_the_setpoint_raise_the_duty(
+def test_cold_thermal_mass_raises_the_duty(
     mode: Mode, value_c: float | None, thermal_mass_c: float, duty: float
 ) -> None:
     bench = Bench(home())

@@ -17,30 +17,30 @@ def run(values: Iterable[float], *, is_heated: bool, monitor: HeatingMonitor | N
     return monitor
 
 
-def test_heat_that_does_not_come_is_noticed() -> None:
+def test_heating_without_a_rise_is_reported() -> None:
     assert not run([15.0] * 120, is_heated=True).is_failing
     failing = run([15.0] * 122, is_heated=True)
     assert failing.is_failing
     assert "does not get warmer" in failing.problem
 
 
-def test_a_room_that_rises_slowly_is_heated_well() -> None:
+def test_slow_rise_is_no_fault() -> None:
     assert not run([15.0 + minute / 200 for minute in range(1000)], is_heated=True).is_failing
 
 
-def test_the_notice_goes_when_it_gets_warmer() -> None:
+def test_fault_clears_when_the_room_gets_warmer() -> None:
     failing = run([15.0] * 200, is_heated=True)
     assert not run([15.4], is_heated=True, monitor=failing).is_failing
 
 
-def test_pauses_do_not_count_and_do_not_forget() -> None:
+def test_pauses_neither_count_nor_reset_the_heated_time() -> None:
     monitor = run([15.0] * 100, is_heated=True)
     monitor = run([15.0] * 300, is_heated=False, monitor=monitor)
     assert not monitor.is_failing
     assert run([15.0] * 30, is_heated=True, monitor=monitor).is_failing
 
 
-def test_heating_again_begins_the_time_of_being_off_anew() -> None:
+def test_heating_resets_the_off_time() -> None:
     monitor = run([15.0] * 10, is_heated=True)
     monitor = run([15.0] * 300, is_heated=False, monitor=monitor)
     assert monitor.off_s == 300 * 60.0
@@ -65,7 +65,7 @@ def test_a_room_that_has_come_near_its_setpoint_does_not_fail() -> None:
     assert not run([20.1] * 100, is_heated=True, monitor=far).is_failing
 
 
-def test_heat_that_does_not_end_is_noticed() -> None:
+def test_rise_without_heating_is_reported() -> None:
     rising = [22.0 + minute / 30 for minute in range(180)]
     stuck = run(rising, is_heated=False)
     assert stuck.is_stuck
@@ -73,13 +73,13 @@ def test_heat_that_does_not_end_is_noticed() -> None:
     assert not run([25.0 - minute / 100 for minute in range(180)], is_heated=False, monitor=stuck).is_stuck
 
 
-def test_heat_that_does_not_end_is_noticed_where_it_is_slow() -> None:
+def test_slow_rise_without_heating_is_reported() -> None:
     """Found by review: 0.8 K an hour took a room from 17 to 36 °C, and nobody was told."""
     assert run([22.0 + 0.8 * minute / 60 for minute in range(300)], is_heated=False).is_stuck
     assert not run([22.0 + 0.3 * minute / 60 for minute in range(11 * 60)], is_heated=False).is_stuck
 
 
-def test_a_room_that_stays_as_warm_as_it_can_get_is_still_stuck() -> None:
+def test_relay_stays_reported_while_the_room_stays_at_its_maximum() -> None:
     stuck = run([22.0 + minute / 30 for minute in range(180)], is_heated=False)
     steady = run([27.9, 27.8] * 60 * 24, is_heated=False, monitor=stuck)
     assert steady.is_stuck
@@ -87,7 +87,7 @@ def test_a_room_that_stays_as_warm_as_it_can_get_is_still_stuck() -> None:
     assert not run([19.0], is_heated=True, monitor=steady).is_stuck
 
 
-def test_a_rise_counts_from_the_coldest_that_it_has_been() -> None:
+def test_rise_is_measured_from_the_coldest_value() -> None:
     """A window was open, and the heat that does not end shows only after that."""
     aired = run([28.0] * 90 + [25.0 + minute / 60 for minute in range(60)], is_heated=False)
     assert not aired.is_stuck
@@ -98,7 +98,7 @@ def test_a_rise_near_the_setpoint_is_no_stuck_relay() -> None:
     assert not run([21.0] * 60 + [21.0 + minute / 33 for minute in range(65)], is_heated=False).is_stuck
 
 
-def test_what_the_radiators_still_hold_is_no_stuck_relay() -> None:
+def test_residual_heat_of_radiators_is_no_stuck_relay() -> None:
     assert not run([22.0 + minute / 30 for minute in range(59)], is_heated=False).is_stuck
 
 
@@ -106,7 +106,7 @@ def test_a_room_that_is_not_above_its_setpoint_may_rise() -> None:
     assert not run([15.0 + minute / 50 for minute in range(300)], is_heated=False).is_stuck
 
 
-def test_a_summers_day_is_no_stuck_relay() -> None:
+def test_summer_day_is_no_stuck_relay() -> None:
     """Found by the soak: hundreds of notices a year, all in summer."""
     calm = run([21.0] * 13 * 60, is_heated=False)
     warm = [21.0 + minute / 40 for minute in range(300)]

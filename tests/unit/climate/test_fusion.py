@@ -14,13 +14,13 @@ def room(*samples: SensorSample, home_median_c: float | None = None) -> ZoneTemp
     return fuse(samples, stale_s=STALE_S, home_median_c=home_median_c)
 
 
-def test_several_count_by_their_weight() -> None:
+def test_sensors_are_averaged_by_weight() -> None:
     fused = room(SensorSample("a", 20.0, 0.0, weight=3.0), SensorSample("b", 22.0, 10.0))
     assert (fused.value_c, fused.used, fused.coldest_c, fused.age_s) == (20.5, 2, 20.0, 0.0)
     assert fused.problem == ""
 
 
-def test_an_old_one_fades_before_it_falls_out() -> None:
+def test_ageing_reading_loses_weight_until_it_is_stale() -> None:
     values = [
         room(SensorSample("a", 20.0, 0.0), SensorSample("b", 22.0, age_s)).value_c
         for age_s in (500.0, 750.0, 990.0, 1001.0)
@@ -38,7 +38,7 @@ def test_an_old_one_fades_before_it_falls_out() -> None:
         (SensorSample("a", float("nan"), 0.0), "a reports nan"),
     ],
 )
-def test_an_invalid_sensor_does_not_count(sample: SensorSample, words: str) -> None:
+def test_invalid_sensor_is_left_out_with_its_reason(sample: SensorSample, words: str) -> None:
     alone = room(sample)
     assert (alone.value_c, alone.coldest_c) == (None, None)
     assert words in alone.problem
@@ -46,7 +46,7 @@ def test_an_invalid_sensor_does_not_count(sample: SensorSample, words: str) -> N
     assert (both.value_c, both.used) == (21.0, 1)
 
 
-def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
+def test_jumped_sensors_count_for_frost_only() -> None:
     fused = room(
         SensorSample("a", 2.0, 0.0, last_valid_c=20.0),
         SensorSample("b", 3.0, 0.0, last_valid_c=20.0),
@@ -57,29 +57,29 @@ def test_of_those_that_jumped_only_the_frost_is_heeded() -> None:
     assert room(SensorSample("a", 2.0, 0.0, last_valid_c=20.0), SensorSample("b", 21.0, 0.0)).coldest_c == 21.0
 
 
-def test_without_any_sensor_nothing_is_known() -> None:
+def test_no_sensor_means_no_temperature() -> None:
     assert room().value_c is None
     assert room().problem == "no sensor has reported yet"
 
 
-def test_of_three_the_one_that_contradicts_is_left_out() -> None:
+def test_contradicting_sensor_of_three_is_left_out() -> None:
     fused = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 20.5, 0.0), SensorSample("c", 35.0, 0.0))
     assert (fused.value_c, fused.warmest_c) == (20.25, 20.5)
     assert "c contradicts" in fused.problem
 
 
-def test_the_only_one_counts_to_its_last_second() -> None:
+def test_single_sensor_counts_until_it_is_stale() -> None:
     assert room(SensorSample("a", 20.0, STALE_S)).value_c == pytest.approx(20.0)
 
 
-def test_of_two_the_house_tells_which_is_wrong() -> None:
+def test_home_median_decides_between_two_contradicting_sensors() -> None:
     two = (SensorSample("a", 20.0, 0.0), SensorSample("b", 35.0, 0.0))
     assert room(*two, home_median_c=21.0).value_c == 20.0
     assert room(*two, home_median_c=33.0).value_c == 35.0
     assert room(*two, home_median_c=21.0).warmest_c == 35.0
 
 
-def test_two_that_contradict_each_other_have_no_middle() -> None:
+def test_two_contradicting_sensors_give_no_temperature() -> None:
     near = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 25.0, 0.0))
     assert (near.value_c, near.coldest_c, near.warmest_c) == (22.5, 20.0, 25.0)
     assert "disagree by 5.0 K" in near.problem
@@ -91,7 +91,7 @@ def test_two_that_contradict_each_other_have_no_middle() -> None:
 @given(
     st.lists(st.tuples(st.floats(-20, 60), st.floats(0, 2000), st.sampled_from(Quality), st.floats(0.1, 5)), max_size=6)
 )
-def test_the_result_lies_among_those_that_count(made: list[tuple[float, float, Quality, float]]) -> None:
+def test_fused_temperature_lies_among_the_valid_readings(made: list[tuple[float, float, Quality, float]]) -> None:
     samples = [SensorSample(str(i), *entry) for i, entry in enumerate(made)]
     fused = fuse(samples, stale_s=STALE_S)
     good = [s.value_c for s in samples if s.quality is Quality.GOOD and s.age_s <= STALE_S and -15 <= s.value_c <= 55]

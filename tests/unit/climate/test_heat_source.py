@@ -32,12 +32,12 @@ class Bench:
         return demand
 
 
-def test_it_starts_at_its_first_stage_with_pump_and_fan() -> None:
+def test_heat_source_starts_at_stage_one_with_pump_and_fan() -> None:
     demand = Bench().run(HeatSourceRequest(HEAT, 0.5))
     assert demand == HeatSourceDemand(HEAT, stage=1, is_pump_on=True, is_fan_on=True)
 
 
-def test_the_second_stage_helps_where_the_first_does_not_suffice() -> None:
+def test_second_stage_starts_where_the_first_does_not_suffice() -> None:
     bench = Bench()
     assert bench.run(HeatSourceRequest(HEAT, 1.6), 10).stage == 2
     assert bench.run(HeatSourceRequest(HEAT, 0.5), 10).stage == 2
@@ -48,7 +48,7 @@ def test_a_source_of_one_stage_has_no_second() -> None:
     assert Bench(msgspec.structs.replace(PUMP, stages=1)).run(HeatSourceRequest(HEAT, 5.0), 60).stage == 1
 
 
-def test_auxiliary_heat_helps_where_the_pump_does_not_suffice_or_fails() -> None:
+def test_auxiliary_heat_starts_where_the_heat_pump_does_not_suffice_or_fails() -> None:
     bench = Bench()
     assert not bench.run(HeatSourceRequest(HEAT, 2.1), 29).is_aux_on
     assert bench.run(HeatSourceRequest(HEAT, 2.1), 1).is_aux_on
@@ -57,7 +57,7 @@ def test_auxiliary_heat_helps_where_the_pump_does_not_suffice_or_fails() -> None
 
 
 @pytest.mark.parametrize("action", [HEAT, COOL])
-def test_a_zone_that_is_not_far_off_calls_no_help_however_long_it_takes(action: HvacAction) -> None:
+def test_zone_near_its_setpoint_never_starts_supplementary_heat(action: HvacAction) -> None:
     bench = Bench()
     for _ in range(120):
         demand = bench.run(HeatSourceRequest(action, 1.4))
@@ -87,7 +87,7 @@ def test_a_second_stage_has_its_minimum_times_and_ends_with_the_source() -> None
 
 
 @pytest.mark.parametrize("before", [OFF, COOL])
-def test_auxiliary_heat_comes_after_so_long_of_heating(before: HvacAction) -> None:
+def test_auxiliary_heat_starts_after_its_delay(before: HvacAction) -> None:
     bench = Bench()
     bench.run(HeatSourceRequest(before, 5.0), 120)
     assert not bench.run(HeatSourceRequest(HEAT, 5.0), 29).is_aux_on
@@ -111,7 +111,7 @@ def test_auxiliary_heat_never_runs_while_cooling_or_without_a_call() -> None:
 
 
 @pytest.mark.parametrize("is_on_in_heating", [True, False])
-def test_the_reversing_valve_follows_its_kind_and_rests_where_it_is(is_on_in_heating: bool) -> None:
+def test_reversing_valve_follows_its_kind_and_keeps_its_position(is_on_in_heating: bool) -> None:
     bench = Bench(msgspec.structs.replace(PUMP, is_valve_on_in_heating=is_on_in_heating))
     assert bench.run(HeatSourceRequest(HEAT, 0.5)).is_valve_on is is_on_in_heating
     assert bench.run(HeatSourceRequest(OFF, 0.0), 20).is_valve_on is is_on_in_heating

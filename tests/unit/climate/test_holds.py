@@ -83,7 +83,7 @@ def test_a_hold_until_the_next_block_ends_with_it() -> None:
     assert [heat_c(program, hours) for hours in (0, 9.9, 10)] == [23.0, 23.0, 17.0]
 
 
-def test_a_window_gives_back_what_was_before() -> None:
+def test_timed_hold_returns_to_the_setpoints_before_it() -> None:
     program = with_hold(PROGRAM, Hold("base", heat_setpoint_c=19.0), at(0))
     window = Hold("w", heat_setpoint_c=24.0, until=Until.TIME, start_utc_ms=NOON + H, end_utc_ms=NOON + 2 * H)
     program = with_hold(program, window, at(0))
@@ -106,20 +106,20 @@ def test_a_planned_hold_is_cancelled_or_replaced_by_its_id() -> None:
         without_hold(program, "q")
 
 
-def test_following_the_schedule_again_leaves_what_is_planned() -> None:
+def test_resuming_the_schedule_keeps_planned_holds() -> None:
     program = with_hold(PROGRAM, Hold("p", heat_setpoint_c=24.0, start_utc_ms=NOON + H), at(0))
     program = with_hold(program, Hold("now", heat_setpoint_c=19.0), at(0))
     assert [hold.id for hold in resume(program, at(0)).holds] == ["p"]
 
 
-def test_a_new_hold_takes_the_place_of_the_old_one() -> None:
+def test_new_hold_replaces_the_present_one() -> None:
     program = PROGRAM
     for degrees in range(10, 30):
         program = with_hold(program, Hold(str(degrees), heat_setpoint_c=float(degrees)), at(0))
     assert [hold.id for hold in program.holds] == ["29"]
 
 
-def test_boost_before_away_before_hold() -> None:
+def test_boost_takes_precedence_over_away_and_away_over_hold() -> None:
     program = with_hold(PROGRAM, Hold("away", HoldKind.AWAY, 16.0, 28.0), at(0))
     program = with_hold(program, Hold("h", heat_setpoint_c=19.0), at(0.1))
     assert heat_c(program, 0.1) == 16.0
@@ -128,7 +128,7 @@ def test_boost_before_away_before_hold() -> None:
     assert [heat_c(program, hours) for hours in (0.5, 1.0)] == [23.0, 16.0]
 
 
-def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
+def test_duration_ignores_a_clock_change() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H, end_utc_ms=NOON + H)
     program = with_hold(PROGRAM, boost, at(0))
     stepped = Now("boot", 100 * H + H // 2, NOON + 9 * H)
@@ -136,7 +136,7 @@ def test_a_duration_does_not_follow_a_clock_that_is_set() -> None:
     assert (found.reason, found.until_utc_ms) == ("boost", NOON + 9 * H + H // 2)
 
 
-def test_the_rest_of_a_duration_is_shown_while_the_time_is_unknown() -> None:
+def test_remaining_duration_is_shown_while_the_time_is_unknown() -> None:
     boost = Hold("b", HoldKind.BOOST, 23.0, until=Until.TIME, end_boot="boot", end_ms=101 * H)
     found = look(with_hold(PROGRAM, boost, at(0, is_known=False)), at(0.9, is_known=False))
     assert (found.until_utc_ms, found.text) == (None, "boost, 6 min more")
@@ -149,7 +149,7 @@ def test_after_a_reboot_without_the_time_a_boost_is_over_and_a_hold_goes_on() ->
     assert look(with_hold(PROGRAM, hold, at(0)), at(0.1, is_known=False, boot="next")).reason == "hold"
 
 
-def test_while_the_time_is_unknown_what_was_in_force_last_stays() -> None:
+def test_last_setpoints_stay_in_force_while_the_time_is_unknown() -> None:
     plan = build_timeline(WEEK, utc_ms=NOON, timezone=UTC)
     program = tidy(PROGRAM, at(0), plan)
     now = look(program, at(5, is_known=False, boot="next"))
@@ -158,7 +158,7 @@ def test_while_the_time_is_unknown_what_was_in_force_last_stays() -> None:
     assert look(PROGRAM, at(0, is_known=False)).setpoints == PROGRAM.setpoints
 
 
-def test_while_the_time_is_unknown_the_sensors_of_the_last_block_count() -> None:
+def test_active_sensors_of_the_last_block_stay_while_the_time_is_unknown() -> None:
     blocks = (
         Block("Day", "06:00", "22:00", 21.0, 26.0),
         Block("Night", "22:00", "06:00", 17.0, 27.0, sensors=("bedroom",)),
@@ -172,7 +172,7 @@ def test_while_the_time_is_unknown_the_sensors_of_the_last_block_count() -> None
     assert look(held, without).sensors == ("bedroom",)
 
 
-def test_what_an_older_release_has_kept_of_a_block_is_still_read() -> None:
+def test_block_saved_by_an_older_release_is_read() -> None:
     kept = b'{"last":{"setpoints":{"heat_setpoint_c":17.0,"cool_setpoint_c":27.0},"label":"Night"},"schedule":"week"}'
     program = msgspec.structs.replace(msgspec.json.decode(kept, type=ZoneProgram), schedules={"week": WEEK})
     found = look(program, at(0, is_known=False))
@@ -183,7 +183,7 @@ def test_what_an_older_release_has_kept_of_a_block_is_still_read() -> None:
     ("asked", "effective"),
     [(Setpoints(21.0, 24.0), Setpoints(17.0, 25.5)), (Setpoints(15.0, 27.0), Setpoints(15.0, 27.0))],
 )
-def test_eco_bounds_what_is_asked(asked: Setpoints, effective: Setpoints) -> None:
+def test_eco_limits_the_requested_setpoints(asked: Setpoints, effective: Setpoints) -> None:
     program = ZoneProgram(setpoints=asked, eco=Eco(is_enabled=True, heat_limit_c=17.0, cool_limit_c=25.5))
     now = look(program, at(0))
     assert now.setpoints == effective
@@ -220,7 +220,7 @@ def test_setpoints_of_different_origin_are_kept_apart() -> None:
         ),
     ],
 )
-def test_what_cannot_be_held_is_refused_in_words(hold: Hold, moment: Now, words: str) -> None:
+def test_invalid_hold_is_refused_with_its_reason(hold: Hold, moment: Now, words: str) -> None:
     with pytest.raises(SettingInvalid, match=words):
         with_hold(PROGRAM, hold, moment)
 
@@ -233,7 +233,7 @@ def test_the_number_of_holds_is_bounded() -> None:
         with_hold(program, Hold("more", heat_setpoint_c=20.0, start_utc_ms=NOON + H), at(0))
 
 
-def test_what_is_over_is_forgotten() -> None:
+def test_expired_holds_are_removed() -> None:
     program = with_hold(PROGRAM, Hold("x", heat_setpoint_c=20.0, until=Until.TIME, end_utc_ms=NOON + H), at(0))
     assert tidy(program, at(2), None).holds == ()
     assert tidy(PROGRAM, at(0, is_known=False), None) is PROGRAM

@@ -60,13 +60,13 @@ def test_a_late_recovery_starts_earlier_next_time() -> None:
     assert late.recoveries == 1
 
 
-def test_one_odd_morning_teaches_only_so_much() -> None:
+def test_one_odd_recovery_changes_the_learned_rate_by_a_bounded_amount() -> None:
     odd = learn_lag(LEARNED, FROM_18, 100 * H_MS)
     assert odd.lag_s <= LEARNED.lag_s + 1800.0
     assert learn_lag(LEARNED, Recovery(21.0, 0, start_c=20.7, start_duty=0.1), 60_000) is LEARNED
 
 
-def test_rate_and_loss_approach_what_is_observed_within_bounds() -> None:
+def test_learned_rate_and_loss_approach_the_observed_values_within_bounds() -> None:
     assert LEARNED.rate_k_per_h < learn_rate(LEARNED, rise_k=8.0, hours=1.0).rate_k_per_h < 8.0
     assert learn_rate(LEARNED, rise_k=1000.0, hours=1.0).rate_k_per_h < 15.0
     assert learn_loss(LEARNED, fall_k=1.0, hours=1.0).loss_k_per_h > LEARNED.loss_k_per_h
@@ -85,7 +85,7 @@ def follow(values: list[float], *, due_in_min: int) -> tuple[Recovery | None, Le
     return recovery, learned
 
 
-def test_a_recovery_that_is_early_ends_at_its_block_and_teaches() -> None:
+def test_early_recovery_ends_at_its_block_and_updates_the_rate() -> None:
     values = [17.0 + minute / 10 for minute in range(100)]
     recovery, learned = follow(values, due_in_min=60)
     assert recovery is None
@@ -94,7 +94,7 @@ def test_a_recovery_that_is_early_ends_at_its_block_and_teaches() -> None:
     assert learned.rate_k_per_h > LEARNED.rate_k_per_h
 
 
-def test_a_recovery_that_never_arrives_is_given_up_and_teaches_that_too() -> None:
+def test_failed_recovery_is_given_up_and_updates_the_rate() -> None:
     recovery, learned = follow([17.0 + minute / 100 for minute in range(200)], due_in_min=60)
     assert recovery is None
     assert learned.lag_s > LEARNED.lag_s
@@ -110,14 +110,14 @@ def test_the_loss_is_learned_from_hours_without_heat() -> None:
     assert (coasting, after) == (Coasting(), learned)
 
 
-def test_a_rise_without_heating_teaches_no_rate() -> None:
+def test_rise_without_heating_updates_no_rate() -> None:
     """The sun did it."""
     recovery, learned = follow([17.0, 18.0, 19.0, 20.0, 20.9], due_in_min=4)
     assert recovery is None
     assert learned.rate_k_per_h == LEARNED.rate_k_per_h
 
 
-def test_a_recovery_that_comes_late_is_pushed_until_it_is_there_and_then_left_to_the_walls() -> None:
+def test_late_recovery_is_boosted_until_it_arrives() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
     moment = Now("boot", 10_000_000, WINTER_MS + 4 * H_MS)  # 05:00 in Berlin
     control = ClimateController(settings, ClimateSnapshot(), moment)
@@ -176,7 +176,7 @@ NEVER = Schedule("week", (Block("Always", "00:00", "00:00", 17.0, 27.0),))
         ({"schedules": {"week": LATER}}, True),
     ],
 )
-def test_a_recovery_whose_block_does_not_come_any_more_pushes_nothing(
+def test_recovery_for_a_removed_block_boosts_nothing(
     changes: dict[str, Any], minutes: int, *, is_another_due: bool
 ) -> None:
     """Found by review: it pushed until an hour after the block that was no more."""
@@ -215,7 +215,7 @@ def test_a_few_bad_readings_end_no_recovery() -> None:
     assert (morning.zone.recovery, morning.zone.feed_forward) == (None, 0.0)
 
 
-def test_under_eco_a_recovery_goes_to_its_limit_only() -> None:
+def test_recovery_under_eco_ends_at_the_eco_limit() -> None:
     settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
     peaks = {}
     for limit_c in (19.0, 17.0):

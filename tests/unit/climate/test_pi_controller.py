@@ -24,24 +24,24 @@ def run(duty: float, hours: float, *, dt_s: float = 10.0, settings: PiSettings =
 
 
 @pytest.mark.parametrize("duty", [0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95])
-def test_the_average_output_is_the_duty(duty: float) -> None:
+def test_average_output_equals_duty(duty: float) -> None:
     share, _ = run(duty, 100.0)
     assert share == pytest.approx(duty, abs=0.01)
 
 
 @pytest.mark.parametrize(("duty", "cycle_s"), [(0.5, 900.0), (0.25, 900.0), (0.1, 1780.0)])
-def test_a_cycle_keeps_its_length_until_its_dose_is_too_small(duty: float, cycle_s: float) -> None:
+def test_cycle_is_longer_only_where_the_pulse_would_be_too_short(duty: float, cycle_s: float) -> None:
     _, starts = run(duty, 100.0)
     assert 360_000 / starts == pytest.approx(cycle_s, rel=0.05)
 
 
-def test_even_doses_make_few_starts_where_little_is_needed() -> None:
+def test_larger_minimum_pulse_makes_fewer_starts_at_low_duty() -> None:
     even = msgspec.structs.replace(SETTINGS, pulse_s_min=900.0 / 8)
     assert run(0.1, 100.0, settings=even)[1] < run(0.1, 100.0)[1]
     assert run(0.1, 100.0, settings=even)[0] == pytest.approx(0.1, abs=0.01)
 
 
-def test_ends_of_the_duty_are_never_and_always() -> None:
+def test_duty_near_zero_never_starts_and_full_duty_never_stops() -> None:
     assert run(0.015, 20.0) == (0.0, 0)
     assert run(1.0, 20.0) == (1.0, 1)
 
@@ -59,14 +59,14 @@ def test_ends_of_the_duty_are_never_and_always() -> None:
         (-9.0, False, 200.0, 0.0),
     ],
 )
-def test_at_the_ends_of_the_duty_what_is_owed_is_kept_and_the_opposite_is_let_off(
+def test_owed_time_is_kept_at_full_and_zero_duty_and_an_opposite_one_is_dropped(
     error_k: float, before_s: float, after_s: float, *, was_on: bool
 ) -> None:
     made = advance(PiState(0.0, before_s), SETTINGS, error_k=error_k, dt_s=60.0, was_on=was_on)
     assert made.state.owed_s == after_s
 
 
-def test_what_was_not_given_is_not_integrated() -> None:
+def test_starved_equipment_does_not_wind_up_the_integral() -> None:
     state = PiState()
     for _ in range(1000):
         state = advance(state, SETTINGS, error_k=1.0, dt_s=60.0, was_on=False).state
@@ -75,7 +75,7 @@ def test_what_was_not_given_is_not_integrated() -> None:
     assert state.owed_s <= SETTINGS.cycle_s
 
 
-def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
+def test_saturated_controller_does_not_wind_up_and_stops_at_once() -> None:
     state = PiState()
     for _ in range(1000):
         state = advance(state, SETTINGS, error_k=5.0, dt_s=60.0, was_on=True).state
@@ -83,18 +83,18 @@ def test_a_saturated_law_does_not_wind_up_and_lets_go_at_once() -> None:
     assert state.integral < 0.5
 
 
-def test_a_room_that_is_far_too_warm_does_not_make_it_forget_what_keeps_the_temperature() -> None:
+def test_integral_is_kept_while_the_room_is_far_too_warm() -> None:
     made = advance(PiState(0.4), SETTINGS, error_k=-2.0, dt_s=600.0, was_on=False)
     assert (made.duty, made.state.integral) == (0.0, 0.4)
 
 
 @pytest.mark.parametrize(("was_on", "learned"), [(False, 0.0), (True, 0.0025)])
-def test_what_is_owed_counts_as_not_given_only_while_it_is_off(*, was_on: bool, learned: float) -> None:
+def test_owed_time_blocks_integration_only_while_the_output_is_off(*, was_on: bool, learned: float) -> None:
     made = advance(PiState(0.2, owed_s=900.0), SETTINGS, error_k=0.5, dt_s=60.0, was_on=was_on)
     assert made.state.integral - 0.2 == pytest.approx(learned)
 
 
-def test_on_a_ramp_it_learns_as_stiffly_as_it_acts() -> None:
+def test_ramp_gain_applies_to_the_integral_too() -> None:
     soft, stiff = (
         advance(PiState(0.2), SETTINGS, error_k=0.5, dt_s=60.0, was_on=True, is_ramp=is_ramp).state.integral - 0.2
         for is_ramp in (False, True)
@@ -102,7 +102,7 @@ def test_on_a_ramp_it_learns_as_stiffly_as_it_acts() -> None:
     assert stiff / soft == pytest.approx(SETTINGS.ramp_gain_per_k / SETTINGS.gain_per_k)
 
 
-def test_a_lasting_error_is_integrated_away() -> None:
+def test_lasting_error_raises_the_integral() -> None:
     state = PiState()
     for _ in range(60):
         made = advance(state, SETTINGS, error_k=0.5, dt_s=60.0, was_on=True)
@@ -110,7 +110,7 @@ def test_a_lasting_error_is_integrated_away() -> None:
     assert state.integral == pytest.approx(0.15, abs=0.01)
 
 
-def test_an_error_within_the_deadband_is_not() -> None:
+def test_error_within_the_deadband_is_not_integrated() -> None:
     made = advance(PiState(0.4), SETTINGS, error_k=0.04, dt_s=3600.0, was_on=False)
     assert made.state.integral == 0.4
 
@@ -119,19 +119,19 @@ def duty(state: PiState, error_k: float, *, is_ramp: bool = False) -> float:
     return advance(state, SETTINGS, error_k=error_k, dt_s=0.0, was_on=False, is_ramp=is_ramp).duty
 
 
-def test_it_is_soft_to_keep_and_stiff_on_a_ramp() -> None:
+def test_gain_is_higher_on_a_ramp() -> None:
     assert duty(PiState(), 0.5) == pytest.approx(0.15)
     assert duty(PiState(), 0.5, is_ramp=True) == pytest.approx(0.3)
 
 
-def test_what_was_turned_up_far_is_reached_with_the_stiff_law() -> None:
+def test_ramp_gain_lasts_from_a_far_setpoint_until_it_is_near() -> None:
     state = advance(PiState(), SETTINGS, error_k=FAR_K, dt_s=0.0, was_on=False).state
     assert duty(state, 0.5) == pytest.approx(0.3)
     state = advance(state, SETTINGS, error_k=NEAR_K - 0.01, dt_s=0.0, was_on=True).state
     assert duty(state, 0.5) == pytest.approx(0.15)
 
 
-def test_a_step_of_the_setpoint_moves_the_integral_little() -> None:
+def test_setpoint_step_moves_the_integral_little() -> None:
     at_most = SETTINGS.gain_per_k * INTEGRATED_K_MAX * 60.0 / SETTINGS.integral_s
     down = advance(PiState(0.9), SETTINGS, error_k=-1.4, dt_s=60.0, was_on=True).state
     assert 0.9 - down.integral == pytest.approx(at_most)
@@ -140,7 +140,7 @@ def test_a_step_of_the_setpoint_moves_the_integral_little() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.floats(0, 600), st.booleans(), st.floats(-1, 1)), max_size=60))
-def test_its_state_is_bounded_whatever_happens(steps: list[tuple[float, float, bool, float]]) -> None:
+def test_state_is_bounded_for_any_input(steps: list[tuple[float, float, bool, float]]) -> None:
     state = PiState()
     for error_k, dt_s, was_on, feed_forward in steps:
         made = advance(state, SETTINGS, error_k=error_k, dt_s=dt_s, was_on=was_on, feed_forward=feed_forward)
@@ -159,20 +159,20 @@ def after(hours: float, thermal_mass_c: float, value_c: float, dt_s: float = 60.
     return thermal_mass_c
 
 
-def test_unknown_walls_are_as_warm_as_the_air() -> None:
+def test_unknown_thermal_mass_starts_at_air_temperature() -> None:
     assert pi_controller.advance_thermal_mass(None, 19.0, 10.0) == 19.0
 
 
-def test_they_follow_over_hours() -> None:
+def test_thermal_mass_follows_the_air_over_hours() -> None:
     assert after(5.0, 17.0, 21.0) == pytest.approx(21.0 - 4.0 / 2.718, abs=0.01)
     assert after(24.0, 17.0, 21.0) == pytest.approx(21.0, abs=0.04)
 
 
-def test_one_long_step_is_as_good_as_many_short_ones() -> None:
+def test_one_long_thermal_mass_step_equals_many_short_ones() -> None:
     assert after(10.0, 17.0, 21.0, dt_s=5 * H_S) == pytest.approx(after(10.0, 17.0, 21.0))
 
 
-def test_a_window_that_was_open_for_ten_minutes_means_nothing() -> None:
+def test_window_open_for_ten_minutes_hardly_changes_the_thermal_mass_duty() -> None:
     left = after(10 / 60, 21.0, 15.0)
     assert pi_controller.thermal_mass_duty(21.0 - left, 0.12, error_k=6.0) < 0.03
 
@@ -181,7 +181,7 @@ def test_a_window_that_was_open_for_ten_minutes_means_nothing() -> None:
     ("thermal_mass_c", "before_c", "now_c"),
     [(19.0, 21.0, 16.0), (None, 21.0, None), (19.0, None, 19.0), (None, None, None)],
 )
-def test_where_other_sensors_measure_they_are_as_far_from_the_air(
+def test_thermal_mass_shifts_with_the_air_when_the_sensors_change(
     thermal_mass_c: float | None, before_c: float | None, now_c: float | None
 ) -> None:
     assert pi_controller.shift_thermal_mass(thermal_mass_c, before_c, 18.0) == now_c
@@ -201,13 +201,13 @@ def test_where_other_sensors_measure_they_are_as_far_from_the_air(
         (-10.0, 0.0, pi_controller.THERMAL_MASS_DUTY_MIN),
     ],
 )
-def test_what_they_ask_for_is_bounded_and_ends_soon_beyond_the_setpoint(
-    behind_k: float, error_k: float, duty: float
-) -> None:
+def test_thermal_mass_duty_is_bounded_and_ends_above_the_setpoint(behind_k: float, error_k: float, duty: float) -> None:
     assert pi_controller.thermal_mass_duty(behind_k, 0.12, error_k=error_k) == pytest.approx(duty)
 
 
 @given(st.floats(-15.0, 55.0), st.floats(-15.0, 55.0), st.floats(0.0, 1e6))
-def test_they_stay_between_what_they_were_and_the_air(thermal_mass_c: float, value_c: float, dt_s: float) -> None:
+def test_thermal_mass_stays_between_its_last_value_and_the_air(
+    thermal_mass_c: float, value_c: float, dt_s: float
+) -> None:
     now_c = pi_controller.advance_thermal_mass(thermal_mass_c, value_c, dt_s)
     assert min(thermal_mass_c, value_c) - 1e-9 <= now_c <= max(thermal_mass_c, value_c) + 1e-9

@@ -105,7 +105,7 @@ def test_eco_keeps_limits_that_are_not_given() -> None:
     assert program.eco == Eco(is_enabled=True, heat_limit_c=18.0, cool_limit_c=model.ECO_COOL_LIMIT_C)
 
 
-def test_schedules_come_and_go() -> None:
+def test_schedules_can_be_added_and_removed() -> None:
     other = Schedule("holiday", (Block("All", "00:00", "00:00", 15.0, 30.0),))
     program = done(PutScheduleRequest(other))
     assert heat_c(program, 0) == [15.0]
@@ -164,7 +164,7 @@ def test_without_a_schedule_there_is_no_next_block() -> None:
         done(HoldRequest(heat_setpoint_c=20.0, until="next"), program=ZoneProgram())
 
 
-def test_the_schedule_and_eco_of_aurra_fit_in() -> None:
+def test_schedule_and_eco_of_aurra_are_accepted() -> None:
     """POST .../schedule and .../eco: whole degrees Fahrenheit, a night over midnight, days by name."""
 
     def c(degrees_f: int) -> float:
@@ -197,7 +197,7 @@ def test_the_schedule_and_eco_of_aurra_fit_in() -> None:
     )
 
 
-def test_the_actions_of_amps_fit_in() -> None:
+def test_actions_of_amps_are_accepted() -> None:
     """Immediate, scheduled, windowed, idle, follow_schedule, cancel and replace: each is one order."""
     immediate = done(HoldRequest(mode=Mode.HEAT, heat_setpoint_c=21.5, id="a1"))
     assert heat_c(immediate, 0, 500) == [21.5, 21.5]
@@ -229,7 +229,7 @@ def test_schedules_beyond_what_the_file_holds_are_refused_and_the_rest_goes_on()
         done(PutScheduleRequest(Schedule("3", blocks)), program=smaller)
 
 
-def test_a_boost_that_is_sent_again_does_not_add_up() -> None:
+def test_repeated_boost_does_not_add_up() -> None:
     boosts = [HoldRequest(kind=HoldKind.BOOST)] * 4
     assert heat_c(done(*boosts), 0) == [23.0]
     assert heat_c(done(HoldRequest(heat_setpoint_c=19.0), *boosts), 0) == [21.0]
@@ -251,7 +251,7 @@ def test_a_hold_until_the_next_block_goes_by_the_schedule_that_is_followed() -> 
     assert heat_c(done(FollowScheduleRequest("short"), program=held, hours=10), 10) == [16.0]
 
 
-def test_other_ends_do_not_go_by_the_schedule() -> None:
+def test_holds_with_another_end_ignore_the_schedule() -> None:
     held = done(HoldRequest(heat_setpoint_c=24.0, until="18:00"))
     assert done(PutScheduleRequest(Schedule("week", WEEK.blocks[:1])), program=held).holds == held.holds
 

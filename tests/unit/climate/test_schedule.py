@@ -69,7 +69,7 @@ def test_of_overlapping_blocks_the_later_in_the_list_wins() -> None:
     assert labels == ["A", "B", "A"]
 
 
-def test_where_no_block_covers_the_last_one_goes_on() -> None:
+def test_last_block_continues_where_none_covers() -> None:
     schedule = Schedule("s", (Block("Monday", "08:00", "09:00", 18.0, 26.0, (Day.MON,)),))
     at_ms = ms("2026-01-18T23:00:00+01:00")  # a Sunday
     plan = build_timeline(schedule, utc_ms=at_ms, timezone=BERLIN)
@@ -78,7 +78,7 @@ def test_where_no_block_covers_the_last_one_goes_on() -> None:
     assert segment.end_utc_ms == ms("2026-01-19T08:00:00+01:00")
 
 
-def test_the_night_that_skips_an_hour() -> None:
+def test_block_in_the_skipped_hour_of_spring() -> None:
     schedule = Schedule("s", (Block("A", "02:30", "12:00", 20.0, 26.0), Block("B", "12:00", "02:30", 18.0, 26.0)))
     change_ms = ms("2026-03-29T01:00:00+00:00")
     assert instant_utc_ms(date(2026, 3, 29), 150, BERLIN) == change_ms
@@ -124,7 +124,7 @@ def changes(zone: ZoneInfo) -> list[int]:
 
 
 @pytest.mark.slow
-def test_every_wall_time_of_every_change_in_every_zone_has_its_instant() -> None:
+def test_every_wall_time_at_a_clock_change_maps_to_an_instant_in_every_time_zone() -> None:
     zones = sorted(zoneinfo.available_timezones() - {"localtime"})
     assert len(zones) > 400
     checked_changes = 0
@@ -216,12 +216,12 @@ def test_a_timeline_has_neither_holes_nor_overlaps_and_agrees_with_the_wall_cloc
         (Schedule("x", (Block("A" * 65, "08:00", "09:00", 20, 26),)), "64 characters"),
     ],
 )
-def test_what_cannot_be_followed_is_refused_in_words(schedule: Schedule, words: str) -> None:
+def test_invalid_schedule_is_refused_with_its_reason(schedule: Schedule, words: str) -> None:
     with pytest.raises(SettingInvalid, match=words):
         check_schedule(schedule)
 
 
-def test_a_good_schedule_is_taken() -> None:
+def test_valid_schedule_is_accepted() -> None:
     assert check_schedule(PLAIN) is PLAIN
 
 

@@ -21,35 +21,35 @@ FULL_LIFT_K = 36.0
 
 
 @pytest.mark.parametrize(("middle_c", "duty"), [(-5.0, 0.5), (6.0, 0.5), (13.0, 0.25), (20.0, 0.0), (26.0, 0.0)])
-def test_the_colder_the_home_the_more(middle_c: float, duty: float) -> None:
+def test_frost_duty_rises_as_the_home_gets_colder(middle_c: float, duty: float) -> None:
     assert sensor_loss.frost_duty(ZONE, middle_c) == pytest.approx(duty)
 
 
-def test_from_the_second_day_on_it_is_less() -> None:
+def test_frost_duty_is_lower_from_the_second_day() -> None:
     assert sensor_loss.frost_duty(ZONE, 5.0, 86_399.0) == 0.5
     assert sensor_loss.frost_duty(ZONE, 5.0, 86_400.0) == 0.35
 
 
 @given(st.floats(-20.0, 40.0))
-def test_it_never_overheats_a_room_in_a_home_that_is_no_colder_than_the_outside(middle_c: float) -> None:
+def test_frost_duty_never_overheats_a_room(middle_c: float) -> None:
     warmest_c = middle_c + FULL_LIFT_K * sensor_loss.frost_duty(ZONE, middle_c)
     assert warmest_c <= max(24.0, middle_c) + 1e-9
 
 
-def test_what_the_law_has_found_out_is_kept_and_not_paid_out() -> None:
+def test_fallback_keeps_the_integral_and_does_not_use_it() -> None:
     made = sensor_loss.modulate(PiState(0.4, 10.0, is_far=True), ZONE, duty=0.2, dt_s=60.0, was_on=False)
     assert made.duty == 0.2
     assert (made.state.integral, made.state.owed_s) == (0.4, 22.0)
 
 
 @pytest.mark.parametrize(("lost_for_s", "duty"), [(0.0, 0.25), (72 * 3600.0 - 1.0, 0.25), (72 * 3600.0, 0.0)])
-def test_the_recent_duty_is_given_for_three_days(lost_for_s: float, duty: float) -> None:
+def test_recent_duty_is_applied_for_three_days(lost_for_s: float, duty: float) -> None:
     made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, recent_duty=0.25, lost_for_s=lost_for_s, can_heat=True)
     assert made.duty == duty
 
 
 @pytest.mark.parametrize(("mean_duty", "duty"), [(0.9, 0.3), (0.3, 0.3), (0.021, 0.021), (0.02, 0.0)])
-def test_it_is_bounded_and_next_to_nothing_is_nothing(mean_duty: float, duty: float) -> None:
+def test_comfort_duty_is_bounded_and_tiny_duties_are_zero(mean_duty: float, duty: float) -> None:
     made = sensor_loss.comfort_duty(ZONE, fusion.NO_READING, recent_duty=mean_duty, lost_for_s=0.0, can_heat=True)
     assert made.duty == duty
     assert made.reason.startswith("fallback heating" if duty else "idle: no usable sensor")
@@ -86,7 +86,7 @@ def choice(
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_a_first_reading_is_awaited_and_then_frost_precaution_starts(mode: Mode) -> None:
+def test_zone_waits_for_its_first_reading_then_gets_frost_precaution(mode: Mode) -> None:
     assert [choice(mode, lost_h).duty for lost_h in (0.0, 1.9)] == [0.0, 0.0]
     assert choice(mode, 73.0).duty == 0.35
     assert choice(mode, 73.0).is_precautionary
@@ -96,7 +96,7 @@ def test_a_first_reading_is_awaited_and_then_frost_precaution_starts(mode: Mode)
     assert choice(mode, 2.0).duty == by_day[mode]
 
 
-def test_a_room_whose_need_was_never_learned_gets_what_others_show() -> None:
+def test_zone_without_learned_duty_uses_the_duty_of_other_zones() -> None:
     peers = (PeerZone(20.0, 0.2), PeerZone(21.0, 0.25), PeerZone(15.0, 0.0))
     known = choice(Mode.HEAT, 3.0, peers=peers, others_c=(15.0, 20.0, 21.0))
     assert known.duty == pytest.approx(0.2)
@@ -111,7 +111,7 @@ def test_a_room_whose_need_was_never_learned_gets_what_others_show() -> None:
     ("last_known_c", "lost_h", "duty"),
     [(20.0, 13.9, 0.0), (20.0, 14.1, 0.35), (8.0, 1.9, 0.0), (8.0, 2.1, 0.35), (3.0, 0.0, 0.35)],
 )
-def test_a_room_that_is_off_is_kept_from_frost_once_it_may_have_cooled(
+def test_switched_off_zone_gets_frost_precaution_once_it_may_have_cooled(
     last_known_c: float, lost_h: float, duty: float
 ) -> None:
     """A garage went on to cool: its only sensor was lost while it was off."""
@@ -173,14 +173,14 @@ def test_fallback_duty_is_bounded(
     assert choice(mode, lost_h, settings=cools).duty == 0.0
 
 
-def test_what_was_learned_in_an_hour_is_little_and_the_rest_is_taken_as_usual() -> None:
+def test_unlearned_share_of_the_duty_is_filled_with_the_usual_duty() -> None:
     known = choice(Mode.HEAT, 1.0, last_known_c=18.0, mean_duty=0.02, unlearned_share=0.5)
     assert known.duty == pytest.approx(0.02 + 0.5 * 0.35)
     # A room that was warm enough asks for nothing more.
     assert choice(Mode.HEAT, 1.0, last_known_c=21.0, mean_duty=0.02, unlearned_share=0.5).duty == 0.0
 
 
-def test_behind_a_sensor_that_is_stuck_the_room_gets_what_it_needed_before_however_much() -> None:
+def test_stuck_sensor_uses_the_duty_from_before_without_the_comfort_limit() -> None:
     assert choice(Mode.HEAT, 1.0, last_known_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.6
     assert choice(Mode.HEAT, 80.0, last_known_c=18.0, mean_duty=0.9, stuck_duty=0.6).duty == 0.35
 
@@ -189,9 +189,7 @@ def test_behind_a_sensor_that_is_stuck_the_room_gets_what_it_needed_before_howev
     ("need", "age_days", "duty"),
     [(0.1, 0.0, 0.1), (0.1, 7.0, 0.225), (0.1, 14.0, 0.35), (0.1, 60.0, 0.35), (0.6, 0.0, 0.35), (0.0, 1.0, 0.025)],
 )
-def test_what_a_room_needed_is_a_guide_that_is_trusted_less_by_the_day(
-    need: float, age_days: float, duty: float
-) -> None:
+def test_learned_duty_is_trusted_less_each_day(need: float, age_days: float, duty: float) -> None:
     """A home with large emitters was heated to 41 °C by the 35 % that another one needs."""
     made = choice(
         Mode.OFF, 100.0, last_known_c=20.0, mean_duty=need, unlearned_share=0.0, need_age_s=age_days * 24 * H_S

@@ -33,7 +33,7 @@ def minutes_until_valid(first_c: float, minutes: int, truth_c: float) -> int:
     return 48 * 60
 
 
-def test_the_first_value_is_valid_until_another_contradicts_it() -> None:
+def test_first_value_is_valid_until_contradicted() -> None:
     assert after(None, 47.0) == ValidationState(47.0, 0, since_ms=0)
     assert after(None, 0.0, 16.0).is_suspect
     assert after(None, 0.0, 16.0, 16.0) == ValidationState(16.0, 2 * MIN_MS, since_ms=MIN_MS)
@@ -42,11 +42,11 @@ def test_the_first_value_is_valid_until_another_contradicts_it() -> None:
 
 
 @pytest.mark.parametrize("minutes", [2, 30, 50])
-def test_in_its_first_hour_it_may_take_back_what_it_said_by_insisting_for_as_long(minutes: int) -> None:
+def test_first_value_is_replaced_after_an_equal_time_within_the_first_hour(minutes: int) -> None:
     assert minutes_until_valid(20.0, minutes, 11.0) == minutes - 1
 
 
-def test_after_an_hour_it_is_firm() -> None:
+def test_first_value_is_confirmed_after_an_hour() -> None:
     assert after(None, *[20.0] * 60).since_ms == 0
     assert after(None, *[20.0] * 61).since_ms is None
     late = ValidationState(20.0, 9 * HOUR_MS, since_ms=9 * HOUR_MS)
@@ -71,7 +71,7 @@ def test_a_value_outside_the_indoor_range_is_never_valid(value_c: float) -> None
         (0.0, 1, 32.0, 2),
     ],
 )
-def test_a_wrong_first_or_last_value_locks_no_sensor_out(
+def test_wrong_first_or_last_value_does_not_lock_the_sensor_out(
     first_c: float, minutes: int, truth_c: float, within: int
 ) -> None:
     """Found by review: true sensors were locked out for 6 to 18 hours."""
@@ -88,7 +88,7 @@ def test_changing_values_do_not_count_as_persistent() -> None:
     assert all(after(KNOWN, *first_c[:count]).is_suspect for count in range(1, len(first_c)))
 
 
-def test_a_change_that_a_room_can_make_is_valid() -> None:
+def test_plausible_rate_of_change_is_valid() -> None:
     assert after(KNOWN, 24.0, 20.5, 17.0) == ValidationState(17.0, 3 * MIN_MS)
     assert after(KNOWN, 33.0, every_ms=HOUR_MS) == ValidationState(33.0, HOUR_MS)
 
@@ -113,10 +113,10 @@ def test_a_suspect_sensor_that_agrees_with_the_home_is_valid() -> None:
 
 
 @given(st.floats(-15.0, 55.0), st.floats(-15.0, 55.0))
-def test_none_is_locked_out(before_c: float, value_c: float) -> None:
+def test_any_persistent_value_becomes_valid_in_bounded_time(before_c: float, value_c: float) -> None:
     hours = int(abs(value_c - before_c)) + 1
     assert not after(ValidationState(before_c, 0), *[value_c] * hours, every_ms=HOUR_MS).is_suspect
 
 
-def test_a_reading_that_is_not_newer_changes_nothing() -> None:
+def test_reading_that_is_not_newer_is_ignored() -> None:
     assert validate(ValidationState(21.0, 5), value_c=47.0, at_ms=5) == ValidationState(21.0, 5)

@@ -136,14 +136,14 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     await made.end()
 
 
-async def test_it_heats_and_a_stop_switches_off(bench: Bench) -> None:
+async def test_cold_zone_is_heated_and_a_stop_switches_outputs_off(bench: Bench) -> None:
     bench.start(bench.make())
     await bench.heats()
     await bench.end()
     assert bench.outputs.applied[-1] == HvacDemand()
 
 
-async def test_a_stop_that_is_repeated_lets_slow_outputs_go_off(bench: Bench) -> None:
+async def test_repeated_cancellation_still_waits_for_slow_outputs_to_go_off(bench: Bench) -> None:
     """The daemon cancels again each second what has not ended."""
     task = bench.running(bench.make())
     await bench.heats()
@@ -162,7 +162,7 @@ async def test_a_stop_that_is_repeated_lets_slow_outputs_go_off(bench: Bench) ->
     assert (bench.directory / FILE_NAME).exists()
 
 
-async def test_outputs_that_never_go_off_do_not_hold_the_stop_up(
+async def test_stop_does_not_wait_for_outputs_that_never_go_off(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service, "OFF_S_MAX", 0.01)
@@ -174,7 +174,7 @@ async def test_outputs_that_never_go_off_do_not_hold_the_stop_up(
     assert "did not go off" in caplog.text
 
 
-async def test_a_defect_switches_off_too_and_the_next_life_waits_its_minimum_time(bench: Bench) -> None:
+async def test_defect_switches_outputs_off_and_the_next_run_waits_its_minimum_off_time(bench: Bench) -> None:
     climate = bench.make()
     task = bench.running(climate)
     await bench.heats()
@@ -189,7 +189,7 @@ async def test_a_defect_switches_off_too_and_the_next_life_waits_its_minimum_tim
     assert bench.outputs.applied[count].zones == {"z": OFF}
 
 
-async def test_it_heats_with_a_full_disk_and_reports_what_is_not_saved(bench: Bench) -> None:
+async def test_full_disk_does_not_stop_heating_and_is_reported(bench: Bench) -> None:
     def full(operation: Operation, target: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", target)
 
@@ -229,7 +229,7 @@ async def test_a_request_is_decided_on_at_once(bench: Bench, monkeypatch: pytest
     assert "10.0" in climate.control.last.reasons[0]
 
 
-async def test_a_file_that_cannot_be_read_is_put_aside(bench: Bench) -> None:
+async def test_unreadable_file_is_quarantined(bench: Bench) -> None:
     (bench.directory / FILE_NAME).write_bytes(b"{")
     climate = bench.make()
     assert f"kept as {FILE_NAME}.corrupt-1" in climate.file_problem
@@ -253,7 +253,7 @@ async def test_outputs_that_fail_are_reported_once_and_tried_again(bench: Bench)
     assert climate.output_problem == ""
 
 
-async def test_outputs_that_hang_do_not_hang_the_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_outputs_do_not_block_the_control_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "APPLY_S_MAX", 0.0)
     bench.outputs.hang = asyncio.Event()
     climate = bench.make()
@@ -263,14 +263,14 @@ async def test_outputs_that_hang_do_not_hang_the_loop(bench: Bench, monkeypatch:
     await bench.until(lambda: climate.control.state.at_ms > before_ms)
 
 
-async def test_a_loop_that_has_not_decided_for_a_minute_hangs(bench: Bench) -> None:
+async def test_control_loop_without_a_decision_for_a_minute_counts_as_hung(bench: Bench) -> None:
     climate = bench.make()
     assert not climate.is_hung
     bench.clock.now_ms += 60_001
     assert climate.is_hung
 
 
-async def test_a_loop_that_fails_again_after_each_start_hangs_as_well(bench: Bench) -> None:
+async def test_control_loop_that_fails_after_each_start_counts_as_hung(bench: Bench) -> None:
     climate = bench.make()
     bench.start(climate)
     await bench.until(lambda: bench.outputs.applied)
@@ -292,7 +292,7 @@ async def test_a_zone_that_does_not_get_warmer_is_reported_once(bench: Bench) ->
     assert len(bench.faults) == 1
 
 
-async def test_a_time_zone_that_means_nothing_is_utc(bench: Bench) -> None:
+async def test_unknown_time_zone_falls_back_to_utc(bench: Bench) -> None:
     climate = bench.make()
     assert str(climate.timezone()) == "Europe/Berlin"
     bench.timezone = "Mars/Olympus"
@@ -405,7 +405,7 @@ async def test_the_loss_of_a_sensor_and_its_return_are_saved(bench: Bench) -> No
     await bench.until(lambda: is_lost() is False)
 
 
-async def test_one_part_of_the_file_that_makes_no_sense_costs_no_other(bench: Bench) -> None:
+async def test_invalid_part_of_the_file_does_not_affect_the_others(bench: Bench) -> None:
     climate = bench.make()
     (zone_id,) = climate.control.zones
     week = Schedule("week", (Block("All", "00:00", "00:00", 19.5, 30.0),))

@@ -25,7 +25,7 @@ def config(text: str) -> ClimateConfig:
     return resolve_text(whole, file="test", directory=Path("/"), environ={}).config.climate
 
 
-def test_without_zones_the_hub_drives_nothing() -> None:
+def test_configuration_without_zones_gives_no_settings() -> None:
     assert climate_settings(config(""), Outputs()) is None
 
 
@@ -83,7 +83,7 @@ def test_a_zone_without_an_output_is_refused_by_name() -> None:
         ('"all"', "an array of up to 8 tables"),
     ],
 )
-def test_zones_that_cannot_be_are_refused_in_words(zones: str, words: str) -> None:
+def test_invalid_zones_are_refused_with_their_reason(zones: str, words: str) -> None:
     with pytest.raises(ConfigInvalid, match=words):
         config(f"zones = {zones}")
 
@@ -92,7 +92,7 @@ class State(msgspec.Struct):
     latest: Reading | None
 
 
-def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
+def test_sensors_are_found_by_name_once_they_report() -> None:
     kind = SensorKind.TEMPERATURE
     channels = {(HUB, "sim/temperature", kind): State(Reading(HUB, "sim/temperature", kind, 20.0, 5))}
     found = SensorLookup(
@@ -110,7 +110,7 @@ def test_names_find_their_sensors_as_they_begin_to_speak() -> None:
     assert found.readings() == seen
 
 
-def test_a_sensor_is_found_when_a_person_names_it_after_it_has_spoken() -> None:
+def test_sensor_is_found_when_it_is_named_after_its_first_report() -> None:
     kind = SensorKind.TEMPERATURE
     devices: dict[str, str] = {"MAKER MODEL 1a2b": "0x01"}
     channels = {("0x01", "T", kind): State(Reading("0x01", "T", kind, 18.0, 6))}

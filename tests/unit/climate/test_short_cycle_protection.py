@@ -30,7 +30,9 @@ steps = st.lists(
 
 @given(steps=steps, starts_max=st.integers(1, 6))
 @example(steps=[(301_000, True, ""), (200_000, False, ""), (0, True, "reboot"), (301_000, True, "")], starts_max=1)
-def test_no_request_and_no_restart_breaks_a_limit(steps: list[tuple[int, bool, str]], starts_max: int) -> None:
+def test_no_sequence_of_requests_and_restarts_breaks_a_limit(
+    steps: list[tuple[int, bool, str]], starts_max: int
+) -> None:
     limits = ShortCycleLimits(180.0, 300.0, starts_max)
     true_ms = boot_at_ms = 0
     relay = kept = assume_stopped(0)
@@ -93,21 +95,21 @@ def test_equipment_switches_as_soon_as_its_limits_allow_and_no_sooner(
         assert len(relay.starts_ms) <= starts_max
 
 
-def test_what_has_just_stopped_rests_and_then_may_start() -> None:
+def test_minimum_off_time_delays_the_next_start() -> None:
     relay = assume_stopped(1000)
     assert wait_to_start_ms(relay, LIMITS, 1000) == 300_000
     assert apply_limits(relay, LIMITS, 200_999, is_wanted=True) == (False, "minimum off time, 101 s to go")
     assert apply_limits(relay, LIMITS, 301_000, is_wanted=True) == (True, "")
 
 
-def test_what_has_started_runs_on() -> None:
+def test_minimum_on_time_delays_the_stop() -> None:
     relay = switch(assume_stopped(0), LIMITS, 400_000, is_on=True)
     assert wait_to_stop_ms(relay, LIMITS, 400_000) == 180_000
     assert apply_limits(relay, LIMITS, 401_000, is_wanted=False) == (True, "minimum on time, 3 min to go")
     assert apply_limits(relay, LIMITS, 580_000, is_wanted=False) == (False, "")
 
 
-def test_the_starts_of_an_hour_are_counted() -> None:
+def test_starts_per_hour_are_limited() -> None:
     relay = ShortCycleState(is_on=False, changed_ms=1_000_000, starts_ms=(0, 500_000, 900_000))
     assert apply_limits(relay, LIMITS, 3_000_000, is_wanted=True) == (
         False,
@@ -116,7 +118,7 @@ def test_the_starts_of_an_hour_are_counted() -> None:
     assert apply_limits(relay, LIMITS, HOUR_MS, is_wanted=True) == (True, "")
 
 
-def test_after_a_reboot_old_starts_count_as_old_as_they_were_written() -> None:
+def test_restored_starts_keep_their_age_over_a_reboot() -> None:
     saved = ShortCycleState(is_on=True, changed_ms=9_000_000, starts_ms=(8_000_000, 9_000_000))
     # It may have stopped, and started once more.
     after = restore(saved, LIMITS, Downtime(-9_000_000, 20_000, 0, None))
@@ -130,7 +132,9 @@ def test_after_a_reboot_old_starts_count_as_old_as_they_were_written() -> None:
     [(300_000, 100_000, (5,)), (400_000, 105_000, (5,)), (400_001, 400_001, (5, 400_001)), (70_000, 70_000, (5,))],
     ids=["rests yet", "has rested now, and notes it first", "may have run", "a clock that ran backwards"],
 )
-def test_what_cannot_have_run_rests_on_over_a_restart(now_ms: int, changed_ms: int, starts_ms: tuple[int, ...]) -> None:
+def test_off_time_continues_over_a_restart_that_was_too_short_for_a_run(
+    now_ms: int, changed_ms: int, starts_ms: tuple[int, ...]
+) -> None:
     """Else an agent that crashes every few minutes would begin its rest anew each time, and never heat."""
     saved = ShortCycleState(is_on=False, changed_ms=100_000, starts_ms=(5,))
     written_ms = min(101_000, now_ms)
@@ -138,7 +142,7 @@ def test_what_cannot_have_run_rests_on_over_a_restart(now_ms: int, changed_ms: i
     assert restore(saved, LIMITS, absence) == ShortCycleState(False, changed_ms, starts_ms)
 
 
-def test_what_was_on_may_have_started_again_only_after_its_minimum_times() -> None:
+def test_restart_assumes_another_start_only_after_the_minimum_times() -> None:
     saved = ShortCycleState(is_on=True, changed_ms=100_000, starts_ms=(100_000,))
     assert restore(saved, LIMITS, Downtime(0, 580_000, 101_000, 479_000)) == ShortCycleState(False, 580_000, (100_000,))
     assert restore(saved, LIMITS, Downtime(0, 580_001, 101_000, 479_001)) == ShortCycleState(
@@ -147,17 +151,17 @@ def test_what_was_on_may_have_started_again_only_after_its_minimum_times() -> No
 
 
 @pytest.mark.parametrize(("starts_max", "left"), [(1, ()), (2, (2,)), (3, (1, 2)), (4, (1, 2))])
-def test_one_start_can_be_left(starts_max: int, left: tuple[int, ...]) -> None:
+def test_one_start_can_be_reserved(starts_max: int, left: tuple[int, ...]) -> None:
     relay = with_one_start_left(ShortCycleState(False, 0, (1, 2)), ShortCycleLimits(0.0, 0.0, starts_max))
     assert relay == ShortCycleState(False, 0, left)
 
 
-def test_a_switch_to_what_it_is_already_changes_nothing() -> None:
+def test_switching_to_the_present_state_changes_nothing() -> None:
     relay = assume_stopped(5)
     assert switch(relay, LIMITS, 100, is_on=False) is relay
 
 
-def test_a_day_of_restarts_leaves_no_more_starts_than_count() -> None:
+def test_restarts_do_not_accumulate_starts() -> None:
     relay = assume_stopped(0)
     at_once = ShortCycleLimits(0.0, 0.0, STARTS_MAX)
     for now_ms in range(10_000, 24 * HOUR_MS, 10_000):

@@ -33,7 +33,7 @@ def restarted(control: ClimateController, written: Now, now: Now) -> ClimateCont
     return ClimateController(control.settings, msgspec.json.decode(data, type=ClimateSnapshot), now)
 
 
-def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
+def test_pump_overrun_applies_after_a_restart() -> None:
     fresh = ClimateController(home(HeatSourceKind.BOILER), ClimateSnapshot(), Now("b", 0, None))
     made = fresh.step(Now("b", 10, None), {"t": SensorReading(25.0, 0)})
     assert made.demand.heat_source is not None
@@ -55,7 +55,7 @@ def test_the_pump_runs_on_after_a_restart_as_after_any_stop() -> None:
     [("next", False, 48.0 + 20 / 3600), ("next", True, 53.0), ("b", False, 53.0)],
     ids=["reboot", "reboot that knows the time", "restart"],
 )
-def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
+def test_time_since_sensor_loss_survives_a_restart(boot: str, *, is_known: bool, lost_h: float) -> None:
     first_ms = H_MS
     control = ClimateController(home(), ClimateSnapshot(), Now("b", first_ms, UTC_MS))
     for hours in range(49):
@@ -77,7 +77,7 @@ def test_how_long_a_sensor_has_been_lost_outlives_a_restart(boot: str, *, is_kno
 
 
 @pytest.mark.parametrize(("away_h", "is_known"), [(2, True), (3, False)])
-def test_walls_do_not_change_in_a_short_absence(away_h: int, *, is_known: bool) -> None:
+def test_thermal_mass_is_kept_over_a_short_downtime(away_h: int, *, is_known: bool) -> None:
     control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     for minute in range(60):
         value_c = 17.0 if minute == 0 else 21.0
@@ -91,7 +91,7 @@ def test_walls_do_not_change_in_a_short_absence(away_h: int, *, is_known: bool) 
 
 
 @pytest.mark.parametrize(("lost_min", "is_known"), [(149, True), (151, False)])
-def test_walls_do_not_change_in_a_short_silence(lost_min: int, *, is_known: bool) -> None:
+def test_thermal_mass_is_kept_over_a_short_sensor_silence(lost_min: int, *, is_known: bool) -> None:
     """Found by review: a sensor that was silent for a day came back to walls of the day before."""
     control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     for minute in range(60):
@@ -101,7 +101,7 @@ def test_walls_do_not_change_in_a_short_silence(lost_min: int, *, is_known: bool
     assert control.state.zones[0].thermal_mass_c == (19.0 if is_known else None)
 
 
-def test_after_a_restart_nothing_is_cooled_at_once_that_was_heated_until_then() -> None:
+def test_restart_does_not_switch_from_heating_to_cooling_at_once() -> None:
     """Found by review: radiators were as hot as they get, and ten minutes later the room was cooled."""
     climate = home(HeatSourceKind.HEAT_PUMP)
     climate = msgspec.structs.replace(climate, zones=(msgspec.structs.replace(climate.zones[0], can_cool=True),))
@@ -120,7 +120,7 @@ def test_after_a_restart_nothing_is_cooled_at_once_that_was_heated_until_then() 
     assert actions[-1] is HvacAction.COOL
 
 
-def test_silence_and_absence_add_up() -> None:
+def test_sensor_silence_and_downtime_add_up() -> None:
     control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     control.step(Now("b", 0, UTC_MS), {"t": SensorReading(19.0, 0)})
     for hours in (1, 2):
@@ -130,7 +130,7 @@ def test_silence_and_absence_add_up() -> None:
     assert [made.state.zones[0].thermal_mass_c for made in again] == [19.0, None]
 
 
-def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
+def test_clock_set_back_does_not_shorten_the_sensor_loss() -> None:
     control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     control.step(Now("b", 0, UTC_MS), {})
     again = restarted(control, Now("b", H_MS, UTC_MS), Now("next", 0, UTC_MS - 9 * H_MS))
@@ -138,7 +138,7 @@ def test_a_clock_that_was_set_back_makes_no_loss_shorter() -> None:
 
 
 @pytest.mark.parametrize(("boot", "now_ms", "older_ms"), [("b", 110_000, 0), ("next", 5000, 100_000)])
-def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now_ms: int, older_ms: int) -> None:
+def test_starts_of_all_equipment_survive_a_restart(boot: str, now_ms: int, older_ms: int) -> None:
     heat_pump = home(HeatSourceKind.HEAT_PUMP)
     zones = (msgspec.structs.replace(heat_pump.zones[0], can_cool=True),)
     control = ClimateController(msgspec.structs.replace(heat_pump, zones=zones), ClimateSnapshot(), Now("b", 0, None))
@@ -184,7 +184,7 @@ def test_the_starts_of_every_piece_of_equipment_outlive_a_restart(boot: str, now
     assert (after.direction, after.last_on_ms) == (HvacAction.COOL, 100_000 if boot == "b" else now_ms)
 
 
-def test_a_start_that_was_written_with_a_later_time_than_its_file_is_as_new_as_can_be() -> None:
+def test_start_later_than_its_file_counts_as_newest() -> None:
     saved = ClimateSnapshot(
         "b", 1000, {"z": ZoneSnapshot(ZoneProgram(), relay=ShortCycleState(False, 9000, (500, 9000)))}
     )
@@ -250,7 +250,7 @@ class Lives:
 
 @pytest.mark.parametrize("is_reboot", [False, True])
 @pytest.mark.parametrize("knows_time", [False, True])
-def test_a_hub_that_was_heating_goes_on_after_its_minimum_off_time(*, is_reboot: bool, knows_time: bool) -> None:
+def test_heating_resumes_after_a_restart_and_the_minimum_off_time(*, is_reboot: bool, knows_time: bool) -> None:
     restarts = Lives(both())
     assert restarts.live(3600, is_reboot=False) is not None
     first_s = restarts.live(3600, is_reboot=is_reboot, knows_time=knows_time)
@@ -276,7 +276,7 @@ def test_a_hub_that_was_cooling_rests_before_it_heats() -> None:
     ("life_s", "is_reboot", "share"),
     [(540, False, 0.3), (240, False, 0.05), (60, False, 0.04), (540, True, 0.3), (120, True, 0.05), (20, True, 0.01)],
 )
-def test_a_hub_that_dies_over_and_over_heats_all_the_same(life_s: int, share: float, *, is_reboot: bool) -> None:
+def test_hub_that_crashes_repeatedly_still_heats(life_s: int, share: float, *, is_reboot: bool) -> None:
     restarts = Lives(both())
     begun_ms = restarts.true_ms
     while restarts.true_ms - begun_ms < 6 * H_MS:
@@ -286,7 +286,7 @@ def test_a_hub_that_dies_over_and_over_heats_all_the_same(life_s: int, share: fl
 
 
 @pytest.mark.parametrize(("away_h", "walls_are_known"), [(2, True), (30, False)])
-def test_once_the_time_is_known_it_is_known_how_long_the_hub_was_away(away_h: int, *, walls_are_known: bool) -> None:
+def test_downtime_is_known_once_the_time_is_known(away_h: int, *, walls_are_known: bool) -> None:
     control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, UTC_MS))
     for minute in range(60):
         control.step(
@@ -307,7 +307,7 @@ def test_once_the_time_is_known_it_is_known_how_long_the_hub_was_away(away_h: in
     assert (after.thermal_mass_c < 20.0) is walls_are_known
 
 
-def test_how_long_it_has_been_freezing_outlives_a_restart() -> None:
+def test_time_of_frost_survives_a_restart() -> None:
     """ "35 % from the second day on" began anew with each restart."""
     control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, None))
     for hours in range(31):

@@ -25,11 +25,11 @@ def after(hours: float, duty: float, usual_duty: float = 0.4, seen: StuckSensorS
 @pytest.mark.parametrize(
     ("hours", "duty", "is_stuck"), [(4.0, 1.0, False), (4.3, 1.0, True), (48.0, 0.4, False), (12.0, 0.7, True)]
 )
-def test_only_heat_beyond_the_usual_tells(hours: float, duty: float, *, is_stuck: bool) -> None:
+def test_only_more_heat_than_usual_marks_a_sensor_stuck(hours: float, duty: float, *, is_stuck: bool) -> None:
     assert after(hours, duty).is_stuck is is_stuck
 
 
-def test_any_movement_clears_it_and_counts_anew() -> None:
+def test_any_change_clears_a_stuck_sensor() -> None:
     seen = after(5.0, 1.0)
     assert seen.is_stuck
     assert seen.text == "may be stuck at 19.0 °C"
@@ -40,7 +40,7 @@ def test_any_movement_clears_it_and_counts_anew() -> None:
 
 
 @pytest.mark.parametrize(("outside_c", "frozen_c"), [(5.0, 19.6), (5.0, 18.9), (10.0, 19.0), (0.0, 4.0)])
-def test_a_frozen_sensor_does_not_have_its_room_overheated(outside_c: float, frozen_c: float) -> None:
+def test_stuck_sensor_does_not_overheat_its_room(outside_c: float, frozen_c: float) -> None:
     """It was heated at 76 to 100 % for a day, to 28 and 30 °C; frost protection went on for ever."""
     home = SingleZoneHome(House(20.0, 1950.0, outside_c=outside_c))
     home.run(24.0)

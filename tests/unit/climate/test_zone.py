@@ -54,7 +54,7 @@ def test_frost_elsewhere_never_overheats_an_unmeasured_room(others_c: tuple[floa
 
 
 @pytest.mark.parametrize(("value_c", "coldest_c"), [(20.0, 4.0), (6.5, None), (6.0, None)])
-def test_there_is_no_frost_in_a_room_that_is_measured_and_has_none(value_c: float, coldest_c: float | None) -> None:
+def test_measured_zone_without_frost_gets_no_frost_protection(value_c: float, coldest_c: float | None) -> None:
     made = Bench(home()).run(inputs(value_c, Mode.OFF, coldest_c=coldest_c), minutes=30)
     assert made.demand.zones == {"z0": OFF}
     assert "frost" not in made.reasons[0]
@@ -123,7 +123,7 @@ def test_fallback_heating_above_the_frost_duty_goes_on() -> None:
     assert "fallback heating at 30%" in made.reasons[0]
 
 
-def test_above_the_limit_nothing_heats() -> None:
+def test_zone_above_its_upper_limit_is_not_heated() -> None:
     bench = Bench(home())
     hot = Setpoints(34.0, 35.0)
     assert bench.run(inputs(29.0, setpoints=hot), minutes=10).demand.zones == {"z0": HEAT}
@@ -173,7 +173,7 @@ def test_the_lower_limit_goes_by_the_coldest_sensor() -> None:
     assert Bench(home()).run(cool, minutes=30).demand.zones == {"z0": OFF}
 
 
-def test_below_its_limit_nothing_cools() -> None:
+def test_zone_below_its_lower_limit_is_not_cooled() -> None:
     bench = Bench(home())
     cold = Setpoints(5.0, 10.0)
     assert bench.run(inputs(18.0, Mode.COOL, cold), minutes=30).demand.zones == {"z0": COOL}
@@ -209,7 +209,7 @@ def test_fallback_heating_is_bounded_whatever_the_recent_duty() -> None:
     assert on / (24 * 60) == pytest.approx(0.3, abs=0.03)
 
 
-def test_without_a_sensor_nothing_is_cooled() -> None:
+def test_zone_without_a_sensor_is_not_cooled() -> None:
     bench = Bench(home())
     bench.run(inputs(30.0, Mode.COOL), minutes=30)
     assert bench.run(inputs(None, Mode.COOL), minutes=10).demand.zones == {"z0": OFF}
@@ -238,9 +238,7 @@ def test_auto_turns_back_to_heating_only_after_a_rest_and_well_below_the_cooling
 
 
 @pytest.mark.parametrize(("mode", "setpoint_c", "duty"), [(Mode.HEAT, 20.0, 0.4), (Mode.COOL, 26.0, 0.0)])
-def test_what_a_recovery_needs_is_added_to_heating_and_to_nothing_else(
-    mode: Mode, setpoint_c: float, duty: float
-) -> None:
+def test_recovery_feed_forward_applies_to_heating_only(mode: Mode, setpoint_c: float, duty: float) -> None:
     made = Bench(home()).step(msgspec.structs.replace(inputs(setpoint_c, mode), feed_forward=0.4))
     assert made.requests[0].duty == pytest.approx(duty)
 
@@ -253,14 +251,14 @@ def test_heating_and_cooling_have_separate_integrals() -> None:
     assert bench.step(inputs(26.0, Mode.COOL)).requests[0].duty == 0.0
 
 
-def test_zones_that_want_the_opposite_take_turns() -> None:
+def test_cooling_waits_while_another_zone_is_heated() -> None:
     bench = Bench(home(2))
     made = bench.run(inputs(15.0), inputs(30.0, Mode.COOL), minutes=30)
     assert made.demand.zones == {"z0": HEAT, "z1": OFF}
     assert "heating is active, so cooling must wait" in made.reasons[1]
 
 
-def test_a_room_to_be_cooled_does_not_let_the_others_get_cold() -> None:
+def test_cooling_one_zone_does_not_let_the_others_get_cold() -> None:
     """Found by the soak, seed 8: a lying sensor had its room cooled for a day while the others waited for heat."""
     bench = Bench(home(2), last=COOL)
     hot = inputs(30.0, Mode.COOL)
@@ -283,7 +281,7 @@ def test_in_auto_a_room_is_not_cooled_beside_a_cold_one(needing_heat_c: tuple[fl
     assert bench.run(inputs(30.0, Mode.COOL, needing_heat_c=needing_heat_c), minutes=40).demand.zones == {"z0": COOL}
 
 
-def test_frost_comes_before_any_cooling_however_little_it_is() -> None:
+def test_frost_protection_takes_precedence_over_any_cooling() -> None:
     bench = Bench(home(2), last=COOL)
     hot, frost = inputs(30.0, Mode.COOL), inputs(5.9, Mode.OFF)
     assert bench.run(inputs(19.5), hot, minutes=30).demand.zones == {"z0": OFF, "z1": COOL}
@@ -291,7 +289,7 @@ def test_frost_comes_before_any_cooling_however_little_it_is() -> None:
 
 
 @pytest.mark.parametrize("value_c", [4.0, None])
-def test_a_zone_that_cannot_heat_is_not_asked_to_by_frost_or_habit(value_c: float | None) -> None:
+def test_cooling_only_zone_is_never_heated(value_c: float | None) -> None:
     (zone,) = home().zones
     bench = Bench(ClimateSettings(zones=(msgspec.structs.replace(zone, can_heat=False),)))
     # It could when this was written down.
@@ -303,7 +301,7 @@ def test_a_zone_that_cannot_heat_is_not_asked_to_by_frost_or_habit(value_c: floa
         assert "frost" not in made.reasons[0]
 
 
-def test_fallback_heating_teaches_no_duty() -> None:
+def test_fallback_heating_updates_no_learned_duty() -> None:
     bench = Bench(home())
     zone = msgspec.structs.replace(bench.state.zones[0], mean_duty=0.2)
     bench.state = msgspec.structs.replace(bench.state, zones=(zone,))
@@ -345,7 +343,7 @@ def test_in_a_heat_wave_weak_equipment_goes_on_cooling_and_is_reported(active_c:
     assert "does not get cooler" in bench.state.zones[0].problem
 
 
-def test_a_room_near_its_cooling_setpoint_is_not_cooled_in_vain() -> None:
+def test_zone_near_its_cooling_setpoint_is_no_cooling_fault() -> None:
     bench = Bench(home(), last=COOL)
     bench.run(inputs(26.9, Mode.COOL, active_c=(20.0,)), minutes=8 * 60)
     assert bench.state.zones[0].problem == ""
