@@ -12,19 +12,19 @@ def trial(state: CompressionState = CompressionState.UNTESTED) -> CompressionTri
     return made
 
 
-def test_it_is_tried_where_it_is_wanted_and_pays() -> None:
+def test_gzip_is_tried_where_it_is_enabled_and_saves_bytes() -> None:
     assert trial().should_compress(LARGE)
     assert not trial().should_compress(LARGE - 1)
     assert not CompressionTrial(is_wanted=False).should_compress(LARGE)
 
 
-def test_what_is_accepted_is_proven() -> None:
+def test_accepted_gzip_is_confirmed() -> None:
     made = trial()
     made.record_accepted(is_compressed=True)
     assert made.state is CompressionState.CONFIRMED
 
 
-def test_a_failure_while_it_is_unproven_is_followed_by_a_plain_try() -> None:
+def test_failure_of_unconfirmed_gzip_is_retried_without() -> None:
     made = trial()
     made.record_failed(is_compressed=True)
     assert not made.should_compress(LARGE)
@@ -32,7 +32,7 @@ def test_a_failure_while_it_is_unproven_is_followed_by_a_plain_try() -> None:
     assert made.should_compress(LARGE), "plain fails as well: it is the cloud"
 
 
-def test_a_server_that_hangs_on_gzip_loses_a_few_tries_only() -> None:
+def test_server_that_hangs_on_gzip_costs_a_few_attempts_only() -> None:
     made, hung = trial(), 0
     for _ in range(50):
         if made.should_compress(LARGE):
@@ -44,7 +44,7 @@ def test_a_server_that_hangs_on_gzip_loses_a_few_tries_only() -> None:
     assert made.state is CompressionState.OFF
 
 
-def test_one_coincidence_does_not_cost_the_compression() -> None:
+def test_single_coincidence_does_not_disable_gzip() -> None:
     made = trial()
     made.record_failed(is_compressed=True)
     made.record_accepted(is_compressed=False)
@@ -53,7 +53,7 @@ def test_one_coincidence_does_not_cost_the_compression() -> None:
     assert made.state is CompressionState.CONFIRMED
 
 
-def test_proven_compression_is_doubted_after_a_few_failures_in_a_row() -> None:
+def test_confirmed_gzip_is_tested_again_after_consecutive_failures() -> None:
     made = trial(CompressionState.CONFIRMED)
     for _ in range(FAILURES_MAX - 1):
         made.record_failed(is_compressed=True)
@@ -62,7 +62,7 @@ def test_proven_compression_is_doubted_after_a_few_failures_in_a_row() -> None:
     assert not made.should_compress(LARGE)
 
 
-def test_a_refusal_of_the_encoding_is_the_servers_own_word() -> None:
+def test_refusal_of_gzip_disables_it_once_a_plain_body_is_accepted() -> None:
     for status in (400, 415, 422):
         made = trial()
         assert made.record_refused(status, is_compressed=True)
@@ -73,7 +73,7 @@ def test_a_refusal_of_the_encoding_is_the_servers_own_word() -> None:
         assert made.state is CompressionState.OFF
 
 
-def test_readings_that_are_refused_without_gzip_as_well_say_nothing_of_it() -> None:
+def test_refusal_with_and_without_gzip_keeps_gzip_enabled() -> None:
     made = trial()
     made.record_refused(422, is_compressed=True)
     assert not made.record_refused(422, is_compressed=False)
@@ -82,7 +82,7 @@ def test_readings_that_are_refused_without_gzip_as_well_say_nothing_of_it() -> N
     assert not made.record_refused(422, is_compressed=True)
 
 
-def test_after_a_415_another_refusal_is_about_the_readings() -> None:
+def test_refusal_after_a_415_is_about_the_readings() -> None:
     made = trial(CompressionState.CONFIRMED)
     assert made.record_refused(415, is_compressed=True)
     assert not made.record_refused(422, is_compressed=False)
@@ -96,7 +96,7 @@ def test_a_refusal_after_a_failure_proves_nothing() -> None:
     assert made.state is CompressionState.UNTESTED
 
 
-def test_a_refusal_for_another_reason_casts_no_doubt() -> None:
+def test_refusal_for_another_reason_keeps_gzip() -> None:
     made = trial()
     assert not made.record_refused(403, is_compressed=True)
     assert made.state is CompressionState.UNTESTED
@@ -104,9 +104,7 @@ def test_a_refusal_for_another_reason_casts_no_doubt() -> None:
 
 
 @given(st.lists(st.sampled_from([0, 200, 400, 415, 422, 403, 500])), st.sampled_from(list(CompressionState)))
-def test_no_sequence_keeps_readings_from_a_server_that_takes_them_plain(
-    answers: list[int], state: CompressionState
-) -> None:
+def test_no_sequence_blocks_a_server_that_accepts_plain_bodies(answers: list[int], state: CompressionState) -> None:
     made = trial(state)
     for status in answers:
         act(made, status)

@@ -44,12 +44,12 @@ def bench() -> Bench:
     return Bench(Longest())
 
 
-def test_at_first_nothing_is_known_and_nothing_waits(bench: Bench) -> None:
+def test_initial_state_is_unknown_and_delays_nothing(bench: Bench) -> None:
     assert bench.state() is ConnectivityState.UNTRIED
     assert all(bench.connectivity.wait_ms(endpoint) == 0 for endpoint in Endpoint)
 
 
-def test_failures_put_off_their_own_endpoint_only(bench: Bench) -> None:
+def test_failure_delays_its_own_endpoint_only(bench: Bench) -> None:
     waits_ms = []
     for _ in range(12):
         bench.connectivity.record_failure(HERE, "no route")
@@ -61,7 +61,7 @@ def test_failures_put_off_their_own_endpoint_only(bench: Bench) -> None:
     assert waits_ms[-1] == BACKOFF_CAP_S * 1000 + 1
 
 
-def test_even_without_luck_a_failure_waits(bench: Bench) -> None:
+def test_backoff_has_a_minimum_for_any_random_number(bench: Bench) -> None:
     class Shortest(random.Random):
         def uniform(self, a: float, b: float) -> float:
             return a
@@ -71,7 +71,7 @@ def test_even_without_luck_a_failure_waits(bench: Bench) -> None:
     assert bench.connectivity.wait_ms(HERE) > 0
 
 
-def test_a_success_forgets_the_failures(bench: Bench) -> None:
+def test_success_resets_the_backoff(bench: Bench) -> None:
     for _ in range(5):
         bench.connectivity.record_failure(HERE, "no route")
     bench.connectivity.record_success(HERE)
@@ -80,12 +80,12 @@ def test_a_success_forgets_the_failures(bench: Bench) -> None:
     assert bench.connectivity.wait_ms(HERE) == 1001
 
 
-def test_a_server_may_ask_for_more(bench: Bench) -> None:
+def test_retry_after_of_the_server_is_obeyed(bench: Bench) -> None:
     bench.connectivity.record_failure(HERE, "busy", retry_after_s=120.0)
     assert bench.connectivity.wait_ms(HERE) == 121_001
 
 
-def test_throttling_waits_a_little_longer_than_asked_and_is_no_failure(bench: Bench) -> None:
+def test_throttling_waits_slightly_longer_than_requested_and_is_no_failure(bench: Bench) -> None:
     bench.connectivity.record_success(THERE)
     bench.connectivity.record_throttling(HERE, "429", 10.0)
     assert 10_000 <= bench.connectivity.wait_ms(HERE) <= 11_000
@@ -93,7 +93,7 @@ def test_throttling_waits_a_little_longer_than_asked_and_is_no_failure(bench: Be
     assert bench.state() is ConnectivityState.UP
 
 
-def test_the_state_says_since_when_and_why(bench: Bench) -> None:
+def test_state_has_its_reason_and_start(bench: Bench) -> None:
     bench.connectivity.record_failure(HERE, "no route")
     bench.now_ms += 3000
     bench.connectivity.record_failure(HERE, "timed out")
@@ -118,13 +118,13 @@ def test_only_a_long_loss_is_an_outage(bench: Bench, lasts_ms: int, recoveries: 
     assert bench.recoveries == bench.connectivity.outages == recoveries
 
 
-def test_the_first_contact_is_no_recovery(bench: Bench) -> None:
+def test_first_contact_is_no_recovery_after_an_outage(bench: Bench) -> None:
     bench.now_ms += 10 * OUTAGE_MS_MIN
     bench.connectivity.record_success(HERE)
     assert bench.recoveries == 0
 
 
-def test_a_refused_key_is_probed_by_one_endpoint_ever_more_slowly(bench: Bench) -> None:
+def test_refused_key_is_probed_by_one_endpoint_with_growing_pauses(bench: Bench) -> None:
     for _ in range(KEY_REFUSALS_MAX - 1):
         bench.connectivity.record_key_refusal(HERE, "401")
         assert bench.state() is ConnectivityState.DOWN
@@ -155,13 +155,13 @@ def test_a_minute_of_refusals_costs_two_minutes_at_most(bench: Bench) -> None:
     assert bench.now_ms - begin_ms < 120_000
 
 
-def test_refusals_of_requests_that_were_on_their_way_are_no_probes(bench: Bench) -> None:
+def test_refusals_of_concurrent_requests_are_no_probes(bench: Bench) -> None:
     for endpoint in (HERE, THERE, Endpoint.COMMANDS_PENDING, Endpoint.OTA_CHECK):
         bench.connectivity.record_key_refusal(endpoint, "401")
     assert bench.connectivity.wait_ms(HERE) <= 11_000
 
 
-def test_a_way_that_is_lost_while_the_key_is_refused_is_shown(bench: Bench) -> None:
+def test_lost_connection_is_shown_while_the_key_is_refused(bench: Bench) -> None:
     for _ in range(KEY_REFUSALS_MAX):
         bench.connectivity.record_key_refusal(HERE, "401")
     bench.now_ms += 11_000
@@ -174,13 +174,13 @@ def test_a_way_that_is_lost_while_the_key_is_refused_is_shown(bench: Bench) -> N
     assert bench.state() is ConnectivityState.KEY_REFUSED
 
 
-def test_refusals_count_over_all_endpoints(bench: Bench) -> None:
+def test_key_refusals_count_over_all_endpoints(bench: Bench) -> None:
     for endpoint in (HERE, THERE, HERE):
         bench.connectivity.record_key_refusal(endpoint, "401")
     assert bench.state() is ConnectivityState.KEY_REFUSED
 
 
-def test_an_answer_in_between_proves_the_key(bench: Bench) -> None:
+def test_success_in_between_resets_the_key_refusals(bench: Bench) -> None:
     for _ in range(2):
         for _ in range(KEY_REFUSALS_MAX - 1):
             bench.connectivity.record_key_refusal(HERE, "401")
@@ -201,7 +201,7 @@ def test_a_new_key_ends_the_slow_probe_at_once(bench: Bench) -> None:
     assert bench.recoveries == 1
 
 
-def test_a_fleet_does_not_come_back_in_step() -> None:
+def test_hubs_resume_at_different_times() -> None:
     def wait_ms(act: Callable[[Connectivity], None], seed: int) -> int:
         bench = Bench(random.Random(seed))
         act(bench.connectivity)
@@ -222,7 +222,7 @@ def test_a_fleet_does_not_come_back_in_step() -> None:
 # The health of each endpoint.
 
 
-def test_what_only_telemetry_meets_is_not_hidden_by_the_successes_of_others(bench: Bench) -> None:
+def test_failure_of_one_endpoint_is_not_hidden_by_successes_of_others(bench: Bench) -> None:
     bench.connectivity.record_success(THERE)
     for _ in range(20):
         bench.connectivity.begin_request(HERE, timeout_ms=30_000)
@@ -241,7 +241,7 @@ def test_what_only_telemetry_meets_is_not_hidden_by_the_successes_of_others(benc
     assert bench.connectivity.outages == 0
 
 
-def test_a_request_that_is_never_answered_is_the_endpoints_own_where_others_are_answered_meanwhile(
+def test_timeout_is_the_endpoints_own_fault_while_others_are_answered(
     bench: Bench,
 ) -> None:
     bench.connectivity.begin_request(HERE, timeout_ms=30_000)
@@ -252,7 +252,7 @@ def test_a_request_that_is_never_answered_is_the_endpoints_own_where_others_are_
     assert bench.connectivity.is_failing(HERE)
 
 
-def test_what_was_lost_for_want_of_a_connection_is_over_once_another_has_one(bench: Bench) -> None:
+def test_connection_failures_end_once_any_request_connects(bench: Bench) -> None:
     for endpoint in (HERE, THERE, Endpoint.OTA_CHECK):
         bench.connectivity.begin_request(endpoint, timeout_ms=30_000)
         bench.connectivity.record_failure(endpoint, "no route", cause=Cause.NO_CONNECTION)
@@ -270,7 +270,7 @@ def test_a_cloud_that_fails_everywhere_is_down_not_degraded(bench: Bench) -> Non
     assert bench.state() is ConnectivityState.DOWN
 
 
-def test_a_failure_that_nobody_repeats_is_history(bench: Bench) -> None:
+def test_old_failure_that_is_not_repeated_is_forgotten(bench: Bench) -> None:
     bench.connectivity.record_failure(Endpoint.OTA_DOWNLOAD, "503", cause=Cause.SERVER_ERROR)
     bench.connectivity.record_success(HERE)
     assert bench.state() is ConnectivityState.DEGRADED
@@ -278,7 +278,7 @@ def test_a_failure_that_nobody_repeats_is_history(bench: Bench) -> None:
     assert bench.state() is ConnectivityState.UP
 
 
-def test_a_throttled_endpoint_is_shown_as_such(bench: Bench) -> None:
+def test_throttled_endpoint_is_shown_as_throttled(bench: Bench) -> None:
     bench.connectivity.record_throttling(HERE, "answered 429", 60.0)
     bench.now_ms += 1
     bench.connectivity.record_throttling(HERE, "answered 429", 60.0)
@@ -288,7 +288,7 @@ def test_a_throttled_endpoint_is_shown_as_such(bench: Bench) -> None:
     assert bench.connectivity.health[HERE].state is EndpointState.WORKING
 
 
-def test_a_hub_that_gets_a_key_begins_anew(bench: Bench) -> None:
+def test_new_key_resets_the_state(bench: Bench) -> None:
     bench.connectivity.record_failure(HERE, "no route")
     bench.connectivity.remove_key()
     assert bench.state() is ConnectivityState.UNPROVISIONED

@@ -26,12 +26,12 @@ YEAR_10000_MS = 253_402_300_800_000
         (YEAR_10000_MS - 1, "9999-12-31T23:59:59.999Z"),
     ],
 )
-def test_timestamps(utc_ms: int, text: str) -> None:
+def test_timestamps_have_the_contracts_format(utc_ms: int, text: str) -> None:
     assert contract.format_timestamp(utc_ms) == text
 
 
 @given(st.integers(YEAR_1_MS, YEAR_10000_MS - 1))
-def test_a_timestamp_says_its_millisecond_exactly(utc_ms: int) -> None:
+def test_timestamp_keeps_its_millisecond(utc_ms: int) -> None:
     moment = datetime.fromisoformat(contract.format_timestamp(utc_ms))
     assert moment.tzinfo == UTC
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 == pytest.approx(utc_ms, abs=0.5)
@@ -39,11 +39,11 @@ def test_a_timestamp_says_its_millisecond_exactly(utc_ms: int) -> None:
 
 
 @given(st.integers(0, YEAR_10000_MS - 2))
-def test_neighbours_differ(utc_ms: int) -> None:
+def test_neighbouring_milliseconds_differ(utc_ms: int) -> None:
     assert contract.format_timestamp(utc_ms) != contract.format_timestamp(utc_ms + 1)
 
 
-def test_the_body_of_telemetry() -> None:
+def test_telemetry_body_matches_the_contract() -> None:
     body = contract.encode_telemetry([("temperature", 21.5, 1000, None), ("humidity", 40.0, 1001, "id-7")])
     assert json.loads(body) == {
         "readings": [
@@ -59,13 +59,13 @@ def test_the_body_of_telemetry() -> None:
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-def test_values_travel_to_the_bit(values: list[float]) -> None:
+def test_values_are_encoded_exactly(values: list[float]) -> None:
     body = contract.encode_telemetry(("iaq", value, 0, None) for value in values)
     read = [reading["value"] for reading in json.loads(body, parse_int=float)["readings"]]
     assert [value.hex() for value in read] == [value.hex() for value in values]
 
 
-def test_the_body_of_a_registration_has_no_empty_address() -> None:
+def test_registration_body_omits_an_empty_address() -> None:
     assert msgspec.json.encode(contract.RegisterRequest("k")) == b'{"sensor_api_key":"k"}'
 
 
@@ -73,7 +73,7 @@ def test_the_body_of_a_registration_has_no_empty_address() -> None:
     ("key", "is_key"),
     [("cs_dev_" + "a1" * 16, True), ("cs_dev_" + "Z" * 32, True), ("cs_dev_", False), ("cs_dev_" + "-" * 32, False)],
 )
-def test_what_looks_like_a_key(key: str, is_key: bool) -> None:
+def test_api_keys_are_recognised(key: str, is_key: bool) -> None:
     assert bool(contract.API_KEY_PATTERN.fullmatch(key)) is is_key
 
 

@@ -16,7 +16,7 @@ from agent.foundation.lenient_json import Undecodable
     ("body", "accepted"),
     [(b"", None), (b'{"accepted":3}', 3), (b'{"accepted":3.0}', 3), (b'{"accepted":0,"x":1e999}', 0)],
 )
-def test_accepted(body: bytes, accepted: int | None) -> None:
+def test_accepted_count_is_parsed(body: bytes, accepted: int | None) -> None:
     assert contract.parse_accepted_count(body) == accepted
 
 
@@ -31,13 +31,13 @@ def test_accepted(body: bytes, accepted: int | None) -> None:
         ("1e999", "unreadable (Number out of range)"),
     ],
 )
-def test_what_accepts_nothing_is_told_in_words(said: str, shown: str) -> None:
+def test_invalid_accepted_count_is_reported(said: str, shown: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         contract.parse_accepted_count(f'{{"accepted":{said}}}'.encode())
     assert str(caught.value) == f"accepted is {shown}; a whole number is needed"
 
 
-def test_commands_come_one_by_one() -> None:
+def test_each_command_is_parsed_alone() -> None:
     assert contract.parse_pending_commands(b"") == []
     assert contract.parse_pending_commands(b'{"more":1,"commands":[]}') == []
     assert contract.parse_pending_commands(b'{"commands":[{"x":"\\ud83c"}, 1e999,{"y":1}]}') == [
@@ -60,12 +60,12 @@ def test_commands_come_one_by_one() -> None:
         b'{"commands":[{}',
     ],
 )
-def test_what_is_no_listing(body: bytes) -> None:
+def test_invalid_listing_is_refused(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         contract.parse_pending_commands(body)
 
 
-def test_settings_come_one_by_one() -> None:
+def test_each_setting_is_parsed_alone() -> None:
     assert contract.parse_settings(b"") == {}
     assert contract.parse_settings(b'{"a":1,"b":"\\ud83c","c":[true]}') == {
         "a": 1,
@@ -74,7 +74,7 @@ def test_settings_come_one_by_one() -> None:
     }
 
 
-def test_an_offer() -> None:
+def test_update_offer_is_parsed() -> None:
     assert contract.parse_update_check(b"") == contract.UpdateCheckResponse(update_available=False)
     assert contract.parse_update_check(b'{"update_available":false,"version":7}') == contract.UpdateCheckResponse(
         update_available=False
@@ -95,12 +95,12 @@ def test_an_offer() -> None:
         ('"update_available":"yes"', 'update_available is "yes"; true or false is needed'),
     ],
 )
-def test_an_offer_is_refused_by_name(more: str, words: str) -> None:
+def test_invalid_offer_is_refused_with_the_field(more: str, words: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=words):
         contract.parse_update_check(f'{{"update_available":true,{more}}}'.encode())
 
 
-def test_a_registration() -> None:
+def test_registration_is_parsed() -> None:
     assert contract.parse_registration(b'{"sensor_id":"s-1","serial_number":12345}') == contract.RegisterResponse("s-1")
     assert contract.parse_registration(
         b'{"sensor_id":"s-1","serial_number":"a\\u001b","registered":false}'
@@ -118,7 +118,7 @@ def test_a_registration() -> None:
         b'{"sensor_id":"' + b"x" * 300 + b'"}',
     ],
 )
-def test_a_registration_without_identity_is_refused_by_name(body: bytes) -> None:
+def test_registration_without_identity_is_refused_with_the_field(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match="sensor_id is"):
         contract.parse_registration(body)
 

@@ -34,15 +34,15 @@ def wait_s(text: str, *, date: str = "", now_utc_ms: int | None = None) -> float
         ("٣", None),
     ],
 )
-def test_seconds(text: str, expected: float | None) -> None:
+def test_retry_after_in_seconds(text: str, expected: float | None) -> None:
     assert wait_s(text) == expected
 
 
-def test_no_header_is_no_wait() -> None:
+def test_missing_retry_after_is_no_wait() -> None:
     assert retry_after_s({}, now_utc_ms=NOON_MS) is None
 
 
-def test_a_date_is_taken_against_the_servers_own_clock_first() -> None:
+def test_retry_after_date_is_relative_to_the_servers_date() -> None:
     later = "Sun, 29 Mar 2026 12:02:00 GMT"
     assert wait_s(later, date=NOON, now_utc_ms=0) == 120.0
     assert wait_s(later, now_utc_ms=NOON_MS) == 120.0
@@ -50,12 +50,12 @@ def test_a_date_is_taken_against_the_servers_own_clock_first() -> None:
     assert wait_s(later, date="yesterday", now_utc_ms=NOON_MS) == 120.0
 
 
-def test_dates_are_bounded_both_ways() -> None:
+def test_retry_after_date_is_bounded() -> None:
     assert wait_s("Sun, 29 Mar 2026 11:00:00 GMT", date=NOON) == 0.0
     assert wait_s("Sun, 29 Mar 2036 12:00:00 GMT", date=NOON) == RETRY_AFTER_S_MAX
 
 
-def test_older_forms_of_dates() -> None:
+def test_retry_after_date_in_obsolete_formats() -> None:
     assert wait_s("Sun Mar 29 12:00:30 2026", date=NOON) == 30.0
     assert wait_s("Sunday, 29-Mar-26 12:00:40 GMT", date=NOON) == 40.0
     assert wait_s("Sun, 29 Mar 2026 12:00:30 -0000", date=NOON) == 30.0
@@ -63,7 +63,7 @@ def test_older_forms_of_dates() -> None:
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, ?\d+ [A-Z][a-z]{2} \d{1,5} [\d:.]+ ?[+-]?\w{0,6}"))
-def test_garbage_never_breaks_it(text: str) -> None:
+def test_invalid_retry_after_is_ignored(text: str) -> None:
     for now_utc_ms in (None, NOON_MS):
         for date in ("", NOON, text):
             found = retry_after_s({"Retry-After": text, "Date": date}, now_utc_ms=now_utc_ms)
@@ -82,7 +82,7 @@ def test_garbage_never_breaks_it(text: str) -> None:
         "²²²²",
     ],
 )
-def test_a_date_that_no_calendar_has_says_nothing(text: str) -> None:
+def test_impossible_retry_after_date_is_ignored(text: str) -> None:
     assert wait_s(text, date=NOON) is None
     assert wait_s("Sun, 29 Mar 2026 12:02:00 GMT", date=text) is None
     assert wait_s("Sun, 29 Mar 2026 12:02:00 GMT", date=text, now_utc_ms=NOON_MS) == 120.0
@@ -96,7 +96,7 @@ def told(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])
-def test_what_is_refused_for_good(status: int) -> None:
+def test_client_errors_are_permanent_refusals(status: int) -> None:
     error = told(status, b'{"error":"validation_error","message":"value is missing","more":1}')
     assert isinstance(error, Refused)
     assert (error.status, error.code) == (status, "validation_error")
@@ -105,14 +105,14 @@ def test_what_is_refused_for_good(status: int) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>blocked</html>", b"[]", b'"no"', b"null"])
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
-def test_a_stranger_cannot_refuse_for_good(status: int, body: bytes) -> None:
+def test_error_without_the_contracts_body_is_not_permanent(status: int, body: bytes) -> None:
     error = told(status, body)
     assert isinstance(error, CloudUnavailable)
     assert "no answer of the API" in str(error)
 
 
 @pytest.mark.parametrize("status", [413, 415])
-def test_a_proxys_word_on_size_and_encoding_counts(status: int) -> None:
+def test_status_413_and_415_of_a_proxy_are_permanent(status: int) -> None:
     assert isinstance(told(status, b"<html>too large</html>"), Refused)
 
 
@@ -124,7 +124,7 @@ def test_a_refusal_may_come_without_a_body(status: int) -> None:
 @pytest.mark.parametrize(
     "endpoint", [Endpoint.TELEMETRY, Endpoint.SETTINGS_GET, Endpoint.SETTINGS_PUT, Endpoint.COMMANDS_PENDING]
 )
-def test_a_404_where_nothing_is_named_is_about_the_address(endpoint: Endpoint) -> None:
+def test_status_404_without_a_resource_concerns_the_address(endpoint: Endpoint) -> None:
     error = told(404, endpoint=endpoint)
     assert isinstance(error, CloudUnavailable)
     assert error.cause is Cause.WRONG_ADDRESS
@@ -134,27 +134,27 @@ def test_a_404_where_nothing_is_named_is_about_the_address(endpoint: Endpoint) -
 @pytest.mark.parametrize(
     ("status", "cause"), [(500, Cause.SERVER_ERROR), (503, Cause.SERVER_ERROR), (405, Cause.UNUSABLE_ANSWER)]
 )
-def test_what_a_person_has_to_look_at_differs(status: int, cause: Cause) -> None:
+def test_message_names_what_to_check(status: int, cause: Cause) -> None:
     error = told(status)
     assert isinstance(error, CloudUnavailable)
     assert error.cause is cause
 
 
-def test_the_key_is_refused() -> None:
+def test_status_401_is_a_refused_key() -> None:
     error = told(401)
     assert isinstance(error, Unauthorized)
     assert "check that the hub's key" in str(error)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("30", 30.0), ("x", None)])
-def test_throttled(text: str, expected: float | None) -> None:
+def test_status_429_is_throttling(text: str, expected: float | None) -> None:
     error = told(429, Retry_After=text)
     assert isinstance(error, Throttled)
     assert error.retry_after_s == expected
 
 
 @pytest.mark.parametrize("status", [402, 405, 408, 410, 418, 451, 499, 500, 501, 502, 503, 504, 507, 599])
-def test_all_else_may_pass(status: int) -> None:
+def test_other_statuses_are_transient(status: int) -> None:
     error = told(status, Retry_After="9")
     assert isinstance(error, CloudUnavailable)
     assert error.retry_after_s == 9.0
@@ -167,7 +167,7 @@ def test_a_redirect_names_the_configuration_to_check(status: int) -> None:
     assert "cloud.base_url" in str(error)
 
 
-def test_not_modified_is_no_redirect() -> None:
+def test_status_304_is_no_redirect() -> None:
     error = told(304)
     assert isinstance(error, CloudUnavailable)
     assert "which was not asked; check for a cache" in str(error)
@@ -187,7 +187,7 @@ def test_a_refusal_is_read_member_by_member(body: bytes, code: str, message: str
     assert (error.code, str(error)) == (code, f"POST /v1/commands/ack was answered 400{message}")
 
 
-def test_what_a_server_says_is_made_harmless() -> None:
+def test_server_text_is_sanitised() -> None:
     said = json.dumps({"error": "x\x1b", "message": "quota\x1b]0;title\x07\nERROR made up\u202e"}).encode()
     error = told(403, said)
     assert str(error) == "POST /v1/commands/ack was answered 403: quota\\u001b]0;title\\u0007 ERROR made up\\u202e"
@@ -210,13 +210,13 @@ def test_what_a_server_says_is_made_harmless() -> None:
         b'{"message":"\\ud800"}',
     ],
 )
-def test_any_body_of_an_error_is_survived(body: bytes) -> None:
+def test_any_error_body_is_handled(body: bytes) -> None:
     error = told(503, body)
     assert isinstance(error, CloudUnavailable)
     assert str(error) == "POST /v1/commands/ack was answered 503"
 
 
-def test_words_of_the_server_are_cut_and_hold_no_key() -> None:
+def test_server_text_is_cut_and_redacted() -> None:
     key = "cs_dev_" + "a1" * 16
     text = str(told(403, json.dumps({"error": "forbidden", "message": f"{key} is wrong " + "x" * 500}).encode()))
     assert "a1a1" not in text

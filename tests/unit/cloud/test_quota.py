@@ -71,7 +71,7 @@ def most_in_any_window(arrivals_ms: Sequence[int], window_ms: int) -> int:
     return most
 
 
-def test_so_many_at_once_and_then_a_wait(hub: Hub) -> None:
+def test_requests_up_to_the_limit_then_a_wait(hub: Hub) -> None:
     for used in range(5):
         assert hub.window.wait_ms() == 0
         assert hub.window.used() == used
@@ -87,7 +87,7 @@ def test_so_many_at_once_and_then_a_wait(hub: Hub) -> None:
     assert hub.window.used() == 0
 
 
-def test_a_request_counts_from_its_end(hub: Hub) -> None:
+def test_request_counts_from_its_response(hub: Hub) -> None:
     slots = [hub.begin() for _ in range(5)]
     hub.true_ms += 20_000
     for slot in slots:
@@ -95,19 +95,19 @@ def test_a_request_counts_from_its_end(hub: Hub) -> None:
     assert hub.window.wait_ms() > WINDOW_MS
 
 
-def test_a_request_that_never_left_costs_nothing(hub: Hub) -> None:
+def test_unsent_request_uses_no_quota(hub: Hub) -> None:
     for _ in range(50):
         hub.window.cancel(hub.begin())
     assert hub.window.wait_ms() == 0
 
 
-def test_a_request_without_an_answer_counts_from_the_last_moment_it_may_arrive(hub: Hub) -> None:
+def test_unanswered_request_counts_from_its_latest_possible_arrival(hub: Hub) -> None:
     for _ in range(5):
         hub.begin()
     assert hub.window.wait_ms() >= TIMEOUT_MS + LATE_ARRIVAL_MS + WINDOW_MS
 
 
-def test_exhausting(hub: Hub) -> None:
+def test_quota_is_blocked_until_the_latest_given_time(hub: Hub) -> None:
     hub.window.block_until(hub.now_ms() + 90_000)
     assert hub.window.wait_ms() == 90_000
     assert hub.window.used() == 5
@@ -115,7 +115,7 @@ def test_exhausting(hub: Hub) -> None:
     assert hub.window.wait_ms() == 90_000
 
 
-def test_every_endpoint_has_its_own_account() -> None:
+def test_every_endpoint_has_its_own_quota() -> None:
     ledger = QuotaLedger(None, "boot")
     windows = {e: SlidingWindow(ledger.slots(e), quota, lambda: 10**9) for e, quota in QUOTAS.items()}
     for endpoint, window in windows.items():
@@ -125,7 +125,7 @@ def test_every_endpoint_has_its_own_account() -> None:
         assert all(w.wait_ms() == 0 for e, w in windows.items() if list(QUOTAS).index(e) > list(QUOTAS).index(endpoint))
 
 
-def test_a_new_boot_may_ask_for_settings_and_settle_a_command_at_once_and_nothing_else() -> None:
+def test_new_boot_may_fetch_settings_and_acknowledge_at_once_only() -> None:
     ledger = QuotaLedger(None, "boot")
     free = {e for e, quota in QUOTAS.items() if SlidingWindow(ledger.slots(e), quota, lambda: 0).wait_ms() == 0}
     assert free == {Endpoint.SETTINGS_GET, Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}
@@ -135,7 +135,7 @@ def test_a_new_boot_may_ask_for_settings_and_settle_a_command_at_once_and_nothin
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"y" * 5000, b"climahub quotas 1 another-boot".ljust(5000, b"\0")])
-def test_an_account_of_another_kind_or_boot_begins_anew(tmp_path: Path, damage: bytes) -> None:
+def test_unusable_ledger_equals_a_fresh_one(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "quotas"
     path.write_bytes(damage)
     fresh = QuotaLedger(None, "boot-0")
@@ -143,7 +143,7 @@ def test_an_account_of_another_kind_or_boot_begins_anew(tmp_path: Path, damage: 
     assert all(list(ledger.slots(e)) == list(fresh.slots(e)) for e in Endpoint)
 
 
-def test_the_account_survives_a_crash_without_a_word(tmp_path: Path) -> None:
+def test_ledger_survives_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "quotas"
     QuotaLedger(path, "boot").slots(PUT)[3] = 123_456
     assert QuotaLedger(path, "boot").slots(PUT)[3] == 123_456
@@ -166,7 +166,7 @@ _numbers = itertools.count()
 
 @given(steps)
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_server_ever_counts_more_over_crashes(tmp_path: Path, plan: list[tuple[int, int, int, int]]) -> None:
+def test_quota_is_never_exceeded_over_crashes(tmp_path: Path, plan: list[tuple[int, int, int, int]]) -> None:
     hub = Hub(tmp_path / f"quotas-{next(_numbers)}")
     hub.true_ms += 2 * WINDOW_MS
     arrivals_ms: list[int] = []
@@ -198,7 +198,7 @@ def test_no_server_ever_counts_more_over_crashes(tmp_path: Path, plan: list[tupl
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_reboots_add_nothing(tmp_path: Path, seed: int) -> None:
+def test_reboots_give_no_additional_quota(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     hub = Hub(tmp_path / "quotas")
     arrivals_ms: list[int] = []
@@ -228,14 +228,14 @@ def test_a_power_cut_a_minute_stays_within_the_smallest_quota(tmp_path: Path) ->
     assert most_in_any_window(arrivals_ms, WINDOW_MS) <= QUOTAS[PUT].limit
 
 
-def test_a_quota_of_one(hub: Hub) -> None:
+def test_quota_of_one_request(hub: Hub) -> None:
     window = SlidingWindow(memoryview(bytearray(8)).cast("q"), Quota(1, 60), hub.now_ms)
     window.complete(window.acquire(timeout_ms=0))
     assert window.wait_ms() > WINDOW_MS
 
 
 @pytest.mark.parametrize("kind", ["directory", "no room", "no directory"])
-def test_an_account_that_cannot_be_kept_costs_no_more_than_the_account(
+def test_unwritable_ledger_does_not_stop_requests(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "quotas"

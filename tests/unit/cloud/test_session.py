@@ -27,7 +27,7 @@ SIGNED = "/k%2Fy%7E/a;b,c/%e4%b8%8b?X-Amz-Credential=A%2F2026%2Fus&X-Amz-Date=1T
         ("https://b.example/\udce4", "/%E4"),
     ],
 )
-def test_an_address_is_taken_byte_for_byte(location: str, path_and_query: str) -> None:
+def test_redirect_address_is_kept_byte_for_byte(location: str, path_and_query: str) -> None:
     assert redirect_target(ASKED, location).raw_path_qs == path_and_query
 
 
@@ -46,12 +46,12 @@ def test_an_address_is_taken_byte_for_byte(location: str, path_and_query: str) -
         "https://b.example/" + "x" * 9000,
     ],
 )
-def test_an_address_that_is_not_followed(location: str) -> None:
+def test_unsafe_redirect_is_not_followed(location: str) -> None:
     with pytest.raises(CloudUnavailable, match="redirected"):
         redirect_target(ASKED, location)
 
 
-def test_a_cloud_in_clear_may_redirect_to_itself() -> None:
+def test_plain_http_cloud_may_redirect_to_itself() -> None:
     asked = URL("http://127.0.0.1:8080/v1/a")
     assert str(redirect_target(asked, "http://127.0.0.1:9090/b")) == "http://127.0.0.1:9090/b"
     with pytest.raises(CloudUnavailable, match="not https"):
@@ -59,7 +59,7 @@ def test_a_cloud_in_clear_may_redirect_to_itself() -> None:
 
 
 @given(st.text())
-def test_no_address_raises_anything_else(location: str) -> None:
+def test_any_address_is_followed_or_refused(location: str) -> None:
     for text in (location, f"https://{location}", f"https://b.example/{location}"):
         try:
             target = redirect_target(ASKED, text)

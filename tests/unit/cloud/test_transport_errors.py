@@ -52,7 +52,7 @@ async def asked(base_url: str, *, headers: dict[str, str] | None = None) -> list
         "http://[::1",
     ],
 )
-async def test_an_address_that_no_resolver_takes(base_url: str) -> None:
+async def test_unresolvable_host_name_is_a_transient_error(base_url: str) -> None:
     errors = await asked(base_url)
     assert [type(error) for error in errors] == [CloudUnavailable] * 2
     for error in errors:
@@ -65,7 +65,7 @@ def rig() -> Iterator[CloudRig]:
         yield made
 
 
-def test_a_redirect_to_a_name_that_no_resolver_takes(rig: CloudRig) -> None:
+def test_redirect_to_an_unresolvable_name_is_a_transient_error(rig: CloudRig) -> None:
     location = "https://" + "a" * 64 + ".example/x"
     with pytest.raises(CloudUnavailable):
         rig.ask("download", f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -89,7 +89,7 @@ def test_a_redirect_to_a_name_that_no_resolver_takes(rig: CloudRig) -> None:
     ],
 )
 @pytest.mark.parametrize("call", ["settings", "download", "telemetry"])
-def test_an_answer_that_is_none(rig: CloudRig, call: str, answer: bytes) -> None:
+def test_response_that_is_not_http_is_a_transient_error(rig: CloudRig, call: str, answer: bytes) -> None:
     if call == "download" and b"200 OK" in answer and (b"charset" in answer or b"Date" in answer):
         return
     with pytest.raises(CloudUnavailable):
@@ -97,6 +97,6 @@ def test_an_answer_that_is_none(rig: CloudRig, call: str, answer: bytes) -> None
 
 
 @pytest.mark.parametrize("tag", ['"a\r\nb"', '"\0"'])
-def test_a_header_of_ours_that_cannot_be_sent(rig: CloudRig, tag: str) -> None:
+def test_unsendable_request_header_is_a_transient_error(rig: CloudRig, tag: str) -> None:
     with pytest.raises(CloudUnavailable):
         rig.run(lambda client: downloaded(client, tag), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

@@ -54,7 +54,7 @@ async def body_of(client: CloudClient) -> bytes:
         return await response.content.read()
 
 
-async def test_a_signed_address_reaches_the_wire_byte_for_byte_and_without_the_key_elsewhere() -> None:
+async def test_signed_url_is_sent_byte_for_byte_and_without_the_key_to_other_hosts() -> None:
     def answer(port: int, head: list[bytes]) -> bytes:
         if b"/v1/ota/download/1.0.0" in head[0]:
             location = f"http://127.0.0.1:{port}{SIGNED}".encode()
@@ -86,7 +86,7 @@ async def test_a_signed_address_reaches_the_wire_byte_for_byte_and_without_the_k
         b"HTTP/9.9 banana\r\n",
     ],
 )
-async def test_no_answer_to_a_download_raises_anything_but_our_own(head: bytes) -> None:
+async def test_any_download_response_raises_only_our_errors(head: bytes) -> None:
     def answer(_: int, __: list[bytes]) -> bytes:
         return head + b"Content-Length: 4\r\n\r\nbody"
 
