@@ -32,7 +32,7 @@ async def test_an_ack_that_cannot_be_written_is_sent_with_less_in_it(hub: Hub) -
     assert (found.state, found.result) == (CloudCommandState.ACKED, None)
 
 
-async def test_a_reboot_is_answered_before_it_happens(hub: Hub) -> None:
+async def test_reboot_is_acknowledged_before_it_happens(hub: Hub) -> None:
     seen: list[CloudCommandState] = []
     handler = hub.handlers[REBOOT]
     handler.outcome = CommandOutcome(CommandEvent.CONFIRMED)
@@ -66,7 +66,7 @@ async def test_nothing_begins_while_a_reboot_waits_for_its_ack(hub: Hub) -> None
     assert hub.handlers[REBOOT].executed == hub.handlers[DIAGNOSTICS].executed == []
 
 
-async def test_a_lost_answer_to_an_ack_costs_a_409_and_nothing_else(hub: Hub) -> None:
+async def test_lost_answer_to_an_ack_leads_to_one_409(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(CutAfter(), Endpoint.COMMANDS_ACK, next_n=1)])
     async with hub.life() as service:
         command = hub.queue("diagnostics")
@@ -77,7 +77,7 @@ async def test_a_lost_answer_to_an_ack_costs_a_409_and_nothing_else(hub: Hub) ->
     assert hub.handlers[DIAGNOSTICS].executed == [command]
 
 
-async def test_a_reboot_that_the_cloud_no_longer_knows_does_not_happen(hub: Hub) -> None:
+async def test_reboot_unknown_to_the_cloud_does_not_happen(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(ErrorStatus(404), Endpoint.COMMANDS_ACK)])
     async with hub.life() as service:
         hub.queue("reboot")
@@ -103,7 +103,7 @@ async def test_an_ack_that_is_refused_is_sent_with_less_in_it_and_others_pass(hu
         await hub.settled(hub.queue("config_update"), stuck)
 
 
-async def test_a_reset_waits_until_all_else_is_acknowledged(hub: Hub) -> None:
+async def test_factory_reset_waits_until_all_other_commands_are_acknowledged(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(ErrorStatus(400), Endpoint.COMMANDS_ACK, next_n=3)])
     hub.handlers[RESET].outcome = CommandOutcome(CommandEvent.CONFIRMED)
     stuck = hub.queue("diagnostics")

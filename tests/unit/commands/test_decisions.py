@@ -38,30 +38,30 @@ def decided(of: CommandRecord, moment: Now = NOW, *, needs_confirmation: bool = 
     return decide(of, moment, problem="", needs_confirmation=needs_confirmation, acks_due=acks_due)
 
 
-def test_a_problem_is_a_refusal_whatever_else_is_the_matter() -> None:
+def test_command_with_a_problem_is_refused_in_any_case() -> None:
     late = record(expires_utc_ms=0)
     assert decide(late, NO_TIME, problem="no", needs_confirmation=True, acks_due=1) == Reject(CommandEvent.REFUSE, "no")
 
 
 @pytest.mark.parametrize("type_", CommandType)
-def test_what_is_valid_begins(type_: CommandType) -> None:
+def test_valid_command_begins(type_: CommandType) -> None:
     assert decided(record(type_)) == Begin()
     assert decided(record(type_, expires_utc_ms=None)) == Begin()
 
 
 @pytest.mark.parametrize("type_", CommandType)
-def test_what_has_expired_never_begins(type_: CommandType) -> None:
+def test_expired_command_never_begins(type_: CommandType) -> None:
     found = decided(record(type_, expires_utc_ms=NOON_MS))
     assert found == Reject(CommandEvent.EXPIRE, "expired at 2026-03-29T12:00:00Z, before it could be run")
 
 
 @pytest.mark.parametrize("type_", CommandType)
-def test_without_the_time_only_what_destroys_nothing_begins(type_: CommandType) -> None:
+def test_only_harmless_commands_begin_without_the_time(type_: CommandType) -> None:
     expected = Wait(CLOCK_POLL_MS) if TRAITS[type_].is_destructive else Begin()
     assert decided(record(type_), NO_TIME) == expected
 
 
-def test_a_command_of_this_boot_waits_a_day_for_the_time_and_no_longer() -> None:
+def test_command_of_this_boot_waits_one_day_for_the_time() -> None:
     moment = Now("boot-1", 40_000 + LIFETIME_MS, None)
     found = decided(record(), moment)
     assert isinstance(found, Reject)
@@ -69,13 +69,13 @@ def test_a_command_of_this_boot_waits_a_day_for_the_time_and_no_longer() -> None
     assert decided(record(), msgspec.structs.replace(moment, now_ms=moment.now_ms - 400)) == Wait(400)
 
 
-def test_of_an_earlier_boot_only_this_ones_time_counts() -> None:
+def test_command_of_an_earlier_boot_waits_for_the_time_from_the_start_of_this_one() -> None:
     old = record(received_boot_id="boot-0", received_ms=10**12)
     assert decided(old, Now("boot-1", LIFETIME_MS - 5, None)) == Wait(5)
     assert isinstance(decided(old, Now("boot-1", LIFETIME_MS, None)), Reject)
 
 
-def test_a_reset_waits_for_a_person_for_ten_minutes() -> None:
+def test_factory_reset_waits_ten_minutes_for_confirmation() -> None:
     of = record("factory_reset")
     assert decided(of, needs_confirmation=True) == Wait(CONFIRMATION_MS - 10_000)
     assert decided(msgspec.structs.replace(of, is_confirmed=True), needs_confirmation=True) == Begin()
@@ -85,12 +85,12 @@ def test_a_reset_waits_for_a_person_for_ten_minutes() -> None:
     assert decided(msgspec.structs.replace(of, received_boot_id="boot-0"), needs_confirmation=True) == refused
 
 
-def test_a_reset_waits_until_everything_else_is_acknowledged() -> None:
+def test_factory_reset_waits_until_all_other_commands_are_acknowledged() -> None:
     assert decided(record("factory_reset"), acks_due=1) == Wait(ACKS_POLL_MS)
     assert decided(record("reboot"), acks_due=1) == Begin()
 
 
-def test_what_has_begun_comes_first_and_the_clouds_order_stays() -> None:
+def test_begun_commands_come_first_then_the_clouds_order() -> None:
     states = (
         CommandState.RECEIVED,
         CommandState.DONE,
@@ -102,7 +102,7 @@ def test_what_has_begun_comes_first_and_the_clouds_order_stays() -> None:
     assert [each.command_id for each in execution_order(records)] == ["2", "0", "3"]
 
 
-def test_what_has_ended_too_many_lives_is_hopeless() -> None:
+def test_command_that_ended_too_many_processes_is_given_up() -> None:
     assert not has_exhausted_attempts(record("diagnostics", attempts=ATTEMPTS_MAX - 1))
     assert has_exhausted_attempts(record("diagnostics", attempts=ATTEMPTS_MAX))
     assert not has_exhausted_attempts(record("reboot", attempts=ATTEMPTS_MAX + 50))

@@ -23,14 +23,14 @@ DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT
 RESET = CommandType.FACTORY_RESET
 
 
-async def test_a_command_is_run_and_answered_with_its_result(hub: Hub) -> None:
+async def test_command_is_run_and_its_result_is_acknowledged(hub: Hub) -> None:
     async with hub.life():
         (found,) = await hub.settled(hub.queue("diagnostics"))
     assert (found.state, found.result) == (CloudCommandState.ACKED, {"done": True})
     assert hub.handlers[DIAGNOSTICS].executed == ["id-2"]
 
 
-async def test_what_fails_is_answered_with_its_reason(hub: Hub) -> None:
+async def test_failed_command_is_acknowledged_with_its_reason(hub: Hub) -> None:
     hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(
         CommandEvent.FAIL, error_message="no luck with cs_dev_" + "x" * 32
     )
@@ -47,7 +47,7 @@ async def test_what_fails_is_answered_with_its_reason(hub: Hub) -> None:
         ("diagnostics", {"x": "y" * 20_000}, "payload is larger than 16384 bytes"),
     ],
 )
-async def test_what_cannot_be_run_is_refused_in_words(
+async def test_invalid_command_is_refused_with_its_reason(
     hub: Hub, type_: str, payload: dict[str, Any], words: str
 ) -> None:
     async with hub.life():
@@ -68,7 +68,7 @@ async def test_what_cannot_be_run_is_refused_in_words(
         Corrupt("not the journal"),
     ],
 )
-async def test_whatever_a_handler_raises_fails_its_command_only(hub: Hub, error: Exception) -> None:
+async def test_defect_in_a_handler_fails_its_command_only(hub: Hub, error: Exception) -> None:
     hub.handlers[DIAGNOSTICS].errors.append(error)
     async with hub.life():
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("diagnostics"))
@@ -77,7 +77,7 @@ async def test_whatever_a_handler_raises_fails_its_command_only(hub: Hub, error:
     assert hub.faults == []
 
 
-async def test_a_check_that_breaks_fails_its_command_only(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_defect_in_a_check_fails_its_command_only(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(payload: object) -> None:
         raise RecursionError("too deep")
 
@@ -91,7 +91,7 @@ async def test_a_check_that_breaks_fails_its_command_only(hub: Hub, monkeypatch:
 @pytest.mark.parametrize(
     "error", [RebootFailed("there is no logind"), CommandInvalid("there is no logind"), KeyError(1)]
 )
-async def test_what_cannot_be_done_here_is_not_acked(hub: Hub, error: Exception) -> None:
+async def test_command_that_cannot_be_prepared_fails_without_being_executed(hub: Hub, error: Exception) -> None:
     hub.handlers[REBOOT].skip_reason = error
     async with hub.life() as commands:
         bad, good = await hub.settled(hub.queue("reboot"), hub.queue("diagnostics"))
@@ -102,7 +102,7 @@ async def test_what_cannot_be_done_here_is_not_acked(hub: Hub, error: Exception)
     assert hub.handlers[REBOOT].executed == []
 
 
-async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> None:
+async def test_parts_of_a_result_that_cannot_be_encoded_do_not_fail_the_command(hub: Hub) -> None:
     nested: object = 1
     for _ in range(900):
         nested = {"x": nested}
@@ -117,7 +117,7 @@ async def test_a_result_that_cannot_be_told_is_no_reason_to_fail(hub: Hub) -> No
     assert "this cannot be shown" in found.result["settings"]["problem"]
 
 
-async def test_an_outcome_that_cannot_be_is_a_failure(hub: Hub) -> None:
+async def test_invalid_outcome_is_a_failure(hub: Hub) -> None:
     hub.handlers[DIAGNOSTICS].outcome = CommandOutcome(CommandEvent.ACKNOWLEDGED)
     async with hub.life():
         bad, good = await hub.settled(hub.queue("diagnostics"), hub.queue("config_update"))
@@ -125,7 +125,7 @@ async def test_an_outcome_that_cannot_be_is_a_failure(hub: Hub) -> None:
     assert (bad.state, good.state) == (CloudCommandState.FAILED, CloudCommandState.ACKED)
 
 
-async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub) -> None:
+async def test_unknown_command_left_executing_by_another_release_fails(hub: Hub) -> None:
     handler = hub.handlers[DIAGNOSTICS]
     handler.gate.clear()
     async with hub.life():
@@ -140,7 +140,9 @@ async def test_what_another_release_left_executing_is_settled_as_failed(hub: Hub
 
 
 @pytest.mark.parametrize("expires_utc_ms", [-62_135_600_400_000, -(2**70)])
-async def test_what_an_older_release_took_in_and_no_calendar_can_show_is_settled(hub: Hub, expires_utc_ms: int) -> None:
+async def test_command_with_an_unrepresentable_expiry_from_an_older_release_is_settled(
+    hub: Hub, expires_utc_ms: int
+) -> None:
     hub.needs_confirmation = True
     async with hub.life() as service:
         command = hub.queue("factory_reset")
@@ -160,9 +162,7 @@ async def test_what_an_older_release_took_in_and_no_calendar_can_show_is_settled
     assert recent.expires == "an instant that is not between 1970 and 2200"
 
 
-async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_defect_while_reconciling_fails_its_command_only(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.01)
     handler = hub.handlers[DIAGNOSTICS]
     handler.gate.clear()
@@ -181,7 +181,7 @@ async def test_a_handler_that_cannot_say_what_happened_fails_its_command_only(
     assert good.state is CloudCommandState.ACKED
 
 
-async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
+async def test_unreadable_command_does_not_affect_the_others(hub: Hub) -> None:
     bad = b'{"command_id":"poison","type":"config_update","payload":{"name":"Kueche \\ud83c"}}'
     listing = CommandsClient.get_pending_commands
     acks: list[tuple[str, str, str]] = []
@@ -203,7 +203,7 @@ async def test_a_command_that_cannot_be_read_costs_no_other(hub: Hub) -> None:
     assert ("poison", "failed", "payload is unreadable (Input data was truncated); an object is needed") in acks
 
 
-async def test_one_at_a_time_in_the_clouds_order(hub: Hub) -> None:
+async def test_commands_run_one_at_a_time_in_the_clouds_order(hub: Hub) -> None:
     gates = [hub.handlers[kind].gate for kind in (DIAGNOSTICS, CommandType.CONFIG_UPDATE)]
     gates[0].clear()
     ids = [hub.queue("diagnostics"), hub.queue("config_update"), hub.queue("diagnostics")]
@@ -229,7 +229,7 @@ async def test_an_expired_command_is_not_run(hub: Hub) -> None:
     assert hub.handlers[RESET].executed == []
 
 
-async def test_without_the_time_a_reboot_waits_and_the_others_pass(hub: Hub) -> None:
+async def test_reboot_without_the_time_waits_while_others_run(hub: Hub) -> None:
     hub.clock.is_known = False
     async with hub.life() as service:
         reboot = hub.queue("reboot")
@@ -245,7 +245,7 @@ async def test_without_the_time_a_reboot_waits_and_the_others_pass(hub: Hub) -> 
     assert hub.handlers[REBOOT].executed == []
 
 
-async def test_a_life_that_ends_in_a_command_asks_the_handler_what_happened(hub: Hub) -> None:
+async def test_interrupted_command_is_reconciled_by_its_handler(hub: Hub) -> None:
     handler = hub.handlers[DIAGNOSTICS]
     handler.gate.clear()
     async with hub.life():
@@ -258,7 +258,7 @@ async def test_a_life_that_ends_in_a_command_asks_the_handler_what_happened(hub:
     assert found.result == {"found": True}
 
 
-async def test_what_ends_five_lives_is_given_up(hub: Hub) -> None:
+async def test_command_that_ended_five_processes_is_given_up(hub: Hub) -> None:
     handler = hub.handlers[DIAGNOSTICS]
     handler.gate.clear()
     command = hub.queue("diagnostics")
@@ -271,7 +271,7 @@ async def test_what_ends_five_lives_is_given_up(hub: Hub) -> None:
     assert len(handler.executed) == 5
 
 
-async def test_a_full_disk_lets_nothing_begin(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_command_begins_on_a_full_disk(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.01)
     is_full = [True]
 
@@ -291,7 +291,7 @@ async def test_a_full_disk_lets_nothing_begin(hub: Hub, monkeypatch: pytest.Monk
     assert hub.handlers[DIAGNOSTICS].executed == [command]
 
 
-async def test_what_may_be_tried_again_is(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_transient_error_is_retried(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.executor.RETRY_S", 0.01)
     hub.handlers[DIAGNOSTICS].errors.append(StorageFull("no room"))
     async with hub.life():

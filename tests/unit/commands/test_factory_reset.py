@@ -24,7 +24,7 @@ def executing(type_: str, payload: Any = None, **changes: Any) -> CommandRecord:
     return msgspec.structs.replace(record, **changes)
 
 
-async def test_a_reset_bars_the_key_before_it_ends_this_life() -> None:
+async def test_factory_reset_bars_the_key_before_it_restarts() -> None:
     did: list[str] = []
 
     async def bar() -> None:
@@ -70,7 +70,7 @@ def test_a_barred_key_is_never_used_again_and_a_new_one_is(tmp_path: Path) -> No
     assert usable() is None
 
 
-def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
+def test_factory_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
     disk, state, key_file = Disk(), tmp_path / "state", tmp_path / "key"
     state.mkdir()
     key_file.write_text(KEY + "\n")
@@ -89,7 +89,7 @@ def test_a_reset_erases_all_but_the_lock_and_the_hashes(tmp_path: Path) -> None:
     assert not factory_reset.finish_erasing(state, disk, key_file=None)
 
 
-def test_what_is_named_outlives_a_reset(tmp_path: Path) -> None:
+def test_listed_files_survive_a_factory_reset(tmp_path: Path) -> None:
     for name in ("keep", "go"):
         (tmp_path / name).write_text("x")
     factory_reset.bar_key(tmp_path, Disk(), KEY)
@@ -99,7 +99,7 @@ def test_what_is_named_outlives_a_reset(tmp_path: Path) -> None:
     )
 
 
-def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path: Path) -> None:
+def test_power_cut_at_any_step_of_a_factory_reset_leaves_no_connecting_hub(tmp_path: Path) -> None:
     class Cut(BaseException): ...
 
     for point in range(1, 100):
@@ -129,7 +129,7 @@ def test_a_power_cut_at_any_step_of_a_reset_leaves_no_hub_that_connects(tmp_path
     pytest.fail("it never ended")
 
 
-def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path) -> None:
+def test_unreadable_list_of_barred_keys_bars_every_key(tmp_path: Path) -> None:
     (tmp_path / factory_reset.FILE_NAME).write_bytes(b"\xff not json")
     assert factory_reset.read_usable_key(tmp_path, Disk(), lambda: KEY) is None
     factory_reset.bar_key(tmp_path, Disk(), KEY)
@@ -137,7 +137,7 @@ def test_a_file_of_hashes_that_cannot_be_read_lets_no_key_through(tmp_path: Path
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\xff not json", b'{"sha256":"' + b"0" * 64 + b'","barred":[]}'])
-def test_a_lost_list_of_barred_keys_is_taken_from_its_copy(
+def test_lost_list_of_barred_keys_is_restored_from_its_copy(
     tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     factory_reset.bar_key(tmp_path, Disk(), KEY)
@@ -153,7 +153,7 @@ def test_a_lost_list_of_barred_keys_is_taken_from_its_copy(
     assert "no key is used" in caplog.text
 
 
-def test_a_key_is_barred_whatever_has_the_name_of_the_list(tmp_path: Path) -> None:
+def test_key_is_barred_even_where_something_else_has_the_files_name(tmp_path: Path) -> None:
     (tmp_path / factory_reset.FILE_NAME).mkdir()
     factory_reset.bar_key(tmp_path, Disk(), KEY)
     assert factory_reset.is_barred(factory_reset.read(tmp_path, Disk()), KEY)

@@ -45,13 +45,13 @@ class Settings:
         return self.in_force
 
 
-async def test_a_config_update_answers_with_all_settings() -> None:
+async def test_config_update_returns_all_settings() -> None:
     handler = ConfigUpdateHandler(Settings())
     outcome = await handler.execute(executing("config_update", {"timezone": "Europe/Brussels"}))
     assert outcome == CommandOutcome(CommandEvent.SUCCEED, result={"timezone": "Europe/Brussels"})
 
 
-async def test_settings_that_the_disk_does_not_keep_are_never_acknowledged() -> None:
+async def test_config_update_that_is_not_durable_is_not_acknowledged() -> None:
     settings = Settings()
     settings.is_kept = False
     record = executing("config_update", {"timezone": "Asia/Kolkata"})
@@ -62,7 +62,7 @@ async def test_settings_that_the_disk_does_not_keep_are_never_acknowledged() -> 
     assert outcome.error_message == "in force until the next restart only: no room; send it again"
 
 
-async def test_an_empty_config_update_fetches() -> None:
+async def test_empty_config_update_fetches_the_clouds_settings() -> None:
     settings = Settings()
     handler = ConfigUpdateHandler(settings)
     handler.check({})
@@ -74,7 +74,7 @@ async def test_an_empty_config_update_fetches() -> None:
         handler.check({"location": {}})
 
 
-async def test_after_a_crash_the_settings_say_whose_they_are() -> None:
+async def test_crashed_config_update_is_reconciled_by_the_settings_command_id() -> None:
     settings = Settings()
     handler = ConfigUpdateHandler(settings)
     record = executing("config_update", {"timezone": "Asia/Kolkata"})
@@ -84,7 +84,7 @@ async def test_after_a_crash_the_settings_say_whose_they_are() -> None:
     assert await handler.reconcile(executing("config_update", {})) is None
 
 
-async def test_diagnostics_tell_what_is_asked_for_and_what_cannot_be_had() -> None:
+async def test_diagnostics_returns_the_requested_sections_and_their_problems() -> None:
     def broken() -> object:
         raise OSError("no such tree")
 
@@ -98,7 +98,7 @@ async def test_diagnostics_tell_what_is_asked_for_and_what_cannot_be_had() -> No
     assert await handler.reconcile(executing("diagnostics")) is None
 
 
-async def test_a_section_that_breaks_costs_no_other() -> None:
+async def test_failing_section_does_not_affect_the_others() -> None:
     def broken() -> object:
         raise RecursionError("maximum recursion depth exceeded")
 

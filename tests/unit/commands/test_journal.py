@@ -76,7 +76,7 @@ async def test_order_and_states_survive_a_restart(journal: CommandJournal) -> No
     await journal.close()
 
 
-async def test_a_second_delivery_changes_nothing_open_or_settled(journal: CommandJournal) -> None:
+async def test_repeated_delivery_changes_nothing(journal: CommandJournal) -> None:
     await journal.add(arrivals("a", "b"), NOW)
     await settle(journal, "a")
     assert await journal.add(arrivals("a", "b"), NOW) == 0
@@ -95,7 +95,7 @@ async def test_a_tombstone_is_kept_for_two_days(journal: CommandJournal) -> None
     assert await journal.add(arrivals("a", "x"), at(TOMBSTONE_MS)) == 1
 
 
-async def test_a_settled_command_that_is_listed_at_each_poll_costs_the_disk_one_look(
+async def test_repeatedly_listed_tombstone_is_read_once(
     journal: CommandJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.add(arrivals("a"), NOW)
@@ -114,7 +114,7 @@ async def test_a_tombstone_outlives_its_command(journal: CommandJournal) -> None
     assert await journal.add(arrivals("a", "b"), at(later_ms)) == 1
 
 
-async def test_a_tombstone_made_without_the_time_ages_from_when_it_is_known(journal: CommandJournal) -> None:
+async def test_tombstone_made_without_the_time_ages_once_it_is_known(journal: CommandJournal) -> None:
     await journal.add(arrivals("a", "b", "c"), NOW)
     await settle(journal, "a", at(0, is_known=False))
     await settle(journal, "b", at(TOMBSTONE_MS))
@@ -131,7 +131,7 @@ async def test_the_number_of_tombstones_is_bounded(journal: CommandJournal, monk
     assert [each.command_id for each in await journal.recent()] == ["5", "4", "3"]
 
 
-async def test_what_is_above_the_limit_is_left_with_the_cloud(tmp_path: Path) -> None:
+async def test_commands_above_the_limit_stay_in_the_cloud(tmp_path: Path) -> None:
     journal = await opened(tmp_path, pending_max=2)
     assert await journal.add(arrivals("a", "b", "c"), NOW) == 2
     assert await journal.add(arrivals("a", "b", "c"), NOW) == 0
@@ -164,7 +164,7 @@ async def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     await journal.close()
 
 
-async def test_a_confirmation_survives_a_restart_and_comes_too_late_for_what_has_begun(journal: CommandJournal) -> None:
+async def test_confirmation_survives_a_restart_and_is_refused_for_a_begun_command(journal: CommandJournal) -> None:
     await journal.add(arrivals("a"), NOW)
     await journal.confirm("a", NOW)
     journal = await reopened(journal)
@@ -176,7 +176,7 @@ async def test_a_confirmation_survives_a_restart_and_comes_too_late_for_what_has
     await journal.close()
 
 
-async def test_an_unreadable_journal_refuses_what_is_listed_next_and_only_that(tmp_path: Path) -> None:
+async def test_replaced_journal_refuses_the_commands_listed_next_only(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"nonsense" * 1000)
     journal, aside = await open_journal(tmp_path, pending_commands_max=9, worker=InlineWorker(), disk=Disk())
     assert aside == tmp_path / f"{FILE_NAME}.corrupt-1"
@@ -190,7 +190,7 @@ async def test_an_unreadable_journal_refuses_what_is_listed_next_and_only_that(t
     await journal.close()
 
 
-async def test_an_empty_listing_ends_the_doubt(tmp_path: Path) -> None:
+async def test_empty_listing_ends_the_refusal_after_a_replaced_journal(tmp_path: Path) -> None:
     (tmp_path / f"{FILE_NAME}.corrupt-1").write_bytes(b"put aside, and then the power went")
     journal = await opened(tmp_path)
     await journal.add([], NOW)
@@ -214,9 +214,7 @@ async def test_an_empty_listing_ends_the_doubt(tmp_path: Path) -> None:
         '{"command_id":"a","type":"x","received_boot":"","received_ms":0,"payload":' + "[" * 900 + "]" * 900 + "}",
     ],
 )
-async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(
-    journal: CommandJournal, record: object
-) -> None:
+async def test_unreadable_record_is_refused_alone(journal: CommandJournal, record: object) -> None:
     await journal.add(arrivals("a", "b", "c"), NOW)
     await settle(journal, "c")
     await journal.close()
@@ -237,7 +235,7 @@ async def test_a_record_that_cannot_be_read_is_refused_and_costs_no_other(
     await found.close()
 
 
-async def test_an_expiry_of_an_older_release_that_no_clock_shows_is_kept_and_settled(journal: CommandJournal) -> None:
+async def test_unrepresentable_expiry_of_an_older_release_is_kept(journal: CommandJournal) -> None:
     for utc_ms in (-62_135_600_400_000, 253_402_318_799_000, 2**63 - 1):
         command_id = str(utc_ms)
         await journal.add(arrivals(command_id, expires_utc_ms=utc_ms), NOW)
@@ -245,7 +243,7 @@ async def test_an_expiry_of_an_older_release_that_no_clock_shows_is_kept_and_set
     assert len(await journal.recent()) == 3
 
 
-async def test_a_file_of_a_newer_agent_is_put_aside(journal: CommandJournal) -> None:
+async def test_journal_of_a_newer_schema_is_quarantined(journal: CommandJournal) -> None:
     await journal.close()
     with sqlite3.connect(journal._database.path) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -257,7 +255,7 @@ async def test_a_file_of_a_newer_agent_is_put_aside(journal: CommandJournal) -> 
     await found[0].close()
 
 
-async def test_where_even_the_new_file_is_broken_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failure_to_replace_a_broken_journal_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: CommandJournal, connection: sqlite3.Connection) -> None:
         raise Corrupt("no luck")
 
@@ -266,7 +264,7 @@ async def test_where_even_the_new_file_is_broken_it_is_told(tmp_path: Path, monk
         await opened(tmp_path)
 
 
-async def test_listeners_hear_of_what_is_durable(journal: CommandJournal) -> None:
+async def test_listeners_are_called_after_durable_changes_only(journal: CommandJournal) -> None:
     heard: list[int] = []
     journal.on_change(lambda: heard.append(len(journal.open_commands())))
     await journal.add(arrivals("a", "b"), NOW)
@@ -275,7 +273,7 @@ async def test_listeners_hear_of_what_is_durable(journal: CommandJournal) -> Non
     assert heard == [2, 2, 1]
 
 
-async def test_a_missing_journal_is_no_first_one(tmp_path: Path) -> None:
+async def test_missing_journal_is_told_apart_from_a_first_one(tmp_path: Path) -> None:
     async def opened() -> CommandJournal:
         journal, aside = await open_journal(tmp_path, pending_commands_max=5, worker=InlineWorker(), disk=Disk())
         assert aside is None

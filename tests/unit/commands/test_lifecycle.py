@@ -31,7 +31,7 @@ def record(type_: str = "reboot", **changes: object) -> CommandRecord:
 
 @pytest.mark.parametrize("state", CommandState)
 @pytest.mark.parametrize("event", CommandEvent)
-def test_the_table_is_the_law(state: CommandState, event: CommandEvent) -> None:
+def test_only_transitions_of_the_table_are_possible(state: CommandState, event: CommandEvent) -> None:
     before = record(state=state)
     if (state, event) in EDGES:
         assert transition(before, event, NOW).state is EDGES[state, event]
@@ -41,7 +41,7 @@ def test_the_table_is_the_law(state: CommandState, event: CommandEvent) -> None:
 
 
 @pytest.mark.parametrize("event", [CommandEvent.ACKNOWLEDGED, CommandEvent.REVOKED])
-def test_only_what_is_answered_first_can_be_answered_before_its_outcome_is_known(event: CommandEvent) -> None:
+def test_only_commands_acknowledged_early_can_be_acknowledged_while_executing(event: CommandEvent) -> None:
     assert transition(record("reboot", state=CommandState.EXECUTING), event, NOW) is not None
     with pytest.raises(ValueError, match="it cannot be"):
         transition(record("config_update", state=CommandState.EXECUTING), event, NOW)
@@ -52,12 +52,12 @@ def test_every_state_can_be_reached_and_only_a_tombstone_is_an_end() -> None:
     assert {state for state, _ in EDGES} == set(CommandState) - {CommandState.ACKED}
 
 
-def test_the_picture_in_the_documentation_is_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     assert f"```mermaid\n{to_mermaid()}\n```" in DOCS.read_text()
 
 
 @given(st.lists(st.sampled_from(CommandEvent), max_size=12), st.sampled_from([*CommandType, "set_setpoint"]))
-def test_on_any_way_an_outcome_once_known_never_changes(events: list[CommandEvent], type_: str) -> None:
+def test_known_outcome_never_changes(events: list[CommandEvent], type_: str) -> None:
     now = record(type_)
     outcome = ""
     for event in events:
@@ -70,7 +70,7 @@ def test_on_any_way_an_outcome_once_known_never_changes(events: list[CommandEven
         outcome = now.outcome
 
 
-def test_what_happened_is_noted() -> None:
+def test_transition_records_time_and_problem() -> None:
     begun = transition(record(), CommandEvent.BEGIN, NOW)
     assert (begun.started_boot_id, begun.attempts, begun.outcome) == ("boot-1", 1, "")
     resumed = transition(begun, CommandEvent.RESUME, NOW)
@@ -83,7 +83,7 @@ def test_what_happened_is_noted() -> None:
     assert (failed.outcome, failed.error_message) == ("failed", "why")
 
 
-def test_a_tombstone_keeps_how_it_ended_and_nothing_large() -> None:
+def test_tombstone_keeps_the_outcome_and_drops_the_payload() -> None:
     failed = record("diagnostics", state=CommandState.FAILED, outcome="failed", error_message="why", payload={"x": 1})
     tombstone = transition(failed, CommandEvent.SETTLED, NOW)
     assert (tombstone.outcome, tombstone.error_message, tombstone.settled_utc_ms) == ("failed", "why", NOON_MS)
@@ -105,10 +105,10 @@ def test_a_tombstone_keeps_how_it_ended_and_nothing_large() -> None:
         (record(state=CommandState.ACKED), NextActor.NONE),
     ],
 )
-def test_exactly_one_acts_next(of: CommandRecord, expected: NextActor) -> None:
+def test_exactly_one_loop_acts_on_each_state(of: CommandRecord, expected: NextActor) -> None:
     assert next_actor(of) is expected
 
 
-def test_an_unknown_type_is_known_as_such() -> None:
+def test_unknown_type_is_recognised() -> None:
     assert record("set_setpoint").known_type is None
     assert not record("set_setpoint").is_acked_first

@@ -59,7 +59,7 @@ class Machine:
             raise RebootFailed("not allowed")
 
 
-async def test_a_reboot_flushes_first_and_ends_only_with_the_machine(tmp_path: Path) -> None:
+async def test_reboot_flushes_first_and_executes_until_the_machine_goes_down(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     task = asyncio.get_running_loop().create_task(machine.handler().execute(executing("reboot", acked_ms=1000)))
     await until(lambda: len(machine.did) == 2)
@@ -68,7 +68,7 @@ async def test_a_reboot_flushes_first_and_ends_only_with_the_machine(tmp_path: P
     task.cancel()
 
 
-async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(
+async def test_delay_counts_from_the_ack_over_restarts_of_the_agent(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     slept: list[float] = []
@@ -85,7 +85,7 @@ async def test_the_delay_counts_from_the_ack_whatever_has_been_restarted_since(
 
 
 @pytest.mark.parametrize("is_refusing", [True, False])
-async def test_a_machine_that_stays_up_is_asked_a_few_times(
+async def test_reboot_is_requested_a_bounded_number_of_times(
     monkeypatch: pytest.MonkeyPatch, is_refusing: bool, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("agent.commands.reboot.SHUTDOWN_GRACE_S", 0.001)
@@ -97,7 +97,7 @@ async def test_a_machine_that_stays_up_is_asked_a_few_times(
     assert outcome.error_message.endswith(": not allowed" if is_refusing else "did not restart")
 
 
-async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked(tmp_path: Path) -> None:
+async def test_impossible_reboot_is_refused_before_the_ack(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     await machine.handler().prepare()
     machine.is_refusing = True
@@ -106,7 +106,7 @@ async def test_a_machine_that_cannot_reboot_says_so_before_anything_is_acked(tmp
     assert machine.did == []
 
 
-async def test_another_boot_proves_the_reboot(tmp_path: Path) -> None:
+async def test_changed_boot_id_confirms_the_reboot(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     machine.now = Now("boot-2", 0, None)
     handler = machine.handler()
@@ -136,7 +136,7 @@ def refusal(machine: Machine) -> str:
     return ""
 
 
-async def test_one_reboot_in_ten_minutes_and_five_a_day_over_boots(tmp_path: Path) -> None:
+async def test_reboots_are_limited_per_ten_minutes_and_per_day(tmp_path: Path) -> None:
     """A cloud that queued a reboot every 20 s kept the home cold: the hub never lived for a minimum off time."""
     machine = Machine(tmp_path)
     now_ms, done = 0, list[int]()
@@ -149,7 +149,7 @@ async def test_one_reboot_in_ten_minutes_and_five_a_day_over_boots(tmp_path: Pat
     assert done == [0, 600, 1200, 1800, 2400, 86_400, 87_000, 87_600, 88_200, 88_800]
 
 
-async def test_a_refused_reboot_says_why_and_when(tmp_path: Path) -> None:
+async def test_refused_reboot_names_the_reason_and_the_time(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     await rebooted(machine, "c1")
     machine.now = Now("boot-2", 30_000, UTC_MS + 60_000)
@@ -168,7 +168,7 @@ async def test_a_refused_reboot_says_why_and_when(tmp_path: Path) -> None:
     assert refusal(machine) == ""
 
 
-async def test_the_count_of_reboots_has_a_last_good_copy_and_reads_that_of_releases_up_to_0_1(tmp_path: Path) -> None:
+async def test_count_of_reboots_has_a_copy_and_reads_the_format_of_0_1(tmp_path: Path) -> None:
     (tmp_path / "reboots.json").write_bytes(b'[{"command_id":"c0","utc_ms":%d}]' % UTC_MS)
     machine = Machine(tmp_path)
     assert "at most one in 10 minutes" in refusal(machine)
@@ -177,7 +177,7 @@ async def test_the_count_of_reboots_has_a_last_good_copy_and_reads_that_of_relea
 
 
 @pytest.mark.parametrize("damaged", [b"", b"[{}]", b"x" * 5000, b"\xff", b"[" * 5000])
-async def test_a_count_of_reboots_that_cannot_be_read_begins_anew(tmp_path: Path, damaged: bytes) -> None:
+async def test_unreadable_count_of_reboots_starts_empty(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "reboots.json").write_bytes(damaged)
     machine = Machine(tmp_path)
     assert refusal(machine) == ""
@@ -185,9 +185,7 @@ async def test_a_count_of_reboots_that_cannot_be_read_begins_anew(tmp_path: Path
     assert refusal(machine)
 
 
-async def test_a_disk_that_is_full_keeps_no_reboot_from_happening(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reboot_happens_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise StorageFull("no room")
 

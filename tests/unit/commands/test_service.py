@@ -22,7 +22,7 @@ DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT
 RESET = CommandType.FACTORY_RESET
 
 
-async def test_a_listing_in_disorder_and_doubled_runs_each_once(hub: Hub) -> None:
+async def test_unordered_listing_with_duplicates_runs_each_command_once(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(ListsReversed(), Endpoint.COMMANDS_PENDING)])
     ids = [hub.queue("diagnostics") for _ in range(4)]
     async with hub.life():
@@ -30,7 +30,7 @@ async def test_a_listing_in_disorder_and_doubled_runs_each_once(hub: Hub) -> Non
     assert sorted(hub.handlers[DIAGNOSTICS].executed) == ids
 
 
-async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
+async def test_invalid_listing_is_ignored(hub: Hub) -> None:
     hub.cloud.set_faults([FaultRule(WrongShape("null"), Endpoint.COMMANDS_PENDING, next_n=1)])
     async with hub.life() as service:
         command = hub.queue("diagnostics")
@@ -40,7 +40,7 @@ async def test_answers_that_are_no_listing_are_passed_over(hub: Hub) -> None:
     assert service.problem == ""
 
 
-async def test_a_reset_that_nobody_confirms_is_refused(hub: Hub) -> None:
+async def test_unconfirmed_factory_reset_is_refused(hub: Hub) -> None:
     hub.needs_confirmation = True
     async with hub.life() as service:
         command = hub.queue("factory_reset")
@@ -51,7 +51,7 @@ async def test_a_reset_that_nobody_confirms_is_refused(hub: Hub) -> None:
     assert hub.handlers[RESET].executed == []
 
 
-async def test_a_reset_that_somebody_confirms_is_run(hub: Hub) -> None:
+async def test_confirmed_factory_reset_is_run(hub: Hub) -> None:
     hub.needs_confirmation = True
     hub.handlers[RESET].outcome = CommandOutcome(CommandEvent.CONFIRMED)
     async with hub.life() as service:
@@ -78,7 +78,7 @@ async def test_after_a_restart_a_settled_command_is_known(hub: Hub) -> None:
     assert hub.handlers[DIAGNOSTICS].executed == [command]
 
 
-async def test_no_more_commands_are_kept_than_allowed(hub: Hub) -> None:
+async def test_number_of_open_commands_is_limited(hub: Hub) -> None:
     hub.handlers[DIAGNOSTICS].gate.clear()
     ids = [hub.queue("diagnostics") for _ in range(8)]
     async with hub.life() as service:
@@ -90,7 +90,7 @@ async def test_no_more_commands_are_kept_than_allowed(hub: Hub) -> None:
     assert hub.handlers[DIAGNOSTICS].executed == ids
 
 
-async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_refused(hub: Hub) -> None:
+async def test_unreadable_journal_is_quarantined_and_listed_commands_are_refused(hub: Hub) -> None:
     (hub.directory / FILE_NAME).write_bytes(b"no database at all" * 100)
     lost = hub.queue("reboot")
     async with hub.life():
@@ -102,7 +102,7 @@ async def test_an_unreadable_journal_is_put_aside_and_what_it_may_have_known_is_
     assert "could not be read" in hub.faults[0]
 
 
-async def test_a_journal_that_breaks_in_use_is_made_anew(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_journal_that_becomes_corrupt_in_use_is_replaced(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     add = CommandJournal.add
     broken = [True]
 
@@ -120,7 +120,7 @@ async def test_a_journal_that_breaks_in_use_is_made_anew(hub: Hub, monkeypatch: 
     assert (hub.directory / f"{FILE_NAME}.corrupt-1").exists()
 
 
-async def test_a_disk_that_does_not_give_the_journal_is_asked_again(
+async def test_journal_is_opened_again_after_a_read_error(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("agent.commands.service.RETRY_S", 0.01)
@@ -138,7 +138,7 @@ async def test_a_disk_that_does_not_give_the_journal_is_asked_again(
     assert any("cannot be opened" in text for text in caplog.messages)
 
 
-async def test_what_begins_only_after_a_look_back_is_resumed(hub: Hub) -> None:
+async def test_interrupted_command_is_reconciled_then_executed_again(hub: Hub) -> None:
     hub.handlers[REBOOT].gate.clear()
     async with hub.life():
         command = hub.queue("reboot")
@@ -151,7 +151,7 @@ async def test_what_begins_only_after_a_look_back_is_resumed(hub: Hub) -> None:
     assert hub.handlers[REBOOT].executed == [command, command]
 
 
-async def test_before_the_journal_is_open_nothing_can_be_confirmed(hub: Hub) -> None:
+async def test_confirmation_is_refused_before_the_journal_is_open(hub: Hub) -> None:
     async with hub.life() as service:
         await until(lambda: service.journal is not None)
     assert await service.recent() == []

@@ -30,7 +30,7 @@ def die(hub: Hub, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.__getitem__)
-async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) -> None:
+async def test_commands_that_need_no_disk_run_after_the_disk_failed(hub: Hub, number: int) -> None:
     async with hub.life() as service:
         before = hub.queue("diagnostics")
         await hub.settled(before)
@@ -58,7 +58,7 @@ async def test_a_disk_that_dies_costs_only_what_needs_it(hub: Hub, number: int) 
     assert hub.faults == []
 
 
-async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
+async def test_commands_run_in_memory_where_the_disk_fails_from_the_start(hub: Hub) -> None:
     die(hub, errno.EROFS)
     async with hub.life() as service:
         first, second, third, fourth = await hub.settled(
@@ -75,7 +75,7 @@ async def test_a_disk_that_is_dead_from_the_start(hub: Hub) -> None:
     assert hub.handlers[CommandType.FACTORY_RESET].executed == []
 
 
-async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_briefly_busy_disk_causes_no_fallback_to_memory(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.service.VOLATILE_AFTER_S", 60.0)
     async with hub.life() as service:
         await until(lambda: service.journal is not None)
@@ -87,7 +87,7 @@ async def test_a_disk_that_is_busy_for_a_moment_changes_nothing(hub: Hub, monkey
     assert found.state is CloudCommandState.ACKED
 
 
-async def test_a_command_that_began_on_the_disk_goes_on_in_memory(hub: Hub) -> None:
+async def test_command_begun_on_the_disk_continues_in_memory(hub: Hub) -> None:
     handler = hub.handlers[DIAGNOSTICS]
     handler.gate.clear()
     async with hub.life() as service:
