@@ -37,7 +37,8 @@ from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import events, monitoring, server
+from agent.port import events, monitoring
+from agent.port.service import PortService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
@@ -96,6 +97,12 @@ class Hub:
             events.hub_documents(self.reports),
             now_ms=clock.monotonic_ms,
             run_id=f"{clock.boot_id}-{clock.monotonic_ms()}",
+        )
+        self.port = PortService(
+            config.port,
+            socket=config.local_api.socket,
+            handlers=self._local_handlers,
+            add_fault=lambda text: self.faults.add("port", text),
         )
 
     def _client(self) -> CloudClient:
@@ -277,7 +284,7 @@ class Hub:
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
             loops["events"] = self.events.run
-            loops["local API"] = lambda: server.serve(self.config.local_api.socket, self._local_handlers())
+            loops |= self.port.loops()
         return loops
 
     def _health(self) -> Health:

@@ -45,16 +45,6 @@ what to do next:
   is it configured?     climahub config check /etc/climahub/config.toml
   is it elsewhere?      climahub status --config FILE, or --socket PATH"""
 
-_REFUSALS = {
-    http.client.BAD_REQUEST,
-    http.client.NOT_FOUND,
-    http.client.CONFLICT,
-    http.client.REQUEST_ENTITY_TOO_LARGE,
-    http.client.UNPROCESSABLE_ENTITY,
-    http.client.INTERNAL_SERVER_ERROR,
-    http.client.SERVICE_UNAVAILABLE,
-}
-
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 config_option = click.option(
@@ -75,8 +65,10 @@ class RequestRefused(ClimahubError):
     """The hub refuses the request. The message is the hub's own."""
 
 
-class _Error(msgspec.Struct):
-    message: str
+class _Problem(msgspec.Struct):
+    """Problem details (RFC 9457), as far as they are shown."""
+
+    detail: str
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -132,7 +124,7 @@ def fetch(
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
     finally:
         connection.close()
-    if response.status in _REFUSALS and (message := _refusal_message(answer)):
+    if response.status >= http.client.BAD_REQUEST and (message := _refusal_message(answer)):
         raise RequestRefused(message)
     if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
         raise NoAnswer(f"the process on {path} is not a hub: status {response.status}, {len(answer)} bytes")
@@ -142,7 +134,7 @@ def fetch(
 def _refusal_message(body: bytes) -> str:
     """Return the hub's message; empty where the answer is not that of a hub."""
     try:
-        return sanitize(msgspec.json.decode(body, type=_Error).message, characters_max=TEXT_CHARACTERS_MAX)
+        return sanitize(msgspec.json.decode(body, type=_Problem).detail, characters_max=TEXT_CHARACTERS_MAX)
     except DECODE_ERRORS:
         return ""
 

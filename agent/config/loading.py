@@ -18,6 +18,8 @@ from agent.config.tables import KEYS, BoardConfig, Config
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """The environment variable in which systemd passes the directory of a unit's credentials (systemd.exec(5))."""
 
+_CERTIFICATE = ("port.certificate_file", "port.key_file")
+
 SOCKET_PATH_BYTES_MAX = 107
 """`sun_path` holds 108 bytes with the closing zero (unix(7))."""
 
@@ -123,6 +125,10 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
             for key in ("board.replay.recording", "board.replay.map")
             if key not in read.lines
         ]
+    for key, other in (_CERTIFICATE, _CERTIFICATE[::-1]):
+        if values[key] is not None and values[other] is None:
+            text = f"set {other} as well: a certificate and its private key belong together"
+            problems.append(Problem(file, read.lines.get(key, 0), key, text))
     socket = str(values["local_api.socket"])
     if len(socket.encode()) > SOCKET_PATH_BYTES_MAX:
         line = read.lines.get("local_api.socket", read.lines.get("storage.run_dir", 0))

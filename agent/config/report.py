@@ -133,6 +133,8 @@ def _missing_files(config: Config) -> Iterator[str]:
         "cloud.api_key_file": config.cloud.api_key_file,
         "cloud.ca_file": config.cloud.ca_file,
         "relayed_sensors.sensor_keys_file": config.relayed_sensors.sensor_keys_file,
+        "port.certificate_file": config.port.certificate_file,
+        "port.key_file": config.port.key_file,
     }
     if config.board.name == "replay":
         named |= {"board.replay.recording": config.board.replay.recording, "board.replay.map": config.board.replay.map}

@@ -16,7 +16,9 @@ from agent.config.types import (
     credential_name,
     daily_window,
     file_path,
+    host_name_list,
     integer,
+    listen_list,
     number,
     proxy_url,
     radio_channel,
@@ -408,6 +410,42 @@ class LocalApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = Path("status.sock")
 
 
+class PortConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[port]`; `listen` is empty where there is the Unix socket only."""
+
+    listen: Annotated[
+        tuple[str, ...],
+        key(
+            "addresses, and interfaces such as usb0; TLS on all but loopback and usb0, signing in on all",
+            listen_list(),
+        ),
+    ] = ("127.0.0.1",)
+    port: Annotated[int, key("the TCP port; 0 takes a free one", integer(0, 65_535))] = 8480
+    host_names: Annotated[
+        tuple[str, ...],
+        key(
+            "further names of this hub, such as that of a reverse proxy; requests to other names are refused",
+            host_name_list(),
+        ),
+    ] = ()
+    certificate_file: Annotated[
+        Path | None,
+        key(
+            "PEM file with your own certificate and those above it; by default the hub makes one",
+            file_path(),
+            example="/etc/climahub/port.pem",
+        ),
+    ] = None
+    key_file: Annotated[
+        Path | None,
+        key(
+            "PEM file with its private key, readable by the agent only",
+            file_path(),
+            example="/etc/climahub/port.key",
+        ),
+    ] = None
+
+
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[log]`."""
 
@@ -436,6 +474,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ZigbeeConfig, table("A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.")
     ]
     local_api: Annotated[LocalApiConfig, table("The local API: HTTP over a Unix socket, for people on this machine.")]
+    port: Annotated[PortConfig, table("The technician's port: the local API and its page over the network.")]
     log: Annotated[LogConfig, table("The log.")]
 
 

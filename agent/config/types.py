@@ -3,7 +3,9 @@
 Pure. A type is independent of key and file, and never repeats a value that may be a secret.
 """
 
+import contextlib
 import re
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +27,18 @@ _WINDOW = re.compile(r"always|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[
 
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 """A file name below $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential)."""
+
+
+_INTERFACE = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,15}", re.ASCII)
+"""Names of interfaces as systemd and the kernel give them (IFNAMSIZ), but no mistyped address."""
+
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*", re.IGNORECASE
+)
+"""Labels of at most 63 characters (RFC 1123, section 2.1), and the underscore that some devices have."""
+
+LISTEN_MAX = 16
+"""Of addresses and interfaces: more than a hub has."""
 
 
 class NotAllowed(ValueError):
@@ -124,6 +138,33 @@ def text_list(what: str) -> ValueType:
         return tuple(value)
 
     return ValueType(f"an array of {what}", read)
+
+
+def listen_list() -> ValueType:
+    """Return the type of the addresses and network interfaces to listen on, each as a text."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or len(value) > LISTEN_MAX:
+            raise NotAllowed
+        for item in value:
+            if item == "localhost":
+                raise NotAllowed('write "127.0.0.1"')
+            if not isinstance(item, str) or not (is_address(item) or _INTERFACE.fullmatch(item)):
+                raise NotAllowed
+        return tuple(dict.fromkeys(value))
+
+    return ValueType(f'an array of at most {LISTEN_MAX} addresses and interface names, such as "usb0"', read)
+
+
+def host_name_list() -> ValueType:
+    """Return the type of arrays of host names, kept in small letters."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) and _HOST.fullmatch(item) for item in value):
+            raise NotAllowed
+        return tuple(item.lower() for item in value)
+
+    return ValueType('an array of host names without port, such as "hub.example"', read)
 
 
 def credential_name() -> ValueType:
@@ -275,6 +316,15 @@ def _cut(text: str) -> str:
 def _is_secret(text: str) -> bool:
     # "//user:password@host" carries one too.
     return bool(_SECRET.search(text)) or ("//" in text and "@" in text)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IPv4 or IPv6 address."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, text)
+            return True
+    return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -101,6 +101,11 @@ class Route(msgspec.Struct, frozen=True):
     body: Any = None
     bytes_max: int = JSON_BYTES_MAX
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body is read piece by piece."""
+        return self.body is AsyncIterator
+
 
 _SENSOR = "/v1/zigbee/sensors/{sensor}"
 
@@ -109,6 +114,10 @@ ROUTES = (
     Route("GET", "/readyz", Role.VIEWER, "get_readiness"),
     Route("GET", "/metrics", Role.VIEWER, "get_metrics"),
     Route("GET", "/v1/events", Role.VIEWER, "get_events"),
+    Route("GET", "/", Role.PUBLIC, "get_page"),
+    Route("GET", "/{file}", Role.PUBLIC, "get_page_file"),
+    Route("GET", "/texts/{file}", Role.PUBLIC, "get_page_text"),
+    Route("GET", "/vendor/{file}", Role.PUBLIC, "get_page_library"),
     Route("GET", "/v1/status", Role.VIEWER, "get_status"),
     Route("GET", "/v1/verdict", Role.VIEWER, "get_verdict"),
     Route("GET", "/v1/boots", Role.VIEWER, "get_boots"),
@@ -176,12 +185,14 @@ class Answer(msgspec.Struct, frozen=True):
         document: What is sent; `bytes` go out as they are.
         status: The HTTP status.
         content_type: Of the document.
+        headers: Further headers.
         session: The session cookie that the browser shall keep; empty to delete it, `None` to leave it.
     """
 
     document: object
     status: HTTPStatus = HTTPStatus.OK
     content_type: str = "application/json"
+    headers: Mapping[str, str] = MappingProxyType({})
     session: str | None = None
 
 

@@ -212,6 +212,7 @@ def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, clim
     text = (
         f'[cloud]\nbase_url = "{base_url}"\n'
         f"[board.sim]\nseed = {seed}\nsensors_count = {sensors}\n"
+        "[port]\nport = 0\n"
         f'[storage]\nstate_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
         f"{climate}"
     )

@@ -77,7 +77,8 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     from hal.interface import HUB, Reading, SensorKind  # noqa: PLC0415
 
     service.DECISION_INTERVAL_S = TICK_S
-    text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
+    text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[port]\nlisten = []\n'
+    text += '[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
     text += "memory_readings_max = 1000000\ncommit_interval_s = 0.1\ndisk_free_bytes_min = 0\n"
     config = resolve_text(text, file="bench", directory=directory, environ={}).config
     for path in (config.storage.state_dir, config.storage.run_dir):

@@ -74,7 +74,7 @@ def write_configuration(directory: Path, base_url: str, cloud: ReferenceCloud, s
         f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\n'
         f"[board.sim]\nseed = 1\nsensors_count = {sensors}\n"
         '[relayed_sensors]\nsensor_keys_file = "sensor-keys.toml"\n'
-        f'[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
+        f'[port]\nport = 0\n[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
         '[clock]\ntrust = "system"\n[log]\nlevel = "warning"\n'
     )
     return path

@@ -155,7 +155,7 @@ def configuration(directory: Path, url: str) -> Path:
     path.write_text(
         '[board]\nname = "linux"\n[commands]\nreboot = "simulated"\n'
         f'[cloud]\nbase_url = "{url}"\napi_key_file = "{directory}/key"\nbatch_linger_s = 10\n'
-        f'[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
+        f'[port]\nport = 0\n[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
         f'[zigbee]\nport = "{directory}/port"\nreport_interval_s_min = 0\n'
         '[clock]\ntrust = "system"\n[log]\nlevel = "warning"\n'
     )

@@ -103,6 +103,7 @@ class Soak:
             "commands_poll_interval_s = 3\nbatch_linger_s = 1\nrequest_timeout_s = 5\n"
             f"[board.sim]\nsensors_count = {SENSORS}\nreport_interval_s = 1\n"
             '[relayed_sensors]\nsensor_keys_file = "sensor-keys.toml"\n'
+            "[port]\nlisten = []\n"
             '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.3\ndisk_free_bytes_min = 0\n'
             '[clock]\ntrust = "system"\n[log]\nlevel = "error"\n'
         )

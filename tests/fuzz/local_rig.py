@@ -15,6 +15,7 @@ from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
 from agent.local.verdict import Verdict
 from agent.port import server
+from agent.port.gates import SocketGate
 from hal.interface import HvacDemand
 from lab.simulation import virtual_loop
 from lab.simulation.virtual_loop import VirtualLoop
@@ -80,7 +81,8 @@ class LocalRig:
                 **status_builder.handlers(status, no_verdict),
                 **local_commands.handlers(commands, confirm),
                 **climate.handlers(room, lambda: f"{rng.getrandbits(32):08x}"),
-            }
+            },
+            SocketGate(),
         )
         runner = web.AppRunner(made, access_log=None, handle_signals=False)
         await runner.setup()

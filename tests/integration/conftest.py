@@ -334,6 +334,8 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
     ) -> RunningHub:
         text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{config_text}\n[storage]\ncommit_interval_s = 0.1\n'
         text += f'state_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"\n'
+        if "[port]" not in text:
+            text += "[port]\nlisten = []\n"
         config = resolve_text(text, file="test", directory=tmp_path, environ={}).config
         for directory in (config.storage.state_dir, config.storage.run_dir):
             directory.mkdir(exist_ok=True)

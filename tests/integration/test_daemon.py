@@ -46,6 +46,7 @@ class Daemon:
             path.chmod(0o600)
         self.config.write_text(
             f'[cloud]\nbase_url = "{url}"\napi_key_file = "{key_file}"\nbatch_linger_s = 0\n'
+            "[port]\nlisten = []\n"
             f'[storage]\nstate_dir = "{self.state}"\nrun_dir = "{directory}/run"\ncommit_interval_s = 0.1\n'
             "[board.sim]\nsensors_count = 12\nreport_interval_s = 1\n"
             f'[clock]\ntrust = "system"\n[log]\nlevel = "debug"\n'

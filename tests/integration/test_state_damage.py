@@ -90,6 +90,7 @@ class Life:
         key_file.chmod(0o600)
         (directory / "hub.toml").write_text(
             '[cloud]\nbase_url = "http://127.0.0.1:9"\napi_key_file = "key"\n'
+            "[port]\nlisten = []\n"
             '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.1\n'
             '[clock]\ntrust = "system"\n[climate]\nrelay_min_on_s = 0\nrelay_min_off_s = 0\n'
             'zones = [{ id = "living", sensors = ["T1"] }]\n'

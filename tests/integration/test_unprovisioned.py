@@ -44,6 +44,7 @@ class Town:
         path = self.directory / "hub.toml"
         path.write_text(
             f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\ncommands_poll_interval_s = 3\n'
+            "[port]\nlisten = []\n"
             '[storage]\nstate_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
             f'[clock]\ntrust = "system"\n{extra}'
         )

@@ -30,6 +30,7 @@ class House:
         (directory / "key").chmod(0o600)
         (directory / "hub.toml").write_text(
             f'[cloud]\nbase_url = "{url}"\napi_key_file = "{directory}/key"\nbatch_linger_s = 0\n'
+            "[port]\nlisten = []\n"
             f'[storage]\nstate_dir = "{self.state}"\nrun_dir = "{directory}/run"\ncommit_interval_s = 0.1\n'
             f'[zigbee]\nport = "{directory}/port"\nchannel = 15\n[clock]\ntrust = "system"\n'
         )

@@ -195,6 +195,16 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
         ("local_api.socket", '"a/"', "a file name below storage.run_dir"),
         ("local_api.socket", "1", "a file name below storage.run_dir"),
         ("local_api.socket", '"/' + "x" * 107 + '"', "found a path of 108 bytes; a Unix socket's allows 107"),
+        ("port.listen", '"127.0.0.1"', "an array of at most 16 addresses and interface names"),
+        ("port.listen", '["300.1.1.1"]', "an array of at most 16 addresses"),
+        ("port.listen", '["/etc"]', "an array of at most 16 addresses"),
+        ("port.listen", '["localhost"]', 'write "127.0.0.1"'),
+        ("port.listen", "[" + ",".join(f'"eth{n}"' for n in range(17)) + "]", "found an array of 17"),
+        ("port.port", "65536", "a whole number from 0 to 65535"),
+        ("port.host_names", '["hub.example:80"]', "an array of host names without port"),
+        ("port.host_names", '["-"]', "an array of host names"),
+        ("port.key_file", '"k"', "set port.certificate_file as well"),
+        ("port.certificate_file", '"c"', "set port.key_file as well"),
         ("log.level", '"warn"', 'did you mean "warning"?'),
     ],
 )
@@ -391,3 +401,9 @@ def test_a_named_file_comes_before_the_credential(tmp_path: Path) -> None:
     (tmp_path / "climahub-api-key").write_text(API_KEY)
     config = parse(MINIMAL + 'api_key_file = "/k"\n', environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert config.cloud.api_key_file == Path("/k")
+
+
+def test_the_port_listens_on_addresses_and_interfaces_each_once() -> None:
+    text = '[port]\nlisten = ["::1", "usb0", "::1", "10.0.0.7", "eth0.5"]\nhost_names = ["Hub.example", "my_hub"]\n'
+    port = parse(MINIMAL + text).port
+    assert (port.listen, port.host_names) == (("::1", "usb0", "10.0.0.7", "eth0.5"), ("hub.example", "my_hub"))

@@ -103,12 +103,15 @@ def test_a_file_without_a_certificate_is_an_error(hub: Path, content: str) -> No
 def test_files_that_are_not_here_are_warnings(hub: Path) -> None:
     append(hub, 'api_key_file = "k"\nca_file = "ca"\n[relayed_sensors]\nsensor_keys_file = "s"\n')
     append(hub, '[board]\nname = "replay"\n[board.replay]\nrecording = "r.csv"\nmap = "m.toml"\n')
+    append(hub, '[port]\ncertificate_file = "p.pem"\nkey_file = "p.key"\n')
     result = check(hub, environ={})
     assert result.errors == ()
     assert [warning.split(": ")[0] for warning in result.warnings] == [
         "cloud.api_key_file",
         "cloud.ca_file",
         "relayed_sensors.sensor_keys_file",
+        "port.certificate_file",
+        "port.key_file",
         "board.replay.recording",
         "board.replay.map",
     ]

@@ -16,7 +16,7 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSe
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate as local_climate
-from agent.port import server
+from agent.port import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
 
 ZONES = ("living", "bath")
@@ -67,7 +67,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, ClimateService]]:
     numbers = itertools.count(1)
 
     handlers = local_climate.handlers(climate, lambda: f"h{next(numbers)}")
-    task = asyncio.get_running_loop().create_task(server.serve(path, handlers))
+    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, handlers))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)
@@ -216,7 +216,7 @@ async def test_a_hub_that_drives_nothing_answers_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "idle.sock"
-    task = asyncio.get_running_loop().create_task(server.serve(path, local_climate.handlers(None, str)))
+    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, local_climate.handlers(None, str)))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from agent.local.commands import CommandsReport
 from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 from agent.local.verdict import Verdict
-from agent.port import server
+from agent.port import server, unix_socket
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type, call-arg] # counts, then words
 STATUS = HubStatus(
@@ -57,7 +57,7 @@ async def serve(path: Path, problems: Sequence[Exception] = (), more: Mapping[st
         **local_commands.handlers(commands, confirm),
         **(more or {}),
     }
-    await server.serve(path, handlers)
+    await unix_socket.serve(path, handlers)
 
 
 Start = Callable[..., "asyncio.Future[None]"]
@@ -152,7 +152,7 @@ async def test_whatever_a_request_raises_is_told_and_fails_it_alone(
     task = asyncio.get_running_loop().create_task(serve(path, [problem]))
     await is_served(path)
     found, body = await ask(path, target="/v1/commands")
-    assert (found, json.loads(body)["message"].startswith(words)) == (status, True)
+    assert (found, json.loads(body)["detail"].startswith(words)) == (status, True)
     assert (await ask(path, target="/v1/commands"))[0] == 200
     task.cancel()
     await asyncio.wait({task})
@@ -181,7 +181,7 @@ async def test_it_can_be_started_again(path: Path, start: Start) -> None:
 async def test_an_idle_connection_is_closed(
     path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(server, "IDLE_S_MAX", 0.05)
+    monkeypatch.setattr(unix_socket, "IDLE_S_MAX", 0.05)
     _ = start()
     await is_served(path)
     reader, writer = await asyncio.open_unix_connection(str(path))

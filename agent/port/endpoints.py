@@ -1,0 +1,96 @@
+"""Where the port listens: addresses, interfaces, and whether TLS protects them. Pure.
+
+Plain http is for loopback and for a USB cable only. A listener on an interface is bound to the device as well: the
+kernel accepts packets for any of its addresses on any interface.
+"""
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Network, ip_address
+
+import msgspec
+
+CABLES = frozenset({"usb0"})
+"""Interfaces that are one cable to one laptop (rpi-usb-gadget): whoever is at the other end stands beside the hub."""
+
+CONNECTIONS_MAX = 256
+"""On all listeners together; each takes up to 100 KiB with TLS."""
+CONNECTIONS_PER_SOURCE_MAX = 64
+"""From one address: ten browsers with six connections each. A reverse proxy or ssh on the hub is one address."""
+
+HOST_BITS = 64
+"""Of an IPv6 address: one machine has as many addresses as it likes in its network."""
+
+IPV4 = 4
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One address to listen on.
+
+    Attributes:
+        address: IPv4 or IPv6.
+        device: The interface that the listener is bound to; empty for none.
+        is_tls: Whether it speaks TLS.
+    """
+
+    address: str
+    device: str = ""
+    is_tls: bool = True
+
+
+def endpoints_of(
+    listen: Sequence[str], address_of: Callable[[str], str | None]
+) -> tuple[Sequence[Endpoint], Sequence[str]]:
+    """Return the endpoints that can be opened now, and the interfaces that are not here.
+
+    Args:
+        listen: `port.listen`.
+        address_of: Returns the IPv4 address of an interface; `None` where it does not exist or has none.
+    """
+    found, missing = [], []
+    for item in listen:
+        try:
+            is_loopback = ip_address(item).is_loopback
+        except ValueError:
+            address = address_of(item)
+            if address is None:
+                missing.append(item)
+            else:
+                found.append(Endpoint(address, item, is_tls=item not in CABLES))
+        else:
+            found.append(Endpoint(item, is_tls=not is_loopback))
+    return found, missing
+
+
+def source_of(address: str) -> str:
+    """Return what limits count as one source: an IPv4 address, or the network of an IPv6 address (RFC 4291, 2.5.4)."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == IPV4:
+        return address
+    return str(IPv6Network((int(parsed) >> HOST_BITS << HOST_BITS, HOST_BITS)))
+
+
+class ConnectionCount:
+    """Counts open connections, in all and by source, and refuses those beyond the limits."""
+
+    def __init__(self) -> None:
+        self._by_source: dict[str, int] = {}
+        self.total = 0
+
+    def admit(self, source: str) -> bool:
+        """Count a new connection and return `True`, or return `False` where there are too many."""
+        of_source = self._by_source.get(source, 0)
+        if self.total >= CONNECTIONS_MAX or of_source >= CONNECTIONS_PER_SOURCE_MAX:
+            return False
+        self._by_source[source] = of_source + 1
+        self.total += 1
+        return True
+
+    def release(self, source: str) -> None:
+        """Forget a connection that was admitted."""
+        self.total -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]

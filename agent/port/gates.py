@@ -1,0 +1,106 @@
+"""The gates of the port: who sends a request, and whether the request may pass. One gate for each kind of listener.
+
+Reads what `agent.port.access` decides from. Must decide nothing itself, and never log a cookie or a token.
+"""
+
+import pwd
+import socket
+import struct
+from typing import Protocol
+
+from aiohttp import hdrs, web
+
+from agent.local.routes import Caller, Role, Route
+from agent.port.access import CallerLookup, RequestHead, check_content_type, check_role, check_source
+
+SESSION_COOKIE = "climahub_session"
+
+_BEARER = "bearer "
+
+_CREDENTIALS = struct.Struct("=iII")
+"""`struct ucred`: process, user and group (unix(7), SO_PEERCRED)."""
+
+_OVERFLOW_UID = 65_534
+"""What the kernel shows for a user outside the service's user namespace (PrivateUsers= of the unit)."""
+
+
+class Gate(Protocol):
+    """Admits or refuses the requests of one kind of listener."""
+
+    def admit(self, request: web.Request, route: Route | None) -> Caller:
+        """Return who sends a request that may pass.
+
+        Args:
+            request: The request; its body is unread.
+            route: What it asks for; `None` where the table has no such route, which is answered with 404 or 405.
+
+        Raises:
+            RequestRefused: It may not.
+        """
+        ...
+
+
+class SocketGate:
+    """The gate of the Unix socket: its permissions have admitted the caller to every role. No browser reaches it."""
+
+    def admit(self, request: web.Request, route: Route | None) -> Caller:
+        """Return the user of the other process, for the audit trail."""
+        del route
+        return Caller(_user_name(request), Role.OWNER, "socket")
+
+
+class NetworkGate:
+    """The gate of every TCP listener: loopback too asks for a code, since ssh and proxies make it remote."""
+
+    def __init__(self, callers: CallerLookup | None, names: frozenset[str]) -> None:
+        """Prepare.
+
+        Args:
+            callers: Knows who has signed in; without it nobody has.
+            names: The hub's own names, see `agent.port.access.own_names`.
+        """
+        self._callers = callers
+        self._names = names
+
+    def admit(self, request: web.Request, route: Route | None) -> Caller:
+        """Return the caller of a session or token, checked against the route."""
+        headers = request.headers
+        head = RequestHead(
+            request.method,
+            host=headers.get(hdrs.HOST, ""),
+            origin=headers.get(hdrs.ORIGIN, ""),
+            fetch_site=headers.get("Sec-Fetch-Site", ""),
+            content_type=headers.get(hdrs.CONTENT_TYPE, ""),
+        )
+        check_source(route, head, self._names)
+        caller = self._caller(request)
+        if route is not None:
+            check_role(route, caller)
+            check_content_type(route, head)
+        return caller
+
+    def _caller(self, request: web.Request) -> Caller:
+        origin = request.remote or ""
+        found = None
+        if self._callers is not None:
+            # A request with a token is that of a program: a cookie beside it does not make up for a wrong one.
+            authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+            if authorization[: len(_BEARER)].lower() == _BEARER:
+                found = self._callers.token(authorization[len(_BEARER) :].strip())
+            elif cookie := request.cookies.get(SESSION_COOKIE, ""):
+                found = self._callers.session(cookie)
+        return Caller("", Role.PUBLIC, origin) if found is None else Caller(found.name, found.role, origin)
+
+
+def _user_name(request: web.Request) -> str:
+    """Return the name of the user at the other end of a Unix socket; empty where the kernel does not tell it."""
+    end = request.transport.get_extra_info("socket") if request.transport else None
+    if end is None or end.family != socket.AF_UNIX:
+        return ""
+    _, uid, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    if uid == _OVERFLOW_UID:
+        return "another user of this machine"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

@@ -1,0 +1,105 @@
+"""The files of the technician's page: found once, compressed at the first request, and known to browsers by their hash.
+
+Serves the files of `agent/port/page` and nothing else: a name is looked up among them and never joined to a path.
+"""
+
+import asyncio
+import functools
+import gzip
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
+
+PAGE_DIRECTORY = Path(__file__).parent / "page"
+
+INDEX = "index.html"
+
+FILE_BYTES_MAX = 1024 * 1024
+"""A larger file does not belong to a page that may have 150 KB in all."""
+
+_TYPES = MappingProxyType(
+    {
+        ".css": "text/css; charset=utf-8",
+        ".html": "text/html; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        ".json": "application/json",
+        ".mjs": "text/javascript; charset=utf-8",
+        ".png": "image/png",
+        ".svg": "image/svg+xml",
+        ".webmanifest": "application/manifest+json",
+    }
+)
+"""Media types by suffix. A file of another kind is not served."""
+
+
+class PageFile(msgspec.Struct, frozen=True):
+    """One file as it is sent.
+
+    Attributes:
+        content_type: Its media type.
+        etag: Changes with its content.
+        compressed: The content, compressed by gzip.
+    """
+
+    content_type: str
+    etag: str
+    compressed: bytes
+
+
+def page_files(directory: Path) -> Mapping[str, Path]:
+    """Return the files that are served, by their path below the directory. Blocks."""
+    found = [path for path in sorted(directory.rglob("*")) if path.suffix in _TYPES and path.is_file()]
+    return {path.relative_to(directory).as_posix(): path for path in found}
+
+
+def read_page_file(path: Path) -> PageFile:
+    """Read and compress one file. Blocks.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    content = path.read_bytes()[:FILE_BYTES_MAX]
+    # The time stamp of gzip is left out: the same content is the same response.
+    compressed = gzip.compress(content, 9, mtime=0)
+    return PageFile(_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)
+
+
+def handlers(directory: Path = PAGE_DIRECTORY) -> Mapping[str, Handler]:
+    """Return the handlers of the page's files. Nothing is read before the first request."""
+    files = functools.cache(lambda: page_files(directory))
+    read: dict[str, PageFile] = {}
+
+    async def get(name: str, request: LocalRequest) -> Answer:
+        if name not in read:
+            if (path := (await asyncio.to_thread(files)).get(name)) is None:
+                raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", "open the page at /: it has no such file")
+            read[name] = await asyncio.to_thread(lambda: read_page_file(path))
+        file = read[name]
+        # Asked again at each visit, for 200 bytes: after an update of the hub no file of the old release is used.
+        headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if request.headers.get("If-None-Match", "") == file.etag:
+            return Answer(b"", HTTPStatus.NOT_MODIFIED, file.content_type, headers)
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            content = await asyncio.to_thread(lambda: gzip.decompress(file.compressed))
+            return Answer(content, content_type=file.content_type, headers=headers)
+        return Answer(file.compressed, content_type=file.content_type, headers={**headers, "Content-Encoding": "gzip"})
+
+    async def get_page(request: LocalRequest) -> Answer:
+        return await get(INDEX, request)
+
+    async def get_page_file(request: LocalRequest) -> Answer:
+        return await get(request.parameters["file"], request)
+
+    async def get_page_text(request: LocalRequest) -> Answer:
+        return await get(f"texts/{request.parameters['file']}", request)
+
+    async def get_page_library(request: LocalRequest) -> Answer:
+        return await get(f"vendor/{request.parameters['file']}", request)
+
+    return {each.__name__: each for each in (get_page, get_page_file, get_page_text, get_page_library)}

@@ -1,0 +1,152 @@
+"""What the port sends: documents, streams and errors as HTTP responses, each with the headers that protect a browser.
+
+Errors have one shape, RFC 9457 problem details. Must never put a secret or a foreign text into a header.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from types import MappingProxyType
+
+import msgspec
+from aiohttp import web
+
+from agent.errors import ClimahubError
+from agent.foundation.supervisor import contain_failure
+from agent.foundation.text import sanitize
+from agent.local.routes import Answer, RequestRefused, Stream
+from agent.port.gates import SESSION_COOKIE
+
+PROBLEM_TYPE = "application/problem+json"
+
+CALLER_POLL_S = 1.0
+"""How often a silent stream looks whether its caller is still there."""
+
+PROTECTION = MappingProxyType(
+    {
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self';"
+            " worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+        "Server": "climahub",
+    }
+)
+"""Of every response. Without `unsafe-inline`, a text that becomes markup by a defect still runs nothing."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the protecting headers to a response that is about to be sent."""
+    del request
+    response.headers.update(PROTECTION)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def send(request: web.Request, answered: object) -> web.StreamResponse:
+    """Return what a handler has returned, as a response; a stream has been sent by then.
+
+    Raises:
+        ConnectionError: The caller of a stream has gone.
+    """
+    if isinstance(answered, Stream):
+        return await _send_stream(request, answered)
+    if not isinstance(answered, Answer):
+        return json_response(answered)
+    body = answered.document if isinstance(answered.document, bytes) else _encode(answered.document)
+    headers = {"Content-Type": answered.content_type, **answered.headers}
+    response = web.Response(body=body, status=answered.status, headers=headers)
+    if answered.session:
+        response.set_cookie(SESSION_COOKIE, answered.session, httponly=True, samesite="Strict", secure=request.secure)
+    elif answered.session is not None:
+        response.del_cookie(SESSION_COOKIE, httponly=True, samesite="Strict", secure=request.secure)
+    return response
+
+
+def json_response(document: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """Return a document as a response; `bytes` are JSON already."""
+    body = document if isinstance(document, bytes) else _encode(document)
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def problem_response(refusal: RequestRefused) -> web.Response:
+    """Return a refusal as problem details (RFC 9457): `detail` is for people, `error` for programs."""
+    document = {
+        "type": f"urn:climahub:problem:{refusal.code}",
+        "title": refusal.code.replace("_", " ").capitalize(),
+        "status": int(refusal.status),
+        "detail": str(refusal),
+        "error": refusal.code,
+    }
+    response = web.Response(body=_encode(document), status=refusal.status, content_type=PROBLEM_TYPE)
+    if refusal.status is HTTPStatus.UNAUTHORIZED:
+        # RFC 9110, section 15.5.2. No browser asks for a bearer token with a dialogue of its own.
+        response.headers["WWW-Authenticate"] = 'Bearer realm="climahub"'
+    return response
+
+
+async def _send_stream(request: web.Request, stream: Stream) -> web.StreamResponse:
+    """Send a stream until it ends, fails or the caller leaves.
+
+    Raises:
+        ConnectionError: The caller has gone.
+    """
+    response = web.StreamResponse(headers={"Content-Type": stream.content_type})
+    if stream.file_name:
+        response.headers["Content-Disposition"] = f'attachment; filename="{stream.file_name}"'
+    async with contextlib.aclosing(stream.chunks) as chunks:
+        await response.prepare(request)
+        is_gone = False
+        try:
+            with contain_failure(f"the stream {sanitize(request.path)}"):
+                try:
+                    await _send_chunks(request, response, chunks)
+                except ConnectionError:
+                    is_gone = True
+        except ClimahubError:
+            # The status has been sent: only a broken connection tells the caller that the content is not whole.
+            is_gone = True
+        if is_gone:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the stream has no end")
+    return response
+
+
+async def _send_chunks(request: web.Request, response: web.StreamResponse, chunks: AsyncGenerator[bytes, None]) -> None:
+    """Send all chunks.
+
+    Raises:
+        ConnectionError: The caller has gone, which a silent stream would notice only at its next chunk.
+    """
+    loop = asyncio.get_running_loop()
+    presence = asyncio.timeout(None)
+    timer: asyncio.TimerHandle | None = None
+
+    def look() -> None:
+        nonlocal timer
+        if request.transport is None or request.transport.is_closing():
+            presence.reschedule(loop.time())
+        else:
+            timer = loop.call_later(CALLER_POLL_S, look)
+
+    try:
+        async with presence:
+            look()
+            async for chunk in chunks:
+                await response.write(chunk)
+            await response.write_eof()
+    except TimeoutError:
+        if presence.expired():
+            raise ConnectionResetError("the caller has gone") from None
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()

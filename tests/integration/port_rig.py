@@ -1,0 +1,136 @@
+"""The port of a real hub on the simulated board, over TCP on 127.0.0.1, for all tests of the port.
+
+async with open_port(tmp_path) as port, port.session(Role.OWNER) as client:
+    async with client.get("/v1/status") as response: ...
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+
+from agent import app, environment
+from agent.cloud.quota import QuotaLedger
+from agent.cloud.session import new_session, tcp_connector
+from agent.config import resolve_text
+from agent.foundation.disk import Disk
+from agent.foundation.worker import ThreadWorker
+from agent.local.routes import Caller, Role
+from tests.integration.conftest import KEY, Hasty, Host, HubClock, until
+
+NO_CLOUD = "http://127.0.0.1:9"
+"""The port "discard": nobody answers there."""
+
+ZONES = """\
+[climate]
+zones = [{ id = "living", sensors = ["sim/temperature"] }]
+"""
+
+
+class PortRig:
+    """A running hub whose port listens on 127.0.0.1.
+
+    Attributes:
+        hub: The hub.
+        clock: Its clock, which a test may move.
+        url: Of the port: "http://127.0.0.1:45678".
+        socket: Its Unix socket.
+        directory: Its state is in `state`.
+    """
+
+    def __init__(self, hub: app.Hub, clock: HubClock, directory: Path) -> None:
+        self.hub = hub
+        self.clock = clock
+        self.directory = directory
+        self.socket = hub.config.local_api.socket
+        self.url = ""
+        self._given: dict[str, Caller] = {}
+
+    def token(self, token: str) -> Caller | None:
+        """Know the tokens that the rig has given out."""
+        return self._given.get(token)
+
+    def session_of(self, cookie: str) -> Caller | None:
+        """Know the sessions that the rig has opened."""
+        return self._given.get(cookie)
+
+    @contextlib.asynccontextmanager
+    async def session(self, role: Role | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+        """Return a client of the port, signed in with a role; without one nobody has signed in."""
+        headers = {}
+        if role is not None:
+            self._given[f"test-{role.value}"] = Caller("test", role, "")
+            headers["Authorization"] = f"Bearer test-{role.value}"
+        async with aiohttp.ClientSession(self.url, headers=headers) as client:
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def socket_session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """Return a client of the Unix socket."""
+        async with aiohttp.ClientSession("http://hub", connector=aiohttp.UnixConnector(str(self.socket))) as client:
+            yield client
+
+
+class _Callers:
+    """Asks the rig first, then what the hub itself knows."""
+
+    def __init__(self, rig: PortRig) -> None:
+        self._rig = rig
+        self._own = rig.hub.port.callers
+
+    def session(self, cookie: str) -> Caller | None:
+        return self._rig.session_of(cookie) or (self._own.session(cookie) if self._own else None)
+
+    def token(self, bearer: str) -> Caller | None:
+        return self._rig.token(bearer) or (self._own.token(bearer) if self._own else None)
+
+
+@contextlib.asynccontextmanager
+async def open_port(
+    directory: Path, *, config_text: str = ZONES, port_text: str = "port = 0\n", cloud_url: str = NO_CLOUD
+) -> AsyncIterator[PortRig]:
+    """Run a hub on the simulated board until the block ends.
+
+    Args:
+        directory: For its files.
+        config_text: Tables of its configuration, other than `[cloud]`, `[storage]` and `[port]`.
+        port_text: The table `[port]`.
+        cloud_url: Of its cloud; by default nobody answers.
+    """
+    text = f'[cloud]\nbase_url = "{cloud_url}"\n{config_text}\n[port]\n{port_text}'
+    text += '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.1\n'
+    config = resolve_text(text, file="test", directory=directory, environ={}).config
+    for path in (config.storage.state_dir, config.storage.run_dir):
+        path.mkdir(exist_ok=True)
+    clock, worker = HubClock(), ThreadWorker("storage")
+    async with new_session(tcp_connector(None), user_agent="climahub/test") as session:
+        given = environment.Environment(
+            board=environment.make_board(config.board, clock),
+            clock=clock,
+            rng=Hasty(1),
+            disk=Disk(),
+            worker=worker,
+            session=session,
+            ledger=QuotaLedger(None, clock.boot_id),
+            read_key=lambda: KEY,
+            sensor_keys={},
+            host=Host(),
+            check_for=environment.check_for,
+        )
+        rig = PortRig(app.Hub(config, given), clock, directory)
+        rig.hub.port.callers = _Callers(rig)
+        stop = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(rig.hub.run(stop))
+        try:
+            if config.port.listen:
+                await until(lambda: rig.hub.port.listeners.addresses)
+                rig.url = rig.hub.port.listeners.addresses[0]
+            await until(rig.socket.exists)
+            yield rig
+        finally:
+            stop.set()
+            async with asyncio.timeout(60):
+                await task
+            worker.close()

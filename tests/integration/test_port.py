@@ -1,0 +1,100 @@
+"""The port of a running hub over TCP: signing in, problem details, protecting headers, the page."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from agent.local.routes import Role
+from agent.local.status import HubStatus
+from tests.integration.port_rig import PortRig, open_port
+
+CHANGE = {"do": "set", "mode": "off"}
+BODY = msgspec.json.encode(CHANGE)
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> AsyncIterator[PortRig]:
+    async with open_port(tmp_path) as rig:
+        yield rig
+
+
+async def test_nobody_looks_without_signing_in_on_loopback_either(port: PortRig) -> None:
+    async with port.session() as client, client.get("/v1/status") as response:
+        assert response.status == 401
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="climahub"'
+        assert await response.json(content_type=None) == {
+            "type": "urn:climahub:problem:sign_in",
+            "title": "Sign in",
+            "status": 401,
+            "detail": "sign in first, with the code that `sudo climahub port code` shows on the hub",
+            "error": "sign_in",
+        }
+    async with port.socket_session() as client, client.get("/v1/status") as response:
+        assert response.status == 200
+
+
+async def test_a_role_opens_what_it_may_and_nothing_else(port: PortRig) -> None:
+    async with port.session(Role.VIEWER) as client:
+        async with client.get("/v1/status") as response:
+            assert msgspec.json.decode(await response.read(), type=HubStatus).board == "sim"
+        async with client.post("/v1/climate/living", json=CHANGE) as response:
+            assert (response.status, (await response.json(content_type=None))["error"]) == (403, "forbidden")
+    async with port.session(Role.SERVICE) as client:
+        async with client.post("/v1/climate/nowhere", json=CHANGE) as response:
+            assert response.status == 404
+            assert (await response.json(content_type=None))["detail"].startswith("name another zone")
+        async with client.get("/v1/zigbee/backup") as response:
+            assert response.status == 403
+
+
+async def test_other_hosts_other_sites_and_other_forms_are_refused(port: PortRig) -> None:
+    async with port.session(Role.OWNER) as client:
+        for headers, status in (
+            ({"Host": "evil.example"}, 421),
+            ({"Origin": "http://evil.example"}, 403),
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Content-Type": "text/plain"}, 415),
+        ):
+            async with client.post("/v1/climate/living", data=BODY, headers=headers) as response:
+                assert response.status == status, headers
+
+
+async def test_the_page_is_open_and_protected(port: PortRig) -> None:
+    async with port.session() as client:
+        for path, kind in (("/", "text/html"), ("/main.js", "text/javascript"), ("/texts/en.json", "application/json")):
+            async with client.get(path) as response:
+                assert (response.status, response.content_type) == (200, kind)
+                assert "'unsafe-inline'" not in response.headers["Content-Security-Policy"]
+                assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert response.headers["Server"] == "climahub"
+                etag = response.headers["ETag"]
+            async with client.get(path, headers={"If-None-Match": etag}) as response:
+                assert response.status == 304
+        async with client.get("/nothing.js") as response:
+            assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+async def test_what_the_router_answers_has_the_shape_of_all_errors(port: PortRig) -> None:
+    async with port.session(Role.OWNER) as client:
+        for method, path, status in (("GET", "/v1/x/y/z", 404), ("DELETE", "/v1/status", 405)):
+            async with client.request(method, path) as response:
+                assert (response.status, (await response.json(content_type=None))["status"]) == (status, status)
+                assert response.content_type == "application/problem+json"
+                assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_large_body_and_a_compressed_one_are_refused(port: PortRig) -> None:
+    async with port.session(Role.OWNER) as client:
+        headers = {"Content-Type": "application/json"}
+        async with client.post("/v1/climate/living", data=b"x" * 70_000, headers=headers) as response:
+            assert response.status == 413
+        async with client.post("/v1/climate/living", data=b"[" * 1000, headers=headers, compress="gzip") as response:
+            assert response.status == 400
+        with pytest.raises(aiohttp.ClientError):
+            async with client.get("/v1/status", headers={"X-Long": "x" * 10_000}) as response:
+                response.raise_for_status()
