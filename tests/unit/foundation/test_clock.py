@@ -79,7 +79,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         (-1, 0, 0, None),
     ],
 )
-def test_the_bound_of_the_kernel_decides(
+def test_kernel_error_bound_decides_whether_the_time_is_known(
     machine: Machine, result: int, status: int, maxerror_us: int, expected: int | None
 ) -> None:
     machine.result, machine.status, machine.maxerror_us = result, status, maxerror_us
@@ -88,11 +88,11 @@ def test_the_bound_of_the_kernel_decides(
     assert (utc_ms is not None) is (expected is not None)
 
 
-def test_the_real_kernel_answers() -> None:
+def test_real_kernel_answers() -> None:
     assert (clock.kernel_error_ms() or 100) >= 100
 
 
-def test_the_clock_is_that_of_the_machine() -> None:
+def test_clock_is_the_machines_wall_clock() -> None:
     system = SystemClock(trust_wall_clock=True)
     utc_ms = system.utc_ms()
     assert utc_ms is not None
@@ -119,7 +119,7 @@ def test_a_time_once_known_stays_known_however_long_ntp_is_silent(machine: Machi
     assert known.error_ms == 250 + silent_ms // 2000
 
 
-def test_a_step_of_the_wall_clock_by_hand_changes_nothing(machine: Machine) -> None:
+def test_manual_step_of_the_wall_clock_is_ignored(machine: Machine) -> None:
     system = machine.clock()
     machine.ntp_answers()
     assert system.utc_ms() == machine.true_ms
@@ -128,7 +128,7 @@ def test_a_step_of_the_wall_clock_by_hand_changes_nothing(machine: Machine) -> N
     assert system.utc_ms() == machine.true_ms
 
 
-def test_ntp_that_corrects_itself_is_followed(machine: Machine) -> None:
+def test_ntp_correction_is_followed(machine: Machine) -> None:
     system = machine.clock()
     machine.ntp_answers()
     system.utc_ms()
@@ -136,9 +136,7 @@ def test_ntp_that_corrects_itself_is_followed(machine: Machine) -> None:
     assert system.utc_ms() == machine.true_ms + 700
 
 
-def test_a_step_between_the_reading_and_its_bound_is_not_taken_for_the_time(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clock_step_between_reading_and_bound_is_rejected(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     def stepped_by_ntp_just_now() -> int:
         machine.ntp_answers()
         return TRUE_AT_BOOT_MS * 1_000_000 - 10 * DAY_MS * 1_000_000
@@ -147,7 +145,7 @@ def test_a_step_between_the_reading_and_its_bound_is_not_taken_for_the_time(
     assert machine.clock().utc_ms() is None
 
 
-def test_the_next_process_of_a_boot_knows_what_the_last_one_knew(machine: Machine, tmp_path: Path) -> None:
+def test_next_process_of_a_boot_restores_the_known_time(machine: Machine, tmp_path: Path) -> None:
     memory = tmp_path / CLOCK_FILE
     machine.ntp_answers()
     machine.clock(memory).utc_ms()
@@ -159,7 +157,7 @@ def test_the_next_process_of_a_boot_knows_what_the_last_one_knew(machine: Machin
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", bytes(108), None])
-def test_a_damaged_memory_counts_as_none(machine: Machine, tmp_path: Path, damage: bytes | None) -> None:
+def test_damaged_saved_time_is_ignored(machine: Machine, tmp_path: Path, damage: bytes | None) -> None:
     memory = tmp_path / CLOCK_FILE
     machine.ntp_answers()
     machine.clock(memory).utc_ms()
@@ -173,7 +171,9 @@ def test_a_damaged_memory_counts_as_none(machine: Machine, tmp_path: Path, damag
     assert machine.clock(memory).utc_ms() is None
 
 
-def test_another_boot_remembers_nothing(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_time_of_another_boot_is_ignored(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory, boot_id = tmp_path / CLOCK_FILE, tmp_path / "boot_id"
     machine.ntp_answers()
     machine.clock(memory).utc_ms()
@@ -183,7 +183,7 @@ def test_another_boot_remembers_nothing(machine: Machine, tmp_path: Path, monkey
     assert machine.clock(memory).utc_ms() is None
 
 
-def test_a_memory_that_cannot_be_written_is_done_without(machine: Machine, tmp_path: Path) -> None:
+def test_unwritable_saved_time_is_no_error(machine: Machine, tmp_path: Path) -> None:
     machine.ntp_answers()
     assert machine.clock(tmp_path / "missing" / CLOCK_FILE).utc_ms() == machine.true_ms
 
@@ -193,7 +193,7 @@ def offer(system: SystemClock, machine: Machine, *, off_ms: int = 0, is_verified
     system.offer_server_time(date_ms, round_trip_ms=0, is_verified=is_verified)
 
 
-def test_where_ntp_never_comes_the_cloud_tells_the_time(machine: Machine) -> None:
+def test_cloud_time_is_used_where_ntp_never_synchronises(machine: Machine) -> None:
     machine.wall_off_ms = -400 * DAY_MS
     system = machine.clock()
     offer(system, machine)
@@ -208,7 +208,7 @@ def test_where_ntp_never_comes_the_cloud_tells_the_time(machine: Machine) -> Non
     assert abs(utc_ms - machine.true_ms) <= 1000
 
 
-def test_two_answers_that_contradict_each_other_tell_nothing(machine: Machine) -> None:
+def test_contradicting_server_times_are_rejected(machine: Machine) -> None:
     system = machine.clock()
     offer(system, machine)
     offer(system, machine, off_ms=HOUR_MS)
@@ -216,14 +216,14 @@ def test_two_answers_that_contradict_each_other_tell_nothing(machine: Machine) -
 
 
 @pytest.mark.parametrize("off_ms", [-TRUE_AT_BOOT_MS, -2000 * DAY_MS, 200_000 * DAY_MS])
-def test_an_instant_that_cannot_be_now_is_not_believed(machine: Machine, off_ms: int) -> None:
+def test_implausible_server_time_is_rejected(machine: Machine, off_ms: int) -> None:
     system = machine.clock()
     for _ in range(3):
         offer(system, machine, off_ms=off_ms)
     assert system.utc_ms() is None
 
 
-def test_a_server_without_tls_is_believed_only_where_it_is_configured(machine: Machine) -> None:
+def test_unverified_server_time_is_used_only_where_configured(machine: Machine) -> None:
     for trusts in (False, True):
         system = machine.clock(trust_any_server=trusts)
         for _ in range(2):
@@ -231,7 +231,7 @@ def test_a_server_without_tls_is_believed_only_where_it_is_configured(machine: M
         assert (system.utc_ms() is not None) is trusts
 
 
-def test_ntp_has_its_time_before_anything_else_is_believed(machine: Machine) -> None:
+def test_ntp_has_a_grace_period_before_other_sources_are_used(machine: Machine) -> None:
     machine.elapsed_ms, machine.rtc_utc_ms = 10_000, machine.true_ms
     system = machine.clock()
     for _ in range(3):
@@ -242,7 +242,7 @@ def test_ntp_has_its_time_before_anything_else_is_believed(machine: Machine) -> 
     assert system.utc_ms() == machine.true_ms
 
 
-def test_a_wrong_cloud_does_not_move_what_ntp_has_told(machine: Machine) -> None:
+def test_cloud_time_does_not_change_ntp_time(machine: Machine) -> None:
     system = machine.clock()
     machine.ntp_answers()
     system.utc_ms()
@@ -252,7 +252,7 @@ def test_a_wrong_cloud_does_not_move_what_ntp_has_told(machine: Machine) -> None
     assert system.utc_ms() == machine.true_ms
 
 
-def test_ntp_that_comes_at_last_corrects_a_cloud_that_was_wrong(machine: Machine) -> None:
+def test_late_ntp_corrects_a_wrong_cloud_time(machine: Machine) -> None:
     system = machine.clock()
     for _ in range(2):
         offer(system, machine, off_ms=DAY_MS)
@@ -261,7 +261,7 @@ def test_ntp_that_comes_at_last_corrects_a_cloud_that_was_wrong(machine: Machine
     assert system.utc_ms() == machine.true_ms
 
 
-def test_a_clock_with_a_battery_is_asked_now_and_then_and_no_more_once_it_has_told(machine: Machine) -> None:
+def test_hardware_clock_is_polled_until_it_has_given_the_time(machine: Machine) -> None:
     system = machine.clock()
     for _ in range(5):
         assert system.utc_ms() is None

@@ -23,7 +23,7 @@ NOW_S = 1_800_000_000
         (None, "1", 0, "UTC", False),
     ],
 )
-def test_which_clock_with_a_battery_is_believed(
+def test_hardware_clock_is_used_only_where_it_is_trustworthy(
     tmp_path: Path,
     since_epoch: str | None,
     hctosys: str,
@@ -46,5 +46,5 @@ def test_which_clock_with_a_battery_is_believed(
     assert (found == NOW_S * 1000) is is_believed
 
 
-def test_a_machine_without_one_has_none(tmp_path: Path) -> None:
+def test_machine_without_a_hardware_clock(tmp_path: Path) -> None:
     assert read_rtc_utc_ms(NOW_S * 1000, rtc_class=tmp_path / "none", adjtime=tmp_path / "none") is None

@@ -57,7 +57,7 @@ def all_words(connection: sqlite3.Connection) -> list[str]:
     return [word for (word,) in connection.execute("SELECT word FROM words ORDER BY rowid")]
 
 
-async def test_what_was_committed_is_there_without_a_close(path: Path, worker: Worker, tmp_path: Path) -> None:
+async def test_committed_rows_survive_without_a_close(path: Path, worker: Worker, tmp_path: Path) -> None:
     database, quarantined = open_words(path, worker)
     assert quarantined is None
     await database.run(writer(database, "a", "b"))
@@ -99,7 +99,7 @@ async def test_a_failed_commit_changes_nothing(path: Path, worker: Worker, error
     await database.close()
 
 
-async def test_the_file_may_not_grow(path: Path, worker: Worker) -> None:
+async def test_full_database_file_raises_storage_full(path: Path, worker: Worker) -> None:
     database, _ = open_words(path, worker)
 
     def limit(connection: sqlite3.Connection) -> None:
@@ -187,7 +187,7 @@ def make(path: Path, words: int) -> bytes:
         pytest.param(lambda good: good[:100] + b"\xff" * 900 + good[1000:], id="schema overwritten"),
     ],
 )
-async def test_an_unreadable_file_is_put_aside(path: Path, worker: Worker, spoil: Spoil) -> None:
+async def test_unreadable_file_is_quarantined(path: Path, worker: Worker, spoil: Spoil) -> None:
     spoilt = spoil(make(path, 30))
     path.write_bytes(spoilt)
     database, quarantined = open_words(path, worker)
@@ -198,7 +198,7 @@ async def test_an_unreadable_file_is_put_aside(path: Path, worker: Worker, spoil
     await database.close()
 
 
-async def test_a_file_without_tables_is_put_aside(path: Path, worker: Worker) -> None:
+async def test_file_without_tables_is_quarantined(path: Path, worker: Worker) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=1")
     connection.close()
@@ -208,7 +208,7 @@ async def test_a_file_without_tables_is_put_aside(path: Path, worker: Worker) ->
     await database.close()
 
 
-async def test_damage_found_later_is_told(path: Path, worker: Worker) -> None:
+async def test_damage_found_while_reading_raises_corrupt(path: Path, worker: Worker) -> None:
     good = make(path, 60)
     path.write_bytes(good[: 20 * 1024] + b"\xff" * (len(good) - 20 * 1024))
     database, quarantined = open_words(path, worker)
@@ -218,7 +218,7 @@ async def test_damage_found_later_is_told(path: Path, worker: Worker) -> None:
     await database.close()
 
 
-async def test_a_newer_schema_is_put_aside(path: Path, worker: Worker) -> None:
+async def test_newer_schema_is_quarantined(path: Path, worker: Worker) -> None:
     database, _ = open_words(path, worker, version=3)
     await database.close()
     database, quarantined = open_words(path, worker, version=2)
@@ -227,7 +227,7 @@ async def test_a_newer_schema_is_put_aside(path: Path, worker: Worker) -> None:
     await database.close()
 
 
-def test_the_log_goes_aside_with_the_file(path: Path, tmp_path: Path) -> None:
+def test_wal_is_quarantined_with_its_file(path: Path, tmp_path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).write_text(suffix)
     assert set_aside(path, Disk()) == tmp_path / "words.db.corrupt-1"
@@ -239,7 +239,7 @@ def test_the_log_goes_aside_with_the_file(path: Path, tmp_path: Path) -> None:
     assert set_aside(path, Disk()) is None
 
 
-async def test_a_file_in_use_is_not_put_aside(path: Path, worker: Worker) -> None:
+async def test_file_in_use_is_not_quarantined(path: Path, worker: Worker) -> None:
     database, _ = open_words(path, worker)
 
     def hurry(connection: sqlite3.Connection) -> None:
@@ -256,7 +256,7 @@ async def test_a_file_in_use_is_not_put_aside(path: Path, worker: Worker) -> Non
 
 
 @pytest.mark.parametrize("is_old_unreadable", [False, True])
-def test_no_room_to_make_the_file(path: Path, worker: Worker, is_old_unreadable: bool) -> None:
+def test_full_disk_while_creating_the_file(path: Path, worker: Worker, is_old_unreadable: bool) -> None:
     if is_old_unreadable:
         path.write_bytes(b"x" * 4000)
 
@@ -267,12 +267,12 @@ def test_no_room_to_make_the_file(path: Path, worker: Worker, is_old_unreadable:
         open_words(path, worker, Disk(full))
 
 
-def test_no_directory_to_make_the_file_in(tmp_path: Path, worker: Worker) -> None:
+def test_missing_directory_while_creating_the_file(tmp_path: Path, worker: Worker) -> None:
     with pytest.raises(StorageFull, match="check the disk"):
         open_words(tmp_path / "absent" / "words.db", worker)
 
 
-async def test_closing_twice_is_harmless_and_use_after_it_is_told(path: Path, worker: Worker) -> None:
+async def test_closing_twice_is_harmless_and_use_after_close_raises(path: Path, worker: Worker) -> None:
     database, _ = open_words(path, worker)
     await database.close()
     await database.close()
@@ -280,9 +280,7 @@ async def test_closing_twice_is_harmless_and_use_after_it_is_told(path: Path, wo
         await database.run(all_words)
 
 
-async def test_in_a_hurry_nothing_waits_for_the_disk_and_the_next_start_finds_all(
-    path: Path, worker: Worker, tmp_path: Path
-) -> None:
+async def test_commit_without_sync_is_readable_by_the_next_process(path: Path, worker: Worker, tmp_path: Path) -> None:
     disk = Disk()
     database, _ = open_words(path, worker, disk)
     await database.run(writer(database, "a"))
@@ -303,7 +301,7 @@ async def test_in_a_hurry_nothing_waits_for_the_disk_and_the_next_start_finds_al
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "ring", "device", "stranger"])
-async def test_what_is_no_database_is_put_aside(path: Path, worker: Worker, kind: str) -> None:
+async def test_file_that_is_no_database_is_quarantined(path: Path, worker: Worker, kind: str) -> None:
     match kind:
         case "directory":
             (path / "deep").mkdir(parents=True)
@@ -324,7 +322,7 @@ async def test_what_is_no_database_is_put_aside(path: Path, worker: Worker, kind
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
-async def test_a_companion_that_is_no_file_costs_not_the_database(path: Path, worker: Worker, suffix: str) -> None:
+async def test_invalid_companion_file_does_not_cost_the_database(path: Path, worker: Worker, suffix: str) -> None:
     path.write_bytes(make(path, 3))
     path.with_name(path.name + suffix).mkdir()
     database, quarantined = open_words(path, worker)

@@ -78,7 +78,7 @@ def test_a_power_cut_leaves_the_old_or_the_new(tmp_path: Path, at: int, old: byt
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 @pytest.mark.parametrize("at", [1, 2, 3])
-def test_no_room_keeps_the_old(tmp_path: Path, at: int, number: int) -> None:
+def test_full_disk_keeps_the_old_content(tmp_path: Path, at: int, number: int) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with pytest.raises(StorageFull, match="free some space"):
@@ -87,7 +87,7 @@ def test_no_room_keeps_the_old(tmp_path: Path, at: int, number: int) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
-def test_another_failure_is_told_as_it_is(tmp_path: Path) -> None:
+def test_other_errors_are_passed_on(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with pytest.raises(OSError, match="broken") as caught:
@@ -107,7 +107,7 @@ def test_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "socket", "ring of links", "device", "link to a device"])
-def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path, kind: str) -> None:
+def test_irregular_file_is_refused_without_blocking(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "climate.json"
     match kind:
         case "directory":
@@ -128,7 +128,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ENOTDIR, errno.ETIMEDOUT])
-def test_an_error_of_the_medium_says_nothing_about_the_content(
+def test_medium_error_is_a_failed_read_and_no_corruption(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object) -> int:
@@ -141,7 +141,7 @@ def test_an_error_of_the_medium_says_nothing_about_the_content(
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "ring of links"])
 @pytest.mark.parametrize("is_secret", [True, False])
-def test_what_stands_in_the_way_of_a_write_gives_way(tmp_path: Path, kind: str, is_secret: bool) -> None:
+def test_obstacle_at_the_temporary_name_is_removed(tmp_path: Path, kind: str, is_secret: bool) -> None:
     path = tmp_path / "climate.json.new"
     match kind:
         case "directory":
@@ -154,7 +154,7 @@ def test_what_stands_in_the_way_of_a_write_gives_way(tmp_path: Path, kind: str, 
     assert [each.name for each in tmp_path.iterdir()] == ["climate.json"]
 
 
-def test_directories_and_files_are_put_aside_by_turns(tmp_path: Path) -> None:
+def test_directories_and_files_are_quarantined_within_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for number in range(3 * QUARANTINED_MAX):
         if number % 3:
@@ -165,7 +165,7 @@ def test_directories_and_files_are_put_aside_by_turns(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == QUARANTINED_MAX
 
 
-def test_what_cannot_be_put_aside_is_told_and_stays(tmp_path: Path) -> None:
+def test_failed_quarantine_is_reported_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"broken")
     stuck = Disk(Stop(1, OSError(errno.EROFS, "Read-only file system")))
@@ -188,7 +188,7 @@ class Room:
         ("f_files", 0, ""),
     ],
 )
-def test_what_is_wrong_with_a_directory_is_told(
+def test_directory_problem_is_described(
     tmp_path: Path, name: str, value: int, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = Room()
@@ -199,13 +199,13 @@ def test_what_is_wrong_with_a_directory_is_told(
     assert problem in found if problem else found == ""
 
 
-def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_directory_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cannot be used (No such file or directory)" in Disk().problem_of(tmp_path / "absent")
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert "may not read and write" in Disk().problem_of(tmp_path)
 
 
-def test_remove_what_is_not_there(tmp_path: Path) -> None:
+def test_removing_an_absent_file_is_harmless(tmp_path: Path) -> None:
     Disk().remove(tmp_path / "absent")
 
 
@@ -218,7 +218,7 @@ def test_quarantine_keeps_the_content(tmp_path: Path) -> None:
     assert aside.parent == tmp_path
 
 
-def test_quarantine_is_bounded_and_the_oldest_makes_room(tmp_path: Path) -> None:
+def test_quarantine_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for number in range(QUARANTINED_MAX + 3):
         path.write_bytes(str(number).encode())
@@ -249,7 +249,7 @@ def test_every_operation_is_allowed_by_default() -> None:
         allow_operation(operation, "a")
 
 
-def test_a_secret_is_for_its_owner_alone_from_the_first_byte_on(tmp_path: Path) -> None:
+def test_secret_file_is_private_from_the_first_byte(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     (tmp_path / "secret.new").write_bytes(b"left by a crash, for all to read")
     (tmp_path / "secret.new").chmod(0o666)
@@ -264,7 +264,7 @@ def test_a_secret_is_for_its_owner_alone_from_the_first_byte_on(tmp_path: Path) 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_in_a_hurry_a_file_is_synced_and_its_directory_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urgent_write_syncs_the_file_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").is_dir()))
     disk = Disk()

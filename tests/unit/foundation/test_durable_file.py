@@ -75,7 +75,7 @@ def kept(path: Path, disk: Disk) -> DurableFile[Content]:
 
 
 @pytest.mark.parametrize("data", [b"{}", b"{ }", b'{"a":1}', b'{\n  "a": 1\n}\n'])
-def test_a_seal_is_a_member_that_others_leave_out(data: bytes) -> None:
+def test_checksum_is_a_member_that_other_readers_ignore(data: bytes) -> None:
     content = add_checksum(data)
     assert strip_checksum(content).split() == data.split()
     assert set(msgspec.json.decode(content)) - {"sha256"} == set(msgspec.json.decode(data))
@@ -83,7 +83,7 @@ def test_a_seal_is_a_member_that_others_leave_out(data: bytes) -> None:
     assert strip_checksum(data) == data
 
 
-def test_every_changed_bit_is_found() -> None:
+def test_checksum_finds_every_changed_bit() -> None:
     content = add_checksum(b'{"a": 20.5}')
     head = len(b'{"sha256":"')
     for at in range(head, len(content)):
@@ -96,12 +96,12 @@ def test_every_changed_bit_is_found() -> None:
                     strip_checksum(bytes(damaged))
 
 
-def test_only_objects_are_sealed() -> None:
+def test_only_objects_get_a_checksum() -> None:
     with pytest.raises(ValueError, match="JSON object"):
         add_checksum(b"[]")
 
 
-def test_what_was_written_is_read(path: Path, copy: Path, disk: Disk) -> None:
+def test_written_content_is_read(path: Path, copy: Path, disk: Disk) -> None:
     file = kept(path, disk)
     assert file.read() == {"a": 7}
     assert file.problem == ""
@@ -121,7 +121,7 @@ def test_a_file_of_an_older_release_is_read_and_copied(path: Path, copy: Path, d
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"\0" * 100, b"[]", b'{"a": "seven"}', b"\xff" * 40, b"x" * 2000, add_checksum(b"{}")[:-1]]
 )
-def test_a_damaged_file_is_put_aside_and_its_copy_is_in_force(path: Path, disk: Disk, damage: bytes) -> None:
+def test_damaged_file_is_quarantined_and_its_copy_used(path: Path, disk: Disk, damage: bytes) -> None:
     file = kept(path, disk)
     path.write_bytes(damage)
     assert file.read() == {"a": 7}
@@ -132,7 +132,7 @@ def test_a_damaged_file_is_put_aside_and_its_copy_is_in_force(path: Path, disk: 
     assert again.problem == ""
 
 
-def test_a_damaged_copy_is_made_anew(path: Path, copy: Path, disk: Disk) -> None:
+def test_damaged_copy_is_replaced(path: Path, copy: Path, disk: Disk) -> None:
     file = kept(path, disk)
 
     def replace_by_directory() -> None:
@@ -147,7 +147,7 @@ def test_a_damaged_copy_is_made_anew(path: Path, copy: Path, disk: Disk) -> None
 
 
 @pytest.mark.parametrize("damaged_copy", [None, b"{"])
-def test_what_is_lost_with_its_copy_is_told(path: Path, copy: Path, disk: Disk, damaged_copy: bytes | None) -> None:
+def test_loss_of_file_and_copy_is_reported(path: Path, copy: Path, disk: Disk, damaged_copy: bytes | None) -> None:
     file = kept(path, disk)
     path.write_bytes(b"{")
     if damaged_copy is None:
@@ -161,7 +161,7 @@ def test_what_is_lost_with_its_copy_is_told(path: Path, copy: Path, disk: Disk, 
     assert file.read() == {"a": 8}
 
 
-def test_a_missing_file_with_a_broken_copy_is_told(path: Path, copy: Path, disk: Disk) -> None:
+def test_missing_file_with_a_broken_copy_is_reported(path: Path, copy: Path, disk: Disk) -> None:
     file = kept(path, disk)
     path.unlink()
     copy.write_bytes(b"{")
@@ -192,7 +192,7 @@ async def test_a_read_error_is_no_corruption(
     file.write(b"{}")
 
 
-async def test_the_copy_is_in_force_while_the_file_cannot_be_read(
+async def test_copy_is_used_while_the_file_cannot_be_read(
     path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
@@ -206,7 +206,7 @@ async def test_the_copy_is_in_force_while_the_file_cannot_be_read(
     assert make(path, disk).read() == {"a": 8}
 
 
-async def test_a_dead_disk_is_asked_until_it_lives(
+async def test_failed_disk_is_read_again_until_it_works(
     path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
@@ -226,7 +226,7 @@ async def test_a_dead_disk_is_asked_until_it_lives(
 
 
 @pytest.mark.parametrize("after", ["broken", "missing"])
-def test_what_shows_to_be_broken_later_is_put_aside(path: Path, disk: FailingDisk, after: str) -> None:
+def test_file_found_broken_on_a_later_read_is_replaced_by_its_copy(path: Path, disk: FailingDisk, after: str) -> None:
     file = kept(path, disk)
     disk.fails = {"climate.json": 1, "climate.json.copy": 1}
     assert file.read() is None
@@ -239,7 +239,7 @@ def test_what_shows_to_be_broken_later_is_put_aside(path: Path, disk: FailingDis
     assert not file.is_unread
 
 
-def test_no_writer_writes_what_its_reader_refuses(path: Path, disk: Disk) -> None:
+def test_content_larger_than_the_reading_limit_is_not_written(path: Path, disk: Disk) -> None:
     file = kept(path, disk)
     assert file.read() == {"a": 7}
     with pytest.raises(StorageFull, match="more than the 1,000 bytes that are read again"):
@@ -251,7 +251,7 @@ def test_no_writer_writes_what_its_reader_refuses(path: Path, disk: Disk) -> Non
         narrow.write(b'{"a": 12345}')
 
 
-def test_a_copy_that_cannot_be_written_costs_only_the_copy(
+def test_unwritable_copy_does_not_fail_the_write(
     path: Path, copy: Path, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = kept(path, disk)
@@ -268,7 +268,7 @@ def test_a_copy_that_cannot_be_written_costs_only_the_copy(
     assert caplog.text.count("has no new copy") == 1
 
 
-def test_a_read_only_disk_keeps_nobody_from_the_copy(path: Path, disk: Disk) -> None:
+def test_copy_is_used_on_a_read_only_disk(path: Path, disk: Disk) -> None:
     file = kept(path, disk)
     path.write_bytes(b"{")
 
@@ -280,12 +280,12 @@ def test_a_read_only_disk_keeps_nobody_from_the_copy(path: Path, disk: Disk) -> 
     assert "cannot be put aside (Read-only file system); its last good copy is in force" in file.problem
 
 
-def test_nothing_is_written_before_it_was_read(path: Path, disk: Disk) -> None:
+def test_write_before_the_first_read_is_refused(path: Path, disk: Disk) -> None:
     with pytest.raises(StorageFull, match="before its present content has been read"):
         make(path, disk).write(b"{}")
 
 
-def test_a_file_that_is_gone_with_its_copy_is_no_new_hub(path: Path, disk: FailingDisk) -> None:
+def test_loss_of_file_and_copy_is_told_apart_from_a_new_hub(path: Path, disk: FailingDisk) -> None:
     assert make(path, disk).read() is None
     assert make(path, disk).problem == ""
     file = make(path, disk)
@@ -298,7 +298,7 @@ def test_a_file_that_is_gone_with_its_copy_is_no_new_hub(path: Path, disk: Faili
     assert again.problem == f"climate.json is missing; there is no copy of it: {LOSS}"
 
 
-def test_a_file_of_an_older_release_is_missed_from_then_on(path: Path, disk: FailingDisk) -> None:
+def test_file_of_an_older_release_is_missed_after_its_first_read(path: Path, disk: FailingDisk) -> None:
     path.write_bytes(b'{"a":7}')
     assert make(path, disk).read() is not None
     for each in path.parent.glob("climate.json*"):
@@ -311,7 +311,7 @@ def test_a_file_of_an_older_release_is_missed_from_then_on(path: Path, disk: Fai
     assert make(path, disk).read() is not None
 
 
-def test_a_mark_that_cannot_be_written_costs_nothing(path: Path, disk: FailingDisk) -> None:
+def test_unwritable_marker_is_no_error(path: Path, disk: FailingDisk) -> None:
     def refuse(operation: Operation, target: str) -> None:
         if target.endswith(MARKER_SUFFIX):
             raise OSError(5, "Input/output error", target)

@@ -16,7 +16,7 @@ from agent.foundation.format import duration, measured, plural, size
         (90_000, "1 d 1 h"),
     ],
 )
-def test_duration(seconds: float, text: str) -> None:
+def test_durations_as_text(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -24,17 +24,17 @@ def test_duration(seconds: float, text: str) -> None:
     ("size_bytes", "text"),
     [(0, "0 B"), (1023, "1023 B"), (2048, "2 KiB"), (5 * 2**20, "5 MiB"), (3 * 2**30, "3.0 GiB")],
 )
-def test_size(size_bytes: int, text: str) -> None:
+def test_sizes_as_text(size_bytes: int, text: str) -> None:
     assert size(size_bytes) == text
 
 
-def test_counted() -> None:
+def test_counts_as_text() -> None:
     assert plural(1, "reading") == "1 reading"
     assert plural(2500, "reading") == "2,500 readings"
     assert plural(0, "battery", "batteries") == "0 batteries"
 
 
-def test_measured() -> None:
+def test_measured_values_as_text() -> None:
     assert measured(None, "°C") == "-"
     assert measured(19.0, "°C") == "19.0 °C"
     assert measured(-58.4, "dBm") == "-58 dBm"

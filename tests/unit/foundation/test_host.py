@@ -15,7 +15,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def test_says_what_the_protocol_asks_for(manager: socket.socket) -> None:
+def test_notifications_follow_the_sd_notify_protocol(manager: socket.socket) -> None:
     host = Systemd({"NOTIFY_SOCKET": manager.getsockname()})
     host.ready()
     host.alive("cloud up")
@@ -23,24 +23,24 @@ def test_says_what_the_protocol_asks_for(manager: socket.socket) -> None:
     assert [manager.recv(200) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1\nSTATUS=cloud up", b"STOPPING=1"]
 
 
-def test_speaks_to_an_abstract_socket() -> None:
+def test_abstract_notify_socket_works() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0climahub-test-{os.getpid()}")
         Systemd({"NOTIFY_SOCKET": f"@climahub-test-{os.getpid()}"}).ready()
         assert listening.recv(200) == b"READY=1"
 
 
-def test_without_a_manager_nothing_happens() -> None:
+def test_nothing_is_sent_without_a_service_manager() -> None:
     host = Systemd({})
     host.ready()
     assert host.watchdog_s is None
 
 
-def test_a_manager_that_is_gone_is_no_problem(tmp_path: Path) -> None:
+def test_vanished_service_manager_is_no_error(tmp_path: Path) -> None:
     Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive("cloud up")
 
 
-def test_a_manager_that_does_not_listen_never_blocks(manager: socket.socket) -> None:
+def test_full_notify_socket_never_blocks(manager: socket.socket) -> None:
     host = Systemd({"NOTIFY_SOCKET": manager.getsockname()})
     for _ in range(2000):
         host.alive("cloud up")
@@ -55,5 +55,5 @@ def test_a_manager_that_does_not_listen_never_blocks(manager: socket.socket) -> 
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_the_watchdog_is_ours_only_if_it_says_so(environ: dict[str, str], watchdog_s: float | None) -> None:
+def test_watchdog_applies_only_to_the_named_process(environ: dict[str, str], watchdog_s: float | None) -> None:
     assert Systemd(environ).watchdog_s == watchdog_s

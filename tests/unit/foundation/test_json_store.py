@@ -69,7 +69,7 @@ async def test_a_committed_value_is_there_after_a_restart(tmp_path: Path, disk: 
     assert (again.problem, again.is_lost, again.is_unread) == ("", False, False)
 
 
-async def test_listeners_are_told_of_changes_only(tmp_path: Path, disk: FailingDisk) -> None:
+async def test_listeners_are_called_on_changes_only(tmp_path: Path, disk: FailingDisk) -> None:
     store, values = make(tmp_path, disk), list[Content]()
     store.load()
     store.on_change(values.append)
@@ -89,7 +89,7 @@ async def test_a_value_set_in_memory_is_written_with_the_next_change(tmp_path: P
     assert make(tmp_path, disk).load() == Content(3, {"a": 1})
 
 
-async def test_a_commit_that_the_disk_refuses_has_not_happened(tmp_path: Path, disk: FailingDisk) -> None:
+async def test_commit_refused_by_the_disk_changes_nothing(tmp_path: Path, disk: FailingDisk) -> None:
     store = make(tmp_path, disk)
     store.load()
     disk.refuses_writes = True
@@ -98,7 +98,7 @@ async def test_a_commit_that_the_disk_refuses_has_not_happened(tmp_path: Path, d
     assert store.value == Content()
 
 
-async def test_what_has_happened_reaches_the_disk_with_the_next_change(tmp_path: Path, disk: FailingDisk) -> None:
+async def test_applied_change_is_saved_with_the_next_one(tmp_path: Path, disk: FailingDisk) -> None:
     store = make(tmp_path, disk)
     store.load()
     disk.refuses_writes = True
@@ -110,7 +110,7 @@ async def test_what_has_happened_reaches_the_disk_with_the_next_change(tmp_path:
     assert (store.save_problem, make(tmp_path, disk).load().count) == ("", 1)
 
 
-async def test_an_unreadable_file_is_put_aside_and_its_copy_is_used(tmp_path: Path, disk: FailingDisk) -> None:
+async def test_unreadable_file_is_quarantined_and_its_copy_used(tmp_path: Path, disk: FailingDisk) -> None:
     store = make(tmp_path, disk)
     store.load()
     await store.commit(lambda _: with_count(7))
@@ -122,9 +122,7 @@ async def test_an_unreadable_file_is_put_aside_and_its_copy_is_used(tmp_path: Pa
     assert (tmp_path / "content.json.corrupt-1").exists()
 
 
-async def test_without_a_copy_the_default_is_in_force_and_the_loss_is_reported(
-    tmp_path: Path, disk: FailingDisk
-) -> None:
+async def test_missing_copy_gives_the_default_and_reports_the_loss(tmp_path: Path, disk: FailingDisk) -> None:
     (tmp_path / "content.json").write_bytes(b"[]")
     store = make(tmp_path, disk)
     assert store.load() == Content()
@@ -132,14 +130,14 @@ async def test_without_a_copy_the_default_is_in_force_and_the_loss_is_reported(
     assert "everything is counted from 0" in store.problem
 
 
-def test_one_element_that_cannot_be_read_costs_only_itself(tmp_path: Path, disk: FailingDisk) -> None:
+def test_unreadable_element_is_dropped_alone(tmp_path: Path, disk: FailingDisk) -> None:
     (tmp_path / "content.json").write_bytes(b'{"count": 3, "names": {"a": 1, "b": "many"}}')
     store = make(tmp_path, disk)
     assert store.load() == Content(3, {"a": 1})
     assert "names.b" in store.problem
 
 
-def test_a_validation_of_its_own_counts(tmp_path: Path, disk: FailingDisk) -> None:
+def test_custom_validation_is_applied(tmp_path: Path, disk: FailingDisk) -> None:
     def decode(data: bytes, left_out: list[str]) -> Content:
         del left_out
         found = msgspec.json.decode(data, type=Content)
@@ -182,7 +180,7 @@ async def test_a_value_that_is_too_large_is_shrunk_or_refused(tmp_path: Path, di
     assert make(tmp_path, disk).load() == with_count(1)
 
 
-async def test_what_the_disk_does_not_give_is_asked_for_again_and_merged(
+async def test_unread_file_is_read_later_and_merged(
     tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)

@@ -26,12 +26,12 @@ class Tree(msgspec.Struct, frozen=True):
     branches: Mapping[str, Branch] = {}
 
 
-def test_a_good_file_is_read_as_it_is() -> None:
+def test_valid_document_is_read_unchanged() -> None:
     tree = Tree(2, {"a": Branch((Leaf("x"),), Leaf("y", 5), "n")})
     assert decode_leniently(msgspec.json.encode(tree), Tree) == (tree, [])
 
 
-def test_what_is_bad_is_left_out_and_named() -> None:
+def test_bad_parts_are_dropped_and_named() -> None:
     data = b"""{"version":1,"branches":{
         "a":{"leaves":[{"name":"x"},{"name":5},{"size":1},{"name":"w","size":"z"}],"best":{"name":"y","size":"z"},"note":7},
         "b\\u001b":5,
@@ -61,7 +61,7 @@ def test_what_is_bad_is_left_out_and_named() -> None:
         b"\xff",
     ],
 )
-def test_a_file_of_another_kind_is_not_read(data: bytes) -> None:
+def test_document_of_another_type_is_refused(data: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         decode_leniently(data, Tree)
 
@@ -76,7 +76,7 @@ JSON = st.recursive(
 
 
 @given(JSON.map(msgspec.json.encode) | st.binary())
-def test_nothing_else_comes_out(data: bytes) -> None:
+def test_result_is_always_valid(data: bytes) -> None:
     try:
         tree, _ = decode_leniently(data, Tree)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -17,7 +17,7 @@ with lock.hold(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_a_second_agent_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+def test_second_agent_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     with (
         lock.hold(tmp_path),
         pytest.raises(lock.AlreadyRunning, match="stop it first"),
@@ -42,7 +42,7 @@ def test_the_kernel_releases_the_lock_of_a_killed_process(tmp_path: Path) -> Non
         pass
 
 
-def test_an_agent_of_an_older_release_is_seen_by_its_file(tmp_path: Path) -> None:
+def test_lock_file_of_an_older_release_is_respected(tmp_path: Path) -> None:
     with (tmp_path / lock.FILE_NAME).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(lock.AlreadyRunning), lock.hold(tmp_path):
@@ -51,7 +51,7 @@ def test_an_agent_of_an_older_release_is_seen_by_its_file(tmp_path: Path) -> Non
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_state_directory_that_cannot_be_locked_is_replaced_by_the_runtime_directory(
+def test_run_directory_is_locked_where_the_state_directory_cannot_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     absent = tmp_path / "absent"
@@ -61,7 +61,7 @@ def test_a_state_directory_that_cannot_be_locked_is_replaced_by_the_runtime_dire
             pass
 
 
-def test_a_lock_that_cannot_be_had_anywhere_keeps_nobody_from_heating(
+def test_agent_starts_without_a_lock_where_none_can_be_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unsupported(*_: object) -> None:

@@ -28,7 +28,7 @@ class Now:
         return self.ms
 
 
-def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_format(capsys: pytest.CaptureFixture[str]) -> None:
     log.set_up("info", "text", now_ms=lambda: 0)
     logging.getLogger("room").info("key %s", KEY)
     logging.getLogger("room").debug("not shown")
@@ -36,7 +36,7 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith("INFO    room: key cs_dev_[redacted]")
 
 
-def test_json_is_one_object_a_line_with_the_traceback_inside(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_format_is_one_object_per_line_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     log.set_up("debug", "json", now_ms=lambda: 0)
     logging.getLogger("room").debug('Grüße "%s"', KEY)
     try:
@@ -50,7 +50,7 @@ def test_json_is_one_object_a_line_with_the_traceback_inside(capsys: pytest.Capt
     assert "ValueError: cs_dev_[redacted]" in second["traceback"]
 
 
-def test_the_journal_gets_a_priority_before_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_journal_lines_have_a_priority_prefix(capsys: pytest.CaptureFixture[str]) -> None:
     log.set_up("debug", "journal", now_ms=lambda: 0)
     room = logging.getLogger("room")
     room.warning("one\ntwo")
@@ -73,7 +73,7 @@ def test_the_journal_gets_a_priority_before_every_line(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("form", ["text", "json", "journal"])
-def test_text_of_others_begins_no_line_and_moves_no_cursor(form: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401
+def test_untrusted_text_cannot_start_a_line_or_move_the_cursor(form: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401
     made_up = "quota\x1b]0;title\x07\n1999-11-28 00:00:00,000 ERROR   agent.daemon: made up\r\u202e\x9b2J\u2028x\ud83c"
     log.set_up("info", form, now_ms=lambda: 0)
     logging.getLogger("room").warning("the cloud says %s", made_up)
@@ -86,14 +86,14 @@ def test_text_of_others_begins_no_line_and_moves_no_cursor(form: Any, capsys: py
     assert not [line for line in said.split("\n") if line.startswith("1999")]
 
 
-def test_setting_up_again_does_not_double_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_setup_does_not_duplicate_lines(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         log.set_up("info", "text", now_ms=lambda: 0)
     logging.getLogger("room").info("once")
     assert capsys.readouterr().err.count("once") == 1
 
 
-def test_lines_a_minute_are_bounded_and_the_dropped_ones_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_per_minute_are_bounded_and_drops_counted(capsys: pytest.CaptureFixture[str]) -> None:
     now = Now()
     log.set_up("info", "journal", now_ms=now)
     room = logging.getLogger("room")
@@ -126,7 +126,7 @@ class Held(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def test_a_log_that_is_held_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocked_log_output_blocks_no_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "LINES_WAITING_MAX", 2)
     root, held = logging.getLogger(), Held()
     root.handlers[:] = [held]
@@ -145,7 +145,7 @@ def test_a_log_that_is_held_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> 
     assert held.lines == ["first", "line 0", "line 1", "(3 lines were dropped: the log was not read) last"]
 
 
-def test_filters_are_asked_before_a_line_waits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_filters_run_before_a_line_is_queued(capsys: pytest.CaptureFixture[str]) -> None:
     log.set_up("info", "text", now_ms=lambda: 0)
     log.write_in_background()
     logging.getLogger("room").info("key %s", KEY)

@@ -25,7 +25,7 @@ SENSOR_KEY = "sk_sensor_Ab-9.x_y"
         f"relay {SENSOR_KEY}, {KEY}; {SENSOR_KEY}",
     ],
 )
-def test_no_key_survives(text: str) -> None:
+def test_api_keys_are_redacted(text: str) -> None:
     redacted = redact(text)
     assert "0123456789" not in redacted
     assert "Ab-9" not in redacted
@@ -33,23 +33,23 @@ def test_no_key_survives(text: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_any_token_of_an_authorization_header_is_blacked_out(scheme: str) -> None:
+def test_tokens_of_authorization_headers_are_redacted(scheme: str) -> None:
     assert redact(f"{scheme} some-other-token, next") == f"{scheme} [redacted], next"
 
 
 @pytest.mark.parametrize(
     "text", ["http://user:s3cret@proxy:1/x", "Proxy-Authorization: Basic czNjcmV0s3cret", "//no@place"]
 )
-def test_credentials_of_a_proxy_are_blacked_out(text: str) -> None:
+def test_proxy_credentials_are_redacted(text: str) -> None:
     assert "s3cret" not in redact(text)
     assert redact("http://user:s3cret@proxy:1") == "http://[redacted]@proxy:1"
 
 
-def test_the_prefix_stays_so_that_one_sees_what_it_was() -> None:
+def test_key_prefix_is_kept() -> None:
     assert redact(f"({KEY})") == "(cs_dev_[redacted])"
 
 
-def test_plain_text_is_left_alone() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     text = "POST /v1/telemetry: no route to host; cs_dev and sk_sensor begin keys"
     assert redact(text) == text
 
@@ -58,13 +58,13 @@ def record(message: str, *args: object, exc_info: object = None) -> logging.LogR
     return logging.LogRecord("room", logging.ERROR, __file__, 1, message, args, exc_info)  # type: ignore[arg-type]
 
 
-def test_the_filter_reads_arguments() -> None:
+def test_filter_redacts_arguments() -> None:
     entry = record("%s said %d", KEY, 401)
     assert RedactingFilter().filter(entry)
     assert entry.getMessage() == "cs_dev_[redacted] said 401"
 
 
-def test_the_filter_reads_tracebacks() -> None:
+def test_filter_redacts_tracebacks() -> None:
     try:
         raise ValueError(KEY)
     except ValueError:
@@ -76,7 +76,7 @@ def test_the_filter_reads_tracebacks() -> None:
     assert "ValueError: cs_dev_[redacted]" in shown
 
 
-def test_the_filter_does_nothing_twice() -> None:
+def test_filter_is_idempotent() -> None:
     entry = record("100 %% sure")
     entry.exc_text = "kept"
     entry.exc_info = (ValueError, ValueError(KEY), None)

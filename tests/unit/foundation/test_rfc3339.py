@@ -13,7 +13,7 @@ from agent.foundation.rfc3339 import UTC_MS_MAX, is_plausible, parse, render
         ("2199-12-31T23:59:59+00:00", UTC_MS_MAX - 1000),
     ],
 )
-def test_instants_of_a_hubs_time(text: str, utc_ms: int) -> None:
+def test_instants_from_1970_to_2200_are_read(text: str, utc_ms: int) -> None:
     assert parse(text) == utc_ms
 
 
@@ -36,7 +36,7 @@ def test_other_instants_are_refused(text: str) -> None:
 
 
 @given(st.integers() | st.integers(-10, 10) | st.integers(UTC_MS_MAX - 10, UTC_MS_MAX + 10))
-def test_whatever_is_kept_can_be_shown(utc_ms: int) -> None:
+def test_every_accepted_instant_can_be_rendered(utc_ms: int) -> None:
     text = render(utc_ms)
     assert text.endswith("Z") if is_plausible(utc_ms) else text == "an instant that is not between 1970 and 2200"
 

@@ -18,7 +18,7 @@ def released() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_a_loop_ends_although_a_thread_of_its_executor_hangs(released: threading.Event) -> None:
+def test_loop_ends_while_an_executor_thread_hangs(released: threading.Event) -> None:
     begun = threading.Event()
 
     def resolve() -> None:
@@ -36,7 +36,7 @@ def test_a_loop_ends_although_a_thread_of_its_executor_hangs(released: threading
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "executor")
 
 
-async def test_results_and_errors_arrive() -> None:
+async def test_executor_returns_results_and_errors() -> None:
     executor, loop = DaemonThreadExecutor(), asyncio.get_running_loop()
 
     def fail() -> None:
@@ -47,7 +47,7 @@ async def test_results_and_errors_arrive() -> None:
         await loop.run_in_executor(executor, fail)
 
 
-def test_what_finds_no_free_thread_waits_its_turn(released: threading.Event) -> None:
+def test_work_waits_for_a_free_thread(released: threading.Event) -> None:
     executor = DaemonThreadExecutor(threads_max=2)
     hanging = [executor.submit(released.wait, WAIT_S) for _ in range(2)]
     waiting, given_up = executor.submit(lambda: 7), executor.submit(lambda: 8)
@@ -59,7 +59,7 @@ def test_what_finds_no_free_thread_waits_its_turn(released: threading.Event) -> 
     assert given_up.cancelled()
 
 
-def test_what_has_not_begun_is_forgotten_by_a_shutdown(released: threading.Event) -> None:
+def test_shutdown_drops_work_that_has_not_begun(released: threading.Event) -> None:
     executor = DaemonThreadExecutor(threads_max=1)
     hanging, waiting = executor.submit(released.wait, WAIT_S), executor.submit(lambda: 7)
     executor.shutdown()
@@ -68,7 +68,7 @@ def test_what_has_not_begun_is_forgotten_by_a_shutdown(released: threading.Event
     assert not waiting.done()
 
 
-def test_after_the_deadline_the_process_leaves_whatever_hangs(caplog: pytest.LogCaptureFixture) -> None:
+def test_process_exits_at_the_deadline_while_threads_hang(caplog: pytest.LogCaptureFixture) -> None:
     done, calls = threading.Event(), list[str]()
 
     def leave(code: int) -> None:
@@ -83,7 +83,9 @@ def test_after_the_deadline_the_process_leaves_whatever_hangs(caplog: pytest.Log
     assert "stopped without waiting" in caplog.text
 
 
-def test_a_log_that_hangs_does_not_keep_it(released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_exits_at_the_deadline_while_the_log_hangs(
+    released: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = threading.Event()
     monkeypatch.setattr(logging.Logger, "warning", lambda *_: released.wait(WAIT_S))
     StopDeadline(hurry=lambda: None, leave=lambda _: done.set(), hurry_s=0.0, stop_s_max=0.0).start()

@@ -19,14 +19,14 @@ class Work:
         self.is_done = True
 
 
-async def test_it_waits_for_the_end() -> None:
+async def test_shielded_work_is_awaited() -> None:
     work = Work()
     work.go_on.set()
     assert await run_shielded(work.run(), within_s=5.0)
     assert work.is_done
 
 
-async def test_cancelled_again_and_again_it_ends_its_work_and_hands_the_cancellation_on() -> None:
+async def test_repeated_cancellation_finishes_the_work_then_propagates() -> None:
     work = Work()
     waiter = asyncio.get_running_loop().create_task(run_shielded(work.run(), within_s=5.0))
     await work.begun.wait()
@@ -41,13 +41,13 @@ async def test_cancelled_again_and_again_it_ends_its_work_and_hands_the_cancella
     assert work.is_done
 
 
-async def test_what_hangs_is_given_up() -> None:
+async def test_hanging_work_is_given_up_after_its_limit() -> None:
     work = Work()
     assert not await run_shielded(work.run(), within_s=0.01)
     assert not work.is_done
 
 
-async def test_what_hangs_although_it_is_cancelled_holds_nothing_up() -> None:
+async def test_work_that_ignores_cancellation_does_not_block() -> None:
     go_on, ended = asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:
@@ -63,7 +63,7 @@ async def test_what_hangs_although_it_is_cancelled_holds_nothing_up() -> None:
     await ended.wait()
 
 
-async def test_its_error_is_the_waiters() -> None:
+async def test_error_of_shielded_work_propagates() -> None:
     async def broken() -> None:
         raise OSError("relay 3")
 

@@ -27,7 +27,7 @@ class Terminals:
 
 
 @pytest.mark.parametrize("files", [(), (0,), (2,), (0, 1, 2)])
-def test_a_terminal_is_gone_once_a_file_of_it_is_none_any_more(files: tuple[int, ...]) -> None:
+def test_closed_terminal_is_detected_by_its_file_descriptors(files: tuple[int, ...]) -> None:
     terminals = Terminals(*files)
     terminal = Terminal(terminals)
     assert not terminal.is_gone()
@@ -43,7 +43,7 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("number", sorted(signal.valid_signals() - UNSTOPPABLE - HARMLESS - DEFECTS))
-async def test_no_signal_ends_the_hub_at_once(number: int) -> None:
+async def test_no_signal_kills_the_hub_at_once(number: int) -> None:
     told: list[str] = []
     shutdown.handle_signals(
         stop=lambda: told.append("stop"), reload=lambda: told.append("reload"), terminal=Terminal(lambda _: False)
@@ -56,7 +56,7 @@ async def test_no_signal_ends_the_hub_at_once(number: int) -> None:
     assert told == expected
 
 
-async def test_the_last_word_of_a_closed_terminal_is_an_orderly_end() -> None:
+async def test_sighup_of_a_closed_terminal_stops_in_order() -> None:
     terminals, told = Terminals(2), list[str]()
     shutdown.handle_signals(
         stop=lambda: told.append("stop"), reload=lambda: told.append("reload"), terminal=Terminal(terminals)

@@ -12,7 +12,7 @@ async def test_a_call_before_the_wait_is_not_lost() -> None:
     assert not signal.is_set
 
 
-async def test_time_passes_without_a_call() -> None:
+async def test_wait_returns_after_its_timeout() -> None:
     assert not await Signal().wait(0.0)
 
 
@@ -25,7 +25,7 @@ async def test_a_call_wakes_the_waiter() -> None:
     assert await waiter
 
 
-async def test_a_call_can_be_forgotten() -> None:
+async def test_signal_can_be_cleared() -> None:
     signal = Signal()
     signal.set()
     signal.clear()

@@ -21,7 +21,7 @@ def test_doubles_up_to_the_cap(attempt: int, longest_s: float) -> None:
     assert full_jitter_s(attempt, base_s=1.0, cap_s=300.0, rng=Extreme()) == longest_s
 
 
-def test_the_jitter_is_full() -> None:
+def test_backoff_uses_full_jitter() -> None:
     rng = random.Random(1)
     waits_s = [full_jitter_s(4, base_s=1.0, cap_s=300.0, rng=rng) for _ in range(2000)]
     assert min(waits_s) < 0.5
@@ -30,10 +30,10 @@ def test_the_jitter_is_full() -> None:
 
 
 @given(st.integers(0, 10**9), st.floats(1e-3, 1e3), st.floats(1e-3, 1e6), st.integers())
-def test_stays_between_nothing_and_the_cap(attempt: int, base_s: float, cap_s: float, seed: int) -> None:
+def test_backoff_lies_between_zero_and_the_cap(attempt: int, base_s: float, cap_s: float, seed: int) -> None:
     assert 0.0 <= full_jitter_s(attempt, base_s=base_s, cap_s=cap_s, rng=random.Random(seed)) <= cap_s
 
 
-def test_a_negative_attempt_is_a_mistake() -> None:
+def test_negative_attempt_raises() -> None:
     with pytest.raises(ValueError, match="counts from 0"):
         full_jitter_s(-1, base_s=1.0, cap_s=2.0, rng=random.Random(1))

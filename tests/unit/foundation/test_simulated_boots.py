@@ -33,19 +33,19 @@ async def test_each_reboot_is_another_boot_with_time_from_zero(tmp_path: Path) -
     assert first.boot_id == "m1-0"
 
 
-async def test_a_boot_of_the_machine_itself_counts_by_its_own_time(tmp_path: Path) -> None:
+async def test_boot_of_the_machine_uses_its_own_time(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     SimulatedBoots(path, Machine(), Disk()).boot()
     clock = SimulatedBoots(path, Machine("m2", 300), Disk()).clock
     assert (clock.boot_id, clock.monotonic_ms()) == ("m2-1", 300)
 
 
-def test_an_unreadable_count_begins_anew(tmp_path: Path) -> None:
+def test_unreadable_boot_count_starts_at_zero(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"{")
     assert SimulatedBoots(tmp_path / FILE_NAME, Machine(), Disk()).clock.boot_id == "m1-0"
 
 
-async def test_a_disk_that_refuses_is_no_reboot(tmp_path: Path) -> None:
+async def test_reboot_fails_where_the_disk_refuses(tmp_path: Path) -> None:
     def refuse(operation: Operation, target: str) -> None:
         raise OSError(30, "Read-only file system")
 
@@ -55,7 +55,7 @@ async def test_a_disk_that_refuses_is_no_reboot(tmp_path: Path) -> None:
     assert isinstance(host, Systemd)
 
 
-async def test_a_machine_that_is_not_the_hubs_own_is_never_rebooted() -> None:
+async def test_unmanaged_machine_is_never_rebooted() -> None:
     host = Unmanaged()
     host.ready()
     host.alive("x")

@@ -82,7 +82,7 @@ def test_the_first_start_has_none_before_it(machine: Machine) -> None:
     assert machine.start().records == (StartRecord("boot-1", "power_on", "1.0.0", NOON_MS),)
 
 
-def test_a_stop_in_good_order_is_one(machine: Machine) -> None:
+def test_orderly_stop_is_recorded_as_stopped(machine: Machine) -> None:
     machine.start().stop()
     machine.systemd("success", "exited", "0")
     assert ends(machine.start())[:-1] == [(ExitCause.STOPPED, "", 1)]
@@ -100,7 +100,7 @@ def test_a_stop_in_good_order_is_one(machine: Machine) -> None:
         (("success", "exited", "0"), ExitCause.STOPPED, ""),
     ],
 )
-def test_a_crash_is_told_in_the_service_managers_words(
+def test_crash_is_recorded_with_the_service_managers_result(
     machine: Machine, said: tuple[str, str, str], end: ExitCause, detail: str
 ) -> None:
     machine.start()
@@ -108,7 +108,7 @@ def test_a_crash_is_told_in_the_service_managers_words(
     assert ends(machine.start())[0] == (end, detail, 1)
 
 
-def test_without_a_service_manager_it_was_killed(machine: Machine) -> None:
+def test_missing_result_is_recorded_as_killed(machine: Machine) -> None:
     machine.start()
     assert ends(machine.start())[0] == (ExitCause.KILLED, "", 1)
 
@@ -117,7 +117,7 @@ def test_without_a_service_manager_it_was_killed(machine: Machine) -> None:
     ("reason", "end"),
     [("watchdog", ExitCause.MACHINE_WATCHDOG), ("power_on", ExitCause.POWER_LOST), ("unknown", ExitCause.POWER_LOST)],
 )
-def test_another_boot_ends_what_was_running(machine: Machine, reason: str, end: ExitCause) -> None:
+def test_new_boot_ends_the_running_process(machine: Machine, reason: str, end: ExitCause) -> None:
     machine.start()
     machine.boot(reason)
     assert ends(machine.start())[0] == (end, "", 1)
@@ -132,21 +132,21 @@ def test_a_crash_loop_is_one_entry_with_its_count(machine: Machine) -> None:
     assert records == [(ExitCause.STOPPED, "", 1), (ExitCause.CRASHED, "exit code 1", 50), (ExitCause.RUNNING, "", 1)]
 
 
-def test_the_trail_is_bounded(machine: Machine) -> None:
+def test_history_is_bounded(machine: Machine) -> None:
     for _ in range(3 * STARTS_MAX):
         machine.boot()
         records = machine.start().records
     assert len(records) == STARTS_MAX
 
 
-def test_what_did_not_come_so_far_as_to_start_is_told(machine: Machine) -> None:
+def test_failed_start_is_recorded(machine: Machine) -> None:
     machine.start().stop()
     machine.systemd("exit-code", "exited", "78")
     records = ends(machine.start())
     assert records[1] == (ExitCause.CRASHED, "exit code 78: the configuration or a file that it names was refused", 1)
 
 
-def test_the_service_managers_word_counts_once(machine: Machine) -> None:
+def test_service_result_is_used_once(machine: Machine) -> None:
     machine.start()
     machine.systemd("watchdog")
     machine.start()
@@ -167,14 +167,14 @@ def test_the_time_is_noted_once_it_is_known(machine: Machine) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\x00\x01", b'{"starts": 7}', b'{"starts": [{"boot_id": 1}]}', b"x" * 10**6]
 )
-def test_a_broken_trail_begins_anew(machine: Machine, content: bytes) -> None:
+def test_unreadable_history_starts_empty(machine: Machine, content: bytes) -> None:
     (machine.state / FILE_NAME).write_bytes(content)
     (machine.run / SERVICE_RESULT_FILE).write_bytes(content)
     assert len(machine.start().records) == 1
     assert len(machine.start().records) == 2
 
 
-def test_a_dead_disk_costs_the_trail_and_nothing_else(machine: Machine) -> None:
+def test_failed_disk_costs_the_history_only(machine: Machine) -> None:
     def refuse(operation: Operation, target: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -185,7 +185,7 @@ def test_a_dead_disk_costs_the_trail_and_nothing_else(machine: Machine) -> None:
     assert ends(starts) == [(ExitCause.STOPPED, "", 1)]
 
 
-def test_a_trail_that_cannot_be_read_now_is_not_written_over(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unread_history_is_not_overwritten(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.start().stop()
     before = (machine.state / FILE_NAME).read_bytes()
 
@@ -198,7 +198,7 @@ def test_a_trail_that_cannot_be_read_now_is_not_written_over(machine: Machine, m
     assert (machine.state / FILE_NAME).read_bytes() == before
 
 
-def test_what_runs_after_the_service_keeps_its_word(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exec_stop_post_keeps_the_service_result(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """`climahub run --outputs-off`, which the unit starts as ExecStopPost=, whatever it thinks of the configuration."""
     machine.start()
     for name, value in (("RUNTIME_DIRECTORY", str(machine.run)), ("SERVICE_RESULT", "watchdog")):
@@ -207,21 +207,21 @@ def test_what_runs_after_the_service_keeps_its_word(machine: Machine, monkeypatc
     assert ends(machine.start())[0][0] is ExitCause.WATCHDOG
 
 
-def test_nobody_writes_where_there_is_no_service_manager(tmp_path: Path) -> None:
+def test_no_result_is_written_without_a_service_manager(tmp_path: Path) -> None:
     record_service_result({"RUNTIME_DIRECTORY": str(tmp_path)})
     record_service_result({"SERVICE_RESULT": "watchdog"})
     record_service_result({"RUNTIME_DIRECTORY": str(tmp_path / "gone"), "SERVICE_RESULT": "watchdog"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_the_environment_says_is_harmless(tmp_path: Path) -> None:
+def test_service_result_is_sanitised(tmp_path: Path) -> None:
     record_service_result({"RUNTIME_DIRECTORY": str(tmp_path), "SERVICE_RESULT": "signal", "EXIT_STATUS": "\x1b[2J"})
     said = json.loads((tmp_path / SERVICE_RESULT_FILE).read_text())
     assert "\x1b" not in said["status"]
     assert exit_cause_of(msgspec.convert(said, ServiceResult))[0] is ExitCause.CRASHED
 
 
-def test_an_end_that_is_known_stays() -> None:
+def test_known_end_is_not_changed() -> None:
     stopped = StartRecord("boot-1", end=ExitCause.STOPPED)
     assert with_exit_cause(stopped, ServiceResult("watchdog"), boot_id="boot-2", boot_reason="") is stopped
     assert with_start((), stopped) == (stopped,)

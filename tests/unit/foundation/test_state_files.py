@@ -17,7 +17,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_secret_is_for_this_user_only(tmp_path: Path) -> None:
+def test_secret_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     files = StateFiles(tmp_path, Disk(), bytes_max=200)
     # One that was written carelessly before, and what a power cut left of it.
     for name in ("secret", "secret.new"):
@@ -41,7 +41,7 @@ def test_a_secret_is_never_readable_by_others_while_it_is_written(tmp_path: Path
     assert modes == [0o600, 0o600]
 
 
-def test_a_file_that_is_too_large_is_put_aside(tmp_path: Path) -> None:
+def test_oversized_file_is_quarantined(tmp_path: Path) -> None:
     files = StateFiles(tmp_path, Disk(), bytes_max=10)
     (tmp_path / "file").write_bytes(b"x" * 11)
     assert files.read("file") is None
@@ -50,7 +50,7 @@ def test_a_file_that_is_too_large_is_put_aside(tmp_path: Path) -> None:
     assert files.read("file") is None
 
 
-def test_a_databases_companions_do_not_outlive_it(tmp_path: Path) -> None:
+def test_companion_files_are_removed_with_their_database(tmp_path: Path) -> None:
     for name in ("z.db", "z.db-wal", "z.db-shm"):
         (tmp_path / name).write_bytes(b"x")
     StateFiles(tmp_path, Disk(), bytes_max=10).put_aside("z.db")
@@ -65,9 +65,7 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
         StateFiles(tmp_path, Disk(full), bytes_max=200).write("file", b"{}", is_secret=False)
 
 
-def test_a_file_that_the_disk_does_not_give_is_not_taken_for_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_is_not_treated_as_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = StateFiles(tmp_path, Disk(), bytes_max=200)
     files.write("network", b'{"key": 1}', is_secret=True)
     (tmp_path / "network.copy").unlink()
@@ -84,6 +82,6 @@ def test_a_file_that_the_disk_does_not_give_is_not_taken_for_none(
     assert files.read("network") == b'{"key": 1}'
 
 
-def test_what_outlives_a_reset_is_what_the_radio_means() -> None:
+def test_radio_ownership_file_survives_a_factory_reset() -> None:
     kept = {STICK_FILE, "launcher.json", "update.json", "keyring.json", "starts.json", "boots.json"}
     assert kept == environment.OUTLIVES_RESET

@@ -33,7 +33,7 @@ class Store:
         return f"store {len(self.asides)}", ASIDE if put_aside else None
 
 
-async def test_it_is_tried_until_the_disk_allows_it() -> None:
+async def test_store_is_opened_again_until_the_disk_allows_it() -> None:
     store = Store(StorageFull("full"), StorageFull("full"), None)
     assert await store.opener.attempt() is None
     assert store.opener.problem == "full"
@@ -41,20 +41,20 @@ async def test_it_is_tried_until_the_disk_allows_it() -> None:
     assert (store.opener.problem, store.asides, store.quarantined) == ("", [False] * 3, [])
 
 
-async def test_it_is_given_up_after_so_many_attempts() -> None:
+async def test_opening_is_given_up_after_the_given_attempts() -> None:
     store = Store(StorageFull("full"))
     assert await store.opener.open(attempts_max=2) is None
     assert len(store.asides) == 2
 
 
-async def test_a_file_that_the_disk_does_not_give_is_put_aside_in_the_end() -> None:
+async def test_file_that_stays_unreadable_is_quarantined() -> None:
     store = Store(*[ReadFailed("no")] * READS_MAX, None)
     assert await store.opener.open() is not None
     assert store.asides == [False] * READS_MAX + [True]
     assert store.quarantined == [ASIDE]
 
 
-async def test_an_unreadable_store_is_closed_put_aside_and_opened_again() -> None:
+async def test_corrupt_store_is_closed_quarantined_and_reopened() -> None:
     store = Store(None)
     closed, told, worked = list[str](), list[str](), list[str]()
 
@@ -84,7 +84,7 @@ async def test_an_unreadable_store_is_closed_put_aside_and_opened_again() -> Non
     assert (store.asides, store.quarantined) == ([False, True, False], [ASIDE])
 
 
-async def test_another_error_ends_it() -> None:
+async def test_other_errors_end_the_loop() -> None:
     async def open_store() -> str:
         return "store"
 

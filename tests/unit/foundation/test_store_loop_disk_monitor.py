@@ -22,7 +22,7 @@ class Ailing(Disk):
         return f"the disk of {directory} is full" if 2 <= self.looks <= 4 else ""
 
 
-def test_a_disk_that_is_full_is_known_before_anything_is_written_and_logged_once(
+def test_full_disk_is_detected_before_a_write_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     watch = DiskMonitor(Path("/state"), disk=Ailing(), worker=InlineWorker())

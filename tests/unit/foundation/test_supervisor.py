@@ -58,14 +58,14 @@ def run(*lasts_s: float) -> tuple[Rough, Faults]:
     return work, faults
 
 
-def test_work_that_returns_is_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_returned_work_is_not_restarted(caplog: pytest.LogCaptureFixture) -> None:
     work, faults = run()
     assert work.began_s == [0.0]
     assert faults.total == 0
     assert not caplog.records
 
 
-def test_a_failure_is_logged_counted_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_loop_is_logged_counted_and_restarted(caplog: pytest.LogCaptureFixture) -> None:
     work, faults = run(1.0, 1.0)
     assert len(work.began_s) == 3
     (fault,) = faults.entries
@@ -76,14 +76,14 @@ def test_a_failure_is_logged_counted_and_survived(caplog: pytest.LogCaptureFixtu
     assert caplog.records[0].exc_info
 
 
-def test_the_pauses_grow_up_to_a_cap() -> None:
+def test_restart_pauses_grow_up_to_a_cap() -> None:
     work, _ = run(*[0.5] * 9)
     assert work.pauses_s == sorted(work.pauses_s)
     assert work.pauses_s[0] < 3.0
     assert work.pauses_s[-1] == pytest.approx(RESTART_CAP_S)
 
 
-def test_a_long_calm_makes_the_pauses_short_again() -> None:
+def test_restart_pauses_reset_after_a_long_run() -> None:
     work, _ = run(*[0.5] * 8, CALM_MS / 1000 + 1, 0.5)
     assert work.pauses_s[7] == pytest.approx(RESTART_CAP_S)
     assert work.pauses_s[8] < 3.0
@@ -111,7 +111,7 @@ def test_faults_are_bounded() -> None:
     assert len(faults.entries[0].text) == 500
 
 
-def test_what_is_contained_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_contained_failure_affects_one_task_only(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Defect, match=r"^ValueError: a\\u001b b$"), contain_failure("command 7"):
         raise ValueError("a\x1b\nb")
     with pytest.raises(Defect, match=r"^RecursionError$"), contain_failure("command 7"):
@@ -134,7 +134,7 @@ def test_a_fault_is_shown_in_one_harmless_line() -> None:
     assert [fault.text for fault in faults.entries] == ["ValueError: a \\u001b[2Jb"]
 
 
-def test_what_is_inside_a_group_is_shown() -> None:
+def test_errors_in_an_exception_group_are_shown() -> None:
     group = ExceptionGroup(
         "unhandled errors in a TaskGroup", [KeyError("x"), KeyError("x"), ExceptionGroup("", [OSError(5, "no")])]
     )

@@ -13,7 +13,7 @@ def tree(root: Path, files: dict[str, str | bytes]) -> Path:
     return root
 
 
-def test_a_pi(tmp_path: Path) -> None:
+def test_values_of_a_raspberry_pi(tmp_path: Path) -> None:
     proc = tree(
         tmp_path / "proc",
         {
@@ -61,18 +61,18 @@ def test_a_pi(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("register", "reason"), [(0x20, "restart"), (0, "unknown"), (0x1020, "power_on")])
-def test_why_a_pi_booted(tmp_path: Path, register: int, reason: str) -> None:
+def test_boot_reason_of_a_raspberry_pi(tmp_path: Path, register: int, reason: str) -> None:
     proc = tree(tmp_path, {"device-tree/chosen/bootloader/rsts": register.to_bytes(4, "big")})
     assert system_info.boot_reason(proc, tmp_path) == reason
 
 
 @pytest.mark.parametrize(("status", "reason"), [("32\n", "watchdog"), ("0\n", "unknown")])
-def test_why_another_machine_booted(tmp_path: Path, status: str, reason: str) -> None:
+def test_boot_reason_of_other_machines(tmp_path: Path, status: str, reason: str) -> None:
     sys = tree(tmp_path, {"class/watchdog/watchdog0/bootstatus": status})
     assert system_info.boot_reason(tmp_path, sys) == reason
 
 
-def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
+def test_machine_without_any_value(tmp_path: Path) -> None:
     assert system_info.uptime_s(tmp_path) is None
     assert system_info.boot_reason(tmp_path, tmp_path) == "unknown"
     assert system_info.memory(tmp_path) == {}
@@ -84,12 +84,12 @@ def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
         system_info.disk(tmp_path / "gone", tmp_path)
 
 
-def test_worn_out_is_all_there_is(tmp_path: Path) -> None:
+def test_wear_above_the_scale_is_reported(tmp_path: Path) -> None:
     sys = tree(tmp_path, {"block/mmcblk1/device/life_time": "0x0b 0xff", "block/mmcblk2/device/life_time": ""})
     assert system_info.disk(tmp_path, sys)["wear"] == {"mmcblk1": {"life_used_percent_max": 110, "pre_eol_info": ""}}
 
 
-def test_the_system_is_named(tmp_path: Path) -> None:
+def test_operating_system_is_named(tmp_path: Path) -> None:
     tree(tmp_path, {"os-release": 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12"\n'})
     assert system_info.versions(tmp_path)["system"] == "Debian GNU/Linux 12"
 

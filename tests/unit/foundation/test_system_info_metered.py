@@ -31,7 +31,7 @@ def test_a_modem_is_metered(tmp_path: Path, interface: str, expected: bool) -> N
 
 
 @pytest.mark.parametrize("content", [None, "", HEAD, HEAD + "eth0\tzz\t0\t0\t0\t0\tx\t0\n"])
-def test_where_nobody_knows_it_is_not_metered(tmp_path: Path, content: str | None) -> None:
+def test_unknown_link_is_not_metered(tmp_path: Path, content: str | None) -> None:
     table = tmp_path / "route"
     if content is not None:
         table.write_text(content)

@@ -11,7 +11,7 @@ from agent.foundation.text import CHARACTERS_MAX, escape, escape_lines, sanitize
 SPOOF = "quota\x1b]0;title\x07 exceeded\n2026-11-28 00:00:00,000 ERROR   agent.daemon: made up\r\u202e gnp"
 
 
-def test_a_text_that_tries_everything() -> None:
+def test_control_sequences_and_fake_lines_are_escaped() -> None:
     assert sanitize(SPOOF) == (
         "quota\\u001b]0;title\\u0007 exceeded 2026-11-28 00:00:00,000 ERROR   agent.daemon: made up \\u202e gnp"
     )
@@ -20,7 +20,7 @@ def test_a_text_that_tries_everything() -> None:
 @pytest.mark.parametrize(
     "text", ["Küche", "Žofín №5", "жилая комната", "居間", "מטבח", "🏠 home", 'a "b" \\x', "21.5 °C"]
 )
-def test_what_people_write_stays(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert sanitize(text) == escape(text) == escape_lines(text) == text
 
 
@@ -36,7 +36,7 @@ def test_what_people_write_stays(text: str) -> None:
         ("\U000e0041", "\\udb40\\udc41"),
     ],
 )
-def test_each_kind(text: str, shown: str) -> None:
+def test_each_kind_of_unsafe_character_is_escaped(text: str, shown: str) -> None:
     assert sanitize(text) == shown
 
 
@@ -46,7 +46,7 @@ def test_length_is_bounded() -> None:
     assert sanitize("x" * 10_000_000, characters_max=5) == "xx..."
 
 
-def test_values_within_values() -> None:
+def test_nested_values_are_sanitised() -> None:
     assert sanitize_value({"a\n": ["\x1b", 1, None, {"b": "c\r"}], "t": (True,)}) == {
         "a ": ["\\u001b", 1, None, {"b": "c "}],
         "t": [True],
@@ -57,12 +57,12 @@ def test_values_within_values() -> None:
     assert "..." in str(sanitize_value(nested))
 
 
-def test_lines_of_our_own_stay_lines_on_a_terminal() -> None:
+def test_own_line_breaks_are_kept_on_a_terminal() -> None:
     assert escape_lines("a\n  b\x1b[2J\nc\rd") == "a\n  b\\u001b[2J\nc\\u000dd"
 
 
 @given(st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))
-def test_whatever_is_written(text: str) -> None:
+def test_any_text_is_bounded_idempotent_and_without_controls(text: str) -> None:
     line = sanitize(text)
     assert len(line) <= CHARACTERS_MAX
     assert sanitize(line) == line

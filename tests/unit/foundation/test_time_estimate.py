@@ -12,7 +12,7 @@ def at(now_ms: int, off_ms: int, error_ms: int, source: TimeSource) -> TimeEstim
     return TimeEstimate(now_ms, NOW_MS + now_ms + off_ms, error_ms, source)
 
 
-def test_the_first_is_believed() -> None:
+def test_first_estimate_is_accepted() -> None:
     offered = at(0, 0, 1, RTC)
     assert revise(None, offered) is offered
 
@@ -34,7 +34,9 @@ def test_the_first_is_believed() -> None:
         (at(0, 0, 1000, CLOUD), at(0, 9_000_000, 1000, CLOUD), 9_000_000, 1000),
     ],
 )
-def test_which_of_two_is_believed(known: TimeEstimate, offered: TimeEstimate, off_ms: int, error_ms: int) -> None:
+def test_better_of_two_estimates_is_chosen(
+    known: TimeEstimate, offered: TimeEstimate, off_ms: int, error_ms: int
+) -> None:
     believed = revise(known, offered)
     assert (believed.utc_at(0) - NOW_MS, believed.error_at(0)) == (off_ms, error_ms)
 
@@ -43,7 +45,7 @@ def test_which_of_two_is_believed(known: TimeEstimate, offered: TimeEstimate, of
     st.integers(0, 10**9),
     st.lists(st.tuples(st.sampled_from(TimeSource), st.integers(0, 10**6), st.floats(-1, 1), st.integers(0, 10**8))),
 )
-def test_honest_sources_never_make_the_bound_untrue(
+def test_true_time_stays_within_the_error_bound(
     first_error_ms: int, offers: list[tuple[TimeSource, int, float, int]]
 ) -> None:
     known, now_ms = at(0, first_error_ms, first_error_ms, RTC), 0

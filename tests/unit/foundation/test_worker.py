@@ -37,7 +37,7 @@ async def test_one_piece_at_a_time_and_in_order(worker: Worker) -> None:
     assert done == list(range(50))
 
 
-async def test_the_loop_goes_on_while_the_thread_works() -> None:
+async def test_event_loop_runs_while_the_worker_blocks() -> None:
     worker, go = ThreadWorker("test"), threading.Event()
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(worker.run(go.wait))
@@ -47,7 +47,7 @@ async def test_the_loop_goes_on_while_the_thread_works() -> None:
     worker.close()
 
 
-async def test_closing_finishes_what_was_begun() -> None:
+async def test_close_finishes_begun_work() -> None:
     worker, done = ThreadWorker("test"), threading.Event()
     begun = asyncio.ensure_future(worker.run(done.set))
     await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_closing_finishes_what_was_begun() -> None:
     await begun
 
 
-async def test_a_cancelled_call_takes_effect_and_its_caller_learns_of_it_first() -> None:
+async def test_cancelled_call_completes_before_its_caller_is_cancelled() -> None:
     worker = ThreadWorker("test")
     may_go, began = threading.Event(), threading.Event()
     learnt: list[str] = []
