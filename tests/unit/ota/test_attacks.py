@@ -66,39 +66,39 @@ def test_a_large_bundle_passes_chunk_by_chunk() -> None:
     assert [len(each) for each in taken] == [CHUNK_BYTES] * 3 + [3]
 
 
-def test_arbitrary_software_without_a_header() -> None:
+def test_payload_without_a_header_is_refused() -> None:
     refused(b"\x7fELF" + bytes(5000), "no climahub bundle")
 
 
-def test_arbitrary_software_signed_by_a_stranger() -> None:
+def test_bundle_signed_by_an_untrusted_key_is_refused() -> None:
     refused(make(private=STRANGER).data, "which this hub does not trust")
 
 
-def test_a_stranger_who_claims_a_trusted_key() -> None:
+def test_untrusted_signature_with_a_trusted_key_id_is_refused() -> None:
     made, own = make(private=STRANGER), make()
     kid = bundle_format.parse(made.head[bundle_format.PRELUDE_BYTES :]).key_id
     forged = made.head.replace(kid, bundle_format.parse(own.head[bundle_format.PRELUDE_BYTES :]).key_id)
     refused(forged + made.payload, "changed after signing")
 
 
-def test_no_signature_at_all() -> None:
+def test_unsigned_bundle_is_refused() -> None:
     refused(make(private=None).data, "not signed")
 
 
-def test_a_signature_made_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signature_for_another_purpose_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(bundle_format, "EXTERNAL_AAD", b"")
         made = make()
     refused(made.data, "changed after signing")
 
 
-def test_every_bit_of_the_header_counts() -> None:
+def test_changed_bit_anywhere_in_the_header_is_refused() -> None:
     made = make()
     for at in range(len(made.head)):
         refused(flipped(made.data, at))
 
 
-def test_unsigned_is_admitted_by_the_switch_alone() -> None:
+def test_unsigned_bundle_is_accepted_only_where_configured() -> None:
     made = make(private=None)
     assert swallow(made.data, allow_unsigned=True)
     refused(make(private=STRANGER).data, "does not trust", allow_unsigned=True)
@@ -106,7 +106,7 @@ def test_unsigned_is_admitted_by_the_switch_alone() -> None:
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 3])
-def test_a_tampered_payload_stops_at_the_chunk(chunk: int) -> None:
+def test_tampered_payload_is_refused_at_its_chunk(chunk: int) -> None:
     made = big()
     changed = flipped(made.data, len(made.head) + chunk * CHUNK_BYTES + 1)
     with pytest.raises(BundleUntrusted, match=f"part {chunk + 1} ") as caught:
@@ -114,62 +114,62 @@ def test_a_tampered_payload_stops_at_the_chunk(chunk: int) -> None:
     assert caught.value.__notes__ == [f"{chunk * CHUNK_BYTES} payload bytes"]
 
 
-def test_a_wrong_checksum_from_the_cloud() -> None:
+def test_bundle_that_differs_from_the_offered_checksum_is_refused() -> None:
     made = make()
     with pytest.raises(BundleUntrusted, match="not the offered"):
         swallow(made.data, offer=msgspec.structs.replace(made.offer, sha256="0" * 64))
 
 
-def test_a_downgrade() -> None:
+def test_downgrade_is_refused() -> None:
     refused(make(sequence=5).data, "not newer")
     refused(make(sequence=1, version="9.9.9").data, "not newer")
 
 
-def test_the_release_at_the_floor_where_its_slot_is_damaged() -> None:
+def test_release_at_the_floor_may_repair_its_damaged_slot() -> None:
     facts = msgspec.structs.replace(FACTS, may_repeat_floor=True)
     assert swallow(make(sequence=5).data, facts=facts)
     refused(make(sequence=4).data, "not newer", facts=facts)
 
 
-def test_a_replay_of_another_version_than_was_offered() -> None:
+def test_version_other_than_offered_is_refused() -> None:
     made = make()
     refused(made.data, "was sent instead of", offer=msgspec.structs.replace(made.offer, version="3.0.0"))
 
 
-def test_a_size_other_than_promised() -> None:
+def test_size_other_than_offered_is_refused() -> None:
     made = make()
     refused(made.data, "not the offered", offer=msgspec.structs.replace(made.offer, size_bytes=len(made.data) + 1))
 
 
-def test_the_wrong_hardware() -> None:
+def test_bundle_for_other_hardware_is_refused() -> None:
     refused(make(models=("kettle",)).data, "this hub is a hub")
     refused(make(machine="aarch64").data, "needs aarch64")
     refused(make(python="cpython-313").data, "cpython-313")
 
 
-def test_a_launcher_too_old() -> None:
+def test_bundle_that_needs_a_newer_launcher_is_refused() -> None:
     refused(make(launcher_min=2).data, "needs launcher 2")
 
 
-def test_parts_of_two_releases_do_not_mix() -> None:
+def test_payload_of_another_release_is_refused() -> None:
     first, second = make(), make({"__main__.py": b"another"}, target=msgspec.structs.replace(TARGET, sequence=7))
     refused(first.head + second.payload)
 
 
-def test_endless_data() -> None:
+def test_data_beyond_the_payload_is_refused() -> None:
     made = make()
     with pytest.raises(BundleUntrusted, match="longer than its header states"):
         swallow(made.data + b"x", offer=made.offer)
 
 
 @pytest.mark.parametrize("size", [0, 256 * 1024 + 1, 2**32 - 1])
-def test_a_header_bomb(size: int) -> None:
+def test_header_of_an_invalid_size_is_refused(size: int) -> None:
     stream, _ = reader()
     with pytest.raises(BundleUntrusted, match="claims"):
         list(stream.feed(bundle_format.MAGIC + struct.pack(">I", size) + b"x"))
 
 
-def test_a_manifest_bomb_in_cbor_even_where_unsigned_is_admitted() -> None:
+def test_cbor_bomb_is_refused_even_where_unsigned_is_accepted() -> None:
     for bomb in (
         b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
         b"\x81" * 100_000,
@@ -180,25 +180,25 @@ def test_a_manifest_bomb_in_cbor_even_where_unsigned_is_admitted() -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 5, 12, 60, -1])
-def test_a_truncated_bundle(keep: int) -> None:
+def test_truncated_bundle_is_refused(keep: int) -> None:
     made = make()
     with pytest.raises(BundleUntrusted, match=r"too early"):
         swallow(made.data[:keep])
 
 
-def test_a_frozen_bundle_with_a_known_clock() -> None:
+def test_expired_bundle_is_refused_once_the_time_is_known() -> None:
     old = make(expires_utc_ms=1_700_000_000_000)
     refused(old.data, "expired")
     assert swallow(old.data, facts=msgspec.structs.replace(FACTS, utc_ms=None))
 
 
-def test_a_release_that_failed_here_before() -> None:
+def test_release_that_failed_on_this_hub_is_refused() -> None:
     facts = msgspec.structs.replace(FACTS, failed_version="2.0.0", failed_sequence=6)
     refused(make().data, "failed on this hub", facts=facts)
     assert swallow(make(sequence=7).data, facts=facts)
 
 
-def test_an_image_on_a_hub_without_rauc() -> None:
+def test_image_is_refused_without_rauc() -> None:
     refused(make(payload_type=PayloadType.RAUC).data, "this machine has no RAUC")
 
 
@@ -217,11 +217,11 @@ def test_an_image_on_a_hub_without_rauc() -> None:
     ],
     ids=str,
 )
-def test_a_signed_manifest_that_makes_no_sense(changes: dict[str, Any]) -> None:
+def test_signed_manifest_with_invalid_values_is_refused(changes: dict[str, Any]) -> None:
     refused(make(**changes).data, "invalid value|takes|digests")
 
 
-def test_a_signed_manifest_of_another_kind() -> None:
+def test_signed_payload_that_is_no_manifest_is_refused() -> None:
     for payload in (cbor2.dumps([1, 2]), cbor2.dumps({"version": 1}), b"\xff"):
         refused(bundle_format.encode_signed(PRIVATE, payload) + b"payload", "cannot be read|invalid value")
 
@@ -245,7 +245,7 @@ def strict_variants() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", strict_variants())
-def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
+def test_manifest_in_non_canonical_cbor_is_refused(name: str) -> None:
     """Signed all the same: release builders make mistakes too."""
     made = make()
     assert bundle_format.decode_manifest(cbor2.dumps(encode_values(made.manifest), canonical=True)) == made.manifest
@@ -264,7 +264,7 @@ def test_a_manifest_in_another_form_of_cbor(name: str) -> None:
     ],
     ids=str,
 )
-def test_a_signed_manifest_with_a_field_that_cannot_be(changes: dict[str, object]) -> None:
+def test_signed_manifest_with_an_invalid_field_is_refused(changes: dict[str, object]) -> None:
     made = make()
     values = cbor2.dumps({**encode_values(made.manifest), **changes}, canonical=True)
     refused(bundle_format.encode_signed(PRIVATE, values) + made.payload, "manifest|without any file")

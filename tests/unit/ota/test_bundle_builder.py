@@ -94,7 +94,7 @@ def test_the_same_wheels_give_the_same_bytes(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
-def test_trust_travels_in_the_tree(tmp_path: Path) -> None:
+def test_key_changes_are_part_of_the_tree(tmp_path: Path) -> None:
     tree = bundle_builder.build_app_tree(house(tmp_path / "w"), TARGET, KeyChanges(("00" * 32,), ("11" * 8,)))
     assert msgspec.json.decode(tree["trust.json"], type=KeyChanges).revoked == ("11" * 8,)
 
@@ -109,7 +109,7 @@ def test_trust_travels_in_the_tree(tmp_path: Path) -> None:
         ("climahub-1.9.0-py3-none-any.whl", "more than one wheel of climahub"),
     ],
 )
-def test_a_wheel_that_does_not_belong_is_refused(tmp_path: Path, name: str, match: str) -> None:
+def test_foreign_wheel_is_refused(tmp_path: Path, name: str, match: str) -> None:
     wheels = tmp_path / "w"
     wheel(wheels, "climahub-2.0.0-py3-none-any.whl", {"agent/__main__.py": b""})
     wheel(wheels, name, {"x.py": b""})

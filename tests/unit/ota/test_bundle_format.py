@@ -52,7 +52,7 @@ def test_byte_strings_of_all_lengths_are_read_back(size: int) -> None:
     assert bundle_format._byte_string(payload) == cbor2.dumps(payload)
 
 
-def test_nothing_may_stand_behind_the_signature() -> None:
+def test_data_after_the_signature_is_refused() -> None:
     with pytest.raises(BundleUntrusted, match="behind its signature"):
         bundle_format.parse(make().head[PRELUDE_BYTES:] + b"\0")
 
@@ -62,7 +62,7 @@ def test_a_manifest_too_large_for_the_header_is_not_built() -> None:
         bundle_format.encode_signed(PRIVATE, bytes(256 * 1024))
 
 
-def test_keys_make_the_round_trip_through_pem(tmp_path: Path) -> None:
+def test_keys_round_trip_through_pem(tmp_path: Path) -> None:
     private, public = keys.generate_key_pair()
     (tmp_path / "k.key").write_bytes(private)
     (tmp_path / "k.pub").write_bytes(public)
@@ -70,7 +70,7 @@ def test_keys_make_the_round_trip_through_pem(tmp_path: Path) -> None:
     assert public_of(raw) == keys.read_public(tmp_path / "k.pub", Disk())
 
 
-def test_what_is_no_key_is_told_apart(tmp_path: Path) -> None:
+def test_invalid_and_missing_key_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"nonsense")
     for read in (keys.read_private, keys.read_public):
         with pytest.raises(ConfigInvalid, match="in PEM form"):

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 
-def test_the_daemon_imports_nothing_of_what_an_update_needs() -> None:
+def test_idle_daemon_imports_no_update_libraries() -> None:
     code = "import agent.daemon, sys; print(sorted({'cryptography', 'cbor2', 'tarfile'} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "[]"

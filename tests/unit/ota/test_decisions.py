@@ -34,11 +34,11 @@ def at(state: UpdateState, **changes: object) -> UpdateRecord:
     return UpdateRecord(state=state, offer=OFFER, sequence=2, **changes)  # type: ignore[arg-type]
 
 
-def test_the_picture_in_the_manual_is_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     assert to_mermaid() in (Path(__file__).parents[3] / "docs" / "updates.md").read_text()
 
 
-def test_what_the_table_does_not_have_cannot_happen() -> None:
+def test_transition_outside_the_table_raises() -> None:
     for state in UpdateState:
         for event in UpdateEvent:
             if (state, event) not in EDGES:
@@ -46,7 +46,7 @@ def test_what_the_table_does_not_have_cannot_happen() -> None:
                     transition(at(state), event, offer=OFFER, reason="", sequence=1, slot="a", digest="")
 
 
-def test_the_cloud_is_told_legal_words_only() -> None:
+def test_reported_states_are_those_of_the_contract() -> None:
     record = transition(UpdateRecord(), UpdateEvent.OFFER, offer=OFFER)
     for event in (
         UpdateEvent.DOWNLOADED,
@@ -63,7 +63,7 @@ def test_the_cloud_is_told_legal_words_only() -> None:
     assert all(late in OTA_EDGES[early] for early, late in itertools.pairwise(words))
 
 
-def test_the_cloud_is_told_of_a_file_that_was_brought_as_well() -> None:
+def test_sideloaded_update_is_reported_to_the_cloud() -> None:
     record = transition(UpdateRecord(), UpdateEvent.SIDELOAD, offer=OFFER)
     for event in (
         UpdateEvent.VERIFY,
@@ -93,7 +93,7 @@ def test_a_failure_is_remembered_by_version_and_checksum() -> None:
     assert len(failed.refusals) == REFUSALS_MAX
 
 
-def test_of_progress_the_newest_says_all() -> None:
+def test_only_the_newest_progress_report_is_kept() -> None:
     posts: tuple[StatusReport, ...] = ()
     for percent in range(0, 100, 10):
         posts = append_report(posts, StatusReport("2", "downloading", percent))
@@ -128,14 +128,14 @@ ON_TRIAL = Account(good="base", trial="a", trial_version="2.0.0", trial_sequence
         (at(UpdateState.COMPLETED), Account(), "base", None),
     ],
 )
-def test_what_happened_while_nobody_looked(
+def test_interrupted_app_update_is_reconciled(
     record: UpdateRecord, account: Account, running: str, event: UpdateEvent | None
 ) -> None:
     found = reconcile_app(record, account, running)
     assert (found[0] if found else None) == event
 
 
-def test_windows_may_lie_over_midnight() -> None:
+def test_maintenance_window_may_span_midnight() -> None:
     night, over = policy.parse_maintenance_window("02:00-05:00"), policy.parse_maintenance_window("22:30-01:00")
     assert night is not None
     assert over is not None
@@ -168,7 +168,7 @@ def test_windows_may_lie_over_midnight() -> None:
         (12, True, False, False, "always", True, False),
     ],
 )
-def test_when_what_may_be_done(
+def test_window_link_and_urgency_decide_on_download_and_restart(
     local_hour: int | None, metered: bool, held: bool, urgent: bool, rule: str, downloads: bool, restarts: bool
 ) -> None:
     local = None if local_hour is None else datetime(2026, 1, 1, local_hour, tzinfo=UTC)
@@ -192,7 +192,7 @@ def test_a_release_is_confirmed_by_a_continuous_healthy_period() -> None:
     assert "a: broken" in why
 
 
-def test_sensors_are_measured_against_before() -> None:
+def test_too_few_sensors_compared_with_before_fail_the_trial() -> None:
     assert find_sensor_problem(0, 0) == ""
     assert find_sensor_problem(4, 5) == ""
     assert "did before" in find_sensor_problem(3, 5)

@@ -40,7 +40,7 @@ def run_slot(directory: Path, main: str) -> tuple[int, str]:
     ],
     ids=["import", "syntax", "exception", "exit code", "sys.exit", "signal", "well"],
 )
-def test_a_release_notes_its_own_end(tmp_path: Path, main: str, code: int, said: str) -> None:
+def test_crashed_release_leaves_a_crash_report(tmp_path: Path, main: str, code: int, said: str) -> None:
     returned, left = run_slot(tmp_path, main)
     assert returned == code
     reason = add_crash_report("it died", "", left)
@@ -48,7 +48,7 @@ def test_a_release_notes_its_own_end(tmp_path: Path, main: str, code: int, said:
     assert (reason == "it died") is (code == 0)
 
 
-def test_how_it_ended_and_what_it_said_is_told_within_what_the_cloud_takes() -> None:
+def test_crash_report_fits_the_clouds_error_message() -> None:
     crash = "Traceback\n" + "  File x\n" * 50 + "\x1b[2JValueError: " + "long " * 500
     reason = add_crash_report("it was started as often as it may be", "crashed exit code 1", crash)
     assert reason.startswith(
@@ -60,7 +60,7 @@ def test_how_it_ended_and_what_it_said_is_told_within_what_the_cloud_takes() -> 
     assert add_crash_report("why", "", "") == "why"
 
 
-def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+def test_unreadable_crash_report_is_empty(tmp_path: Path) -> None:
     (tmp_path / crash_file_name("a")).mkdir()
     assert read_crash_report(tmp_path, "a", Disk()) == ""
     assert read_crash_report(tmp_path, "b", Disk()) == ""

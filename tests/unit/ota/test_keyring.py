@@ -45,7 +45,7 @@ def ids(trust: TrustStore) -> set[str]:
     return {each.hex() for each in trust.trusted_keys()}
 
 
-def test_additions_and_revocations_outlive_the_release_that_made_them(tmp_path: Path, keys_dir: Path) -> None:
+def test_key_changes_survive_the_release_that_made_them(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
     assert ids(trust) == {OLD_ID}
     trust.apply_changes(KeyChanges((NEW.hex(),)))
@@ -64,7 +64,7 @@ def test_a_revoked_key_never_comes_back(tmp_path: Path, keys_dir: Path) -> None:
     assert [each for each in trust.problems if OLD_ID in each and "again.pub" in each]
 
 
-def test_a_lost_file_is_made_anew_from_the_record_of_updates(tmp_path: Path, keys_dir: Path) -> None:
+def test_lost_keyring_is_restored_from_the_update_record(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
     trust.apply_changes(KeyChanges((NEW.hex(),), (OLD_ID,)))
     trust.raise_floor(7)
@@ -81,14 +81,14 @@ def test_a_lost_file_is_made_anew_from_the_record_of_updates(tmp_path: Path, key
         assert loaded(tmp_path).keyring == copy
 
 
-def test_a_record_that_is_lost_or_older_takes_nothing_away(tmp_path: Path, keys_dir: Path) -> None:
+def test_older_or_lost_update_record_removes_no_key_change(tmp_path: Path, keys_dir: Path) -> None:
     loaded(tmp_path).apply_changes(KeyChanges((NEW.hex(),), (OLD_ID,)))
     assert ids(loaded(tmp_path, Keyring())) == {NEW_ID}
     assert ids(loaded(tmp_path, Keyring(added=(PUBLIC.hex(),), floor=3))) == {NEW_ID}
     assert loaded(tmp_path).keyring.floor == 3
 
 
-def test_a_hub_of_an_older_release_takes_over_the_list_in_its_good_slot_once(tmp_path: Path, keys_dir: Path) -> None:
+def test_key_list_of_an_older_releases_slot_is_adopted_once(tmp_path: Path, keys_dir: Path) -> None:
     slot = tmp_path / "slot"
     slot.mkdir()
     (slot / keys.TRUST_FILE).write_text(json.dumps({"keys": [NEW.hex().upper()], "revoked": [OLD_ID.upper()]}))
@@ -103,7 +103,7 @@ def test_a_hub_of_an_older_release_takes_over_the_list_in_its_good_slot_once(tmp
     assert ids(trust) == {OLD_ID}
 
 
-def test_a_file_that_is_no_key_costs_only_itself(tmp_path: Path, keys_dir: Path) -> None:
+def test_invalid_key_file_is_ignored_alone(tmp_path: Path, keys_dir: Path) -> None:
     (keys_dir / "a.pub").write_text("no key")
     (keys_dir / "b.pub").mkdir()
     trust = loaded(tmp_path)
@@ -112,7 +112,7 @@ def test_a_file_that_is_no_key_costs_only_itself(tmp_path: Path, keys_dir: Path)
     assert ids(TrustStore(tmp_path, tmp_path / "none", Disk())) == set()
 
 
-def test_an_entry_that_is_no_key_costs_only_itself() -> None:
+def test_invalid_keyring_entry_is_ignored_alone() -> None:
     data = msgspec.json.encode({"added": [NEW.hex(), "zz", 5], "revoked": [OLD_ID, "", OLD_ID + "00"], "floor": 4})
     assert decode(data) == Keyring((NEW.hex(),), (OLD_ID,), 4)
     for broken in (b"", b"[]", b'{"added": {}}', b'{"floor": "x"}'):
@@ -120,7 +120,7 @@ def test_an_entry_that_is_no_key_costs_only_itself() -> None:
             decode(broken)
 
 
-def test_on_a_full_disk_it_counts_all_the_same_and_is_written_later(tmp_path: Path, keys_dir: Path) -> None:
+def test_key_changes_apply_on_a_full_disk_and_are_saved_later(tmp_path: Path, keys_dir: Path) -> None:
     is_full = True
 
     def full(operation: Operation, name: str) -> None:
@@ -138,7 +138,7 @@ def test_on_a_full_disk_it_counts_all_the_same_and_is_written_later(tmp_path: Pa
     assert ids(loaded(tmp_path)) == {NEW_ID}
 
 
-def test_a_release_that_would_leave_the_hub_without_its_signer_or_any_key(tmp_path: Path, keys_dir: Path) -> None:
+def test_release_that_would_revoke_its_signer_or_every_key_is_refused(tmp_path: Path, keys_dir: Path) -> None:
     trust = loaded(tmp_path)
     trust.check_changes(KeyChanges(), OLD_ID)
     trust.check_changes(KeyChanges((NEW.hex(),)), OLD_ID)
@@ -158,14 +158,14 @@ def test_a_release_that_would_leave_the_hub_without_its_signer_or_any_key(tmp_pa
         check_key_changes(KeyChanges((), (NEW_ID,)), NEW_ID)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_written_keyring_is_read_again(tmp_path: Path) -> None:
     full = Keyring(tuple(f"{n:064x}" for n in range(ADDED_MAX)), tuple(f"{n:016x}" for n in range(REVOKED_MAX)), 2**53)
     trust = TrustStore(tmp_path, tmp_path / "keys", Disk())
     trust.load(full, None)
     assert loaded(tmp_path).keyring == full
 
 
-def test_the_list_of_a_release_is_read_strictly() -> None:
+def test_key_list_of_a_release_is_decoded_strictly() -> None:
     assert keys.decode_key_changes(b'{"keys": [], "more": 1}') == KeyChanges()
     for wrong in ({"keys": ["00"]}, {"revoked": ["nonsense"]}, {"revoked": [OLD_ID, OLD_ID.upper()]}, {"keys": 5}):
         with pytest.raises(Corrupt, match=r"trust\.json"):

@@ -66,7 +66,7 @@ B = "slot b ['run', '--config', 'c'] b"
 PACKAGE = "base run --config c base"
 
 
-def test_it_imports_the_standard_library_only() -> None:
+def test_launcher_imports_the_standard_library_only() -> None:
     names = set()
     for node in ast.walk(ast.parse(SOURCE.read_text())):
         if isinstance(node, ast.Import):
@@ -76,16 +76,16 @@ def test_it_imports_the_standard_library_only() -> None:
     assert names <= sys.stdlib_module_names
 
 
-def test_without_any_update_the_package_runs(hub: Path) -> None:
+def test_installed_package_runs_without_any_update(hub: Path) -> None:
     assert start(hub) == PACKAGE
 
 
-def test_the_good_slot_runs(hub: Path) -> None:
+def test_confirmed_slot_runs(hub: Path) -> None:
     account(hub, good="b")
     assert start(hub) == B
 
 
-def test_a_trial_is_started_as_often_as_it_may_be_and_then_given_up(hub: Path) -> None:
+def test_trial_is_started_up_to_its_limit_then_given_up(hub: Path) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2, floor=5)
     assert [start(hub) for _ in range(4)] == [B, B, A, A]
     state = launcher.load(hub)
@@ -106,7 +106,7 @@ def test_a_trial_is_started_as_often_as_it_may_be_and_then_given_up(hub: Path) -
     ],
     ids=["changed", "added", "removed", "link", "linked directory", "fifo", "gone"],
 )
-def test_a_slot_that_was_changed_is_not_started(hub: Path, harm: Callable[[Path], object]) -> None:
+def test_modified_slot_is_not_started(hub: Path, harm: Callable[[Path], object]) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
     harm(hub / "slots" / "b")
     assert start(hub) == A
@@ -122,13 +122,13 @@ def test_a_slot_that_was_changed_is_not_started(hub: Path, harm: Callable[[Path]
      b'{"format": 1, "failed": {}, "good": "a", "trial": "a"}', b"[" * 60_000, b"\xff"],
     ids=lambda data: data[:30].decode("latin1"),
 )  # fmt: skip
-def test_an_account_that_cannot_be_read_starts_the_package(hub: Path, data: bytes) -> None:
+def test_unreadable_state_starts_the_installed_package(hub: Path, data: bytes) -> None:
     (hub / "launcher.json").write_bytes(data)
     assert start(hub) == PACKAGE
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "digit", "directory", "pipe", "ring", "huge"])
-def test_a_damaged_account_is_replaced_by_its_copy(hub: Path, damage: str) -> None:
+def test_damaged_state_is_replaced_by_its_copy(hub: Path, damage: str) -> None:
     written = account(hub, good="a", floor=7)
     path = hub / "launcher.json"
     content = path.read_bytes()
@@ -153,7 +153,7 @@ def test_a_damaged_account_is_replaced_by_its_copy(hub: Path, damage: str) -> No
     assert "its copy is used" in problem
 
 
-def test_an_account_of_an_older_launcher_has_no_checksum(hub: Path) -> None:
+def test_state_of_an_older_launcher_needs_no_checksum(hub: Path) -> None:
     written = account(hub, good="a", floor=7)
     values = json.loads((hub / "launcher.json").read_text())
     del values["sha256"]
@@ -161,7 +161,7 @@ def test_an_account_of_an_older_launcher_has_no_checksum(hub: Path) -> None:
     assert launcher.load_with_problem(hub) == (written, "")
 
 
-def test_the_package_is_said_to_run_for_want_of_a_copy(hub: Path) -> None:
+def test_unreadable_state_and_copy_are_reported(hub: Path) -> None:
     account(hub, good="a")
     (hub / "launcher.json").write_bytes(b"{")
     (hub / "launcher.json.copy").write_bytes(b"")
@@ -170,13 +170,13 @@ def test_the_package_is_said_to_run_for_want_of_a_copy(hub: Path) -> None:
     assert "cannot be read" in said[0]
 
 
-def test_a_pipe_in_the_way_of_a_write_is_not_waited_for(hub: Path) -> None:
+def test_pipe_at_the_temporary_name_does_not_block(hub: Path) -> None:
     os.mkfifo(hub / "launcher.json.new")
     with pytest.raises(OSError, match="No such device"):
         account(hub, good="a")
 
 
-def test_a_try_that_cannot_be_counted_is_not_made(hub: Path) -> None:
+def test_trial_start_that_cannot_be_counted_is_not_made(hub: Path) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
 
     def full(kind: str, _name: str) -> None:
@@ -189,7 +189,7 @@ def test_a_try_that_cannot_be_counted_is_not_made(hub: Path) -> None:
     assert "cannot be written" in said[0]
 
 
-def test_the_try_is_on_the_disk_before_it_is_made(hub: Path) -> None:
+def test_trial_start_is_counted_on_the_disk_first(hub: Path) -> None:
     account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
     steps: list[str] = []
     assert launcher.choose_slot(hub, steps.append, lambda kind, _name: steps.append(kind)) == "b"
@@ -198,7 +198,7 @@ def test_the_try_is_on_the_disk_before_it_is_made(hub: Path) -> None:
     assert launcher.load(hub).tries_left == 1
 
 
-def test_the_account_makes_the_round_trip() -> None:
+def test_state_round_trips() -> None:
     state = LauncherState(
         good="a", trial="b", trial_version="2", digest_a="x", failed=FailedRelease("1", 2, "why"), floor=3
     )
@@ -207,7 +207,7 @@ def test_the_account_makes_the_round_trip() -> None:
     assert dataclasses.replace(LauncherState(), good=BASE) == LauncherState()
 
 
-def test_a_defect_of_the_launcher_itself_starts_the_package(hub: Path) -> None:
+def test_defect_of_the_launcher_starts_the_installed_package(hub: Path) -> None:
     copy = hub.parent / "launcher.py"
     copy.write_text(
         copy.read_text().replace(
@@ -218,6 +218,6 @@ def test_a_defect_of_the_launcher_itself_starts_the_package(hub: Path) -> None:
     assert start(hub) == PACKAGE
 
 
-def test_a_wrong_command_line_is_told() -> None:
+def test_wrong_command_line_is_reported() -> None:
     ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, timeout=30, check=False)
     assert (ran.returncode, "usage" in ran.stderr) == (2, True)

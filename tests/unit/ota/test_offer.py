@@ -36,12 +36,12 @@ def answer(checksum: str | None, version: str | None = "2.0.0", size: int | None
         base64.urlsafe_b64encode(DIGEST).decode().rstrip("="),
     ],
 )
-def test_a_checksum_in_another_spelling_is_compared(checksum: str) -> None:
+def test_checksum_is_accepted_in_each_usual_spelling(checksum: str) -> None:
     assert parse_offer(answer(checksum)) == Offer("2.0.0", HEX, 5)
 
 
 @pytest.mark.parametrize("checksum", [None, "", "  "])
-def test_without_a_checksum_nothing_is_compared(checksum: str | None) -> None:
+def test_offer_without_a_checksum_is_not_compared(checksum: str | None) -> None:
     assert parse_offer(answer(checksum)) == Offer("2.0.0", "", 5)
 
 
@@ -49,7 +49,7 @@ def test_without_a_checksum_nothing_is_compared(checksum: str | None) -> None:
     "checksum",
     [f"md5:{HEX[:32]}", "sha256:", "sha256:abcd", f"sha256:{HEX}0", f"sha512:{HEX}{HEX}", "kaputt", HEX[:40]],
 )
-def test_a_checksum_that_cannot_be_compared_is_not_passed_over(checksum: str) -> None:
+def test_unusable_checksum_refuses_the_offer(checksum: str) -> None:
     with pytest.raises(Rejected, match="checksum"):
         parse_offer(answer(checksum))
 
@@ -67,7 +67,7 @@ def test_a_size_that_no_bundle_can_have_is_no_offer() -> None:
             parse_offer(answer(None, size=size))
 
 
-def test_nothing_is_offered() -> None:
+def test_answer_without_an_offer() -> None:
     assert parse_offer(UpdateCheckResponse(update_available=False, version="2.0.0")) is None
     assert parse_offer(answer(None, None)) is None
     assert parse_offer(answer(None, "")) is None
@@ -88,7 +88,7 @@ def test_nothing_is_offered() -> None:
         ("v2024-alpha~x", "2024-alpha~x"),
     ],
 )
-def test_one_version_in_two_spellings(first: str, second: str) -> None:
+def test_spellings_of_one_version_are_equal(first: str, second: str) -> None:
     assert is_same_version(first, second)
 
 
@@ -103,5 +103,5 @@ def test_one_version_in_two_spellings(first: str, second: str) -> None:
         ("1.0", "2!1.0"),
     ],
 )
-def test_two_versions(first: str, second: str) -> None:
+def test_different_versions_are_unequal(first: str, second: str) -> None:
     assert not is_same_version(first, second)

@@ -114,32 +114,32 @@ def test_a_signed_but_broken_bundle_is_refused_with_what_is_wrong(tmp_path: Path
     ],
     ids=["no xz", "empty", "no tar", "an empty tar", "zeros", "cut"],
 )
-def test_a_signed_payload_that_is_no_archive(tmp_path: Path, payload: bytes, match: str) -> None:
+def test_signed_payload_that_is_no_archive_is_refused(tmp_path: Path, payload: bytes, match: str) -> None:
     with pytest.raises(BundleUntrusted, match=match):
         install(tmp_path, make(payload=payload))
     assert list((tmp_path / "slots").iterdir()) == []
 
 
-def test_a_header_that_would_fill_the_memory(tmp_path: Path) -> None:
+def test_oversized_archive_header_is_refused(tmp_path: Path) -> None:
     huge = member("a", pax_headers={"comment": "x" * (EXTENDED_BYTES_MAX + 1)})
     with pytest.raises(BundleUntrusted, match="a name of"):
         install(tmp_path, bundle([MAIN, huge], unpacked_bytes=1_000_000))
 
 
-def test_the_right_version_in_any_spelling_is_installed(tmp_path: Path) -> None:
+def test_version_in_any_spelling_is_installed(tmp_path: Path) -> None:
     metadata = member("climahub-2.0.dist-info/METADATA", b"Version: 2.0\n")
     assert install(tmp_path, bundle([MAIN, metadata, member("other-9.0.dist-info/METADATA", b"Version: 9.0\n")]))
     assert (tmp_path / "slots" / "a" / "__main__.py").read_bytes() == b"print()"
 
 
-def test_which_version_a_tree_is() -> None:
+def test_version_of_a_tree_is_found_in_its_source() -> None:
     assert find_version({}) == ""
     assert find_version({"agent/__init__.py": b"__version__: str = '3.1'\n"}) == "3.1"
     assert find_version({"agent/__init__.py": b"# __version__ = '3.1'\n"}) == ""
 
 
 @pytest.mark.parametrize("error", [5, 30, 28])
-def test_a_disk_that_fails_is_no_fault_of_the_release_and_nothing_is_left(tmp_path: Path, error: int) -> None:
+def test_disk_error_is_no_fault_of_the_release_and_leaves_nothing(tmp_path: Path, error: int) -> None:
     def fail(operation: Operation, name: str) -> None:
         if operation is Operation.WRITE and "lib" in name:
             raise OSError(error, "failed", name)
@@ -150,7 +150,7 @@ def test_a_disk_that_fails_is_no_fault_of_the_release_and_nothing_is_left(tmp_pa
     assert list((tmp_path / "slots").iterdir()) == []
 
 
-def test_a_card_that_does_not_hold_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_card_that_loses_written_data_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "digest", lambda _: "another")
     with pytest.raises(InstallFailed, match="worn out"):
         install(tmp_path, make())
@@ -158,7 +158,7 @@ def test_a_card_that_does_not_hold_what_was_written(tmp_path: Path, monkeypatch:
 
 
 @given(st.binary(max_size=2000), st.integers(0, 1500), st.sampled_from(["archive", "compressed"]))
-def test_whatever_is_signed_raises_nothing_else(noise: bytes, at: int, where: str) -> None:
+def test_any_signed_payload_raises_known_errors_only(noise: bytes, at: int, where: str) -> None:
     manifest = msgspec.structs.replace(make().manifest, files=3)
     archive = lzma.decompress(bundle_builder.pack(TREE))
     broken = archive[:at] + noise + archive[at + len(noise) :]

@@ -26,7 +26,7 @@ def of_range(text: str, **more: str) -> ByteRange | None:
         (" bytes  400 - 999 / 1000 ", ByteRange(400, 1000)),
     ],
 )
-def test_a_part_goes_where_it_says(text: str, span: ByteRange) -> None:
+def test_partial_response_is_placed_by_its_content_range(text: str, span: ByteRange) -> None:
     assert of_range(text) == span
 
 
@@ -35,18 +35,18 @@ def test_a_part_goes_where_it_says(text: str, span: ByteRange) -> None:
     ["", "bytes", "bytes 500-999/1000", "bytes 0-399/1000", "bytes 999-400/1000", "bytes 400-999/2000", "bytes */1000",
      "items 400-999/1000", "bytes 400-999", "bytes -1-5/6", "bytes 4٤-999/1000", "bytes 400-999/1000, 0-1/1000"],
 )  # fmt: skip
-def test_a_part_that_is_no_use_here(text: str) -> None:
+def test_unusable_partial_response_is_refused(text: str) -> None:
     with pytest.raises(UnusableResponse):
         of_range(text)
 
 
-def test_a_compressed_part_is_no_use() -> None:
+def test_compressed_partial_response_is_refused() -> None:
     with pytest.raises(UnusableResponse, match="compressed"):
         of_range("bytes 400-999/1000", **{"Content-Encoding": "gzip"})
     assert of_range("bytes 400-999/1000", **{"Content-Encoding": "Identity"}) == ByteRange(400, 1000)
 
 
-def test_a_range_that_is_not_there_says_nothing_of_what_is_here() -> None:
+def test_unsatisfiable_range_is_refused() -> None:
     with pytest.raises(UnusableResponse, match="ends before byte 400"):
         parse_range(416, {"Content-Range": "bytes */300"}, requested=400, total=WHOLE)
 
@@ -61,7 +61,7 @@ def test_a_range_that_is_not_there_says_nothing_of_what_is_here() -> None:
         {"Content-Type": "application/octet-stream"},
     ],
 )
-def test_the_whole_file(headers: dict[str, str]) -> None:
+def test_full_response_starts_at_zero(headers: dict[str, str]) -> None:
     assert parse_range(200, headers, requested=400, total=WHOLE) == ByteRange(0)
 
 
@@ -69,7 +69,7 @@ def test_the_whole_file(headers: dict[str, str]) -> None:
     "headers",
     [{"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "application/json"}, {"Content-Length": "999"}],
 )
-def test_something_in_the_place_of_the_file(headers: dict[str, str]) -> None:
+def test_full_response_of_another_type_or_size_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(UnusableResponse):
         parse_range(200, headers, requested=0, total=WHOLE)
 
@@ -82,7 +82,7 @@ FILE = bytes(range(250)) * 4
 
 
 @pytest.mark.parametrize("size", [1, 7, 5000])
-def test_what_is_there_already_is_passed_over(size: int) -> None:
+def test_bytes_already_present_are_skipped(size: int) -> None:
     assert through(RangeBody(ByteRange(400, 1000), wanted=400, total=WHOLE), FILE[400:], size) == FILE[400:]
     assert (
         through(RangeBody(ByteRange(256, 512), wanted=400, total=WHOLE), FILE[256:512] + b"more", size) == FILE[400:512]
@@ -91,7 +91,7 @@ def test_what_is_there_already_is_passed_over(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 5000])
-def test_a_single_part_is_taken_out_of_multipart(size: int) -> None:
+def test_single_part_is_read_from_multipart(size: int) -> None:
     headers = {"Content-Type": "multipart/byteranges; boundary=THIS"}
     span = parse_range(206, headers, requested=400, total=WHOLE)
     head = b"\r\n--THIS\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 300-999/1000\r\n\r\n"
@@ -102,7 +102,7 @@ def test_a_single_part_is_taken_out_of_multipart(size: int) -> None:
 @pytest.mark.parametrize(
     "data", [b"--B\r\nContent-Range: bytes 500-999/1000\r\n\r\nx", b"--B\r\n\r\nx", b"x" * (PART_HEAD_BYTES_MAX + 1)]
 )
-def test_multipart_that_is_no_single_part_of_the_file(data: bytes) -> None:
+def test_other_multipart_bodies_are_refused(data: bytes) -> None:
     with pytest.raises(UnusableResponse):
         RangeBody(None, wanted=400, total=WHOLE).feed(data)
 
@@ -117,7 +117,7 @@ _HEADER = st.text(max_size=60)
     st.integers(0, 2**40),
     st.integers(0, 2**40),
 )
-def test_no_answer_raises_anything_else(
+def test_any_response_is_read_or_refused(
     status: int, headers: dict[str, str], data: bytes, asked: int, whole: int
 ) -> None:
     try:

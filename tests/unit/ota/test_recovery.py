@@ -46,14 +46,14 @@ def at(state: UpdateState, **changes: object) -> UpdateRecord:
         (at(UpdateState.FAILED), ACCOUNT, NEW, None),
     ],
 )
-def test_what_happened_to_an_image(
+def test_interrupted_image_update_is_reconciled(
     record: UpdateRecord, account: Account, boot: SystemBoot, event: UpdateEvent | None
 ) -> None:
     found = recovery.reconcile_image(record, account, boot)
     assert (found[0] if found else None) == event
 
 
-def test_the_old_system_tells_why_the_new_one_failed() -> None:
+def test_old_system_reports_why_the_new_one_failed() -> None:
     assert recovery.reconcile_image(at(UpdateState.TRIAL), FAILED, LATER) == (
         UpdateEvent.FAIL,
         "the outbox cannot be written",
@@ -63,7 +63,7 @@ def test_the_old_system_tells_why_the_new_one_failed() -> None:
     assert "the boot loader went back" in found[1]
 
 
-def test_the_failure_of_another_release_is_not_this_ones() -> None:
+def test_failure_of_another_release_is_not_attributed() -> None:
     other = Account(failed=FailedRelease("3.0.0", 2, "older"))
     assert recovery.find_recorded_failure(at(UpdateState.TRIAL), other) == ""
     assert (
@@ -72,7 +72,7 @@ def test_the_failure_of_another_release_is_not_this_ones() -> None:
     )
 
 
-def test_a_boot_loader_that_goes_back_from_a_proven_system_is_told() -> None:
+def test_boot_loader_fallback_from_a_confirmed_system_is_reported() -> None:
     assert "went back to the system in slot A" in recovery.find_relapse(at(UpdateState.COMPLETED), OLD)
     assert recovery.find_relapse(at(UpdateState.COMPLETED), NEW) == ""
     assert recovery.find_relapse(at(UpdateState.COMPLETED), SystemBoot("", "boot-1")) == ""
@@ -80,7 +80,7 @@ def test_a_boot_loader_that_goes_back_from_a_proven_system_is_told() -> None:
     assert recovery.find_relapse(at(UpdateState.COMPLETED, payload_type=PayloadType.APP), OLD) == ""
 
 
-def test_each_system_has_its_own_good_app() -> None:
+def test_each_system_has_its_own_confirmed_app() -> None:
     record = at(UpdateState.READY, app_slot="a")
     account = Account(good=BASE)
     assert recovery.select_app_slot(record, account, OLD) == "a"
@@ -88,7 +88,7 @@ def test_each_system_has_its_own_good_app() -> None:
     assert recovery.select_app_slot(at(UpdateState.READY), Account(good="b"), OLD) == "b"
 
 
-def test_the_app_of_the_old_system_is_noted_once() -> None:
+def test_app_of_the_old_system_is_recorded_once() -> None:
     record = transition(at(UpdateState.READY), UpdateEvent.RESTART, app_slot="a", boot_id="boot-1", fresh_sensors=3)
     record = transition(record, UpdateEvent.RESTART, app_slot=BASE, boot_id="boot-2", fresh_sensors=0)
     assert (record.app_slot, record.boot_id, record.restarts, record.fresh_sensors) == ("a", "boot-2", 2, 3)
@@ -116,11 +116,11 @@ def test_the_app_of_the_old_system_is_noted_once() -> None:
         ("", "RAUC reports: nothing"),
     ],
 )
-def test_raucs_words_in_plain_ones(said: str, means: str) -> None:
+def test_rauc_errors_are_explained(said: str, means: str) -> None:
     words = explain_rauc_error(said)
     assert means in words
     assert said in words
 
 
-def test_a_long_story_is_cut() -> None:
+def test_long_rauc_error_is_cut() -> None:
     assert len(explain_rauc_error("x" * 5000)) < 500

@@ -51,7 +51,7 @@ def staging(directory: Path, free_bytes: int) -> Staging:
     )
 
 
-def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_gets(tmp_path: Path) -> None:
+def test_image_needs_room_for_the_bundle_and_its_extracted_copy(tmp_path: Path) -> None:
     head, image = bundle()
     needed = len(head) + 2 * len(image) + LEFT_ALONE_BYTES
     with pytest.raises(StorageFull, match="free some space"):
@@ -62,7 +62,7 @@ def test_an_image_needs_room_for_the_bundle_and_for_the_copy_that_its_installer_
     part.finish()
 
 
-def test_the_image_behind_the_header_is_what_its_installer_gets(tmp_path: Path) -> None:
+def test_extracted_image_is_the_payload_behind_the_header(tmp_path: Path) -> None:
     head, image = bundle()
     (tmp_path / BUNDLE_FILE).write_bytes(head + image)
     (tmp_path / "image.part").write_bytes(b"left by a power cut" * 1_000_000)
@@ -75,7 +75,7 @@ def test_the_image_behind_the_header_is_what_its_installer_gets(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_rots_before_it_is_copied_is_no_image(tmp_path: Path) -> None:
+def test_bundle_damaged_before_extraction_is_refused(tmp_path: Path) -> None:
     head, image = bundle()
     data = bytearray(head + image)
     data[len(head) + CHUNK_BYTES + 5] ^= 1
