@@ -49,7 +49,7 @@ def pem(extensions: Extensions, *, issuer: str = "home") -> bytes:
     return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def test_a_proper_authority_is_fine() -> None:
+def test_valid_authority_has_no_problem() -> None:
     assert problems(pem([CA, USAGE, SKI]), now=BEGIN) == []
     assert problems(pem([CA, USAGE, SKI, AKI], issuer="root")) == []
 
@@ -66,7 +66,7 @@ def test_a_proper_authority_is_fine() -> None:
         ([USAGE], "home", "it may sign certificates and is no authority"),
     ],
 )
-def test_what_strict_verification_refuses_is_named_with_the_remedy(
+def test_authority_refused_by_strict_verification_is_named_with_the_remedy(
     extensions: Extensions, issuer: str, words: str
 ) -> None:
     (told,) = problems(pem(extensions, issuer=issuer))
@@ -75,16 +75,16 @@ def test_what_strict_verification_refuses_is_named_with_the_remedy(
     assert "openssl req -x509" in told
 
 
-def test_each_certificate_of_a_file_is_looked_at() -> None:
+def test_each_certificate_of_a_file_is_checked() -> None:
     good, bad = pem([CA, USAGE, SKI]), pem([CA, SKI])
     assert len(problems(good + b"# a comment\r\n" + bad + bad)) == 2
 
 
-def test_one_that_has_expired_is_named() -> None:
+def test_expired_certificate_is_named() -> None:
     late = BEGIN + timedelta(days=400)
     assert problems(pem([CA, USAGE, SKI]), now=late) == ["CN=home: has expired on 2027-01-01"]
 
 
 @pytest.mark.parametrize("spoil", [lambda _: b"", lambda text: text[:200], lambda text: text.replace(b"M", b"!", 3)])
-def test_what_is_no_certificate_is_told(spoil: Callable[[bytes], bytes]) -> None:
+def test_file_without_a_certificate_is_reported(spoil: Callable[[bytes], bytes]) -> None:
     assert problems(spoil(pem([CA, USAGE, SKI]))) == ["holds no certificate that can be read"]

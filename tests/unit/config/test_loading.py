@@ -139,11 +139,11 @@ def test_an_absolute_socket_stays_where_it_is_up_to_the_length_that_the_kernel_t
     assert parse(MINIMAL + f'[local_api]\nsocket = "{path}"\n').local_api.socket == Path(path)
 
 
-def test_a_trailing_slash_of_the_url_goes() -> None:
+def test_trailing_slash_of_the_url_is_removed() -> None:
     assert parse('[cloud]\nbase_url = "https://api.example.org/v/"\n').cloud.base_url == "https://api.example.org/v"
 
 
-def test_primary_sources_are_keyed_by_kind() -> None:
+def test_primary_sensors_are_keyed_by_kind() -> None:
     config = parse(MINIMAL + '[sensors.primary]\ntemperature = "T1"\n[sensors]\ndisabled = ["T2"]\n')
     assert config.sensors.primary == {SensorKind.TEMPERATURE: "T1"}
     assert config.sensors.disabled == ("T2",)
@@ -240,7 +240,7 @@ VALUES = (
 
 
 @given(st.sampled_from(KEYS), VALUES)
-def test_any_value_of_any_key_is_taken_or_refused_and_can_be_told(key: Key, value: object) -> None:
+def test_any_value_of_any_key_is_accepted_or_refused_with_a_printable_message(key: Key, value: object) -> None:
     with suppress(NotAllowed):
         key.type.read(value)
     assert "\n" not in describe(value)
@@ -285,7 +285,7 @@ def test_keys_in_the_wrong_place_are_refused_with_the_nearest(text: str, expecte
     assert any(f"hub.toml{expected}" in error for error in refused(text)), refused(text)
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
+def test_all_mistakes_are_listed_in_the_order_of_lines() -> None:
     errors = refused('[log]\nlevel = 1\nfformat = 2\n[cloud]\ngzip = 3\n[board]\nname = "replay"\n')
     assert [error.split(": ")[:2] for error in errors] == [
         ["hub.toml:2", "log.level"],
@@ -308,7 +308,7 @@ def test_a_key_or_table_with_a_new_name_is_refused_and_the_new_name_is_given(old
     assert error.endswith(f": {old}: this {'table' if new in TABLES else 'key'} has a new name: rename it to {shown}")
 
 
-def test_a_wrong_path_of_the_recording_is_told_once() -> None:
+def test_wrong_recording_path_is_reported_once() -> None:
     text = MINIMAL + '[board]\nname = "replay"\n[board.replay]\nrecording = 1\nmap = "m.toml"\n'
     assert [error.split(": ")[1] for error in refused(text)] == ["board.replay.recording"]
 
@@ -338,7 +338,7 @@ def test_the_heading_counts_the_mistakes() -> None:
             parse(MINIMAL + "y = 1\n" + count)
 
 
-def test_an_inline_key_is_refused_with_the_way_to_do_it() -> None:
+def test_inline_api_key_is_refused_with_the_right_key_to_set() -> None:
     assert "set cloud.api_key_file" in refused(MINIMAL + f'api_key = "{API_KEY}"')[0]
 
 
@@ -365,7 +365,7 @@ def test_a_syntax_error_has_its_line(text: str, expected: str) -> None:
         (b"#" * (CONFIG_BYTES_MAX + 1), f": found more than {CONFIG_BYTES_MAX} bytes"),
     ],
 )
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_binary_file_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "hub.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigProblems, match=str(path) + expected):
@@ -390,7 +390,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> Non
         load(tmp_path / name, environ={})
 
 
-def test_the_credential_is_taken_where_no_file_is_named(tmp_path: Path) -> None:
+def test_credential_is_used_where_no_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "climahub-api-key").write_text(API_KEY)
     config = parse(MINIMAL, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert config.cloud.api_key_file == tmp_path / "climahub-api-key"

@@ -19,11 +19,11 @@ SECRET = "pa:ss/wörd"
         ("HTTP://user:secret@PROXY:1", "http://proxy:1"),
     ],
 )
-def test_addresses_of_proxies(text: str, url: str) -> None:
+def test_valid_proxy_addresses(text: str, url: str) -> None:
     assert parse_proxy(text).url == url
 
 
-def test_credentials_go_into_the_header_and_nowhere_else() -> None:
+def test_proxy_credentials_go_into_the_header_only() -> None:
     proxy = parse_proxy("http://us%40er:pa%3Ass%2Fw%C3%B6rd@proxy:3128")
     assert b64decode(proxy.authorization.removeprefix("Basic ")).decode() == f"us@er:{SECRET}"
     assert proxy.url == "http://proxy:3128"
@@ -43,14 +43,14 @@ def test_credentials_go_into_the_header_and_nowhere_else() -> None:
         ("", "host or port"),
     ],
 )
-def test_what_is_no_proxy_is_refused_without_repeating_it(text: str, words: str) -> None:
+def test_invalid_proxy_is_refused_without_repeating_it(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         parse_proxy(text)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["http://user:secret@proxy:1", "user:secret@proxy:1", "http://secret@proxy:1"])
-def test_what_is_shown_holds_no_credentials(text: str) -> None:
+def test_shown_proxy_has_no_credentials(text: str) -> None:
     assert "secret" not in without_credentials(text)
     assert without_credentials(text).endswith("[redacted]@proxy:1")
 
@@ -88,7 +88,7 @@ def test_the_configuration_comes_before_the_environment(
 
 
 @pytest.mark.parametrize("host", ["localhost", "hub.localhost", "127.0.0.1", "127.8.9.1", "::1", "[::1]", "LOCALHOST."])
-def test_this_machine_is_never_reached_through_a_proxy(host: str) -> None:
+def test_loopback_is_never_reached_through_a_proxy(host: str) -> None:
     assert ProxyRules("http://proxy:1", {}).proxy_for("http", host, 8080) is None
 
 
@@ -114,13 +114,13 @@ def test_this_machine_is_never_reached_through_a_proxy(host: str) -> None:
         (" , ,.", "cloud.example", 443, False),
     ],
 )
-def test_exceptions_by_no_proxy(exceptions: str, host: str, port: int | None, *, goes_directly: bool) -> None:
+def test_no_proxy_exceptions(exceptions: str, host: str, port: int | None, *, goes_directly: bool) -> None:
     for configured in ("environment", "http://proxy:1"):
         rules = ProxyRules(configured, {"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": exceptions})
         assert (rules.proxy_for("https", host, port) is None) is goes_directly
 
 
-def test_an_environment_that_names_no_usable_proxy_is_told() -> None:
+def test_unusable_proxy_of_the_environment_is_reported() -> None:
     rules = ProxyRules("environment", {"ALL_PROXY": "socks5://user:secret@proxy:1080"})
     assert rules.proxy_for("https", "cloud.example", None) is None
     assert rules.problem == (

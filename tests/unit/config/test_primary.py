@@ -10,7 +10,7 @@ ONE = [("hwmon/board/temp1", TEMPERATURE), ("bme280", HUMIDITY)]
 TWO = [*ONE, ("hwmon/sht/T", TEMPERATURE)]
 
 
-def test_a_source_that_measures_alone_speaks() -> None:
+def test_only_sensor_of_a_kind_is_primary() -> None:
     assert choose_primary(ONE, primary={}, disabled=()) == PrimarySensors(
         {TEMPERATURE: "hwmon/board/temp1", HUMIDITY: "bme280"}
     )
@@ -30,11 +30,11 @@ def test_disabling_one_of_two_leaves_the_other() -> None:
     assert chosen.sensors[TEMPERATURE] == "hwmon/board/temp1"
 
 
-def test_disabling_all_leaves_none() -> None:
+def test_disabling_all_sensors_leaves_no_primary() -> None:
     assert choose_primary(ONE, primary={}, disabled=("bme280", "hwmon/board/temp1")) == PrimarySensors({})
 
 
-def test_one_source_may_speak_for_two_kinds() -> None:
+def test_one_chip_may_be_primary_for_two_kinds() -> None:
     chosen = choose_primary(
         [("bme280", TEMPERATURE), ("bme280", HUMIDITY)], primary={TEMPERATURE: "bme280"}, disabled=()
     )
@@ -79,7 +79,7 @@ def test_one_source_may_speak_for_two_kinds() -> None:
         ({}, ("zzz", "hwmon/board/temp1"), 'sensors.disabled: this board has no sensor "zzz"'),
     ],
 )
-def test_what_is_ambiguous_or_wrong_is_told_and_the_rest_speaks(
+def test_ambiguous_kind_is_reported_and_the_others_have_a_primary(
     primary: dict[SensorKind, str], disabled: tuple[str, ...], expected: str
 ) -> None:
     chosen = choose_primary(TWO, primary=primary, disabled=disabled)
@@ -88,17 +88,17 @@ def test_what_is_ambiguous_or_wrong_is_told_and_the_rest_speaks(
     assert chosen.sensors[HUMIDITY] == "bme280"
 
 
-def test_a_chosen_sensor_that_is_missing_gives_its_place_to_no_other() -> None:
+def test_missing_chosen_sensor_is_not_replaced() -> None:
     chosen = choose_primary(TWO, primary={TEMPERATURE: "hwmon/w1_slave_temp@28-0000000000aa/temp1"}, disabled=())
     assert TEMPERATURE not in chosen.sensors
     assert "this board has no sensor" in chosen.problems[0]
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_listed() -> None:
     assert len(choose_primary(TWO, primary={HUMIDITY: "x"}, disabled=("y",)).problems) == 3
 
 
-def test_the_humidity_of_the_chip_whose_temperature_speaks_needs_no_key() -> None:
+def test_humidity_of_the_primary_temperature_chip_is_chosen_automatically() -> None:
     chips = [
         (f"hwmon/sht3x@1-004{place}/{channel}", kind)
         for place in (4, 5)
@@ -116,7 +116,7 @@ def test_the_humidity_of_the_chip_whose_temperature_speaks_needs_no_key() -> Non
 CPU = ("hwmon/cpu_thermal/temp1", TEMPERATURE)
 
 
-def test_a_cpu_speaks_for_no_room_unless_it_is_named() -> None:
+def test_cpu_temperature_is_primary_only_where_named() -> None:
     alone = choose_primary([CPU], primary={}, disabled=())
     assert alone.sensors == {}
     (problem,) = alone.problems
@@ -130,7 +130,7 @@ def test_a_cpu_speaks_for_no_room_unless_it_is_named() -> None:
     assert choose_primary([CPU, room, nvme], primary={}, disabled=()) == PrimarySensors({TEMPERATURE: room[0]})
 
 
-def test_who_lets_the_machine_speak_for_a_room_is_told() -> None:
+def test_cpu_temperature_used_for_a_room_is_reported() -> None:
     said = machine_parts_named({TEMPERATURE: CPU[0]}, {"living": ("kitchen 1", CPU[0]), "bath": ("sim/temperature",)})
     assert [text.partition(":")[0] for text in said] == ["sensors.primary.temperature", "climate.zones (living)"]
     assert "not of a room" in said[0]
@@ -148,5 +148,5 @@ def test_who_lets_the_machine_speak_for_a_room_is_told() -> None:
         ("living room", False),
     ],
 )
-def test_what_measures_the_machine_is_known_by_its_chip(sensor: str, *, is_part: bool) -> None:
+def test_sensors_of_the_machine_are_recognised_by_their_chip(sensor: str, *, is_part: bool) -> None:
     assert is_machine_part(sensor) is is_part

@@ -141,6 +141,6 @@ def test_every_leaf_of_any_document_has_the_line_of_its_key(table: dict[str, str
 
 
 @given(st.text(st.sampled_from("a=[]{},\"'#\n\\.1 "), max_size=30))
-def test_a_text_that_is_no_toml_never_hangs_it(text: str) -> None:
+def test_invalid_toml_never_hangs(text: str) -> None:
     with suppress(ValueError):
         key_lines(text)

@@ -42,7 +42,7 @@ def test_a_missing_key_is_a_warning_because_the_file_may_be_for_another_machine(
 
 
 @pytest.mark.parametrize("end", ["/v1", "/v1/", "/V2", "/v1/telemetry", "/api/v1"])
-def test_an_address_copied_with_its_version_is_a_warning(hub: Path, end: str) -> None:
+def test_base_url_with_the_version_is_a_warning(hub: Path, end: str) -> None:
     text = hub.read_text()
     address = text.split('base_url = "')[1].split('"')[0]
     hub.write_text(text.replace(address, address.rstrip("/") + end))
@@ -51,7 +51,7 @@ def test_an_address_copied_with_its_version_is_a_warning(hub: Path, end: str) ->
     assert "/v1/telemetry" in warning
 
 
-def test_a_cpu_that_speaks_for_a_room_is_a_warning(hub: Path) -> None:
+def test_cpu_temperature_used_for_a_room_is_a_warning(hub: Path) -> None:
     named = '[sensors.primary]\ntemperature = "hwmon/cpu_thermal/temp1"\n'
     hub.write_text(hub.read_text() + named)
     assert any("not of a room" in warning for warning in check(hub, environ={}).warnings)
@@ -63,14 +63,14 @@ def test_every_mistake_is_an_error_of_its_own(hub: Path) -> None:
     assert [error.split(": ")[:2] for error in result.errors] == [[f"{hub}:4", "cloud.x"], [f"{hub}:5", "cloud.gzip"]]
 
 
-def test_secrets_that_are_there_are_checked_all(hub: Path) -> None:
+def test_all_present_secrets_are_checked(hub: Path) -> None:
     credential(hub.parent, "T1 = 1", name="climahub-sensor-keys")
     key, sensor_keys = check(hub, environ=credential(hub.parent, API_KEY + "a1B2")).errors
     assert "holds no API key" in key
     assert 'no key for "T1"' in sensor_keys
 
 
-def test_an_authority_that_a_newer_python_refuses_is_named(hub: Path) -> None:
+def test_authority_refused_by_a_newer_python_is_named(hub: Path) -> None:
     append(hub, 'ca_file = "ca.pem"\n')
     (hub.parent / "ca.pem").write_bytes(pem([CA, SKI]))
     (warning,) = check(hub, environ=credential(hub.parent, API_KEY)).warnings
@@ -100,7 +100,7 @@ def test_a_file_without_a_certificate_is_an_error(hub: Path, content: str) -> No
     assert "contains no certificate in PEM form" in error
 
 
-def test_files_that_are_not_here_are_warnings(hub: Path) -> None:
+def test_missing_files_are_warnings(hub: Path) -> None:
     append(hub, 'api_key_file = "k"\nca_file = "ca"\n[relayed_sensors]\nsensor_keys_file = "s"\n')
     append(hub, '[board]\nname = "replay"\n[board.replay]\nrecording = "r.csv"\nmap = "m.toml"\n')
     append(hub, '[port]\ncertificate_file = "p.pem"\nkey_file = "p.key"\n')
@@ -117,7 +117,7 @@ def test_files_that_are_not_here_are_warnings(hub: Path) -> None:
     ]
 
 
-def test_the_recording_is_not_looked_for_with_another_board(hub: Path) -> None:
+def test_recording_is_checked_for_the_replay_board_only(hub: Path) -> None:
     append(hub, '[board.replay]\nrecording = "r.csv"\n')
     assert not any("recording" in warning for warning in check(hub, environ={}).warnings)
 
@@ -143,7 +143,7 @@ def test_show_never_holds_the_key(hub: Path) -> None:
     assert REDACTED in text
 
 
-def test_show_says_where_there_is_no_key(hub: Path) -> None:
+def test_show_tells_where_no_key_is_set(hub: Path) -> None:
     lines = show_text(resolve(hub, environ={})).splitlines()
     assert lines[0].split() == ["cloud.api_key", "(not", "set)", "default"]
     assert len({line.index("default") for line in lines if line.endswith("default")}) == 1

@@ -54,7 +54,7 @@ def test_the_type_of_a_choice_or_boolean_follows_from_the_field() -> None:
             keys[path].read("c")
 
 
-def test_a_key_without_a_type_is_a_mistake_of_ours() -> None:
+def test_key_without_a_type_raises() -> None:
     class Wrong(msgspec.Struct):
         count: Annotated[int, key("how many")] = 1
 

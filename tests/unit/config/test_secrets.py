@@ -36,7 +36,7 @@ def test_the_key_is_read_from_its_credential(tmp_path: Path) -> None:
     assert read_api_key(hub.cloud) == API_KEY
 
 
-def test_a_hub_without_a_key_is_told_both_ways(tmp_path: Path) -> None:
+def test_missing_key_message_names_both_ways_to_set_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"set cloud\.api_key_file, .* LoadCredential=climahub-api-key:"):
         read_api_key(config(tmp_path, credentials=tmp_path).cloud)
 
@@ -61,7 +61,7 @@ def test_a_file_open_to_everybody_is_refused_with_the_command(tmp_path: Path, mo
         ("a1B2" * SECRET_BYTES_MAX, "larger than"),
     ],
 )
-def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path, content: str | bytes, expected: str) -> None:
+def test_invalid_key_is_refused_and_not_repeated(tmp_path: Path, content: str | bytes, expected: str) -> None:
     secret(tmp_path / "key", content)
     with pytest.raises(ConfigInvalid, match=expected) as caught:
         read_api_key(config(tmp_path, 'cloud.api_key_file = "key"').cloud)
@@ -75,7 +75,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
-def test_a_disk_that_does_not_give_the_key_keeps_no_hub_from_heating(
+def test_unreadable_key_file_counts_as_a_missing_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(path: Path, *_: object) -> None:
@@ -88,9 +88,7 @@ def test_a_disk_that_does_not_give_the_key_keeps_no_hub_from_heating(
             read()
 
 
-def test_the_comment_that_systemd_passes_for_a_missing_key_says_where_it_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_systemd_placeholder_for_a_missing_key_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.config.secrets.CREDENTIALS_PARENT", tmp_path)
     secret(tmp_path / "key", "# no key")
     hub = config(tmp_path, 'cloud.api_key_file = "key"')
@@ -100,7 +98,7 @@ def test_the_comment_that_systemd_passes_for_a_missing_key_says_where_it_goes(
     assert read_api_key(hub.cloud) == API_KEY
 
 
-def test_the_unit_has_a_comment_for_a_missing_key() -> None:
+def test_unit_passes_a_placeholder_for_a_missing_key() -> None:
     unit = (Path(__file__).parents[3] / "systemd" / "climahub.service").read_text()
     assert f"LoadCredential=climahub-api-key:{DEFAULT_KEY_FILE}\nSetCredential=climahub-api-key:#" in unit
 
@@ -111,7 +109,7 @@ def test_sensor_keys_are_read_by_name_and_address(tmp_path: Path) -> None:
     assert read_sensor_keys(hub.relayed_sensors) == {"T1": API_KEY, "0x00158d0001a2b3c4": "sk_sensor_abc"}
 
 
-def test_sensor_keys_may_come_as_a_credential_or_not_at_all(tmp_path: Path) -> None:
+def test_sensor_keys_are_optional_and_may_be_a_credential(tmp_path: Path) -> None:
     assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relayed_sensors) == {}
     secret(tmp_path / "climahub-sensor-keys", f'T1 = "{API_KEY}"\n')
     assert read_sensor_keys(config(tmp_path, credentials=tmp_path).relayed_sensors) == {"T1": API_KEY}
@@ -127,7 +125,7 @@ def test_sensor_keys_may_come_as_a_credential_or_not_at_all(tmp_path: Path) -> N
         ('T1 = "a1B2\\n"', 'no key for "T1"'),
     ],
 )
-def test_broken_sensor_keys_are_refused_and_not_repeated(tmp_path: Path, content: str, expected: str) -> None:
+def test_invalid_sensor_keys_are_refused_and_not_repeated(tmp_path: Path, content: str, expected: str) -> None:
     secret(tmp_path / "keys", content)
     with pytest.raises(ConfigInvalid, match=expected) as caught:
         read_sensor_keys(config(tmp_path, 'relayed_sensors.sensor_keys_file = "keys"').relayed_sensors)
