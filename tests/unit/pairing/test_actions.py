@@ -19,7 +19,7 @@ Bench = Any
 Service = Any
 
 
-async def test_a_label_restricts_the_window_to_its_sensor(bench: Bench, service: Service) -> None:
+async def test_label_restricts_the_join_window_to_its_sensor(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(label=f"{ONE[2:].upper()}|{CODE} {KEY}"))
     assert bench.radio.opened == [(254, "", InstallCode(ONE, bytes.fromhex(CODE)))]
     bench.radio.join(sensor(2))
@@ -29,7 +29,7 @@ async def test_a_label_restricts_the_window_to_its_sensor(bench: Bench, service:
     assert CODE.lower() not in (bench.directory / FILE_NAME).read_text()
 
 
-async def test_an_address_whose_order_nobody_knows_is_expected_both_ways(bench: Bench, service: Service) -> None:
+async def test_address_of_unknown_byte_order_is_expected_in_both(bench: Bench, service: Service) -> None:
     printed, turned = "0x1122334455667788", "0x8877665544332211"
     await service.actions.open_join_window(JoinWindowRequest(label=f"{printed[2:]} {CODE} {KEY}", name="attic"))
     assert bench.radio.opened == [(254, "", InstallCode(printed, bytes.fromhex(CODE), or_address=turned))]
@@ -41,7 +41,7 @@ async def test_an_address_whose_order_nobody_knows_is_expected_both_ways(bench: 
     assert service.queries.state.sensors[turned].name == "attic"
 
 
-async def test_a_removed_sensor_is_not_relayed_and_leaves_the_network(bench: Bench, service: Service) -> None:
+async def test_removed_sensor_is_not_relayed_and_leaves_the_network(bench: Bench, service: Service) -> None:
     await pair(bench, service, 1, name="attic", key=KEY)
     await service.actions.remove("attic")
     assert not service.identities.is_relayed(ONE)
@@ -53,7 +53,7 @@ async def test_a_removed_sensor_is_not_relayed_and_leaves_the_network(bench: Ben
 
 
 @pytest.mark.parametrize("wanted", [PLUG, "00:15:8D:00:00:00:00:FF", "climahub plug"])
-async def test_a_member_that_the_book_does_not_know_can_be_removed(
+async def test_network_member_without_a_record_can_be_removed(
     bench: Bench, service: Service, monkeypatch: pytest.MonkeyPatch, wanted: str
 ) -> None:
     monkeypatch.setattr("agent.pairing.loops.RETRY_S", 0.0)
@@ -66,7 +66,7 @@ async def test_a_member_that_the_book_does_not_know_can_be_removed(
         await service.actions.remove(wanted)
 
 
-async def test_of_two_members_that_are_called_alike_the_address_tells(bench: Bench, service: Service) -> None:
+async def test_members_of_the_same_name_are_told_apart_by_address(bench: Bench, service: Service) -> None:
     bench.radio.guests = [SensorLink(f"0x00158d00000000f{number}", "climahub", "plug") for number in (1, 2)]
     with pytest.raises(PairingRefused, match="several"):
         await service.actions.remove("climahub plug")
@@ -74,9 +74,7 @@ async def test_of_two_members_that_are_called_alike_the_address_tells(bench: Ben
     await bench.until(lambda: bench.radio.removed == ["0x00158d00000000f2"])
 
 
-async def test_a_removed_sensor_that_is_still_a_member_can_be_removed_again_and_stays_known(
-    bench: Bench, service: Service
-) -> None:
+async def test_removed_sensor_that_is_still_a_member_can_be_removed_again(bench: Bench, service: Service) -> None:
     await pair(bench, service, 1, name="attic", key=KEY)
     await service.actions.remove("attic")
     await bench.until(lambda: stage(service) is PairingStage.REMOVED)
@@ -86,14 +84,14 @@ async def test_a_removed_sensor_that_is_still_a_member_can_be_removed_again_and_
     assert service.identities.is_registered(ONE)
 
 
-async def test_a_member_that_the_radio_has_forgotten_meanwhile_is_gone(bench: Bench, service: Service) -> None:
+async def test_member_already_forgotten_by_the_radio_counts_as_removed(bench: Bench, service: Service) -> None:
     bench.radio.guests = [SensorLink(PLUG)]
     bench.radio.is_forgetful = True
     await service.actions.remove(PLUG)
     await bench.until(lambda: PLUG not in service.queries.state.sensors)
 
 
-async def test_a_replacement_takes_name_and_history_over(bench: Bench, service: Service) -> None:
+async def test_replacement_takes_over_name_and_identity(bench: Bench, service: Service) -> None:
     await pair(bench, service, 1, name="attic", key=KEY)
     await pair(bench, service, 2, replaces="attic")
     assert service.identities.sensor_id(address(2)) == service.identities.sensor_id(ONE) == f"id-of-{KEY}"
@@ -103,7 +101,7 @@ async def test_a_replacement_takes_name_and_history_over(bench: Bench, service: 
     assert len(bench.cloud.asked) == 1
 
 
-async def test_one_that_waits_can_be_the_replacement(bench: Bench, service: Service) -> None:
+async def test_sensor_waiting_for_its_key_can_be_the_replacement(bench: Bench, service: Service) -> None:
     await pair(bench, service, 1, name="attic", key=KEY)
     await service.actions.open_join_window(JoinWindowRequest())
     bench.radio.join(sensor(2))
@@ -113,7 +111,9 @@ async def test_one_that_waits_can_be_the_replacement(bench: Bench, service: Serv
 
 
 @pytest.mark.parametrize("error", [NetworkLost("no stick"), SensorUnavailable("the router does not answer")])
-async def test_a_window_that_cannot_be_opened_is_told_at_once(bench: Bench, service: Service, error: Exception) -> None:
+async def test_join_window_that_cannot_be_opened_is_reported_at_once(
+    bench: Bench, service: Service, error: Exception
+) -> None:
     bench.radio.errors = [error]
     with pytest.raises(type(error)):
         await service.actions.open_join_window(JoinWindowRequest())
@@ -122,7 +122,7 @@ async def test_a_window_that_cannot_be_opened_is_told_at_once(bench: Bench, serv
     assert bench.radio.opened == []
 
 
-async def test_a_code_that_the_radio_cannot_use_is_told_and_opens_nothing(bench: Bench, service: Service) -> None:
+async def test_unusable_install_code_is_reported_and_opens_no_window(bench: Bench, service: Service) -> None:
     label = f"RB01SG{'0' * 34}{ONE[2:].upper()}DLK999F98A7DFBCA6DD3955823AD9089631"
     with pytest.raises(PairingRefused, match="cannot use the label's code") as caught:
         await service.actions.open_join_window(JoinWindowRequest(label=label))
@@ -142,7 +142,7 @@ async def test_a_full_disk_opens_no_window_and_takes_no_key(bench: Bench) -> Non
     assert service.queries.state.window is None
 
 
-async def test_a_board_without_a_radio_pairs_nothing_but_gives_names(bench: Bench) -> None:
+async def test_board_without_a_radio_only_renames(bench: Bench) -> None:
     service = bench.make(Network(sensor(1)))
     bench.start(service)
     for act in (
@@ -157,7 +157,7 @@ async def test_a_board_without_a_radio_pairs_nothing_but_gives_names(bench: Benc
     assert bench.make(Network(sensor(1))).queries.state.sensors[ONE].name == "attic"
 
 
-async def test_a_backup_goes_out_and_comes_back(bench: Bench, service: Service) -> None:
+async def test_backup_can_be_restored(bench: Bench, service: Service) -> None:
     bench.radio.network = b'{"network": 1}'
     data = await service.actions.backup()
     bench.radio.network = b"{}"

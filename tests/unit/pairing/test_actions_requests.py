@@ -46,7 +46,7 @@ def test_a_sensor_is_found_by_name_and_by_address_in_any_form() -> None:
         find_sensor(state, "cellar")
 
 
-def test_a_request_becomes_a_window() -> None:
+def test_request_becomes_a_join_window() -> None:
     state = transitions.rename(paired(DEVICES[0]), DEVICES[0], "attic")
     request = JoinWindowRequest(
         seconds=60, through="attic", label=f"Z:{DEVICES[1][2:].upper()}$I:{CODE} sk_sensor_x", replaces="attic"
@@ -75,13 +75,13 @@ def test_a_request_becomes_a_window() -> None:
         (JoinWindowRequest(through="nobody"), UnknownSensor),
     ],
 )
-def test_a_request_that_cannot_be_met(request_: JoinWindowRequest, error: type[Exception]) -> None:
+def test_invalid_request_is_refused(request_: JoinWindowRequest, error: type[Exception]) -> None:
     with pytest.raises(error):
         build_join_window(request_, transitions.rename(paired(DEVICES[0]), DEVICES[0], "attic"), "boot", 0)
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "ü", "x" * 257, "a\nb"])
-def test_no_key(key: str) -> None:
+def test_invalid_key_is_refused(key: str) -> None:
     with pytest.raises(PairingRefused) as caught:
         validate_key(key)
     assert "x" * 10 not in str(caught.value)

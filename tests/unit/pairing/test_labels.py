@@ -19,7 +19,7 @@ codes = st.sampled_from(INSTALL_CODE_BYTES).flatmap(
 )
 
 
-def test_the_crc_of_the_specification() -> None:
+def test_crc_matches_the_specification() -> None:
     """The example of Zigbee Base Device Behaviour 10.1.1.1."""
     assert crc16_x25(bytes.fromhex("83FED3407A939723A5C639B26916D505")) == 0xB5C3
 
@@ -43,7 +43,7 @@ def test_the_crc_of_the_specification() -> None:
         (" 000d6ffffed4163b\n", ADDRESS, ""),
     ],
 )  # fmt: skip
-def test_the_forms_of_the_makers(text: str, address: str, code: str) -> None:
+def test_labels_of_known_manufacturers(text: str, address: str, code: str) -> None:
     for spelt in (text, text.lower()):
         assert parse(spelt) == Label(address, bytes.fromhex(code))
 
@@ -95,7 +95,7 @@ IC = "404142434445464748494A4B4C4D4E4FBD66"
         f"33:22:11:FE:FF:5E:CF:D0 {IC}",
     ],
 )
-def test_what_is_printed_is_read_with_the_words_around_it(text: str) -> None:
+def test_printed_words_around_the_values_are_ignored(text: str) -> None:
     label = parse(text)
     assert (label.ieee_address, label.code.hex().upper()) == (f"0x{EUI.lower()}", IC)
     assert label.reversed_address == ""
@@ -118,7 +118,7 @@ def test_an_address_alone_may_have_words_around_it(text: str) -> None:
         ("00158D00008D1500", "0x00158d00008d1500", "0x00158d00008d1500"),
     ],
 )
-def test_an_address_printed_backwards_is_turned_around(printed: str, address: str, reversed_address: str) -> None:
+def test_address_in_reversed_byte_order_is_corrected(printed: str, address: str, reversed_address: str) -> None:
     label = parse(f"{printed} {IC}")
     assert (label.ieee_address, label.reversed_address) == (address, reversed_address)
 
@@ -137,7 +137,7 @@ def test_an_address_printed_backwards_is_turned_around(printed: str, address: st
         ("MAC CODE IC EUI", "no known format"),
     ],
 )
-def test_a_printed_label_with_a_slip_is_told_where_it_is(text: str, told: str) -> None:
+def test_typing_error_is_located(text: str, told: str) -> None:
     with pytest.raises(LabelInvalid, match=told) as caught:
         parse(text)
     assert IC[:-2] not in str(caught.value)
@@ -145,7 +145,7 @@ def test_a_printed_label_with_a_slip_is_told_where_it_is(text: str, told: str) -
 
 @pytest.mark.parametrize("joint", [" ", "\n", ", ", ";", "$K:"])
 @pytest.mark.parametrize("front", ["000d6ffffed4163b", f"Z:000D6FFFFED4163B$I:{CODE}", f"000D6FFFFED4163B|{CODE}"])
-def test_a_key_may_stand_behind_the_rest(front: str, joint: str) -> None:
+def test_key_may_follow_the_label(front: str, joint: str) -> None:
     label = parse(front + joint + KEY)
     assert (label.ieee_address, label.sensor_key) == (ADDRESS, KEY)
     assert label.code == (b"" if "$" not in front and "|" not in front else bytes.fromhex(CODE))
@@ -169,13 +169,13 @@ def test_a_key_may_stand_behind_the_rest(front: str, joint: str) -> None:
         ("Z:000D6FFFFED4163B$I:999F98A7DFBCA6DD3955823AD9089631", "has 32 hex digits"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_advice(text: str, told: str) -> None:
+def test_unusable_label_is_refused_with_advice(text: str, told: str) -> None:
     with pytest.raises(LabelInvalid, match=told):
         parse(text)
 
 
 @given(addresses, codes)
-def test_every_form_gives_back_what_was_put_in(address: str, code: str) -> None:
+def test_every_form_round_trips(address: str, code: str) -> None:
     label = parse(address)
     # The order is found, or both are possible.
     assert label.ieee_address[2:] in {address, bytes.fromhex(address)[::-1].hex()}
@@ -229,7 +229,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(PIECES, addresses, codes, st.text("0123456789ABCDEFabcdef", max_size=40)), max_size=12))
-def test_no_label_made_of_pieces_does_anything_else(pieces: list[str]) -> None:
+def test_any_combination_of_label_parts_is_parsed_or_refused(pieces: list[str]) -> None:
     text = "".join(pieces)
     try:
         label = parse(text)
@@ -245,7 +245,7 @@ def test_no_label_made_of_pieces_does_anything_else(pieces: list[str]) -> None:
 @example("$A:$I:")
 @example("\u0130" * 20)
 @example("\u00df" * 16 + "|AA")
-def test_no_text_does_anything_else(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         label = parse(text)
     except LabelInvalid as error:

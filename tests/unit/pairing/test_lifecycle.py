@@ -20,12 +20,12 @@ def test_every_stage_can_be_reached_and_left() -> None:
     assert {event for _, event in EDGES} == set(PairingEvent)
 
 
-def test_what_is_not_in_the_table_is_a_defect() -> None:
+def test_transition_outside_the_table_raises() -> None:
     with pytest.raises(ValueError, match="it cannot release"):
         transition(PairingRecord("T1"), PairingEvent.RELEASE)
 
 
-def test_the_picture_is_that_of_the_documents() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     document = Path(__file__).parents[3] / "docs" / "pairing.md"
     assert f"```mermaid\n{to_mermaid()}\n```" in document.read_text()
     assert len(to_mermaid().splitlines()) == len(EDGES) + 2

@@ -18,7 +18,7 @@ Bench = Any
 Service = Any
 
 
-async def test_many_sensors_in_one_window(bench: Bench, service: Service) -> None:
+async def test_many_sensors_join_in_one_window(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(is_many=True))
     for number in range(1, 6):
         bench.radio.join(sensor(number))
@@ -28,7 +28,7 @@ async def test_many_sensors_in_one_window(bench: Bench, service: Service) -> Non
     await bench.until(lambda: bench.radio.until_ms is None)
 
 
-async def test_an_interview_that_fails_is_told_and_the_window_stays_open(bench: Bench, service: Service) -> None:
+async def test_failed_interview_is_reported_and_the_window_stays_open(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(key=KEY))
     bench.radio.tell(ONE, JoinStep.JOINED)
     bench.radio.tell(ONE, JoinStep.FAILED, detail="it fell asleep; press its button again")
@@ -39,7 +39,7 @@ async def test_an_interview_that_fails_is_told_and_the_window_stays_open(bench: 
     await bench.until(lambda: stage(service) is PairingStage.RELAYING)
 
 
-async def test_one_that_leaves_by_itself_keeps_its_identity(bench: Bench, service: Service) -> None:
+async def test_sensor_that_leaves_by_itself_keeps_its_identity(bench: Bench, service: Service) -> None:
     await pair(bench, service, 1, key=KEY)
     bench.radio.tell(ONE, JoinStep.LEFT)
     await bench.until(lambda: service.queries.state.sensors[ONE].is_away)
@@ -50,7 +50,7 @@ async def test_one_that_leaves_by_itself_keeps_its_identity(bench: Bench, servic
     assert stage(service) is PairingStage.RELAYING
 
 
-async def test_what_measures_nothing_is_told_with_what_the_radio_says_of_it(bench: Bench, service: Service) -> None:
+async def test_device_without_measurements_is_reported_with_its_description(bench: Bench, service: Service) -> None:
     guest = RelayedSensor(PLUG, "_TZE200_x TS0601 00ff", ())
     bench.radio.tell(PLUG, JoinStep.JOINED)
     bench.radio.tell(PLUG, JoinStep.INTERVIEWED, guest, "not in the table (zigbee.quirks may know it)")
@@ -62,14 +62,14 @@ async def test_what_measures_nothing_is_told_with_what_the_radio_says_of_it(benc
     assert PLUG not in service.queries.state.sensors
 
 
-async def test_what_a_sensor_has_answered_for_is_what_it_measures(bench: Bench, service: Service) -> None:
+async def test_reported_kinds_become_the_sensors_kinds(bench: Bench, service: Service) -> None:
     await pair(bench, service, 1, key=KEY)
     only = RelayedSensor(ONE, "maker model", (SensorKind.TEMPERATURE,), ONE)
     bench.radio.tell(ONE, JoinStep.CONFIGURED, only)
     await bench.until(lambda: service.queries.state.sensors[ONE].kinds == (SensorKind.TEMPERATURE,))
 
 
-async def test_what_is_held_for_one_that_was_never_registered_is_given_up(bench: Bench, service: Service) -> None:
+async def test_readings_of_a_never_registered_sensor_are_dropped(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest())
     bench.radio.join(sensor(1))
     await bench.until(lambda: stage(service) is PairingStage.INTERVIEWED)
@@ -78,7 +78,7 @@ async def test_what_is_held_for_one_that_was_never_registered_is_given_up(bench:
     assert (bench.abandoned, bench.released) == ([ONE], [])
 
 
-async def test_removing_waits_for_a_radio_that_is_gone(
+async def test_removal_waits_for_a_missing_radio(
     bench: Bench, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.pairing.loops.RETRY_S", 0.0)
@@ -89,7 +89,7 @@ async def test_removing_waits_for_a_radio_that_is_gone(
     assert bench.radio.errors == []
 
 
-async def test_a_radio_that_is_gone_is_listened_to_again(
+async def test_events_are_received_again_after_a_radio_failure(
     bench: Bench, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.pairing.loops.RETRY_S", 0.0)
@@ -101,9 +101,7 @@ async def test_a_radio_that_is_gone_is_listened_to_again(
     assert bench.radio.losses == 0
 
 
-async def test_one_that_the_network_knows_and_the_book_does_not_is_not_waited_for(
-    bench: Bench, service: Service
-) -> None:
+async def test_network_member_without_a_record_is_not_waited_for(bench: Bench, service: Service) -> None:
     """The book was lost, and a radio interviews nobody twice."""
     await bench.settle()
     bench.radio.sensors.append(sensor(1))
@@ -111,9 +109,7 @@ async def test_one_that_the_network_knows_and_the_book_does_not_is_not_waited_fo
     await bench.until(lambda: stage(service) is PairingStage.INTERVIEWED)
 
 
-async def test_an_open_window_is_opened_again_after_a_crash_for_the_rest_of_its_time(
-    bench: Bench, service: Service
-) -> None:
+async def test_join_window_is_reopened_after_a_crash_for_its_remaining_time(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(seconds=100, name="attic"))
     bench.clock.now_ms += 40_000
     again = await bench.restart(service)
@@ -122,7 +118,7 @@ async def test_an_open_window_is_opened_again_after_a_crash_for_the_rest_of_its_
     assert again.queries.state.window.name == "attic"
 
 
-async def test_a_window_does_not_outlive_a_reboot(bench: Bench, service: Service) -> None:
+async def test_join_window_does_not_survive_a_reboot(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(seconds=100, key=KEY))
     bench.clock.boot_id = "boot-2"
     again = await bench.restart(service)
@@ -131,7 +127,9 @@ async def test_a_window_does_not_outlive_a_reboot(bench: Bench, service: Service
     assert KEY not in (bench.directory / FILE_NAME).read_text()
 
 
-async def test_a_disk_that_is_free_again_gets_what_it_missed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unsaved_changes_are_written_once_the_disk_has_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("agent.pairing.loops.RETRY_S", 0.0)
     is_full = True
 
@@ -150,7 +148,7 @@ async def test_a_disk_that_is_free_again_gets_what_it_missed(bench: Bench, monke
     assert stage(bench.make()) is PairingStage.INTERVIEWED
 
 
-async def test_a_sensor_of_a_restored_network_is_met(bench: Bench, service: Service) -> None:
+async def test_sensor_of_a_restored_network_is_registered(bench: Bench, service: Service) -> None:
     await bench.settle()
     bench.radio.sensors.append(sensor(3))
     await service.actions.restore(b"{}")

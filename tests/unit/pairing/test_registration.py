@@ -50,7 +50,7 @@ async def test_every_sensor_with_a_key_gets_its_name_and_keeps_it(bench: Bench) 
     assert len(bench.cloud.asked) == 2
 
 
-async def test_no_key_is_kept(bench: Bench) -> None:
+async def test_keys_are_deleted_after_registration(bench: Bench) -> None:
     bench.start(bench.make())
     await bench.until(lambda: bench.released)
     names = {"relayed.json", "relayed.json.copy"}
@@ -60,7 +60,7 @@ async def test_no_key_is_kept(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("error", [CloudUnavailable("down"), Throttled("429"), Unauthorized("401")])
-async def test_it_asks_until_there_is_an_answer(bench: Bench, error: ClimahubError) -> None:
+async def test_registration_is_retried_until_it_is_answered(bench: Bench, error: ClimahubError) -> None:
     bench.cloud.errors = [error] * 3
     bench.start(bench.make())
     await bench.until(lambda: bench.released == ["T1", "T2"])
@@ -84,7 +84,7 @@ async def test_a_refused_sensor_waits_with_advice_and_does_not_hold_up_the_other
     assert len(bench.cloud.asked) == 2
 
 
-async def test_a_refused_sensor_is_asked_for_again_an_hour_later(bench: Bench) -> None:
+async def test_refused_registration_is_retried_after_an_hour(bench: Bench) -> None:
     bench.cloud.errors = [Refused("no", status=404)]
     service = bench.make()
     bench.start(service)
@@ -95,7 +95,7 @@ async def test_a_refused_sensor_is_asked_for_again_an_hour_later(bench: Bench) -
     assert problem(service, "T1") == ""
 
 
-async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_sensor_is_registered_on_a_full_disk(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     def full(operation: Operation, target: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -122,7 +122,7 @@ async def test_a_full_disk_does_not_keep_a_sensor_out(bench: Bench, caplog: pyte
         b" " * 2_000_000,
     ],
 )
-async def test_a_broken_file_is_put_aside_and_sensors_register_again(bench: Bench, content: bytes) -> None:
+async def test_broken_file_is_quarantined_and_sensors_register_again(bench: Bench, content: bytes) -> None:
     (bench.directory / FILE_NAME).write_bytes(content)
     service = bench.make()
     assert "could not be read" in service.queries.file_problem
@@ -131,7 +131,7 @@ async def test_a_broken_file_is_put_aside_and_sensors_register_again(bench: Benc
     await bench.until(lambda: "T1" in bench.released)
 
 
-async def test_identities_from_before_there_was_pairing_are_kept(bench: Bench) -> None:
+async def test_identities_of_releases_without_pairing_are_kept(bench: Bench) -> None:
     (bench.directory / FILE_NAME).write_bytes(b'{"T1":{"sensor_id":"of old","serial_number":"S"}}')
     service = bench.make()
     assert service.identities.sensor_id("T1") == "of old"
@@ -141,7 +141,7 @@ async def test_identities_from_before_there_was_pairing_are_kept(bench: Bench) -
     assert bench.make().queries.state.sensors["T1"].stage is PairingStage.RELAYING
 
 
-async def test_one_key_does_not_make_one_of_two_sensors(bench: Bench) -> None:
+async def test_one_key_does_not_merge_two_sensors(bench: Bench) -> None:
     bench.keys = {"T1": "sk_sensor_one", "T3": "sk_sensor_one"}
     service = bench.make()
     bench.start(service)
@@ -172,23 +172,23 @@ def test_a_key_is_found_by_address_and_by_name_in_any_spelling(label: str) -> No
     assert keys.unmatched([ATTIC], {}) == ["other"]
 
 
-def test_what_the_network_calls_a_sensor_counts_while_nobody_has_named_it() -> None:
+def test_network_name_is_used_until_a_person_names_the_sensor() -> None:
     keys = SensorKeys({"T1": "one"})
     assert keys.key_of(PairingRecord("dev"), network_name="T1") == "one"
     assert keys.key_of(PairingRecord("dev", name="hall"), network_name="T1") == ""
     assert keys.unmatched([PairingRecord("dev")], {"dev": "T1"}) == []
 
 
-def test_an_address_wins_over_a_name() -> None:
+def test_address_takes_precedence_over_a_name() -> None:
     keys = SensorKeys({"Attic north": "by name", IEEE: "by address"})
     assert keys.key_of(ATTIC) == "by address"
 
 
-def test_no_label_matches_what_is_empty() -> None:
+def test_empty_name_matches_no_key() -> None:
     assert SensorKeys({"": "x"}).key_of(PairingRecord("dev")) == ""
     assert SensorKeys({}).key_of(ATTIC) == ""
 
 
-def test_a_name_is_no_address_by_accident() -> None:
+def test_name_of_hexadecimal_digits_is_no_address() -> None:
     assert canonical("a.b") == "a.b"
     assert canonical("dead beef") == "dead beef"

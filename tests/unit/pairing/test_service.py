@@ -16,7 +16,7 @@ Bench = Any
 Service = Any
 
 
-async def test_from_the_window_to_the_cloud(bench: Bench, service: Service) -> None:
+async def test_sensor_is_paired_from_join_window_to_cloud(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(seconds=60, name="attic", key=KEY))
     assert bench.radio.opened == [(60, "", None)]
     bench.radio.join(sensor(1))
@@ -42,7 +42,7 @@ async def test_from_the_window_to_the_cloud(bench: Bench, service: Service) -> N
     assert len(steps(service)) == len(told) + 2
 
 
-async def test_without_a_key_it_waits_and_says_so(bench: Bench, service: Service) -> None:
+async def test_sensor_without_a_key_waits_and_is_reported(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest())
     bench.radio.join(sensor(1))
     await bench.until(lambda: stage(service) is PairingStage.INTERVIEWED)
@@ -66,7 +66,7 @@ async def test_a_refused_key_can_be_corrected_at_once(bench: Bench, service: Ser
     await bench.until(lambda: stage(service) is PairingStage.RELAYING)
 
 
-async def test_the_same_key_given_again_is_tried_again_at_once(bench: Bench, service: Service) -> None:
+async def test_same_key_given_again_is_retried_at_once(bench: Bench, service: Service) -> None:
     bench.cloud.errors = [Refused("the sensor is bound to another hub", status=409)]
     await service.actions.open_join_window(JoinWindowRequest(key=KEY))
     bench.radio.join(sensor(1))
@@ -77,7 +77,7 @@ async def test_the_same_key_given_again_is_tried_again_at_once(bench: Bench, ser
     await bench.until(lambda: stage(service) is PairingStage.RELAYING)
 
 
-async def test_a_factory_reset_leaves_nothing_of_it(bench: Bench, service: Service) -> None:
+async def test_factory_reset_erases_the_pairing_state(bench: Bench, service: Service) -> None:
     await service.actions.open_join_window(JoinWindowRequest(key=KEY))
     await bench.end()
     (bench.directory / f"{FILE_NAME}.new").write_text(KEY)  # as a power cut leaves it
@@ -121,7 +121,7 @@ async def scenario(bench: Bench, service: Service) -> None:
 
 
 @pytest.mark.parametrize("first_at", range(1, 60, 1))
-async def test_it_gets_there_from_wherever_the_power_was_cut(bench: Bench, first_at: int) -> None:
+async def test_pairing_completes_after_a_power_cut_at_any_step(bench: Bench, first_at: int) -> None:
     cutter = Cutter(first_at)
     bench.disk = Disk(cutter)
     service = bench.make()

@@ -18,7 +18,7 @@ Bench = Any
 Service = Any
 
 
-async def test_the_key_is_a_secret_on_the_disk_and_gone_after_success(bench: Bench, service: Service) -> None:
+async def test_key_is_stored_privately_and_deleted_after_success(bench: Bench, service: Service) -> None:
     path = bench.directory / FILE_NAME
     bench.cloud.is_up.clear()
     await service.actions.open_join_window(JoinWindowRequest(key=KEY))
@@ -36,9 +36,7 @@ async def test_the_key_is_a_secret_on_the_disk_and_gone_after_success(bench: Ben
     ("changes", "stays"),
     [({"kinds": ["temperature", "smell"]}, True), ({"about": 7}, True), ({"stage": "dreaming"}, False), (7, False)],
 )
-def test_one_sensor_in_the_file_that_makes_no_sense_costs_no_other(
-    tmp_path: Path, changes: object, stays: bool
-) -> None:
+def test_invalid_sensor_in_the_file_does_not_affect_the_others(tmp_path: Path, changes: object, stays: bool) -> None:
     good = {"device": "0xa", "stage": "registered", "sensor_id": "s-a", "name": "attic"}
     bad = {**good, "device": "0xb", "sensor_id": "s-b", **changes} if isinstance(changes, dict) else changes
     document = {"version": 2, "sensors": {"0xa": good, "0xb": bad}}

@@ -43,7 +43,7 @@ def paired(device: str, state: PairingState = PairingState(), sensor_id: str = "
     return transitions.with_records(state, transition(state.sensors[device], PairingEvent.RELEASE))
 
 
-def test_a_router_is_no_sensor_and_leaves_name_and_key_to_the_next() -> None:
+def test_router_leaves_the_planned_name_and_key_to_the_next_device() -> None:
     planned = with_window(name="bath", key="sk_1")
     taken = transitions.join(planned, DEVICES[0])
     assert taken.sensors[DEVICES[0]].key == "sk_1"
@@ -53,7 +53,7 @@ def test_a_router_is_no_sensor_and_leaves_name_and_key_to_the_next() -> None:
     assert (state.sensors[DEVICES[1]].name, state.sensors[DEVICES[1]].key) == ("bath", "sk_1")
 
 
-def test_a_sensor_that_is_relayed_stays_one_whatever_an_interview_says() -> None:
+def test_relayed_sensor_is_never_forgotten_as_a_non_sensor() -> None:
     state = paired(DEVICES[0])
     assert transitions.forget_non_sensor(state, DEVICES[0]) == state
 
@@ -69,21 +69,21 @@ def test_the_first_new_sensor_takes_name_and_key_and_the_window_ends_with_its_in
     assert done.window is None
 
 
-def test_one_that_comes_back_does_not_take_what_is_meant_for_a_new_one() -> None:
+def test_rejoining_sensor_does_not_take_the_planned_name_and_key() -> None:
     state = with_window(paired(DEVICES[0]), name="attic", key="k")
     state = transitions.join(state, DEVICES[0])
     assert state.sensors[DEVICES[0]].name == ""
     assert state.window == window(name="attic", key="k")
 
 
-def test_an_address_on_the_label_keeps_others_from_the_plan() -> None:
+def test_label_address_reserves_the_planned_name_and_key() -> None:
     state = transitions.join(with_window(name="attic", ieee_address=DEVICES[1]), DEVICES[0])
     assert state.sensors[DEVICES[0]].name == ""
     state = transitions.join(state, DEVICES[1])
     assert state.sensors[DEVICES[1]].name == "attic"
 
 
-def test_a_window_for_many_stays_open() -> None:
+def test_window_for_many_sensors_stays_open() -> None:
     state = with_window(is_many=True)
     for device in DEVICES:
         state = transitions.interview(transitions.join(state, device), sensor(device))
@@ -91,7 +91,7 @@ def test_a_window_for_many_stays_open() -> None:
     assert {record.stage for record in state.sensors.values()} == {PairingStage.INTERVIEWED}
 
 
-def test_one_that_joined_while_nobody_looked_does_not_take_anothers_key() -> None:
+def test_sensor_that_joined_unnoticed_does_not_take_anothers_key() -> None:
     """Found by seed 12 of the harsh simulations: the hub was down while it joined."""
     state = transitions.interview(with_window(key="k"), sensor(DEVICES[0]))
     assert state.sensors[DEVICES[0]].stage is PairingStage.INTERVIEWED
@@ -100,7 +100,7 @@ def test_one_that_joined_while_nobody_looked_does_not_take_anothers_key() -> Non
     assert named.sensors[DEVICES[0]].stage is PairingStage.KEYED
 
 
-def test_a_sensor_that_waits_for_its_key_and_comes_back_does_not_take_anothers() -> None:
+def test_rejoining_sensor_that_waits_for_its_key_does_not_take_anothers() -> None:
     state = transitions.interview(transitions.join(PairingState(), DEVICES[0]), sensor(DEVICES[0]))
     state = transitions.join(with_window(state, key="k"), DEVICES[0])
     assert state.sensors[DEVICES[0]].stage is PairingStage.INTERVIEWED
@@ -108,7 +108,7 @@ def test_a_sensor_that_waits_for_its_key_and_comes_back_does_not_take_anothers()
 
 
 @pytest.mark.parametrize("changed", [{"ieee_address": DEVICES[0]}, {}])
-def test_a_sensor_that_waits_can_be_paired_again_where_it_is_meant(changed: dict[str, str]) -> None:
+def test_waiting_sensor_can_be_paired_again_by_its_label(changed: dict[str, str]) -> None:
     state = transitions.interview(transitions.join(PairingState(), DEVICES[0]), sensor(DEVICES[0]))
     if not changed:
         state = transitions.mark_away(state, DEVICES[0])  # it was reset, so it joins anew
@@ -116,7 +116,7 @@ def test_a_sensor_that_waits_can_be_paired_again_where_it_is_meant(changed: dict
     assert state.sensors[DEVICES[0]].stage is PairingStage.KEYED
 
 
-def test_a_rejoin_keeps_identity_and_brings_one_back_that_was_away() -> None:
+def test_rejoin_keeps_the_identity_and_resumes_relaying() -> None:
     state = transitions.rename(paired(DEVICES[0]), DEVICES[0], "attic")
     state = transitions.mark_away(state, DEVICES[0])
     assert state.sensors[DEVICES[0]].is_away
@@ -126,14 +126,14 @@ def test_a_rejoin_keeps_identity_and_brings_one_back_that_was_away() -> None:
     assert not record.is_away
 
 
-def test_a_removed_sensor_that_is_paired_again_is_recognised() -> None:
+def test_removed_sensor_that_is_paired_again_keeps_its_identity() -> None:
     state = transitions.finish_removal(transitions.begin_removal(paired(DEVICES[0]), DEVICES[0]), DEVICES[0])
     assert state.sensors[DEVICES[0]].stage is PairingStage.REMOVED
     state = transitions.interview(transitions.join(state, DEVICES[0]), sensor(DEVICES[0]))
     assert state.sensors[DEVICES[0]].stage is PairingStage.REGISTERED
 
 
-def test_one_that_was_replaced_and_comes_back_is_a_stranger() -> None:
+def test_replaced_sensor_that_returns_is_a_new_sensor() -> None:
     state = transitions.rename(paired(DEVICES[0]), DEVICES[0], "attic")
     state = transitions.join(with_window(state, replaces=DEVICES[0]), DEVICES[1])
     state = transitions.finish_removal(transitions.interview(state, sensor(DEVICES[1])), DEVICES[0])
@@ -143,12 +143,12 @@ def test_one_that_was_replaced_and_comes_back_is_a_stranger() -> None:
     assert (back.stage, back.sensor_id, back.name) == (PairingStage.INTERVIEWED, "", "")
 
 
-def test_of_one_that_was_never_registered_nothing_is_left() -> None:
+def test_removed_sensor_without_identity_leaves_no_record() -> None:
     state = transitions.begin_removal(transitions.join(PairingState(), DEVICES[0]), DEVICES[0])
     assert transitions.finish_removal(state, DEVICES[0]) == PairingState()
 
 
-def test_one_that_is_leaving_does_not_join() -> None:
+def test_leaving_sensor_does_not_join() -> None:
     state = transitions.begin_removal(paired(DEVICES[0]), DEVICES[0])
     assert transitions.join(state, DEVICES[0]) == state
     assert transitions.interview(state, sensor(DEVICES[0])) == state
@@ -174,13 +174,13 @@ def test_a_new_sensor_takes_over_name_and_history() -> None:
     assert (old.stage, old.sensor_id) == (PairingStage.LEAVING, new.sensor_id)
 
 
-def test_a_sensor_that_waits_can_take_over_as_well() -> None:
+def test_waiting_sensor_can_take_over_as_replacement() -> None:
     state = transitions.interview(transitions.join(paired(DEVICES[0]), DEVICES[1]), sensor(DEVICES[1]))
     state = transitions.replace(state, DEVICES[0], DEVICES[1])
     assert state.sensors[DEVICES[1]].sensor_id == f"id {DEVICES[0]}"
 
 
-def test_one_with_an_identity_of_its_own_does_not_take_over() -> None:
+def test_sensor_with_an_identity_cannot_be_a_replacement() -> None:
     state = transitions.finish_removal(transitions.begin_removal(paired(DEVICES[1]), DEVICES[1]), DEVICES[1])
     state = transitions.join(with_window(paired(DEVICES[0], state), replaces=DEVICES[0]), DEVICES[1])
     state = transitions.interview(state, sensor(DEVICES[1]))
@@ -204,7 +204,7 @@ def test_one_with_an_identity_of_its_own_does_not_take_over() -> None:
         (lambda c: transitions.rename(c, DEVICES[1], "\x07"), "1 to 64 printable"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_plain_words(
+def test_impossible_action_is_refused_with_its_reason(
     change: Callable[[PairingState], PairingState], told: str
 ) -> None:
     state = transitions.rename(paired(DEVICES[1], paired(DEVICES[0])), DEVICES[0], "attic")
@@ -214,7 +214,7 @@ def test_what_cannot_be_done_is_refused_in_plain_words(
         change(state)
 
 
-def test_more_sensors_than_the_limit_are_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_sensors_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transitions, "SENSORS_MAX", 2)
     state = PairingState()
     for device in DEVICES:
@@ -222,7 +222,7 @@ def test_more_sensors_than_the_limit_are_not_taken_in(monkeypatch: pytest.Monkey
     assert list(state.sensors) == DEVICES[:2]
 
 
-def test_the_oldest_removed_sensors_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_removed_sensors_are_dropped_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transitions, "REMOVED_MAX", 2)
     state = PairingState()
     for device in DEVICES:
