@@ -55,14 +55,14 @@ BAD: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "expected"), GOOD)
-def test_what_is_allowed(key: str, value: object, expected: object) -> None:
+def test_valid_values_are_accepted(key: str, value: object, expected: object) -> None:
     settings, problems = merge(DeviceSettings(), {key: value})
     assert problems == []
     assert getattr(settings, key) == expected
 
 
 @pytest.mark.parametrize(("key", "value"), BAD)
-def test_what_is_not_changes_nothing_and_is_named(key: str, value: object) -> None:
+def test_invalid_value_changes_nothing_and_is_named(key: str, value: object) -> None:
     settings, problems = merge(DeviceSettings(), {key: value})
     assert settings == DeviceSettings()
     (problem,) = problems
@@ -72,7 +72,7 @@ def test_what_is_not_changes_nothing_and_is_named(key: str, value: object) -> No
         check_changes({key: value})
 
 
-def test_one_bad_value_does_not_hold_up_the_others() -> None:
+def test_invalid_value_does_not_affect_the_others() -> None:
     settings, problems = merge(DeviceSettings(), {"timezone": "Mars", "reporting_interval_seconds": 300})
     assert settings.reporting_interval_seconds == 300
     assert len(problems) == 1
@@ -94,7 +94,7 @@ def test_unknown_keys_are_kept() -> None:
     assert settings.unknown["display_brightness"] == {"day": 5}
 
 
-def test_the_kinds_that_are_enabled() -> None:
+def test_enabled_kinds_follow_the_settings() -> None:
     assert DeviceSettings().kinds is None
     settings, _ = merge(DeviceSettings(), {"enabled_sensors": ["iaq", "temperature"]})
     assert settings.kinds == frozenset({SensorKind.IAQ, SensorKind.TEMPERATURE})
@@ -105,7 +105,7 @@ def test_a_local_change_becomes_a_body() -> None:
     assert body == {"enabled_sensors": ("iaq",), "location": {"latitude": 50.5}, "reporting_interval_seconds": 90}
 
 
-def test_all_that_is_wrong_with_a_local_change_is_named() -> None:
+def test_all_mistakes_of_a_local_change_are_named() -> None:
     with pytest.raises(SettingInvalid) as caught:
         check_changes({"tz": "UTC", "timezone": None, "reporting_interval_seconds": 5})
     for part in ("tz is not a setting", "timezone must have a value", "60 to 3600"):
@@ -126,21 +126,21 @@ json_values = st.recursive(
         st.sampled_from(["reporting_interval_seconds", "enabled_sensors", "location", "timezone", "new"]), json_values
     )
 )
-def test_no_answer_brings_settings_out_of_bounds(changes: dict[str, Any]) -> None:
+def test_no_cloud_answer_brings_settings_out_of_bounds(changes: dict[str, Any]) -> None:
     settings, _ = merge(DeviceSettings(), changes)
     assert 60 <= settings.reporting_interval_seconds <= 3600
     assert settings.kinds is None or settings.kinds <= set(SensorKind)
     assert merge(settings, changes)[0] == settings
 
 
-def test_a_setting_that_cannot_be_read_costs_no_other() -> None:
+def test_unreadable_setting_does_not_affect_the_others() -> None:
     answer = {"timezone": Undecodable("Number out of range"), "reporting_interval_seconds": 120, "x": Undecodable("no")}
     settings, problems = merge(DeviceSettings(), answer)
     assert settings == DeviceSettings(reporting_interval_seconds=120)
     assert problems == ["timezone cannot be read (Number out of range)", "x cannot be read (no)"]
 
 
-def test_texts_of_settings_are_made_harmless() -> None:
+def test_texts_of_settings_are_sanitised() -> None:
     answer = {"location": {"name": "attic\x1b[2J\n"}, "later\u202e": {"a\r": ["b\x07"]}}
     settings, problems = merge(DeviceSettings(), answer)
     assert problems == []
@@ -158,5 +158,5 @@ def test_unknown_settings_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("name", ["tzdata.zi", "zone1970.tab", "leapseconds", "posixrules", "+VERSION"])
-def test_files_beside_the_zones_are_no_zones(name: str) -> None:
+def test_any_file_of_the_time_zone_directory_is_handled(name: str) -> None:
     merge(DeviceSettings(), {"timezone": name})

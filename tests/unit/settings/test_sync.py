@@ -103,7 +103,7 @@ async def test_the_clouds_copy_comes_into_force_and_survives_a_restart(bench: Be
     assert bench.make().current == sync.current
 
 
-async def test_a_change_there_is_found_at_the_next_turn(bench: Bench) -> None:
+async def test_change_in_the_cloud_is_fetched_at_the_next_poll(bench: Bench) -> None:
     sync = bench.make()
     bench.start(sync)
     await bench.until(lambda: bench.cloud.gets == 1)
@@ -114,7 +114,7 @@ async def test_a_change_there_is_found_at_the_next_turn(bench: Bench) -> None:
     assert sync.current.unknown == {"new": [1]}
 
 
-async def test_what_is_wrong_there_is_named_and_not_taken(bench: Bench) -> None:
+async def test_invalid_cloud_setting_is_named_and_ignored(bench: Bench) -> None:
     bench.cloud.copy |= {"reporting_interval_seconds": 5}
     sync = bench.make()
     bench.start(sync)
@@ -124,7 +124,7 @@ async def test_what_is_wrong_there_is_named_and_not_taken(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("error", [CloudUnavailable("down"), Unauthorized("401")])
-async def test_it_asks_until_there_is_an_answer(bench: Bench, error: ClimahubError) -> None:
+async def test_fetch_is_retried_until_it_is_answered(bench: Bench, error: ClimahubError) -> None:
     bench.cloud.errors = [error] * 4
     sync = bench.make()
     bench.start(sync)
@@ -132,7 +132,7 @@ async def test_it_asks_until_there_is_an_answer(bench: Bench, error: ClimahubErr
     assert bench.cloud.gets == 5
 
 
-async def test_a_refusal_is_shown_and_tried_again_at_the_next_turn(bench: Bench) -> None:
+async def test_refused_fetch_is_reported_and_retried_at_the_next_poll(bench: Bench) -> None:
     bench.cloud.errors = [Refused("no settings for you", status=403)]
     sync = bench.make()
     bench.start(sync)
@@ -157,7 +157,7 @@ async def test_a_local_change_is_in_force_at_once_and_reaches_the_cloud(bench: B
     assert bench.on_disk()["pending"] == {}
 
 
-async def test_a_location_goes_out_whole(bench: Bench) -> None:
+async def test_location_is_sent_whole(bench: Bench) -> None:
     bench.cloud.copy["location"] = {"latitude": 50.5, "longitude": 4.4, "name": "attic"}
     sync = bench.make()
     bench.start(sync)
@@ -196,7 +196,7 @@ async def test_a_change_while_another_is_being_sent_is_not_lost(bench: Bench) ->
     assert sync.current.reporting_interval_seconds == 300
 
 
-async def test_an_answer_that_is_older_than_a_local_change_does_not_undo_it(bench: Bench) -> None:
+async def test_older_cloud_answer_does_not_undo_a_local_change(bench: Bench) -> None:
     sync = bench.make()
 
     async def change() -> None:
@@ -210,7 +210,7 @@ async def test_an_answer_that_is_older_than_a_local_change_does_not_undo_it(benc
     assert {settings.reporting_interval_seconds for settings in bench.changes} == {240}
 
 
-async def test_a_full_disk_does_not_keep_settings_out_of_force(bench: Bench) -> None:
+async def test_settings_apply_on_a_full_disk(bench: Bench) -> None:
     def full(operation: Operation, target: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -237,7 +237,7 @@ async def test_a_full_disk_does_not_keep_settings_out_of_force(bench: Bench) -> 
         b" " * 10_000_000,
     ],
 )
-async def test_a_broken_file_is_put_aside_and_defaults_hold(bench: Bench, content: bytes) -> None:
+async def test_broken_file_is_quarantined_and_defaults_apply(bench: Bench, content: bytes) -> None:
     (bench.directory / FILE_NAME).write_bytes(content)
     sync = bench.make()
     assert sync.current == DeviceSettings()
@@ -248,7 +248,7 @@ async def test_a_broken_file_is_put_aside_and_defaults_hold(bench: Bench, conten
     await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
 
 
-async def test_one_wrong_value_in_the_file_costs_no_other(bench: Bench) -> None:
+async def test_invalid_value_in_the_file_does_not_affect_the_others(bench: Bench) -> None:
     content = (
         b'{"settings":{"reporting_interval_seconds":300,"timezone":"Gone/Zone","unknown":{"x":1,"y":1e999}},'
         b'"pending":{"reporting_interval_seconds":300,"timezone":5},"applied":"cmd-1"}'
@@ -264,7 +264,7 @@ async def test_one_wrong_value_in_the_file_costs_no_other(bench: Bench) -> None:
     assert bench.make().problems == []
 
 
-async def test_one_setting_that_cannot_be_read_costs_no_other(bench: Bench) -> None:
+async def test_unreadable_setting_in_the_file_does_not_affect_the_others(bench: Bench) -> None:
     said = b'{"reporting_interval_seconds":240,"timezone":"Kueche \\ud83c","more":1e999}'
     bench.cloud.copy = dict(contract.parse_settings(said))
     sync = bench.make()

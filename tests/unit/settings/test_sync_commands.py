@@ -77,7 +77,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await runner.cleanup()
 
 
-async def test_a_command_leaves_its_name_with_its_settings(bench: Bench) -> None:
+async def test_command_id_is_saved_with_its_settings(bench: Bench) -> None:
     settings = bench.settings()
     assert settings.applied("c1") is None
     told = await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
@@ -87,7 +87,7 @@ async def test_a_command_leaves_its_name_with_its_settings(bench: Bench) -> None
     assert again.pending == {"timezone": "Asia/Kolkata"}
 
 
-async def test_the_same_again_does_not_even_write(bench: Bench) -> None:
+async def test_repeated_command_writes_nothing(bench: Bench) -> None:
     settings = bench.settings()
     await settings.apply({"timezone": "Asia/Kolkata"}, command_id="c1")
     await settings.change({"reporting_interval_seconds": 90})
@@ -97,7 +97,7 @@ async def test_the_same_again_does_not_even_write(bench: Bench) -> None:
     assert bench.settings().applied("c1") is not None
 
 
-async def test_all_or_nothing(bench: Bench) -> None:
+async def test_change_is_applied_completely_or_not_at_all(bench: Bench) -> None:
     settings = bench.settings()
     changes = {"timezone": "Asia/Kolkata", "reporting_interval_seconds": 5}
     with pytest.raises(SettingInvalid, match="reporting_interval_seconds is 5"):
@@ -107,7 +107,7 @@ async def test_all_or_nothing(bench: Bench) -> None:
     assert settings.current.timezone == "UTC"
 
 
-async def test_what_is_not_durable_is_not_applied_and_is_tried_again(bench: Bench) -> None:
+async def test_change_that_is_not_durable_is_not_acknowledged_and_retried(bench: Bench) -> None:
     settings = bench.settings()
     bench.is_full = True
     for _ in range(2):
@@ -119,7 +119,7 @@ async def test_what_is_not_durable_is_not_applied_and_is_tried_again(bench: Benc
     assert bench.settings().applied("c1") is not None
 
 
-async def test_a_refresh_brings_what_the_cloud_has_now(bench: Bench) -> None:
+async def test_refresh_fetches_the_clouds_present_settings(bench: Bench) -> None:
     settings = bench.settings()
     task = asyncio.get_running_loop().create_task(settings.run())
     first = await settings.refresh()
