@@ -57,7 +57,7 @@ USUAL = UplinkState(fresh=0, fresh_age_ms=0, has_backlog=False, backlog_wait_ms=
         ({"fresh": 1, "linger_ms": 0}, Lane.FRESH),
     ],
 )
-def test_turns(changes: dict[str, int | bool], expected: Lane | int | None) -> None:
+def test_lanes_take_turns(changes: dict[str, int | bool], expected: Lane | int | None) -> None:
     assert next_lane(msgspec.structs.replace(USUAL, **changes)) == expected
 
 
@@ -66,7 +66,7 @@ def test_a_batch_of_several_devices_is_split_by_device_the_hub_first() -> None:
     assert split_batch(mixed, 403) == [[item(2), item(5)], [item(1, "b"), item(4, "b")], [item(3, "a")]]
 
 
-def test_a_batch_that_is_too_large_is_halved_whoever_speaks() -> None:
+def test_batch_refused_as_too_large_is_halved_by_size() -> None:
     mixed = [item(1, "b"), item(2), item(3, "a")]
     assert split_batch(mixed, 413) == [[item(1, "b")], [item(2), item(3, "a")]]
 
@@ -83,7 +83,7 @@ def test_a_split_keeps_every_reading_once(devices: list[str], status: int) -> No
     assert all(0 < len(part) < len(batch) for part in parts)
 
 
-def test_what_failed_goes_out_again_first_and_as_it_was() -> None:
+def test_failed_batch_is_sent_again_first_and_unchanged() -> None:
     resends, part = RetryQueue(), Batch(items(3))
     resends.requeue(Batch(items(1, "later")))
     resends.requeue(part)
@@ -110,13 +110,13 @@ def test_a_reading_refused_alone_waits_longer_each_time() -> None:
     assert waits_ms[-1] == SUSPECT_RETRY_MS_MAX
 
 
-def test_nothing_waits_in_an_empty_house() -> None:
+def test_no_lane_without_readings() -> None:
     assert RetryQueue().wait_ms(0) is None
     assert RetryQueue().take(0) is None
     assert RetryQueue().suspects == 0
 
 
-def test_a_reading_is_buried_only_after_others_were_accepted_since() -> None:
+def test_refused_reading_becomes_a_dead_letter_only_after_others_were_accepted() -> None:
     resends = RetryQueue()
     resends.record_accepted(50)
     resends.handle_refusal(Batch(items(1)), 422, 0)
@@ -130,13 +130,13 @@ def test_a_reading_is_buried_only_after_others_were_accepted_since() -> None:
     assert len(resends) == 0
 
 
-def test_a_reading_refused_once_is_never_buried_at_once() -> None:
+def test_reading_refused_once_is_not_a_dead_letter_yet() -> None:
     resends = RetryQueue()
     resends.record_accepted(1000)
     assert resends.handle_refusal(Batch(items(1)), 422, 0) is None
 
 
-def test_too_many_suspects_stop_what_is_new() -> None:
+def test_too_many_suspect_readings_stop_new_ones() -> None:
     resends = RetryQueue()
     was_full = []
     for number in range(SUSPECTS_MAX + 1):
@@ -176,7 +176,7 @@ def test_finding_one_bad_reading_in_a_full_batch_never_pauses() -> None:
         assert len(resends) == 1
 
 
-def test_parked_readings_wait_and_hold_up_the_backlog_only_in_numbers() -> None:
+def test_parked_readings_stop_the_backlog_only_when_there_are_many() -> None:
     resends = RetryQueue()
     resends.defer_unregistered(items(UNREGISTERED_READINGS_MAX - 1, "T1"), 0)
     assert not resends.blocks_backlog
@@ -189,7 +189,7 @@ def test_parked_readings_wait_and_hold_up_the_backlog_only_in_numbers() -> None:
     assert len(resends) == 1
 
 
-def test_too_many_suspects_hold_up_the_backlog_as_well() -> None:
+def test_too_many_suspect_readings_stop_the_backlog() -> None:
     resends = RetryQueue()
     for number in range(SUSPECTS_MAX):
         resends.handle_refusal(Batch([item(number)]), 422, 0)
@@ -200,7 +200,7 @@ outcomes = st.lists(st.sampled_from(["accept", "refuse", "too large", "fail"]), 
 
 
 @given(outcomes, st.lists(st.integers(1, 100), min_size=1, max_size=4), st.integers(1, 4))
-def test_no_reading_vanishes_or_doubles(plan: Sequence[str], sizes: Sequence[int], devices: int) -> None:
+def test_no_reading_is_lost_or_duplicated(plan: Sequence[str], sizes: Sequence[int], devices: int) -> None:
     resends, now_ms, number = RetryQueue(), 0, 0
     batches = []
     for size in sizes:

@@ -66,7 +66,7 @@ async def outbox(bench: Bench, tmp_path: Path) -> AsyncIterator[SqliteOutbox]:
     await made.close()
 
 
-async def test_only_what_is_believed_and_asked_for_goes_on(bench: Bench, outbox: SqliteOutbox) -> None:
+async def test_only_valid_readings_of_enabled_kinds_are_stored(bench: Bench, outbox: SqliteOutbox) -> None:
     intake = bench.intake
     intake.offer(Reading(HUB, "a", T_KIND, 21.0, 1))
     intake.offer(Reading(HUB, "a", T_KIND, 21.0, 2, Quality.SUSPECT, "stuck"))
@@ -89,7 +89,7 @@ async def test_only_what_is_believed_and_asked_for_goes_on(bench: Bench, outbox:
     "at_ms",
     [[5, 5], [5, 5, 5, 5], [5, 5, 6, 6, 7], [5, 5, 5, 6, 7, 20, 20]],
 )
-def test_reports_of_one_millisecond_stay_apart(bench: Bench, at_ms: list[int]) -> None:
+def test_reports_in_one_millisecond_get_different_times(bench: Bench, at_ms: list[int]) -> None:
     bench.offer(*at_ms)
     kept = [reading.at_ms for reading in bench.intake._buffer]
     assert len(set(kept)) == len(at_ms)
@@ -97,13 +97,13 @@ def test_reports_of_one_millisecond_stay_apart(bench: Bench, at_ms: list[int]) -
     assert all(0 <= got - said < len(at_ms) for got, said in zip(kept, at_ms, strict=True))
 
 
-def test_late_reports_and_other_series_keep_their_instants(bench: Bench) -> None:
+def test_late_reports_and_other_series_keep_their_times(bench: Bench) -> None:
     bench.offer(100, 90, 80)
     bench.offer(100, device="T1")
     assert [reading.at_ms for reading in bench.intake._buffer] == [100, 90, 80, 100]
 
 
-async def test_a_full_disk_keeps_readings_in_memory_and_then_gaps(bench: Bench, outbox: SqliteOutbox) -> None:
+async def test_full_disk_keeps_readings_in_memory_then_records_gaps(bench: Bench, outbox: SqliteOutbox) -> None:
     bench.disk.on_operation = full
     bench.offer(*range(60))
     for _ in range(3):
@@ -158,13 +158,13 @@ async def test_a_gap_is_recorded_once_even_if_the_commit_after_it_fails(bench: B
     assert outbox.stats().pending == 50
 
 
-async def test_nothing_to_flush_is_confirmed(bench: Bench, outbox: SqliteOutbox) -> None:
+async def test_empty_flush_confirms_the_network(bench: Bench, outbox: SqliteOutbox) -> None:
     await bench.intake.flush(outbox)
     assert bench.durable == 1
     assert outbox.stats().committed == 0
 
 
-def test_the_rhythm_of_commits(tmp_path: Path) -> None:
+def test_commits_follow_their_interval(tmp_path: Path) -> None:
     loop, bench = VirtualLoop(), Bench()
 
     async def scene() -> None:

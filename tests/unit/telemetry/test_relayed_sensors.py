@@ -59,14 +59,14 @@ async def relayed(network: Network, removed: set[str]) -> tuple[RelayedSensorRec
     return relay, intake
 
 
-async def test_what_was_removed_is_not_taken_in() -> None:
+async def test_reports_of_a_removed_sensor_are_ignored() -> None:
     network = Network([reading("T1", 20.0), reading("T2", 21.0)], [reading("T2", 21.5, 2)])
     relay, intake = await relayed(network, removed={"T2"})
     assert {device for device, _, _ in intake.channels} == {"T1"}
     assert (intake.uncommitted, relay.skipped) == (1, 2)
 
 
-async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
+async def test_implausible_value_is_marked_bad_and_not_sent() -> None:
     _, intake = await relayed(Network([reading("T1", 900.0)]), removed=set())
     (state,) = intake.channels.values()
     assert state.latest is not None
@@ -74,14 +74,14 @@ async def test_a_value_that_cannot_be_is_judged_bad_and_goes_nowhere() -> None:
     assert intake.uncommitted == 0
 
 
-async def test_a_lost_network_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lost_network_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.telemetry.relayed_sensors.RETRY_S", 0.0)
     relay, intake = await relayed(Network(NetworkLost("unplugged"), [reading("T1", 20.0)]), removed=set())
     assert relay.problem == ""
     assert intake.uncommitted == 1
 
 
-async def test_what_was_delivered_last_is_taken_in_at_the_end() -> None:
+async def test_last_reports_are_taken_in_at_the_stop() -> None:
     network = Network([reading("T1", 20.0)])
     relay, intake = await relayed(network, removed={"T2"})
     network.left = [reading("T1", 20.5, 2), reading("T1", 900.0, 3), reading("T2", 21.0, 4)]

@@ -19,7 +19,7 @@ from tests.unit.telemetry.fakes import AllRegistered
 
 
 @given(st.integers(-(10**9), 10**12), st.integers(1000, 3_600_000), st.floats(0, 1, exclude_max=True))
-def test_the_next_tick_is_soon_and_in_phase(now_ms: int, interval_ms: int, phase: float) -> None:
+def test_next_tick_is_within_one_interval_and_in_phase(now_ms: int, interval_ms: int, phase: float) -> None:
     tick_ms = next_tick_ms(now_ms, interval_ms, phase)
     assert 0 < tick_ms - now_ms <= interval_ms
     assert (tick_ms - int(interval_ms * phase)) % interval_ms == 0
@@ -110,13 +110,13 @@ def bench() -> Iterator[Bench]:
     loop.close()
 
 
-def test_it_samples_at_once_and_then_at_every_tick_of_its_phase(bench: Bench) -> None:
+def test_sensors_are_sampled_at_once_and_at_every_tick(bench: Bench) -> None:
     bench.add("T1")
     bench.run(300, phase=0.25)
     assert [reading.at_ms for reading in bench.kept] == [0, 15_000, 75_000, 135_000, 195_000, 255_000]
 
 
-def test_a_change_of_rhythm_takes_effect_at_once(bench: Bench) -> None:
+def test_changed_interval_takes_effect_at_once(bench: Bench) -> None:
     bench.add("T1")
 
     async def scene() -> None:
@@ -131,7 +131,7 @@ def test_a_change_of_rhythm_takes_effect_at_once(bench: Bench) -> None:
     assert [reading.at_ms for reading in bench.kept] == [0, 30_000, 150_000]
 
 
-def test_only_the_primary_source_and_the_enabled_kinds_go_to_the_cloud(bench: Bench) -> None:
+def test_only_primary_sensors_and_enabled_kinds_go_to_the_cloud(bench: Bench) -> None:
     bench.add("T1")
     other = bench.add("T2")
     bench.run(100)
@@ -143,7 +143,7 @@ def test_only_the_primary_source_and_the_enabled_kinds_go_to_the_cloud(bench: Be
     assert len(bench.kept) == before
 
 
-def test_a_sensor_that_hangs_holds_nobody_up(bench: Bench) -> None:
+def test_hanging_sensor_does_not_delay_the_others(bench: Bench) -> None:
     async def hang() -> float:
         await asyncio.Event().wait()
         return 0.0
@@ -194,7 +194,7 @@ def test_a_slow_sensor_is_read_in_the_background_and_comes_back_when_it_is_quick
         ExceptionGroup("x", [KeyError(1)]),
     ],
 )
-def test_a_sensor_that_raises_is_missed_and_asked_again(bench: Bench, error: Exception) -> None:
+def test_failing_sensor_is_read_again(bench: Bench, error: Exception) -> None:
     async def fail() -> float:
         raise error
 
@@ -206,7 +206,7 @@ def test_a_sensor_that_raises_is_missed_and_asked_again(bench: Bench, error: Exc
     assert bench.intake.channel(HUB, good.name, good.kind).good == 4
 
 
-def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
+def test_restart_after_a_defect_reads_every_sensor_again(bench: Bench) -> None:
     """The supervisor starts the loop again; those that were being asked in the background are asked again too."""
     break_it = [False]
 
@@ -242,7 +242,7 @@ def test_after_a_defect_no_sensor_is_forgotten(bench: Bench) -> None:
     assert slow_one.reads >= reads + 3
 
 
-def test_between_two_reports_thermometers_are_looked_at_and_nothing_is_reported(bench: Bench) -> None:
+def test_thermometers_are_read_between_reports_without_reporting(bench: Bench) -> None:
     bench.schedule = SamplingSchedule(600, None, control_interval_s=60)
     thermometer, other = bench.add("a"), bench.add("b")
     other.kind = SensorKind.HUMIDITY

@@ -30,7 +30,7 @@ def test_the_longest_blob_can_be_read_again() -> None:
     assert len(blobs.decode(blob, readings=count).values) == count
 
 
-def test_what_a_sensor_rounds_is_small() -> None:
+def test_rounded_values_are_encoded_small() -> None:
     blob = blobs.encode(
         [1, 2, 3, 4] * 25, [n // 4 * 60_000 for n in range(100)], [20.0 + n % 7 / 100 for n in range(100)]
     )
@@ -69,13 +69,13 @@ GOOD = blobs.encode([1, 1], [0, 60_000], [21.5, 21.6])
         pytest.param(zlib.compress(b"[[],[],[]]" + b" " * blobs.BLOB_BYTES_MAX), id="a bomb"),
     ],
 )
-def test_a_corrupt_blob_is_told(blob: bytes) -> None:
+def test_corrupt_blob_raises(blob: bytes) -> None:
     with pytest.raises(Corrupt, match="stored blob"):
         blobs.decode(blob, readings=2)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_decoder(blob: bytes) -> None:
+def test_any_bytes_are_decoded_or_raise_corrupt(blob: bytes) -> None:
     for each in (blob, zlib.compress(blob)):
         try:
             columns = blobs.decode(each, readings=2)
@@ -94,18 +94,18 @@ def seqs(groups: list[list[BlobSummary]]) -> list[list[int]]:
     return [[summary.seq for summary in group] for group in groups]
 
 
-def test_the_oldest_neighbours_go_first_and_no_more_than_needed() -> None:
+def test_oldest_neighbouring_blobs_are_downsampled_first() -> None:
     blobs = [blob(seq) for seq in range(1, 50)]
     assert seqs(groups_to_downsample(blobs, excess_bytes=150)) == [[1, 2, 3]]
     assert groups_to_downsample(blobs, excess_bytes=0) == []
 
 
-def test_runs_are_bounded() -> None:
+def test_length_of_runs_is_bounded() -> None:
     groups = groups_to_downsample([blob(seq) for seq in range(1, 21)], excess_bytes=10_000)
     assert [len(group) for group in groups] == [GROUP_MAX, GROUP_MAX, 4]
 
 
-def test_only_alike_blobs_are_downsampled_together() -> None:
+def test_only_blobs_of_one_kind_are_downsampled_together() -> None:
     blobs = [
         blob(1),
         blob(2),
@@ -118,13 +118,13 @@ def test_only_alike_blobs_are_downsampled_together() -> None:
     assert seqs(groups_to_downsample(blobs, excess_bytes=10_000)) == [[1, 2], [3, 4], [5, 6]]
 
 
-def test_a_lone_blob_is_left() -> None:
+def test_single_blob_is_not_downsampled() -> None:
     assert groups_to_downsample([blob(1)], excess_bytes=10_000) == []
     assert groups_to_downsample([blob(1), blob(2, boot=2), blob(3)], excess_bytes=10_000) == []
     assert groups_to_downsample([], excess_bytes=10_000) == []
 
 
-def test_dropping_takes_the_oldest_until_there_is_room() -> None:
+def test_oldest_blobs_are_dropped_until_there_is_room() -> None:
     blobs = [blob(seq) for seq in range(1, 10)]
     assert [summary.seq for summary in blobs_to_drop(blobs, excess_bytes=201)] == [1, 2, 3]
     assert [summary.seq for summary in blobs_to_drop(blobs, excess_bytes=200)] == [1, 2]
@@ -147,7 +147,7 @@ summaries = st.lists(
 
 
 @given(summaries, st.integers(0, 20_000))
-def test_groups_are_runs_of_the_like(blobs: list[BlobSummary], excess_bytes: int) -> None:
+def test_groups_hold_consecutive_blobs_of_one_kind(blobs: list[BlobSummary], excess_bytes: int) -> None:
     groups = groups_to_downsample(blobs, excess_bytes=excess_bytes)
     places = [
         place for group in groups for place in (index for index, each in enumerate(blobs) for g in group if each is g)
@@ -161,7 +161,7 @@ def test_groups_are_runs_of_the_like(blobs: list[BlobSummary], excess_bytes: int
 
 
 @given(st.lists(st.integers(1, 5), max_size=200))
-def test_every_second_of_each_series_stays_beginning_with_the_first(series: list[int]) -> None:
+def test_every_second_reading_of_a_series_is_kept(series: list[int]) -> None:
     verdict = every_second(series)
     before, kept = Counter(series), Counter(n for n, stays in zip(series, verdict, strict=True) if stays)
     assert all(kept[number] == (before[number] + 1) // 2 for number in before)

@@ -34,7 +34,7 @@ def leave(outbox: SqliteOutbox) -> None:
     outbox.database._connection.close()
 
 
-def test_what_is_missing() -> None:
+def test_missing_readings_are_counted() -> None:
     assert lost_readings(HighWaterMark(7, 100), seq=7, pending=0) == 0
     assert lost_readings(HighWaterMark(7, 100), seq=6, pending=20) == 80
     assert lost_readings(HighWaterMark(7, 10), seq=6, pending=20) == 0
@@ -42,7 +42,7 @@ def test_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "pipe"])
-async def test_an_outbox_that_is_gone_is_missed_once(tmp_path: Path, damage: str) -> None:
+async def test_deleted_outbox_is_reported_once(tmp_path: Path, damage: str) -> None:
     outbox = await opened(tmp_path)
     assert outbox.lost_count == 0
     await promise(outbox, 130)
@@ -67,7 +67,7 @@ async def test_an_outbox_that_is_gone_is_missed_once(tmp_path: Path, damage: str
     await outbox.close()
 
 
-async def test_commits_that_were_cut_off_are_missed(tmp_path: Path) -> None:
+async def test_lost_commits_are_reported(tmp_path: Path) -> None:
     outbox = await opened(tmp_path)
     await promise(outbox, 50)
     await outbox.close()
@@ -85,7 +85,7 @@ async def test_commits_that_were_cut_off_are_missed(tmp_path: Path) -> None:
     await again.close()
 
 
-async def test_an_older_release_between_is_no_loss(tmp_path: Path) -> None:
+async def test_use_by_an_older_release_is_no_loss(tmp_path: Path) -> None:
     outbox = await opened(tmp_path)
     await promise(outbox, 150)
     await outbox.close()
@@ -100,7 +100,7 @@ async def test_an_older_release_between_is_no_loss(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_nothing_is_missed_that_is_not_gone(tmp_path: Path, seed: int) -> None:
+async def test_no_loss_is_reported_without_one(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     limits = OutboxLimits(rng.choice([2000, 2**40]), 0, 100)
     outbox = await opened(tmp_path, limits)
@@ -136,7 +136,7 @@ def spoil_size(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [spoil_directory, spoil_content, spoil_size])
-async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+async def test_unusable_mark_is_no_error(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(tmp_path / high_water_mark.FILE_NAME)
     outbox = await opened(tmp_path)
     assert outbox.lost_count == 0
@@ -144,7 +144,7 @@ async def test_a_tally_that_cannot_be_used_costs_nothing_else(tmp_path: Path, sp
     await outbox.close()
 
 
-def test_a_tally_makes_the_round_trip(tmp_path: Path) -> None:
+def test_mark_round_trips(tmp_path: Path) -> None:
     tally = HighWaterMarkFile(tmp_path / "tally")
     assert tally.found == HighWaterMark()
     tally.write(2**40, 12)
