@@ -13,7 +13,8 @@ from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.foundation.log_ring import LEVELS
-from agent.local.log import LIMIT_MAX, LogEntry, LogReport
+from agent.local.log import LogEntry, LogReport
+from agent.local.queries import LIMIT_MAX
 
 LINES = 50
 FOLLOW_INTERVAL_S = 1.0

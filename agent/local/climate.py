@@ -107,6 +107,12 @@ class ClimateReport(msgspec.Struct, frozen=True):
     timezone: str
 
 
+class ChangedZones(msgspec.Struct, frozen=True):
+    """The zones that a request has reached."""
+
+    zones: list[str]
+
+
 def build_climate(climate: "ClimateService | None") -> ClimateReport:
     """Return the report."""
     if climate is None:
@@ -226,14 +232,14 @@ def handlers(climate: "ClimateService | None", new_id: Callable[[], str]) -> Map
     async def get_climate(_: LocalRequest) -> ClimateReport:
         return build_climate(climate)
 
-    async def change_climate(request: LocalRequest) -> dict[str, list[str]]:
+    async def change_climate(request: LocalRequest) -> ChangedZones:
         zone_id = request.parameters["zone"]
         if climate is None:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", NO_ZONES)
         from agent.climate import requests  # noqa: PLC0415 - see above
 
         try:
-            return {"zones": apply_request(climate, zone_id, requests.decode(request.body), new_id)}
+            return ChangedZones(apply_request(climate, zone_id, requests.decode(request.body), new_id))
         except DECODE_ERRORS as error:
             text = f"this is not a climate request: {error}"
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text) from error

@@ -13,6 +13,8 @@ from agent.commands.payloads import COMMAND_ID_CHARS_MAX, ERROR_MESSAGE_BYTES_MA
 from agent.foundation import rfc3339
 from agent.foundation.log import redact
 from agent.foundation.text import sanitize
+from agent.local import query
+from agent.local.queries import CommandsQuery
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 
 
@@ -30,15 +32,43 @@ class CommandReport(msgspec.Struct, frozen=True):
 
 
 class CommandsReport(msgspec.Struct, frozen=True):
-    """The commands, newest first, and the problem that keeps new ones from arriving."""
+    """The commands, newest first, and the problem that keeps new ones from arriving.
+
+    Attributes:
+        next_before: The cursor of the next page; nothing where this is the last one.
+    """
 
     commands: list[CommandReport]
     problem: str
+    next_before: str | None = None
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """The id of the command that a person has confirmed."""
+
+    confirmed: str
 
 
 def build_commands(records: Sequence[CommandRecord], *, problem: str) -> CommandsReport:
     """Return the document."""
     return CommandsReport([_report(record) for record in records], problem)
+
+
+def select_page(report: CommandsReport, asked: CommandsQuery) -> CommandsReport:
+    """Return the part of the document that a query asks for.
+
+    Raises:
+        RequestRefused: The command `before` is no longer listed.
+    """
+    commands = query.page(
+        report.commands,
+        lambda each: each.command_id,
+        before=asked.before,
+        after=asked.after,
+        limit=asked.limit,
+    )
+    is_last = not commands or commands[-1] == report.commands[-1]
+    return CommandsReport(list(commands), report.problem, None if is_last else commands[-1].command_id)
 
 
 def _report(record: CommandRecord) -> CommandReport:
@@ -68,16 +98,16 @@ def handlers(
         confirm: Records a person's confirmation of a command; raises `KeyError` for a command that is not waiting.
     """
 
-    async def get_commands(_: LocalRequest) -> CommandsReport:
-        return await report()
+    async def get_commands(request: LocalRequest) -> CommandsReport:
+        return select_page(await report(), query.read(request.query, CommandsQuery))
 
-    async def confirm_command(request: LocalRequest) -> object:
+    async def confirm_command(request: LocalRequest) -> Confirmed:
         command_id = request.parameters["command_id"]
         try:
             await confirm(command_id)
         except KeyError:
             text = f"check the id (climahub commands): no command {command_id} waits to be confirmed"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text) from None
-        return {"confirmed": command_id}
+        return Confirmed(command_id)
 
     return {"get_commands": get_commands, "confirm_command": confirm_command}

@@ -9,13 +9,10 @@ import msgspec
 
 from agent.foundation import rfc3339
 from agent.foundation.clock import Now
-from agent.foundation.log_ring import LEVELS, LogRing, select
+from agent.foundation.log_ring import LogRing, select
 from agent.local import query
+from agent.local.queries import LogQuery
 from agent.local.routes import Handler, LocalRequest
-
-LIMIT = 200
-LIMIT_MAX = 1000
-TEXT_CHARACTERS_MAX = 200
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -52,25 +49,22 @@ class LogReport(msgspec.Struct, frozen=True):
     oldest_id: int
 
 
-def build_log(ring: LogRing, asked: Mapping[str, str], now: Now) -> LogReport:
+def build_log(ring: LogRing, asked: LogQuery, now: Now) -> LogReport:
     """Return the records that a query asks for.
 
     Args:
         ring: The kept records.
-        asked: `level` (the lowest), `text` (part of a record), `before` and `after` (ids), `limit`.
+        asked: The query.
         now: The time of the request.
-
-    Raises:
-        RequestRefused: The query is wrong.
     """
     records = ring.records()
     found = select(
         records,
-        level=query.one_of(asked, "level", LEVELS[0], LEVELS),
-        text=query.text(asked, "text", characters_max=TEXT_CHARACTERS_MAX),
-        before=query.whole_number(asked, "before", None, minimum=1),
-        after=query.whole_number(asked, "after", 0, minimum=0) or 0,
-        limit=query.whole_number(asked, "limit", LIMIT, minimum=1, maximum=LIMIT_MAX) or LIMIT,
+        level=asked.level,
+        text=asked.text,
+        before=asked.before,
+        after=asked.after,
+        limit=asked.limit,
     )
     entries = [
         LogEntry(
@@ -93,6 +87,6 @@ def handlers(ring: LogRing | None, now: Callable[[], Now]) -> Mapping[str, Handl
         return {}
 
     async def get_log(request: LocalRequest) -> LogReport:
-        return build_log(ring, request.query, now())
+        return build_log(ring, query.read(request.query, LogQuery), now())
 
     return {"get_log": get_log}

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
+from agent.local.queries import CommandsQuery, LogQuery
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
@@ -92,6 +93,7 @@ class Route(msgspec.Struct, frozen=True):
         body: What the handler receives: `None` for nothing, a struct for JSON of that form, `bytes` for the whole body
             as it came, `AsyncIterator` for the body piece by piece.
         bytes_max: The largest body that is read; without meaning for a stream.
+        query: The struct of the query that the handler reads (`agent.local.queries`); `None` where it reads none.
     """
 
     method: str
@@ -100,6 +102,7 @@ class Route(msgspec.Struct, frozen=True):
     handler: str
     body: Any = None
     bytes_max: int = JSON_BYTES_MAX
+    query: type[msgspec.Struct] | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -121,7 +124,7 @@ ROUTES = (
     Route("GET", "/v1/status", Role.VIEWER, "get_status"),
     Route("GET", "/v1/verdict", Role.VIEWER, "get_verdict"),
     Route("GET", "/v1/boots", Role.VIEWER, "get_boots"),
-    Route("GET", "/v1/commands", Role.VIEWER, "get_commands"),
+    Route("GET", "/v1/commands", Role.VIEWER, "get_commands", query=CommandsQuery),
     Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),
     Route("GET", "/v1/climate", Role.VIEWER, "get_climate"),
     Route("POST", "/v1/climate/{zone}", Role.SERVICE, "change_climate", bytes, CLIMATE_BYTES_MAX),
@@ -134,7 +137,7 @@ ROUTES = (
     Route("POST", f"{_SENSOR}/remove", Role.SERVICE, "remove_sensor"),
     Route("GET", "/v1/zigbee/backup", Role.OWNER, "back_up_network"),
     Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
-    Route("GET", "/v1/log", Role.VIEWER, "get_log"),
+    Route("GET", "/v1/log", Role.VIEWER, "get_log", query=LogQuery),
     Route("GET", "/v1/update", Role.VIEWER, "get_update"),
     Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
     Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),
@@ -176,6 +179,30 @@ class Stream(msgspec.Struct, frozen=True):
     content_type: str
     chunks: AsyncGenerator[bytes, None]
     file_name: str = ""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The request has been carried out."""
+
+    done: bool = True
+
+
+class ProblemDetails(msgspec.Struct, frozen=True):
+    """An error (RFC 9457).
+
+    Attributes:
+        type: `urn:climahub:problem:` and the code.
+        title: The code in words.
+        status: The HTTP status.
+        detail: For people: what to do, then what happened.
+        error: The code, for programs.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
 
 
 class Answer(msgspec.Struct, frozen=True):

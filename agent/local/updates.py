@@ -207,6 +207,13 @@ def build_slots(updates: UpdateService | None) -> SlotsReport:
     )
 
 
+class AcceptedBundle(msgspec.Struct, frozen=True):
+    """The release of a bundle that has been taken in."""
+
+    version: str
+    sequence: int
+
+
 def handlers(updates: UpdateService | None) -> Mapping[str, Handler]:
     """Return the handlers of updates; none where this hub cannot be updated."""
     if updates is None:
@@ -235,10 +242,10 @@ def handlers(updates: UpdateService | None) -> Mapping[str, Handler]:
             await updates.roll_back()
         return build_updates(updates)
 
-    async def install_bundle(request: LocalRequest) -> object:
+    async def install_bundle(request: LocalRequest) -> AcceptedBundle:
         with _refusing():
             header = await updates.install(request.body)
-        return {"version": header.manifest.version, "sequence": header.manifest.sequence}
+        return AcceptedBundle(header.manifest.version, header.manifest.sequence)
 
     return {
         each.__name__: each

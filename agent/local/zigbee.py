@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from agent.foundation.clock import Clock
-from agent.local.routes import Handler, LocalRequest
+from agent.local.routes import Done, Handler, LocalRequest
 from agent.pairing.actions import PairingActions
 from agent.pairing.lifecycle import PairingRecord, PairingStage
 from agent.pairing.service import PairingQueries
@@ -232,41 +232,40 @@ def handlers(pairing: PairingActions, report: Callable[[], ZigbeeReport]) -> Map
         pairing: Carries the requests out.
         report: Makes the document.
     """
-    done = {"done": True}
 
     async def get_zigbee(_: LocalRequest) -> ZigbeeReport:
         return report()
 
-    async def open_join_window(request: LocalRequest) -> object:
+    async def open_join_window(request: LocalRequest) -> Done:
         await pairing.open_join_window(request.body)
-        return done
+        return Done()
 
-    async def close_join_window(_: LocalRequest) -> object:
+    async def close_join_window(_: LocalRequest) -> Done:
         await pairing.close_join_window()
-        return done
+        return Done()
 
-    async def rename_sensor(request: LocalRequest) -> object:
+    async def rename_sensor(request: LocalRequest) -> Done:
         await pairing.rename(request.parameters["sensor"], request.body.name)
-        return done
+        return Done()
 
-    async def give_sensor_key(request: LocalRequest) -> object:
+    async def give_sensor_key(request: LocalRequest) -> Done:
         await pairing.give_key(request.parameters["sensor"], request.body.key)
-        return done
+        return Done()
 
-    async def replace_sensor(request: LocalRequest) -> object:
+    async def replace_sensor(request: LocalRequest) -> Done:
         await pairing.replace(request.parameters["sensor"], request.body.new)
-        return done
+        return Done()
 
-    async def remove_sensor(request: LocalRequest) -> object:
+    async def remove_sensor(request: LocalRequest) -> Done:
         await pairing.remove(request.parameters["sensor"])
-        return done
+        return Done()
 
     async def back_up_network(_: LocalRequest) -> bytes:
         return await pairing.backup()
 
-    async def restore_network(request: LocalRequest) -> object:
+    async def restore_network(request: LocalRequest) -> Done:
         await pairing.restore(request.body)
-        return done
+        return Done()
 
     return {
         each.__name__: each

@@ -7,7 +7,7 @@ own: it has a place in the ring, and one that falls out of the ring is dropped. 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from http import HTTPStatus
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -185,7 +185,7 @@ class EventStream:
 def handlers(events: EventStream) -> Mapping[str, Handler]:
     """Return the handler of the events."""
 
-    async def get_events(request: LocalRequest) -> Stream:
+    async def get_events(request: LocalRequest) -> Annotated[Stream, CONTENT_TYPE]:
         if events.clients >= CLIENTS_MAX:
             text = f"close other pages of this hub and try again: {CLIENTS_MAX} clients listen already"
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "too_many", text)

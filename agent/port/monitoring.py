@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 
@@ -58,11 +59,13 @@ def handlers(
     async def get_liveness(_: LocalRequest) -> Liveness:
         return Liveness()
 
-    async def get_readiness(_: LocalRequest) -> Readiness | Answer:
+    async def get_readiness(
+        _: LocalRequest,
+    ) -> Readiness | Annotated[Answer, Readiness, HTTPStatus.SERVICE_UNAVAILABLE]:
         readiness = judge_readiness(checks)
         return readiness if readiness.is_ready else Answer(readiness, HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def get_metrics(_: LocalRequest) -> Answer:
+    async def get_metrics(_: LocalRequest) -> Annotated[Answer, "text/plain"]:
         nonlocal render
         # Imported late: most hubs are never scraped, and prometheus-client takes 1 MiB.
         from agent.port import metrics  # noqa: PLC0415

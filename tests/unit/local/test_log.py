@@ -11,7 +11,9 @@ import pytest
 from agent.cli import exit_codes, hub_client, root
 from agent.foundation.clock import Now
 from agent.foundation.log_ring import LogRing
-from agent.local.log import LIMIT_MAX, TEXT_CHARACTERS_MAX, build_log, handlers
+from agent.local import query
+from agent.local.log import build_log, handlers
+from agent.local.queries import LIMIT_MAX, TEXT_CHARACTERS_MAX, LogQuery
 from agent.local.routes import Caller, LocalRequest, RequestRefused, Role
 
 UTC_MS = 1_767_225_600_000
@@ -38,20 +40,20 @@ def ring_of(log: logging.Logger) -> LogRing:
 
 def test_an_entry_has_the_time_at_which_it_was_written(log: logging.Logger) -> None:
     log.info("started")
-    (entry,) = build_log(ring_of(log), {}, NOW).entries
+    (entry,) = build_log(ring_of(log), LogQuery(), NOW).entries
     assert (entry.utc, entry.age_s) == ("2025-12-31T23:59:00Z", 60)
-    (entry,) = build_log(ring_of(log), {}, Now("boot", 100_000, None)).entries
+    (entry,) = build_log(ring_of(log), LogQuery(), Now("boot", 100_000, None)).entries
     assert (entry.utc, entry.age_s) == (None, 60)
 
 
 def test_ids_name_the_newest_and_the_oldest(log: logging.Logger) -> None:
-    assert build_log(ring_of(log), {}, NOW).newest_id == 0
+    assert build_log(ring_of(log), LogQuery(), NOW).newest_id == 0
     for number in range(1200):
         log.info("line %d", number)
-    report = build_log(ring_of(log), {"limit": "2", "text": "LINE"}, NOW)
+    report = build_log(ring_of(log), LogQuery(limit=2, text="LINE"), NOW)
     assert [entry.text for entry in report.entries] == ["line 1199", "line 1198"]
     assert (report.newest_id, report.oldest_id) == (1200, 201)
-    assert build_log(ring_of(log), {"before": "203", "level": "info"}, NOW).entries[-1].id == 201
+    assert build_log(ring_of(log), LogQuery(before=203, level="info"), NOW).entries[-1].id == 201
 
 
 @pytest.mark.parametrize(
@@ -69,9 +71,9 @@ def test_ids_name_the_newest_and_the_oldest(log: logging.Logger) -> None:
         {"text": "x" * (TEXT_CHARACTERS_MAX + 1)},
     ],
 )
-def test_a_wrong_query_is_refused_with_what_is_allowed(log: logging.Logger, wrong: dict[str, str]) -> None:
-    with pytest.raises(RequestRefused, match=rf"(correct|shorten) {next(iter(wrong))}"):
-        build_log(ring_of(log), wrong, NOW)
+def test_a_wrong_query_is_refused_with_what_is_allowed(wrong: dict[str, str]) -> None:
+    with pytest.raises(RequestRefused, match=f"correct {next(iter(wrong))}: found "):
+        query.read(wrong, LogQuery)
 
 
 async def test_the_handler(log: logging.Logger) -> None:
@@ -79,7 +81,7 @@ async def test_the_handler(log: logging.Logger) -> None:
     log.info("went on")
     request = LocalRequest({}, Caller("", Role.VIEWER, "socket"), query={"level": "error"})
     report = await handlers(ring_of(log), lambda: NOW)["get_log"](request)
-    assert report == build_log(ring_of(log), {"level": "error"}, NOW)
+    assert report == build_log(ring_of(log), LogQuery(level="error"), NOW)
     assert handlers(None, lambda: NOW) == {}
 
 
@@ -93,9 +95,8 @@ class Hub:
         monkeypatch.setattr("agent.cli.logs.time.sleep", self.sleep)
 
     def fetch(self, path: Path, route: str) -> bytes:
-
-        query = dict(parse_qsl(urlsplit(route).query))
-        return msgspec.json.encode(build_log(ring_of(self.log), query, NOW))
+        asked = query.read(dict(parse_qsl(urlsplit(route).query)), LogQuery)
+        return msgspec.json.encode(build_log(ring_of(self.log), asked, NOW))
 
     def sleep(self, _: float) -> None:
         if not self.pauses:

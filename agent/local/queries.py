@@ -1,0 +1,43 @@
+"""The queries of the local API: which names a route reads from the address, of which form, and their limits. Data only.
+
+A list is paged with two cursors: `before` an entry for the next, older page, `after` an entry for what has come since.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+LIMIT = 200
+LIMIT_MAX = 1000
+"""Entries of one page."""
+
+ENTRY_ID_MAX = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps (RFC 8259, section 6)."""
+
+TEXT_CHARACTERS_MAX = 200
+
+Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many entries at most")]
+Before = Annotated[int, Meta(ge=1, le=ENTRY_ID_MAX, description="Only entries older than this one: the next page")]
+After = Annotated[int, Meta(ge=0, le=ENTRY_ID_MAX, description="Only entries newer than this one")]
+CommandCursor = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX, description="The id of a command")]
+Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], Meta(description="The lowest level")]
+Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX, description="Part of the entry, in any case")]
+
+
+class LogQuery(msgspec.Struct, frozen=True):
+    """Which records of the log."""
+
+    level: Level = "debug"
+    text: Text = ""
+    before: Before | None = None
+    after: After = 0
+    limit: Limit = LIMIT
+
+
+class CommandsQuery(msgspec.Struct, frozen=True):
+    """Which commands: those older than `before`, newer than `after`."""
+
+    before: CommandCursor | None = None
+    after: CommandCursor | None = None
+    limit: Limit = LIMIT
