@@ -116,6 +116,7 @@ ROUTES = (
     Route("GET", "/healthz", Role.PUBLIC, "get_liveness"),
     Route("GET", "/readyz", Role.VIEWER, "get_readiness"),
     Route("GET", "/metrics", Role.VIEWER, "get_metrics"),
+    Route("GET", "/v1/openapi.json", Role.VIEWER, "get_openapi"),
     Route("GET", "/v1/events", Role.VIEWER, "get_events"),
     Route("GET", "/", Role.PUBLIC, "get_page"),
     Route("GET", "/{file}", Role.PUBLIC, "get_page_file"),

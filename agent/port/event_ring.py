@@ -15,8 +15,8 @@ EVENTS_MAX = 256
 BYTES_MAX = 512 * 1024
 """Of the ring's frames together. The newest event is always held. A status of a hundred sensors takes 30 KiB."""
 
-SNAPSHOT = "snapshot"
-"""The event that ends a full snapshot. After it, what is read page by page (log, audit) has to be read again."""
+RESYNC = "resync"
+"""The event that ends a full set of documents. After it, lists (log, audit) have to be read again."""
 
 
 class StreamEvent(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ class EventRing:
 
         Args:
             last_event_id: The id of the last event that it has received; empty for a new client. One of another run,
-                one that has left the ring and one that is none lead to a full snapshot.
+                one that has left the ring and one that is none lead to a resync: all documents.
             role: What the client may see.
         """
         number = self._number_of(last_event_id)
@@ -122,7 +122,7 @@ class EventRing:
         documents = sorted(self._documents.values(), key=lambda event: event.number)
         # Only the last frame has an id: a client that is cut off in the middle must not count as served.
         frames = [self._frame(event.name, event.data, None) for event in documents if event.role <= role]
-        return Resumption([*frames, self._frame(SNAPSHOT, b"{}", self.number)], self.number)
+        return Resumption([*frames, self._frame(RESYNC, b"{}", self.number)], self.number)
 
     def _number_of(self, event_id: str) -> int | None:
         run, _, number = event_id.partition(":")

@@ -1,4 +1,4 @@
-"""What machines ask a hub: is it alive (`/healthz`), is it ready (`/readyz`), and its metrics (`/metrics`).
+"""What other programs ask a hub: is it alive (`/healthz`), is it ready (`/readyz`), its metrics, what its API offers.
 
 `/healthz` answers anybody and says nothing about the house. Reads only.
 """
@@ -9,8 +9,9 @@ from typing import Annotated
 
 import msgspec
 
+from agent import __version__
 from agent.local.climate import ClimateReport
-from agent.local.routes import Answer, Handler, LocalRequest
+from agent.local.routes import ROUTES, Answer, Handler, Handlers, LocalRequest
 from agent.local.status import HubStatus
 from agent.local.zigbee import ZigbeeReport
 
@@ -37,6 +38,26 @@ def judge_readiness(checks: Mapping[str, Callable[[], str]]) -> Readiness:
     """Return the result of all checks. Each returns its problem; empty where it has none."""
     problems = {name: check() for name, check in checks.items()}
     return Readiness(not any(problems.values()), problems)
+
+
+def description_handlers(handlers: Callable[[], Handlers]) -> Mapping[str, Handler]:
+    """Return the handler of the API's description.
+
+    Args:
+        handlers: Returns the handlers of this hub, by the names of the table of routes.
+    """
+    document = b""
+
+    async def get_openapi(_: LocalRequest) -> bytes:
+        nonlocal document
+        if not document:
+            # Imported late: it takes the forms of all climate requests, and few ask for it.
+            from agent.port import openapi  # noqa: PLC0415
+
+            document = msgspec.json.encode(openapi.build_openapi(ROUTES, handlers(), version=__version__))
+        return document
+
+    return {"get_openapi": get_openapi}
 
 
 def handlers(

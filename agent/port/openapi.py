@@ -174,9 +174,12 @@ def _request_body(route: Route, schemas: Schemas) -> Document:
 
 
 def _responses(answer: Content, schemas: Schemas) -> Iterator[tuple[str, Document]]:
-    schema = schemas.get(answer.document, {}) if answer.media_type == JSON else {"type": "string"}
+    schema = {"type": "string"} if answer.media_type.startswith("text/") else schemas.get(answer.document, {})
     for status in answer.statuses:
-        yield str(status.value), {"description": status.phrase, "content": {answer.media_type: {"schema": schema}}}
+        described: Document = {"description": status.phrase}
+        if status is not HTTPStatus.NOT_MODIFIED:
+            described["content"] = {answer.media_type: {"schema": schema}}
+        yield str(status.value), described
     yield "4XX", {"$ref": "#/components/responses/problem"}
     yield "5XX", {"$ref": "#/components/responses/problem"}
 

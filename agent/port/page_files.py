@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import msgspec
 
@@ -36,6 +37,9 @@ _TYPES = MappingProxyType(
     }
 )
 """Media types by suffix. A file of another kind is not served."""
+
+
+PageAnswer = Annotated[Answer, "*/*", HTTPStatus.NOT_MODIFIED]
 
 
 class PageFile(msgspec.Struct, frozen=True):
@@ -90,16 +94,16 @@ def handlers(directory: Path = PAGE_DIRECTORY) -> Mapping[str, Handler]:
             return Answer(content, content_type=file.content_type, headers=headers)
         return Answer(file.compressed, content_type=file.content_type, headers={**headers, "Content-Encoding": "gzip"})
 
-    async def get_page(request: LocalRequest) -> Answer:
+    async def get_page(request: LocalRequest) -> Annotated[Answer, "text/html", HTTPStatus.NOT_MODIFIED]:
         return await get(INDEX, request)
 
-    async def get_page_file(request: LocalRequest) -> Answer:
+    async def get_page_file(request: LocalRequest) -> PageAnswer:
         return await get(request.parameters["file"], request)
 
-    async def get_page_text(request: LocalRequest) -> Answer:
+    async def get_page_text(request: LocalRequest) -> PageAnswer:
         return await get(f"texts/{request.parameters['file']}", request)
 
-    async def get_page_library(request: LocalRequest) -> Answer:
+    async def get_page_library(request: LocalRequest) -> PageAnswer:
         return await get(f"vendor/{request.parameters['file']}", request)
 
     return {each.__name__: each for each in (get_page, get_page_file, get_page_text, get_page_library)}

@@ -15,7 +15,7 @@ from aiohttp import web
 from agent.errors import ClimahubError
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
-from agent.local.routes import Answer, RequestRefused, Stream
+from agent.local.routes import Answer, ProblemDetails, RequestRefused, Stream
 from agent.port.gates import SESSION_COOKIE
 
 PROBLEM_TYPE = "application/problem+json"
@@ -78,13 +78,13 @@ def json_response(document: object, status: HTTPStatus = HTTPStatus.OK) -> web.R
 
 def problem_response(refusal: RequestRefused) -> web.Response:
     """Return a refusal as problem details (RFC 9457): `detail` is for people, `error` for programs."""
-    document = {
-        "type": f"urn:climahub:problem:{refusal.code}",
-        "title": refusal.code.replace("_", " ").capitalize(),
-        "status": int(refusal.status),
-        "detail": str(refusal),
-        "error": refusal.code,
-    }
+    document = ProblemDetails(
+        type=f"urn:climahub:problem:{refusal.code}",
+        title=refusal.code.replace("_", " ").capitalize(),
+        status=refusal.status,
+        detail=str(refusal),
+        error=refusal.code,
+    )
     response = web.Response(body=_encode(document), status=refusal.status, content_type=PROBLEM_TYPE)
     if refusal.status is HTTPStatus.UNAUTHORIZED:
         # RFC 9110, section 15.5.2. No browser asks for a bearer token with a dialogue of its own.

@@ -14,7 +14,7 @@ from aiohttp import web
 from agent.config.tables import PortConfig
 from agent.errors import ConfigInvalid
 from agent.local.routes import Handler, Handlers
-from agent.port import page_files, unix_socket
+from agent.port import monitoring, page_files, unix_socket
 from agent.port.access import AuditTrail, CallerLookup, own_names
 from agent.port.gates import NetworkGate
 from agent.port.listeners import Listeners
@@ -73,7 +73,7 @@ class PortService:
         return {**self._handlers_of_components(), **self._own_handlers()}
 
     def _own_handlers(self) -> Mapping[str, Handler]:
-        return page_files.handlers()
+        return {**page_files.handlers(), **monitoring.description_handlers(self.handlers)}
 
     def _make_runner(self) -> web.AppRunner:
         gate = NetworkGate(self.callers, own_names(platform.node(), self._config.host_names))

@@ -55,7 +55,7 @@ async def test_a_client_sees_the_documents_and_then_what_changes(
 ) -> None:
     async with session.get("/v1/events") as response:
         assert response.content_type == "text/event-stream"
-        first = await read_events(response, "snapshot")
+        first = await read_events(response, "resync")
         assert {"status", "climate", "zigbee", "verdict"} <= set(first)
         assert first["status"]["sensors"][0]["value"] == 21.5
         hub.report(23.0)
@@ -65,16 +65,16 @@ async def test_a_client_sees_the_documents_and_then_what_changes(
     await until(lambda: hub.hub.events.clients == 0)
 
 
-async def test_a_client_that_returns_gets_no_snapshot(hub: RunningHub, session: aiohttp.ClientSession) -> None:
+async def test_a_client_that_returns_gets_no_resync(hub: RunningHub, session: aiohttp.ClientSession) -> None:
     async with session.get("/v1/events") as response:
-        first = await read_events(response, "snapshot")
+        first = await read_events(response, "resync")
     hub.hub.events.publish("log", {"text": "missed"})
     async with session.get("/v1/events", headers={"Last-Event-ID": first["id"]}) as response:
         found = await read_events(response, "log")
     assert found["log"] == {"text": "missed"}
-    assert "snapshot" not in found
+    assert "resync" not in found
     async with session.get("/v1/events", headers={"Last-Event-ID": "of-another-run:1"}) as response:
-        assert "status" in await read_events(response, "snapshot")
+        assert "status" in await read_events(response, "resync")
 
 
 async def test_the_probes_and_the_metrics(hub: RunningHub, session: aiohttp.ClientSession) -> None:

@@ -23,7 +23,7 @@ def ring_of(*events: tuple[str, str], **limits: int) -> EventRing:
 def test_a_new_client_gets_every_document_and_then_the_mark() -> None:
     ring = ring_of(("status", "1"), ("climate", "2"), ("status", "3"), ("log", "4"))
     begin = ring.resume("", Role.VIEWER)
-    assert begin.frames == [frame("climate", "2", None), frame("status", "3", None), frame("snapshot", "{}", 4)]
+    assert begin.frames == [frame("climate", "2", None), frame("status", "3", None), frame("resync", "{}", 4)]
     assert begin.number == 4
 
 
@@ -37,15 +37,15 @@ def test_a_client_that_was_away_gets_what_it_has_missed_and_of_a_document_only_t
 @pytest.mark.parametrize(
     "last_event_id", ["", "run", "run:", "run:x", "run:-1", "run:9", "other:3", "run:" + "9" * 10_000, "run:³", ":3"]
 )
-def test_an_id_that_is_not_of_this_run_leads_to_a_snapshot(last_event_id: str) -> None:
+def test_an_id_that_is_not_of_this_run_leads_to_a_resync(last_event_id: str) -> None:
     ring = ring_of(("status", "1"), ("log", "2"), ("log", "3"))
     assert ring.resume(last_event_id, Role.VIEWER).frames == [
         frame("status", "1", None),
-        frame("snapshot", "{}", 3),
+        frame("resync", "{}", 3),
     ]
 
 
-def test_an_id_that_has_left_the_ring_leads_to_a_snapshot() -> None:
+def test_an_id_that_has_left_the_ring_leads_to_a_resync() -> None:
     ring = ring_of(("status", "1"), *[("log", "x")] * 4, events_max=3)
     assert not ring.holds_all_after(1)
     assert ring.holds_all_after(2)
@@ -77,13 +77,13 @@ def test_a_client_never_misses_an_entry_nor_the_newest_of_a_document(
     ring = ring_of(*[(name, str(number)) for number, name in enumerate(names, 1)], events_max=events_max)
     begin = ring.resume(f"run:{seen}", Role.VIEWER)
     sent = b"".join(begin.frames)
-    is_snapshot = b"event: snapshot\n" in sent
-    assert is_snapshot == (seen > len(names) or len(names) - seen > events_max)
+    is_resync = b"event: resync\n" in sent
+    assert is_resync == (seen > len(names) or len(names) - seen > events_max)
     for name in {"status", "climate"} & set(names):
         newest = max(number for number, each in enumerate(names, 1) if each == name)
-        if is_snapshot or newest > seen:
+        if is_resync or newest > seen:
             assert f"event: {name}\ndata: {newest}\n\n".encode() in sent
-    if not is_snapshot:
+    if not is_resync:
         logs = [number for number, name in enumerate(names, 1) if name == "log" and number > seen]
         assert [frame("log", str(number), number) in begin.frames for number in logs] == [True] * len(logs)
     assert begin.number == len(names)

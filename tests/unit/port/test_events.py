@@ -114,7 +114,7 @@ def test_a_client_that_returns_gets_what_it_has_missed() -> None:
         for number in range(3):
             hub.stream.publish("log", {"number": number})
         assert (await anext(hub.listen("run:3"))).count(b"event: log\n") == 2
-        assert b"event: snapshot\n" in await anext(hub.listen("another:3"))
+        assert b"event: resync\n" in await anext(hub.listen("another:3"))
 
     in_virtual_time(test)
 

@@ -31,6 +31,7 @@ def all_handlers() -> dict[str, Handler]:
         **events.handlers(ANY),
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
         **page_files.handlers(),
+        **monitoring.description_handlers(dict),
     }
 
 
