@@ -82,6 +82,26 @@ class ReplaceRequest(msgspec.Struct):
     new: str
 
 
+class SignInRequest(msgspec.Struct):
+    """A code as a person types it. A secret."""
+
+    code: str
+
+
+class CodeRequest(msgspec.Struct):
+    """A new code; `replace` where there is one already."""
+
+    replace: bool = False
+
+
+class TokenRequest(msgspec.Struct):
+    """A new token for scripts, which expires after so many days."""
+
+    name: str
+    role: str
+    days: int = 90
+
+
 class Route(msgspec.Struct, frozen=True):
     """One route.
 
@@ -145,6 +165,17 @@ ROUTES = (
     Route("POST", "/v1/update/resume", Role.OWNER, "resume_updates"),
     Route("POST", "/v1/update/rollback", Role.OWNER, "roll_back"),
     Route("PUT", "/v1/update/bundle", Role.OWNER, "install_bundle", AsyncIterator),
+    Route("GET", "/v1/session", Role.PUBLIC, "get_session"),
+    Route("POST", "/v1/session", Role.PUBLIC, "open_session", SignInRequest),
+    Route("DELETE", "/v1/session", Role.PUBLIC, "close_session"),
+    Route("GET", "/v1/access", Role.SERVICE, "get_access"),
+    Route("GET", "/v1/audit", Role.SERVICE, "get_audit"),
+    Route("POST", "/v1/codes/{role}", Role.OWNER, "make_code", CodeRequest),
+    Route("GET", "/v1/tokens", Role.OWNER, "get_tokens"),
+    Route("POST", "/v1/tokens", Role.OWNER, "add_token", TokenRequest),
+    Route("DELETE", "/v1/tokens/{token}", Role.OWNER, "revoke_token"),
+    Route("DELETE", "/v1/sessions", Role.OWNER, "end_sessions"),
+    Route("DELETE", "/v1/sessions/{number}", Role.OWNER, "end_session"),
 )
 
 

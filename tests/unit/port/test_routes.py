@@ -13,6 +13,7 @@ from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
 from agent.port import events, monitoring, page_files, server
+from agent.port import handlers as port_handlers
 from agent.port.gates import SocketGate
 
 PAGE = Path(__file__).parents[3] / "docs" / "local-api.md"
@@ -27,6 +28,7 @@ def all_handlers() -> dict[str, Handler]:
         **climate.handlers(None, str),
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
+        **port_handlers.handlers(ANY, ANY, ANY, service_user=""),
         **log.handlers(LogRing(int), ANY),
         **events.handlers(ANY),
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
@@ -66,7 +68,7 @@ async def test_only_what_the_table_lists_is_reachable() -> None:
         for path in paths:
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 reached.clear()
-                body = b'{"name": "x", "key": "x", "new": "x"}'
+                body = b'{"name": "x", "key": "x", "new": "x", "code": "x", "role": "x"}'
                 async with client.request(method, path, data=body) as response:
                     # A path of one part may be a file of the page.
                     is_listed = (method, path) in listed or (method == "GET" and bool(re.fullmatch("/[^/]+", path)))

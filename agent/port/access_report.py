@@ -1,0 +1,186 @@
+"""The documents of sign-in: who asks, who can get in, tokens and the audit trail.
+
+The JSON form is an interface: fields may be added, never renamed. No secret is in any of them.
+"""
+
+import msgspec
+
+from agent.foundation import rfc3339
+from agent.port.audit import Audit, NumberedEntry
+from agent.port.credentials import Credentials
+from agent.port.sign_in import SIGN_IN_ROLES
+
+REFUSED_MAX = 10
+"""Sources with wrong tries that are shown, the latest first."""
+
+
+class SessionReport(msgspec.Struct, frozen=True):
+    """Who asks.
+
+    Attributes:
+        role: What the caller may do.
+        name: The user, session or token.
+        expires_s: When the session ends without another request; nothing where it is none.
+    """
+
+    role: str
+    name: str
+    expires_s: int | None
+
+
+class CodeReport(msgspec.Struct, frozen=True):
+    """The code of a role; its time is empty where it was not known."""
+
+    role: str
+    made: str
+
+
+class OpenSessionReport(msgspec.Struct, frozen=True):
+    """A session of a person."""
+
+    number: int
+    role: str
+    origin: str
+    age_s: int
+    idle_s: int
+    expires_s: int
+
+
+class RefusedSource(msgspec.Struct, frozen=True):
+    """A source with wrong tries."""
+
+    origin: str
+    tries: int
+    age_s: int
+    wait_s: int
+
+
+class AccessReport(msgspec.Struct, frozen=True):
+    """Who can get in.
+
+    Attributes:
+        problem: What is wrong with the credentials or the audit trail, and what to do; empty where nothing is.
+        codes: The codes that exist.
+        sessions: The sessions that last, the latest use first.
+        refused: The sources with wrong tries, the latest first.
+    """
+
+    problem: str
+    codes: list[CodeReport]
+    sessions: list[OpenSessionReport]
+    refused: list[RefusedSource]
+
+
+class TokenReport(msgspec.Struct, frozen=True):
+    """A token for scripts. Times in RFC 3339; `used` is empty for never."""
+
+    name: str
+    role: str
+    made: str
+    expires: str
+    is_expired: bool
+    used: str
+
+
+class TokensReport(msgspec.Struct, frozen=True):
+    """All tokens."""
+
+    tokens: list[TokenReport]
+
+
+class AuditReport(msgspec.Struct, frozen=True):
+    """One entry of the audit trail.
+
+    Attributes:
+        number: Nothing where the disk does not have it yet.
+        at: When it came first, in RFC 3339; empty where the time of that boot is not known.
+        boot_id: The boot of the machine.
+        boot_age_s: The seconds from that boot to the entry.
+        lasted_s: The seconds from the first to the last of the same requests.
+    """
+
+    number: int | None
+    at: str
+    boot_id: str
+    boot_age_s: int
+    name: str
+    role: str
+    origin: str
+    action: str
+    target: str
+    result: str
+    count: int
+    lasted_s: int
+
+
+class AuditTrailReport(msgspec.Struct, frozen=True):
+    """A page of the audit trail, the newest entry first; `next_before` asks for the next page."""
+
+    entries: list[AuditReport]
+    next_before: int | None
+    problem: str
+
+
+def report_entry(numbered: NumberedEntry) -> AuditReport:
+    """Return the document of one entry."""
+    entry = numbered.entry
+    return AuditReport(
+        number=numbered.number,
+        at="" if entry.utc_ms is None else rfc3339.render(entry.utc_ms),
+        boot_id=entry.boot_id,
+        boot_age_s=entry.at_ms // 1000,
+        name=entry.name,
+        role=entry.role.value,
+        origin=entry.origin,
+        action=entry.action,
+        target=entry.target,
+        result=entry.result,
+        count=entry.count,
+        lasted_s=(entry.last_ms - entry.at_ms) // 1000,
+    )
+
+
+def report_access(credentials: Credentials, audit: Audit, now_ms: int) -> AccessReport:
+    """Return who can get in."""
+    made = {each.role: each.made_utc_ms for each in credentials.stored.codes}
+    return AccessReport(
+        problem="; ".join(filter(None, (credentials.problem, audit.problem))),
+        codes=[CodeReport(role.value, instant(made[role])) for role in SIGN_IN_ROLES if role in made],
+        sessions=[
+            OpenSessionReport(
+                number=each.number,
+                role=each.role.value,
+                origin=each.origin,
+                age_s=(now_ms - each.opened_ms) // 1000,
+                idle_s=(now_ms - each.used_ms) // 1000,
+                expires_s=each.left_s(now_ms),
+            )
+            for each in credentials.sessions.current(now_ms)
+        ],
+        refused=[
+            RefusedSource(each.source, each.tries, each.age_s, each.wait_s)
+            for each in credentials.throttle.report(now_ms)[:REFUSED_MAX]
+        ],
+    )
+
+
+def report_tokens(credentials: Credentials, utc_ms: int | None) -> TokensReport:
+    """Return all tokens."""
+    return TokensReport(
+        [
+            TokenReport(
+                name=each.name,
+                role=each.role.value,
+                made=rfc3339.render(each.made_utc_ms),
+                expires=rfc3339.render(each.expires_utc_ms),
+                is_expired=utc_ms is not None and utc_ms >= each.expires_utc_ms,
+                used=instant(credentials.last_use_utc_ms(each)),
+            )
+            for each in credentials.stored.tokens
+        ]
+    )
+
+
+def instant(utc_ms: int | None) -> str:
+    """Return an instant in RFC 3339; empty for none."""
+    return "" if utc_ms is None else rfc3339.render(utc_ms)

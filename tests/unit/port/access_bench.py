@@ -1,0 +1,86 @@
+"""What the tests of sign-in share: a hub's state directory over restarts, a clock that is set by hand, power cuts."""
+
+import os
+from pathlib import Path
+
+from agent.foundation.disk import Disk, Operation
+from agent.foundation.worker import InlineWorker
+from agent.local.routes import Caller
+from agent.port.audit import Audit
+from agent.port.credentials import Credentials
+
+UTC_MS = 1_795_000_000_000
+"""At boot time 0."""
+
+
+class HandClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.boot_id = "boot-1"
+        self.now_ms = 0
+        self.is_time_known = True
+
+    def monotonic_ms(self) -> int:
+        return self.now_ms
+
+    def utc_ms(self) -> int | None:
+        return UTC_MS + self.now_ms if self.is_time_known else None
+
+
+class Trail:
+    """An audit trail that only remembers."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Caller, str, str, str]] = []
+
+    def record(self, caller: Caller, action: str, target: str, result: str) -> None:
+        self.entries.append((caller, action, target, result))
+
+
+class PowerCut(BaseException):
+    pass
+
+
+class Cutter:
+    """Cuts the power before operation number `at`, and lets nothing happen after it."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.operations = 0
+
+    def __call__(self, operation: Operation, target: str) -> None:
+        self.operations += 1
+        if self.operations >= self.at:
+            raise PowerCut
+
+
+class Bench:
+    """One hub's state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = HandClock()
+        self.trail = Trail()
+        self.faults: list[str] = []
+        self.disk = Disk()
+        self.worker = InlineWorker()
+        self.random_bytes = os.urandom
+
+    async def credentials(self) -> Credentials:
+        """Return the credentials of a hub that has just started."""
+        made = Credentials(
+            self.directory,
+            clock=self.clock,
+            disk=self.disk,
+            worker=self.worker,
+            random_bytes=self.random_bytes,
+            audit=self.trail,
+            add_fault=self.faults.append,
+        )
+        await made.load()
+        return made
+
+    def audit(self) -> Audit:
+        """Return the audit trail of a hub that has just started."""
+        return Audit(self.directory, clock=self.clock, disk=self.disk, worker=self.worker)
