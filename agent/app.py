@@ -101,6 +101,10 @@ class Hub:
         self.port = PortService(
             config.port,
             socket=config.local_api.socket,
+            state_dir=state,
+            clock=clock,
+            disk=environment.disk,
+            worker=environment.worker,
             handlers=self._local_handlers,
             add_fault=lambda text: self.faults.add("port", text),
         )
@@ -363,6 +367,7 @@ class Hub:
         """Stop listening, and write what has arrived until then to the disk."""
         async with contextlib.AsyncExitStack() as last:
             # The last one is called first. A failure does not keep the others from their end.
+            last.push_async_callback(self.port.close)
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)

@@ -1,6 +1,7 @@
 """The documents of sign-in: who asks, who can get in, tokens and the audit trail.
 
-The JSON form is an interface: fields may be added, never renamed. No secret is in any of them.
+The JSON form is an interface: fields may be added, never renamed. No secret is in any of them but `NewCode` and
+`NewToken`.
 """
 
 import msgspec
@@ -26,6 +27,29 @@ class SessionReport(msgspec.Struct, frozen=True):
     role: str
     name: str
     expires_s: int | None
+
+
+class NewCode(msgspec.Struct, frozen=True):
+    """A code that has just been made: the only answer that shows it."""
+
+    role: str
+    code: str
+    sessions_ended: int
+
+
+class NewToken(msgspec.Struct, frozen=True):
+    """A token that has just been made: the only answer that shows it. `expires` in RFC 3339."""
+
+    name: str
+    role: str
+    token: str
+    expires: str
+
+
+class SessionsEnded(msgspec.Struct, frozen=True):
+    """How many sessions were ended."""
+
+    sessions_ended: int
 
 
 class CodeReport(msgspec.Struct, frozen=True):

@@ -98,8 +98,11 @@ def _user_name(request: web.Request) -> str:
     if end is None or end.family != socket.AF_UNIX:
         return ""
     _, uid, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    if uid == _OVERFLOW_UID:
-        return "another user of this machine"
+    return "another user of this machine" if uid == _OVERFLOW_UID else user_name(uid)
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user of this machine."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -6,15 +6,19 @@ a caller more than its role, and lets nobody make a code who could not read the 
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Annotated
 
 from agent.errors import SettingInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.text import quote
-from agent.local.routes import Answer, Caller, Handler, LocalRequest, RequestRefused, Role
+from agent.local.routes import Answer, Caller, Done, Handler, LocalRequest, RequestRefused, Role
 from agent.port.access_report import (
     AccessReport,
     AuditTrailReport,
+    NewCode,
+    NewToken,
     SessionReport,
+    SessionsEnded,
     TokensReport,
     instant,
     report_access,
@@ -82,32 +86,32 @@ def _session_handlers(credentials: Credentials, clock: Clock) -> Mapping[str, Ha
         session = credentials.sessions.find(request.session, now_ms, is_use=False)
         return SessionReport(caller.role.value, caller.name, session.left_s(now_ms) if session else None)
 
-    async def open_session(request: LocalRequest) -> Answer:
+    async def open_session(request: LocalRequest) -> Annotated[Answer, SessionReport]:
         cookie, session = credentials.sign_in(request.body.code, request.caller.origin)
         # A second sign-in of a browser takes the place of the first.
         credentials.sign_out(request.session)
         left_s = session.left_s(clock.monotonic_ms())
         return Answer(SessionReport(session.role.value, f"session {session.number}", left_s), session=cookie)
 
-    async def close_session(request: LocalRequest) -> Answer:
+    async def close_session(request: LocalRequest) -> Annotated[Answer, Done]:
         credentials.sign_out(request.session)
-        return Answer({"done": True}, session="")
+        return Answer(Done(), session="")
 
-    async def end_sessions(_: LocalRequest) -> object:
-        return {"sessions_ended": credentials.sessions.end_where()}
+    async def end_sessions(_: LocalRequest) -> SessionsEnded:
+        return SessionsEnded(credentials.sessions.end_where())
 
-    async def end_session(request: LocalRequest) -> object:
+    async def end_session(request: LocalRequest) -> SessionsEnded:
         number = request.parameters["number"]
         if not (number.isascii() and number.isdecimal()) or not credentials.sessions.end_where(number=int(number)):
             text = f"look at the numbers (climahub port sessions): there is no session {quote(number)}"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text)
-        return {"sessions_ended": 1}
+        return SessionsEnded(1)
 
     return _by_name(get_session, open_session, close_session, end_sessions, end_session)
 
 
 def _code_handlers(credentials: Credentials, service_user: str) -> Mapping[str, Handler]:
-    async def make_code(request: LocalRequest) -> object:
+    async def make_code(request: LocalRequest) -> NewCode:
         role = _role(request.parameters["role"])
         if not may_make_code(request.caller, credentials.session(request.session), service_user):
             text = "use sudo, or sign in as owner on the page: this caller may not make a code"
@@ -116,7 +120,7 @@ def _code_handlers(credentials: Credentials, service_user: str) -> Mapping[str, 
             text = f"add --new to replace the code of the {role.value}: it was shown once and cannot be shown again"
             raise RequestRefused(HTTPStatus.CONFLICT, "exists", text)
         code, ended = await credentials.make_code(role)
-        return {"role": role.value, "code": code, "sessions_ended": ended}
+        return NewCode(role.value, code, ended)
 
     return _by_name(make_code)
 
@@ -125,17 +129,17 @@ def _token_handlers(credentials: Credentials, clock: Clock) -> Mapping[str, Hand
     async def get_tokens(_: LocalRequest) -> TokensReport:
         return report_tokens(credentials, clock.utc_ms())
 
-    async def add_token(request: LocalRequest) -> object:
+    async def add_token(request: LocalRequest) -> NewToken:
         body = request.body
         token, made = await credentials.add_token(body.name, _role(body.role), body.days)
-        return {"name": made.name, "role": made.role.value, "token": token, "expires": instant(made.expires_utc_ms)}
+        return NewToken(made.name, made.role.value, token, instant(made.expires_utc_ms))
 
-    async def revoke_token(request: LocalRequest) -> object:
+    async def revoke_token(request: LocalRequest) -> Done:
         name = request.parameters["token"]
         if not await credentials.revoke_token(name):
             text = f"look at the names (climahub port tokens list): there is no token {quote(name)}"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text)
-        return {"done": True}
+        return Done()
 
     return _by_name(get_tokens, add_token, revoke_token)
 

@@ -4,6 +4,7 @@ Its failure must never touch heating: `agent.app` supervises its loops as any ot
 and control waits for none of them.
 """
 
+import os
 import platform
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,10 +14,16 @@ from aiohttp import web
 
 from agent.config.tables import PortConfig
 from agent.errors import ConfigInvalid
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
 from agent.local.routes import Handler, Handlers
+from agent.port import handlers as sign_in_handlers
 from agent.port import monitoring, page_files, unix_socket
-from agent.port.access import AuditTrail, CallerLookup, own_names
-from agent.port.gates import NetworkGate
+from agent.port.access import CallerLookup, own_names
+from agent.port.audit import Audit
+from agent.port.credentials import Credentials
+from agent.port.gates import NetworkGate, user_name
 from agent.port.listeners import Listeners
 from agent.port.server import application, runner_of
 
@@ -29,7 +36,9 @@ class PortService:
 
     Attributes:
         listeners: The TCP listeners.
-        callers: Knows who has signed in; `None` where nobody can.
+        audit: What callers have changed.
+        credentials: Codes, sessions and tokens.
+        callers: Knows who has signed in.
     """
 
     def __init__(
@@ -37,32 +46,48 @@ class PortService:
         config: PortConfig,
         *,
         socket: Path,
+        state_dir: Path,
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
         handlers: Callable[[], Handlers],
         add_fault: Callable[[str], None],
-        callers: CallerLookup | None = None,
-        audit: AuditTrail | None = None,
     ) -> None:
         """Build the parts; nothing listens yet.
 
         Args:
             config: Where to listen.
             socket: The Unix socket.
+            state_dir: Where credentials and the audit trail are stored.
+            clock: The machine's clocks.
+            disk: Reads and writes.
+            worker: Where the disk blocks.
             handlers: Returns the handlers of the components; called when a listener opens.
             add_fault: Shows a problem.
-            callers: Knows who has signed in; without it nobody can on TCP.
-            audit: Keeps what callers have changed.
         """
         self._config = config
         self._socket = socket
         self._handlers_of_components = handlers
-        self.callers = callers
-        self._audit = audit
+        self._clock = clock
+        self.audit = Audit(state_dir, clock=clock, disk=disk, worker=worker)
+        self.credentials = Credentials(
+            state_dir,
+            clock=clock,
+            disk=disk,
+            worker=worker,
+            random_bytes=os.urandom,
+            audit=self.audit,
+            add_fault=add_fault,
+        )
+        self.callers: CallerLookup = self.credentials
         self.listeners = Listeners(config, make_runner=self._make_runner, tls=self._tls, add_fault=add_fault)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "local API": lambda: unix_socket.serve(self._socket, self.handlers(), self._audit)
+            "local API": lambda: unix_socket.serve(self._socket, self.handlers(), self.audit),
+            "sign-in": self.credentials.run,
+            "audit": self.audit.run,
         }
         if self._config.listen:
             loops["port"] = self.listeners.run
@@ -73,11 +98,20 @@ class PortService:
         return {**self._handlers_of_components(), **self._own_handlers()}
 
     def _own_handlers(self) -> Mapping[str, Handler]:
-        return {**page_files.handlers(), **monitoring.description_handlers(self.handlers)}
+        user = user_name(os.geteuid())
+        return {
+            **page_files.handlers(),
+            **monitoring.description_handlers(self.handlers),
+            **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
+        }
+
+    async def close(self) -> None:
+        """Write what the audit trail has in memory, after the loops have ended."""
+        await self.audit.close()
 
     def _make_runner(self) -> web.AppRunner:
         gate = NetworkGate(self.callers, own_names(platform.node(), self._config.host_names))
-        return runner_of(application(self.handlers(), gate, self._audit), idle_s_max=IDLE_S_MAX)
+        return runner_of(application(self.handlers(), gate, self.audit), idle_s_max=IDLE_S_MAX)
 
     async def _tls(self) -> ssl.SSLContext:
         raise ConfigInvalid("this release listens on loopback and usb0 only")

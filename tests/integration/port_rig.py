@@ -63,8 +63,18 @@ class PortRig:
         if role is not None:
             self._given[f"test-{role.value}"] = Caller("test", role, "")
             headers["Authorization"] = f"Bearer test-{role.value}"
-        async with aiohttp.ClientSession(self.url, headers=headers) as client:
+        # By default aiohttp keeps no cookies of an address.
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(self.url, headers=headers, cookie_jar=jar) as client:
             yield client
+
+    async def make_code(self, role: Role = Role.OWNER) -> str:
+        """Return a new code of a role, as `climahub port code --new` does."""
+        async with (
+            self.socket_session() as client,
+            client.post(f"/v1/codes/{role.value}", json={"replace": True}) as response,
+        ):
+            return str((await response.json())["code"])
 
     @contextlib.asynccontextmanager
     async def socket_session(self) -> AsyncIterator[aiohttp.ClientSession]:
@@ -81,10 +91,10 @@ class _Callers:
         self._own = rig.hub.port.callers
 
     def session(self, cookie: str) -> Caller | None:
-        return self._rig.session_of(cookie) or (self._own.session(cookie) if self._own else None)
+        return self._rig.session_of(cookie) or self._own.session(cookie)
 
     def token(self, bearer: str) -> Caller | None:
-        return self._rig.token(bearer) or (self._own.token(bearer) if self._own else None)
+        return self._rig.token(bearer) or self._own.token(bearer)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,127 @@
+"""Signing in on a real hub: with a code that is made over the Unix socket, by cookie and by token, over TCP."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from agent.local.routes import Role
+from tests.integration.port_rig import open_port
+
+
+async def sign_in(client: aiohttp.ClientSession, code: str) -> dict[str, Any]:
+    async with client.post("/v1/session", json={"code": code}) as response:
+        document: dict[str, Any] = await response.json()
+        return {**document, "status": response.status}
+
+
+async def status_of(client: aiohttp.ClientSession, path: str = "/v1/status", method: str = "GET") -> int:
+    async with client.request(method, path, json={} if method == "POST" else None) as response:
+        return response.status
+
+
+async def test_a_person_signs_in_with_the_code_and_out_again(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        assert await status_of(client) == 401
+        assert (await sign_in(client, "0000-0000-0000-0000"))["error"] == "no_code"
+        code = await port.make_code()
+        assert (await sign_in(client, "0000-0000-0000-0000"))["error"] == "wrong_code"
+        signed_in = await sign_in(client, code.lower())
+        assert signed_in == {"role": "owner", "name": "session 1", "expires_s": 1800, "status": 200}
+        assert await status_of(client) == 200
+        async with client.get("/v1/session") as response:
+            assert (await response.json())["role"] == "owner"
+        async with client.get("/v1/audit") as response:
+            newest = (await response.json())["entries"][0]
+            assert (newest["name"], newest["action"], newest["origin"]) == ("session 1", "sign_in", "127.0.0.1")
+        assert await status_of(client, "/v1/session", "DELETE") == 200
+        assert await status_of(client) == 401
+
+
+async def test_the_cookie_is_for_browsers_only(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        code = await port.make_code()
+        async with client.post("/v1/session", json={"code": code}) as response:
+            cookie = response.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+
+
+async def test_a_role_opens_what_it_may(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        await sign_in(client, await port.make_code(Role.VIEWER))
+        assert await status_of(client) == 200
+        assert await status_of(client, "/v1/audit") == 403
+        assert await status_of(client, "/v1/codes/owner", "POST") == 403
+
+
+async def test_a_new_code_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        code = await port.make_code()
+        await sign_in(client, code)
+        async with client.post("/v1/codes/owner", json={}) as response:
+            assert (response.status, (await response.json())["error"]) == (409, "exists")
+        async with client.post("/v1/codes/owner", json={"replace": True}) as response:
+            made = await response.json()
+        assert made["sessions_ended"] == 1
+        assert await status_of(client) == 401
+        assert (await sign_in(client, code))["error"] == "wrong_code"
+        assert (await sign_in(client, made["code"]))["role"] == "owner"
+
+
+async def test_a_script_uses_a_token_and_may_not_make_codes(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        async with (
+            port.socket_session() as local,
+            local.post("/v1/tokens", json={"name": "backup", "role": "owner", "days": 1}) as response,
+        ):
+            token = (await response.json())["token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        assert await status_of(client) == 200
+        assert await status_of(client, "/v1/codes/owner", "POST") == 403
+        async with client.get("/v1/tokens") as response:
+            (shown,) = (await response.json())["tokens"]
+        assert (shown["name"], shown["role"], shown["is_expired"]) == ("backup", "owner", False)
+        assert shown["used"]
+        assert await status_of(client, "/v1/tokens/backup", "DELETE") == 200
+        assert await status_of(client) == 401
+
+
+async def test_owners_end_sessions_and_see_who_tried(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client, port.session() as other:
+        code = await port.make_code()
+        await sign_in(other, "0000-0000-0000-0000")
+        await sign_in(client, code)
+        await sign_in(other, code)
+        await sign_in(other, "1111-1111-1111-1111")
+        async with client.get("/v1/access") as response:
+            access = await response.json()
+        assert [each["role"] for each in access["codes"]] == ["owner"]
+        assert [each["number"] for each in access["sessions"]] == [1, 2]
+        assert [(each["origin"], each["tries"]) for each in access["refused"]] == [("127.0.0.1", 1)]
+        assert await status_of(client, "/v1/sessions/2", "DELETE") == 200
+        assert await status_of(client, "/v1/sessions/2", "DELETE") == 404
+        assert await status_of(other) == 401
+        assert await status_of(client, "/v1/sessions", "DELETE") == 200
+        assert await status_of(client) == 401
+
+
+async def test_wrong_tries_are_slowed_down(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        code = await port.make_code()
+        answers = [await sign_in(client, "0000-0000-0000-0000") for _ in range(7)]
+        assert [each["status"] for each in answers] == [401] * 5 + [429] * 2
+        assert answers[-1]["detail"] == "wait 2 s before the next try: there were too many wrong ones"
+        assert (await sign_in(client, code))["status"] == 429
+        port.clock.skip(2)
+        assert (await sign_in(client, code))["status"] == 200
+
+
+@pytest.mark.parametrize("query", ["before=x", "limit=-1", "limit=1.5", f"before={'9' * 40}"])
+async def test_a_page_of_the_audit_trail_is_asked_for_by_number(tmp_path: Path, query: str) -> None:
+    async with open_port(tmp_path) as port, port.socket_session() as client:
+        async with client.get(f"/v1/audit?{query}") as response:
+            assert (response.status, (await response.json())["error"]) == (400, "invalid")
+        async with client.get("/v1/audit?limit=1&before=5") as response:
+            assert response.status == 200
