@@ -15,13 +15,13 @@ from hal.linux.sysfs import Probe
 from tests.unit.hal.linux.conftest import Machine, sources
 
 
-async def test_a_machine_without_anything_is_a_board_without_sensors(machine: Machine) -> None:
+async def test_machine_without_chips_is_a_board_without_sensors(machine: Machine) -> None:
     board: Board = machine.board()
     assert (board.name, list(board.sensors), board.network, board.outputs) == ("linux", [], None, None)
     await board.close()
 
 
-async def test_this_very_machine_can_be_looked_at() -> None:
+async def test_sensors_of_the_present_machine_can_be_read() -> None:
     board = LinuxBoard()
     assert len(set(sources(board))) == len(sources(board))
     await board.close()
@@ -43,7 +43,7 @@ def hanging(machine: Machine, cpu: Path) -> Iterator[Path]:
     os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
 
 
-async def test_a_read_that_hangs_holds_up_neither_the_loop_nor_a_queue(machine: Machine, hanging: Path) -> None:
+async def test_hanging_read_blocks_neither_the_event_loop_nor_other_reads(machine: Machine, hanging: Path) -> None:
     board = machine.board()
     [sensor] = board.sensors
     assert isinstance(sensor, LinuxSensor)
@@ -73,7 +73,7 @@ async def test_the_errors_of_a_driver_are_translated(error: Exception) -> None:
         await sensor.read()
 
 
-def test_the_order_is_temperatures_power_signals(machine: Machine, cpu: Path) -> None:
+def test_sensors_are_ordered_temperatures_power_signals(machine: Machine, cpu: Path) -> None:
     machine.wireless("wlan0: 0000 54. -56. -256")
     machine.supply("AC", type="Mains", online="1")
     machine.supply("BAT0", type="Battery", capacity="87")

@@ -66,7 +66,7 @@ def on(demand: HvacDemand) -> set[int]:
     return {line for line, is_on in line_values(WIRING, demand).items() if is_on}
 
 
-def test_each_part_has_its_line() -> None:
+def test_each_output_has_its_line() -> None:
     assert on(HvacDemand()) == set()
     assert on(HvacDemand({"living": HEAT, "bath": HEAT, "attic": HEAT})) == {17, 27}
     assert on(HvacDemand({"living": COOL, "bath": COOL, "attic": COOL})) == {17, 22}
@@ -76,12 +76,12 @@ def test_each_part_has_its_line() -> None:
     assert set(line_values(WIRING, HvacDemand())) == set(WIRING.lines)
 
 
-def test_the_zones_say_what_they_can() -> None:
+def test_zones_state_whether_they_heat_or_cool() -> None:
     zones = [(zone.name, zone.can_heat, zone.can_cool) for zone in Bench().outputs.zones]
     assert zones == [("living", True, True), ("bath", True, False), ("attic", False, True)]
 
 
-async def test_a_line_that_does_not_follow_is_named() -> None:
+async def test_line_that_does_not_follow_is_named() -> None:
     bench = Bench()
     await bench.outputs.apply(HvacDemand({"bath": HEAT}))
     bench.opened[0].stuck[27] = True
@@ -89,7 +89,7 @@ async def test_a_line_that_does_not_follow_is_named() -> None:
         await bench.outputs.apply(HvacDemand())
 
 
-async def test_lines_that_are_lost_are_taken_anew() -> None:
+async def test_lost_lines_are_requested_again() -> None:
     bench = Bench()
     await bench.outputs.apply(HvacDemand({"bath": HEAT}))
     bench.opened[0].error = OSError(5, "Input/output error")
@@ -100,7 +100,7 @@ async def test_lines_that_are_lost_are_taken_anew() -> None:
     assert bench.opened[1].on == {27}
 
 
-async def test_closing_switches_off_first() -> None:
+async def test_close_switches_outputs_off_first() -> None:
     bench = Bench()
     await bench.outputs.apply(HvacDemand({"bath": HEAT}))
     bench.outputs.close()
@@ -112,7 +112,7 @@ async def test_closing_switches_off_first() -> None:
     assert bench.opened[1].is_closed
 
 
-def test_one_line_that_cannot_be_had_leaves_no_other_on() -> None:
+def test_unavailable_line_leaves_no_other_on() -> None:
     bench = Bench(taken=27)
     with pytest.raises(ActuatorFault, match=r"^line 27 is held by another$"):
         bench.outputs.off()
@@ -120,7 +120,7 @@ def test_one_line_that_cannot_be_had_leaves_no_other_on() -> None:
     assert all(lines.is_closed and not lines.on for lines in bench.opened)
 
 
-def test_one_line_that_does_not_follow_leaves_no_other_on() -> None:
+def test_failing_line_leaves_no_other_on() -> None:
     bench = Bench()
     bench.outputs.off()
     bench.opened[0].error = OSError(5, "Input/output error")
@@ -188,7 +188,7 @@ def gpiod(monkeypatch: pytest.MonkeyPatch) -> FakeGpiod:
     return fake
 
 
-async def test_lines_are_taken_through_the_package_all_off(gpiod: FakeGpiod) -> None:
+async def test_lines_are_requested_from_gpiod_switched_off(gpiod: FakeGpiod) -> None:
     outputs = GpioOutputs(WIRING)
     await outputs.apply(HvacDemand({"bath": HEAT}))
     assert gpiod.calls == [("/dev/gpiochip0", "climahub")]
@@ -199,12 +199,12 @@ async def test_lines_are_taken_through_the_package_all_off(gpiod: FakeGpiod) -> 
     assert "active" not in gpiod.values.values()
 
 
-async def test_the_pull_of_a_line_keeps_its_relay_off(gpiod: FakeGpiod) -> None:
+async def test_bias_of_a_line_keeps_its_relay_off(gpiod: FakeGpiod) -> None:
     await GpioOutputs(msgspec.structs.replace(WIRING, is_active_low=True)).apply(HvacDemand())
     assert (gpiod.settings["active_low"], gpiod.settings["bias"]) == (True, "up")
 
 
-async def test_a_chip_that_refuses_pulls_switches_relays_all_the_same(gpiod: FakeGpiod) -> None:
+async def test_chip_without_bias_support_still_switches(gpiod: FakeGpiod) -> None:
     gpiod.has_pulls = False
     await GpioOutputs(WIRING).apply(HvacDemand({"bath": HEAT}))
     assert (gpiod.settings["bias"], gpiod.values[27]) == ("as is", "active")
@@ -240,7 +240,7 @@ async def test_a_chip_that_refuses_pulls_switches_relays_all_the_same(gpiod: Fak
         ),
     ],
 )
-async def test_lines_that_cannot_be_had_are_explained(
+async def test_unavailable_lines_are_explained(
     gpiod: FakeGpiod, error: OSError, consumers: dict[int, str], line: int, words: str
 ) -> None:
     gpiod.error, gpiod.consumers = error, consumers
@@ -249,7 +249,7 @@ async def test_lines_that_cannot_be_had_are_explained(
         await GpioOutputs(wiring).apply(HvacDemand())
 
 
-def test_the_package_has_the_calls_of_its_stand_in() -> None:
+def test_fake_gpiod_has_the_calls_of_the_real_one() -> None:
     package, line = pytest.importorskip("gpiod"), pytest.importorskip("gpiod.line")
     settings = package.LineSettings(
         direction=line.Direction.OUTPUT, active_low=True, output_value=line.Value.INACTIVE, bias=line.Bias.PULL_UP
@@ -275,7 +275,7 @@ def test_the_package_has_the_calls_of_its_stand_in() -> None:
         ("/etc/hostname", "cannot be used as a GPIO chip"),
     ],
 )
-async def test_what_is_no_chip_is_refused_by_the_package_and_told(chip: str, words: str) -> None:
+async def test_file_that_is_no_gpio_chip_is_reported(chip: str, words: str) -> None:
     pytest.importorskip("gpiod")
     outputs = GpioOutputs(msgspec.structs.replace(WIRING, chip=Path(chip)))
     with pytest.raises(ActuatorFault, match=f"{chip} {words}"):
@@ -283,7 +283,7 @@ async def test_what_is_no_chip_is_refused_by_the_package_and_told(chip: str, wor
     outputs.close()
 
 
-async def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_gpiod_message_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiod", None)
     with pytest.raises(ActuatorFault, match=r"pip install 'climahub\[gpio\]'"):
         GpiodLines(WIRING)
@@ -311,7 +311,7 @@ async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpio
     assert gpiod.released
 
 
-def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod: FakeGpiod) -> None:
+def test_outputs_off_command_switches_all_lines_off(tmp_path: Path, gpiod: FakeGpiod) -> None:
     path = tmp_path / "config.toml"
     path.write_text(LINUX)
     assert outputs.main(path) == 0
@@ -332,7 +332,7 @@ def test_outputs_off_is_what_the_unit_does_after_the_agent(tmp_path: Path, gpiod
         ("[climate\n", outputs.EXIT_CONFIG, False),
     ],
 )
-def test_outputs_go_off_whatever_else_the_configuration_says(
+def test_outputs_off_works_with_an_otherwise_invalid_configuration(
     tmp_path: Path, gpiod: FakeGpiod, wrong: str, code: int, *, is_off: bool
 ) -> None:
     path = tmp_path / "config.toml"
@@ -355,7 +355,7 @@ def test_outputs_go_off_whatever_else_the_configuration_says(
         ('heat_source_lines = [{ part = "pump", line = 1 }, { part = "fan", line = 1 }]', "named twice"),
     ],
 )
-def test_a_wiring_that_cannot_be_is_refused_in_words(text: str, words: str) -> None:
+def test_invalid_wiring_is_refused_with_its_reason(text: str, words: str) -> None:
     whole = f'[cloud]\nbase_url = "https://a.example"\n[board.linux]\n{text}\n'
     with pytest.raises(ConfigInvalid, match=words):
         resolve_text(whole, file="test", directory=Path("/"), environ={})

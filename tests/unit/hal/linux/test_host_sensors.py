@@ -8,7 +8,7 @@ from tests.unit.hal.linux.conftest import Machine, sources, value
 
 
 @pytest.mark.parametrize(("online", "expected"), [("0", 0.0), ("1", 1.0), ("2", 1.0)])
-async def test_mains_is_there_or_not(machine: Machine, online: str, expected: float) -> None:
+async def test_mains_power_is_zero_or_one(machine: Machine, online: str, expected: float) -> None:
     machine.supply("AC", type="Mains", online=online)
     board = machine.board()
     assert [(sensor.name, sensor.kind) for sensor in board.sensors] == [
@@ -27,7 +27,7 @@ async def test_mains_is_there_or_not(machine: Machine, online: str, expected: fl
         ({"A": ("Mains", "?"), "B": ("Mains", "1")}, 1.0),
     ],
 )
-async def test_one_online_supply_is_power(
+async def test_one_online_supply_means_power(
     machine: Machine, supplies: dict[str, tuple[str, str]], expected: float
 ) -> None:
     for name, (kind, online) in supplies.items():
@@ -35,7 +35,7 @@ async def test_one_online_supply_is_power(
     assert await value(machine.board(), "power_supply/mains") == expected
 
 
-async def test_a_supply_that_cannot_be_read_leaves_the_mains_unknown(machine: Machine) -> None:
+async def test_unreadable_supply_makes_mains_unknown(machine: Machine) -> None:
     machine.supply("A", type="Mains")
     machine.supply("B", type="Mains", online="0")
     with pytest.raises(SensorUnavailable, match="A/online"):
@@ -49,13 +49,13 @@ async def test_a_battery_has_a_level_in_percent(machine: Machine) -> None:
     assert await value(board, "power_supply/BAT0") == 87
 
 
-async def test_an_empty_slot_has_no_level(machine: Machine) -> None:
+async def test_empty_battery_slot_has_no_level(machine: Machine) -> None:
     machine.supply("BAT0", type="Battery", capacity="0", present="0")
     with pytest.raises(SensorUnavailable, match="the battery slot is empty"):
         await value(machine.board(), "power_supply/BAT0")
 
 
-def test_the_battery_of_a_mouse_and_one_without_level_are_not_the_hubs(machine: Machine) -> None:
+def test_peripheral_batteries_are_ignored(machine: Machine) -> None:
     machine.supply("hid-mouse", type="Battery", scope="Device", capacity="50")
     machine.supply("odd", type="Battery")
     machine.supply("unknown", capacity="50")

@@ -32,16 +32,14 @@ def test_labels_give_names_and_channels_come_in_the_order_of_their_numbers(machi
     assert sources(machine.board()) == ["hwmon/coretemp/Package id 0", "hwmon/coretemp/temp2", "hwmon/coretemp/a_b"]
 
 
-def test_the_same_label_twice_is_told_apart_by_the_number(machine: Machine) -> None:
+def test_equal_labels_are_told_apart_by_number(machine: Machine) -> None:
     device = machine.device("platform/nct", subsystem="bus/platform")
     machine.hwmon(0, device, name="nct", temp1_input="1", temp1_label="AUX", temp2_input="1", temp2_label="AUX")
     assert sources(machine.board()) == ["hwmon/nct/AUX-temp1", "hwmon/nct/AUX-temp2"]
 
 
 @pytest.mark.parametrize("numbers", [(0, 1), (1, 0), (7, 2)])
-def test_chips_of_one_name_are_told_apart_by_their_address_however_they_are_numbered(
-    machine: Machine, numbers: tuple[int, int]
-) -> None:
+def test_chips_of_one_name_are_told_apart_by_address(machine: Machine, numbers: tuple[int, int]) -> None:
     for number, address in zip(numbers, ("0000:01:00.0", "0000:02:00.0"), strict=True):
         machine.device(f"pci0000:00/{address}", subsystem="bus/pci")
         disk = machine.device(f"pci0000:00/{address}/nvme/nvme{number}", subsystem="class/nvme")
@@ -52,7 +50,7 @@ def test_chips_of_one_name_are_told_apart_by_their_address_however_they_are_numb
     ]
 
 
-def test_chips_that_nothing_tells_apart_are_counted(machine: Machine) -> None:
+def test_indistinguishable_chips_are_numbered(machine: Machine) -> None:
     device = machine.device("virtual/thermal/thermal_zone0", subsystem="class/thermal")
     for number in (0, 1):
         machine.hwmon(number, device, name="acpitz", temp1_input="1")
@@ -76,7 +74,7 @@ def test_an_old_driver_keeps_its_attributes_in_the_device(machine: Machine) -> N
     assert sources(machine.board()) == ["hwmon/old/temp1"]
 
 
-def test_a_chip_without_name_or_temperatures_does_no_harm(machine: Machine) -> None:
+def test_chip_without_name_or_temperature_is_ignored(machine: Machine) -> None:
     machine.hwmon(0, machine.device("platform/a", subsystem="bus/platform"), name="fans", fan1_input="1")
     machine.hwmon(1, machine.device("platform/b", subsystem="bus/platform"), temp1_input="1")
     assert sources(machine.board()) == ["hwmon/unnamed/temp1"]
@@ -119,7 +117,7 @@ async def test_a_chip_that_comes_back_under_another_number_is_found_by_its_addre
     await board.close()
 
 
-async def test_one_that_stays_away_never_speaks_with_the_value_of_another(machine: Machine) -> None:
+async def test_missing_chip_is_never_replaced_by_another(machine: Machine) -> None:
     for number, address in enumerate(SLAVES):
         slave(machine, number, address)
     board = machine.board()
@@ -132,7 +130,7 @@ async def test_one_that_stays_away_never_speaks_with_the_value_of_another(machin
     await board.close()
 
 
-async def test_another_chip_in_the_place_of_a_lone_one_is_not_taken_for_it(machine: Machine) -> None:
+async def test_different_chip_at_the_same_place_is_not_accepted(machine: Machine) -> None:
     board_device = machine.device("i2c-1/1-0044", subsystem="bus/i2c")
     machine.hwmon(0, board_device, name="sht3x", temp1_input="21340")
     board = machine.board()
@@ -142,7 +140,7 @@ async def test_another_chip_in_the_place_of_a_lone_one_is_not_taken_for_it(machi
         await value(board, "hwmon/sht3x/temp1")
 
 
-async def test_chips_that_nothing_tells_apart_are_not_guessed_at(machine: Machine) -> None:
+async def test_indistinguishable_chips_are_unavailable_after_a_change(machine: Machine) -> None:
     def twins(*numbers: int) -> None:
         device = machine.device("virtual/thermal/thermal_zone0", subsystem="class/thermal")
         for number in numbers:
@@ -159,7 +157,7 @@ async def test_chips_that_nothing_tells_apart_are_not_guessed_at(machine: Machin
     await board.close()
 
 
-def test_a_one_wire_sensor_keeps_its_name_whoever_else_was_found(machine: Machine) -> None:
+def test_one_wire_sensor_keeps_its_name(machine: Machine) -> None:
     slave(machine, 0, SLAVES[1])
     assert sources(machine.board()) == [f"hwmon/w1_slave_temp@{SLAVES[1]}/temp1"]
 
@@ -196,13 +194,13 @@ async def test_chips_of_industrial_io_are_named_as_unread(machine: Machine, capl
     await board.close()
 
 
-async def test_a_fault_is_no_value(machine: Machine, cpu: Path) -> None:
+async def test_fault_flag_makes_the_value_unavailable(machine: Machine, cpu: Path) -> None:
     machine.write(cpu, temp1_fault="1")
     with pytest.raises(SensorUnavailable, match=r"temp1_fault: the chip reports a broken or missing sensor; check"):
         await value(machine.board(), "hwmon/cpu_thermal/temp1")
 
 
-async def test_no_fault_is_no_hindrance(machine: Machine, cpu: Path) -> None:
+async def test_cleared_fault_flag_is_ignored(machine: Machine, cpu: Path) -> None:
     machine.write(cpu, temp1_fault="0")
     assert await value(machine.board(), "hwmon/cpu_thermal/temp1") == 48.312
 

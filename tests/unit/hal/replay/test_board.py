@@ -60,7 +60,7 @@ def minutes(count: int) -> str:
     return "time,a_c,a_rh,p_hpa\n" + rows
 
 
-def test_the_whole_recording_arrives_at_its_instants(three_rooms: Recording) -> None:
+def test_whole_recording_arrives_at_its_times(three_rooms: Recording) -> None:
     async def test(monotonic_ms: Callable[[], int]) -> None:
         handed_out: list[Reading] = []
         start_ms = monotonic_ms() + 5000
@@ -77,7 +77,7 @@ def test_the_whole_recording_arrives_at_its_instants(three_rooms: Recording) -> 
     in_virtual_time(test)
 
 
-def test_nine_rooms_arrive_whole_and_bit_equal(nine_rooms: Recording) -> None:
+def test_nine_room_recording_arrives_complete_and_exact(nine_rooms: Recording) -> None:
     async def test(monotonic_ms: Callable[[], int]) -> None:
         start_ms = monotonic_ms()
         readings = await play(ReplayBoard(nine_rooms, monotonic_ms=monotonic_ms, start_ms=start_ms))
@@ -87,7 +87,7 @@ def test_nine_rooms_arrive_whole_and_bit_equal(nine_rooms: Recording) -> None:
     in_virtual_time(test)
 
 
-def test_it_is_a_board_without_sensors_to_ask_and_without_outputs(three_rooms: Recording) -> None:
+def test_replay_board_has_no_own_sensors_and_no_outputs(three_rooms: Recording) -> None:
     board: Board = ReplayBoard(three_rooms, monotonic_ms=lambda: 0, start_ms=0)
     assert (board.name, board.sensors, board.outputs) == ("replay", (), None)
     assert board.network is not None
@@ -115,7 +115,7 @@ def test_many_empty_rows_are_passed_over(record: Record) -> None:
     assert [reading.value for reading in asyncio.run(play(board))] == [199.5]
 
 
-def test_overdue_rows_come_in_order_a_bounded_number_at_once(record: Record) -> None:
+def test_overdue_rows_arrive_in_order_in_bounded_numbers(record: Record) -> None:
     async def test(_: Callable[[], int]) -> None:
         board = ReplayBoard(record(minutes(200)), monotonic_ms=lambda: 10**9, start_ms=0)
         sizes, values = [], []
@@ -129,7 +129,7 @@ def test_overdue_rows_come_in_order_a_bounded_number_at_once(record: Record) -> 
     in_virtual_time(test)
 
 
-def test_catching_up_leaves_the_loop_to_others(record: Record) -> None:
+def test_catching_up_yields_to_the_event_loop(record: Record) -> None:
     async def test(_: Callable[[], int]) -> None:
         board = ReplayBoard(record(minutes(200)), monotonic_ms=lambda: 10**9, start_ms=0)
         turns = 0
@@ -149,13 +149,13 @@ def test_catching_up_leaves_the_loop_to_others(record: Record) -> None:
     in_virtual_time(test)
 
 
-def test_the_first_instant_may_lie_before_this_boot(record: Record) -> None:
+def test_first_row_may_lie_before_this_boot(record: Record) -> None:
     board = ReplayBoard(record(minutes(2)), monotonic_ms=lambda: 0, start_ms=-60_000)
     assert [reading.at_ms for reading in asyncio.run(play(board))] == [-60_000, 0]
 
 
 @pytest.mark.parametrize("confirm_after", [0, 1, 2, 3])
-def test_after_a_restart_what_was_not_confirmed_comes_again(record: Record, confirm_after: int) -> None:
+def test_unconfirmed_rows_arrive_again_after_a_restart(record: Record, confirm_after: int) -> None:
     async def test(monotonic_ms: Callable[[], int]) -> None:
         board = ReplayBoard(record(minutes(4)), monotonic_ms=monotonic_ms, start_ms=monotonic_ms())
         for given in range(1, 4):
@@ -170,7 +170,7 @@ def test_after_a_restart_what_was_not_confirmed_comes_again(record: Record, conf
     in_virtual_time(test)
 
 
-def test_a_finished_board_is_finished_no_more_after_a_restart(record: Record) -> None:
+def test_finished_board_replays_unconfirmed_rows_after_a_restart(record: Record) -> None:
     board = ReplayBoard(record(minutes(2)), monotonic_ms=lambda: 10**9, start_ms=0)
     finished = [board.is_finished]
     asyncio.run(play(board))
@@ -196,7 +196,7 @@ def test_a_cancelled_wait_loses_nothing(record: Record) -> None:
     in_virtual_time(test)
 
 
-def test_after_the_last_row_it_waits_without_ever_waking(record: Record) -> None:
+def test_board_waits_forever_after_the_last_row(record: Record) -> None:
     async def test(monotonic_ms: Callable[[], int]) -> None:
         board = ReplayBoard(record(minutes(1)), monotonic_ms=monotonic_ms, start_ms=monotonic_ms())
         await board.network.receive()
@@ -207,7 +207,7 @@ def test_after_the_last_row_it_waits_without_ever_waking(record: Record) -> None
         in_virtual_time(test)
 
 
-def test_a_pause_of_days_is_slept_in_parts(record: Record) -> None:
+def test_long_pause_is_slept_in_parts(record: Record) -> None:
     async def test(monotonic_ms: Callable[[], int]) -> None:
         recording = record("time,a_c,a_rh,p_hpa\n2024-01-01,1,,\n2024-01-09,2,,\n")
         board = ReplayBoard(recording, monotonic_ms=monotonic_ms, start_ms=monotonic_ms())

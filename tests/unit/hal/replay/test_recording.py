@@ -59,18 +59,18 @@ def test_columns_that_the_map_does_not_name_are_warned_of(record: Record) -> Non
     assert "does not name the columns x, y;" in warning
 
 
-def test_the_own_recording_is_what_its_script_makes() -> None:
+def test_bundled_recording_equals_the_output_of_its_script() -> None:
     script = runpy.run_path(str(DATA / "make_three_rooms.py"))
     assert (DATA / "three-rooms-1day.csv").read_text() == script["recording_text"]()
 
 
-def test_the_own_recording_has_no_warnings(three_rooms: Recording) -> None:
+def test_bundled_recording_has_no_warnings(three_rooms: Recording) -> None:
     assert three_rooms.warnings == ()
     assert three_rooms.readings_count == 670
     assert [sensor.device for sensor in three_rooms.sensors] == ["kitchen", "bedroom", "bathroom"]
 
 
-def test_nine_rooms_are_93708_readings_bit_for_bit(nine_rooms: Recording, nine_rooms_csv: Path) -> None:
+def test_nine_room_recording_has_93708_exact_readings(nine_rooms: Recording, nine_rooms_csv: Path) -> None:
     assert nine_rooms.readings_count == 93_708
     assert nine_rooms.warnings == ()
     assert len(nine_rooms.sensors) == 9
@@ -133,7 +133,7 @@ def test_each_mistake_is_named_with_line_and_column(record: Record, rows: str | 
         ("2200-01-01,1,,\n", 'found "2200-01-01"; allowed are times from 1970 to 2199'),
     ],
 )
-def test_a_clock_that_was_set_meanwhile_is_no_pause(record: Record, rows: str, expected: str) -> None:
+def test_clock_change_in_a_recording_is_refused(record: Record, rows: str, expected: str) -> None:
     """A simulation would go through every second of 54 years."""
     found = mistakes(record, HEADER + rows)
     assert len(found) == 1, found
@@ -151,7 +151,7 @@ def test_the_whole_recording_is_bounded(record: Record) -> None:
     )
 
 
-def test_a_warning_names_so_many_columns_and_counts_the_rest(record: Record) -> None:
+def test_warning_names_some_columns_and_counts_the_rest(record: Record) -> None:
     extra = ",".join(f"x{number}" for number in range(30))
     house = record(f"time,a_c,a_rh,p_hpa,{extra}\n2024-01-01,1,,{',' * 30}\n")
     assert "x18, x19 and 10 more;" in house.warnings[0]
@@ -162,7 +162,7 @@ def test_one_wrong_time_is_one_mistake(record: Record) -> None:
     assert len(mistakes(record, HEADER + rows)) == 1
 
 
-def test_mistakes_are_told_together(record: Record) -> None:
+def test_all_mistakes_are_listed(record: Record) -> None:
     found = mistakes(record, HEADER + "2024-01-01,a,b,c\nx,1,2,3\n")
     assert [mistake.split(":")[0] for mistake in found] == [
         'line 2, column "a_c"',
@@ -199,7 +199,7 @@ def test_numbers_are_bit_equal_to_float(value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "inf", "-inf", "nan", "1_0", "0x10", "1,5", "٣", "1e", ".", "+", "1 2"])
-def test_what_is_no_number_is_refused(text: str) -> None:
+def test_invalid_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="allowed is a number"):
         number(text)
 

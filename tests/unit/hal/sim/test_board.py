@@ -41,7 +41,7 @@ async def listen(board: SimBoard, *, for_s: float) -> list[Reading]:
         return readings
 
 
-def test_it_is_a_board(monotonic_ms: Clock) -> None:
+def test_simulated_board_fulfils_the_board_protocol(monotonic_ms: Clock) -> None:
     board: Board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     assert board.name == "sim"
     assert board.network is None
@@ -55,7 +55,7 @@ def test_a_second_thermometer_is_another_source_of_the_same_kind(monotonic_ms: C
     assert sources == ["sim/temperature", "sim/temperature-2"]
 
 
-def test_every_first_value_is_believable(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_every_first_value_is_plausible(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     values = {sensor.kind: virtual_loop.run_until_complete(sensor.read()) for sensor in board.sensors}
     for kind, value in values.items():
@@ -67,7 +67,7 @@ def test_every_first_value_is_believable(virtual_loop: Loop, monotonic_ms: Clock
 
 
 @pytest.mark.parametrize("count", [7, 8, 9, 10, 50, 137])
-def test_there_are_as_many_series_as_asked_for(count: int) -> None:
+def test_number_of_series_follows_the_options(count: int) -> None:
     world = options(sensors_count=count)
     assert len(world.series) == len(set(world.series)) == count
     assert len({sensor.device for sensor in world.relayed}) == len(world.relayed)
@@ -93,7 +93,7 @@ def test_addresses_are_made_up_ones_and_follow_from_the_seed() -> None:
         ({"faults": (Fault("sim/smell", FaultKind.NAN, 0, 1),)}, "no such sensor: sim/smell"),
     ],
 )
-def test_options_that_make_no_world_are_refused(changes: dict[str, Any], named: str) -> None:
+def test_invalid_options_are_refused(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         options(**changes)
 
@@ -130,7 +130,7 @@ def test_a_natural_key_is_never_used_twice(virtual_loop: Loop, monotonic_ms: Clo
     assert len({(r.device, r.kind, r.at_ms) for r in readings}) == len(readings)
 
 
-def test_reports_that_nobody_fetches_wait_and_the_oldest_are_dropped(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_unfetched_reports_are_buffered_and_the_oldest_dropped(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options(sensors_count=10, reports_max=20)), monotonic_ms=monotonic_ms)
     assert board.network is not None
     virtual_loop.run_until_complete(asyncio.sleep(3600))
@@ -141,7 +141,7 @@ def test_reports_that_nobody_fetches_wait_and_the_oldest_are_dropped(virtual_loo
     assert readings[0].at_ms > 2_300_000
 
 
-def test_what_one_sensor_gives_does_not_depend_on_who_reads_the_others(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_value_of_a_sensor_does_not_depend_on_other_reads(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     quiet = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms)
     busy = SimBoard(SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms)
 
@@ -170,7 +170,7 @@ def test_late_fetching_gives_the_same_reports(virtual_loop: Loop, monotonic_ms: 
     assert virtual_loop.run_until_complete(late.network.receive()) == heard
 
 
-def test_the_oracle_hears_of_all_that_was_handed_out(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_oracle_receives_every_delivered_reading(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     heard: list[tuple[str, str, SensorKind, float, int]] = []
     board = SimBoard(
         SimEnvironment(options(sensors_count=20)), monotonic_ms=monotonic_ms, on_value=lambda *call: heard.append(call)
@@ -204,7 +204,7 @@ def test_a_relayed_sensor_that_is_gone_is_silent(kind: FaultKind, virtual_loop: 
     assert device not in devices
 
 
-def test_one_broken_element_leaves_the_others_of_its_device(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_fault_affects_one_element_of_a_device_only(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     device, broken = relayed_fault(FaultKind.GARBAGE, "/humidity")
     board = SimBoard(SimEnvironment(broken), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=600))
@@ -214,7 +214,7 @@ def test_one_broken_element_leaves_the_others_of_its_device(virtual_loop: Loop, 
     assert board.network.readings_corrupted in {9, 10}
 
 
-def test_nan_comes_through_for_the_caller_to_judge(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_nan_is_passed_to_the_caller(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     device, broken = relayed_fault(FaultKind.NAN, "/temperature")
     board = SimBoard(SimEnvironment(broken), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=120))
@@ -223,7 +223,9 @@ def test_nan_comes_through_for_the_caller_to_judge(virtual_loop: Loop, monotonic
     assert not isnan(values[SensorKind.HUMIDITY])
 
 
-def test_a_healthy_house_is_believed_and_a_broken_one_is_not(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_values_of_a_healthy_house_are_plausible_and_of_a_faulty_one_not(
+    virtual_loop: Loop, monotonic_ms: Clock
+) -> None:
     """Judge and house agree: no healthy reading is bad, and gross faults are found."""
 
     def judged(faults: tuple[Fault, ...]) -> Counter[Quality]:
@@ -280,7 +282,7 @@ def test_the_outputs_heat_the_room_that_is_named(virtual_loop: Loop, monotonic_m
     assert warmest[max(warmest)].name == "bathroom"
 
 
-def test_a_room_gets_only_what_the_source_makes(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_room_is_heated_only_while_the_heat_source_runs(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options(has_occupant_thermostat=False)), monotonic_ms=monotonic_ms)
     plant = board.environment.house.plant
 
@@ -298,7 +300,7 @@ def test_a_room_gets_only_what_the_source_makes(virtual_loop: Loop, monotonic_ms
     assert with_j > 5e6
 
 
-def test_the_outputs_say_what_they_can(monotonic_ms: Clock) -> None:
+def test_outputs_state_what_they_can_do(monotonic_ms: Clock) -> None:
     zones = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms).outputs.zones
     assert [(zone.name, zone.can_heat, zone.can_cool) for zone in zones] == [
         ("living", True, True),
@@ -318,7 +320,7 @@ def test_an_unknown_room_is_refused_and_nothing_is_switched(virtual_loop: Loop, 
     assert board.environment.house.plant.drawn_j == 0.0
 
 
-def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_occupant_thermostat_controls_before_and_after_the_hub(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options()), monotonic_ms=monotonic_ms)
     plant = board.environment.house.plant
 
@@ -338,9 +340,7 @@ def test_the_tenant_rules_until_the_hub_does_and_again_after_close(virtual_loop:
     assert hub_j < 1e6
 
 
-def test_a_restarted_hub_finds_the_same_house_and_has_missed_what_was_on_the_air(
-    virtual_loop: Loop, monotonic_ms: Clock
-) -> None:
+def test_restarted_hub_finds_the_same_house_and_missed_the_reports(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     world = SimEnvironment(options(sensors_count=20))
     first = SimBoard(world, monotonic_ms=monotonic_ms)
     virtual_loop.run_until_complete(listen(first, for_s=600))
@@ -370,7 +370,7 @@ def test_without_utc_the_world_goes_on_where_the_last_hub_left_it(virtual_loop: 
     assert world.house.minute_ms == DAY_MS + 3_600_000
 
 
-def test_the_same_world_on_every_python(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+def test_simulation_is_identical_on_every_python(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     """Values pinned on 3.11: a change of any random draw, sum or rounding shows here."""
     board = SimBoard(SimEnvironment(options(seed=42, sensors_count=15)), monotonic_ms=monotonic_ms)
     readings = virtual_loop.run_until_complete(listen(board, for_s=6 * 3600))

@@ -32,7 +32,7 @@ def probes(of: House) -> dict[str, Callable[[int], float]]:
 
 @settings(max_examples=20)
 @given(st.sets(st.integers(0, 4 * HOUR_MS), max_size=20), st.integers(0, 4 * HOUR_MS))
-def test_looking_changes_nothing(looks: set[int], command_ms: int) -> None:
+def test_reading_changes_nothing(looks: set[int], command_ms: int) -> None:
     seen, unseen = house(), house()
     all_seen, all_unseen = probes(seen), probes(unseen)
     for at_ms in sorted(looks | {command_ms}):
@@ -46,7 +46,7 @@ def test_looking_changes_nothing(looks: set[int], command_ms: int) -> None:
     assert {s: all_seen[s](end_ms) for s in all_seen} == {s: all_unseen[s](end_ms) for s in all_unseen}
 
 
-def test_the_seed_makes_the_house() -> None:
+def test_house_follows_from_the_seed() -> None:
     def day(seed: int) -> list[float]:
         one = house(seed)
         truths = probes(one)
@@ -76,7 +76,7 @@ def test_cooling_cools() -> None:
 
 
 @pytest.mark.parametrize("on_ms", [1, 20_000, 60_000, 90_000, 3_599_999])
-def test_a_call_counts_to_the_millisecond(on_ms: int) -> None:
+def test_heat_call_counts_to_the_millisecond(on_ms: int) -> None:
     one = house()
     one.command(10_000, [HvacAction.HEAT, *ALL_OFF[1:]])
     one.command(10_000 + on_ms, ALL_OFF)
@@ -84,7 +84,7 @@ def test_a_call_counts_to_the_millisecond(on_ms: int) -> None:
     assert one.plant.drawn_j == pytest.approx(FLAT.zones[0].heating_w * on_ms / 1000, rel=1e-9)
 
 
-def test_calls_within_a_minute_add_up() -> None:
+def test_heat_calls_within_a_minute_add_up() -> None:
     one = house()
     for from_ms in (5_000, 20_000, 40_000):
         one.command(from_ms, [HvacAction.HEAT, *ALL_OFF[1:]])
@@ -93,7 +93,7 @@ def test_calls_within_a_minute_add_up() -> None:
     assert one.plant.drawn_j == pytest.approx(FLAT.zones[0].heating_w * 12.0)
 
 
-def test_a_command_from_before_the_last_one_counts_as_the_same_instant() -> None:
+def test_earlier_command_counts_as_simultaneous() -> None:
     one = house()
     one.command(120_000, ALL_HEAT)
     one.command(60_000, ALL_OFF)
@@ -101,7 +101,7 @@ def test_a_command_from_before_the_last_one_counts_as_the_same_instant() -> None
     assert one.plant.drawn_j == 0.0
 
 
-def test_the_tenant_keeps_the_house_warm_until_the_hub_takes_over_and_after_it_let_go() -> None:
+def test_occupant_thermostat_heats_before_and_after_the_hubs_control() -> None:
     one = house(thermostat=OccupantThermostat())
     one.advance_to(2 * DAY_MS)
     assert min(one.thermal.temperatures_c[:4]) > 16.5
@@ -113,7 +113,7 @@ def test_the_tenant_keeps_the_house_warm_until_the_hub_takes_over_and_after_it_l
     assert min(one.thermal.temperatures_c[:4]) > 16.5
 
 
-def test_releasing_a_house_without_a_tenant_switches_it_off() -> None:
+def test_releasing_control_without_an_occupant_thermostat_switches_off() -> None:
     one = house()
     one.command(0, ALL_HEAT)
     one.release(HOUR_MS)
@@ -122,7 +122,7 @@ def test_releasing_a_house_without_a_tenant_switches_it_off() -> None:
     assert one.plant.drawn_j == pytest.approx(5500.0 * 3600)
 
 
-def test_the_books_of_a_week_close() -> None:
+def test_energy_balance_of_a_week_closes() -> None:
     one = house(seed=4, thermostat=OccupantThermostat(), generator=GAS_BOILER)
     thermal, plant = one.thermal, one.plant
     before_j = thermal.stored_j - thermal.gained_j + thermal.lost_j
@@ -173,7 +173,7 @@ def test_a_probe_runs_straight_through_the_minute() -> None:
     assert truth(HOUR_MS + GRID_MS) == at_end
 
 
-def test_equal_probes_are_one() -> None:
+def test_equal_probes_are_shared() -> None:
     one = house()
     first = one.probe("pressure", lag_s=60.0)
     one.advance_to(HOUR_MS)
@@ -185,7 +185,7 @@ def test_an_unknown_signal_is_refused() -> None:
         house().probe("attic/temperature", lag_s=0.0)
 
 
-def test_people_are_felt_in_the_bedroom_air_at_night() -> None:
+def test_occupants_raise_bedroom_co2_at_night() -> None:
     one = house()
     truth = one.probe("bedroom/iaq", lag_s=0.0)
     one.advance_to(4 * HOUR_MS)

@@ -47,7 +47,7 @@ def no_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mesh_module, "FAILED_SHARE", 0.0)
 
 
-async def test_a_boxed_sensor_joins_is_interviewed_and_reports() -> None:
+async def test_new_sensor_joins_is_interviewed_and_reports() -> None:
     bench = Bench()
     device = bench.boxed[0]
     assert isinstance(bench.network, PairableNetwork)
@@ -70,7 +70,7 @@ async def test_before_it_is_configured_it_does_not_report() -> None:
     assert not {reading.device for reading in await bench.network.receive()} & set(bench.boxed)
 
 
-async def test_a_window_ends_by_itself_by_hand_and_with_the_host() -> None:
+async def test_join_window_ends_by_timeout_by_request_and_with_the_host() -> None:
     bench = Bench()
     await bench.network.open_join_window(10)
     bench.now_ms += 10_000
@@ -104,7 +104,7 @@ async def test_sensors_join_through_the_router_and_through_no_sensor() -> None:
     assert bench.press(bench.boxed[0])
 
 
-async def test_an_interview_begins_anew_with_each_boot() -> None:
+async def test_interview_restarts_with_each_boot() -> None:
     bench = Bench()
     await bench.network.open_join_window(10)
     bench.press(bench.boxed[0])
@@ -145,7 +145,7 @@ async def test_sensors_leave_die_and_come_back() -> None:
     assert not bench.mesh.is_joined(bench.devices[1])
 
 
-async def test_a_stick_that_is_pulled() -> None:
+async def test_unplugged_stick() -> None:
     bench = Bench()
     bench.mesh.set_lost(is_lost=True, at_ms=bench.now_ms)
     assert bench.network.radio.state is RadioState.LOST
@@ -173,11 +173,11 @@ async def test_a_backup_brings_the_members_of_its_day_back() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"metadata": {"format": "x"}}', b'{"metadata": 5}', b"[" * 9999])
-async def test_what_is_no_backup_is_refused(data: bytes) -> None:
+async def test_invalid_backup_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any words will do
         await Bench().network.restore(data)
 
 
-def test_no_more_can_be_boxed_than_there_are() -> None:
+def test_number_of_unpaired_sensors_is_limited() -> None:
     with pytest.raises(ValueError, match="unpaired_count"):
         Bench(boxed=9)

@@ -77,7 +77,7 @@ def test_deviates_at_regular_instants_are_standard_normal_and_uncorrelated() -> 
     assert fsum(a * b for a, b in pairwise(values)) / len(values) == pytest.approx(0.0, abs=0.03)
 
 
-def test_streams_know_nothing_of_each_other() -> None:
+def test_random_streams_are_independent() -> None:
     one, other = stream_for(1, "one"), stream_for(1, "other")
     pairs = [(NOISE.at(one, i), NOISE.at(other, i)) for i in range(20_000)]
     assert fsum(a * b for a, b in pairs) / len(pairs) == pytest.approx(0.0, abs=0.03)

@@ -30,7 +30,7 @@ def household() -> Occupants:
     return Occupants(Noise(1), 99)
 
 
-def test_at_night_they_sleep(household: Occupants) -> None:
+def test_occupants_sleep_at_night(household: Occupants) -> None:
     for day in range(14):
         assert people(household, day, 3.0) == {BEDROOM: 2.0}
         assert people(household, day, 0.0) == {BEDROOM: 2.0}
@@ -42,7 +42,7 @@ def test_on_a_workday_the_flat_is_empty_at_ten_and_on_a_saturday_it_is_not(house
     assert people(household, SATURDAY, 11.0) == {LIVING: 2.0}
 
 
-def test_they_shower_and_cook(household: Occupants) -> None:
+def test_occupants_shower_and_cook(household: Occupants) -> None:
     def litres(zone: int) -> float:
         minutes = [household.at(minute * 60) for minute in range(7 * 1440)]
         return sum(habit.moisture_kg_s * 60 for now in minutes for habit in now if habit.zone == zone) / 7
@@ -51,7 +51,7 @@ def test_they_shower_and_cook(household: Occupants) -> None:
     assert 1.0 < litres(KITCHEN) < 4.0
 
 
-def test_habits_shift_from_day_to_day_but_not_from_look_to_look(household: Occupants) -> None:
+def test_habits_vary_by_day_and_not_by_query(household: Occupants) -> None:
     def bedtime(day: int) -> int:
         return next(m for m in range(20 * 60, 1440) if BEDROOM in people(household, day, m / 60))
 
@@ -80,7 +80,7 @@ OFF, HEAT = HvacAction.OFF, HvacAction.HEAT
         (19.0, OFF, 22.5, OFF),
     ],
 )
-def test_it_heats_below_the_band_and_rests_above(
+def test_occupant_thermostat_heats_below_its_band_and_stops_above(
     temperature_c: float, before: HvacAction, hour: float, after: HvacAction
 ) -> None:
     assert OccupantThermostat().decide([temperature_c, 99.0], [before], local_hour=hour) == [after]

@@ -49,7 +49,7 @@ DUTY = st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4)
 
 
 @given(st.lists(st.tuples(DUTY, DUTY, st.booleans()), max_size=40))
-def test_what_was_drawn_was_given_or_is_still_in_the_water(steps: list[tuple[list[float], list[float], bool]]) -> None:
+def test_energy_drawn_equals_energy_given_plus_stored(steps: list[tuple[list[float], list[float], bool]]) -> None:
     unit = plant()
     for heat, cool, has_power in steps:
         unit.advance(heat, cool, outside_c=0.0, has_power=has_power)

@@ -32,7 +32,7 @@ def fault(kind: FaultKind, magnitude: float = inf, from_ms: int = HOUR_MS, to_ms
     return Fault("t", kind, from_ms, to_ms, magnitude)
 
 
-def test_a_value_is_a_step_of_the_resolution() -> None:
+def test_value_is_a_multiple_of_the_resolution() -> None:
     coarse = channel(element=Element(0.0, 0.0, 2, 0.0), truth=lambda _: 20.3)
     assert coarse.measure(0) == 20.5
     assert channel(truth=lambda _: 20.123456).measure(0) == 20.12
@@ -94,7 +94,7 @@ def test_a_spiking_sensor_is_right_about_every_second_time() -> None:
     assert values.count(20.0) == pytest.approx(1000, rel=0.1)
 
 
-def test_nan_gone_and_garbage_are_what_they_say() -> None:
+def test_nan_gone_and_garbage_faults() -> None:
     assert isnan(channel(fault(FaultKind.NAN)).measure(HOUR_MS))
     with pytest.raises(SensorUnavailable, match="t: no answer"):
         channel(fault(FaultKind.GONE)).measure(HOUR_MS)
@@ -103,7 +103,7 @@ def test_nan_gone_and_garbage_are_what_they_say() -> None:
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_a_fault_keeps_to_its_time(kind: FaultKind) -> None:
+def test_fault_acts_within_its_time_only(kind: FaultKind) -> None:
     broken = channel(fault(kind, 5.0))
     assert broken.measure(HOUR_MS - 1) == 21.0
     assert broken.silence_s(HOUR_MS - 1) == broken.silence_s(2 * HOUR_MS) == 0.0
@@ -169,7 +169,7 @@ def test_a_sensor_that_hangs_for_ever_can_only_be_cancelled(
     assert monotonic_ms() == 5000
 
 
-def test_a_value_that_was_not_given_is_not_handed_out(
+def test_failed_read_is_not_reported_to_the_oracle(
     virtual_loop: asyncio.AbstractEventLoop, monotonic_ms: Callable[[], int]
 ) -> None:
     handed_out: list[tuple[object, ...]] = []

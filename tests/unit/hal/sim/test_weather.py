@@ -61,7 +61,7 @@ def test_a_south_wall_gets_the_winter_sun_and_a_north_wall_only_the_sky() -> Non
     assert noon.on_wall(1.0, 0.0) == pytest.approx(0.5 * noon.diffuse_w_per_m2 + 0.1 * noon.global_w_per_m2)
 
 
-def test_the_weather_is_the_same_however_often_one_looks() -> None:
+def test_weather_does_not_depend_on_queries() -> None:
     start_s = utc_s(1, 1, 0.3)
     often, once = (Weather(Random(3), start_utc_s=start_s) for _ in range(2))
     for minute in range(1, 3000):

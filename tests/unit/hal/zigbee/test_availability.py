@@ -26,14 +26,14 @@ def lived(gaps_s: Sequence[float], rhythm: ReportingRhythm | None = None, *, is_
     return rhythm
 
 
-def test_nobody_is_judged_before_a_night_was_seen() -> None:
+def test_new_sensor_is_allowed_the_longest_silence_for_a_day() -> None:
     assert allowed_s(ReportingRhythm(), is_sleepy=True) == SILENCE_S_MAX
     assert allowed_s(ReportingRhythm(), is_sleepy=False) == availability.UNKNOWN_MAINS_S
     assert allowed_s(lived([60] * 100), is_sleepy=True) == SILENCE_S_MAX
     assert allowed_s(lived([60] * 1440), is_sleepy=True) == availability.SILENCE_S_MIN
 
 
-def test_a_promise_counts_from_the_beginning() -> None:
+def test_configured_interval_counts_from_the_start() -> None:
     assert allowed_s(ReportingRhythm(max_interval_s=900), is_sleepy=True) == 3 * 900 + 60
 
 
@@ -43,7 +43,7 @@ def test_a_quiet_night_is_remembered_through_a_busy_day() -> None:
     assert allowed_s(lived([60] * 20 * 1440, rhythm), is_sleepy=True) < HOUR_S
 
 
-def test_one_long_silence_is_a_failure_and_two_are_a_habit() -> None:
+def test_second_long_silence_extends_the_allowed_one() -> None:
     rhythm = lived([900.0] * 96)
     once = lived([2 * HOUR_S], rhythm)
     assert allowed_s(once, is_sleepy=True) < HOUR_S
@@ -51,12 +51,12 @@ def test_one_long_silence_is_a_failure_and_two_are_a_habit() -> None:
     assert allowed_s(twice, is_sleepy=True) >= 3 * 2 * HOUR_S
 
 
-def test_a_promise_stands_however_often_it_was_broken() -> None:
+def test_configured_interval_stays_the_limit_after_violations() -> None:
     rhythm = lived([6 * HOUR_S] * 5, ReportingRhythm(max_interval_s=900, observed_s=DAY_S, longest_silence_s=900))
     assert allowed_s(rhythm, is_sleepy=True) == 3 * 900 + 60
 
 
-def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
+def test_sleepy_device_with_a_steady_rhythm_is_never_offline() -> None:
     rng = random.Random(5)
     rhythm, is_known = ReportingRhythm(), False
     for _ in range(2000):
@@ -69,9 +69,7 @@ def test_a_sleepy_one_that_keeps_its_rhythm_is_never_called_dead() -> None:
 
 
 @given(st.lists(st.floats(min_value=1, max_value=40 * HOUR_S), max_size=60), st.floats(0, DAY_S), st.booleans())
-def test_a_dead_one_is_never_online_for_longer_than_the_limit(
-    gaps_s: list[float], promised_s: float, is_sleepy: bool
-) -> None:
+def test_dead_device_is_offline_within_the_limit(gaps_s: list[float], promised_s: float, is_sleepy: bool) -> None:
     rhythm = lived(gaps_s, ReportingRhythm(max_interval_s=promised_s), is_sleepy=is_sleepy)
     assert availability.SILENCE_S_MIN <= allowed_s(rhythm, is_sleepy=is_sleepy) <= SILENCE_S_MAX
     now_ms = int(SILENCE_S_MAX * 1000) + 1
@@ -116,7 +114,7 @@ def test_a_sensor_that_falls_silent_goes_offline_and_comes_back() -> None:
     assert world.link().is_online
 
 
-def test_a_dead_sensor_stays_dead_over_a_restart_of_the_hub() -> None:
+def test_dead_sensor_stays_offline_over_a_restart() -> None:
     world = World()
     world.pair()
     world.later(HOUR_S)
@@ -127,7 +125,7 @@ def test_a_dead_sensor_stays_dead_over_a_restart_of_the_hub() -> None:
     assert again.link().is_online is False
 
 
-def test_silence_of_the_radio_is_held_against_nobody() -> None:
+def test_radio_downtime_does_not_count_as_silence() -> None:
     world = World()
     world.pair()
     world.registry.set_listening(is_listening=False)
@@ -147,7 +145,7 @@ def test_silence_of_the_radio_is_held_against_nobody() -> None:
     assert world.link().is_online is False
 
 
-def test_several_packets_of_one_report_are_no_rhythm() -> None:
+def test_packets_of_one_report_do_not_count_as_an_interval() -> None:
     world = World()
     world.pair()
     for _ in range(10):
@@ -158,7 +156,7 @@ def test_several_packets_of_one_report_are_no_rhythm() -> None:
     assert kept.rhythm.observed_s == 0
 
 
-def test_who_was_removed_is_remembered_until_it_joins_again() -> None:
+def test_removed_device_is_remembered_until_it_rejoins() -> None:
     world = World()
     world.pair()
     world.registry.remove(IEEE)
@@ -171,7 +169,7 @@ def test_who_was_removed_is_remembered_until_it_joins_again() -> None:
     assert len(world.registry.snapshot().removed) == REMOVED_MAX
 
 
-def test_the_network_has_a_limit() -> None:
+def test_number_of_devices_is_limited() -> None:
     world = World(DeviceTable("boot", tuple(DeviceRecord(f"{number}", number) for number in range(SENSORS_MAX))))
     assert world.registry.is_full
     world.registry.add_joined(IEEE, 7)
@@ -182,7 +180,7 @@ def test_the_network_has_a_limit() -> None:
     assert kept.nwk == 7
 
 
-def test_one_that_left_is_offline_and_has_to_be_set_up_again() -> None:
+def test_device_that_left_is_offline_and_needs_setup_again() -> None:
     world = World()
     world.pair()
     world.registry.mark_left(IEEE)

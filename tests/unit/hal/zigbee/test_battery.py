@@ -9,7 +9,7 @@ AA, CR123A, BUILT_IN, UNKNOWN = 3, 8, 1, 0xFF
 
 
 @pytest.mark.parametrize(("volt", "percent"), [(3.2, 100), (3.0, 100), (2.75, 50), (2.5, 0), (2.0, 0)])
-def test_a_coin_cell(volt: float, percent: float) -> None:
+def test_level_of_a_coin_cell(volt: float, percent: float) -> None:
     assert level_percent(COIN, volt) == percent
 
 
@@ -30,7 +30,7 @@ def test_a_coin_cell(volt: float, percent: float) -> None:
         (3.75, BUILT_IN, None, Battery(Chemistry.LITHIUM_ION), 50),
     ],
 )
-def test_the_chemistry_follows_from_what_it_says(
+def test_chemistry_follows_from_the_battery_attributes(
     volt: float, size: int | None, quantity: int | None, battery: Battery, percent: float
 ) -> None:
     assert battery_of(volt, size=size, quantity=quantity) == battery
@@ -40,5 +40,5 @@ def test_the_chemistry_follows_from_what_it_says(
 @pytest.mark.parametrize(
     ("volt", "size"), [(3.7, None), (4.0, UNKNOWN), (0.0, None), (-1.0, AA), (25.4, None), (25.4, AA)]
 )
-def test_no_level_is_invented(volt: float, size: int | None) -> None:
+def test_ambiguous_voltage_gives_no_level(volt: float, size: int | None) -> None:
     assert battery_of(volt, size=size) is None

@@ -40,7 +40,7 @@ class World:
         return link
 
 
-def test_one_kind_that_is_overdue_three_times_is_noticed_while_the_others_come() -> None:
+def test_kind_overdue_three_times_is_reported_while_others_arrive() -> None:
     world = World()
     for _ in range(3):
         world.later(900)
@@ -52,7 +52,7 @@ def test_one_kind_that_is_overdue_three_times_is_noticed_while_the_others_come()
     assert world.says(TEMPERATURE) == []
 
 
-def test_two_reports_of_what_is_reported_seldom_say_as_much_as_the_clock() -> None:
+def test_two_reports_of_a_rare_kind_mark_silent_frequent_kinds() -> None:
     world = World()
     assert world.says(BATTERY) == []
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
@@ -63,7 +63,7 @@ def test_two_reports_of_what_is_reported_seldom_say_as_much_as_the_clock() -> No
         assert world.says(HUMIDITY) == []
 
 
-def test_the_rules_are_read_back_once_an_hour_at_most() -> None:
+def test_reporting_configuration_is_read_at_most_once_an_hour() -> None:
     world = World()
     assert world.registry.reporting.begin_check(IEEE)
     assert not world.registry.reporting.begin_check(IEEE)
@@ -71,7 +71,7 @@ def test_the_rules_are_read_back_once_an_hour_at_most() -> None:
     assert world.registry.reporting.begin_check(IEEE)
 
 
-def test_a_complaint_stands_until_the_kind_is_reported() -> None:
+def test_overdue_kind_stays_reported_until_it_arrives() -> None:
     world = World()
     text = availability.lost_configuration_text([TEMPERATURE, HUMIDITY])
     assert text.startswith("reports no temperature and no humidity: it lost its reporting configuration")
@@ -83,14 +83,14 @@ def test_a_complaint_stands_until_the_kind_is_reported() -> None:
     assert world.link().problem == ""
 
 
-def test_what_people_are_told_says_what_to_do() -> None:
+def test_overdue_message_names_the_remedy() -> None:
     assert "take its battery out" in availability.ignored_configuration_text([TEMPERATURE])
     assert availability.unanswered_text([TEMPERATURE, BATTERY]).startswith(
         "press its button once: it reports no temperature and no battery_level"
     )
 
 
-def test_time_in_which_the_radio_did_not_listen_counts_against_nobody() -> None:
+def test_radio_downtime_does_not_make_a_kind_overdue() -> None:
     world = World()
     world.registry.set_listening(is_listening=False)
     world.later(9000)
@@ -101,7 +101,7 @@ def test_time_in_which_the_radio_did_not_listen_counts_against_nobody() -> None:
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
 
 
-def test_a_sensor_with_longer_rules_of_its_own_is_judged_by_those() -> None:
+def test_longer_intervals_of_the_sensor_are_accepted() -> None:
     world = World()
     world.later(3000)
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
@@ -111,7 +111,7 @@ def test_a_sensor_with_longer_rules_of_its_own_is_judged_by_those() -> None:
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
 
 
-def test_a_sensor_that_has_its_rules_and_keeps_a_rhythm_of_its_own_is_judged_by_that() -> None:
+def test_configured_sensor_with_its_own_rhythm_is_judged_by_it() -> None:
     world = World()
     world.later(3000)
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
@@ -128,7 +128,7 @@ def test_a_sensor_that_has_its_rules_and_keeps_a_rhythm_of_its_own_is_judged_by_
     assert world.says(BATTERY) == [TEMPERATURE, HUMIDITY]
 
 
-def test_what_was_reported_by_itself_is_measured_whatever_the_sensor_answers() -> None:
+def test_reported_kind_counts_as_measured_whatever_the_interview_found() -> None:
     world = World()
     assert world.registry.reporting.accept(IEEE, SensorChannel("1/humidity", HUMIDITY, 1))
     world.registry.set_configured(IEEE, ranks={TEMPERATURE: 1}, max_intervals_s={TEMPERATURE: 900.0})
@@ -150,7 +150,7 @@ def test_a_sensor_of_an_older_version_is_set_up_again_and_keeps_its_kinds() -> N
 
 
 @pytest.mark.parametrize("order", [(1, 2, 1, 2), (2, 1, 2, 1)])
-def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ...]) -> None:
+def test_channel_of_lower_rank_is_chosen(order: tuple[int, ...]) -> None:
     world = World()
     world.registry.set_configured(IEEE, ranks={}, max_intervals_s={})
     sources = {rank: SensorChannel(f"{rank}/temperature", TEMPERATURE, rank) for rank in (1, 2)}
@@ -161,7 +161,7 @@ def test_of_two_places_the_one_with_the_lower_rank_is_taken(order: tuple[int, ..
     assert (known.kinds, known.reported) == ((TEMPERATURE,), (TEMPERATURE,))
 
 
-def test_what_was_learned_outlives_a_restart() -> None:
+def test_learned_state_survives_a_restart() -> None:
     world = World()
     battery = Battery(Chemistry.ALKALINE, 2)
     world.registry.set_configured(
@@ -178,7 +178,7 @@ def test_what_was_learned_outlives_a_restart() -> None:
     assert known.kinds == (BATTERY,)
 
 
-def test_a_stranger_promises_nothing() -> None:
+def test_unknown_device_is_handled() -> None:
     world = World()
     assert world.registry.reporting.record_report("a stranger", TEMPERATURE) == ()
     assert world.registry.reporting.overdue_kinds("a stranger") == ()

@@ -29,7 +29,7 @@ assert not {"cryptography", "jsonschema"} & {*sys.modules}
 """)
 
 
-def test_an_install_code_is_hashed_by_the_real_one() -> None:
+def test_install_code_is_hashed_by_the_real_package() -> None:
     """The code and its key are the example of Base Device Behaviour 1.0, section 10.1.1."""
     run("""
 import_stubs.import_zigpy()
@@ -45,7 +45,7 @@ assert zigpy.zgp.crypto.AESCCM is real.aead.AESCCM
 """)
 
 
-def test_a_forged_frame_of_green_power_is_told_by_the_real_exception() -> None:
+def test_forged_green_power_frame_raises_the_real_exception() -> None:
     run("""
 import_stubs.import_zigpy()
 from zigpy.zgp import crypto, manager
@@ -56,7 +56,7 @@ except manager.InvalidTag:
 """)
 
 
-def test_nobody_else_is_given_a_stand_in() -> None:
+def test_other_importers_get_the_real_package() -> None:
     run("""
 import threading
 found = {}
@@ -80,7 +80,7 @@ assert "import_stubs" not in repr(builtins.__import__) + repr(ssl.create_default
 """)
 
 
-def test_a_zigpy_that_wants_more_of_a_stand_in_gets_the_real_one() -> None:
+def test_unexpected_use_of_a_stub_imports_the_real_package() -> None:
     run("""
 stand_in = import_stubs._StubModule
 stand_in.__getattr__ = lambda self, name: 1 / 0 if name == "InvalidTag" else (_ for _ in ()).throw(AttributeError(name))

@@ -17,7 +17,7 @@ def test_an_install_code_is_hashed_to_the_link_key() -> None:
     assert bytes(join_window._link_key(InstallCode(ADDRESS, CODE)).serialize()) == KEY
 
 
-def test_a_link_key_is_taken_as_it_is() -> None:
+def test_link_key_is_used_unchanged() -> None:
     assert bytes(join_window._link_key(InstallCode(ADDRESS, KEY, is_link_key=True)).serialize()) == KEY
 
 
@@ -30,7 +30,7 @@ def test_a_link_key_is_taken_as_it_is() -> None:
         InstallCode(ADDRESS, CODE, is_link_key=True),
     ],
 )
-def test_a_wrong_one_is_refused_without_repeating_it(given: InstallCode) -> None:
+def test_invalid_install_code_is_refused_without_repeating_it(given: InstallCode) -> None:
     with pytest.raises(ValueError, match="check the install code against the label") as refused:
         join_window._link_key(given)
     assert given.code.hex() not in str(refused.value)

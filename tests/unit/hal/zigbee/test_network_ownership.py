@@ -40,7 +40,7 @@ PLANNED = NetworkSettings(ieee="", extended_pan_id=OURS.extended_pan_id, key=OUR
         (FOREIGN, NetworkPhase.RESTORING, OURS, OwnershipDecision.RESTORE),
     ],
 )
-def test_what_is_done_with_a_stick(
+def test_decision_for_each_state_of_stick_and_hub(
     stick: NetworkSettings | None, phase: NetworkPhase | None, ours: NetworkSettings | None, expected: OwnershipDecision
 ) -> None:
     for has_sensors in (False, True):
@@ -59,7 +59,7 @@ def test_what_is_done_with_a_stick(
         (network_ownership.fingerprint(OURS.extended_pan_id), True, False, OwnershipDecision.REFUSE),
     ],
 )
-def test_a_stick_with_a_network_on_a_hub_without_one(
+def test_decision_for_a_stick_with_a_network_on_a_hub_without_one(
     remembered: str, has_sensors: bool, takes_over: bool, expected: OwnershipDecision
 ) -> None:
     chosen = network_ownership.decide(

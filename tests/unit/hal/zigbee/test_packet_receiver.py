@@ -82,7 +82,7 @@ class Air:
         self.packet_received(packet)
 
 
-def test_the_first_report_goes_to_zigpy_and_the_next_take_the_short_way() -> None:
+def test_first_report_goes_to_zigpy_and_later_ones_are_decoded_directly() -> None:
     air = Air()
     air.hear(Packet(report(1, 2000)))
     assert len(air.passed_on) == 1
@@ -102,7 +102,7 @@ def test_the_first_report_goes_to_zigpy_and_the_next_take_the_short_way() -> Non
         Packet(report(9, 2000), endpoint=0),
     ],
 )
-def test_what_is_not_plain_goes_to_zigpy(packet: Packet) -> None:
+def test_other_packets_go_to_zigpy(packet: Packet) -> None:
     air = Air()
     air.hear(Packet(report(1, 2000)))
     air.hear(packet)
@@ -115,9 +115,7 @@ TUYA_ASKS = bytes((0x09, 9, 0x24, 0, 1))
 
 
 @pytest.mark.parametrize(("cluster", "frame", "is_passed_on"), [(0x000A, READ_TIME, False), (0xEF00, TUYA_ASKS, True)])
-def test_a_question_for_the_time_is_answered_by_the_houses_clock(
-    cluster: int, frame: bytes, is_passed_on: bool
-) -> None:
+def test_time_request_is_answered_with_local_time(cluster: int, frame: bytes, is_passed_on: bool) -> None:
     air = Air()
     question = Packet(frame, cluster=cluster)
     air.house.set(datetime(2026, 7, 1, tzinfo=UTC))
@@ -131,7 +129,7 @@ def test_a_question_for_the_time_is_answered_by_the_houses_clock(
     assert len(air.passed_on) == int(is_passed_on)
 
 
-def test_a_stranger_that_asks_for_the_time_is_asked_who_it_is() -> None:
+def test_time_request_of_an_unknown_device_starts_its_discovery() -> None:
     air = Air()
     air.known = {}
     question = Packet(READ_TIME, cluster=0x000A)
@@ -139,7 +137,7 @@ def test_a_stranger_that_asks_for_the_time_is_asked_who_it_is() -> None:
     assert (air.told, air.passed_on) == ([], [question])
 
 
-def test_a_repetition_on_the_air_is_one_report() -> None:
+def test_repeated_frame_is_one_report() -> None:
     air = Air()
     air.hear(Packet(report(1, 2000)))
     for _ in range(3):
@@ -152,7 +150,7 @@ def test_a_repetition_on_the_air_is_one_report() -> None:
     assert len(air.values) == 3
 
 
-def test_a_device_that_got_another_address_is_not_mistaken() -> None:
+def test_device_with_a_changed_address_is_not_confused() -> None:
     air = Air()
     air.hear(Packet(report(1, 2000)))
     air.device.nwk = 8
@@ -178,7 +176,7 @@ def test_early_reports_wait_for_the_interview_in_order_and_within_limits() -> No
     assert air.delivered == packets[3:]
 
 
-def test_a_strangers_reports_wait_while_zigpy_asks_who_it_is() -> None:
+def test_reports_of_an_unknown_device_wait_for_its_discovery() -> None:
     air = Air()
     air.known = {}
     packet = Packet(report(1, 2000))
@@ -206,7 +204,7 @@ class Stick:
         await asyncio.sleep(0)
 
 
-async def test_a_windows_timer_does_not_reach_into_the_next() -> None:
+async def test_timer_of_a_join_window_does_not_affect_the_next() -> None:
     stick, events = Stick(), RadioEvents()
     async with asyncio.TaskGroup() as group:
         window = JoinWindow(stick, events, group, lambda: 1000)

@@ -29,7 +29,7 @@ async def test_items_keep_their_order_and_none_is_lost() -> None:
     assert crossing.dropped == 0
 
 
-async def test_the_oldest_makes_room() -> None:
+async def test_oldest_item_is_dropped_when_full() -> None:
     crossing: ThreadMailbox[int] = ThreadMailbox(3)
     for number in range(5):
         crossing.put(number)
@@ -37,7 +37,7 @@ async def test_the_oldest_makes_room() -> None:
     assert crossing.dropped == 2
 
 
-async def test_a_word_before_the_wait_is_not_missed_and_a_cancelled_wait_does_no_harm() -> None:
+async def test_event_before_the_wait_is_not_lost_and_a_cancelled_wait_is_harmless() -> None:
     crossing: ThreadMailbox[int] = ThreadMailbox(3)
     crossing.wake()
     await asyncio.wait_for(crossing.wait(), 60)
@@ -49,7 +49,7 @@ async def test_a_word_before_the_wait_is_not_missed_and_a_cancelled_wait_does_no
     assert list(crossing.drain()) == [1, 2]
 
 
-async def test_the_thread_answers_until_it_is_stopped() -> None:
+async def test_radio_thread_answers_until_it_is_stopped() -> None:
     async def work(stop: asyncio.Event) -> None:
         await stop.wait()
 
@@ -74,7 +74,7 @@ async def test_the_thread_answers_until_it_is_stopped() -> None:
         await thread.call(name)
 
 
-async def test_a_callers_own_cancellation_stays_one() -> None:
+async def test_cancellation_of_the_caller_propagates() -> None:
     async def work(stop: asyncio.Event) -> None:
         await stop.wait()
 

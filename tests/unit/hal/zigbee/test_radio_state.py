@@ -36,7 +36,7 @@ def backup_of(settings: NetworkSettings) -> dict[str, object]:
     }
 
 
-def test_files_come_back_as_they_were() -> None:
+def test_files_round_trip() -> None:
     network = radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, PLANNED), OURS, backup_of(OURS))
     assert network.phase is NetworkPhase.FORMED
     again = radio_state.decode_network(radio_state.encode(network))
@@ -48,7 +48,7 @@ def test_files_come_back_as_they_were() -> None:
     assert radio_state.decode_stick(None) == StickSnapshot()
 
 
-def test_sensors_of_another_boot_were_not_heard_in_this_one() -> None:
+def test_last_seen_of_another_boot_is_dropped() -> None:
     sensor = DeviceRecord(
         "0x0000000000000001", 7, last_seen_ms=99, is_offline=True, rhythm=ReportingRhythm(max_interval_s=900)
     )
@@ -62,12 +62,12 @@ def test_sensors_of_another_boot_were_not_heard_in_this_one() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 64, b"[]", b'{"phase": "lost"}'])
-def test_a_broken_file_is_told_without_its_content(data: bytes) -> None:
+def test_broken_file_is_reported_without_its_content(data: bytes) -> None:
     with pytest.raises(FileUnreadable):
         radio_state.decode_network(data)
 
 
-def test_backups_are_bounded_and_the_oldest_makes_room() -> None:
+def test_backups_are_bounded_and_the_oldest_is_dropped() -> None:
     network = NetworkSnapshot(NetworkPhase.PLANNED, OURS)
     for number in range(20):
         network = radio_state.with_backup(network, OURS, {**backup_of(OURS), "nwk_update_id": number})
@@ -75,7 +75,7 @@ def test_backups_are_bounded_and_the_oldest_makes_room() -> None:
     assert kept == list(range(12, 20))
 
 
-def test_a_restore_is_a_choice_that_outlives_a_power_cut() -> None:
+def test_restore_request_survives_a_power_cut() -> None:
     network = radio_state.with_restore_pending(None, backup_of(OURS))
     assert (network.phase, network.settings) == (NetworkPhase.RESTORING, OURS)
     before = radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, FOREIGN), FOREIGN, backup_of(FOREIGN))
@@ -95,7 +95,7 @@ def test_a_bad_backup_is_refused_without_repeating_it(change: Mapping[str, objec
         radio_state.parse_backup(b"\xff")
 
 
-def test_a_backup_tells_its_network() -> None:
+def test_backup_contains_its_network() -> None:
     assert radio_state.parse_settings(backup_of(OURS)) == OURS
     assert radio_state.parse_backup(json.dumps(backup_of(OURS)).encode()) == backup_of(OURS)
 

@@ -55,14 +55,14 @@ def test_the_one_stick_is_found_by_its_stable_name() -> None:
         ("znp", [SKYCONNECT], "no stick was found"),
     ],
 )
-def test_none_or_too_many(adapter: options.Adapter, seen: list[SerialPort], words: str) -> None:
+def test_no_or_several_sticks_are_reported(adapter: options.Adapter, seen: list[SerialPort], words: str) -> None:
     found, steps = serial_ports.find_stick(adapter, seen)
     assert found is None
     assert steps
     assert words in serial_ports.not_found_text(steps)
 
 
-def test_a_named_port() -> None:
+def test_configured_port_is_used() -> None:
     assert serial_ports.resolve_port("/dev/x", "/dev/ttyACM1", "auto", [CONBEE]).adapter == "deconz"
     assert serial_ports.resolve_port("/dev/x", "/dev/ttyACM1", "znp", [CONBEE]).adapter == "znp"
     assert serial_ports.resolve_port("/tmp/pty", "/dev/pts/3", "auto", [CONBEE]).adapter == "ezsp"

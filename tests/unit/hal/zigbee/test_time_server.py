@@ -42,7 +42,7 @@ def read(now: datetime | None, question: bytes = READ) -> dict[int, Any]:
     return found
 
 
-def test_the_time_cluster_in_summer() -> None:
+def test_time_cluster_attributes_in_summer() -> None:
     assert read(SUMMER.astimezone(BERLIN)) == {
         0: since_2000(2026, 7, 1, 12),
         1: 0b101,
@@ -55,14 +55,14 @@ def test_the_time_cluster_in_summer() -> None:
     }
 
 
-def test_the_time_cluster_in_winter_tells_the_summer_that_comes() -> None:
+def test_time_cluster_in_winter_has_the_next_summer_time() -> None:
     told = read(WINTER.astimezone(BERLIN))
     assert (told[2], told[5], told[6], told[7]) == (3600, 3600, since_2000(2026, 1, 1, 13), since_2000(2026, 1, 1, 13))
     assert (told[3], told[4]) == (since_2000(2026, 3, 29, 1), since_2000(2026, 10, 25, 0, 59, 59))
 
 
 @pytest.mark.parametrize("name", ["UTC", "Asia/Kolkata", "Africa/Nairobi"])
-def test_a_zone_without_summer_time(name: str) -> None:
+def test_time_zone_without_summer_time(name: str) -> None:
     told = read(SUMMER.astimezone(ZoneInfo(name)))
     assert (told[3], told[4], told[5]) == (0xFFFF_FFFF, 0xFFFF_FFFF, 0)
     assert told[7] == told[6] == told[0] + told[2]
@@ -75,22 +75,22 @@ def test_west_of_greenwich_and_south_of_the_equator() -> None:
     assert sydney[3] < sydney[0] < sydney[4]
 
 
-def test_attributes_that_are_not_the_hubs_are_unsupported() -> None:
+def test_other_attributes_are_unsupported() -> None:
     question = bytes((0x10, 1, 0x00)) + struct.pack("<4H", 0x0008, 0xFFFD, 0x0000, 0x1234) + b"\x00"
     assert read(SUMMER, question) == {8: "0x86", 0xFFFD: 2, 0: since_2000(2026, 7, 1, 12), 0x1234: "0x86"}
 
 
-def test_the_cluster_has_no_numbers_for_what_is_too_far_away() -> None:
+def test_times_outside_the_clusters_range_are_invalid() -> None:
     told = read(datetime(1990, 7, 1, tzinfo=UTC))
     assert told == {1: 0b101, **dict.fromkeys((0, 2, 3, 4, 5, 6, 7), "0x01")}
 
 
-def test_nothing_is_invented_while_the_time_is_unknown() -> None:
+def test_unknown_time_gives_no_values() -> None:
     assert read(None) == {0: "0x01", 1: 0, **dict.fromkeys((2, 3, 4, 5, 6, 7), "0x01")}
     assert time_response(TUYA, TUYA_ASKS, None) is None
 
 
-def test_tuyas_clock_echoes_the_sequence_and_tells_utc_and_the_houses_time() -> None:
+def test_tuya_time_response_echoes_the_sequence_with_utc_and_local_time() -> None:
     frame = time_response(TUYA, TUYA_ASKS, SUMMER.astimezone(BERLIN))
     utc_s = int(SUMMER.timestamp())
     assert frame == bytes((0x11, 5, 0x24, 0x12, 0x34)) + struct.pack(">II", utc_s, utc_s + 7200)
@@ -116,17 +116,17 @@ def test_tuyas_clock_echoes_the_sequence_and_tells_utc_and_the_houses_time() -> 
         (0x0402, READ, False),
     ],
 )
-def test_what_is_a_question(cluster: int, frame: bytes, expected: bool) -> None:
+def test_time_requests_are_recognised(cluster: int, frame: bytes, expected: bool) -> None:
     assert is_time_request(cluster, frame) is expected
 
 
 @given(st.binary(max_size=40), st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1)), st.sampled_from((TIME, TUYA)))  # noqa: DTZ001
-def test_no_question_and_no_time_is_too_much(frame: bytes, now: datetime, cluster: int) -> None:
+def test_any_request_at_any_time_is_handled(frame: bytes, now: datetime, cluster: int) -> None:
     if is_time_request(cluster, frame):
         time_response(cluster, frame, now.replace(tzinfo=UTC).astimezone(BERLIN))
 
 
-def test_the_clock_goes_on_by_itself_and_over_a_change_of_the_hour() -> None:
+def test_clock_continues_over_a_change_of_the_hour() -> None:
     now_ms = 5000
     clock = WallClock(lambda: now_ms)
     assert clock.now() is None

@@ -15,7 +15,7 @@ KINDS = SensorKind
 LISTED = {2: [zcl.TEMPERATURE, zcl.PRESSURE], 1: [zcl.POWER, zcl.TEMPERATURE]}
 
 
-def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_voltage() -> None:
+def test_channels_prefer_the_lowest_endpoint_and_a_percentage_to_a_voltage() -> None:
     found = zcl.find_candidates(LISTED)
     assert [(each.channel.name, each.channel.rank) for each in found] == [
         ("1/temperature", 1),
@@ -27,7 +27,7 @@ def test_what_may_be_taken_the_lowest_endpoint_first_and_a_percentage_before_a_v
     assert zcl.find_candidates({1: [0x0400, 0x0406, 0x0006]}) == []
 
 
-def test_each_kind_is_taken_once_from_what_has_answered() -> None:
+def test_each_kind_is_read_from_one_answering_cluster() -> None:
     first, percent, volt, second, pressure = found = zcl.find_candidates(LISTED)
 
     def taken(answers: dict[zcl.AttributeCandidate, float | None]) -> list[zcl.AttributeCandidate]:
@@ -40,7 +40,7 @@ def test_each_kind_is_taken_once_from_what_has_answered() -> None:
     assert taken({}) == []
 
 
-def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
+def test_vendor_specific_kinds_are_not_read_from_clusters() -> None:
     real, dummies = zcl.separate_dummies(zcl.find_candidates(LISTED), {KINDS.TEMPERATURE, KINDS.BATTERY_LEVEL})
     assert [each.channel.name for each in real] == ["2/pressure"]
     assert [each.place for each in dummies] == [
@@ -71,7 +71,7 @@ def test_what_a_maker_tells_in_its_own_way_is_not_taken_from_clusters() -> None:
         (zcl.TEMPERATURE, 0, True, None),
     ],
 )
-def test_a_raw_value_gets_its_unit_or_is_none(cluster: int, attribute: int, raw: object, value: float | None) -> None:
+def test_raw_value_is_converted_or_invalid(cluster: int, attribute: int, raw: object, value: float | None) -> None:
     assert zcl.convert(zcl.MEASURED_ATTRIBUTES[cluster, attribute], raw) == value
 
 
@@ -83,7 +83,7 @@ TEMPERATURE = struct.pack("<HBh", 0, 0x29, -512)
 TOLERANCE = struct.pack("<HBH", 3, 0x21, 50)
 
 
-def test_a_plain_report_is_read_whole() -> None:
+def test_standard_report_is_decoded() -> None:
     assert zcl.parse_report(report(TEMPERATURE, TOLERANCE)) == [(0, -512), (3, 50)]
     assert zcl.parse_report(report(struct.pack("<HBf", 0, 0x39, 1.5))) == [(0, 1.5)]
 
@@ -120,11 +120,11 @@ def test_every_other_frame_is_left_to_zigpy(frame: bytes) -> None:
         (b"\x18\x07", False),
     ],
 )
-def test_what_waits_for_an_interview(frame: bytes, expected: bool) -> None:
+def test_report_frames_are_recognised(frame: bytes, expected: bool) -> None:
     assert zcl.is_report(frame) is expected
 
 
-def test_makers_are_known_by_the_names_that_sensors_tell() -> None:
+def test_vendors_are_recognised_by_the_manufacturer_name() -> None:
     assert vendor_quirks.find_quirk("LUMI", "lumi.weather").has_aqara_struct
     assert vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601").points
     assert vendor_quirks.find_quirk("IKEA of Sweden", "VINDSTYRKA").has_voc_index
@@ -132,7 +132,7 @@ def test_makers_are_known_by_the_names_that_sensors_tell() -> None:
     assert vendor_quirks.find_quirk("somebody", "something") is vendor_quirks.STANDARD
 
 
-def test_aqaras_struct_tells_the_battery() -> None:
+def test_aqara_struct_contains_the_battery_voltage() -> None:
     record = models.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
     # Attribute, type and length stand before the text.
     assert vendor_quirks.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
@@ -148,11 +148,11 @@ def test_aqaras_struct_tells_the_battery() -> None:
         (b"\x01\x21\xb8\x0b" + b"\x02\x99\x00", [(KINDS.BATTERY_LEVEL, 100)]),
     ],
 )
-def test_a_struct_that_is_cut_or_strange(record: bytes, expected: list[vendor_quirks.Value]) -> None:
+def test_malformed_aqara_struct_is_ignored(record: bytes, expected: list[vendor_quirks.Value]) -> None:
     assert vendor_quirks.aqara_values(record) == expected
 
 
-def test_tuyas_points() -> None:
+def test_tuya_data_points_are_decoded() -> None:
     maker = vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601")
     points = models.TuyaDataPoints()
     payload = points.report(points.set_values({"temperature_c": -3.4, "humidity_percent": 61, "battery_percent": 80}))

@@ -36,7 +36,7 @@ SOURCES = (
         ("", "", MatchingModules()),
     ],
 )
-def test_what_a_module_says_tells_whose_it_is(manufacturer: str, model: str, named: MatchingModules) -> None:
+def test_module_text_tells_its_devices(manufacturer: str, model: str, named: MatchingModules) -> None:
     assert find_modules(SOURCES, manufacturer, model) == named
 
 
@@ -96,7 +96,7 @@ def lumi(model: str, fits: str = "") -> SimpleNamespace:
     return SimpleNamespace(manufacturer="LUMI", model=model, fits=fits or model.rpartition(".")[2])
 
 
-def test_only_what_speaks_of_a_met_device_is_imported_and_once(table: tuple[QuirkTable, Registry]) -> None:
+def test_only_modules_of_present_devices_are_imported_once(table: tuple[QuirkTable, Registry]) -> None:
     resolver, registry = table
     assert resolver.resolve(lumi("lumi.weather")) == "zhaquirks.xiaomi.weather"
     assert registry.registered == [("zhaquirks.xiaomi.weather",)]
@@ -105,7 +105,7 @@ def test_only_what_speaks_of_a_met_device_is_imported_and_once(table: tuple[Quir
     assert "zhaquirks.xiaomi.plug" not in sys.modules
 
 
-def test_one_that_nobody_speaks_of_and_a_broken_module_are_done_without(
+def test_unlisted_device_and_broken_module_are_handled(
     table: tuple[QuirkTable, Registry], caplog: pytest.LogCaptureFixture
 ) -> None:
     resolver, _ = table
@@ -147,7 +147,7 @@ assert not missing, missing
 
 
 @pytest.mark.slow
-def test_whatever_the_whole_table_knows_is_found() -> None:
+def test_every_device_of_the_table_is_found() -> None:
     pytest.importorskip("zhaquirks")
     done = subprocess.run([sys.executable, "-c", WHOLE_TABLE], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -29,12 +29,12 @@ def test_a_healthy_or_absent_database_is_used_where_it_is(path: Path, tmp_path: 
     assert zigpy_stack.write_problem(tmp_path / "absent.db") == ""
 
 
-def test_rubbish_is_not_the_disks_fault(path: Path) -> None:
+def test_invalid_database_content_is_no_disk_error(path: Path) -> None:
     path.write_bytes(b"rubbish" * 1000)
     assert zigpy_stack.write_problem(path) == ""
 
 
-def test_a_directory_in_its_place_is(tmp_path: Path) -> None:
+def test_directory_instead_of_the_database_is_a_disk_error(tmp_path: Path) -> None:
     assert "directory" in zigpy_stack.write_problem(tmp_path)
 
 
@@ -43,7 +43,7 @@ def test_a_directory_in_its_place_is(tmp_path: Path) -> None:
     [sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_FSYNC,
      sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY],
 )  # fmt: skip
-def test_what_the_medium_says(code: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_the_medium_are_disk_errors(code: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = sqlite3.OperationalError("the disk refuses")
     error.sqlite_errorcode = code
     assert zigpy_stack.is_disk_error(error)
@@ -56,14 +56,14 @@ def test_what_the_medium_says(code: int, path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ])
-def test_what_the_content_says(code: int) -> None:
+def test_errors_of_the_content_are_no_disk_errors(code: int) -> None:
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = code
     assert not zigpy_stack.is_disk_error(error)
     assert not zigpy_stack.is_disk_error(ValueError())
 
 
-def test_a_read_only_disk_is_told_and_its_copy_works(
+def test_read_only_disk_is_reported_and_a_copy_of_the_database_used(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volatile = tmp_path / "run"
