@@ -25,7 +25,7 @@ def test_the_laboratory_runs_on_the_pythons_of_climahub() -> None:
     assert PROJECT["requires-python"] == hub["requires-python"]
 
 
-def test_its_commands_are_found_by_the_entry_point() -> None:
+def test_lab_commands_are_found_by_the_entry_point() -> None:
     assert PROJECT["entry-points"] == {root.ENTRY_POINTS: {"lab": "lab.cli:COMMANDS"}}
     assert set(COMMANDS) == set(root.LAB_COMMANDS)
     assert not set(COMMANDS) & set(root.COMMANDS)

@@ -24,7 +24,7 @@ REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DAT
         (["climate", "hold", "--boost", "--for", "1e999h"], "is not a duration"),
     ],
 )
-def test_numbers_that_end_nothing_are_refused(
+def test_infinite_and_nan_numbers_are_refused(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert root.run(arguments) == exit_codes.USAGE

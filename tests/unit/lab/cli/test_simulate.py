@@ -21,7 +21,7 @@ def test_a_short_simulation_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "verdict    passed" in capsys.readouterr().out
 
 
-def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recording_result_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     recording, map_file = DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"
     arguments = ["simulate", "--board", f"replay:{recording}", "--map", str(map_file), "--faults", "none", "--json"]
     assert root.run(arguments) == exit_codes.OK
@@ -29,7 +29,9 @@ def test_a_recording_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (readings["taken"], readings["accepted"], readings["lost"]) == (670, 670, 0)
 
 
-def test_a_pairing_brings_its_own_house(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairing_simulation_has_its_own_house(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from lab.simulation import run  # noqa: PLC0415 - as the command does
 
     asked: list[Options] = []
@@ -54,7 +56,7 @@ def test_the_simulated_hubs_log_is_not_printed() -> None:
     assert done.stderr == ""
 
 
-def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_violations_give_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from lab.simulation import run  # noqa: PLC0415 - as the command does
     from lab.simulation.reading_oracle import Violation  # noqa: PLC0415
 
@@ -70,7 +72,7 @@ def test_violations_are_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "climahub simulate --seed 3 --faults default --sensors 7 --days 0.01" in text
 
 
-def test_without_virtual_time_it_says_what_to_install(
+def test_missing_virtual_time_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "async_solipsism", None)
@@ -100,12 +102,12 @@ def test_without_virtual_time_it_says_what_to_install(
         (["--pairing", "--crash-points", "--days", "2"], "leave --days out"),
     ],
 )
-def test_bad_options(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["simulate", *arguments]) == exit_codes.USAGE
     assert told in capsys.readouterr().err
 
 
-def test_columns_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ignored_columns_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (DATA / "three-rooms-1day.csv").read_text().splitlines()[:20]
     recording = tmp_path / "extra.csv"
     recording.write_text("\n".join([f"{lines[0]},garage_c", *(f"{line},3" for line in lines[1:])]) + "\n")
@@ -117,7 +119,7 @@ def test_columns_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.Capt
     assert "garage_c" in json.loads(capsys.readouterr().out)["warnings"][0]
 
 
-def test_a_recording_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_recording_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recording = tmp_path / "bad.csv"
     recording.write_text("time\n")
     arguments = ["--board", f"replay:{recording}", "--map", str(DATA / "three-rooms-1day.toml")]
@@ -125,7 +127,7 @@ def test_a_recording_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureF
     assert "bad.csv" in capsys.readouterr().err
 
 
-def test_the_command_that_repeats_a_recording() -> None:
+def test_verdict_shows_the_command_that_repeats_it() -> None:
     options = Options(board="replay", recording=Path("my house.csv"), map=Path("m.toml"), seed=2, faults="harsh")
     assert command_for(options) == (
         "climahub simulate --seed 2 --faults harsh --board 'replay:my house.csv' --map m.toml"
@@ -133,9 +135,7 @@ def test_the_command_that_repeats_a_recording() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_sweep_of_crash_points(
-    count: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_crash_point_sweep(count: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The sweep itself is tested with the simulation; here it is how it is asked and told."""
     from lab.simulation import crash_points  # noqa: PLC0415 - as the command does
 

@@ -46,7 +46,7 @@ def down(scene: DemoSnapshot, pending: int) -> DemoSnapshot:
     )
 
 
-def test_a_line(scene: DemoSnapshot) -> None:
+def test_line_of_plain_output(scene: DemoSnapshot) -> None:
     assert line(scene) == (
         "Thu 15 Jan 12:00      50 taken      37 accepted     12 waiting  link up     "
         "  all is well; the next outage in 4 min"
@@ -82,17 +82,17 @@ def heated(scene: DemoSnapshot) -> DemoSnapshot:
     return replace(scene, climate=ClimateReport([ZONE, replace(ZONE, zone="bath", action="off")], None, [], "UTC"))
 
 
-def test_a_line_of_a_house_that_the_hub_heats(scene: DemoSnapshot) -> None:
+def test_plain_line_of_a_heated_house(scene: DemoSnapshot) -> None:
     assert "  19.4-19.4 °C, 1 of 2 heated  all is well" in line(heated(scene))
 
 
-def test_the_picture_says_what_each_zone_does_and_why(scene: DemoSnapshot, options: Options) -> None:
+def test_display_shows_what_each_zone_does_and_why(scene: DemoSnapshot, options: Options) -> None:
     text = drawn(heated(scene), options)
     assert "heating: 1.6 K below 21.0" in text
     assert "bath" in text
 
 
-def test_a_line_of_a_house_that_does_not_know_the_time(scene: DemoSnapshot) -> None:
+def test_plain_line_while_the_time_is_unknown(scene: DemoSnapshot) -> None:
     clock = replace(scene.status.clock, utc=None)
     assert line(replace(scene, status=replace(scene.status, clock=clock))).startswith("time unknown")
 
@@ -106,17 +106,17 @@ def test_a_line_of_a_house_that_does_not_know_the_time(scene: DemoSnapshot) -> N
         (OutagePhase(CloudCondition.FAIR, 0, 30), "all is well; the next outage in 0 s"),
     ],
 )
-def test_what_is_happening(phase: OutagePhase, told: str) -> None:
+def test_headline_describes_the_present_phase(phase: OutagePhase, told: str) -> None:
     assert weather(phase, 60.0) == told
 
 
-def test_plain_writes_each_scene(scene: DemoSnapshot) -> None:
+def test_plain_output_writes_each_state(scene: DemoSnapshot) -> None:
     written: list[str] = []
     PlainDisplay(written.append).show(scene)
     assert written == [line(scene)]
 
 
-def test_the_picture_shows_the_way_of_a_reading(scene: DemoSnapshot, options: Options) -> None:
+def test_display_shows_the_path_of_a_reading(scene: DemoSnapshot, options: Options) -> None:
     text = drawn(down(scene, 50), options)
     for told in (
         "a simulated house, 60 times faster",
@@ -131,13 +131,13 @@ def test_the_picture_shows_the_way_of_a_reading(scene: DemoSnapshot, options: Op
         assert told in text
 
 
-def test_rooms_and_kinds(scene: DemoSnapshot, options: Options) -> None:
+def test_display_shows_rooms_and_kinds(scene: DemoSnapshot, options: Options) -> None:
     text = drawn(scene, options)
     rows = [row for row in text.splitlines() if "kitchen 1" in row or "hub  " in row]
     assert [row.strip("│ ").split() for row in rows] == [["hub", "20.5", "°C"], ["kitchen", "1", "45.0", "%"]]
 
 
-def test_troubles_of_a_sensor_stand_beside_it(scene: DemoSnapshot, options: Options) -> None:
+def test_sensor_problem_is_shown_beside_its_value(scene: DemoSnapshot, options: Options) -> None:
     first, *others = scene.status.sensors
     status = replace(scene.status, sensors=[replace(first, quality="bad", reason="stuck"), *others])
     assert "temperature: bad: stuck" in drawn(replace(scene, status=status), options)
@@ -163,7 +163,7 @@ def crowded(scene: DemoSnapshot, *, rooms: int) -> DemoSnapshot:
 
 @pytest.mark.parametrize("rooms", [0, 3, 8, 40])
 @pytest.mark.parametrize("lines_max", [23, 30, PICTURE_LINES])
-def test_it_fits_the_terminal(scene: DemoSnapshot, options: Options, rooms: int, lines_max: int) -> None:
+def test_display_fits_the_terminal(scene: DemoSnapshot, options: Options, rooms: int, lines_max: int) -> None:
     text = drawn(crowded(scene, rooms=rooms), options, 20_000, columns=80, lines_max=lines_max)
     lines = text.splitlines()
     assert len(lines) <= lines_max, text
@@ -173,7 +173,7 @@ def test_it_fits_the_terminal(scene: DemoSnapshot, options: Options, rooms: int,
     assert shown == rooms or f"and {rooms + 1 - 1 - shown} more" in text, text
 
 
-def test_the_first_minute_says_what_is_waited_for(scene: DemoSnapshot, options: Options) -> None:
+def test_first_minute_names_what_is_awaited(scene: DemoSnapshot, options: Options) -> None:
     house = crowded(scene, rooms=3)
     text = drawn(house, options, columns=80, lines_max=23)
     assert "heating  minimum off time, 3 min to go (a rest between two runs)" in text
@@ -182,7 +182,9 @@ def test_the_first_minute_says_what_is_waited_for(scene: DemoSnapshot, options: 
     assert "a rest between" not in drawn(replace(house, climate=replace(house.climate, zones=zones)), options)
 
 
-def test_the_hint_can_be_pasted(scene: DemoSnapshot, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hint_is_a_command_that_can_be_pasted(
+    scene: DemoSnapshot, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("sys.argv", [".venv/bin/climahub", "demo"])
     house = replace(scene, socket=Path("/tmp/climahub-demo-dl7x96nq/run/status.sock"))
@@ -196,7 +198,7 @@ def test_the_hint_can_be_pasted(scene: DemoSnapshot, options: Options, monkeypat
     assert status_hint(Path("s")) == f"{sys.executable} -m agent status --socket s"
 
 
-def test_before_the_first_reading(scene: DemoSnapshot, options: Options) -> None:
+def test_display_before_the_first_reading(scene: DemoSnapshot, options: Options) -> None:
     outbox = replace(scene.status.outbox, pending=0)
     status = replace(scene.status, sensors=[], outbox=outbox)
     text = drawn(replace(scene, status=status), options, 0)
@@ -204,7 +206,7 @@ def test_before_the_first_reading(scene: DemoSnapshot, options: Options) -> None
     assert "░" * 40 + " 0 waiting, 14 KiB" in text
 
 
-def test_a_large_house_is_cut_short(scene: DemoSnapshot, options: Options) -> None:
+def test_large_house_is_cut(scene: DemoSnapshot, options: Options) -> None:
     one = scene.status.sensors[1]
     devices = [f"d{number:02}" for number in range(ROOMS_MAX + 4)]
     status = replace(
@@ -220,11 +222,11 @@ def test_a_large_house_is_cut_short(scene: DemoSnapshot, options: Options) -> No
 @pytest.mark.parametrize(
     ("pending_max", "whole"), [(0, 100), (100, 100), (101, 200), (201, 500), (501, 1000), (1001, 2000)]
 )
-def test_the_bar_grows_with_the_outbox(pending_max: int, whole: int) -> None:
+def test_outbox_bar_grows_with_the_outbox(pending_max: int, whole: int) -> None:
     assert bar_readings(pending_max) == whole
 
 
-def test_the_saved_picture_is_that_of_the_fullest_outbox(scene: DemoSnapshot, options: Options, tmp_path: Path) -> None:
+def test_saved_display_is_that_of_the_fullest_outbox(scene: DemoSnapshot, options: Options, tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
     with LiveDisplay(options, picture) as view:
         for each in (scene, down(scene, 60), down(scene, 70), scene):
@@ -235,13 +237,13 @@ def test_the_saved_picture_is_that_of_the_fullest_outbox(scene: DemoSnapshot, op
     assert "url(http" not in text
 
 
-def test_without_a_scene_there_is_no_picture(options: Options, tmp_path: Path) -> None:
+def test_nothing_is_saved_without_a_state(options: Options, tmp_path: Path) -> None:
     with LiveDisplay(options, tmp_path / "demo.svg"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_live(scene: DemoSnapshot, options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_display_updates(scene: DemoSnapshot, options: Options, capsys: pytest.CaptureFixture[str]) -> None:
     with LiveDisplay(options, None) as view:
         view.show(scene)
     assert "climahub demo" in capsys.readouterr().out

@@ -23,10 +23,10 @@ def test_the_same_seed_gives_the_same_outages() -> None:
     assert list(islice(phases(3, speed=60), 9)) != list(islice(phases(4, speed=60), 9))
 
 
-def test_it_begins_fair_and_both_kinds_of_outage_come() -> None:
+def test_plan_begins_without_outage_and_has_both_kinds() -> None:
     assert PLAN_S[0][0] is CloudCondition.FAIR
     assert {weather for weather, _ in PLAN_S} == set(CloudCondition)
 
 
-def test_without_outages_it_is_fair_for_ever() -> None:
+def test_plan_without_outages() -> None:
     assert list(phases(1, speed=60, are_wanted=False)) == [OutagePhase(CloudCondition.FAIR, 0.0, math.inf)]

@@ -30,7 +30,7 @@ def test_sleeping_ends_exactly_at_its_timer() -> None:
     assert run(sleep) == pytest.approx(3600)
 
 
-def test_an_hour_takes_a_fraction_of_a_second() -> None:
+def test_hour_takes_a_fraction_of_a_second() -> None:
     async def sleep() -> None:
         await asyncio.sleep(3600)
 
@@ -90,7 +90,7 @@ def test_waiting_for_a_file_alone_lets_time_pass() -> None:
     selector.close()
 
 
-def test_the_clock_of_the_house() -> None:
+def test_clock_follows_the_paced_loop() -> None:
     clock = PacedClock(lambda: 60.0, start_utc_ms=1_000_000_000_000)
     assert clock.boot_id == "demo"
     assert clock.monotonic_ms() == (60 + UPTIME_S) * 1000

@@ -37,49 +37,49 @@ def close(
     return books.close(accepted, DEVICE_OF, items, kept or stats(pending=len(items)))
 
 
-def test_everything_accepted() -> None:
+def test_audit_passes_where_everything_was_accepted() -> None:
     account = close([reading(1), reading(1, device="kitchen")], [stored(1), stored(1, device_id="id-k")])
     assert account == AuditResult(taken=2, accepted=2, pending=0, given_up=0, altered=0, lost=0)
     assert account.is_clean
 
 
-def test_what_waits_is_not_lost() -> None:
+def test_waiting_readings_are_not_lost() -> None:
     account = close([reading(1), reading(2)], [stored(1)], [waiting(2)])
     assert (account.accepted, account.pending, account.lost) == (1, 1, 0)
 
 
-def test_what_is_accepted_and_waits_still_counts_once() -> None:
+def test_accepted_reading_that_still_waits_counts_once() -> None:
     account = close([reading(1)], [stored(1)], [waiting(1)])
     assert (account.accepted, account.pending, account.lost) == (1, 0, 0)
 
 
-def test_what_is_nowhere_is_lost() -> None:
+def test_missing_reading_is_lost() -> None:
     account = close([reading(1), reading(2)], [stored(1)])
     assert account.lost == 1
     assert not account.is_clean
 
 
-def test_a_number_in_the_statistics_hides_no_loss_of_another_reading() -> None:
+def test_statistics_do_not_hide_a_lost_reading() -> None:
     account = close([reading(1), reading(2), reading(3)], [stored(1)], [waiting(2)])
     assert account.lost == 1
 
 
-def test_what_is_held_back_is_pending() -> None:
+def test_unregistered_readings_are_pending() -> None:
     account = close([reading(1), reading(2)], [], [waiting(1)], stats(pending=2))
     assert (account.pending, account.lost) == (2, 0)
 
 
-def test_what_was_given_up_on_record_is_not_lost() -> None:
+def test_recorded_drops_are_not_lost() -> None:
     account = close([reading(1), reading(2), reading(3)], [], [], stats(thinned=1, dropped=1, dead_letters=1))
     assert (account.given_up, account.lost) == (3, 0)
 
 
-def test_another_value_is_altered() -> None:
+def test_different_value_is_altered() -> None:
     account = close([reading(1)], [stored(1, value=20.4)])
     assert (account.accepted, account.altered) == (0, 1)
     assert not account.is_clean
 
 
-def test_what_was_never_measured_is_altered() -> None:
+def test_unmeasured_reading_is_altered() -> None:
     assert close([], [stored(1)]).altered == 1
     assert close([], [stored(1, device_id="id-of-nobody")]).altered == 1

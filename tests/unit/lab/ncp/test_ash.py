@@ -44,7 +44,7 @@ def test_reset_is_acknowledged_as_ug101_shows() -> None:
     assert link.take() == bytes.fromhex("c1020b0a527e")
 
 
-def test_nothing_is_heard_before_the_first_reset() -> None:
+def test_frames_before_the_first_reset_are_ignored() -> None:
     link = AshLink()
     assert list(link.receive(host_data(b"early"), 0.0)) == []
     assert not link.can_send(is_callback=False, now_s=0.0)
@@ -52,7 +52,7 @@ def test_nothing_is_heard_before_the_first_reset() -> None:
 
 
 @given(st.binary(max_size=ash.DATA_BYTES_MAX))
-def test_whatever_is_sent_arrives_at_bellows_as_it_was(payload: bytes) -> None:
+def test_sent_data_arrives_at_bellows_unchanged(payload: bytes) -> None:
     link = connected()
     link.send(payload, 1.0)
     (frame,) = sent(link.take())
@@ -60,7 +60,7 @@ def test_whatever_is_sent_arrives_at_bellows_as_it_was(payload: bytes) -> None:
 
 
 @given(st.binary(min_size=1, max_size=200), st.integers(min_value=1, max_value=50))
-def test_whatever_bellows_sends_arrives_once_however_it_is_cut(payload: bytes, size: int) -> None:
+def test_data_of_bellows_arrives_once_in_any_chunks(payload: bytes, size: int) -> None:
     link = connected()
     stream = host_data(payload)
     chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
@@ -68,7 +68,7 @@ def test_whatever_bellows_sends_arrives_once_however_it_is_cut(payload: bytes, s
 
 
 @given(st.binary(max_size=2000))
-def test_noise_is_survived(noise: bytes) -> None:
+def test_noise_on_the_line_is_handled(noise: bytes) -> None:
     link = connected()
     list(link.receive(noise, 0.0))
     list(link.receive(RST, 0.0))
@@ -83,7 +83,7 @@ def test_repeated_frame_is_acknowledged_but_not_delivered_again() -> None:
     assert [frame.ack_num for frame in sent(link.take())] == [1]
 
 
-def test_answer_carries_the_acknowledgement() -> None:
+def test_response_carries_the_acknowledgement() -> None:
     link = connected()
     list(link.receive(host_data(b"one"), 0.0))
     link.send(b"answer", 0.0)
@@ -94,7 +94,7 @@ def test_answer_carries_the_acknowledgement() -> None:
 @pytest.mark.parametrize(
     "spoil", [lambda data: data[:4] + bytes((data[4] ^ 4,)) + data[5:], lambda data: host_data(b"two", number=3)]
 )
-def test_garbled_and_missing_frames_are_refused_once(spoil: Callable[[bytes], bytes]) -> None:
+def test_corrupt_and_missing_frames_are_rejected_once(spoil: Callable[[bytes], bytes]) -> None:
     link = connected()
     wrong = spoil(host_data(b"AAAA"))
     assert list(link.receive(wrong + wrong, 0.0)) == []
@@ -103,7 +103,7 @@ def test_garbled_and_missing_frames_are_refused_once(spoil: Callable[[bytes], by
     assert list(link.receive(host_data(b"AAAA"), 0.0)) == [b"AAAA"]
 
 
-def test_cancel_and_substitute_drop_what_they_should() -> None:
+def test_cancel_and_substitute_bytes_drop_the_frame() -> None:
     link = connected()
     good = host_data(b"good")
     assert list(link.receive(b"\x20\x30\x1a" + good, 0.0)) == [b"good"]
@@ -111,13 +111,13 @@ def test_cancel_and_substitute_drop_what_they_should() -> None:
     assert list(link.receive(host_data(b"next", number=1), 0.0)) == [b"next"]
 
 
-def test_endless_frame_is_not_collected() -> None:
+def test_oversized_frame_is_dropped() -> None:
     link = connected()
     list(link.receive(b"\x20" * 10_000, 0.0))
     assert len(link._collected) <= ash.STUFFED_BYTES_MAX
 
 
-def test_reset_with_something_behind_is_none() -> None:
+def test_reset_frame_with_extra_bytes_is_ignored() -> None:
     assert list(connected().receive(ash.stuff(b"\xc0\x01"), 0.0)) == []
 
 
@@ -156,7 +156,7 @@ def test_refused_frame_is_sent_again_at_once() -> None:
     assert link.take() == b""
 
 
-def test_one_frame_at_a_time_and_a_quick_host_shortens_the_wait() -> None:
+def test_window_of_one_frame_and_adaptive_timeout() -> None:
     link = connected()
     for number in range(20):
         assert link.can_send(is_callback=True, now_s=0.0)

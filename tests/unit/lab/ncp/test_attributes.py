@@ -14,11 +14,11 @@ def reporting(
     return table
 
 
-def test_reports_again_after_the_longest_interval() -> None:
+def test_attribute_is_reported_at_the_maximum_interval() -> None:
     assert reporting().due() == {KEY: 400.0}
 
 
-def test_next_report_is_known_without_looking_at_all_of_them() -> None:
+def test_next_report_time_is_cached() -> None:
     table = reporting()
     assert table.due_s() == 400.0
     table.changed(KEY, 2100)
@@ -29,14 +29,14 @@ def test_next_report_is_known_without_looking_at_all_of_them() -> None:
     assert table.due_s() is None
 
 
-def test_no_longest_interval_means_only_changes() -> None:
+def test_zero_maximum_interval_reports_changes_only() -> None:
     table = reporting(longest_s=0)
     assert table.due() == {}
     table.changed(KEY, 2050)
     assert table.due() == {KEY: 110.0}
 
 
-def test_small_change_is_not_reported_and_one_that_is_taken_back_neither() -> None:
+def test_small_or_reverted_change_is_not_reported() -> None:
     table = reporting()
     table.changed(KEY, 2049)
     assert table.due() == {KEY: 400.0}
@@ -53,13 +53,13 @@ def test_change_counts_from_the_value_that_was_reported() -> None:
     assert table.due() == {KEY: 500.0}
 
 
-def test_values_without_order_are_reported_when_they_differ() -> None:
+def test_discrete_values_are_reported_when_they_differ() -> None:
     table = reporting(change=0, value=0)
     table.changed(KEY, 1)
     assert table.due() == {KEY: 110.0}
 
 
-def test_losing_a_value_is_a_change() -> None:
+def test_invalid_value_counts_as_a_change() -> None:
     table = reporting(value=4.0)
     table.changed(KEY, math.nan)
     assert table.due() == {KEY: 110.0}
@@ -68,7 +68,7 @@ def test_losing_a_value_is_a_change() -> None:
     assert table.due() == {KEY: 420.0}
 
 
-def test_rule_is_taken_back() -> None:
+def test_reporting_can_be_disabled() -> None:
     table = reporting()
     table.configure(ReportingRule(*KEY, 0, NEVER, 0), 2000, 100.0)
     assert table.due() == {}
@@ -78,7 +78,7 @@ def test_rule_is_taken_back() -> None:
     assert table.rules == ()
 
 
-def test_rules_survive_a_restart_and_count_from_it() -> None:
+def test_reporting_configuration_survives_a_restart() -> None:
     kept = ReportingSchedule(reporting().rules, {KEY: 2000}, 1000.0)
     assert kept.due() == {KEY: 1300.0}
     kept.changed(KEY, 2050)

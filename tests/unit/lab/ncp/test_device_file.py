@@ -6,7 +6,7 @@ from lab.ncp import device_file
 from lab.ncp.device_file import DevicesInvalid
 
 
-def test_house_is_read_and_what_is_left_out_follows_from_the_seed() -> None:
+def test_missing_fields_follow_from_the_seed() -> None:
     text = """
     seed = 7
     [[device]]

@@ -251,7 +251,7 @@ def test_flash_goes_through_a_file_and_the_counter_never_repeats(formed: Virtual
     assert [payload[:2] for payload in again.payloads()] == [b"\x08\x00"]
 
 
-def test_stick_with_an_older_counter_is_not_heard(formed: VirtualHost) -> None:
+def test_stick_with_an_older_frame_counter_is_ignored(formed: VirtualHost) -> None:
     address = formed.join("bedroom")
     for _ in range(3):
         formed.unicast(address, 0x0002, b"\x07" + address.to_bytes(2, "little"))
@@ -263,7 +263,7 @@ def test_stick_with_an_older_counter_is_not_heard(formed: VirtualHost) -> None:
     assert [ok(fields) for fields in formed.heard("messageSentHandler")] == [False]
 
 
-def test_window_opens_closes_and_is_needed(formed: VirtualHost) -> None:
+def test_joining_needs_an_open_window(formed: VirtualHost) -> None:
     statuses(formed)
     assert formed.stick.press("bedroom", formed.now_s) is JoinOutcome.NO_OPEN_NETWORK
     assert ok(formed.ask("permitJoining", 10))
@@ -274,7 +274,7 @@ def test_window_opens_closes_and_is_needed(formed: VirtualHost) -> None:
     assert formed.stick.press("bedroom", formed.now_s) is JoinOutcome.NO_OPEN_NETWORK
 
 
-def test_sleepy_sensor_answers_late_and_one_that_sleeps_too_long_never(formed: VirtualHost) -> None:
+def test_sleepy_sensor_answers_late_or_never(formed: VirtualHost) -> None:
     late, lost = formed.join("sleepy"), formed.join("dead_slow")
     formed.callbacks.clear()
     for address in (late, lost):
@@ -306,7 +306,7 @@ def test_queue_of_callbacks_is_bounded_and_says_that_it_overflowed(formed: Virtu
     assert any(frame[1] & 0x01 for frame in formed.frames[-CALLBACKS_MAX:])
 
 
-def test_unasked_restart_is_announced_and_takes_the_network_down(formed: VirtualHost) -> None:
+def test_unexpected_restart_is_announced_and_stops_the_network(formed: VirtualHost) -> None:
     formed.stick.restart(ResetCode.WATCHDOG)
     assert formed.stick.take().startswith(b"\xc1\x02\x03")
     assert formed.stick.coordinator.is_up is False
@@ -333,7 +333,7 @@ def test_child_table_is_written_and_read(formed: VirtualHost) -> None:
         ),
     ],
 )
-def test_tokens_are_read_changed_and_mean_something(
+def test_tokens_can_be_read_and_changed_with_effect(
     formed: VirtualHost, token: t.NV3KeyId, change: dict[str, object], seen: Callable[[memory.NetworkMemory], bool]
 ) -> None:
     kinds = {
@@ -349,7 +349,7 @@ def test_tokens_are_read_changed_and_mean_something(
     assert seen(network)
 
 
-def test_address_is_replaced_and_given_back(host: VirtualHost) -> None:
+def test_eui64_can_be_replaced_and_restored(host: VirtualHost) -> None:
     own = str(host.ask("getEui64")["eui64"])
     key = t.NV3KeyId.CREATOR_STACK_RESTORED_EUI64
     for wanted, seen in (("0a:0b:0c:0d:0e:0f:01:02", "0a:0b:0c:0d:0e:0f:01:02"), ("ff:ff:ff:ff:ff:ff:ff:ff", own)):
@@ -369,7 +369,7 @@ def test_link_keys_are_kept_found_and_erased(host: VirtualHost) -> None:
     assert not ok(host.ask("exportLinkKeyByIndex", 3))
 
 
-def test_key_for_one_join_is_forgotten_in_time(formed: VirtualHost) -> None:
+def test_transient_key_expires(formed: VirtualHost) -> None:
     partner = t.EUI64.convert("01:02:03:04:05:06:07:08")
     flags = t.SecurityManagerContextFlags.NONE
     assert ok(formed.ask("importTransientKey", partner, KEY, flags))
@@ -434,7 +434,7 @@ def test_energy_scan_ends(formed: VirtualHost) -> None:
     assert len(formed.heard("scanCompleteHandler")) == 1
 
 
-def test_same_seed_same_world() -> None:
+def test_same_seed_gives_the_same_network() -> None:
     def trace(version: int) -> list[bytes]:
         host = VirtualHost(version)
         host.form()

@@ -112,7 +112,7 @@ def test_frames_are_read_as_they_were_written(frame: ZclFrame) -> None:
 
 
 @given(st.sampled_from(sorted(models.MODELS)), st.integers(0, 0xFFFF), st.binary(max_size=40), st.booleans())
-def test_no_message_breaks_a_sensor(model: str, cluster: int, payload: bytes, is_zdo: bool) -> None:
+def test_any_message_is_handled(model: str, cluster: int, payload: bytes, is_zdo: bool) -> None:
     node = a_node(model)
     for known in (cluster, *(c.id for c in node.model.endpoints[0].servers), *range(0x40)):
         message = to(known, payload, endpoint=0 if is_zdo else 1)
@@ -121,12 +121,12 @@ def test_no_message_breaks_a_sensor(model: str, cluster: int, payload: bytes, is
             ask_zdo(node, known, payload)
 
 
-def test_addresses_go_both_ways() -> None:
+def test_address_requests_in_both_directions() -> None:
     assert eui64_bytes(SENSOR) == bytes.fromhex("02000000006f0d00")
     assert eui64_text(eui64_bytes(SENSOR)) == SENSOR
 
 
-def test_it_describes_itself() -> None:
+def test_descriptors_are_returned() -> None:
     node = a_node()
     assert ask_zdo(node, zdo.ZdoCluster.NODE_DESCRIPTOR, b"\x34\x12") == bytes.fromhex(
         "00341202408034125252 00002c52 0000".replace(" ", "")
@@ -163,7 +163,7 @@ def update_answer(node: Node, body: str) -> bytes | None:
     return ask_zdo(node, zdo.ZdoCluster.MGMT_NWK_UPDATE, bytes.fromhex(body))
 
 
-def test_an_update_of_the_network_is_answered_in_full() -> None:
+def test_network_update_request_is_answered() -> None:
     """Mgmt_NWK_Update_notify: status, channels, transmissions, failures, and an energy for each channel scanned."""
     router = a_node("router")
     assert update_answer(router, "00000200 fe 01") == bytes.fromhex("00 00000200 0000 0000 00")
@@ -173,7 +173,7 @@ def test_an_update_of_the_network_is_answered_in_full() -> None:
     assert ask_zdo(router, zdo.ZdoCluster.MGMT_NWK_UPDATE, bytes.fromhex("00000200fe01"), is_broadcast=True) is None
 
 
-def test_broadcasts_for_somebody_else_are_not_answered() -> None:
+def test_broadcasts_for_other_devices_are_ignored() -> None:
     node = a_node()
     assert ask_zdo(node, zdo.ZdoCluster.NWK_ADDRESS, bytes(10), is_broadcast=True) is None
     assert ask_zdo(node, 0x0040, b"", is_broadcast=True) is None
@@ -185,7 +185,7 @@ def test_broadcasts_for_somebody_else_are_not_answered() -> None:
     assert ask_zdo(node, zdo.ZdoCluster.MATCH_DESCRIPTOR, somebody, is_broadcast=True) == bytes.fromhex("0034120101")
 
 
-def test_bindings_are_made_told_and_taken_back() -> None:
+def test_bindings_can_be_added_listed_and_removed() -> None:
     node = a_node()
     assert [bind(node, models.TEMPERATURE), bind(node, models.TEMPERATURE)] == [zdo.ZdoStatus.SUCCESS] * 2
     assert bind(node, models.TUYA) == zdo.ZdoStatus.INVALID_ENDPOINT
@@ -239,7 +239,7 @@ def test_attributes_are_read_and_written() -> None:
         (GeneralCommand.READ_REPORTING, struct.pack("<BH", 0, 0x0012), ZclStatus.NOT_FOUND),
     ],
 )
-def test_requests_that_cannot_be_met_say_why(command: int, payload: bytes, status: ZclStatus) -> None:
+def test_impossible_requests_return_their_status(command: int, payload: bytes, status: ZclStatus) -> None:
     (answer,) = ask(a_node("trv"), models.THERMOSTAT, general(command, payload))
     assert answer.payload[0] == status
 
@@ -252,12 +252,12 @@ def test_requests_that_cannot_be_met_say_why(command: int, payload: bytes, statu
         (0x55, b"", ZclStatus.UNSUPPORTED_GENERAL_COMMAND),
     ],
 )
-def test_commands_that_make_no_sense_get_a_default_response(command: int, payload: bytes, status: ZclStatus) -> None:
+def test_invalid_commands_get_a_default_response(command: int, payload: bytes, status: ZclStatus) -> None:
     (answer,) = ask(a_node(), models.TEMPERATURE, general(command, payload))
     assert (answer.command, answer.payload) == (GeneralCommand.DEFAULT_RESPONSE, bytes((command, status)))
 
 
-def test_attributes_of_a_maker_are_for_those_who_name_him() -> None:
+def test_manufacturer_attributes_need_the_manufacturer_code() -> None:
     node = a_node("air")
     (answer,) = ask(node, models.IKEA_VOC, general(GeneralCommand.READ, b"\x00\x00"))
     assert answer.payload[2] == ZclStatus.UNSUPPORTED_ATTRIBUTE
@@ -283,7 +283,7 @@ def test_reports_need_a_rule_and_a_binding_to_this_network() -> None:
     assert node.set_values({"temperature_c": 25}, 3.0) == []
 
 
-def test_rule_is_read_back_and_is_in_the_flash() -> None:
+def test_reporting_configuration_is_readable_and_stored() -> None:
     node = a_node()
     report_always(node, models.TEMPERATURE, DataType.INT16)
     (answer,) = ask(node, models.TEMPERATURE, general(GeneralCommand.READ_REPORTING, b"\x00\x00\x00"))
@@ -305,7 +305,7 @@ def test_rule_is_read_back_and_is_in_the_flash() -> None:
         ("air", "carbon_dioxide_ppm", models.CARBON_DIOXIDE, DataType.SINGLE, "0000c07f"),
     ],
 )
-def test_lost_value_is_reported_with_its_marker(
+def test_invalid_value_is_reported_with_its_marker(
     model: str, quantity: str, cluster: int, kind: DataType, raw: str
 ) -> None:
     node = a_node(model)
@@ -322,7 +322,7 @@ def test_illuminance_is_logarithmic(lux: float, raw: int) -> None:
     assert models.QUANTITIES["illuminance_lux"].to_wire(lux) == raw
 
 
-def test_what_a_sensor_does_not_have_is_refused() -> None:
+def test_unknown_quantity_is_refused() -> None:
     with pytest.raises(KeyError):
         a_node().set_values({"pressure_hpa": 1000}, 0.0)
     with pytest.raises(KeyError):
@@ -331,7 +331,7 @@ def test_what_a_sensor_does_not_have_is_refused() -> None:
         a_node().set_values({"temperature_c": 1e6}, 0.0)
 
 
-def test_valve_and_plug_obey() -> None:
+def test_valve_and_plug_execute_commands() -> None:
     trv = a_node("trv")
     raise_by_2 = ZclFrame(command=0, sequence=1, payload=b"\x00\x14", is_for_cluster=True)
     assert ask(trv, models.THERMOSTAT, raise_by_2) == []
@@ -356,7 +356,7 @@ def report_always_on_off(node: Node) -> None:
     )
 
 
-def test_contact_opens_by_a_number_with_a_point() -> None:
+def test_contact_opens_by_a_decimal_number() -> None:
     """An order on the control socket, and a file of the sensors' flash, hold every number as a float."""
     node = a_node("contact")
     cie = struct.pack("<HB", 0x0010, DataType.EUI64) + eui64_bytes(STICK)
@@ -385,7 +385,7 @@ def test_plug_that_was_switched_by_hand_toggles() -> None:
     [("contact", "contact", 0.5), ("router", "on_off", 2.0), ("climate", "temperature_c", float("nan")),
      ("air", "voc_index", float("inf"))],
 )  # fmt: skip
-def test_numbers_that_are_no_state_are_refused(model: str, quantity: str, value: float) -> None:
+def test_invalid_states_are_refused(model: str, quantity: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{quantity} = {value} does not fit"):
         a_node(model).set_values({quantity: value}, 0.0)
 
@@ -415,7 +415,7 @@ def test_identify_is_unknown_where_the_cluster_is_missing() -> None:
     assert refused.payload == bytes((0x00, ZclStatus.UNSUPPORTED_CLUSTER_COMMAND))
 
 
-def test_contact_enrolls_once_and_then_tells() -> None:
+def test_contact_enrolls_once_and_then_reports() -> None:
     node = a_node("contact")
     assert node.set_values({"contact": 1}, 0.0) == []
     cie = struct.pack("<HB", 0x0010, DataType.EUI64) + eui64_bytes(STICK)
@@ -431,7 +431,7 @@ def test_contact_enrolls_once_and_then_tells() -> None:
     assert node.set_values({"contact": 1}, 3.0) == []
 
 
-def test_aqara_sensor_tells_a_struct_in_a_text_and_takes_no_rules() -> None:
+def test_aqara_sensor_reports_its_struct_and_accepts_no_configuration() -> None:
     node = a_node("aqara_weather")
     node.set_values({"temperature_c": 21.5, "humidity_percent": 40, "pressure_hpa": 990}, 0.0)
     record = struct.pack("<BHBHHh", 0, 0, DataType.INT16, 0, 9, 1)
@@ -447,7 +447,7 @@ def test_aqara_sensor_tells_a_struct_in_a_text_and_takes_no_rules() -> None:
     assert told.payload == bytes.fromhex("01ff42 15 0121bd0b 032815 64296608 6521a00f 662bb8820100".replace(" ", ""))
 
 
-def test_aqara_sensor_tells_what_has_changed_without_a_rule_or_a_binding() -> None:
+def test_aqara_sensor_reports_changes_without_configuration_or_binding() -> None:
     node = a_node("aqara_weather")
     (told,) = node.set_values({"temperature_c": 19.5, "humidity_percent": 45}, 0.0)
     assert told.cluster == models.TEMPERATURE
@@ -455,7 +455,7 @@ def test_aqara_sensor_tells_what_has_changed_without_a_rule_or_a_binding() -> No
     assert node.set_values({"temperature_c": 19.5}, 0.0) == []
 
 
-def test_tuya_sensor_speaks_in_data_points() -> None:
+def test_tuya_sensor_reports_data_points() -> None:
     node = a_node("tuya_climate")
     assert node.report_all(0.0) == []
     (message,) = node.set_values({"temperature_c": 21.5, "humidity_percent": None}, 0.0)
@@ -471,7 +471,7 @@ def test_tuya_sensor_speaks_in_data_points() -> None:
     assert ask(node, models.TUYA, ZclFrame(command=0x10, sequence=1, is_for_cluster=True)) == []
 
 
-def test_client_side_answers_about_its_firmware() -> None:
+def test_ota_client_cluster_returns_its_firmware_version() -> None:
     node = a_node()
     read = ZclFrame(command=GeneralCommand.READ, sequence=3, payload=b"\x02\x00\x99\x99", is_from_server=True)
     (answer,) = ask(node, models.OTA, read)
@@ -481,7 +481,7 @@ def test_client_side_answers_about_its_firmware() -> None:
     assert (default.command, query.command, query.is_from_server) == (GeneralCommand.DEFAULT_RESPONSE, 1, False)
 
 
-def test_messages_for_nobody_are_dropped() -> None:
+def test_messages_for_unknown_endpoints_are_dropped() -> None:
     node = a_node()
     assert node.receive(to(models.BASIC, b"\x00\x01\x00\x00\x00", endpoint=9), 0.0) == []
     assert node.receive(to(models.BASIC, b"\x00"), 0.0) == []
@@ -489,7 +489,7 @@ def test_messages_for_nobody_are_dropped() -> None:
     assert ask(node, models.BASIC, general(GeneralCommand.DEFAULT_RESPONSE, b"\x00\x00")) == []
 
 
-def test_replays_are_not_heard() -> None:
+def test_replayed_frames_are_ignored() -> None:
     node = a_node()
     assert [node.accepts_counter(counter) for counter in (5, 5, 4, 6)] == [True, False, False, True]
     node.forget()

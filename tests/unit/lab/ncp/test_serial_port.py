@@ -6,7 +6,7 @@ from lab.ncp import serial_port
 from lab.ncp.serial_port import FaultInvalid, LineFault, LineFaultKind, UnreliableLine
 
 
-def test_words_are_understood() -> None:
+def test_fault_specifications_are_parsed() -> None:
     assert serial_port.parse_all("corrupt=0.05, silence=20@60,reset") == [
         LineFault(LineFaultKind.CORRUPT, 0.05),
         LineFault(LineFaultKind.SILENCE, 20.0, 60.0),
@@ -31,12 +31,12 @@ def test_words_are_understood() -> None:
         "silence=1e9",
     ],
 )
-def test_others_are_refused(words: str) -> None:
+def test_invalid_fault_specifications_are_refused(words: str) -> None:
     with pytest.raises(FaultInvalid, match=r"corrupt|goes from"):
         serial_port.parse(words)
 
 
-def test_line_garbles_one_byte_of_its_part_of_the_chunks_and_the_same_ones_for_a_seed() -> None:
+def test_line_corrupts_one_byte_of_a_share_of_chunks_by_seed() -> None:
     chunks = [bytes((number % 256,) * 20) for number in range(2000)]
 
     def carried(seed: int) -> list[bytes]:

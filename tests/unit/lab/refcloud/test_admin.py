@@ -44,7 +44,7 @@ def client(world: World, session: aiohttp.ClientSession) -> AdminClient:
 
 class TestAccess:
     @pytest.mark.parametrize("path", ADMIN_PATHS)
-    async def test_a_device_key_opens_nothing(self, world: World, path: str) -> None:
+    async def test_device_key_gives_no_access_to_the_admin_api(self, world: World, path: str) -> None:
         reply = await world.call("GET", "/admin" + path)
         assert (reply.status, reply.json["error"]) == (401, "unauthorized")
         for authorization in ("", "let-me-in", "Bearer let-me-i", "Bearer let-me-in ü"):
@@ -60,11 +60,11 @@ class TestAccess:
                 ) as response:
                     assert response.status == 404
 
-    async def test_a_wrong_token(self, world: World, session: aiohttp.ClientSession) -> None:
+    async def test_wrong_token_is_refused(self, world: World, session: aiohttp.ClientSession) -> None:
         with pytest.raises(Unauthorized, match="admin token"):
             await AdminClient(session, str(world.client.make_url("/")), "wrong").devices()
 
-    async def test_unknown_admin_paths(self, world: World) -> None:
+    async def test_unknown_admin_paths_are_404(self, world: World) -> None:
         reply = await world.call("GET", "/admin/nothing", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         assert (reply.status, reply.json["error"]) == (404, "not_found")
 
@@ -77,7 +77,7 @@ class TestDevices:
         assert list(await client.devices()) == [world.hub.device, made.device]
         assert (await world.call("GET", "/v1/settings", key=made.api_key)).status == 200
 
-    async def test_a_replaced_key_is_dead(self, world: World, client: AdminClient) -> None:
+    async def test_replaced_key_is_refused(self, world: World, client: AdminClient) -> None:
         renewed = await client.replace_key(world.hub.device.device_id)
         assert (await world.call("GET", "/v1/settings")).status == 401
         assert (await world.call("GET", "/v1/settings", key=renewed.api_key)).status == 200
@@ -90,7 +90,7 @@ class TestDevices:
             await client.provision(NewDevice("bath", api_key="sk_sensor_abc123"))
         assert [device.name for device in world.admin.devices()] == ["attic", "kitchen"]
 
-    async def test_an_unknown_device(self, client: AdminClient) -> None:
+    async def test_unknown_device_is_404(self, client: AdminClient) -> None:
         for call in (
             client.replace_key("no/body"),
             client.settings("nobody"),
@@ -101,7 +101,7 @@ class TestDevices:
             with pytest.raises(Rejected, match="no such device"):
                 await call
 
-    async def test_settings(self, world: World, client: AdminClient) -> None:
+    async def test_settings_can_be_read_and_changed(self, world: World, client: AdminClient) -> None:
         hub_id = world.hub.device.device_id
         changed = await client.change_settings(hub_id, SettingsUpdate(location=Location(name="attic")))
         assert await client.settings(hub_id) == changed
@@ -109,7 +109,7 @@ class TestDevices:
         with pytest.raises(Rejected, match="no IANA time zone"):
             await client.change_settings(hub_id, SettingsUpdate(timezone="Mars/Olympus_Mons"))
 
-    async def test_commands(self, world: World, client: AdminClient) -> None:
+    async def test_commands_can_be_queued_and_listed(self, world: World, client: AdminClient) -> None:
         hub_id = world.hub.device.device_id
         queued = await client.queue_command(hub_id, NewCommand("dance", {"to": "jazz"}, "cmd-001", lifetime_ms=5000))
         assert queued.expires_ms == world.utc_ms + 5000
@@ -121,7 +121,7 @@ class TestDevices:
 
 
 class TestFirmware:
-    async def test_published_and_offered(self, world: World, client: AdminClient) -> None:
+    async def test_firmware_can_be_published_and_offered(self, world: World, client: AdminClient) -> None:
         image = bytes(1_500_000)
         release = await client.publish("1.3.0+b.4", image, batches=["a", "b"], release_notes="Ü & =")
         assert (release.size_bytes, release.batches, release.release_notes) == (1_500_000, ("a", "b"), "Ü & =")
@@ -131,7 +131,7 @@ class TestFirmware:
         await world.call("POST", "/v1/ota/status", {"version": "1.3.0", "status": "completed"})
         assert (await client.ota_history(world.hub.device.device_id)).illegal_total == 1
 
-    async def test_what_cannot_be_published(
+    async def test_invalid_firmware_is_refused(
         self, world: World, client: AdminClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await client.publish("1", b"x")
@@ -165,11 +165,13 @@ class TestListings:
     @pytest.mark.parametrize(
         "query", ["limit=0", "limit=10001", "limit=x", "limit=", "after=", "after=x", "after=a/b/c", "after=a/b/1_0"]
     )
-    async def test_bad_cursors(self, world: World, query: str) -> None:
+    async def test_invalid_cursors_are_refused(self, world: World, query: str) -> None:
         reply = await world.call("GET", f"/admin/readings?{query}", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         assert (reply.status, reply.json["error"]) == (400, "bad_request")
 
-    async def test_statistics(self, world: World, client: AdminClient, reading: Make) -> None:
+    async def test_statistics_count_requests_and_readings(
+        self, world: World, client: AdminClient, reading: Make
+    ) -> None:
         await world.send(reading())
         await client.set_faults([FaultRule(ErrorStatus(503), endpoint=Endpoint.SETTINGS_GET)])
         await world.call("GET", "/v1/settings")
@@ -180,7 +182,7 @@ class TestListings:
 
 
 class TestFaults:
-    async def test_on_and_off(self, world: World, client: AdminClient) -> None:
+    async def test_faults_can_be_set_and_cleared(self, world: World, client: AdminClient) -> None:
         rules = [FaultRule(ErrorStatus(503, retry_after_s=5), next_n=3), FaultRule(ConnectionRefused(), from_s=9000.0)]
         await client.set_faults(rules, seed=5)
         assert list(await client.fault_rules()) == rules == list(world.cloud.fault_rules)
@@ -188,7 +190,7 @@ class TestFaults:
         await client.set_faults([])
         assert (await world.call("GET", "/v1/settings")).status == 200
 
-    async def test_listening(self, world: World, client: AdminClient) -> None:
+    async def test_server_can_stop_and_start_listening(self, world: World, client: AdminClient) -> None:
         await client.set_listening(is_listening=False)
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await world.call("GET", "/v1/settings")
@@ -196,7 +198,7 @@ class TestFaults:
         await client.set_listening(is_listening=True)
         assert (await world.call("GET", "/v1/settings")).status == 200
 
-    async def test_an_unknown_fault(self, world: World) -> None:
+    async def test_unknown_fault_is_refused(self, world: World) -> None:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         reply = await world.call("PUT", "/admin/faults", {"rules": [{"fault": {"type": "Gremlin"}}]}, headers=headers)
         assert (reply.status, reply.json["error"]) == (422, "validation_error")
@@ -212,7 +214,7 @@ class TestClient:
             (418, b"", Rejected, "status 418"),
         ],
     )
-    async def test_strange_answers(
+    async def test_client_reports_unexpected_responses(
         self,
         session: aiohttp.ClientSession,
         monkeypatch: pytest.MonkeyPatch,
@@ -231,7 +233,7 @@ class TestClient:
             with pytest.raises(error, match=message):
                 await AdminClient(session, str(server.make_url("")), "x").devices()
 
-    async def test_nobody_there(self, session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
+    async def test_client_reports_an_absent_server(self, session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
         with pytest.raises(CloudUnavailable, match="is it running there"):
             await AdminClient(session, f"http://127.0.0.1:{unused_tcp_port}", "x").devices()
 
@@ -263,7 +265,7 @@ class TestServe:
                 stop.set()
             assert (tally.stored, tally.conflicting) == (1, run)
 
-    async def test_a_cancelled_server_gives_its_port_back(self, session: aiohttp.ClientSession) -> None:
+    async def test_cancelled_server_releases_its_port(self, session: aiohttp.ClientSession) -> None:
         url = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(serve(self.cloud(), ready=url.set_result))
         base = await url
@@ -275,7 +277,7 @@ class TestServe:
             await AdminClient(session, base, ADMIN_TOKEN).devices()
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
-    async def test_only_this_machine_unless_told_otherwise(self, host: str, tmp_path: Path) -> None:
+    async def test_server_listens_on_loopback_by_default(self, host: str, tmp_path: Path) -> None:
         cloud = self.cloud(tmp_path / "cloud.db")
         with pytest.raises(ConfigInvalid, match="other machines"):
             await serve(cloud, host=host, ready=pytest.fail)
@@ -283,13 +285,13 @@ class TestServe:
             cloud.admin.devices()
 
     @pytest.mark.parametrize(("host", "remote"), [("localhost", False), ("0.0.0.0", True)])
-    async def test_hosts(self, host: str, remote: bool) -> None:
+    async def test_host_addresses_are_classified(self, host: str, remote: bool) -> None:
         stop, urls = asyncio.Event(), list[str]()
         stop.set()
         await serve(self.cloud(), host=host, ready=urls.append, stop=stop, is_remote_allowed=remote)
         assert len(urls) == 1
 
-    def test_a_file_that_is_no_store(self, tmp_path: Path) -> None:
+    def test_file_that_is_no_store_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "cloud.db").write_text("a letter to a friend, rather long" * 100)
         with pytest.raises(Corrupt):
             self.cloud(tmp_path / "cloud.db")

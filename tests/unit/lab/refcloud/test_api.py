@@ -37,7 +37,7 @@ Make = Callable[..., Any]
 class TestAnyEndpoint:
     @pytest.mark.parametrize(("method", "path"), READS + WRITES)
     @pytest.mark.parametrize("authorization", ["", "Bearer cs_dev_unknown", "Basic abc", "Bearer let-me-in"])
-    async def test_an_unknown_key_is_told_so_in_the_published_words(
+    async def test_unknown_key_gets_the_published_message(
         self, world: World, method: str, path: str, authorization: str
     ) -> None:
         reply = await world.call(method, path, headers={"Authorization": authorization})
@@ -45,7 +45,7 @@ class TestAnyEndpoint:
         assert reply.json == {"error": "unauthorized", "message": "Invalid or missing API key"}
         assert world.seen[-1][0] == ""
 
-    async def test_the_key_is_kept_as_a_hash_only(self, world: World) -> None:
+    async def test_key_is_stored_as_a_hash_only(self, world: World) -> None:
         (credential,) = world.store.shelf(CloudCredential, world.hub.device.device_id)
         assert credential.key_sha256 == hashlib.sha256(world.hub.api_key.encode()).hexdigest()
         assert world.hub.api_key not in repr(credential)
@@ -74,18 +74,18 @@ class TestAnyEndpoint:
         reply = await world.call(method, path, b"{}", headers={"Content-Type": "text/plain"})
         assert (reply.status, reply.json["error"]) == (415, "unsupported_media_type")
 
-    async def test_paths_and_methods_that_do_not_exist(self, world: World) -> None:
+    async def test_unknown_paths_and_methods_are_refused(self, world: World) -> None:
         reply = await world.call("GET", "/v1/nothing")
         assert (reply.status, reply.json["error"]) == (404, "not_found")
         reply = await world.call("DELETE", "/v1/telemetry")
         assert (reply.status, reply.json["error"]) == (405, "method_not_allowed")
         assert reply.headers["Allow"] == "POST"
 
-    async def test_the_date_is_the_servers_own(self, world: World) -> None:
+    async def test_date_header_is_the_servers_clock(self, world: World) -> None:
         assert (await world.call("GET", "/v1/settings")).headers["Date"] == "Sun, 29 Mar 2026 12:00:00 GMT"
 
     @pytest.mark.parametrize(("method", "path"), READS + WRITES)
-    async def test_over_quota(self, world: World, method: str, path: str) -> None:
+    async def test_request_over_the_quota_is_429(self, world: World, method: str, path: str) -> None:
         endpoint = next(e for e, (m, p) in contract.ROUTES.items() if m == method and p.split("{")[0] in path)
         quota = contract.QUOTAS[endpoint]
         for _ in range(quota.limit):
@@ -101,7 +101,7 @@ class TestAnyEndpoint:
 
 
 class TestTelemetry:
-    async def test_accepts_and_keeps(self, world: World, reading: Make) -> None:
+    async def test_telemetry_is_accepted_and_stored(self, world: World, reading: Make) -> None:
         reply = await world.send(reading(), reading(50, sensor_type="humidity"))
         assert (reply.status, reply.json) == (200, {"accepted": 2, "timestamp": NOON})
         kept = world.admin.readings().readings
@@ -111,7 +111,7 @@ class TestTelemetry:
         ]
         assert {r.device_id for r in kept} == {world.hub.device.device_id}
 
-    async def test_a_copy_is_accepted_and_a_contradiction_keeps_the_first_value(
+    async def test_duplicate_is_accepted_and_a_contradiction_keeps_the_first_value(
         self, world: World, reading: Make
     ) -> None:
         await world.send(reading(21.5))
@@ -125,18 +125,18 @@ class TestTelemetry:
             [ReadingVerdict.DUPLICATE, ReadingVerdict.CONFLICTING, ReadingVerdict.CONFLICTING],
         ]
 
-    async def test_a_copy_within_one_batch(self, world: World, reading: Make) -> None:
+    async def test_duplicate_within_one_batch_is_stored_once(self, world: World, reading: Make) -> None:
         reply = await world.send(reading(), reading())
         assert reply.json["accepted"] == 2
         assert world.admin.tallies()[world.hub.device.device_id].duplicates == 1
 
-    async def test_values_come_back_bit_by_bit(self, world: World, reading: Make) -> None:
+    async def test_values_are_stored_exactly(self, world: World, reading: Make) -> None:
         values = [0.1, 1 / 3, -40.0, 5e-324, 1.7976931348623157e308]
         await world.send(*[reading(value, f"2026-03-29T12:00:0{i}Z") for i, value in enumerate(values)])
         assert [r.value for r in world.admin.readings().readings] == values
 
     @pytest.mark.parametrize("count", [0, 101])
-    async def test_one_to_a_hundred(self, world: World, reading: Make, count: int) -> None:
+    async def test_batch_has_1_to_100_readings(self, world: World, reading: Make, count: int) -> None:
         reply = await world.send(*[reading()] * count)
         assert (reply.status, reply.json["error"]) == (422, "validation_error")
         assert (await world.send(*[reading()] * 100)).json["accepted"] == 100
@@ -164,7 +164,7 @@ class TestTelemetry:
         body = b'{"readings":[{"sensor_type":"pressure","value":1e999,"timestamp":"2026-03-29T12:00:00Z"}]}'
         assert (await world.call("POST", "/v1/telemetry", body)).status == 422
 
-    async def test_the_position_is_remembered(self, world: World, reading: Make) -> None:
+    async def test_position_is_stored(self, world: World, reading: Make) -> None:
         body = {"readings": [reading()], "latitude": 37.5, "longitude": -122.25}
         assert (await world.call("POST", "/v1/telemetry", body)).status == 200
         (device,) = world.admin.devices()
@@ -172,7 +172,7 @@ class TestTelemetry:
         for bad in ({"latitude": 91, "longitude": 0}, {"latitude": 0, "longitude": -180.5}, {"latitude": 0}):
             assert (await world.call("POST", "/v1/telemetry", {"readings": [reading()]} | bad)).status == 422
 
-    async def test_somebody_elses_sensor_refuses_the_whole_batch(self, world: World, reading: Make) -> None:
+    async def test_sensor_of_another_hub_refuses_the_batch(self, world: World, reading: Make) -> None:
         sensor = world.provision("kitchen", DeviceKind.SENSOR)
         relayed = reading(device_id=sensor.device.device_id)
         reply = await world.send(reading(), relayed)
@@ -183,28 +183,28 @@ class TestTelemetry:
         other = world.provision("cellar")
         assert (await world.send(relayed, key=other.api_key)).status == 403
 
-    async def test_packed(self, world: World, reading: Make) -> None:
+    async def test_gzip_body_is_accepted(self, world: World, reading: Make) -> None:
         body = gzip.compress(json.dumps({"readings": [reading()]}).encode())
         reply = await world.call("POST", "/v1/telemetry", body, headers={"Content-Encoding": "gzip"})
         assert (reply.status, reply.json["accepted"]) == (200, 1)
 
-    async def test_packing_can_be_refused(self, make_world: Make) -> None:
+    async def test_gzip_can_be_refused(self, make_world: Make) -> None:
         world = await make_world(is_gzip_accepted=False)
         reply = await world.call("POST", "/v1/telemetry", gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
         assert (reply.status, reply.headers["Accept-Encoding"]) == (415, "identity")
 
-    async def test_other_packings_are_refused(self, world: World) -> None:
+    async def test_other_content_encodings_are_refused(self, world: World) -> None:
         reply = await world.call("POST", "/v1/telemetry", b"{}", headers={"Content-Encoding": "compress"})
         assert (reply.status, reply.headers["Accept-Encoding"]) == (415, "gzip, identity")
 
-    async def test_a_body_that_does_not_unpack(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_corrupt_gzip_body_is_refused(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
         packed = gzip.compress(b"{}" * 100)
         for broken in (b"not gzip at all", packed[:12] + b"\0\0\0" + packed[15:]):
             reply = await world.call("POST", "/v1/telemetry", broken, headers={"Content-Encoding": "gzip"})
             assert (reply.status, reply.json["error"]) == (400, "bad_request")
         assert not caplog.records
 
-    async def test_bodies_are_bounded_plain_and_inflated(self, world: World) -> None:
+    async def test_body_size_is_limited_before_and_after_inflation(self, world: World) -> None:
         large = b" " * (contract.DEVICE_BODY_BYTES_MAX + 1)
         reply = await world.call("POST", "/v1/telemetry", large)
         assert (reply.status, reply.json["error"]) == (413, "payload_too_large")
@@ -215,7 +215,7 @@ class TestTelemetry:
 
 
 class TestSettings:
-    async def test_the_whole_object_from_the_start(self, world: World) -> None:
+    async def test_settings_have_all_fields_from_the_start(self, world: World) -> None:
         reply = await world.call("GET", "/v1/settings")
         assert reply.json == {
             "reporting_interval_seconds": 60,
@@ -224,7 +224,7 @@ class TestSettings:
             "timezone": "UTC",
         }
 
-    async def test_only_what_is_sent_is_changed(self, world: World) -> None:
+    async def test_settings_update_changes_sent_fields_only(self, world: World) -> None:
         await world.call("PUT", "/v1/settings", {"location": {"latitude": 1.5, "name": "attic"}})
         reply = await world.call("PUT", "/v1/settings", {"timezone": "America/Los_Angeles", "enabled_sensors": ["iaq"]})
         expected = {
@@ -239,7 +239,7 @@ class TestSettings:
         assert (await world.call("GET", "/v1/settings")).json["location"] == {"longitude": 2.0}
 
     @pytest.mark.parametrize("interval_s", [60, 3600])
-    async def test_bounds_belong_to_the_range(self, world: World, interval_s: int) -> None:
+    async def test_settings_at_their_bounds_are_accepted(self, world: World, interval_s: int) -> None:
         reply = await world.call("PUT", "/v1/settings", {"reporting_interval_seconds": interval_s})
         assert reply.json["reporting_interval_seconds"] == interval_s
 
@@ -263,7 +263,7 @@ class TestSettings:
             {"volume": 11},
         ],
     )
-    async def test_refused_updates_change_nothing(self, world: World, update: Any) -> None:
+    async def test_refused_settings_update_changes_nothing(self, world: World, update: Any) -> None:
         before = world.admin.settings(world.hub.device.device_id)
         reply = await world.call("PUT", "/v1/settings", update)
         assert (reply.status, reply.json["error"]) == (422, "validation_error")
@@ -271,7 +271,7 @@ class TestSettings:
 
 
 class TestCommands:
-    async def test_listed_oldest_first_until_acknowledged(self, world: World) -> None:
+    async def test_commands_are_listed_oldest_first_until_acknowledged(self, world: World) -> None:
         hub_id = world.hub.device.device_id
         world.admin.queue_command(hub_id, NewCommand("reboot", {"delay_seconds": 5}, command_id="cmd-001"))
         world.admin.queue_command(hub_id, NewCommand("diagnostics", command_id="cmd-000"))
@@ -293,7 +293,7 @@ class TestCommands:
         again = await world.call("POST", "/v1/commands/ack", {"command_id": "cmd-001", "status": "acked"})
         assert (again.status, again.json["error"]) == (409, "conflict")
 
-    async def test_the_outcome_is_kept(self, world: World) -> None:
+    async def test_command_outcome_is_stored(self, world: World) -> None:
         hub_id = world.hub.device.device_id
         command = world.admin.queue_command(hub_id, NewCommand("diagnostics"))
         ack = {
@@ -308,7 +308,7 @@ class TestCommands:
         assert closed.closed_ms == NOON_MS
 
     @pytest.mark.parametrize("is_polled", [True, False])
-    async def test_expires_after_a_day(self, world: World, is_polled: bool) -> None:
+    async def test_command_expires_after_a_day(self, world: World, is_polled: bool) -> None:
         hub_id = world.hub.device.device_id
         command = world.admin.queue_command(hub_id, NewCommand("reboot"))
         world.advance(24 * 3600 - 1)
@@ -320,7 +320,7 @@ class TestCommands:
         reply = await world.call("POST", "/v1/commands/ack", {"command_id": command.command_id, "status": "acked"})
         assert (reply.status, reply.json["error"]) == (404, "not_found")
 
-    async def test_only_the_hub_it_is_for_knows_it(self, world: World) -> None:
+    async def test_command_is_visible_to_its_hub_only(self, world: World) -> None:
         other = world.provision("cellar")
         command = world.admin.queue_command(other.device.device_id, NewCommand("reboot"))
         assert (await world.call("GET", "/v1/commands/pending")).json == {"commands": []}
@@ -339,14 +339,14 @@ class TestCommands:
             {"result": {"log": "x" * contract.RESULT_BYTES_MAX}},
         ],
     )
-    async def test_bad_acks_leave_it_pending(self, world: World, change: Any) -> None:
+    async def test_invalid_acks_leave_the_command_pending(self, world: World, change: Any) -> None:
         hub_id = world.hub.device.device_id
         command = world.admin.queue_command(hub_id, NewCommand("diagnostics"))
         body = {"command_id": command.command_id, "status": "acked"} | change
         assert (await world.call("POST", "/v1/commands/ack", body)).status == 422
         assert world.admin.commands(hub_id)[0].state is CommandState.PENDING
 
-    def test_only_so_many_can_wait(self, store: Any) -> None:
+    def test_number_of_pending_commands_is_limited(self, store: Any) -> None:
         now_ms = NOON_MS
         admin = Admin(store, utc_ms=lambda: now_ms, new_id=iter(map(str, range(999))).__next__, new_key=lambda: "key")
         hub_id = admin.provision(NewDevice(name="attic")).device.device_id
@@ -364,7 +364,7 @@ class TestOta:
     async def offered(self, world: World) -> Any:
         return (await world.call("GET", "/v1/ota/check?current_version=1.2.3")).json
 
-    async def test_offered_by_batch(self, world: World) -> None:
+    async def test_release_is_offered_by_batch(self, world: World) -> None:
         assert await self.offered(world) == {"update_available": False}
         world.admin.publish("1.3.0", self.IMAGE, batches=["canary"], release_notes="Fewer bugs.")
         assert await self.offered(world) == {"update_available": False}
@@ -381,7 +381,7 @@ class TestOta:
         same = await world.call("GET", "/v1/ota/check?current_version=1.3.0")
         assert same.json == {"update_available": False}
 
-    async def test_the_latest_offer_counts(self, world: World) -> None:
+    async def test_latest_offer_applies(self, world: World) -> None:
         for version in ("2", "1"):
             world.admin.publish(version, self.IMAGE, batches=["stable"])
             world.advance(1)
@@ -390,11 +390,11 @@ class TestOta:
         assert (await self.offered(world))["version"] == "2"
 
     @pytest.mark.parametrize("query", ["", "?current_version=", "?current_version=" + "1" * 65])
-    async def test_the_version_is_required(self, world: World, query: str) -> None:
+    async def test_update_check_requires_the_version(self, world: World, query: str) -> None:
         reply = await world.call("GET", "/v1/ota/check" + query)
         assert (reply.status, reply.json["error"]) == (400, "bad_request")
 
-    async def test_download_whole_and_in_parts(self, world: World) -> None:
+    async def test_firmware_download_whole_and_by_range(self, world: World) -> None:
         world.admin.publish("1.3.0+a b", self.IMAGE, batches=["stable"])
         path = "/v1/ota/download/1.3.0+a b"
         whole = await world.call("GET", path)
@@ -409,16 +409,16 @@ class TestOta:
         assert (beyond.status, beyond.json["error"]) == (416, "range_not_satisfiable")
         assert beyond.headers["Content-Range"] == f"bytes */{len(self.IMAGE)}"
 
-    async def test_a_large_image(self, world: World) -> None:
+    async def test_large_firmware_image(self, world: World) -> None:
         image = bytes(3_000_000)
         world.admin.publish("2", image, batches=["stable"])
         assert (await world.call("GET", "/v1/ota/download/2")).body == image
 
-    async def test_unknown_versions(self, world: World) -> None:
+    async def test_unknown_firmware_versions_are_404(self, world: World) -> None:
         reply = await world.call("GET", "/v1/ota/download/9.9.9")
         assert (reply.status, reply.json["error"]) == (404, "not_found")
 
-    async def test_the_history_flags_what_cannot_follow(self, world: World) -> None:
+    async def test_update_history_flags_impossible_transitions(self, world: World) -> None:
         for status in ("downloading", "downloading", "downloaded", "applying"):
             reply = await world.call("POST", "/v1/ota/status", {"version": "2", "status": status})
             assert (reply.status, reply.json) == (200, {"recorded": True, "timestamp": NOON})
@@ -431,7 +431,7 @@ class TestOta:
         assert (last.at_ms, last.progress_percent, last.error_message) == (NOON_MS, 7, "bad")
 
     @pytest.mark.parametrize("change", [{"status": "idle"}, {"progress_percent": 101}, {"version": ""}])
-    async def test_bad_status_posts(self, world: World, change: Any) -> None:
+    async def test_invalid_update_status_is_refused(self, world: World, change: Any) -> None:
         reply = await world.call("POST", "/v1/ota/status", {"version": "2", "status": "downloading"} | change)
         assert reply.status == 422
         assert not world.admin.ota_history(world.hub.device.device_id).posts
@@ -442,7 +442,7 @@ class TestRegister:
         body = {"sensor_api_key": sensor_key} | fields
         return await world.call("POST", "/v1/zigbee/register", body, key=hub_key)
 
-    async def test_binds_and_gives_the_same_id_again(self, world: World) -> None:
+    async def test_registration_returns_the_same_id_again(self, world: World) -> None:
         sensor = world.provision("kitchen", DeviceKind.SENSOR)
         expected = {"registered": True, "sensor_id": sensor.device.device_id, "serial_number": "kitchen"}
         first = await self.register(world, sensor.api_key, ieee_address="0x00124B001CCE5A7D")
@@ -451,7 +451,7 @@ class TestRegister:
         bound = world.admin.devices()[1]
         assert (bound.hub_id, bound.ieee_address) == (world.hub.device.device_id, "0x00124b001cce5a7d")
 
-    async def test_refusals(self, world: World) -> None:
+    async def test_invalid_registrations_are_refused(self, world: World) -> None:
         sensor, other_hub = world.provision("kitchen", DeviceKind.SENSOR), world.provision("cellar")
         await self.register(world, sensor.api_key)
         elsewhere = await self.register(world, sensor.api_key, other_hub.api_key)
@@ -470,7 +470,7 @@ class TestRegister:
         assert (await self.register(world, renewed.api_key)).status == 200
 
 
-async def test_a_tally_is_of_the_sender(world: World, reading: Make) -> None:
+async def test_counts_belong_to_the_sending_device(world: World, reading: Make) -> None:
     sensor = world.provision("kitchen", DeviceKind.SENSOR)
     await world.call("POST", "/v1/zigbee/register", {"sensor_api_key": sensor.api_key})
     await world.send(reading(device_id=sensor.device.device_id))

@@ -31,29 +31,29 @@ def plan(*rules: FaultRule, seed: int = 1) -> FaultPlan:
     return FaultPlan(rules, random.Random(seed))
 
 
-def test_no_rules_no_faults() -> None:
+def test_plan_without_rules_draws_no_fault() -> None:
     assert plan().draw(POLL, 0.0) == ()
 
 
-def test_a_rule_has_its_place() -> None:
+def test_rule_applies_to_its_endpoint() -> None:
     one, all_of_them = plan(FaultRule(CUT, endpoint=POLL)), plan(FaultRule(CUT))
     assert (one.draw(POLL, 0.0), one.draw(TELEMETRY, 0.0)) == ((CUT,), ())
     assert all(all_of_them.draw(endpoint, 0.0) == (CUT,) for endpoint in Endpoint)
 
 
-def test_a_rule_has_its_time() -> None:
+def test_rule_applies_within_its_time() -> None:
     timed = plan(FaultRule(CUT, from_s=10.0, to_s=20.0))
     struck = [at_s for at_s in (9.9, 10.0, 19.9, 20.0) if timed.draw(POLL, at_s)]
     assert struck == [10.0, 19.9]
 
 
-def test_a_rule_can_be_spent() -> None:
+def test_rule_is_used_up_after_its_count() -> None:
     spent = plan(FaultRule(CUT, endpoint=POLL, next_n=2), FaultRule(ErrorStatus(503), next_n=0))
     assert [len(spent.draw(endpoint, 0.0)) for endpoint in (TELEMETRY, POLL, POLL, POLL)] == [0, 1, 1, 0]
     assert spent.struck == {"CutBefore": 2}
 
 
-def test_several_rules_strike_together_in_their_order() -> None:
+def test_several_rules_apply_together_in_order() -> None:
     slow = LatencyUp(1, 2)
     both = plan(FaultRule(slow), FaultRule(CUT))
     assert both.draw(POLL, 0.0) == (slow, CUT)
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
     assert not any(never.draw(POLL, 0.0) for _ in range(50))
 
 
-def test_a_rule_that_cannot_strike_takes_no_chance_from_the_others() -> None:
+def test_inapplicable_rule_draws_no_random_number() -> None:
     rng, fresh = random.Random(1), random.Random(1)
     idle = FaultPlan([FaultRule(CUT, endpoint=TELEMETRY, probability=0.5), FaultRule(ErrorStatus(500))], rng)
     idle.draw(POLL, 0.0)
@@ -90,15 +90,15 @@ def test_every_fault_has_its_name_on_the_wire() -> None:
 
 
 class TestDisguise:
-    def test_nothing_to_do_changes_nothing(self) -> None:
+    def test_body_without_faults_is_unchanged(self) -> None:
         assert apply_fault(ANSWER, [CUT], is_json=True) == ANSWER
 
     @pytest.mark.parametrize("fault", [BrokenJson(), TruncatedJson(), ExtraFields(), OversizedBody(999)])
-    def test_firmware_passes(self, fault: Fault) -> None:
+    def test_firmware_body_is_unchanged(self, fault: Fault) -> None:
         assert apply_fault(b"\x00firmware", [fault], is_json=False) == b"\x00firmware"
 
     @pytest.mark.parametrize(("by", "accepted"), [(1, 2), (3, 0), (9, 0)])
-    def test_accepted_lower(self, by: int, accepted: int) -> None:
+    def test_accepted_count_is_lowered(self, by: int, accepted: int) -> None:
         body = apply_fault(ANSWER, [AcceptedLower(by)], is_json=True)
         assert json.loads(body) == {"accepted": accepted, "timestamp": "2026-03-29T12:00:00Z"}
         assert apply_fault(b'{"commands":[]}', [AcceptedLower(by)], is_json=True) == b'{"commands":[]}'
@@ -120,22 +120,22 @@ class TestDisguise:
             (WrongShape("null", "absent"), {"accepted": 3, "timestamp": "now", "update": False}),
         ],
     )
-    def test_wrong_shapes(self, fault: Fault, expected: dict[str, Any]) -> None:
+    def test_fields_get_the_wrong_shape(self, fault: Fault, expected: dict[str, Any]) -> None:
         body = apply_fault(b'{"accepted":3,"timestamp":"now","update":false}', [fault], is_json=True)
         assert json.loads(body) == expected
 
     @pytest.mark.parametrize("body", [ANSWER, b'{"commands":[]}', b"{}"])
     @pytest.mark.parametrize("fault", [BrokenJson(), TruncatedJson()])
-    def test_no_parser_takes_it(self, fault: Fault, body: bytes) -> None:
+    def test_broken_json_is_invalid(self, fault: Fault, body: bytes) -> None:
         with pytest.raises(json.JSONDecodeError):
             json.loads(apply_fault(body, [fault], is_json=True))
 
-    def test_oversized_is_still_json(self) -> None:
+    def test_oversized_body_is_valid_json(self) -> None:
         body = apply_fault(ANSWER, [OversizedBody(5000)], is_json=True)
         assert len(body) == 5000
         assert json.loads(body) == json.loads(ANSWER)
 
-    def test_the_text_is_mangled_after_the_object(self) -> None:
+    def test_text_faults_apply_after_object_faults(self) -> None:
         body = apply_fault(ANSWER, [OversizedBody(5000), ExtraFields()], is_json=True)
         assert len(body) == 5000
         assert b"x_added_later" in body

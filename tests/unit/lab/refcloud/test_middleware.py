@@ -46,7 +46,7 @@ def strike(world: World, *faults: Fault) -> None:
     world.cloud.set_faults([FaultRule(fault, next_n=1) for fault in faults])
 
 
-async def test_the_observer_sees_every_arrival(world: World, reading: Make) -> None:
+async def test_observer_receives_every_request(world: World, reading: Make) -> None:
     world.advance(5)
     await world.send(reading())
     world.advance(5)
@@ -98,7 +98,7 @@ async def test_cut_in_the_middle_of_a_download(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["fault", "switch"])
-async def test_nobody_listens(world: World, reading: Make, how: str) -> None:
+async def test_refused_connection(world: World, reading: Make, how: str) -> None:
     if how == "fault":
         strike(world, ConnectionRefused())
     else:
@@ -112,7 +112,7 @@ async def test_nobody_listens(world: World, reading: Make, how: str) -> None:
 
 
 @pytest.mark.parametrize("is_processed", [False, True])
-async def test_an_error_in_place_of_the_answer(world: World, reading: Make, is_processed: bool) -> None:
+async def test_error_status_replaces_the_response(world: World, reading: Make, is_processed: bool) -> None:
     strike(world, ErrorStatus(503, is_processed=is_processed))
     reply = await world.send(reading())
     assert (reply.status, reply.content_type) == (503, "application/json")
@@ -122,7 +122,7 @@ async def test_an_error_in_place_of_the_answer(world: World, reading: Make, is_p
     assert world.seen[0][3] == RequestOutcome(200 if is_processed else 0, 503, ("Status",))
 
 
-async def test_both_forms_of_retry_after(world: World) -> None:
+async def test_retry_after_as_seconds_and_date(world: World) -> None:
     strike(world, ErrorStatus(429, retry_after_s=90))
     assert (await world.call("GET", POLL)).headers["Retry-After"] == "90"
     strike(world, ErrorStatus(503, retry_after_s=90, retry_after_form="date"))
@@ -130,7 +130,7 @@ async def test_both_forms_of_retry_after(world: World) -> None:
 
 
 @pytest.mark.parametrize(("status", "reason"), [(502, "Bad Gateway"), (599, "Unknown")])
-async def test_a_proxys_page(world: World, status: int, reason: str) -> None:
+async def test_html_error_page_of_a_proxy(world: World, status: int, reason: str) -> None:
     strike(world, ErrorStatus(status, is_json=False))
     reply = await world.call("GET", POLL)
     assert (reply.status, reply.content_type) == (status, "text/html")
@@ -151,7 +151,7 @@ async def test_wrong_content_type(world: World) -> None:
 
 
 @pytest.mark.parametrize("fault", [BrokenJson(), TruncatedJson()])
-async def test_json_that_is_none(world: World, reading: Make, fault: Fault) -> None:
+async def test_broken_json_response(world: World, reading: Make, fault: Fault) -> None:
     strike(world, fault)
     reply = await world.send(reading())
     assert (reply.status, reply.content_type) == (200, "application/json")
@@ -166,13 +166,13 @@ async def test_extra_fields_also_in_errors(world: World) -> None:
     assert (reply.status, set(reply.json)) == (422, {"error", "message", "x_added_later"})
 
 
-async def test_accepted_says_less_than_was_stored(world: World, reading: Make) -> None:
+async def test_accepted_count_is_lower_than_stored(world: World, reading: Make) -> None:
     strike(world, AcceptedLower(1))
     assert (await world.send(reading(), reading(1, "2026-03-29T12:01:00Z"))).json["accepted"] == 1
     assert len(world.admin.readings().readings) == 2
 
 
-async def test_the_clock_is_off_in_every_timestamp(world: World, reading: Make) -> None:
+async def test_clock_offset_applies_to_every_timestamp(world: World, reading: Make) -> None:
     world.admin.queue_command(world.hub.device.device_id, NewCommand("reboot"))
     world.cloud.set_faults(
         [FaultRule(ClockOff(-3600)), FaultRule(ErrorStatus(503, 60, "date"), endpoint=Endpoint.OTA_CHECK)]
@@ -262,7 +262,7 @@ def test_latency_on_the_way_up_is_before_the_arrival_and_down_after(virtual_loop
     in_virtual_time(virtual_loop, scenario, seen)
 
 
-def test_the_body_drips(virtual_loop: async_solipsism.EventLoop) -> None:
+def test_slow_drip_sends_the_body_in_pieces(virtual_loop: async_solipsism.EventLoop) -> None:
     async def scenario(cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:
         cloud.set_faults([FaultRule(SlowDrip(piece_bytes=4, pause_s=10))])
         async with session.get(URL + POLL) as response:
@@ -272,7 +272,7 @@ def test_the_body_drips(virtual_loop: async_solipsism.EventLoop) -> None:
     in_virtual_time(virtual_loop, scenario, [])
 
 
-def test_a_client_that_leaves_a_drip_does_no_harm(
+def test_client_may_disconnect_during_a_slow_drip(
     virtual_loop: async_solipsism.EventLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(cloud: ReferenceCloud, session: aiohttp.ClientSession) -> None:

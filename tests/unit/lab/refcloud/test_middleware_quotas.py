@@ -20,7 +20,7 @@ def ask(account: QuotaCounter, now_s: float, device: str = "a") -> float:
 
 
 @given(st.lists(st.floats(0, 40, allow_nan=False), max_size=80), st.floats(0, 1000, allow_nan=False))
-def test_never_admits_more_than_the_limit_in_any_window_of_either_kind(gaps_s: list[float], utc_ahead_s: float) -> None:
+def test_limit_holds_in_every_fixed_and_sliding_window(gaps_s: list[float], utc_ahead_s: float) -> None:
     account, admitted_s, now_s = quotas(), [], 0.0
     for gap_s in gaps_s:
         now_s += gap_s
@@ -33,7 +33,7 @@ def test_never_admits_more_than_the_limit_in_any_window_of_either_kind(gaps_s: l
 
 
 @given(st.lists(st.floats(0, 40, allow_nan=False), min_size=1, max_size=60))
-def test_after_the_wait_it_names_the_next_request_is_admitted(gaps_s: list[float]) -> None:
+def test_request_after_retry_after_is_admitted(gaps_s: list[float]) -> None:
     account, now_s = quotas(), 0.0
     for gap_s in gaps_s:
         now_s += gap_s
@@ -43,7 +43,7 @@ def test_after_the_wait_it_names_the_next_request_is_admitted(gaps_s: list[float
             assert ask(account, now_s) == 0.0
 
 
-def test_slides() -> None:
+def test_sliding_window_slides() -> None:
     account = quotas()
     assert [ask(account, at_s) for at_s in (50.0, 55.0, 59.0)] == [0.0, 0.0, 0.0]
     assert ask(account, 61.0) == pytest.approx(49.0)
@@ -59,7 +59,7 @@ def test_refused_requests_fill_the_fixed_window() -> None:
     assert ask(account, 120.0) == 0.0
 
 
-def test_keys_and_endpoints_have_their_own_accounts() -> None:
+def test_keys_and_endpoints_have_their_own_quotas() -> None:
     account = quotas()
     assert [ask(account, 0.0) for _ in range(LIMIT + 1)][-1] > 0.0
     assert ask(account, 0.0, device="b") == 0.0
@@ -71,7 +71,7 @@ def test_keys_and_endpoints_have_their_own_accounts() -> None:
     }
 
 
-def test_the_published_table() -> None:
+def test_quotas_equal_the_published_table() -> None:
     limits = {endpoint.value: (quota.limit, quota.window_s) for endpoint, quota in QUOTAS.items()}
     assert limits == {
         "telemetry": (60, 60),

@@ -30,31 +30,31 @@ def history(*posts: tuple[str, OtaStatus]) -> OtaHistory:
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(STATUSES, STATUSES)))
-def test_the_edges_of_one_update(before: OtaStatus, after: OtaStatus) -> None:
+def test_allowed_transitions_of_one_update(before: OtaStatus, after: OtaStatus) -> None:
     legal = before == after or (before, after) in LEGAL
     assert history(("2", before)).is_legal("2", after) is legal
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_an_update_begins_with_its_download(status: OtaStatus) -> None:
+def test_update_begins_with_downloading(status: OtaStatus) -> None:
     assert history().is_legal("2", status) is (status == "downloading")
     assert history(("1", "completed")).is_legal("2", status) is (status == "downloading")
     assert history(("1", "failed")).is_legal("2", status) is (status == "downloading")
     assert not history(("1", "verifying")).is_legal("2", status)
 
 
-def test_every_status_has_its_edges() -> None:
+def test_every_status_has_its_transitions() -> None:
     assert set(OTA_EDGES) == {"idle", *STATUSES}
 
 
-def test_the_history_is_bounded_and_its_counts_are_not() -> None:
+def test_history_is_bounded_and_its_counts_continue() -> None:
     applying: tuple[str, OtaStatus] = ("2", "applying")
     kept = history(*[applying] * (OTA_HISTORY_MAX + 5))
     assert len(kept.posts) == OTA_HISTORY_MAX
     assert (kept.posts_total, kept.illegal_total) == (OTA_HISTORY_MAX + 5, 1)
 
 
-def test_a_tally_adds_up() -> None:
+def test_counts_add_up() -> None:
     tally = (
         ReadingTally("a")
         .added([ReadingVerdict.STORED, ReadingVerdict.DUPLICATE])

@@ -48,7 +48,7 @@ def test_reads_what_rfc_3339_allows(text: str, at_ms: int) -> None:
         ("2026-03-29T12:00:00.123000001Z", "finer than a millisecond"),
     ],
 )
-def test_refuses_the_rest_and_says_why(text: str, reason: str) -> None:
+def test_refuses_other_text_with_its_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_ms(text)
 

@@ -26,17 +26,17 @@ TAG = entity_tag("ab" * 32)
         ("bytes=9999999999999999999-", None),
     ],
 )
-def test_range(header: str | None, wanted: tuple[int, int] | None) -> None:
+def test_byte_ranges_are_parsed(header: str | None, wanted: tuple[int, int] | None) -> None:
     assert parse_range(header, None, tag=TAG, size=100) == wanted
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=-0"])
-def test_no_byte_of_the_range_exists(header: str) -> None:
+def test_unsatisfiable_range_is_refused(header: str) -> None:
     with pytest.raises(RangeUnsatisfiable):
         parse_range(header, None, tag=TAG, size=100)
 
 
-def test_a_part_of_something_else_is_not_continued() -> None:
+def test_if_range_of_another_entity_returns_the_whole() -> None:
     assert parse_range("bytes=40-", TAG, tag=TAG, size=100) == (40, 100)
     for other in ('"other"', f"W/{TAG}", "Sun, 29 Mar 2026 12:00:00 GMT"):
         assert parse_range("bytes=40-", other, tag=TAG, size=100) is None

@@ -22,17 +22,17 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Zurich", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
-def test_zones(name: str) -> None:
+def test_iana_time_zones_are_valid(name: str) -> None:
     assert is_time_zone(name)
 
 
 @pytest.mark.parametrize("name", [*NO_NAMES, "Mars/Olympus_Mons", "America"])
-def test_no_zones(name: str) -> None:
+def test_other_names_are_invalid(name: str) -> None:
     assert not is_time_zone(name)
 
 
 @pytest.mark.usefixtures("no_database")
-def test_without_a_database_the_form_decides() -> None:
+def test_form_decides_without_a_time_zone_database() -> None:
     assert is_time_zone("UTC")
     assert is_time_zone("Mars/Olympus_Mons")
     assert not any(is_time_zone(name) for name in NO_NAMES)

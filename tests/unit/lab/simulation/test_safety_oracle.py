@@ -99,7 +99,7 @@ def played(
     return oracle.broken
 
 
-def test_a_heat_pump_that_is_driven_as_it_should_be_breaks_no_rule() -> None:
+def test_correctly_driven_heat_pump_breaks_no_rule() -> None:
     cool_rest = HeatSourceDemand(is_pump_on=True)
     demands = [(0, REST), (1, STAGE2), (7, AUX), (13, HEATS), (14, REST), (20, HEATS), (26, REST), (27, cool_rest)]
     demands += [(61, COOLS), (66, cool_rest)]
@@ -116,7 +116,7 @@ def test_a_heat_pump_that_is_driven_as_it_should_be_breaks_no_rule() -> None:
         (msgspec.structs.replace(REST, is_aux_on=True), "auxiliary heat without the source"),
     ],
 )
-def test_each_broken_rule_of_what_helps_the_source_is_found(demand: HeatSourceDemand, rule: str) -> None:
+def test_each_broken_rule_of_supplementary_heat_is_found(demand: HeatSourceDemand, rule: str) -> None:
     assert played([(0, REST), (1, demand)]) == {rule: 1}
 
 
@@ -128,7 +128,7 @@ def test_auxiliary_heat_with_cooling_is_found() -> None:
 @pytest.mark.parametrize(
     ("demand", "rule"), [(STAGE2, "a stage that is not there"), (AUX, "auxiliary heat that is not there")]
 )
-def test_what_the_source_has_not_got_is_found(demand: HeatSourceDemand, rule: str) -> None:
+def test_demand_for_a_missing_stage_or_part_is_found(demand: HeatSourceDemand, rule: str) -> None:
     plain = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, is_valve_on_in_heating=True)
     assert played([(0, REST), (1, demand)], plain) == {rule: 1}
 
@@ -142,13 +142,11 @@ def test_what_the_source_has_not_got_is_found(demand: HeatSourceDemand, rule: st
         ([(0, REST), (1, HEATS), (7, HeatSourceDemand(is_pump_on=True))], "turned under pressure"),
     ],
 )
-def test_a_reversing_valve_that_stands_wrong_or_turns_under_pressure_is_found(
-    demands: list[tuple[int, HeatSourceDemand]], rule: str
-) -> None:
+def test_wrong_or_early_reversing_valve_is_found(demands: list[tuple[int, HeatSourceDemand]], rule: str) -> None:
     assert played(demands) == {f"the reversing valve {rule}": 1}
 
 
-def test_a_hub_that_dies_lets_go_of_the_reversing_valve() -> None:
+def test_crash_of_the_hub_releases_the_reversing_valve() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"),), heat_source=PUMP))
     for minute in (0, 1):
         oracle.check_demand(HvacDemand({}, REST), minute * MIN_MS)
@@ -167,7 +165,7 @@ def test_a_hub_that_dies_lets_go_of_the_reversing_valve() -> None:
         ([0, 10, 20, 30, 40, 50, 60], {"starts an hour": 1}),
     ],
 )
-def test_what_helps_the_source_has_its_minimum_times(
+def test_supplementary_heat_has_minimum_times(
     helping: HeatSourceDemand, minutes: list[int], broken: dict[str, int]
 ) -> None:
     demands = [(minute, HEATS if number % 2 == 0 else helping) for number, minute in enumerate(minutes)]
@@ -176,7 +174,7 @@ def test_what_helps_the_source_has_its_minimum_times(
 
 @pytest.mark.parametrize("helping", [STAGE2, AUX], ids=["stage 2", "auxiliary heat"])
 @pytest.mark.parametrize(("room_c", "broken"), [(20.0, 1), (29.9, 1), (30.0, 0), (16.0, 0), (16.1, 1)])
-def test_only_a_room_at_its_limit_excuses_that_what_helps_the_source_ends_early(
+def test_only_a_room_at_its_limit_excuses_an_early_end_of_supplementary_heat(
     helping: HeatSourceDemand, room_c: float, broken: int
 ) -> None:
     demands = [(0, REST), (1, HEATS), (21, helping), (22, REST)]
@@ -195,7 +193,7 @@ def test_only_a_room_at_its_limit_excuses_that_what_helps_the_source_ends_early(
     ],
 )
 @pytest.mark.parametrize("room_c", [20.0, 30.0])
-def test_the_source_has_its_minimum_times(minutes: list[int], broken: dict[str, int], room_c: float) -> None:
+def test_heat_source_has_minimum_times(minutes: list[int], broken: dict[str, int], room_c: float) -> None:
     demands = [(minute, HEATS if number % 2 == 0 else REST) for number, minute in enumerate(minutes)]
     assert played([(-1, REST), *demands], room_c=room_c) == broken
 
@@ -204,9 +202,7 @@ def test_the_source_has_its_minimum_times(minutes: list[int], broken: dict[str, 
     ("action", "room_c", "rule"),
     [(HEAT, 30.0, "heated above the limit"), (COOL, 16.0, "cooled below the limit")],
 )
-def test_acting_beyond_a_limit_is_found_once_minimum_times_cannot_excuse_it(
-    action: HvacAction, room_c: float, rule: str
-) -> None:
+def test_heating_beyond_a_limit_is_found_after_the_minimum_times(action: HvacAction, room_c: float, rule: str) -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS),)))
     for minute in (0, 5):
         oracle.check_demand(zones(a=action), minute * MIN_MS, {"a": room_c})
@@ -215,7 +211,7 @@ def test_acting_beyond_a_limit_is_found_once_minimum_times_cannot_excuse_it(
     assert oracle.broken == {rule: 1}
 
 
-def test_a_hub_that_dies_breaks_no_minimum_on_time_but_its_next_start_must_wait() -> None:
+def test_crash_breaks_no_minimum_on_time_but_the_next_start_must_wait() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
     oracle.check_demand(zones(a=HEAT), 0)
     oracle.record_kill(MIN_MS)
@@ -224,7 +220,7 @@ def test_a_hub_that_dies_breaks_no_minimum_on_time_but_its_next_start_must_wait(
     assert oracle.broken == {"minimum off time": 1}
 
 
-def test_what_was_off_when_the_hub_died_has_rested_all_the_while() -> None:
+def test_off_time_continues_while_the_hub_is_down() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
     oracle.check_demand(zones(a=HEAT), 0)
     oracle.check_demand(zones(), 5 * MIN_MS)
@@ -237,7 +233,7 @@ def cold_oracle() -> SafetyOracle:
     return SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a"), ZoneSettings(zone_id="b"))))
 
 
-def test_a_cold_room_whose_heat_works_is_found() -> None:
+def test_cold_room_with_working_heat_is_found() -> None:
     oracle = cold_oracle()
     oracle.felt({"a": 4.0, "b": 12.0}, (), 0)
     assert oracle.broken == {}
@@ -247,7 +243,7 @@ def test_a_cold_room_whose_heat_works_is_found() -> None:
 
 
 @pytest.mark.parametrize(("outage_min", "after_h", "broken"), [(9, 0, 1), (10, 11, 0), (10, 13, 1)])
-def test_only_an_outage_excuses_a_cold_room_and_not_for_long(outage_min: int, after_h: int, broken: int) -> None:
+def test_only_a_short_outage_excuses_a_cold_room(outage_min: int, after_h: int, broken: int) -> None:
     """A hub that is down for a minute, over and over, is to heat all the same."""
     oracle = cold_oracle()
     for minute in range(outage_min + 1):
@@ -256,7 +252,7 @@ def test_only_an_outage_excuses_a_cold_room_and_not_for_long(outage_min: int, af
     assert oracle.broken["a cold room"] == broken
 
 
-def test_a_boot_without_the_time_may_start_once_more_and_in_an_hour_of_boots_twice() -> None:
+def test_starts_allowed_after_boots_without_the_time() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
     for minute in range(0, 50, 10):
         oracle.record_boot(minute * MIN_MS)
