@@ -2,9 +2,12 @@
 
 import { ask } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
+import { linkSummary, outboxSummary } from "./cloud.js";
 import { RoomTile } from "./rooms.js";
+import { sensorsSummary } from "./sensors.js";
 import { Act, Level, Waiting, html, levelOf } from "./ui.js";
-import { t, tn } from "./words.js";
+import { updateSummary } from "./updates.js";
+import { t, tn, word } from "./words.js";
 
 async function carryOut(action) {
   await ask(action.method, action.path);
@@ -39,8 +42,35 @@ function Verdict({ verdict }) {
   </section>`;
 }
 
+function Tile({ name, title, summary, children }) {
+  return html`<a class="tile tight" href="#/${name}"><h3>${title}</h3>
+    ${summary && html`<p class="row"><${Level} level=${summary.level} text="" /><span class="grow">${summary.text}</span></p>`}${children}
+  </a>`;
+}
+
+function zigbeeSummary({ radio, sensors }) {
+  const isUp = radio.state === "up";
+  return { level: isUp ? "ok" : "fail", text: isUp ? tn("zigbee.count", sensors.length) : word("radio", radio.state) };
+}
+
+// The parts of the hub. One that this hub does not have is not shown.
+function Parts({ status, zigbee, update }) {
+  if (!status) return null;
+  return html`<section class="stack" aria-labelledby="parts">
+    <h2 id="parts">${t("home.parts")}</h2>
+    <div class="tiles">
+      <${Tile} name="sensors" title=${t("sensors.title")} summary=${sensorsSummary(status, zigbee)} />
+      ${zigbee && zigbee.radio.state !== "none" && html`<${Tile} name="zigbee" title=${t("zigbee.title")} summary=${zigbeeSummary(zigbee)} />`}
+      <${Tile} name="cloud" title=${t("cloud.title")} summary=${linkSummary(status)} />
+      <${Tile} name="outbox" title=${t("outbox.title")} summary=${outboxSummary(status)} />
+      ${update && html`<${Tile} name="updates" title=${t("updates.title")} summary=${updateSummary(update)} />`}
+      <${Tile} name="log" title=${t("log.title")}><p class="soft">${t("log.about")}</p></${Tile}>
+    </div>
+  </section>`;
+}
+
 export default function Home() {
-  const { climate, verdict } = useDocuments();
+  const { status, climate, zigbee, update, verdict } = useDocuments();
   useTick();
   return html`<div class="stack">
     <h1 class="hidden" tabindex="-1">${t("home.title")}</h1>
@@ -49,5 +79,6 @@ export default function Home() {
       <h2 id="rooms">${t("rooms.title")}</h2>
       <div class="tiles">${climate.zones.map((zone) => html`<${RoomTile} key=${zone.zone} zone=${zone} />`)}</div>
     </section>`}
+    <${Parts} status=${status} zigbee=${zigbee} update=${update} />
   </div>`;
 }

@@ -8,6 +8,13 @@ import { LANGUAGES, chooseLanguage, currentLanguage, duration, loadTexts, t, wor
 const VIEWS = {
   "": () => import("./home.js"),
   rooms: () => import("./rooms.js"),
+  week: () => import("./week.js"),
+  sensors: () => import("./sensors.js"),
+  zigbee: () => import("./zigbee.js"),
+  cloud: () => import("./cloud.js"),
+  outbox: () => import("./cloud.js").then(({ Outbox }) => ({ default: Outbox })),
+  updates: () => import("./updates.js"),
+  log: () => import("./log.js"),
 };
 
 const AGAIN_MS = 3_000;

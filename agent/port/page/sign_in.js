@@ -1,7 +1,7 @@
 // The sign-in screen: one code, typed from the sheet or the terminal. Must never store the code.
 
 import { signIn } from "./api.js";
-import { Form, Field, Head, html, useState } from "./ui.js";
+import { Form, Head, Input, html, useState } from "./ui.js";
 import { t } from "./words.js";
 
 const GROUP = 4;
@@ -24,10 +24,8 @@ export function SignIn() {
     <${Head} title=${t("sign_in.title")} back="" />
     <p>${t("sign_in.how")}</p>
     <${Form} label=${t("sign_in.send")} send=${() => signIn(code)}>
-      <${Field} id="code" label=${t("sign_in.code")} hint=${t("sign_in.hint")}>
-        <input id="code" class="code" value=${code} onInput=${type} required autofocus autocomplete="off" autocapitalize="characters"
-          spellcheck="false" placeholder="XXXX-XXXX-XXXX-XXXX" aria-describedby="code-hint" maxlength="40" />
-      </${Field}>
+      <${Input} id="code" class="code" label=${t("sign_in.code")} hint=${t("sign_in.hint")} bind=${[code, null]} onInput=${type} required autofocus
+        autocapitalize="characters" placeholder="XXXX-XXXX-XXXX-XXXX" maxlength="40" />
     </${Form}>
     <p class="small soft">${t("sign_in.where")} <code>sudo climahub port code --new</code></p>
   </div>`;

@@ -39,13 +39,31 @@ export function Level({ level, text }) {
   </span>`;
 }
 
-// Words that come from the hub, which speaks English.
-export function Said({ children }) {
-  return html`<span lang="en">${children}</span>`;
+// Words that come from the hub, which speaks English; nothing where it has none.
+export function Said({ children, level, what }) {
+  return children ? html`<p class=${level ? `toned ${level}` : ""}>${what && `${what} `}<span lang="en">${children}</span></p>` : null;
 }
 
 export function Note({ level = "unknown", children }) {
   return html`<div class="note ${levelOf(level)}" role=${levelOf(level) === "fail" ? "alert" : "note"}>${children}</div>`;
+}
+
+// A part of a view with its own heading.
+export function Card({ title, level, children }) {
+  return html`<section class="card stack" aria-label=${title}><div class="row"><h2 class="grow">${title}</h2>${level && html`<${Level} ...${level} />`}</div>${children}</section>`;
+}
+
+// Names and values, from pairs; a pair without a value is shown as none.
+export function Facts({ facts }) {
+  return html`<dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd class="number">${value || value === 0 ? value : t("value.none")}</dd>`)}</dl>`;
+}
+
+// A text field, or another control by `kind`, with its label and hint. `bind` is [value, set].
+export function Input({ id, label, hint, bind, kind = "input", children, ...rest }) {
+  const [value, set] = bind;
+  return html`<div class="tight"><label for=${id}>${label}</label>
+    <${kind} id=${id} value=${value} autocomplete="off" spellcheck=${false} aria-describedby=${hint && `${id}-hint`} onInput=${(event) => set(event.target.value)} ...${rest}>${children}</${kind}>
+    ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}</div>`;
 }
 
 // A heading that a change of view moves the focus to, and the way back.
@@ -126,9 +144,21 @@ export function Form({ send, label, children, kind = "main" }) {
   </form>`;
 }
 
-// A labelled control: `children` receives the id that it takes.
-export function Field({ id, label, hint, children }) {
-  return html`<div class="tight"><label for=${id}>${label}</label>${children}${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}</div>`;
+// A question with a form in a dialog.
+export function AskForm({ title, label, close, send, children }) {
+  return html`<${Dialog} title=${title} close=${close}>
+    <${Form} label=${label ?? t("act.save")} send=${async () => { await send(); close(); }}>${children}</${Form}>
+    <button type="button" onClick=${close}>${t("act.cancel")}</button>
+  </${Dialog}>`;
+}
+
+// Give something to the person as a file.
+export function saveFile(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 // A document that one view reads for itself. Returns [document, problem, read again].

@@ -1,0 +1,70 @@
+// The link to the cloud and the outbox: what works, what is used of each quota, what waits and what was lost.
+
+import { useDocuments, useTick } from "./live.js";
+import { Card, Facts, Head, Level, Note, Said, Waiting, html } from "./ui.js";
+import { ago, bytes, duration, number, t, tn, word } from "./words.js";
+
+const LINK = { up: "ok", degraded: "warn", down: "fail", key_refused: "fail", unprovisioned: "warn" };
+const ENDPOINT = { working: "ok", throttled: "warn", failing: "fail" };
+const COUNTS = ["pending", "sendable", "unregistered", "unanchored", "in_memory", "committed", "accepted", "downsampled", "dropped", "dead_letters"];
+
+export function linkSummary({ link }) {
+  return { level: LINK[link.state], text: t("cloud.for", { state: word("link", link.state), time: duration(link.since_s) }) };
+}
+
+export function outboxSummary({ outbox }) {
+  return { level: outbox.problem || outbox.dropped || outbox.dead_letters ? "warn" : "ok", text: tn("outbox.waiting", outbox.pending) };
+}
+
+function Endpoint({ name, endpoint, quota }) {
+  return html`<li class="row">
+    <span class="grow">${t(`endpoint.${name}`)} <small class="soft">${name}</small></span>
+    <${Level} level=${ENDPOINT[endpoint.state]} text=${word("endpoint_state", endpoint.state)} />
+    ${quota && html`<span class="quota small number">${t("cloud.used", { used: number(quota.used, 0), limit: number(quota.limit, 0), time: duration(quota.window_s) })}
+      <meter max=${quota.limit} high=${quota.limit * 0.8} value=${quota.used} aria-label=${t("cloud.quota")}></meter></span>`}
+    ${endpoint.reason && html`<p class="small whole" lang="en">${endpoint.reason}</p>`}
+  </li>`;
+}
+
+export default function Cloud() {
+  const { status } = useDocuments();
+  useTick();
+  if (!status) return html`<${Waiting} />`;
+  const { link, quotas, settings } = status;
+  return html`<div class="stack">
+    <${Head} title=${t("cloud.title")} />
+    <div class="card stack">
+      <${Level} ...${linkSummary(status)} />
+      <${Said}>${link.reason}</${Said}>
+      <${Facts} facts=${[
+        [t("cloud.outages"), number(link.outages, 0)],
+        [t("outbox.accepted_last"), ago(status.outbox.accepted_age_s)],
+        [t("cloud.compression"), word("compression", link.compression)],
+        [t("cloud.interval"), duration(Number(settings.in_force.reporting_interval_seconds ?? 0))],
+      ]} />
+      ${[...settings.problems, status.commands_problem].map((text) => html`<${Said} level="warn">${text}</${Said}>`)}
+    </div>
+    <${Card} title=${t("cloud.endpoints")}><ul class="rows">
+      ${Object.entries(link.endpoints).map(([name, endpoint]) => html`<${Endpoint} key=${name} name=${name} endpoint=${endpoint} quota=${quotas[name]} />`)}
+    </ul></${Card}>
+  </div>`;
+}
+
+export function Outbox() {
+  const { status } = useDocuments();
+  useTick();
+  if (!status) return html`<${Waiting} />`;
+  const { outbox } = status;
+  return html`<div class="stack">
+    <${Head} title=${t("outbox.title")} />
+    <p>${t("outbox.about")}</p>
+    ${outbox.problem && html`<${Note} level="fail"><${Said}>${outbox.problem}</${Said}></${Note}>`}
+    ${outbox.last_refusal && html`<${Note} level="warn"><${Said} what=${t("outbox.refused")}>${outbox.last_refusal}</${Said}></${Note}>`}
+    <div class="card"><${Facts} facts=${[
+      ...COUNTS.map((name) => [t(`outbox.${name}`), number(outbox[name], 0)]),
+      [t("outbox.oldest"), outbox.pending > 0 && ago(outbox.oldest_age_s)],
+      [t("outbox.accepted_last"), ago(outbox.accepted_age_s)],
+      [t("outbox.used"), bytes(outbox.used_bytes)],
+    ]} /></div>
+  </div>`;
+}

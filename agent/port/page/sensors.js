@@ -1,0 +1,76 @@
+// Every sensor that the hub reads: value, age, battery, link, and what is wrong with it.
+
+import { ageNow, useDocuments, useTick } from "./live.js";
+import { Card, Head, Level, Note, Said, Waiting, html } from "./ui.js";
+import { ago, measured, number, t, tn, word } from "./words.js";
+
+const LQI_MAX = 255;
+const LQI_WEAK = 80; // Below a third of the scale frames are lost often.
+const BATTERY_LOW_PERCENT = 15;
+
+function levelOfSensor({ problem, quality }) {
+  if (problem || quality === "bad") return "fail";
+  return { suspect: "warn", good: "ok" }[quality] ?? "unknown";
+}
+
+function levelOfPlace(place) {
+  const levels = place.sensors.map(levelOfSensor);
+  if (place.link?.is_online === false || levels.includes("fail")) return "fail";
+  if (place.problem || levels.includes("warn")) return "warn";
+  return levels.includes("ok") ? "ok" : "unknown";
+}
+
+// The sensors by the place they are at: the hub itself, then each device of the network.
+function places(status, zigbee) {
+  const found = new Map();
+  for (const sensor of status.sensors) {
+    const { device } = sensor;
+    if (!found.has(device)) {
+      const link = zigbee?.sensors.find((each) => each.device === device);
+      const relayed = status.relayed_sensors.find((each) => each.device === device);
+      found.set(device, { device, link, name: link?.name ?? relayed?.name ?? (device || t("sensors.hub")), problem: link?.problem || relayed?.problem, sensors: [] });
+    }
+    found.get(device).sensors.push(sensor);
+  }
+  return [...found.values()].map((place) => ({ ...place, level: levelOfPlace(place) }));
+}
+
+// What the tile of the first view says.
+export function sensorsSummary(status, zigbee) {
+  const bad = places(status, zigbee).filter(({ level }) => level === "fail" || level === "warn");
+  if (bad.length === 0) return { level: "ok", text: tn("sensors.count", status.sensors.length) };
+  return { level: bad.some(({ level }) => level === "fail") ? "fail" : "warn", text: bad.map(({ name }) => name).join(", ") };
+}
+
+export function Link({ lqi }) {
+  if (lqi == null) return null;
+  return html`<span class="row small">${t("sensors.link")} <meter max=${LQI_MAX} low=${LQI_WEAK} value=${lqi} aria-label=${t("sensors.link")} class="short"></meter> ${number(lqi, 0)}</span>`;
+}
+
+function Reading({ sensor }) {
+  const level = levelOfSensor(sensor);
+  return html`<li class="reading">
+    <span>${word("kind", sensor.kind)} ${!sensor.device && html`<small class="soft">${sensor.sensor}</small>`}</span>
+    <strong class="number">${measured(sensor.value, sensor.unit)}</strong>
+    <span class="soft small number">${ago(ageNow("status", sensor.age_s))}</span>
+    ${level !== "ok" && html`<${Level} level=${level} text=${sensor.quality ? t(`quality.${sensor.quality}`) : t("sensors.no_value")} />`}
+    ${sensor.kind === "battery_level" && sensor.value != null && html`<meter max="100" low=${BATTERY_LOW_PERCENT} value=${sensor.value} aria-label=${t("kind.battery_level")}></meter>`}
+    <div class="small soft whole"><${Said}>${sensor.problem || sensor.reason}</${Said}></div>
+  </li>`;
+}
+
+export default function Sensors() {
+  const { status, zigbee } = useDocuments();
+  useTick();
+  if (!status) return html`<${Waiting} />`;
+  return html`<div class="stack">
+    <${Head} title=${t("sensors.title")} />
+    ${status.sensors.length === 0 && html`<p>${t("sensors.none")}</p>`}
+    ${status.unread_sensors.map((text) => html`<${Note} level="warn"><${Said}>${text}</${Said}></${Note}>`)}
+    <div class="cards">${places(status, zigbee).map((place) => html`<${Card} key=${place.device} title=${place.name} level=${{ level: place.level }}>
+      <${Said} level="warn">${place.problem}</${Said}>
+      <ul class="rows">${place.sensors.map((sensor) => html`<${Reading} key=${sensor.sensor + sensor.kind} sensor=${sensor} />`)}</ul>
+      ${place.link && html`<div class="row"><${Link} lqi=${place.link.lqi_last_hop} /><a class="end" href="#/zigbee/${place.device}">${t("sensors.device")}</a></div>`}
+    </${Card}>`)}</div>
+  </div>`;
+}
