@@ -99,9 +99,7 @@ class Hub:
             run_id=f"{clock.boot_id}-{clock.monotonic_ms()}",
         )
         self.port = PortService(
-            config.port,
-            socket=config.local_api.socket,
-            state_dir=state,
+            config,
             clock=clock,
             disk=environment.disk,
             worker=environment.worker,

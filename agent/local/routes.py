@@ -142,6 +142,7 @@ ROUTES = (
     Route("GET", "/{file}", Role.PUBLIC, "get_page_file"),
     Route("GET", "/texts/{file}", Role.PUBLIC, "get_page_text"),
     Route("GET", "/vendor/{file}", Role.PUBLIC, "get_page_library"),
+    Route("GET", "/v1/port", Role.VIEWER, "get_port"),
     Route("GET", "/v1/status", Role.VIEWER, "get_status"),
     Route("GET", "/v1/verdict", Role.VIEWER, "get_verdict"),
     Route("GET", "/v1/boots", Role.VIEWER, "get_boots"),

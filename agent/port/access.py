@@ -22,6 +22,9 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?", re.IGNORECAS
 _OWN_FETCHES = frozenset({"", "same-origin", "none"})
 """Values of Sec-Fetch-Site of the hub's own page, of a person who typed the address, and of a program."""
 
+_SIMPLE_TYPES = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
+"""Content types that a foreign page may send without asking first (fetch.spec.whatwg.org, "CORS-safelisted")."""
+
 
 class RequestHead(msgspec.Struct, frozen=True):
     """The part of a request that access depends on; a missing header is an empty text."""
@@ -143,5 +146,6 @@ def check_content_type(route: Route, head: RequestHead) -> None:
         return
     found = head.content_type.partition(";")[0].strip().lower()
     expected = "application/octet-stream" if route.is_stream else "application/json"
-    if found != expected and (found or route.body is not None):
+    is_refused = found in _SIMPLE_TYPES if route.body is None else found != expected
+    if is_refused:
         raise RequestRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"send the body as {expected}")

@@ -58,7 +58,8 @@ def endpoints_of(
                 found.append(Endpoint(address, item, is_tls=item not in CABLES))
         else:
             found.append(Endpoint(item, is_tls=not is_loopback))
-    return found, missing
+    # Those without TLS first: they do not wait for a certificate.
+    return sorted(found, key=lambda each: each.is_tls), missing
 
 
 def source_of(address: str) -> str:

@@ -6,22 +6,24 @@ and control waits for none of them.
 
 import os
 import platform
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 from aiohttp import web
 
-from agent.config.tables import PortConfig
-from agent.errors import ConfigInvalid
+from agent.config import Config
+from agent.config.types import is_address
+from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
+from agent.local import port as local_port
+from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers
 from agent.port import handlers as sign_in_handlers
 from agent.port import monitoring, page_files, unix_socket
 from agent.port.access import CallerLookup, own_names
 from agent.port.audit import Audit
+from agent.port.certificate import Certificate
 from agent.port.credentials import Credentials
 from agent.port.gates import NetworkGate, user_name
 from agent.port.listeners import Listeners
@@ -36,6 +38,7 @@ class PortService:
 
     Attributes:
         listeners: The TCP listeners.
+        certificate: That of their TLS.
         audit: What callers have changed.
         credentials: Codes, sessions and tokens.
         callers: Knows who has signed in.
@@ -43,10 +46,8 @@ class PortService:
 
     def __init__(
         self,
-        config: PortConfig,
+        config: Config,
         *,
-        socket: Path,
-        state_dir: Path,
         clock: Clock,
         disk: Disk,
         worker: Worker,
@@ -56,22 +57,21 @@ class PortService:
         """Build the parts; nothing listens yet.
 
         Args:
-            config: Where to listen.
-            socket: The Unix socket.
-            state_dir: Where credentials and the audit trail are stored.
-            clock: The machine's clocks.
-            disk: Reads and writes.
-            worker: Where the disk blocks.
+            config: Where to listen, and where to keep what must outlive a restart.
+            clock: Of this boot.
+            disk: Keeps the certificate, credentials and the audit trail.
+            worker: Where writing blocks.
             handlers: Returns the handlers of the components; called when a listener opens.
             add_fault: Shows a problem.
         """
-        self._config = config
-        self._socket = socket
+        self._config = config.port
+        self._socket = config.local_api.socket
+        self._names = own_names(platform.node(), config.port.host_names)
         self._handlers_of_components = handlers
         self._clock = clock
-        self.audit = Audit(state_dir, clock=clock, disk=disk, worker=worker)
+        self.audit = Audit(config.storage.state_dir, clock=clock, disk=disk, worker=worker)
         self.credentials = Credentials(
-            state_dir,
+            config.storage.state_dir,
             clock=clock,
             disk=disk,
             worker=worker,
@@ -80,7 +80,18 @@ class PortService:
             add_fault=add_fault,
         )
         self.callers: CallerLookup = self.credentials
-        self.listeners = Listeners(config, make_runner=self._make_runner, tls=self._tls, add_fault=add_fault)
+        self.certificate = Certificate(
+            config.port,
+            config.storage.state_dir,
+            names=[*sorted(self._names), *filter(is_address, config.port.listen)],
+            clock=clock,
+            disk=disk,
+            worker=worker,
+            add_fault=add_fault,
+        )
+        self.listeners = Listeners(
+            config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
+        )
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
@@ -90,7 +101,7 @@ class PortService:
             "audit": self.audit.run,
         }
         if self._config.listen:
-            loops["port"] = self.listeners.run
+            loops |= {"port": self.listeners.run, "port certificate": self.certificate.run}
         return loops
 
     def handlers(self) -> Handlers:
@@ -101,6 +112,7 @@ class PortService:
         user = user_name(os.geteuid())
         return {
             **page_files.handlers(),
+            **local_port.handlers(self._report),
             **monitoring.description_handlers(self.handlers),
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }
@@ -110,8 +122,15 @@ class PortService:
         await self.audit.close()
 
     def _make_runner(self) -> web.AppRunner:
-        gate = NetworkGate(self.callers, own_names(platform.node(), self._config.host_names))
+        gate = NetworkGate(self.callers, self._names)
         return runner_of(application(self.handlers(), gate, self.audit), idle_s_max=IDLE_S_MAX)
 
-    async def _tls(self) -> ssl.SSLContext:
-        raise ConfigInvalid("this release listens on loopback and usb0 only")
+    def _report(self) -> PortReport:
+        ends_ms = self.certificate.ends_ms
+        return PortReport(
+            addresses=list(self.listeners.addresses),
+            problems=list(self.listeners.problems),
+            fingerprint=self.certificate.fingerprint,
+            is_own_certificate=self.certificate.is_own,
+            certificate_ends=None if ends_ms is None else rfc3339.render(ends_ms),
+        )

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from agent.foundation.log_ring import LogRing
-from agent.local import boots, climate, commands, log, routes, status_builder, updates, zigbee
+from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
 from agent.port import events, monitoring, page_files, server
 from agent.port import handlers as port_handlers
@@ -34,6 +34,7 @@ def all_handlers() -> dict[str, Handler]:
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
         **page_files.handlers(),
         **monitoring.description_handlers(dict),
+        **port.handlers(ANY),
     }
 
 
