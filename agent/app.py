@@ -37,7 +37,7 @@ from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import events, monitoring
+from agent.port import events, history, monitoring
 from agent.port.service import PortService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
@@ -92,6 +92,7 @@ class Hub:
         self.updates = self._updates()
         self.climate = self._climate()
         self.reports = self._reports()
+        self.history = self._history()
         # The start makes the run: a boot may have several.
         self.events = events.EventStream(
             events.hub_documents(self.reports),
@@ -286,6 +287,7 @@ class Hub:
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
             loops["events"] = self.events.run
+            loops["history"] = self.history.run if self.history else self._remove_history
             loops |= self.port.loops()
         return loops
 
@@ -321,6 +323,24 @@ class Hub:
             control_problem=self.health.control_problem,
         )
 
+    def _history(self) -> history.History | None:
+        if self.config.port.history == "off":
+            return None
+        environment = self.environment
+        return history.build_history(
+            self.config.storage.state_dir,
+            intake=self.telemetry.intake,
+            climate=self.climate,
+            interval_s=lambda: self._sampling_schedule().interval_s,
+            clock=environment.clock,
+            disk=environment.disk,
+            worker=environment.worker,
+        )
+
+    async def _remove_history(self) -> None:
+        environment = self.environment
+        await history.remove_history(self.config.storage.state_dir, disk=environment.disk, worker=environment.worker)
+
     def _local_handlers(self) -> Handlers:
         return {
             **status_builder.handlers(self.status, self.reports.verdict),
@@ -330,6 +350,7 @@ class Hub:
             **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
             **local_updates.handlers(self.updates),
             **events.handlers(self.events),
+            **history.handlers(self.history, self.environment.clock),
             **monitoring.handlers(
                 self.health.readiness_checks(lambda: self._sampling_schedule().interval_s),
                 status=self.status,

@@ -444,6 +444,10 @@ class PortConfig(msgspec.Struct, frozen=True, kw_only=True):
             example="/etc/climahub/port.key",
         ),
     ] = None
+    history: Annotated[
+        Literal["7 days", "off"],
+        key('what the charts show, a value a minute; wears the card by about 1 MB a day; "off" removes it'),
+    ] = "7 days"
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):

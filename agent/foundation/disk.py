@@ -122,6 +122,55 @@ class Disk:
                 raise StorageFull(f"no room on the disk to write {path}; free some space") from error
             raise
 
+    def write_at(self, path: Path, offset_bytes: int, data: bytes, *, step_bytes: int) -> None:
+        """Write ``data`` within a file that grows in steps, durably; after a power cut any part of it may be there.
+
+        The file is made where there is none. What lies behind the data is zeros up to the next step, so that most
+        writes leave the file's size as it is, and no journal of a file system has to record another.
+
+        Raises:
+            Corrupt: It is no regular file.
+            StorageFull: No room.
+            OSError: The disk failed in another way: any part of ``data`` may be there.
+        """
+        try:
+            self._write_at(path, offset_bytes, data, step_bytes)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise Corrupt(f"{path} is no regular file ({error.strerror})") from error
+            if error.errno in _FULL:
+                raise StorageFull(f"no room on the disk to write {path}; free some space") from error
+            raise
+
+    def _write_at(self, path: Path, offset_bytes: int, data: bytes, step_bytes: int) -> None:
+        self.on_operation(Operation.WRITE, path.name)
+        is_new = not os.path.lexists(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            present = os.fstat(descriptor)
+            if not stat.S_ISREG(present.st_mode):
+                raise Corrupt(f"{path} is no regular file")
+            end = offset_bytes + len(data)
+            grows = end > present.st_size
+            padded = data + bytes(-end % step_bytes) if grows else data
+            try:
+                if os.pwrite(descriptor, padded, offset_bytes) < len(padded):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                # A full disk must not fill up with parts of what is tried again.
+                if grows:
+                    with contextlib.suppress(OSError):
+                        os.ftruncate(descriptor, present.st_size)
+                raise
+            self.on_operation(Operation.FSYNC, path.name)
+            if not self.is_hurried:
+                (os.fsync if grows else os.fdatasync)(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            self._sync_directory(path)
+
     def remove(self, path: Path) -> None:
         """Remove ``path``, durably; nothing happens where it does not exist."""
         self.on_operation(Operation.REMOVE, path.name)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from agent.foundation.rfc3339 import UTC_MS_MAX
+
 LIMIT = 200
 LIMIT_MAX = 1000
 """Entries of one page."""
@@ -41,3 +43,27 @@ class CommandsQuery(msgspec.Struct, frozen=True):
     before: CommandCursor | None = None
     after: CommandCursor | None = None
     limit: Limit = LIMIT
+
+
+HISTORY_DAYS = 7
+POINTS_MAX = 2000
+"""Twice the width of a large screen."""
+CHANNELS_CHARACTERS_MAX = 6000
+_PERIOD_S = HISTORY_DAYS * 86_400
+_Instant = Annotated[
+    int,
+    Meta(ge=-_PERIOD_S, le=UTC_MS_MAX // 1000, description="Seconds since 1970; 0 and below: relative to now"),
+]
+_Channels = Annotated[
+    str, Meta(max_length=CHANNELS_CHARACTERS_MAX, description="Ids of channels, separated by commas; at most 32")
+]
+_Points = Annotated[int, Meta(ge=1, le=POINTS_MAX, description="How many stretches of time at most")]
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, rename={"from_s": "from", "to_s": "to"}):
+    """Which channels over which time; by default the channels that there are, and no values."""
+
+    channels: _Channels = ""
+    from_s: _Instant = -86_400
+    to_s: _Instant = 0
+    points: _Points = 500

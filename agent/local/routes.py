@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
-from agent.local.queries import CommandsQuery, LogQuery
+from agent.local.queries import CommandsQuery, HistoryQuery, LogQuery
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
@@ -160,6 +160,7 @@ ROUTES = (
     Route("GET", "/v1/zigbee/backup", Role.OWNER, "back_up_network"),
     Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
     Route("GET", "/v1/log", Role.VIEWER, "get_log", query=LogQuery),
+    Route("GET", "/v1/history", Role.VIEWER, "get_history", query=HistoryQuery),
     Route("GET", "/v1/update", Role.VIEWER, "get_update"),
     Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
     Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),

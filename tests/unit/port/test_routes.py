@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import events, monitoring, page_files, server
+from agent.port import events, history, monitoring, page_files, server
 from agent.port import handlers as port_handlers
 from agent.port.gates import SocketGate
 
@@ -30,6 +30,7 @@ def all_handlers() -> dict[str, Handler]:
         **updates.handlers(cast("Any", object())),
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),
         **log.handlers(LogRing(int), ANY),
+        **history.handlers(cast("Any", object()), ANY),
         **events.handlers(ANY),
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
         **page_files.handlers(),

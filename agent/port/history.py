@@ -1,0 +1,302 @@
+"""The history: records every channel once a minute for seven days, and answers `GET /v1/history`.
+
+Owns when the card is written: once for each block (`history_buffer.BLOCK_ROWS`), and at an orderly stop. Must never
+hold up control or readings: it reads what they have in memory, and the disk works on the worker, a segment at a time.
+A lost or damaged history costs only itself.
+"""
+
+import asyncio
+import functools
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.errors import StorageFull
+from agent.foundation.clock import Clock, Now, read_now
+from agent.foundation.disk import Disk
+from agent.foundation.log import ProblemLog
+from agent.foundation.worker import Worker
+from agent.local import query
+from agent.local.queries import HISTORY_DAYS, HistoryQuery
+from agent.local.routes import Handler, LocalRequest, RequestRefused
+from agent.port.history_blocks import HistoryBlock
+from agent.port.history_buffer import INTERVAL_MS, HistoryBuffer
+from agent.port.history_channels import STALE_MS, HistoryChannel, channel_of, sensor_values, zone_values
+from agent.port.history_segments import HistorySegments
+from agent.port.history_series import Series, Thinning
+
+if TYPE_CHECKING:
+    from agent.climate.service import ClimateService
+    from agent.telemetry.intake import Intake
+
+_log = logging.getLogger(__name__)
+
+UNWRITTEN_BLOCKS_MAX = 16
+"""Blocks that wait in memory for a disk that takes nothing: four hours."""
+
+CHANNELS_ASKED_MAX = 32
+PERIOD_MS = HISTORY_DAYS * 86_400_000
+
+STALE_INTERVALS = 2.5
+"""The hub's own sensors may be read more rarely than `STALE_MS`; one reading may fail."""
+
+BOOT, UTC = "boot", "utc"
+
+
+class HistoryReport(msgspec.Struct, frozen=True):
+    """Channels over time, as columns for a chart.
+
+    Attributes:
+        time_base: "utc": times are seconds since 1970; "boot": since this boot, while it has not learnt the time.
+        interval_s: The length of each stretch of time; the values of a stretch are its mean, least and greatest.
+        times: The beginning of each stretch.
+        series: One for each channel that was asked for. `low` and `high` are empty where each stretch has one value.
+        channels: What can be asked for.
+        problem: What is missing, in words.
+    """
+
+    time_base: str
+    interval_s: int
+    times: list[int]
+    series: list[Series]
+    channels: list[HistoryChannel]
+    problem: str = ""
+
+
+class ChartQuery(msgspec.Struct, frozen=True):
+    """What is asked for, in milliseconds of the time base."""
+
+    channels: tuple[str, ...]
+    from_ms: int
+    to_ms: int
+    points: int
+
+
+def chart_query(asked: HistoryQuery, now: Now) -> ChartQuery:
+    """Return what a query asks for at an instant. Pure.
+
+    Raises:
+        RequestRefused: The query is wrong, or gives a time of day while none is known.
+    """
+    channels = tuple(dict.fromkeys(filter(None, asked.channels.split(","))))
+    if len(channels) > CHANNELS_ASKED_MAX:
+        text = f"ask for fewer channels: {len(channels)} were named, allowed are {CHANNELS_ASKED_MAX}"
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
+    if now.utc_ms is None and max(asked.from_s, asked.to_s) > 0:
+        text = "ask for a time relative to now, such as from=-3600: this boot has not learnt the time yet"
+        raise RequestRefused(HTTPStatus.CONFLICT, "time_unknown", text)
+    base_ms = now.now_ms if now.utc_ms is None else now.utc_ms
+    from_ms, to_ms = (at_s * 1000 if at_s > 0 else base_ms + at_s * 1000 for at_s in (asked.from_s, asked.to_s))
+    from_ms, to_ms = max(from_ms, base_ms - PERIOD_MS), min(to_ms, base_ms)
+    if from_ms >= to_ms:
+        text = f"let from be before to, and both within the last {HISTORY_DAYS} days"
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
+    return ChartQuery(channels, from_ms, to_ms, asked.points)
+
+
+class History:
+    """Recording and answering.
+
+    Attributes:
+        problem: Why nothing is written; empty while the disk takes it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        values: Callable[[int], Mapping[str, float | None]],
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
+    ) -> None:
+        """Read and write nothing yet.
+
+        Args:
+            directory: The state directory.
+            values: Returns the present value of each channel, given boot time.
+            clock: The clocks of the boot.
+            disk: Reads and writes.
+            worker: Where reading and writing block.
+        """
+        self._values = values
+        self._clock = clock
+        self._worker = worker
+        self._segments = HistorySegments(directory, disk)
+        self._buffer = HistoryBuffer()
+        self._unwritten: deque[HistoryBlock] = deque(maxlen=UNWRITTEN_BLOCKS_MAX)
+        self._problem_log = ProblemLog(_log, "the history stays in memory", level=logging.WARNING)
+        self._turn = asyncio.Lock()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is written; empty while the disk takes it."""
+        return self._problem_log.text
+
+    async def run(self) -> None:
+        """Record until cancelled; then write what is in memory."""
+        try:
+            while True:
+                await asyncio.sleep(self._pause_s())
+                now = read_now(self._clock)
+                done = self._buffer.add(now, self._values(now.now_ms))
+                if done:
+                    self._unwritten += done
+                    await self._write()
+        finally:
+            self._unwritten += self._buffer.take()
+            await self._write()
+
+    def _pause_s(self) -> float:
+        """Return the time until the next full minute, so that stretches of a minute hold one value each."""
+        base_ms = self._clock.utc_ms()
+        if base_ms is None:
+            base_ms = self._clock.monotonic_ms()
+        return (INTERVAL_MS - base_ms % INTERVAL_MS) / 1000
+
+    async def _write(self) -> None:
+        while self._unwritten:
+            block = self._unwritten[0]
+            try:
+                await self._worker.run(functools.partial(self._segments.append, block))
+            except StorageFull as error:
+                self._problem_log.report(str(error))
+                return
+            if self._unwritten and self._unwritten[0] is block:
+                self._unwritten.popleft()
+        self._problem_log.clear()
+
+    async def report(self, asked: ChartQuery) -> HistoryReport:
+        """Return what a query asks for. One at a time: a Pi takes some tenths of a second for seven days."""
+        async with self._turn:
+            now = read_now(self._clock)
+            zero_utc_ms = None if now.utc_ms is None else now.utc_ms - now.now_ms
+            collected = _Collected(asked, boot_id=now.boot_id, zero_utc_ms=zero_utc_ms)
+            self._segments.problem = ""
+            for number in await self._worker.run(self._segments.numbers):
+                await self._worker.run(functools.partial(self._collect, collected, number))
+            newest = [*self._unwritten, *filter(None, [self._buffer.block()])]
+            return await self._worker.run(functools.partial(self._finish, collected, newest))
+
+    def _collect(self, collected: "_Collected", number: int) -> None:
+        for block in self._segments.read(number):
+            collected.add(block)
+
+    def _finish(self, collected: "_Collected", newest: Sequence[HistoryBlock]) -> HistoryReport:
+        for block in newest:
+            collected.add(block)
+        return collected.report(self._segments.problem)
+
+
+class _Collected:
+    """What was found in the blocks so far; used by the worker."""
+
+    def __init__(self, asked: ChartQuery, *, boot_id: str, zero_utc_ms: int | None) -> None:
+        self._asked = asked
+        self._boot_id = boot_id
+        self._is_utc = zero_utc_ms is not None
+        self._zero_ms = {boot_id: zero_utc_ms or 0}
+        self._unanchored: list[HistoryBlock] = []
+        self._channels: dict[str, None] = {}
+        self._thinning = Thinning(
+            asked.channels,
+            from_ms=asked.from_ms,
+            to_ms=asked.to_ms,
+            interval_ms=INTERVAL_MS,
+            points_max=asked.points,
+        )
+
+    def add(self, block: HistoryBlock) -> None:
+        """Take a block: at once where the time of its boot is known, or once another block of that boot knows it."""
+        self._channels.update(dict.fromkeys(block.differences))
+        if self._is_utc and block.zero_utc_ms is not None:
+            # Of this boot, the clock knows better by now than the block did.
+            self._zero_ms.setdefault(block.boot_id, block.zero_utc_ms)
+        if block.boot_id in self._zero_ms:
+            self._thin(block)
+        elif self._is_utc:
+            wanted = {name: each for name, each in block.differences.items() if name in self._asked.channels}
+            self._unanchored.append(msgspec.structs.replace(block, differences=wanted))
+
+    def report(self, problem: str) -> HistoryReport:
+        """Return the document."""
+        unknown_rows = 0
+        for block in self._unanchored:
+            if block.boot_id in self._zero_ms:
+                self._thin(block)
+            else:
+                unknown_rows += block.rows
+        if unknown_rows and not problem:
+            problem = f"{unknown_rows} minutes are left out: a boot has never learnt the time"
+        chart = self._thinning.chart()
+        return HistoryReport(
+            UTC if self._is_utc else BOOT,
+            chart.width_s,
+            chart.times_s,
+            chart.series,
+            [channel_of(name) for name in sorted(self._channels)],
+            problem,
+        )
+
+    def _thin(self, block: HistoryBlock) -> None:
+        start_ms = block.start_ms + self._zero_ms[block.boot_id]
+        end_ms = start_ms + block.rows * block.interval_ms
+        if end_ms < self._asked.from_ms - INTERVAL_MS or start_ms > self._asked.to_ms + INTERVAL_MS:
+            return
+        for channel in self._asked.channels:
+            if channel in block.differences:
+                self._thinning.add(channel, block.values(channel), start_ms=start_ms, interval_ms=block.interval_ms)
+
+
+def build_history(
+    directory: Path,
+    *,
+    intake: "Intake",
+    climate: "ClimateService | None",
+    interval_s: Callable[[], float],
+    clock: Clock,
+    disk: Disk,
+    worker: Worker,
+) -> History:
+    """Return the history of a hub.
+
+    Args:
+        directory: The state directory.
+        intake: Knows the latest readings.
+        climate: The control; `None` without zones.
+        interval_s: Returns how often the hub's own sensors are read.
+        clock: The clocks of the boot.
+        disk: Reads and writes.
+        worker: Where reading and writing block.
+    """
+
+    def values(now_ms: int) -> dict[str, float | None]:
+        stale_ms = max(STALE_MS, round(STALE_INTERVALS * interval_s() * 1000))
+        zones = zone_values(climate.control if climate else None)
+        return {**zones, **sensor_values(intake.channels, now_ms=now_ms, stale_ms=stale_ms)}
+
+    return History(directory, values=values, clock=clock, disk=disk, worker=worker)
+
+
+async def remove_history(directory: Path, *, disk: Disk, worker: Worker) -> None:
+    """Remove what was recorded before the history was switched off; a disk that refuses keeps it, and is logged."""
+    try:
+        await worker.run(HistorySegments(directory, disk).remove_all)
+    except OSError as error:
+        _log.warning("the old history is still there: %s", error)
+
+
+def handlers(history: History | None, clock: Clock) -> Mapping[str, Handler]:
+    """Return the handler of the history; none where it is switched off."""
+    if history is None:
+        return {}
+
+    async def get_history(request: LocalRequest) -> HistoryReport:
+        return await history.report(chart_query(query.read(request.query, HistoryQuery), read_now(clock)))
+
+    return {"get_history": get_history}
