@@ -93,15 +93,16 @@ class Hub:
         self.climate = self._climate()
         self.reports = self._reports()
         self.history = self._history()
+        port_clock = environment.port_clock or clock
         # The start makes the run: a boot may have several.
         self.events = events.EventStream(
             events.hub_documents(self.reports),
-            now_ms=clock.monotonic_ms,
+            now_ms=port_clock.monotonic_ms,
             run_id=f"{clock.boot_id}-{clock.monotonic_ms()}",
         )
         self.port = PortService(
             config,
-            clock=clock,
+            clock=port_clock,
             disk=environment.disk,
             worker=environment.worker,
             handlers=self._local_handlers,

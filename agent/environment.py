@@ -82,6 +82,8 @@ class Environment(msgspec.Struct, frozen=True):
         problems: The problems of its directories at the start, in words.
         starts: The record of this and earlier processes; `None` where there is one process only (a demo).
         log_ring: The last log records; `None` where the process keeps none.
+        port_clock: The clock of the people at the port, for events and sessions; `None` where it is `clock`. In a demo
+            the house's time runs faster than theirs.
     """
 
     board: Board
@@ -107,6 +109,7 @@ class Environment(msgspec.Struct, frozen=True):
     problems: Sequence[str] = ()
     starts: StartHistory | None = None
     log_ring: LogRing | None = None
+    port_clock: Clock | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -33,9 +34,13 @@ class PlainDisplay:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
+        self._page = ""
 
     def show(self, scene: DemoSnapshot) -> None:
-        """Write the line."""
+        """Write the line, after where the page is, once."""
+        if scene.page != self._page:
+            self._page = scene.page
+            self._write(page_hint(scene))
         self._write(line(scene))
 
 
@@ -95,8 +100,8 @@ PROGRAM = "climahub"
 PICTURE_COLUMNS = 100
 PICTURE_LINES = 40
 BAR_COLUMNS = 40
-FIXED_LINES = 11
-"""Border, head, weather, the way of a reading, the heading of the rooms, the hint."""
+FIXED_LINES = 12
+"""Border, head, weather, the way of a reading, the heading of the rooms, two hints."""
 ROOMS_MIN = 2
 ROOMS_MAX = 16
 """Rows of the table of rooms: more do not fit beside the rest on a screen of 40 lines."""
@@ -147,7 +152,9 @@ class LiveDisplay:
         if self._picture is None:
             self._live.__exit__(kind, error, traceback)
         elif self._best is not None:
-            self._console.print(draw(self._best, self._options, self._pending_max, lines_max=PICTURE_LINES))
+            # The page of this one run means nothing in a picture.
+            best = msgspec.structs.replace(self._best, page="")
+            self._console.print(draw(best, self._options, self._pending_max, lines_max=PICTURE_LINES))
             svg = self._console.export_svg(title="climahub demo", unique_id="demo")
             self._picture.write_text(_FONT_FROM_ELSEWHERE.sub("", svg))
 
@@ -204,7 +211,15 @@ def draw(scene: DemoSnapshot, options: Options, pending_max: int, *, lines_max: 
         padding=(0, 1),
     )
     # Below the panel, so that a copy has neither a border nor a line break.
-    return Group(panel, Text(status_hint(scene.socket), "dim", no_wrap=True, overflow="ignore"))
+    hints = [status_hint(scene.socket)]
+    if scene.page:
+        hints.insert(0, page_hint(scene))
+    return Group(panel, *(Text(hint, "dim", no_wrap=True, overflow="ignore") for hint in hints))
+
+
+def page_hint(scene: DemoSnapshot) -> str:
+    """Return where the hub's page is, and how to sign in."""
+    return f"in a browser: {scene.page}   sign in with {scene.code}"
 
 
 def status_hint(socket: Path) -> str:

@@ -19,10 +19,12 @@ from agent import __version__, app, environment
 from agent.climate.requests import PutScheduleRequest
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
+from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
 from agent.foundation.worker import ThreadWorker
 from agent.local.climate import ALL_ZONES, ClimateReport, apply_request, build_climate
+from agent.local.routes import Role
 from agent.local.status import HubStatus
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits, OutboxStats, PendingReading
 from agent.telemetry.outbox.store import open_outbox
@@ -124,6 +126,8 @@ class Audit:
 
 
 CLAIM_READINGS = 100
+PAGE_POLL_S = 1.0
+"""Of the house: how often to look whether the page is served."""
 PAUSE_S_MIN = 0.02
 """Time stands still while the loop works, so a pause ends a little late; this bounds the number of the last ones."""
 
@@ -162,6 +166,8 @@ class DemoSnapshot(msgspec.Struct, frozen=True):
         stored: Different readings in the cloud.
         socket: The local API, for `climahub status`.
         climate: The zones.
+        page: The address of the hub's page; empty until it is served.
+        code: Signs in there as the owner.
     """
 
     status: HubStatus
@@ -172,6 +178,8 @@ class DemoSnapshot(msgspec.Struct, frozen=True):
     stored: int
     socket: Path
     climate: ClimateReport
+    page: str = ""
+    code: str = ""
 
 
 class DemoDisplay(Protocol):
@@ -215,6 +223,7 @@ class _Demo:
         self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a demo needs no secrets
         self._phase = OutagePhase(CloudCondition.FAIR, 0.0, 0.0)
         self._stop = asyncio.Event()
+        self._page = self._code = ""
 
     async def run(self) -> AuditResult:
         """Run until the time is over or a person stops it, then audit the readings."""
@@ -246,6 +255,7 @@ class _Demo:
                     host=Unmanaged(),
                     check_for=environment.check_for,
                     on_committed=self._books.committed,
+                    port_clock=SystemClock(trust_wall_clock=True),
                 ),
             )
             if hub.climate is not None:
@@ -259,9 +269,17 @@ class _Demo:
     async def _watch(self, hub: app.Hub) -> None:
         async with asyncio.TaskGroup() as group:
             others = [group.create_task(self._make_weather()), group.create_task(self._perform(hub))]
+            others.append(group.create_task(self._open_page(hub)))
             await hub.run(self._stop)
             for task in others:
                 task.cancel()
+
+    async def _open_page(self, hub: app.Hub) -> None:
+        """Make a code for the hub's page, once it is served."""
+        while not hub.port.listeners.addresses:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(PAGE_POLL_S)
+        self._code, _ = await hub.port.credentials.make_code(Role.OWNER)
+        self._page = hub.port.listeners.addresses[0]
 
     async def _make_weather(self) -> None:
         for phase in phases(self._options.seed, speed=self._options.speed, are_wanted=self._options.has_outages):
@@ -303,6 +321,8 @@ class _Demo:
             stored=self._cloud.accepted,
             socket=hub.config.local_api.socket,
             climate=build_climate(hub.climate),
+            page=self._page,
+            code=self._code,
         )
 
     async def _audit(self, state_dir: Path, worker: ThreadWorker) -> AuditResult:

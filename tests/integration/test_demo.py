@@ -1,10 +1,13 @@
 """The demo on real sockets, a real disk and a house whose time runs faster."""
 
 import asyncio
+import http.client
+import json
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +82,38 @@ def test_day_without_outages_delivers_readings() -> None:
     assert scenes[-1].status.link.state == "up"
     assert {sensor.kind for sensor in scenes[-1].status.sensors} >= {"temperature", "pressure"}
     assert all(sensor.sensor_id for sensor in scenes[-1].status.relayed_sensors)
+
+
+def test_the_page_is_served_and_its_code_signs_in() -> None:
+    """A browser has time enough, although the house's time runs faster."""
+    found: list[int] = []
+
+    def sign_in(scene: DemoSnapshot) -> None:
+        host = scene.page.removeprefix("http://")
+        body = json.dumps({"code": scene.code})
+        connection = http.client.HTTPConnection(host, timeout=60)
+        connection.request("POST", "/v1/session", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        found.append(response.status)
+        cookie = (response.getheader("Set-Cookie") or "").partition(";")[0]
+        connection.close()
+        # The browser of a slow person: at 2000 times, a session would have ended.
+        time.sleep(1.5)
+        for path in ("/", "/v1/status"):
+            connection.request("GET", path, headers={"Cookie": cookie})
+            found.append(connection.getresponse().status)
+            connection.close()
+
+    browser: list[threading.Thread] = []
+
+    def is_seen(scenes: list[DemoSnapshot]) -> bool:
+        if scenes[-1].page and not browser:
+            browser.append(threading.Thread(target=sign_in, args=(scenes[-1],)))
+            browser[0].start()
+        return bool(browser) and not browser[0].is_alive()
+
+    played(for_s=FOR_EVER_S, until=is_seen)
+    assert found == [200, 200, 200]
 
 
 def fullest(scenes: list[DemoSnapshot]) -> int:

@@ -53,6 +53,20 @@ def test_line_of_plain_output(scene: DemoSnapshot) -> None:
     )
 
 
+def test_the_page_is_shown_once_in_plain_output_and_always_in_the_picture(
+    scene: DemoSnapshot, options: Options
+) -> None:
+    served = replace(scene, page="http://127.0.0.1:4711", code="AAAA-BBBB-CCCC-DDDD")
+    hint = "in a browser: http://127.0.0.1:4711   sign in with AAAA-BBBB-CCCC-DDDD"
+    written: list[str] = []
+    display = PlainDisplay(written.append)
+    for each in (scene, served, served):
+        display.show(each)
+    assert written == [line(scene), hint, line(served), line(served)]
+    assert hint in drawn(served, options)
+    assert "browser" not in drawn(scene, options)
+
+
 ZONE = ZoneReport(
     zone="living",
     room_c=19.4,
