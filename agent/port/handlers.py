@@ -11,8 +11,7 @@ from typing import Annotated
 from agent.errors import SettingInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.text import quote
-from agent.local.routes import Answer, Caller, Done, Handler, LocalRequest, RequestRefused, Role
-from agent.port.access_report import (
+from agent.local.access import (
     AccessReport,
     AuditTrailReport,
     NewCode,
@@ -20,11 +19,9 @@ from agent.port.access_report import (
     SessionReport,
     SessionsEnded,
     TokensReport,
-    instant,
-    report_access,
-    report_entry,
-    report_tokens,
 )
+from agent.local.routes import Answer, Caller, Done, Handler, LocalRequest, RequestRefused, Role
+from agent.port.access_report import instant, report_access, report_entry, report_tokens
 from agent.port.audit import Audit
 from agent.port.credentials import Credentials
 from agent.port.sign_in import SIGN_IN_ROLES
