@@ -45,16 +45,16 @@ class SessionsEnded(msgspec.Struct, frozen=True):
 
 
 class CodeReport(msgspec.Struct, frozen=True):
-    """The code of a role; its time is empty where it was not known."""
+    """The code of a role, and when it was made; nothing where the time was not known."""
 
     role: str
-    made: str
+    made: str | None
 
 
 class OpenSessionReport(msgspec.Struct, frozen=True):
     """A session of a person."""
 
-    number: int
+    id: int
     role: str
     origin: str
     age_s: int
@@ -88,14 +88,14 @@ class AccessReport(msgspec.Struct, frozen=True):
 
 
 class TokenReport(msgspec.Struct, frozen=True):
-    """A token for scripts. Times in RFC 3339; `used` is empty for never."""
+    """A token for scripts. Times in RFC 3339; `used` is nothing for never."""
 
     name: str
     role: str
     made: str
     expires: str
     is_expired: bool
-    used: str
+    used: str | None
 
 
 class TokensReport(msgspec.Struct, frozen=True):
@@ -108,15 +108,15 @@ class AuditReport(msgspec.Struct, frozen=True):
     """One entry of the audit trail.
 
     Attributes:
-        number: Nothing where the disk does not have it yet.
-        at: When it came first, in RFC 3339; empty where the time of that boot is not known.
+        id: Increases with time; nothing where the disk does not have the entry yet.
+        utc: When it came first, in RFC 3339; nothing where the time of that boot is not known.
         boot_id: The boot of the machine.
         boot_age_s: The seconds from that boot to the entry.
         lasted_s: The seconds from the first to the last of the same requests.
     """
 
-    number: int | None
-    at: str
+    id: int | None
+    utc: str | None
     boot_id: str
     boot_age_s: int
     name: str
@@ -130,8 +130,12 @@ class AuditReport(msgspec.Struct, frozen=True):
 
 
 class AuditTrailReport(msgspec.Struct, frozen=True):
-    """A page of the audit trail, the newest entry first; `next_before` asks for the next page."""
+    """A page of the audit trail, the newest entry first.
+
+    Attributes:
+        entries: What was found. An entry whose count or time may still change is among them.
+        problem: Why the disk does not have the newest entries; empty where it has.
+    """
 
     entries: list[AuditReport]
-    next_before: int | None
     problem: str

@@ -37,6 +37,14 @@ class LogQuery(msgspec.Struct, frozen=True):
     limit: Limit = LIMIT
 
 
+class AuditQuery(msgspec.Struct, frozen=True):
+    """Which entries of the audit trail: those older than `before`, newer than `after`."""
+
+    before: Before | None = None
+    after: After = 0
+    limit: Limit = LIMIT
+
+
 class CommandsQuery(msgspec.Struct, frozen=True):
     """Which commands: those older than `before`, newer than `after`."""
 

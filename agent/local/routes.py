@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
-from agent.local.queries import CommandsQuery, HistoryQuery, LogQuery
+from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
@@ -171,7 +171,7 @@ ROUTES = (
     Route("POST", "/v1/session", Role.PUBLIC, "open_session", SignInRequest),
     Route("DELETE", "/v1/session", Role.PUBLIC, "close_session"),
     Route("GET", "/v1/access", Role.SERVICE, "get_access"),
-    Route("GET", "/v1/audit", Role.SERVICE, "get_audit"),
+    Route("GET", "/v1/audit", Role.SERVICE, "get_audit", query=AuditQuery),
     Route("POST", "/v1/codes/{role}", Role.OWNER, "make_code", CodeRequest),
     Route("GET", "/v1/tokens", Role.OWNER, "get_tokens"),
     Route("POST", "/v1/tokens", Role.OWNER, "add_token", TokenRequest),

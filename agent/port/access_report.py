@@ -22,8 +22,8 @@ def report_entry(numbered: NumberedEntry) -> AuditReport:
     """Return the document of one entry."""
     entry = numbered.entry
     return AuditReport(
-        number=numbered.number,
-        at="" if entry.utc_ms is None else rfc3339.render(entry.utc_ms),
+        id=numbered.number,
+        utc=instant(entry.utc_ms),
         boot_id=entry.boot_id,
         boot_age_s=entry.at_ms // 1000,
         name=entry.name,
@@ -45,7 +45,7 @@ def report_access(credentials: Credentials, audit: Audit, now_ms: int) -> Access
         codes=[CodeReport(role.value, instant(made[role])) for role in SIGN_IN_ROLES if role in made],
         sessions=[
             OpenSessionReport(
-                number=each.number,
+                id=each.number,
                 role=each.role.value,
                 origin=each.origin,
                 age_s=(now_ms - each.opened_ms) // 1000,
@@ -78,6 +78,6 @@ def report_tokens(credentials: Credentials, utc_ms: int | None) -> TokensReport:
     )
 
 
-def instant(utc_ms: int | None) -> str:
-    """Return an instant in RFC 3339; empty for none."""
-    return "" if utc_ms is None else rfc3339.render(utc_ms)
+def instant(utc_ms: int | None) -> str | None:
+    """Return an instant in RFC 3339; `None` for none."""
+    return None if utc_ms is None else rfc3339.render(utc_ms)

@@ -49,18 +49,6 @@ class NumberedEntry(msgspec.Struct, frozen=True):
     entry: AuditEntry
 
 
-class AuditPage(msgspec.Struct, frozen=True):
-    """A part of the trail.
-
-    Attributes:
-        entries: The newest first.
-        next_before: The number to go on with; `None` at the end.
-    """
-
-    entries: list[NumberedEntry]
-    next_before: int | None
-
-
 class Audit:
     """The trail of one hub."""
 
@@ -91,7 +79,7 @@ class Audit:
         return self._problem_log.text
 
     def on_entry(self, listener: Callable[[AuditEntry], None]) -> None:
-        """Have ``listener`` called with each request that is recorded."""
+        """Have ``listener`` called with each new entry, but not with what is counted in one."""
         self._listeners.append(listener)
 
     def record(self, caller: Caller, action: str, target: str, result: str) -> None:
@@ -104,10 +92,11 @@ class Audit:
             result: The HTTP status and, of a refusal, its code: "200", "409 conflict".
         """
         entry = make_entry(caller, action, target, result, read_now(self._clock))
-        self._buffer.add(entry)
+        added = self._buffer.add(entry)
         self._woken.set()
-        for listener in self._listeners:
-            listener(entry)
+        if added is not None:
+            for listener in self._listeners:
+                listener(added)
 
     async def run(self) -> None:
         """Write entries when they are due, until cancelled."""
@@ -149,26 +138,26 @@ class Audit:
         self._problem_log.clear()
         return True
 
-    async def page(self, *, before: int | None = None, entries_max: int) -> AuditPage:
-        """Return entries, the newest first; those that the disk has refused come with the first page.
+    async def entries(self, *, before: int | None = None, after: int = 0, entries_max: int) -> list[NumberedEntry]:
+        """Return entries, the newest first; those that the disk has refused come before the first page.
 
         Args:
             before: Return entries with smaller numbers only.
+            after: Return entries with larger numbers only.
             entries_max: How many entries of the disk at most.
         """
         await self.flush()
         unwritten = self._buffer.unwritten() if before is None else []
-        waiting = [NumberedEntry(None, each.entry) for each in reversed(unwritten) if each.number is None]
-        page = AuditPage([], None)
+        found = [NumberedEntry(None, each.entry) for each in reversed(unwritten) if each.number is None]
         try:
             async with self._lock:
                 database = await self._open()
-                page = await database.run(lambda connection: _select(connection, before, entries_max))
+                found += await database.run(lambda connection: _select(connection, before, after, entries_max))
         except StorageFull as error:
             self._problem_log.report(str(error))
         except Corrupt as error:
             await self._give_up(error)
-        return AuditPage([self._with_time(each) for each in (*waiting, *page.entries)], page.next_before)
+        return [self._with_time(each) for each in found]
 
     def _with_time(self, numbered: NumberedEntry) -> NumberedEntry:
         """Return an entry of this boot with its time, where that has become known since."""
@@ -254,10 +243,10 @@ def _upsert(connection: sqlite3.Connection, number: int | None, entry: AuditEntr
     return int(cursor.lastrowid or 0)
 
 
-def _select(connection: sqlite3.Connection, before: int | None, entries_max: int) -> AuditPage:
+def _select(connection: sqlite3.Connection, before: int | None, after: int, entries_max: int) -> list[NumberedEntry]:
     rows = connection.execute(
-        "SELECT number, utc_ms, entry FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?",
-        (2**63 - 1 if before is None else before, entries_max),
+        "SELECT number, utc_ms, entry FROM audit WHERE number < ? AND number > ? ORDER BY number DESC LIMIT ?",
+        (2**63 - 1 if before is None else before, after, entries_max),
     ).fetchall()
     found = []
     for number, utc_ms, text in rows:
@@ -267,4 +256,4 @@ def _select(connection: sqlite3.Connection, before: int | None, entries_max: int
             # One row costs no other.
             continue
         found.append(NumberedEntry(number, msgspec.structs.replace(entry, utc_ms=utc_ms)))
-    return AuditPage(found, rows[-1][0] if len(rows) == entries_max else None)
+    return found

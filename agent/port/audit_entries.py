@@ -123,8 +123,8 @@ class AuditBuffer:
         self._window = -1
         self.dropped_count = 0
 
-    def add(self, entry: AuditEntry) -> None:
-        """Add an entry, or count it in an open one."""
+    def add(self, entry: AuditEntry) -> AuditEntry | None:
+        """Add an entry and return it, or count it in an open one and return `None`."""
         self._start_window(entry.last_ms)
         key = self._key_of(entry)
         if key not in self._open:
@@ -138,12 +138,13 @@ class AuditBuffer:
             found.entry = msgspec.structs.replace(before, count=before.count + entry.count, last_ms=entry.last_ms)
             if found.due_ms is None:
                 found.due_ms = entry.last_ms + round(COUNT_DELAY_S * 1000)
-            return
+            return None
         while len(self._open) >= OPEN_ENTRIES_MAX:
             _, oldest = self._open.popitem(last=False)
             self.dropped_count += oldest.number is None
         delay_ms = 0 if entry.is_known else round(UNKNOWN_DELAY_S * 1000)
         self._open[key] = OpenEntry(entry, entry.at_ms + delay_ms)
+        return entry
 
     def due_ms(self) -> int | None:
         """Return when the next entry is due for the disk; `None` where none is."""

@@ -9,8 +9,10 @@ from http import HTTPStatus
 from typing import Annotated
 
 from agent.errors import SettingInvalid
+from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.text import quote
+from agent.local import query
 from agent.local.access import (
     AccessReport,
     AuditTrailReport,
@@ -20,20 +22,15 @@ from agent.local.access import (
     SessionsEnded,
     TokensReport,
 )
+from agent.local.queries import AuditQuery
 from agent.local.routes import Answer, Caller, Done, Handler, LocalRequest, RequestRefused, Role
-from agent.port.access_report import instant, report_access, report_entry, report_tokens
+from agent.port.access_report import report_access, report_entry, report_tokens
 from agent.port.audit import Audit
 from agent.port.credentials import Credentials
 from agent.port.sign_in import SIGN_IN_ROLES
 
 SOCKET = "socket"
 """The origin of a caller on the Unix socket."""
-
-PAGE_ENTRIES = 50
-PAGE_ENTRIES_MAX = 200
-"""Of the audit trail in one answer."""
-_NUMBER_DIGITS_MAX = 18
-"""Of a number in a query: fits 64 bits."""
 
 
 def handlers(credentials: Credentials, audit: Audit, clock: Clock, *, service_user: str) -> Mapping[str, Handler]:
@@ -129,7 +126,7 @@ def _token_handlers(credentials: Credentials, clock: Clock) -> Mapping[str, Hand
     async def add_token(request: LocalRequest) -> NewToken:
         body = request.body
         token, made = await credentials.add_token(body.name, _role(body.role), body.days)
-        return NewToken(made.name, made.role.value, token, instant(made.expires_utc_ms))
+        return NewToken(made.name, made.role.value, token, rfc3339.render(made.expires_utc_ms))
 
     async def revoke_token(request: LocalRequest) -> Done:
         name = request.parameters["token"]
@@ -146,9 +143,9 @@ def _trail_handlers(credentials: Credentials, audit: Audit, clock: Clock) -> Map
         return report_access(credentials, audit, clock.monotonic_ms())
 
     async def get_audit(request: LocalRequest) -> AuditTrailReport:
-        entries_max = _number(request, "limit") or PAGE_ENTRIES
-        page = await audit.page(before=_number(request, "before"), entries_max=min(entries_max, PAGE_ENTRIES_MAX))
-        return AuditTrailReport([report_entry(each) for each in page.entries], page.next_before, audit.problem)
+        asked = query.read(request.query, AuditQuery)
+        entries = await audit.entries(before=asked.before, after=asked.after, entries_max=asked.limit)
+        return AuditTrailReport([report_entry(each) for each in entries], audit.problem)
 
     return _by_name(get_access, get_audit)
 
@@ -163,17 +160,3 @@ def _role(text: str) -> Role:
         if role.value == text:
             return role
     raise SettingInvalid(f"choose {', '.join(each.value for each in SIGN_IN_ROLES)}: {quote(text)} is no such role")
-
-
-def _number(request: LocalRequest, name: str) -> int | None:
-    """Return a number of the query; `None` where it is not given.
-
-    Raises:
-        SettingInvalid: It is none.
-    """
-    text = request.query.get(name, "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal()) or len(text) > _NUMBER_DIGITS_MAX:
-        raise SettingInvalid(f"give {name} as a number: {quote(text)} is none")
-    return int(text)

@@ -98,7 +98,7 @@ async def test_owners_end_sessions_and_see_who_tried(tmp_path: Path) -> None:
         async with client.get("/v1/access") as response:
             access = await response.json()
         assert [each["role"] for each in access["codes"]] == ["owner"]
-        assert [each["number"] for each in access["sessions"]] == [1, 2]
+        assert [each["id"] for each in access["sessions"]] == [1, 2]
         assert [(each["origin"], each["tries"]) for each in access["refused"]] == [("127.0.0.1", 1)]
         assert await status_of(client, "/v1/sessions/2", "DELETE") == 200
         assert await status_of(client, "/v1/sessions/2", "DELETE") == 404

@@ -9,7 +9,7 @@ import pytest
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk, Operation
 from agent.local.routes import Caller, Role
-from agent.port.audit import FILE_NAME, Audit, NumberedEntry
+from agent.port.audit import FILE_NAME, Audit
 from agent.port.audit_entries import STORED_ENTRIES_MAX, AuditEntry
 from tests.unit.port.access_bench import UTC_MS, Bench, Cutter, PowerCut
 
@@ -23,8 +23,8 @@ def bench(tmp_path: Path) -> Bench:
 
 
 async def shown(audit: Audit, entries_max: int = 50) -> list[tuple[str, str, int]]:
-    page = await audit.page(entries_max=entries_max)
-    return [(each.entry.action, each.entry.target, each.entry.count) for each in page.entries]
+    found = await audit.entries(entries_max=entries_max)
+    return [(each.entry.action, each.entry.target, each.entry.count) for each in found]
 
 
 async def written(audit: Audit) -> None:
@@ -129,14 +129,13 @@ async def test_pages_follow_each_other(bench: Bench) -> None:
     audit = bench.audit()
     for number in range(7):
         audit.record(OWNER, "act", str(number), "200")
-    targets, before = [], None
-    while True:
-        page = await audit.page(before=before, entries_max=3)
-        targets += [each.entry.target for each in page.entries]
-        before = page.next_before
-        if before is None:
-            break
+    targets: list[str] = []
+    before: int | None = None
+    while page := await audit.entries(before=before, entries_max=3):
+        targets += [each.entry.target for each in page]
+        before = page[-1].number
     assert targets == ["6", "5", "4", "3", "2", "1", "0"]
+    assert [each.number for each in await audit.entries(after=5, entries_max=3)] == [7, 6]
     await audit.close()
 
 
@@ -146,13 +145,13 @@ async def test_a_disk_that_refuses_delays_nobody_and_gets_it_later(bench: Bench)
     audit.record(OWNER, "check_update", "", "200")
     assert await audit.flush() is False
     assert "free some space" in audit.problem
-    page = await audit.page(entries_max=10)
-    assert [(each.number, each.entry.action) for each in page.entries] == [(None, "check_update")]
+    page = await audit.entries(entries_max=10)
+    assert [(each.number, each.entry.action) for each in page] == [(None, "check_update")]
     bench.disk.on_operation = Disk().on_operation
     assert await audit.flush() is True
     assert audit.problem == ""
-    page = await audit.page(entries_max=10)
-    assert [(each.number, each.entry.action) for each in page.entries] == [(1, "check_update")]
+    page = await audit.entries(entries_max=10)
+    assert [(each.number, each.entry.action) for each in page] == [(1, "check_update")]
     await audit.close()
 
 
@@ -199,14 +198,14 @@ async def test_an_entry_from_before_the_time_was_known_gets_its_time_later(bench
     audit.record(OWNER, "early", "", "200")
     await audit.flush()
     bench.clock.now_ms, bench.clock.is_time_known = 60_000, True
-    page = await audit.page(entries_max=10)
-    assert [each.entry.utc_ms for each in page.entries] == [UTC_MS + 5000]
+    page = await audit.entries(entries_max=10)
+    assert [each.entry.utc_ms for each in page] == [UTC_MS + 5000]
     # Another entry of the same boot writes it down for the time after.
     audit.record(OWNER, "late", "", "200")
     await audit.close()
     bench.clock.boot_id = "boot-2"
-    page = await (again := bench.audit()).page(entries_max=10)
-    assert [each.entry.utc_ms for each in page.entries] == [UTC_MS + 60_000, UTC_MS + 5000]
+    page = await (again := bench.audit()).entries(entries_max=10)
+    assert [each.entry.utc_ms for each in page] == [UTC_MS + 60_000, UTC_MS + 5000]
     await again.close()
 
 
@@ -216,17 +215,18 @@ async def test_an_entry_of_a_boot_that_never_learnt_the_time_has_none(bench: Ben
     audit.record(OWNER, "early", "", "200")
     await audit.close()
     bench.clock.boot_id, bench.clock.is_time_known = "boot-2", True
-    page = await (again := bench.audit()).page(entries_max=10)
-    assert [(each.entry.utc_ms, each.entry.boot_id) for each in page.entries] == [(None, "boot-1")]
+    page = await (again := bench.audit()).entries(entries_max=10)
+    assert [(each.entry.utc_ms, each.entry.boot_id) for each in page] == [(None, "boot-1")]
     await again.close()
 
 
-async def test_a_listener_hears_of_each_request(bench: Bench) -> None:
+async def test_a_listener_is_given_each_new_entry(bench: Bench) -> None:
     audit, heard = bench.audit(), list[AuditEntry]()
     audit.on_entry(heard.append)
-    audit.record(OWNER, "one", "", "200")
-    audit.record(OWNER, "one", "", "200")
-    assert [each.action for each in heard] == ["one", "one"]
+    for number in range(1000):
+        audit.record(OWNER, "one", "", "200")
+        audit.record(Caller("", Role.PUBLIC, str(number)), "sign_in", "", "wrong_code")
+    assert [each.action for each in heard] == ["one", *["sign_in"] * 8, "others"]
 
 
 @pytest.mark.parametrize("at", range(1, 12))
@@ -242,7 +242,7 @@ async def test_a_power_cut_at_any_operation_loses_nothing_that_was_written(tmp_p
     except PowerCut:
         pass
     bench.disk = Disk()
-    found: list[NumberedEntry] = (await (again := bench.audit()).page(entries_max=50)).entries
+    found = await (again := bench.audit()).entries(entries_max=50)
     targets = [each.entry.target for each in found][::-1]
     assert targets[: len(kept)] == kept
     assert len(targets) <= len(kept) + 1
