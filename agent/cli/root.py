@@ -77,6 +77,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show or steer the hub's updates, or install one from a file.",
             TECHNICIAN,
         ),
+        "port": Entry(
+            "agent.cli.port:port",
+            "Show how to reach the hub's page and API, and who may: codes, tokens, sessions, audit.",
+            TECHNICIAN,
+        ),
         "config": Entry("agent.cli.config:config", "Check or show a configuration, or print an example.", TECHNICIAN),
         "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
         "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and build, sign and verify releases for hubs.", FLEET),

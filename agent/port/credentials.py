@@ -32,6 +32,9 @@ FILE_NAME = "credentials.json"
 FILE_BYTES_MAX = 16 * 1024
 """Three codes and sixteen tokens take 5 KiB."""
 
+LOAD_S_MAX = 4.0
+"""How long a change waits for the file to be read after a start; shorter than the command line waits."""
+
 USES_SAVE_S = 3600.0
 """How often the days on which tokens were used are written, where one has changed."""
 
@@ -94,6 +97,7 @@ class Credentials:
         self._add_fault = add_fault
         self.sessions = Sessions(random_bytes)
         self.throttle = Throttle()
+        self._loaded = asyncio.Event()
         self._uses: dict[str, int] = {}
         """When each token was used last, in UTC, since the start."""
         self._unlogged = 0
@@ -119,8 +123,21 @@ class Credentials:
     async def load(self) -> None:
         """Read the file, as often as the disk needs."""
         await self._store.load_patiently()
+        self._loaded.set()
         if self._store.problem:
             self._add_fault(self._store.problem)
+
+    async def _wait_until_loaded(self) -> None:
+        """Wait for the file right after a start.
+
+        Raises:
+            StorageFull: The disk does not give it.
+        """
+        try:
+            async with asyncio.timeout(LOAD_S_MAX):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise StorageFull(f"try again in a minute, or check the disk: {FILE_NAME} has not been read yet") from None
 
     async def _save_uses(self) -> None:
         uses = dict(self._uses)
@@ -211,6 +228,7 @@ class Credentials:
         Raises:
             StorageFull: It is not on the disk: the old one stays in force.
         """
+        await self._wait_until_loaded()
         code = make_code(self._random_bytes)
         made = CodeRecord(role, hash_secret(read_code(code) or "", self._random_bytes), self._clock.utc_ms())
         await self._store.commit(lambda stored: msgspec.structs.replace(stored, codes=with_code(stored.codes, made)))
@@ -223,6 +241,7 @@ class Credentials:
             SettingInvalid: See `new_token` and `with_token`.
             StorageFull: It is not on the disk, and does not exist.
         """
+        await self._wait_until_loaded()
         utc_ms = self._clock.utc_ms()
         token, made = new_token(name, role, days=days, utc_ms=utc_ms, random_bytes=self._random_bytes)
         await self._store.commit(lambda stored: msgspec.structs.replace(stored, tokens=with_token(stored.tokens, made)))
@@ -234,6 +253,7 @@ class Credentials:
         Raises:
             StorageFull: It is not off the disk: a restart would bring it back.
         """
+        await self._wait_until_loaded()
         self._uses.pop(name, None)
         if all(each.name != name for each in self.stored.tokens) and not self._store.save_problem:
             return False

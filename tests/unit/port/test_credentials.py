@@ -269,15 +269,18 @@ async def test_a_revoked_token_ends_at_once_even_where_the_disk_refuses(bench: B
     assert role_by_token(await bench.credentials(), token) is None
 
 
-async def test_nothing_is_written_before_the_file_has_been_read(bench: Bench) -> None:
+async def test_nothing_is_written_before_the_file_has_been_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.port.credentials.LOAD_S_MAX", 0.01)
     code, _ = await (await bench.credentials()).make_code(Role.OWNER)
     unread = Credentials(
         bench.directory, clock=bench.clock, disk=bench.disk, worker=bench.worker, random_bytes=bench.random_bytes,
         audit=bench.trail, add_fault=bench.faults.append,
     )  # fmt: skip
     assert role_by_code(unread, code) is None
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageFull, match="try again in a minute"):
         await unread.make_code(Role.OWNER)
+    with pytest.raises(StorageFull, match="try again in a minute"):
+        await unread.revoke_token("metrics")
     assert role_by_code(await bench.credentials(), code) is Role.OWNER
 
 
