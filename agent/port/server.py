@@ -18,6 +18,7 @@ from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.local.routes import ROUTES, Caller, Handler, Handlers, LocalRequest, RequestRefused, Role, Route, refusal_of
 from agent.port.access import SAFE_METHODS, AuditTrail
+from agent.port.connections import Runner
 from agent.port.gates import SESSION_COOKIE, Gate
 from agent.port.responses import problem_response, protect, send
 from hal.errors import HalError
@@ -39,7 +40,7 @@ def runner_of(application: web.Application, *, idle_s_max: float) -> web.AppRunn
         application: See `application`.
         idle_s_max: How long a connection may stay open without a request, and the head of a request without its end.
     """
-    return web.AppRunner(
+    return Runner(
         application,
         access_log=None,
         handle_signals=False,

@@ -16,8 +16,10 @@ from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.config import resolve_text
 from agent.foundation.disk import Disk
+from agent.foundation.log_ring import LogRing
 from agent.foundation.worker import ThreadWorker
 from agent.local.routes import Caller, Role
+from agent.ota.context import RunningRelease
 from tests.integration.conftest import KEY, Hasty, Host, HubClock, until
 
 NO_CLOUD = "http://127.0.0.1:9"
@@ -130,6 +132,8 @@ async def open_port(
             sensor_keys={},
             host=Host(),
             check_for=environment.check_for,
+            running=RunningRelease("1.0.0", "base", 1, "test", "", lambda: None, worker),
+            log_ring=LogRing(clock.monotonic_ms),
         )
         rig = PortRig(app.Hub(config, given), clock, directory)
         rig.hub.port.callers = _Callers(rig)

@@ -1,5 +1,7 @@
 """The port of a running hub over TCP: signing in, problem details, protecting headers, the page."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,6 +37,21 @@ async def test_nobody_looks_without_signing_in_on_loopback_either(port: PortRig)
         }
     async with port.socket_session() as client, client.get("/v1/status") as response:
         assert response.status == 200
+
+
+async def test_what_is_no_http_is_a_problem_and_fills_no_log(port: PortRig, caplog: pytest.LogCaptureFixture) -> None:
+    host, tcp_port = port.url.removeprefix("http://").split(":")
+    for sent in (b"\x16\x03\x01\x02", b"GET /v1/status?" + b"x" * 9000, b"GET / HTTP/1.1\r\nHost\r\n\r\n"):
+        reader, writer = await asyncio.open_connection(host, int(tcp_port))
+        writer.write(sent + b"\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert head.startswith(b"HTTP/1.0 400 ")
+        assert b"Content-Type: application/problem+json" in head
+        assert b"X-Content-Type-Options: nosniff" in head
+        assert msgspec.json.decode(body)["error"] == "not_understood"
+        assert b"xxx" not in body
+    assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
 
 
 async def test_a_role_opens_what_it_may_and_nothing_else(port: PortRig) -> None:
