@@ -29,11 +29,10 @@ ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-syst
 DEMO_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
-SOAK_STRIDE ?= 1
 SOAK_EXAMPLES ?= 40000
 SOAK_DAYS ?= 365
 
-.PHONY: help demo test quick check lint bench soak interop install container raspberry lock vendor fmt picture clean
+.PHONY: help demo test quick check lint bench soak sweeps campaigns interop install container raspberry lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -42,7 +41,7 @@ demo: $(RUNTIME) ## watch a hub and its cloud (options: make demo DEMO_ARGS="--f
 	@$(BIN)/climahub demo $(DEMO_ARGS)
 
 test: $(DEV) ## all tests
-	@echo "all tests: up to half an hour on 2 busy cores (make quick leaves out the slow ones); skipped ones are listed at the end, with the reason"
+	@echo "all tests: about ten minutes on 2 cores (make quick leaves out the slow ones); skipped ones are listed at the end, with the reason"
 	$(PYTEST) $(ON_ALL_CORES) $(TEST_ARGS)
 
 quick: $(DEV) ## the tests that take no long time
@@ -66,13 +65,17 @@ bench: $(DEV) ## all measurements, as JSON in bench-results/
 		cat $(RESULTS)/$$name.json; \
 	done
 
-soak: $(DEV) ## long campaigns (a slice: make soak SOAK_ARGS="--count 5")
+soak: campaigns sweeps ## long campaigns and every crash point (a slice: make campaigns SOAK_ARGS="--count 5")
+
+sweeps: $(DEV)
+	CLIMAHUB_STRIDE=1 $(PYTEST) $(ON_ALL_CORES) -s tests/simulation -k wherever_the_world_stops
+	CLIMAHUB_STRIDE=1 $(PYTEST) $(ON_ALL_CORES) tests/integration/test_state_damage.py
+
+campaigns: $(DEV)
 	@mkdir -p $(RESULTS)
 	$(BIN)/python tests/bench/soak_simulation.py --output $(RESULTS)/soak_simulation.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_simulation.py --pairing --count 50 --faults harsh \
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
-	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) -s tests/simulation -k wherever_the_world_stops
-	CLIMAHUB_STRIDE=$(SOAK_STRIDE) $(PYTEST) $(ON_ALL_CORES) tests/integration/test_state_damage.py
 	$(BIN)/python tests/bench/soak_borders.py --examples $(SOAK_EXAMPLES) --output $(RESULTS)/soak_borders.json
 	$(BIN)/python tests/bench/soak_port.py --inputs 200000
 	$(BIN)/python tests/bench/soak_climate.py --days $(SOAK_DAYS) --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)

@@ -114,7 +114,7 @@ def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
     def progress(done: int, total: int) -> None:
         click.echo(f"\r{done} of {total} crash points", nl=done == total, err=True)
 
-    scenario = crash_points.PAIRING_HOUR if pairing else crash_points.OUTAGE_HOUR
+    scenario = crash_points.PAIRING_HOUR if pairing else crash_points.OUTAGE_HALF_HOUR
     options = msgspec.structs.replace(scenario, **given)
     found = crash_points.sweep(options, progress=progress if sys.stderr.isatty() else None)
     if as_json:

@@ -259,8 +259,8 @@ def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 def test_random_commands_settle_under_every_fault_for_a_hundred_seeds(first: int) -> None:
     issued = twice = unsettled = 0
     for seed in range(first, first + 25):
-        planned = tuple(draw_commands(random.Random(seed), 2 * RATES["harsh"].commands, until_s=0.1 * 86_400))
-        verdict = simulate(Options(days=0.1, sensors=7, seed=seed, faults="harsh", commands=planned))
+        planned = tuple(draw_commands(random.Random(seed), 4 * RATES["harsh"].commands, until_s=0.05 * 86_400))
+        verdict = simulate(Options(days=0.05, sensors=7, seed=seed, faults="harsh", commands=planned, calm_s=3600.0))
         assert not verdict.violations, as_text(verdict, f"seed {seed}")
         issued += verdict.commands.issued
         twice += verdict.commands.executed_twice

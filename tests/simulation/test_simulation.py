@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.simulation.crash_points import OUTAGE_HOUR, fork_at_operations, sweep
+from lab.simulation.crash_points import OUTAGE_HALF_HOUR, fork_at_operations, sweep
 from lab.simulation.machine import Machine
 from lab.simulation.options import FaultProfile, MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate
@@ -79,29 +79,29 @@ def test_our_own_recording_arrives_whole(faults: FaultProfile) -> None:
 @pytest.mark.skipif(not NINE_ROOMS.exists(), reason="the shared recording is not here; see CLIMAHUB_RECORDINGS")
 @pytest.mark.parametrize("faults", ["none", "harsh"])
 def test_the_recording_of_nine_rooms_arrives_whole(faults: FaultProfile) -> None:
-    """The first ten days; `tests/bench/bench_recording.py` plays all of it."""
+    """The first five days; `tests/bench/bench_recording.py` plays all of it."""
     options = Options(
-        board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=10, commands=()
+        board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=5, commands=()
     )
     readings = passed(simulate(options)).readings
-    assert readings.accepted == readings.taken > 6_000
+    assert readings.accepted == readings.taken > 3_000
     assert readings.pending == readings.dead_letters == readings.judged_bad == 0
 
 
 def test_a_fork_at_a_crash_point_and_a_replay_up_to_it_end_alike() -> None:
     forked: dict[int, Verdict] = {}
     whole = fork_at_operations(
-        lambda at: simulate(OUTAGE_HOUR, at_operation=at), stride=67, on_result=forked.__setitem__
+        lambda at: simulate(OUTAGE_HALF_HOUR, at_operation=at), stride=67, on_result=forked.__setitem__
     )
-    assert comparable(whole) == comparable(simulate(OUTAGE_HOUR))
+    assert comparable(whole) == comparable(simulate(OUTAGE_HALF_HOUR))
     assert list(forked) == list(range(1, whole.durable_operations + 1, 67))
     for point, verdict in forked.items():
-        assert comparable(verdict) == comparable(simulate(msgspec.structs.replace(OUTAGE_HOUR, stop_at=point)))
+        assert comparable(verdict) == comparable(simulate(msgspec.structs.replace(OUTAGE_HALF_HOUR, stop_at=point)))
 
 
 def test_an_error_in_a_fork_reaches_the_caller() -> None:
     def play(at: Callable[[Machine], bool]) -> None:
-        simulate(OUTAGE_HOUR, at_operation=at)
+        simulate(OUTAGE_HALF_HOUR, at_operation=at)
         if os.getpid() != parent:
             raise ValueError("in the child")
 
@@ -112,7 +112,7 @@ def test_an_error_in_a_fork_reaches_the_caller() -> None:
 
 @pytest.mark.slow
 def test_the_hub_recovers_from_a_power_cut_at_every_durable_operation() -> None:
-    verdict = sweep(OUTAGE_HOUR)
+    verdict = sweep(OUTAGE_HALF_HOUR)
     print(f"crash points: {verdict.recovered} of {verdict.points} recovered")  # noqa: T201 - the issue asks for the count
     assert verdict.violations == []
     assert verdict.recovered == verdict.points > 200

@@ -151,7 +151,7 @@ def test_crash_point_sweep(count: int, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert root.run(["simulate", "--crash-points", "--seed", "5"]) == (exit_codes.FAILED if count else exit_codes.OK)
     captured = capsys.readouterr()
-    assert asked == [msgspec.structs.replace(crash_points.OUTAGE_HOUR, seed=5)]
+    assert asked == [msgspec.structs.replace(crash_points.OUTAGE_HALF_HOUR, seed=5)]
     assert "2 of 2 crash points" in captured.err
     assert captured.out.count("cut before operation 2: nothing lost: one is") == count
     assert f"2 crash points, {2 - count} recovered, {'1 violation' if count else '0 violations'}" in captured.out
