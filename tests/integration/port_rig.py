@@ -118,13 +118,13 @@ async def open_port(
     config = resolve_text(text, file="test", directory=directory, environ={}).config
     for path in (config.storage.state_dir, config.storage.run_dir):
         path.mkdir(exist_ok=True)
-    clock, worker = HubClock(), ThreadWorker("storage")
+    clock, worker, disk = HubClock(), ThreadWorker("storage"), Disk()
     async with new_session(tcp_connector(None), user_agent="climahub/test") as session:
         given = environment.Environment(
-            board=environment.make_board(config.board, clock),
+            board=environment.with_radio(environment.make_board(config.board, clock), config, clock, disk),
             clock=clock,
             rng=Hasty(1),
-            disk=Disk(),
+            disk=disk,
             worker=worker,
             session=session,
             ledger=QuotaLedger(None, clock.boot_id),

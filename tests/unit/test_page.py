@@ -62,7 +62,7 @@ def test_every_import_is_a_file_of_the_page() -> None:
 
 def test_the_page_begins_with_all_that_its_first_view_needs() -> None:
     named = re.findall(r'(?:href|src)="([^"]+)"', (PAGE / "index.html").read_text())
-    assert all((PAGE.parent / name).is_file() for name in named)
+    assert all((PAGE / name).is_file() for name in named)
 
 
 def test_languages_have_the_same_texts_with_the_same_values() -> None:

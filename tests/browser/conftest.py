@@ -1,0 +1,117 @@
+"""A real hub's page in Debian's Chromium."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, Response, async_playwright, expect
+
+from agent.local.routes import Role
+from tests.browser.chromium import ARGUMENTS, find_chromium
+from tests.integration.port_rig import PortRig, open_port
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+PHONE = (390, 844)
+DESKTOP = (1280, 800)
+PATIENCE_MS = 20_000
+"""For a busy machine."""
+
+TWO_ROOMS = """\
+[board.sim]
+tenant_thermostat = false
+[climate]
+heat_source = "boiler"
+zones = [{ id = "living", sensors = ["sim/temperature"] }, { id = "bedroom", sensors = ["sim/temperature"] }]
+"""
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+class Visitor:
+    """A person at the page.
+
+    Attributes:
+        page: Their tab.
+        problems: What the browser complained about: errors of scripts, of the content policy, and answers over 499.
+    """
+
+    def __init__(self, page: Page, hub: PortRig) -> None:
+        self.page = page
+        self.hub = hub
+        self.problems: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("response", self._look)
+
+    def _hear(self, kind: str, text: str) -> None:
+        # A refused request is shown on the page, and a test says which ones it expects.
+        if kind == "error" and not text.startswith("Failed to load resource"):
+            self.problems.append(text)
+
+    def _look(self, response: Response) -> None:
+        if response.status >= 500:
+            self.problems.append(f"{response.status} {response.url}")
+
+    async def sign_in(self, role: Role = Role.OWNER) -> None:
+        """Open the page and type a new code."""
+        await self.page.goto(self.hub.url)
+        await self.page.get_by_label("Code").fill(await self.hub.make_code(role))
+        await self.page.get_by_role("button", name="Sign in").click()
+        await expect(self.page.locator(".bar .state")).to_have_text("live")
+
+    async def go(self, view: str, heading: str) -> None:
+        """Open a view by its address."""
+        await self.page.goto(f"{self.hub.url}/#/{view}")
+        await expect(self.page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+
+    async def picture(self, name: str) -> None:
+        """Keep a screenshot as an artefact of the build."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = find_chromium()
+    async with async_playwright() as playwright:
+        made = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[PortRig]:
+    async with open_port(tmp_path, config_text=TWO_ROOMS) as rig:
+        yield rig
+
+
+Visit = Callable[..., contextlib.AbstractAsyncContextManager[Visitor]]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Visit:
+    @contextlib.asynccontextmanager
+    async def make(
+        hub: PortRig, *, size: tuple[int, int] = DESKTOP, is_dark: bool = False, language: str = "en-GB"
+    ) -> AsyncIterator[Visitor]:
+        context = await browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if is_dark else "light",
+            locale=language,
+        )
+        visitor = Visitor(await context.new_page(), hub)
+        yield visitor
+        await context.close()
+        assert visitor.problems == []
+
+    return make
+
+
+@pytest.fixture
+async def visitor(visit: Visit, hub: PortRig) -> AsyncIterator[Visitor]:
+    """Somebody who has signed in as owner."""
+    async with visit(hub) as made:
+        await made.sign_in()
+        yield made

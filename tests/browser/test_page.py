@@ -1,0 +1,239 @@
+"""The page of a running hub as a person uses it: sign-in, verdict, live values, rooms and the week."""
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from agent.local.routes import Role
+from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor
+from tests.integration.conftest import until
+from tests.integration.port_rig import PortRig, open_port
+
+WEEK = {
+    "do": "put_schedule",
+    "schedule": {
+        "name": "Work",
+        "blocks": [
+            {"label": "Day", "start": "06:30", "end": "22:00", "heat_setpoint_c": 21, "cool_setpoint_c": 26},
+            {"label": "Night", "start": "22:00", "end": "06:30", "heat_setpoint_c": 17, "cool_setpoint_c": 26},
+        ],
+    },
+}
+
+
+async def change(hub: PortRig, request: object, zone: str = "living") -> None:
+    async with hub.socket_session() as client, client.post(f"/v1/climate/{zone}", json=request) as response:
+        assert response.status == 200
+
+
+async def zone_of(hub: PortRig, name: str = "living") -> dict[str, object]:
+    async with hub.socket_session() as client, client.get("/v1/climate") as response:
+        return next(zone for zone in (await response.json())["zones"] if zone["zone"] == name)
+
+
+async def test_a_wrong_code_is_refused_in_words_and_a_right_one_opens_the_page(visit: Visit, hub: PortRig) -> None:
+    code = await hub.make_code()
+    async with visit(hub) as visitor:
+        page = visitor.page
+        await page.goto(hub.url)
+        await expect(page.get_by_role("heading", name="Sign in to this hub")).to_be_visible()
+        await page.get_by_label("Code").fill("0000-0000-0000-0000")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_contain_text("code")
+        # Typed as people do: small letters, no dashes.
+        await page.get_by_label("Code").fill("")
+        await page.get_by_label("Code").press_sequentially(code.replace("-", "").lower())
+        await expect(page.get_by_label("Code")).to_have_value(code)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("link", name="Living")).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Code")).to_be_visible()
+
+
+async def test_the_verdict_comes_first_in_words_and_tiles_lead_deeper(visitor: Visitor) -> None:
+    page = visitor.page
+    verdict = page.locator(".verdict")
+    await expect(verdict).to_contain_text("Cloud")
+    # What the page says is what the hub says, word for word.
+    async with visitor.hub.socket_session() as client, client.get("/v1/verdict") as response:
+        sentence = (await response.json())["sentences"][0]
+    await expect(verdict).to_contain_text(sentence.partition(" for ")[0])
+    for name, heading in (("Sensors", "Sensors"), ("Outbox", "Outbox"), ("Cloud link", "Cloud link")):
+        await page.goto(visitor.hub.url)
+        await page.get_by_role("link", name=name).click()
+        title = page.get_by_role("heading", name=heading, level=1)
+        await expect(title).to_be_visible()
+        await expect(title).to_be_focused()
+
+
+async def test_a_change_elsewhere_is_shown_by_itself(visitor: Visitor) -> None:
+    await visitor.go("rooms/living", "Living")
+    await expect(visitor.page.locator(".stepper output")).to_have_text("20.0 °C")
+    await change(visitor.hub, {"do": "set", "heat_setpoint_c": 22.5})
+    await expect(visitor.page.locator(".stepper output")).to_have_text("22.5 °C", timeout=5_000)
+
+
+async def test_tabs_share_one_stream(visitor: Visitor) -> None:
+    for _ in range(3):
+        other = await visitor.page.context.new_page()
+        await other.goto(visitor.hub.url)
+        await expect(other.locator(".bar .state")).to_have_text("live")
+    assert visitor.hub.hub.events.clients == 1
+
+
+async def test_tabs_share_one_stream_where_the_browser_has_no_shared_worker(visit: Visit, hub: PortRig) -> None:
+    async with visit(hub) as visitor:
+        await visitor.page.context.add_init_script("delete window.SharedWorker")
+        await visitor.sign_in()
+        other = await visitor.page.context.new_page()
+        await other.goto(f"{hub.url}/#/rooms/living")
+        await expect(other.locator(".stepper output")).to_have_text("20.0 °C")
+        await until(lambda: hub.hub.events.clients == 1)
+        # The tab that leads is closed: the other one takes over.
+        await visitor.page.goto("about:blank")
+        await until(lambda: hub.hub.events.clients == 1)
+        await change(hub, {"do": "set", "heat_setpoint_c": 23})
+        await expect(other.locator(".stepper output")).to_have_text("23.0 °C")
+
+
+@pytest.mark.slow
+async def test_a_silent_hub_is_told_with_the_age_of_what_is_shown_until_it_is_back(
+    visit: Visit, tmp_path: Path
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        running = contextlib.AsyncExitStack()
+        hub = await running.enter_async_context(open_port(tmp_path, config_text=TWO_ROOMS))
+        visitor = await stack.enter_async_context(visit(hub))
+        page = visitor.page
+        await visitor.sign_in()
+        await expect(page.get_by_role("link", name="Living")).to_be_visible()
+        await running.aclose()
+        await expect(page.locator(".banner")).to_contain_text("The hub does not answer.")
+        await expect(page.locator(".banner")).to_contain_text("What you see is")
+        await expect(page.get_by_role("link", name="Living")).to_be_visible()
+        port = hub.url.rpartition(":")[2]
+        await stack.enter_async_context(open_port(tmp_path, config_text=TWO_ROOMS, port_text=f"port = {port}\n"))
+        # Sessions end with the agent.
+        await expect(page.get_by_label("Code")).to_be_visible()
+
+
+async def test_a_setpoint_becomes_a_hold_when_its_end_is_chosen(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.go("rooms/living", "Living")
+    for _ in range(3):
+        await page.get_by_role("button", name="Warmer").click()
+    assert (await zone_of(visitor.hub))["heat_setpoint_c"] == 20.0
+    await page.get_by_role("button", name="For 2 h").click()
+    await expect(page.get_by_text("for 2 h more")).to_be_visible()
+    assert (await zone_of(visitor.hub))["heat_setpoint_c"] == 21.5
+    await page.get_by_role("button", name="End", exact=True).click()
+    await expect(page.locator(".stepper output")).to_have_text("20.0 °C")
+    assert (await zone_of(visitor.hub))["holds"] == []
+
+
+async def test_boost_away_eco_and_mode(visitor: Visitor) -> None:
+    page, hub = visitor.page, visitor.hub
+    await visitor.go("rooms/living", "Living")
+    await page.get_by_role("button", name="Boost for 1 h").click()
+    await expect(page.locator(".stepper output")).to_have_text("22.0 °C")
+    await page.get_by_role("button", name="Away…").click()
+    await page.get_by_role("button", name="Go away").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.get_by_role("button", name="Resume schedule").click()
+    await expect(page.locator(".stepper output")).to_have_text("20.0 °C")
+    await page.get_by_role("button", name="Eco on").click()
+    await expect(page.get_by_role("button", name="Eco off")).to_be_visible()
+    await page.get_by_role("button", name="Off", exact=True).click()
+    await expect(page.get_by_role("button", name="Off", exact=True)).to_have_attribute("aria-pressed", "true")
+    assert (await zone_of(hub))["mode"] == "off"
+    await page.get_by_role("button", name="Cool", exact=True).click()
+    await expect(page.get_by_role("button", name="Cool", exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+async def test_a_viewer_sees_everything_and_changes_nothing(visit: Visit, hub: PortRig) -> None:
+    async with visit(hub) as visitor:
+        await visitor.sign_in(Role.VIEWER)
+        await visitor.go("rooms/living", "Living")
+        await expect(visitor.page.get_by_text("Sign in as service or owner")).to_be_visible()
+        await expect(visitor.page.get_by_role("button", name="Warmer")).to_be_disabled()
+        await expect(visitor.page.get_by_role("button", name="Boost for 1 h")).to_have_count(0)
+
+
+async def test_the_week_is_edited_by_mouse(visitor: Visitor) -> None:
+    page, hub = visitor.page, visitor.hub
+    await change(hub, WEEK)
+    await visitor.go("week/living", "Living: week")
+    track = page.locator(".track").first
+    box = await track.bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+
+    def at(hour: float) -> float:
+        return box["x"] + box["width"] * hour / 24
+
+    await page.mouse.click(at(14), middle)
+    await expect(page.get_by_label("Start")).to_have_value("06:30")
+    # Its start from 06:30 to 05:00.
+    await page.mouse.move(at(6.5) + 4, middle)
+    await page.mouse.down()
+    await page.mouse.move(at(5), middle, steps=8)
+    await page.mouse.up()
+    await expect(page.get_by_label("Start")).to_have_value("05:00")
+    # All of it one hour later.
+    await page.mouse.move(at(14), middle)
+    await page.mouse.down()
+    await page.mouse.move(at(15), middle, steps=8)
+    await page.mouse.up()
+    await expect(page.get_by_label("Start")).to_have_value("06:00")
+    await visitor.picture("week-desktop")
+    await page.get_by_role("button", name="Save the week").click()
+    await expect(page.get_by_text("Changed, not saved yet.")).to_have_count(0)
+    blocks = (await zone_of(hub))["schedules"][0]["blocks"]  # type: ignore[index]
+    assert (blocks[0]["start"], blocks[0]["end"]) == ("06:00", "23:00")
+
+
+async def test_the_week_is_edited_by_keyboard_and_on_a_phone(visit: Visit, hub: PortRig) -> None:
+    await change(hub, WEEK)
+    async with visit(hub, size=PHONE) as visitor:
+        page = visitor.page
+        await visitor.sign_in()
+        await visitor.go("week/living", "Living: week")
+        block = page.get_by_role("list", name="Blocks").get_by_role("button").first
+        await block.focus()
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("Shift+ArrowLeft")
+        await expect(block).to_contain_text(re.compile("06:45 . 22:00"))
+        await page.get_by_role("button", name="Saturday").click()
+        await page.get_by_role("group", name="Heat to").get_by_role("button", name="Warmer").click()
+        await visitor.picture("week-phone")
+        await page.get_by_role("button", name="Save the week").click()
+        await expect(page.get_by_text("Changed, not saved yet.")).to_have_count(0)
+    day = (await zone_of(hub))["schedules"][0]["blocks"][0]  # type: ignore[index]
+    assert (day["start"], day["end"], day["heat_setpoint_c"]) == ("06:45", "22:00", 21.5)
+    assert "sat" not in day["days"]
+
+
+async def test_the_hub_refuses_and_the_page_says_why(visitor: Visitor) -> None:
+    page = visitor.page
+    await change(visitor.hub, WEEK)
+    await visitor.go("week/living", "Living: week")
+    # Taken away meanwhile, by somebody else.
+    await change(visitor.hub, {"do": "drop_schedule", "name": "Work"})
+    await expect(page.get_by_text("There is no week yet.")).to_be_visible()
+    await page.get_by_role("button", name="Begin a new week").click()
+    await expect(page.get_by_text("Follows the schedule “Week”.")).to_be_visible()
+
+
+async def test_german(visit: Visit, hub: PortRig) -> None:
+    async with visit(hub, size=PHONE, is_dark=True, language="de-DE") as visitor:
+        page = visitor.page
+        await page.goto(hub.url)
+        await page.get_by_label("Code").fill(await hub.make_code())
+        await page.get_by_role("button", name="Anmelden").click()
+        await expect(page.get_by_role("heading", name="Räume")).to_be_visible()
+        assert await page.locator("html").get_attribute("lang") == "de"
+        await expect(page.locator(".tile .big").first).to_contain_text(",")
+        await visitor.picture("home-phone-dark-german")
