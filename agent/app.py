@@ -37,15 +37,17 @@ from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import events, history, monitoring
+from agent.port import events, hardware_handlers, history, monitoring
+from agent.port.live_values import LiveValues
 from agent.port.service import PortService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
-from hal.radio import ShowsTime
+from hal.radio import ScansEnergy, ShowsTime
 
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
+    from agent.port.hardware_service import HardwareTestService
 
 CONTROL_INTERVAL_S = 60
 """How often the hub's own sensors are read where they control something. Reports to the cloud keep their interval."""
@@ -94,6 +96,7 @@ class Hub:
         self.reports = self._reports()
         self.history = self._history()
         port_clock = environment.port_clock or clock
+        self.hardware_tests = self._hardware_tests()
         # The start makes the run: a boot may have several.
         self.events = events.EventStream(
             events.hub_documents(self.reports),
@@ -282,6 +285,8 @@ class Hub:
             loops["updates"] = self.updates.run
         if self.climate:
             loops["climate"] = self.climate.run
+        if self.hardware_tests:
+            loops["hardware tests"] = self.hardware_tests.run
         if environment.board.network is not None:
             loops |= self.pairing.loops(self.telemetry)
         if isinstance(displays := environment.board.network, ShowsTime):
@@ -342,6 +347,30 @@ class Hub:
         environment = self.environment
         await history.remove_history(self.config.storage.state_dir, disk=environment.disk, worker=environment.worker)
 
+    def _hardware_tests(self) -> "HardwareTestService | None":
+        if self.climate is None:
+            return None
+        # Imported late, as the climate service.
+        from agent.port.hardware_service import HardwareTestService  # noqa: PLC0415
+
+        return HardwareTestService(
+            self.config.storage.state_dir,
+            climate=self.climate,
+            clock=self.environment.clock,
+            disk=self.environment.disk,
+            worker=self.environment.worker,
+            new_id=self._new_id,
+            can_scan=isinstance(self.environment.board.network, ScansEnergy),
+        )
+
+    def _live_values(self) -> LiveValues:
+        board, clock = self.environment.board, self.environment.clock
+        return LiveValues(sensors=board.sensors, intake=self.telemetry.intake, network=board.network, clock=clock)
+
+    def _radio_channel(self) -> int:
+        radio = self.pairing.queries.radio
+        return radio.radio.channel if radio else 0
+
     def _local_handlers(self) -> Handlers:
         return {
             **status_builder.handlers(self.status, self.reports.verdict),
@@ -358,6 +387,7 @@ class Hub:
                 climate=self.reports.climate,
                 zigbee=self.reports.zigbee,
             ),
+            **hardware_handlers.handlers(self.hardware_tests, self._live_values(), self._radio_channel),
             **local_log.handlers(self.environment.log_ring, lambda: read_now(self.environment.clock)),
         }
 

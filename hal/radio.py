@@ -3,7 +3,7 @@
 `hal.sim` and `hal.zigbee` implement `PairableNetwork`; a recording does not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -200,6 +200,21 @@ class PairableNetwork(SensorNetwork, Protocol):
         Raises:
             NetworkLost: There is no radio now, or the write failed.
             ValueError: `data` is no such backup; the message gives the reason and none of the data.
+        """
+        ...
+
+
+@runtime_checkable
+class ScansEnergy(SensorNetwork, Protocol):
+    """A network whose radio can measure how busy its channels are."""
+
+    async def energy_scan(self) -> Mapping[int, int]:
+        """Return the energy on each channel from 11 to 26: 0 (quiet) to 255. The network stays up.
+
+        Takes some seconds, in which the radio hears sensors late.
+
+        Raises:
+            NetworkLost: There is no radio now, or it did not finish.
         """
         ...
 

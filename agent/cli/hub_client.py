@@ -207,6 +207,10 @@ class ZigbeeClient:
 
         return decode(self.get(), ZigbeeReport)
 
+    def scan(self) -> bytes:
+        """Return the energy on the radio's channels; raises as `get`."""
+        return fetch(self._path, "/v1/tests/radio-scan", method="POST", timeout_s=RADIO_TIMEOUT_S)
+
     def post(self, route: str, content: Any = None) -> None:  # noqa: ANN401 (any JSON)
         """Send a request below `/v1/zigbee`.
 

@@ -72,6 +72,13 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "boots": Entry("agent.cli.boots:boots", "List the boots of this machine and how each ended.", TECHNICIAN),
         "logs": Entry("agent.cli.logs:logs", "Show the hub's last log records, or follow them.", TECHNICIAN),
+        "sensors": Entry("agent.cli.sensors:sensors", "Show every sensor now; --watch follows them.", TECHNICIAN),
+        "relay": Entry("agent.cli.relay:relay", "List the outputs, or test one while somebody watches.", TECHNICIAN),
+        "commission": Entry(
+            "agent.cli.commission:commission",
+            "Heat each zone in turn, and find swapped wires and sensors.",
+            TECHNICIAN,
+        ),
         "update": Entry(
             "agent.cli.update:update",
             "Show or steer the hub's updates, or install one from a file.",

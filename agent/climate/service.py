@@ -17,6 +17,7 @@ from agent.climate.fusion import SensorLookup, SensorReading, SensorState
 from agent.climate.model import ZoneProgram
 from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, climate_settings
+from agent.climate.short_cycle_protection import wait_to_start_ms
 from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
 from agent.config import Config
 from agent.errors import StorageFull
@@ -175,8 +176,26 @@ class ClimateService:
 
     def set_test(self, test: OutputTest | None) -> None:
         """Let a person test outputs; `None` ends the test. It ends by itself at its `until_ms`."""
+        is_changed = (test and test.actions) != (self._test and self._test.actions)
         self._test = test
-        self._decision_due.set()
+        if is_changed:
+            self._decision_due.set()
+
+    def readings(self) -> Mapping[str, SensorReading]:
+        """Return the latest reading of each sensor of the zones that has any, by name."""
+        return self._readings()
+
+    def wait_to_start_s(self, zone_id: str) -> int:
+        """Return how long the relay of a zone must still rest; 0 where it may start, or is on.
+
+        Raises:
+            KeyError: There is no such zone.
+        """
+        zone = self.control.zones[zone_id]
+        relay = self.control.state.zones[list(self.control.zones).index(zone_id)].relay
+        if relay.is_on:
+            return 0
+        return -(-wait_to_start_ms(relay, zone.settings.limits, self.now().now_ms) // 1000)
 
     async def run(self) -> None:
         """Control the home until cancelled. Every output is off afterwards."""

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
+from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
@@ -114,6 +115,7 @@ class Route(msgspec.Struct, frozen=True):
             as it came, `AsyncIterator` for the body piece by piece.
         bytes_max: The largest body that is read; without meaning for a stream.
         query: The struct of the query that the handler reads (`agent.local.queries`); `None` where it reads none.
+        is_audited: The audit trail keeps it, unless it only reads. A renewal every few seconds would push out the rest.
     """
 
     method: str
@@ -123,6 +125,7 @@ class Route(msgspec.Struct, frozen=True):
     body: Any = None
     bytes_max: int = JSON_BYTES_MAX
     query: type[msgspec.Struct] | None = None
+    is_audited: bool = True
 
     @property
     def is_stream(self) -> bool:
@@ -161,6 +164,14 @@ ROUTES = (
     Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
     Route("GET", "/v1/log", Role.VIEWER, "get_log", query=LogQuery),
     Route("GET", "/v1/history", Role.VIEWER, "get_history", query=HistoryQuery),
+    Route("GET", "/v1/tests", Role.VIEWER, "get_tests"),
+    Route("POST", "/v1/tests/relays/{output}", Role.SERVICE, "test_relay", RelayTestRequest),
+    Route("GET", "/v1/tests/commissioning", Role.VIEWER, "get_commissioning"),
+    Route("POST", "/v1/tests/commissioning", Role.SERVICE, "begin_commissioning", CommissioningRequest),
+    Route("POST", "/v1/tests/renew", Role.SERVICE, "renew_test", TestReference, is_audited=False),
+    Route("POST", "/v1/tests/stop", Role.SERVICE, "stop_test"),
+    Route("GET", "/v1/tests/sensors", Role.VIEWER, "get_live_sensors"),
+    Route("POST", "/v1/tests/radio-scan", Role.SERVICE, "scan_radio"),
     Route("GET", "/v1/update", Role.VIEWER, "get_update"),
     Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
     Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),

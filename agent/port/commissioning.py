@@ -148,6 +148,7 @@ class Walk(msgspec.Struct, frozen=True):
     Attributes:
         test_id: Names it in renewals.
         plan: The zones in their order.
+        turns: How many of them are heated, from the first; the others only rest and are compared.
         lease_ms: Boot time at which it ends unless it is renewed.
         phase_ms: Since when it has been in its phase.
         phase: Where it stands.
@@ -163,6 +164,7 @@ class Walk(msgspec.Struct, frozen=True):
 
     test_id: str
     plan: tuple[PlannedZone, ...]
+    turns: int
     lease_ms: int
     phase_ms: int
     phase: WalkPhase = WalkPhase.SETTLING
@@ -178,12 +180,20 @@ class Walk(msgspec.Struct, frozen=True):
     @property
     def zone(self) -> PlannedZone | None:
         """The zone whose turn it is."""
-        return self.plan[self.turn] if self.phase is not WalkPhase.DONE and self.turn < len(self.plan) else None
+        return self.plan[self.turn] if self.phase is not WalkPhase.DONE and self.turn < self.turns else None
 
 
-def begin(test_id: str, plan: Sequence[PlannedZone], now_ms: int) -> Walk:
-    """Return a new walk through the zones in their order."""
-    return _skip_unheated(Walk(test_id, tuple(plan), lease_end_ms(now_ms), now_ms), now_ms)
+def begin(test_id: str, plan: Sequence[PlannedZone], now_ms: int, *, turns: int | None = None) -> Walk:
+    """Return a new walk through the zones in their order.
+
+    Args:
+        test_id: Names it in renewals.
+        plan: All zones of the home.
+        now_ms: Boot time.
+        turns: How many of them are heated, from the first; `None` for all.
+    """
+    turns = len(plan) if turns is None else turns
+    return _skip_unheated(Walk(test_id, tuple(plan), turns, lease_end_ms(now_ms), now_ms), now_ms)
 
 
 def renew(walk: Walk, now_ms: int) -> Walk:
@@ -325,7 +335,7 @@ def _next(walk: Walk, finding: ZoneFinding, now_ms: int) -> Walk:
 
 
 def _skip_unheated(walk: Walk, now_ms: int) -> Walk:
-    if walk.turn >= len(walk.plan):
+    if walk.turn >= walk.turns:
         return msgspec.structs.replace(walk, phase=WalkPhase.DONE)
     zone = walk.plan[walk.turn]
     if zone.can_heat:

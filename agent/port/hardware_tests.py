@@ -10,13 +10,11 @@ from enum import StrEnum
 import msgspec
 
 from agent.climate.output_test import OutputTest
+from agent.local.hardware import RENEW_S
 from hal.interface import HvacAction
 
-LEASE_S = 20.0
-"""A test ends this long after its client was last heard; three lost renewals of `RENEW_S` do not end it."""
-RENEW_S = 5.0
-"""How often a client renews."""
-
+LEASE_S = 4 * RENEW_S
+"""A test ends this long after its client was last heard; two lost renewals do not end it."""
 DURATION_S = 60.0
 DURATION_S_MIN = 5.0
 DURATION_S_MAX = 600.0

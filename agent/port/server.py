@@ -84,7 +84,7 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
         """
         route = routes.get(request.match_info.route)
         request[_GATE_KEY] = caller = gate.admit(request, route)
-        if route is None or audit is None or route.method in SAFE_METHODS or route.role is Role.PUBLIC:
+        if route is None or audit is None or not _is_audited(route):
             return await handler(request)
         result = "no answer"
         try:
@@ -99,6 +99,10 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
         return response
 
     return admit
+
+
+def _is_audited(route: Route) -> bool:
+    return route.is_audited and route.method not in SAFE_METHODS and route.role is not Role.PUBLIC
 
 
 def _http_handler(route: Route, handler: Handler) -> HttpHandler:

@@ -6,7 +6,7 @@ hub.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from hal.interface import Reading, RelayedSensor
@@ -17,11 +17,16 @@ from hal.sim.sensors import OnValue
 
 JOIN_EVENTS_MAX = 256
 
+FIRST_CHANNEL = 11
+_ENERGIES = (140, 160, 150, 90, 60, 120, 170, 180, 130, 50, 110, 190, 170, 80, 40, 30)
+"""By channel: a house with Wi-Fi on its channels 1, 6 and 11, which cover the Zigbee channels 11 to 14, 16 to 19 and 21
+to 24."""
+
 
 class SimNetwork:
     """The simulated relayed sensors, implementing `hal.radio.PairableNetwork`.
 
-    More than ten public methods: those of the protocol.
+    More than ten public methods: those of the protocols `PairableNetwork` and `ScansEnergy`.
     """
 
     def __init__(
@@ -168,6 +173,11 @@ class SimNetwork:
         """Write a backup to the stick and restart with it."""
         self._mesh.restore(data, self._sim_ms())
         self._due.clear()
+
+    async def energy_scan(self) -> Mapping[int, int]:
+        """Return the energy on each channel."""
+        self._mesh.require_stick()
+        return dict(zip(range(FIRST_CHANNEL, FIRST_CHANNEL + len(_ENERGIES)), _ENERGIES, strict=True))
 
     def _sim_ms(self) -> int:
         return self._monotonic_ms() + self._radio.sim_offset_ms

@@ -7,7 +7,7 @@ Everything the agent requests is executed on that thread. Does not import zigpy 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ from hal.zigbee.radio_state import load_devices
 from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
-    from hal.radio import PairableNetwork
+    from hal.radio import PairableNetwork, ScansEnergy
     from hal.zigbee.radio import ZigbeeRadio
 
 
@@ -34,7 +34,7 @@ GATHER_S = 0.5
 class ZigbeeNetwork:
     """A Zigbee stick and its sensors. The radio starts with the first call that needs it.
 
-    More than ten public methods: those of the protocols `PairableNetwork` and `ShowsTime`.
+    More than ten public methods: those of the protocols `PairableNetwork`, `ScansEnergy` and `ShowsTime`.
     """
 
     def __init__(self, options: RadioOptions, context: RadioContext) -> None:
@@ -167,6 +167,15 @@ class ZigbeeNetwork:
         radio = self._running()
         await self._thread.call(lambda: radio.restore(data))
 
+    async def energy_scan(self) -> Mapping[int, int]:
+        """See `hal.radio.ScansEnergy`.
+
+        Raises:
+            NetworkLost: There is no radio now, or it did not finish.
+        """
+        radio = self._running()
+        return await self._thread.call(radio.energy_scan)
+
     def show_time(self, now: datetime | None) -> None:
         """See `hal.radio.ShowsTime`."""
         self._wall_clock.set(now)
@@ -184,6 +193,7 @@ class ZigbeeNetwork:
 
 if TYPE_CHECKING:
     _: type[PairableNetwork] = ZigbeeNetwork
+    __: type[ScansEnergy] = ZigbeeNetwork
 
 
 T = TypeVar("T")

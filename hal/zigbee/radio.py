@@ -9,7 +9,7 @@ import functools
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import zigpy.exceptions
@@ -49,6 +49,9 @@ SAVE_S = 600.0
 
 AVAILABILITY_S = 15.0
 """Interval of the availability check."""
+
+SCAN_S_MAX = 20.0
+"""A scan of all channels takes 5 s; bellows repeats one that the stick ends early, without an end of its own."""
 
 BACKUP_S = 24 * 3600.0
 BACKUP_CALM_S = 10.0
@@ -351,6 +354,14 @@ class ZigbeeRadio:
         if network is None or not network.backups:
             raise NetworkLost("plug in the stick: there is no backup yet, and no radio to make one of")
         return bytes(network.backups[-1])
+
+    async def energy_scan(self) -> Mapping[int, int]:
+        """See `hal.radio.ScansEnergy`."""
+        if self._app is None:
+            raise self._network_lost()
+        with zigpy_stack.stick_errors_translated():
+            async with asyncio.timeout(SCAN_S_MAX):
+                return await zigpy_stack.energy_scan(self._app)
 
     async def restore(self, data: bytes) -> None:
         """See `PairableNetwork.restore`."""

@@ -218,6 +218,16 @@ async def back_up(app: Any) -> Mapping[str, object]:  # noqa: ANN401
     return backup
 
 
+SCAN_DURATION_EXPONENT = 4
+"""Each channel is listened to for (2^4 + 1) * 15.36 ms, a quarter of a second."""
+
+
+async def energy_scan(app: Any) -> Mapping[int, int]:  # noqa: ANN401
+    """Measure the energy on all channels, 0 to 255. The stick keeps its network meanwhile."""
+    found = await app.energy_scan(channels=t.Channels.ALL_CHANNELS, duration_exp=SCAN_DURATION_EXPONENT, count=1)
+    return {int(channel): min(255, max(0, round(energy))) for channel, energy in found.items()}
+
+
 async def restore(app: Any, backup: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ANN401
     """Write a backup to the stick and return a new backup.
 

@@ -12,6 +12,7 @@ import msgspec
 from agent.climate.controller import ClimateController
 from agent.climate.fusion import SensorReading
 from agent.climate.model import ZoneProgram
+from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.foundation.clock import Now
@@ -76,6 +77,8 @@ class HeatedHome:
         has_source: Whether the heat source works.
         silent: Sensors that do not report.
         frozen_c: Sensors that always report the same value, and the value; `None` until their first report.
+        test: A test of outputs by a person at the hub.
+        wires: The room that a zone's output really heats, where it is not its own.
     """
 
     def __init__(self, options: HeatedHomeOptions) -> None:
@@ -113,6 +116,8 @@ class HeatedHome:
         self.has_source = True
         self.silent: set[str] = set()
         self.frozen_c: dict[str, float | None] = {}
+        self.test: OutputTest | None = None
+        self.wires: dict[str, str] = {}
         self._life_ms = 0
         self._boots = 0
         self._boot_at_ms = 0
@@ -199,7 +204,7 @@ class HeatedHome:
 
     def _decide(self, control: ClimateController) -> None:
         guards = control.state.heat_source.stage1, *(zone.relay for zone in control.state.zones)
-        made = control.step(self.now(), self.observed, self.options.zone)
+        made = control.step(self.now(), self.observed, self.options.zone, test=self.test)
         # As `service` does: at once after a switch, else once a minute at the start of a run.
         minutes = (self.at_ms - self._life_ms) // 60_000
         if (
@@ -227,7 +232,7 @@ class HeatedHome:
             action = told
             if demand.heat_source is not None and demand.heat_source.action is not action:
                 action = HvacAction.OFF
-            given[room] = action
+            given[self.wires.get(room, room)] = action
         self._command(given)
 
     def _command(self, given: Mapping[str, HvacAction]) -> None:

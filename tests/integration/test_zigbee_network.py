@@ -298,3 +298,20 @@ async def test_a_power_cut_while_the_network_is_formed(tmp_path: Path) -> None:
         (tmp_path / name).unlink(missing_ok=True)
     async with stand.running() as (_, hub):
         assert hub.network.radio.pan_id == pan_id
+
+
+async def test_a_scan_measures_every_channel_and_the_network_stays_up(tmp_path: Path) -> None:
+    stand = Stand(tmp_path)
+    async with stand.running() as (sensors, hub):
+        device = await hub.pair(sensors, "bedroom")
+        energies = await hub.network.energy_scan()
+        assert list(energies) == list(range(11, 27))
+        assert all(0 <= energy <= 255 for energy in energies.values())
+        assert hub.network.radio.state is RadioState.UP
+        await measures(stand, hub, sensors, device, 30)
+
+
+async def test_a_scan_without_a_stick_says_so(tmp_path: Path) -> None:
+    async with Stand(tmp_path).hub() as hub:
+        with pytest.raises(NetworkLost):
+            await hub.network.energy_scan()

@@ -22,6 +22,7 @@ def zigbee() -> None:
 
 for _command in (
     network.status,
+    network.scan,
     pairing.pair,
     network.list_sensors,
     pairing.key,

@@ -12,10 +12,13 @@ from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import ZigbeeClient, with_zigbee_client
 from agent.foundation.format import duration, measured, plural
+from agent.local.hardware import RadioScanReport
 from agent.local.routes import BACKUP_BYTES_MAX
 from agent.local.zigbee import MemberReport, PairedSensor, RouterReport, ZigbeeReport
 
 SECRET_MODE = 0o600
+
+BAR_CHARACTERS = 40
 
 _EXITS = "0 the hub answered, also with problems, 3 it does not answer, 77 this user may not ask"
 _BACKUP_EXITS = (
@@ -42,6 +45,25 @@ def status(hub: ZigbeeClient, as_json: bool) -> int:
     """Show the radio, and the sensors with a problem."""
     click.echo(hub_client.as_json(hub.get()) if as_json else status_text(hub.report()))
     return exit_codes.OK
+
+
+@click.command(epilog=epilog("climahub zigbee scan", exits=_EXITS))
+@_json_option
+@with_zigbee_client
+def scan(hub: ZigbeeClient, as_json: bool) -> int:
+    """Measure how busy each radio channel is, in some 5 s. The network stays up."""
+    body = hub.scan()
+    click.echo(hub_client.as_json(body) if as_json else scan_text(hub_client.decode(body, RadioScanReport)))
+    return exit_codes.OK
+
+
+def scan_text(report: RadioScanReport) -> str:
+    """Return the channels as bars, and what they mean."""
+    lines = [
+        f"{each.channel:>3}{'*' if each.is_own else ' '} {each.energy:>4} {'#' * (each.energy * BAR_CHARACTERS // 255)}"
+        for each in report.channels
+    ]
+    return "\n".join([*lines, "", "* the channel of this network", report.sentence])
 
 
 @click.command("list", epilog=epilog("climahub zigbee list", exits=_EXITS))

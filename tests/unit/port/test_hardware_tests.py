@@ -10,7 +10,6 @@ from agent.port.hardware_tests import (
     DURATION_S_MIN,
     END_S_MAX,
     LEASE_S,
-    RENEW_S,
     WAIT_S_MAX,
     Observation,
     Outcome,
@@ -80,10 +79,6 @@ def test_what_it_demands_ends_with_its_lease_although_nobody_advances_it() -> No
     made = hardware_tests.demand(hardware_tests.renew(new(), 5000), 6000)
     assert made is not None
     assert made.until_ms == 5000 + LEASE_S * 1000
-
-
-def test_three_lost_renewals_are_no_loss_of_the_session() -> None:
-    assert 3 * RENEW_S < LEASE_S
 
 
 def test_a_stop_by_hand() -> None:

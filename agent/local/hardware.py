@@ -1,0 +1,195 @@
+"""Requests and documents of hardware tests: outputs, the commissioning walk, live sensors, the radio's channels.
+
+The JSON form is an interface: fields may be added, never renamed. Temperatures are in °C, energies from 0 to 255.
+"""
+
+import msgspec
+
+from hal.interface import HvacAction
+
+RENEW_S = 5.0
+"""How often a client renews the lease of its running test."""
+
+
+class RelayTestRequest(msgspec.Struct):
+    """Test one output.
+
+    Attributes:
+        action: "heat" or "cool".
+        duration_s: For how long it is on, 5 to 600 s.
+        override: The word "short-cycle" tests the output without the minimum times of its own relay.
+    """
+
+    action: HvacAction = HvacAction.HEAT
+    duration_s: float = 60.0
+    override: str = ""
+
+
+class CommissioningRequest(msgspec.Struct):
+    """Walk through the zones; without any name, through all of them."""
+
+    zones: list[str] = []
+
+
+class TestReference(msgspec.Struct):
+    """Names the running test."""
+
+    __test__ = False
+
+    test_id: str
+
+
+class OutputReport(msgspec.Struct, frozen=True):
+    """The output of one zone now.
+
+    Attributes:
+        wait_s: How long its relay must still rest before it may start; 0 where it may, or is on.
+    """
+
+    output: str
+    can_heat: bool
+    can_cool: bool
+    action: str
+    reason: str
+    wait_s: int
+
+
+class RelayTestReport(msgspec.Struct, frozen=True):
+    """The last test of an output.
+
+    Attributes:
+        test_id: Names it in renewals.
+        phase: "waiting", "on", "ending" or "done".
+        phase_s: For how long it has been in that phase.
+        outcome: "running", "passed", "stopped", "session_lost", "not_started", "cut_short" or "failed".
+        text: Why it waits, or why it ended.
+        on_s: For how long it has been on.
+    """
+
+    test_id: str
+    output: str
+    action: str
+    duration_s: float
+    is_overridden: bool
+    phase: str
+    phase_s: int
+    outcome: str
+    text: str
+    on_s: float
+
+
+class RiseReport(msgspec.Struct, frozen=True):
+    """How far a sensor is above its drift since the present zone was switched on."""
+
+    sensor: str
+    zone: str
+    value_c: float
+    rise_k: float
+
+
+class TurnReport(msgspec.Struct, frozen=True):
+    """What the turn of one zone has shown: see `agent.port.commissioning.ZoneFinding`.
+
+    Attributes:
+        verdict: "own", "other", "none", "unclear" or "skipped".
+    """
+
+    zone: str
+    verdict: str
+    answered_by: str
+    sensor: str
+    rise_k: float
+    margin_k: float
+    certainty: float
+    heated_s: float
+    text: str = ""
+
+
+class CommissioningReport(msgspec.Struct, frozen=True):
+    """A commissioning walk, also after its end.
+
+    Attributes:
+        test_id: Names it in renewals.
+        began: In UTC, where the time was known.
+        phase: "settling", "heating" or "done".
+        zone: Whose turn it is; empty at the end.
+        phase_s: For how long the walk has been in that phase.
+        zones: All zones in their order.
+        text: Why it waits or has ended early.
+        turns: What was found so far.
+        sentences: What that means, problems first.
+        rises: Of the sensors in the present turn.
+    """
+
+    test_id: str = ""
+    began: str | None = None
+    phase: str = "done"
+    zone: str = ""
+    phase_s: int = 0
+    zones: tuple[str, ...] = ()
+    text: str = ""
+    turns: tuple[TurnReport, ...] = ()
+    sentences: tuple[str, ...] = ()
+    rises: tuple[RiseReport, ...] = ()
+
+
+class TestsReport(msgspec.Struct, frozen=True):
+    """What can be tested, and what is being tested.
+
+    Attributes:
+        outputs: Of the zones.
+        test: The last test of an output since the start; `None` without one.
+        commissioning: The last walk; `None` without one.
+        renew_s: How often a client renews a running test.
+        can_scan: The radio can measure the energy of its channels.
+    """
+
+    __test__ = False
+
+    outputs: list[OutputReport] = []
+    test: RelayTestReport | None = None
+    commissioning: CommissioningReport | None = None
+    renew_s: float = RENEW_S
+    can_scan: bool = False
+
+
+class LiveSensorReport(msgspec.Struct, frozen=True):
+    """One sensor now.
+
+    Attributes:
+        age_s: 0 for a sensor of the hub's own, which is read for this answer.
+        problem: Why there is no value.
+    """
+
+    device: str
+    sensor: str
+    kind: str
+    value: float | None
+    unit: str
+    age_s: float | None
+    problem: str = ""
+
+
+class LiveSensorsReport(msgspec.Struct, frozen=True):
+    """The hub's own sensors, read now, and the last value of each relayed one."""
+
+    sensors: list[LiveSensorReport]
+
+
+class ChannelReport(msgspec.Struct, frozen=True):
+    """The energy on one radio channel, 0 (quiet) to 255.
+
+    Attributes:
+        is_own: The hub's network uses it.
+    """
+
+    channel: int
+    energy: int
+    is_own: bool
+
+
+class RadioScanReport(msgspec.Struct, frozen=True):
+    """The energy on every channel, and what it means."""
+
+    channels: list[ChannelReport]
+    sentence: str

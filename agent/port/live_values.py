@@ -1,0 +1,143 @@
+"""Sensors read now, and the energy on the radio's channels: what a technician watches. Reads only.
+
+Owns nothing durable. Must never read a sensor more often than once in `READ_INTERVAL_S`, whoever watches.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from agent.foundation.clock import Clock
+from agent.foundation.text import sanitize
+from agent.local.hardware import (
+    ChannelReport,
+    LiveSensorReport,
+    LiveSensorsReport,
+    RadioScanReport,
+)
+from agent.telemetry.intake import Intake
+from hal.errors import HalError, NetworkLost
+from hal.interface import HUB, UNITS, Sensor
+from hal.radio import ScansEnergy
+
+READ_INTERVAL_S = 1.0
+READ_S_MAX = 2.0
+"""How long one sensor may take: the others are shown without it."""
+
+SCAN_S_MAX = 30.0
+"""A scan takes 5 s."""
+
+NOISY_ENERGY = 150
+"""From here on a channel is disturbed: 60 % of the scale, about -65 dBm (bellows' mapping)."""
+
+WORTH_ENERGY = 60
+"""A channel that is quieter by this much is worth naming. Moving a network costs every sleepy sensor a rejoin."""
+
+
+class LiveValues:
+    """The present values, for who watches them."""
+
+    def __init__(self, *, sensors: Sequence[Sensor], intake: Intake, network: object, clock: Clock) -> None:
+        """Read nothing yet.
+
+        Args:
+            sensors: The hub's own.
+            intake: Knows the last values of the relayed ones.
+            network: The sensors' network; only some can scan.
+            clock: The clock of the boot.
+        """
+        self._sensors = sensors
+        self._intake = intake
+        self._scanner = network if isinstance(network, ScansEnergy) else None
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._read_ms: int | None = None
+        self._own: list[LiveSensorReport] = []
+
+    @property
+    def can_scan(self) -> bool:
+        """Whether the radio can measure the energy of its channels."""
+        return self._scanner is not None
+
+    async def sensors(self) -> LiveSensorsReport:
+        """Return the document of all sensors."""
+        async with self._lock:
+            now_ms = self._clock.monotonic_ms()
+            if self._read_ms is None or now_ms - self._read_ms >= READ_INTERVAL_S * 1000:
+                self._read_ms = now_ms
+                self._own = list(await asyncio.gather(*map(_read, self._sensors)))
+            return LiveSensorsReport([*self._own, *self._relayed(self._clock.monotonic_ms())])
+
+    def _relayed(self, now_ms: int) -> list[LiveSensorReport]:
+        return [
+            LiveSensorReport(
+                device,
+                name,
+                kind.value,
+                state.latest.value if state.latest else None,
+                UNITS[kind],
+                max(0, now_ms - state.latest.at_ms) / 1000 if state.latest else None,
+                state.problem,
+            )
+            for (device, name, kind), state in sorted(self._intake.channels.items())
+            if device != HUB
+        ]
+
+    async def scan(self, own_channel: Callable[[], int]) -> RadioScanReport:
+        """Measure the energy on every channel.
+
+        Args:
+            own_channel: Returns the channel of the hub's network; 0 while it is unknown.
+
+        Raises:
+            NetworkLost: The radio cannot do that, or not now.
+        """
+        if self._scanner is None:
+            raise NetworkLost("use a Zigbee stick: this hub has no radio that can scan")
+        try:
+            async with asyncio.timeout(SCAN_S_MAX):
+                energies = await self._scanner.energy_scan()
+        except TimeoutError:
+            raise NetworkLost(f"try again: the stick has not finished the scan within {SCAN_S_MAX:.0f} s") from None
+        return build_scan(energies, own_channel())
+
+
+def build_scan(energies: Mapping[int, int], own: int) -> RadioScanReport:
+    """Return the document of a scan. Pure.
+
+    Args:
+        energies: By channel.
+        own: The channel of the hub's network; 0 while it is unknown.
+    """
+    channels = [ChannelReport(channel, energy, channel == own) for channel, energy in sorted(energies.items())]
+    return RadioScanReport(channels, _sentence(energies, own))
+
+
+def _sentence(energies: Mapping[int, int], own: int) -> str:
+    if not energies:
+        return "The stick has reported no channel."
+    quietest = min(energies, key=lambda channel: (energies[channel], channel))
+    present = energies.get(own)
+    if present is None:
+        return f"Channel {quietest} is the quietest."
+    if present < NOISY_ENERGY:
+        return f"Channel {own} is quiet enough: the network can stay there."
+    if energies[quietest] <= present - WORTH_ENERGY:
+        return (
+            f"Move the stick away from the computer and the Wi-Fi first: channel {own} is disturbed. Channel {quietest}"
+            " is the quietest."
+        )
+    return f"Move the stick away from the computer and the Wi-Fi: channel {own} is disturbed, and so are the others."
+
+
+async def _read(sensor: Sensor) -> LiveSensorReport:
+    value, problem = None, ""
+    try:
+        async with asyncio.timeout(READ_S_MAX):
+            value = await sensor.read()
+    except TimeoutError:
+        problem = f"no answer within {READ_S_MAX:.0f} s"
+    except (HalError, OSError) as error:
+        problem = sanitize(str(error))
+    if value is not None and value != value:  # noqa: PLR0124 - NaN, which JSON cannot hold
+        value, problem = None, "no number"
+    return LiveSensorReport(HUB, sensor.name, sensor.kind.value, value, UNITS[sensor.kind], 0.0, problem)
