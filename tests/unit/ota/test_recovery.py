@@ -1,24 +1,64 @@
-"""The pure file of images of the whole system: what happened while nobody looked, and RAUC's words in plain ones."""
+"""How an interrupted update continues, for apps and system images; and explanations of RAUC's errors."""
 
 import pytest
 
 from agent.ota import recovery
 from agent.ota.image_installer import explain_rauc_error
-from agent.ota.launcher import BASE, FailedRelease
-from agent.ota.launcher import LauncherState as Account
+from agent.ota.launcher import BASE, FailedRelease, LauncherState
 from agent.ota.lifecycle import UpdateEvent, UpdateRecord, UpdateState, transition
 from agent.ota.manifest import Offer, PayloadType
 from agent.ota.recovery import ATTEMPTS_MAX, RESTARTS_MAX, SYSTEM_STARTS_MAX, SystemBoot
 
 OFFER = Offer("3.0.0", "ab" * 32, 100)
 OLD, LATER, NEW = SystemBoot("A", "boot-1"), SystemBoot("A", "boot-2"), SystemBoot("B", "boot-2")
-ACCOUNT = Account(good="a", floor=2)
-FAILED = Account(good=BASE, floor=2, failed=FailedRelease("3.0.0", 3, "the outbox cannot be written"))
+ACCOUNT = LauncherState(good="a", floor=2)
+FAILED = LauncherState(good=BASE, floor=2, failed=FailedRelease("3.0.0", 3, "the outbox cannot be written"))
 
 
 def at(state: UpdateState, **changes: object) -> UpdateRecord:
     values = {"boot_slot": "A", "payload_type": PayloadType.RAUC} | changes
     return UpdateRecord(state=state, offer=OFFER, sequence=3, **values)  # type: ignore[arg-type]
+
+
+def app_at(state: UpdateState, **changes: object) -> UpdateRecord:
+    return UpdateRecord(state=state, offer=Offer("2.0.0", "ab" * 32, 100), sequence=2, **changes)  # type: ignore[arg-type]
+
+
+ON_TRIAL = LauncherState(good="base", trial="a", trial_version="2.0.0", trial_sequence=2, tries_left=1)
+
+
+@pytest.mark.parametrize(
+    ("record", "account", "running", "event"),
+    [
+        (app_at(UpdateState.DOWNLOADING), ON_TRIAL, "a", None),
+        (app_at(UpdateState.READY), ON_TRIAL, "a", UpdateEvent.STARTED),
+        (app_at(UpdateState.TRIAL), ON_TRIAL, "a", None),
+        (app_at(UpdateState.READY), ON_TRIAL, "base", None),
+        (app_at(UpdateState.READY, restarts=RESTARTS_MAX), ON_TRIAL, "base", UpdateEvent.ABORT),
+        (app_at(UpdateState.TRIAL), ON_TRIAL, "base", UpdateEvent.ABORT),
+        (app_at(UpdateState.TRIAL), ON_TRIAL.with_failed_trial("late"), "base", UpdateEvent.FAIL),
+        (app_at(UpdateState.READY), ON_TRIAL.with_failed_trial("damaged", is_damaged=True), "base", UpdateEvent.ABORT),
+        (app_at(UpdateState.TRIAL), ON_TRIAL.with_failed_trial("damaged", is_damaged=True), "base", UpdateEvent.FAIL),
+        (app_at(UpdateState.READY, slot="b"), LauncherState(good="base", floor=2), "base", None),
+        (app_at(UpdateState.APPLYING), LauncherState(good="base", floor=2), "base", UpdateEvent.RESUME),
+        (app_at(UpdateState.READY), LauncherState(), "base", None),
+        (app_at(UpdateState.APPLYING), LauncherState(), "base", UpdateEvent.RESUME),
+        (app_at(UpdateState.APPLYING, attempts=ATTEMPTS_MAX), LauncherState(), "base", UpdateEvent.ABORT),
+        (app_at(UpdateState.TRIAL), LauncherState(good="a", floor=2), "a", UpdateEvent.CONFIRMED),
+        (
+            app_at(UpdateState.TRIAL),
+            LauncherState(good="b", floor=1, failed=FailedRelease("1.0.0", 1)),
+            "b",
+            UpdateEvent.ABORT,
+        ),
+        (app_at(UpdateState.COMPLETED), LauncherState(), "base", None),
+    ],
+)
+def test_interrupted_app_update_is_reconciled(
+    record: UpdateRecord, account: LauncherState, running: str, event: UpdateEvent | None
+) -> None:
+    found = recovery.reconcile_app(record, account, running)
+    assert (found[0] if found else None) == event
 
 
 @pytest.mark.parametrize(
@@ -39,7 +79,7 @@ def at(state: UpdateState, **changes: object) -> UpdateRecord:
         (at(UpdateState.READY, restarts=1, boot_id="boot-1"), FAILED, LATER, UpdateEvent.FAIL),
         (at(UpdateState.TRIAL), ACCOUNT, NEW, None),
         (at(UpdateState.TRIAL), FAILED, NEW, None),
-        (at(UpdateState.TRIAL), Account(floor=3), NEW, UpdateEvent.CONFIRMED),
+        (at(UpdateState.TRIAL), LauncherState(floor=3), NEW, UpdateEvent.CONFIRMED),
         (at(UpdateState.TRIAL), ACCOUNT, LATER, UpdateEvent.FAIL),
         (at(UpdateState.TRIAL), ACCOUNT, SystemBoot("", "boot-2"), UpdateEvent.ABORT),
         (at(UpdateState.COMPLETED), ACCOUNT, LATER, None),
@@ -47,7 +87,7 @@ def at(state: UpdateState, **changes: object) -> UpdateRecord:
     ],
 )
 def test_interrupted_image_update_is_reconciled(
-    record: UpdateRecord, account: Account, boot: SystemBoot, event: UpdateEvent | None
+    record: UpdateRecord, account: LauncherState, boot: SystemBoot, event: UpdateEvent | None
 ) -> None:
     found = recovery.reconcile_image(record, account, boot)
     assert (found[0] if found else None) == event
@@ -64,10 +104,10 @@ def test_old_system_reports_why_the_new_one_failed() -> None:
 
 
 def test_failure_of_another_release_is_not_attributed() -> None:
-    other = Account(failed=FailedRelease("3.0.0", 2, "older"))
+    other = LauncherState(failed=FailedRelease("3.0.0", 2, "older"))
     assert recovery.find_recorded_failure(at(UpdateState.TRIAL), other) == ""
     assert (
-        recovery.find_recorded_failure(at(UpdateState.TRIAL), Account(failed=FailedRelease("3.0.0", 3, "")))
+        recovery.find_recorded_failure(at(UpdateState.TRIAL), LauncherState(failed=FailedRelease("3.0.0", 3, "")))
         == "it failed its trial"
     )
 
@@ -82,10 +122,10 @@ def test_boot_loader_fallback_from_a_confirmed_system_is_reported() -> None:
 
 def test_each_system_has_its_own_confirmed_app() -> None:
     record = at(UpdateState.READY, app_slot="a")
-    account = Account(good=BASE)
+    account = LauncherState(good=BASE)
     assert recovery.select_app_slot(record, account, OLD) == "a"
     assert recovery.select_app_slot(record, account, NEW) == BASE
-    assert recovery.select_app_slot(at(UpdateState.READY), Account(good="b"), OLD) == "b"
+    assert recovery.select_app_slot(at(UpdateState.READY), LauncherState(good="b"), OLD) == "b"
 
 
 def test_app_of_the_old_system_is_recorded_once() -> None:
