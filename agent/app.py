@@ -31,7 +31,7 @@ from agent.local import log as local_log
 from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
-from agent.local.routes import Handlers
+from agent.local.routes import Handlers, Role
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
@@ -111,6 +111,7 @@ class Hub:
             handlers=self._local_handlers,
             add_fault=lambda text: self.faults.add("port", text),
         )
+        self.port.on_audit_entry(lambda entry: self.events.publish("audit", entry, Role.SERVICE))
 
     def _client(self) -> CloudClient:
         cloud, environment = self.config.cloud, self.environment

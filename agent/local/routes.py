@@ -116,6 +116,7 @@ class Route(msgspec.Struct, frozen=True):
         bytes_max: The largest body that is read; without meaning for a stream.
         query: The struct of the query that the handler reads (`agent.local.queries`); `None` where it reads none.
         is_audited: The audit trail keeps it, unless it only reads. A renewal every few seconds would push out the rest.
+        is_automatic: The page asks by itself: such a request does not keep a session from becoming idle.
     """
 
     method: str
@@ -126,6 +127,7 @@ class Route(msgspec.Struct, frozen=True):
     bytes_max: int = JSON_BYTES_MAX
     query: type[msgspec.Struct] | None = None
     is_audited: bool = True
+    is_automatic: bool = False
 
     @property
     def is_stream(self) -> bool:
@@ -140,7 +142,7 @@ ROUTES = (
     Route("GET", "/readyz", Role.VIEWER, "get_readiness"),
     Route("GET", "/metrics", Role.VIEWER, "get_metrics"),
     Route("GET", "/v1/openapi.json", Role.VIEWER, "get_openapi"),
-    Route("GET", "/v1/events", Role.VIEWER, "get_events"),
+    Route("GET", "/v1/events", Role.VIEWER, "get_events", is_automatic=True),
     Route("GET", "/", Role.PUBLIC, "get_page"),
     Route("GET", "/{file}", Role.PUBLIC, "get_page_file"),
     Route("GET", "/texts/{file}", Role.PUBLIC, "get_page_text"),
@@ -178,7 +180,7 @@ ROUTES = (
     Route("POST", "/v1/update/resume", Role.OWNER, "resume_updates"),
     Route("POST", "/v1/update/rollback", Role.OWNER, "roll_back"),
     Route("PUT", "/v1/update/bundle", Role.OWNER, "install_bundle", AsyncIterator),
-    Route("GET", "/v1/session", Role.PUBLIC, "get_session"),
+    Route("GET", "/v1/session", Role.PUBLIC, "get_session", is_automatic=True),
     Route("POST", "/v1/session", Role.PUBLIC, "open_session", SignInRequest),
     Route("DELETE", "/v1/session", Role.PUBLIC, "close_session"),
     Route("GET", "/v1/access", Role.SERVICE, "get_access"),
@@ -232,7 +234,7 @@ class Done(msgspec.Struct, frozen=True):
     done: bool = True
 
 
-class ProblemDetails(msgspec.Struct, frozen=True):
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error (RFC 9457).
 
     Attributes:
@@ -241,6 +243,7 @@ class ProblemDetails(msgspec.Struct, frozen=True):
         status: The HTTP status.
         detail: For people: what to do, then what happened.
         error: The code, for programs.
+        retry_after_s: How long to wait before the next try, where that is known.
     """
 
     type: str
@@ -248,6 +251,7 @@ class ProblemDetails(msgspec.Struct, frozen=True):
     status: int
     detail: str
     error: str
+    retry_after_s: int | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -282,12 +286,14 @@ class RequestRefused(ClimahubError):
     Attributes:
         status: The HTTP status.
         code: The machine-readable `error` of the answer.
+        retry_after_s: How long to wait before the next try; `None` where that is not known.
     """
 
-    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+    def __init__(self, status: HTTPStatus, code: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.retry_after_s = retry_after_s
 
 
 _BY_ERROR: Mapping[type[Exception], tuple[HTTPStatus, str]] = MappingProxyType(

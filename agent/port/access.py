@@ -39,8 +39,13 @@ class RequestHead(msgspec.Struct, frozen=True):
 class CallerLookup(Protocol):
     """Knows who has signed in. Answers from memory: it is asked at each request."""
 
-    def session(self, cookie: str) -> Caller | None:
-        """Return the caller of a session cookie; `None` where the session is unknown or has ended."""
+    def session(self, cookie: str, *, is_use: bool = True) -> Caller | None:
+        """Return the caller of a session cookie; `None` where the session is unknown or has ended.
+
+        Args:
+            cookie: As the browser sent it.
+            is_use: Keep the session from becoming idle: a person has asked for something.
+        """
         ...
 
     def token(self, bearer: str) -> Caller | None:
@@ -61,6 +66,16 @@ class AuditTrail(Protocol):
             result: The HTTP status and, of a refusal, its code: "200", "409 conflict".
         """
         ...
+
+
+def is_audited(route: Route) -> bool:
+    """Tell whether the audit trail gets the requests of a route: what may change something, and secrets of owners.
+
+    A public route's handler reports what matters: strangers must not fill the trail.
+    """
+    if route.role is Role.PUBLIC or not route.is_audited:
+        return False
+    return route.method not in SAFE_METHODS or route.role is Role.OWNER
 
 
 def is_own_host(host: str, names: frozenset[str]) -> bool:

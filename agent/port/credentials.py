@@ -180,13 +180,13 @@ class Credentials:
         match code:
             case "too_many_tries":
                 text = f"wait {wait_s} s before the next try: there were too many wrong ones"
-                return RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, code, text)
+                return RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, code, text, retry_after_s=wait_s)
             case "no_code":
                 text = f"{then}make a code at the hub: sudo climahub port code"
-                return RequestRefused(HTTPStatus.UNAUTHORIZED, code, text)
+                return RequestRefused(HTTPStatus.UNAUTHORIZED, code, text, retry_after_s=wait_s or None)
             case _:
                 text = f"{then}check the code: 16 letters and digits, made by sudo climahub port code at the hub"
-                return RequestRefused(HTTPStatus.UNAUTHORIZED, code, text)
+                return RequestRefused(HTTPStatus.UNAUTHORIZED, code, text, retry_after_s=wait_s or None)
 
     def _log_wrong(self, source: str, wait_s: int) -> None:
         now_ms = self._clock.monotonic_ms()
@@ -203,7 +203,7 @@ class Credentials:
 
         Args:
             cookie: As the browser sent it.
-            is_use: Count as a use; a stream that looks whether its session still lasts passes false.
+            is_use: Keep the session from becoming idle: a person has asked for something.
         """
         found = self.sessions.find(cookie, self._clock.monotonic_ms(), is_use=is_use)
         return _caller_of(found) if found else None

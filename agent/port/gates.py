@@ -39,6 +39,15 @@ class Gate(Protocol):
         """
         ...
 
+    def lasts(self, request: web.Request, caller: Caller) -> bool:
+        """Tell whether the caller of a request that was admitted would still be: its session may have ended.
+
+        Args:
+            request: The request, which is still being answered.
+            caller: What `admit` has returned for it.
+        """
+        ...
+
 
 class SocketGate:
     """The gate of the Unix socket: its permissions have admitted the caller to every role. No browser reaches it."""
@@ -47,6 +56,11 @@ class SocketGate:
         """Return the user of the other process, for the audit trail."""
         del route
         return Caller(_user_name(request), Role.OWNER, "socket")
+
+    def lasts(self, request: web.Request, caller: Caller) -> bool:
+        """Return true: who may open the socket may go on."""
+        del request, caller
+        return True
 
 
 class NetworkGate:
@@ -73,13 +87,17 @@ class NetworkGate:
             content_type=headers.get(hdrs.CONTENT_TYPE, ""),
         )
         check_source(route, head, self._names)
-        caller = self._caller(request)
+        caller = self._caller(request, is_use=route is None or not route.is_automatic)
         if route is not None:
             check_role(route, caller)
             check_content_type(route, head)
         return caller
 
-    def _caller(self, request: web.Request) -> Caller:
+    def lasts(self, request: web.Request, caller: Caller) -> bool:
+        """Tell whether the session or token of a request is still valid."""
+        return self._caller(request, is_use=False) == caller
+
+    def _caller(self, request: web.Request, *, is_use: bool) -> Caller:
         origin = request.remote or ""
         found = None
         if self._callers is not None:
@@ -88,7 +106,7 @@ class NetworkGate:
             if authorization[: len(_BEARER)].lower() == _BEARER:
                 found = self._callers.token(authorization[len(_BEARER) :].strip())
             elif cookie := request.cookies.get(SESSION_COOKIE, ""):
-                found = self._callers.session(cookie)
+                found = self._callers.session(cookie, is_use=is_use)
         return Caller("", Role.PUBLIC, origin) if found is None else Caller(found.name, found.role, origin)
 
 

@@ -5,7 +5,7 @@ Errors have one shape, RFC 9457 problem details. Must never put a secret or a fo
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -50,14 +50,19 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-async def send(request: web.Request, answered: object) -> web.StreamResponse:
+async def send(request: web.Request, answered: object, lasts: Callable[[], bool]) -> web.StreamResponse:
     """Return what a handler has returned, as a response; a stream has been sent by then.
 
+    Args:
+        request: The request.
+        answered: What its handler has returned.
+        lasts: Tells whether the caller is still admitted; where not, a stream ends.
+
     Raises:
-        ConnectionError: The caller of a stream has gone.
+        ConnectionError: The caller of a stream has gone, or is no longer admitted.
     """
     if isinstance(answered, Stream):
-        return await _send_stream(request, answered)
+        return await _send_stream(request, answered, lasts)
     if not isinstance(answered, Answer):
         return json_response(answered)
     body = answered.document if isinstance(answered.document, bytes) else _encode(answered.document)
@@ -84,19 +89,22 @@ def problem_response(refusal: RequestRefused) -> web.Response:
         status=refusal.status,
         detail=str(refusal),
         error=refusal.code,
+        retry_after_s=refusal.retry_after_s,
     )
     response = web.Response(body=_encode(document), status=refusal.status, content_type=PROBLEM_TYPE)
+    if refusal.retry_after_s is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after_s)
     if refusal.status is HTTPStatus.UNAUTHORIZED:
         # RFC 9110, section 15.5.2. No browser asks for a bearer token with a dialogue of its own.
         response.headers["WWW-Authenticate"] = 'Bearer realm="climahub"'
     return response
 
 
-async def _send_stream(request: web.Request, stream: Stream) -> web.StreamResponse:
-    """Send a stream until it ends, fails or the caller leaves.
+async def _send_stream(request: web.Request, stream: Stream, lasts: Callable[[], bool]) -> web.StreamResponse:
+    """Send a stream until it ends, fails, the caller leaves or its session ends.
 
     Raises:
-        ConnectionError: The caller has gone.
+        ConnectionError: The caller has gone, or is no longer admitted.
     """
     response = web.StreamResponse(headers={"Content-Type": stream.content_type})
     if stream.file_name:
@@ -107,7 +115,7 @@ async def _send_stream(request: web.Request, stream: Stream) -> web.StreamRespon
         try:
             with contain_failure(f"the stream {sanitize(request.path)}"):
                 try:
-                    await _send_chunks(request, response, chunks)
+                    await _send_chunks(request, response, chunks, lasts)
                 except ConnectionError:
                     is_gone = True
         except ClimahubError:
@@ -120,11 +128,17 @@ async def _send_stream(request: web.Request, stream: Stream) -> web.StreamRespon
     return response
 
 
-async def _send_chunks(request: web.Request, response: web.StreamResponse, chunks: AsyncGenerator[bytes, None]) -> None:
+async def _send_chunks(
+    request: web.Request,
+    response: web.StreamResponse,
+    chunks: AsyncGenerator[bytes, None],
+    lasts: Callable[[], bool],
+) -> None:
     """Send all chunks.
 
     Raises:
-        ConnectionError: The caller has gone, which a silent stream would notice only at its next chunk.
+        ConnectionError: The caller has gone, which a silent stream would notice only at its next chunk, or it is no
+            longer admitted.
     """
     loop = asyncio.get_running_loop()
     presence = asyncio.timeout(None)
@@ -132,7 +146,7 @@ async def _send_chunks(request: web.Request, response: web.StreamResponse, chunk
 
     def look() -> None:
         nonlocal timer
-        if request.transport is None or request.transport.is_closing():
+        if request.transport is None or request.transport.is_closing() or not lasts():
             presence.reschedule(loop.time())
         else:
             timer = loop.call_later(CALLER_POLL_S, look)

@@ -16,8 +16,8 @@ from agent.errors import ClimahubError, Defect
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
-from agent.local.routes import ROUTES, Caller, Handler, Handlers, LocalRequest, RequestRefused, Role, Route, refusal_of
-from agent.port.access import SAFE_METHODS, AuditTrail
+from agent.local.routes import ROUTES, Caller, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
+from agent.port.access import AuditTrail, is_audited
 from agent.port.connections import Runner
 from agent.port.gates import SESSION_COOKIE, Gate
 from agent.port.responses import problem_response, protect, send
@@ -70,7 +70,7 @@ def application(handlers: Handlers, gate: Gate, audit: AuditTrail | None = None)
     made.on_response_prepare.append(protect)
     for route in ROUTES:
         if handler := handlers.get(route.handler):
-            routes[made.router.add_route(route.method, route.path, _http_handler(route, handler))] = route
+            routes[made.router.add_route(route.method, route.path, _http_handler(route, handler, gate))] = route
     return made
 
 
@@ -84,7 +84,7 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
         """
         route = routes.get(request.match_info.route)
         request[_GATE_KEY] = caller = gate.admit(request, route)
-        if route is None or audit is None or not _is_audited(route):
+        if route is None or audit is None or not is_audited(route):
             return await handler(request)
         result = "no answer"
         try:
@@ -101,23 +101,20 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
     return admit
 
 
-def _is_audited(route: Route) -> bool:
-    return route.is_audited and route.method not in SAFE_METHODS and route.role is not Role.PUBLIC
-
-
-def _http_handler(route: Route, handler: Handler) -> HttpHandler:
+def _http_handler(route: Route, handler: Handler, gate: Gate) -> HttpHandler:
     async def answer(request: web.Request) -> web.StreamResponse:
+        caller = request[_GATE_KEY]
         answered = await handler(
             LocalRequest(
                 request.match_info,
-                request[_GATE_KEY],
+                caller,
                 query=dict(request.query),
                 headers=request.headers,
                 session=request.cookies.get(SESSION_COOKIE, ""),
                 body=await _read_body(request, route),
             )
         )
-        return await send(request, answered)
+        return await send(request, answered, lambda: gate.lasts(request, caller))
 
     return answer
 

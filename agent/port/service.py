@@ -17,12 +17,14 @@ from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.local import port as local_port
+from agent.local.access import AuditReport
 from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers
 from agent.port import handlers as sign_in_handlers
 from agent.port import monitoring, page_files, unix_socket
 from agent.port.access import CallerLookup, own_names
-from agent.port.audit import Audit
+from agent.port.access_report import report_entry
+from agent.port.audit import Audit, NumberedEntry
 from agent.port.certificate import Certificate
 from agent.port.credentials import Credentials
 from agent.port.gates import NetworkGate, user_name
@@ -116,6 +118,10 @@ class PortService:
             **monitoring.description_handlers(self.handlers),
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }
+
+    def on_audit_entry(self, listener: Callable[[AuditReport], None]) -> None:
+        """Have ``listener`` called with the document of each new entry of the audit trail."""
+        self.audit.on_entry(lambda entry: listener(report_entry(NumberedEntry(None, entry))))
 
     async def close(self) -> None:
         """Write what the audit trail has in memory, after the loops have ended."""

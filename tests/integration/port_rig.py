@@ -94,8 +94,8 @@ class _Callers:
         self._rig = rig
         self._own = rig.hub.port.callers
 
-    def session(self, cookie: str) -> Caller | None:
-        return self._rig.session_of(cookie) or self._own.session(cookie)
+    def session(self, cookie: str, *, is_use: bool = True) -> Caller | None:
+        return self._rig.session_of(cookie) or self._own.session(cookie, is_use=is_use)
 
     def token(self, bearer: str) -> Caller | None:
         return self._rig.token(bearer) or self._own.token(bearer)

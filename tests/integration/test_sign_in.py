@@ -1,5 +1,6 @@
 """Signing in on a real hub: with a code that is made over the Unix socket, by cookie and by token, over TCP."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,65 @@ async def test_wrong_tries_are_slowed_down(tmp_path: Path) -> None:
         code = await port.make_code()
         answers = [await sign_in(client, "0000-0000-0000-0000") for _ in range(7)]
         assert [each["status"] for each in answers] == [401] * 5 + [429] * 2
+        assert answers[-1]["retry_after_s"] == 2
         assert answers[-1]["detail"] == "wait 2 s before the next try: there were too many wrong ones"
         assert (await sign_in(client, code))["status"] == 429
         port.clock.skip(2)
         assert (await sign_in(client, code))["status"] == 200
+
+
+async def test_events_end_with_the_session_and_do_not_keep_it(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        await sign_in(client, await port.make_code())
+        port.clock.skip(29 * 60)
+        async with client.get("/v1/events") as events:
+            assert events.status == 200
+            async with client.get("/v1/session") as response:
+                assert (await response.json())["expires_s"] <= 60
+            port.clock.skip(60)
+            with pytest.raises(aiohttp.ClientPayloadError):
+                async with asyncio.timeout(10):
+                    await events.read()
+        assert await status_of(client, "/v1/events") == 401
+
+
+async def test_a_new_code_ends_the_streams_of_the_old_one(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        await sign_in(client, await port.make_code())
+        async with client.get("/v1/events") as events:
+            await port.make_code()
+            with pytest.raises(aiohttp.ClientPayloadError):
+                async with asyncio.timeout(10):
+                    await events.read()
+
+
+async def test_the_audit_trail_is_live_for_service_and_hidden_from_viewers(tmp_path: Path) -> None:
+    async with (
+        open_port(tmp_path) as port,
+        port.session(Role.SERVICE) as service,
+        port.session(Role.VIEWER) as viewer,
+        service.get("/v1/events") as shown,
+        viewer.get("/v1/events") as hidden,
+    ):
+        await port.make_code()
+        port.hub.events.publish("log", {"text": "the end"})
+        found = []
+        for events in (shown, hidden):
+            text = b""
+            async with asyncio.timeout(10):
+                while b"the end" not in text:
+                    text += await events.content.readany()
+            found.append(b"event: audit\n" in text and b'"action":"make_code"' in text)
+        assert found == [True, False]
+
+
+async def test_reading_a_secret_is_in_the_audit_trail(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.socket_session() as client:
+        await status_of(client, "/v1/zigbee/backup")
+        await status_of(client, "/v1/status")
+        async with client.get("/v1/audit") as response:
+            actions = [each["action"] for each in (await response.json())["entries"]]
+        assert actions == ["back_up_network"]
 
 
 @pytest.mark.parametrize("query", ["before=x", "limit=-1", "limit=1.5", f"before={'9' * 40}"])
