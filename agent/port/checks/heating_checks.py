@@ -1,0 +1,205 @@
+"""Checks of heating and cooling: what no other product looks at. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from agent.foundation import rfc3339
+from agent.local.climate import UNDECIDED, ClimateReport
+from agent.local.status import ClockStatus
+from agent.port.checks.facts import Documents, Facts, Heating, Missing
+from agent.port.checks.model import Check, Finding, Group, check, failed, passed, unknown, warned
+
+FROST_FAIL_C = 4.0
+FROST_WARN_C = 8.0
+"""Pipes in an outer wall freeze while the room is still at 3 °C."""
+LATE_MS = 120_000
+"""The control decides every 10 s: setpoints that ended two minutes ago should not be in force."""
+
+
+class ScheduleFacts(msgspec.Struct, frozen=True):
+    """The zones and the clock."""
+
+    climate: ClimateReport
+    clock: ClockStatus
+
+
+class ResponseFacts(msgspec.Struct, frozen=True):
+    """The zones and the control."""
+
+    climate: ClimateReport
+    heating: Heating
+
+
+def _zones(facts: Facts) -> ClimateReport | Missing:
+    """Return the document of a hub that heats or cools."""
+    if isinstance(facts.documents, Missing):
+        return facts.documents
+    climate = facts.documents.climate
+    return climate if climate.zones else Missing("this hub drives no heating or cooling")
+
+
+def _schedule_facts(facts: Facts) -> ScheduleFacts | Missing:
+    zones = _zones(facts)
+    if isinstance(zones, Missing) or not isinstance(facts.documents, Documents):
+        return zones if isinstance(zones, Missing) else Missing("the documents are not known")
+    return ScheduleFacts(zones, facts.documents.status.clock)
+
+
+def _response_facts(facts: Facts) -> ResponseFacts | Missing:
+    zones = _zones(facts)
+    if isinstance(zones, Missing):
+        return zones
+    return facts.heating if isinstance(facts.heating, Missing) else ResponseFacts(zones, facts.heating)
+
+
+def _relays(found: ResponseFacts) -> Finding:
+    if found.heating.output_problem:
+        return failed(
+            found.heating.output_problem, "check the relay board's supply and cable; gpioinfo shows the lines"
+        )
+    if any(zone.reason == UNDECIDED for zone in found.climate.zones):
+        return unknown("nothing was switched yet")
+    active = [zone.zone for zone in found.climate.zones if zone.action != "off"]
+    return passed(f"every output was read back as commanded; on now: {', '.join(active) or 'none'}")
+
+
+def _follows(found: ClimateReport) -> Finding:
+    texts = [f"{zone.zone}: {zone.problem}" for zone in found.zones if zone.problem]
+    if texts:
+        return failed("; ".join(texts), "check boiler, pump, valve and relay of these zones")
+    if all(zone.room_c is None for zone in found.zones):
+        return unknown("no room has a temperature to watch")
+    return passed("no room fails to follow its relay")
+
+
+def _source(found: ClimateReport) -> Finding:
+    if found.heat_source is None:
+        return unknown("the zones share no heat source")
+    heated = [zone for zone in found.zones if zone.action == "heat"]
+    failing = [zone for zone in found.zones if "does not get warmer" in zone.problem]
+    if failing and len(failing) >= max(1, len(heated)):
+        text = f"no heated zone gets warmer: {', '.join(zone.zone for zone in failing)}"
+        return failed(text, "check boiler or heat pump: its display, its pressure, its fuel, the pump")
+    if failing:
+        return warned(f"{len(failing)} of {len(heated)} heated zones do not get warmer", "check their valves first")
+    return passed(f"the heat source is {found.heat_source.action}, and no zone was heated in vain")
+
+
+def _minimum_times(found: ResponseFacts) -> Finding:
+    at_limit = [each for each in found.heating.equipment if each.starts_max and each.starts >= each.starts_max]
+    if at_limit:
+        text = ", ".join(f"{each.name}: {each.starts} starts within an hour" for each in at_limit)
+        return warned(text, "raise minimum times or deadband in climate, so that it runs longer and more rarely")
+    waiting = [zone.zone for zone in found.climate.zones if "minimum" in zone.reason]
+    more = f"; a minimum time holds {', '.join(waiting)}" if waiting else ""
+    return passed(f"no equipment is at its limit of starts{more}")
+
+
+def _schedule(found: ScheduleFacts) -> Finding:
+    scheduled = [zone for zone in found.climate.zones if zone.schedule]
+    if not scheduled:
+        return unknown("no zone follows a schedule")
+    names = ", ".join(zone.zone for zone in scheduled)
+    if not found.clock.synchronised or found.clock.utc is None:
+        return failed(f"the time is not known, so these wait for it: {names}", "check the time (machine-clock)")
+    now_ms = rfc3339.parse(found.clock.utc)
+    late = [zone.zone for zone in scheduled if zone.until and rfc3339.parse(zone.until) < now_ms - LATE_MS]
+    if late:
+        return failed(f"setpoints that have ended are in force: {', '.join(late)}", "systemctl restart climahub")
+    return passed(f"these follow their schedules: {names}")
+
+
+def _frost(found: ClimateReport) -> Finding:
+    rooms = [(zone.room_c, zone.zone) for zone in found.zones if zone.room_c is not None]
+    if not rooms:
+        return unknown("no room has a temperature")
+    cold = ", ".join(f"{name} {room_c:.1f} °C" for room_c, name in sorted(rooms) if room_c < FROST_WARN_C)
+    if min(rooms)[0] < FROST_FAIL_C:
+        return failed(f"frost is near: {cold}", "heat these rooms by other means, and find why the heating does not")
+    if cold:
+        return warned(f"cold: {cold}", "check radiators, windows and the setpoints")
+    return passed(f"the coldest room is {min(rooms)[1]} with {min(rooms)[0]:.1f} °C")
+
+
+def _temperature(found: ClimateReport) -> Finding:
+    blind = [f"{zone.zone} ({zone.reason})" for zone in found.zones if zone.room_c is None]
+    if blind:
+        return failed(f"no trusted temperature: {', '.join(blind)}", "see the checks of the sensors")
+    return passed(f"{len(found.zones)} zones, each with a trusted temperature")
+
+
+def _programs(found: Heating) -> Finding:
+    if found.file_problem:
+        return failed(found.file_problem, "check the card; the zones go on until the next restart")
+    return passed("setpoints, holds and schedules are on the disk")
+
+
+def _holds(found: ClimateReport) -> Finding:
+    endless = [zone.zone for zone in found.zones if any(hold.until == "changed" for hold in zone.holds)]
+    if endless:
+        return warned(f"holds without an end: {', '.join(endless)}", "climahub climate resume ZONE ends them")
+    return passed("no hold lasts until somebody changes it")
+
+
+CHECKS: Sequence[Check[Any]] = (
+    check(
+        Group.HEATING,
+        "relays",
+        "Relays answer",
+        "Each output is read back after it was switched.",
+        _response_facts,
+        _relays,
+    ),
+    check(
+        Group.HEATING,
+        "follows",
+        "Rooms follow their relays",
+        "A room that is heated must get warmer, and one that is not must not.",
+        _zones,
+        _follows,
+    ),
+    check(
+        Group.HEATING,
+        "source",
+        "Heat source responds",
+        "If no heated room gets warmer, the boiler or heat pump does not work.",
+        _zones,
+        _source,
+    ),
+    check(
+        Group.HEATING,
+        "minimum-times",
+        "Minimum times",
+        "Equipment that starts too often wears out.",
+        _response_facts,
+        _minimum_times,
+    ),
+    check(
+        Group.HEATING,
+        "schedule",
+        "Schedule against the clock",
+        "The block in force must be the one of this hour.",
+        _schedule_facts,
+        _schedule,
+    ),
+    check(Group.HEATING, "frost", "Frost", "Pipes freeze in rooms that are too cold.", _zones, _frost),
+    check(
+        Group.HEATING,
+        "temperature",
+        "Zones have a temperature",
+        "A zone without one is heated by estimate.",
+        _zones,
+        _temperature,
+    ),
+    check(
+        Group.HEATING,
+        "programs",
+        "Programs are kept",
+        "Setpoints and schedules must survive a restart.",
+        lambda facts: facts.heating,
+        _programs,
+    ),
+    check(Group.HEATING, "holds", "Holds", "A forgotten hold overrules the schedule for ever.", _zones, _holds),
+)

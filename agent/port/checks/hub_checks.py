@@ -1,0 +1,426 @@
+"""Checks of the agent itself: configuration, files, outbox, updates, port. Pure."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from agent.foundation.format import DAY_S, HOUR_S, duration, plural, size
+from agent.local.updates import UNSIGNED_WARNING, UpdateReport
+from agent.ota.launcher import VERSION as LAUNCHER_VERSION
+from agent.port.checks.facts import (
+    Agent,
+    Configuration,
+    Documents,
+    Facts,
+    Missing,
+    PortState,
+    ProtectedFile,
+    Stores,
+    Unit,
+)
+from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+
+OUTBOX_WARN_S = DAY_S
+OUTBOX_FAIL_S = 14 * DAY_S
+MEMORY_WARN_S = 600
+"""Readings reach the disk within a minute; after ten the disk refuses them."""
+FAULT_RECENT_S = HOUR_S
+CERTIFICATE_WARN_S = 30 * DAY_S
+OTHERS_MASK = 0o007
+GROUP_WRITE = 0o020
+
+UNIT_DIRECTIVES: Mapping[str, str] = MappingProxyType(
+    {
+        "Type=notify": "the service manager does not learn when the hub is ready",
+        "WatchdogSec=": "a hang of the agent would last",
+        "Restart=always": "an agent that ends stays ended",
+        "ExecStopPost=": "relays may stay on when the agent ends",
+        "ExecReload=": "new keys need a restart",
+        "StartLimitIntervalSec=0": "the service manager gives up after some crashes",
+        "LoadCredential=climahub-api-key": "the key would have to lie where others can read it",
+        "StateDirectory=climahub": "the outbox has no place",
+        "RuntimeDirectoryPreserve=yes": "a restarted hub forgets how much of its quotas it has used",
+        "NoNewPrivileges=yes": "the agent is not confined",
+        "ProtectSystem=strict": "the agent is not confined",
+        "LimitCORE=0": "a core dump would hold the keys",
+        "UMask=0077": "files of the agent can be read by others",
+    }
+)
+"""Beginnings of lines of systemd/climahub.service that the hub relies on, and what happens without them."""
+UNIT_VITAL = frozenset({"Restart=always", "ExecStopPost=", "WatchdogSec="})
+
+_RESTART = "systemctl restart climahub"
+
+
+def _agent(found: Agent) -> Finding:
+    if found.problem:
+        return failed(found.problem, "systemctl status climahub; journalctl -u climahub -n 50 shows why")
+    return passed("the agent answers")
+
+
+def _configuration(found: Configuration) -> Finding:
+    if found.problems:
+        return failed("; ".join(found.problems), f"correct {found.file}; climahub config check shows the lines")
+    return passed(f"{found.file} is valid")
+
+
+def _in_force(found: Configuration) -> Finding:
+    if found.problems or found.is_in_force is None:
+        return unknown("the file cannot be compared with the running hub")
+    if not found.is_in_force:
+        return warned(f"{found.file} was changed since the hub started", _RESTART)
+    return passed("the hub works by the file as it is")
+
+
+def _secrets(found: tuple[ProtectedFile, ...]) -> Finding:
+    files = [each for each in found if not each.is_directory]
+    if not files:
+        return unknown("no file with a secret can be seen by this user")
+    open_files = [each.path for each in files if each.mode & OTHERS_MASK]
+    if open_files:
+        return failed(f"others can read {', '.join(open_files)}", f"chmod o-rwx {' '.join(open_files)}")
+    return passed(f"{plural(len(files), 'file')} with secrets, closed to others")
+
+
+def _state_directory(found: tuple[ProtectedFile, ...]) -> Finding:
+    directories = [each for each in found if each.is_directory]
+    if not directories:
+        return unknown("the state directory cannot be seen by this user")
+    wide = [each.path for each in directories if each.mode & (OTHERS_MASK | GROUP_WRITE)]
+    if wide:
+        return failed(f"others can enter or change {', '.join(wide)}", f"chmod 750 {' '.join(wide)}")
+    return passed(f"{', '.join(each.path for each in directories)} is closed to others")
+
+
+def _unit(found: Unit) -> Finding:
+    missing = [each for each in UNIT_DIRECTIVES if not any(line.startswith(each) for line in found.lines)]
+    remedy = "install systemd/climahub.service of this release, then systemctl daemon-reload"
+    texts = [f"{each} is missing: {UNIT_DIRECTIVES[each]}" for each in missing]
+    if UNIT_VITAL & set(missing):
+        return failed(f"{found.path}: {'; '.join(texts)}", remedy)
+    if missing:
+        return warned(f"{found.path}: {'; '.join(texts)}", remedy)
+    drop_ins = f", with {', '.join(found.drop_ins)}" if found.drop_ins else ""
+    return passed(f"{found.path} has all that the hub relies on{drop_ins}")
+
+
+def _stores(found: Stores) -> Finding:
+    if found.quarantined:
+        text = f"put aside as unreadable: {', '.join(found.quarantined)} ({size(found.quarantined_bytes)})"
+        remedy = "send them to the maker with the support bundle if they matter, then discard them; check the card"
+        return warned(text, remedy, RepairOffer("rebuild-stores"), RepairOffer("discard-quarantined"))
+    if found.leftovers:
+        text = f"left over from interrupted writes: {', '.join(found.leftovers)}"
+        return warned(text, "remove them", RepairOffer("free-space"))
+    return passed("no file was put aside")
+
+
+def _files(found: Documents) -> Finding:
+    status = found.status
+    texts = [
+        text
+        for text in (*status.settings.problems, found.zigbee.problem, status.commands_problem, *found.climate.problems)
+        if ".json" in text or ".db" in text or "disk" in text
+    ]
+    if texts:
+        return failed("; ".join(texts), "check the card with fsck", RepairOffer("rebuild-stores"))
+    return passed("every file was read and written as it should be")
+
+
+def _outbox(found: Documents) -> Finding:
+    outbox = found.status.outbox
+    if outbox.problem:
+        return failed(outbox.problem, "check the card; readings go to the cloud from memory", RepairOffer("free-space"))
+    if (outbox.in_memory_age_s or 0) > MEMORY_WARN_S:
+        text = f"readings have been waiting to be written for {duration(outbox.in_memory_age_s or 0)}"
+        return warned(text, "check the card", RepairOffer("flush-outbox"))
+    return passed(f"{plural(outbox.pending, 'reading')} waiting, {size(outbox.used_bytes)}")
+
+
+def _outbox_age(found: Documents) -> Finding:
+    outbox = found.status.outbox
+    if not outbox.pending or outbox.oldest_age_s is None:
+        return passed("no reading waits")
+    text = f"the oldest reading has been waiting for {duration(outbox.oldest_age_s)}"
+    remedy = "see the checks of the network; nothing is lost before the outbox is full"
+    if outbox.oldest_age_s > OUTBOX_FAIL_S:
+        return failed(text, remedy, RepairOffer("retry-cloud"))
+    if outbox.oldest_age_s > OUTBOX_WARN_S:
+        return warned(text, remedy, RepairOffer("retry-cloud"))
+    return passed(text)
+
+
+def _dead_letters(found: Documents) -> Finding:
+    outbox = found.status.outbox
+    if outbox.dead_letters:
+        text = f"{plural(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
+        return warned(text, "report the reason to the cloud's operator")
+    return passed("the cloud has refused no reading")
+
+
+def _gaps(found: Documents) -> Finding:
+    outbox = found.status.outbox
+    if outbox.dropped or outbox.downsampled:
+        text = f"{outbox.dropped:,} readings dropped and {outbox.downsampled:,} downsampled, as the outbox was full"
+        return warned(text, "raise storage.outbox_bytes_max, or free space on the disk", RepairOffer("free-space"))
+    return passed("no reading was dropped")
+
+
+def _unregistered(found: Documents) -> Finding:
+    outbox = found.status.outbox
+    if outbox.unregistered:
+        text = f"{plural(outbox.unregistered, 'reading')} of sensors without an identity in the cloud"
+        return warned(text, "give the sensor its key (climahub zigbee key)", RepairOffer("retry-registrations"))
+    if outbox.unanchored:
+        text = f"{plural(outbox.unanchored, 'reading')} of a boot that never learnt the time"
+        return warned(text, "nothing: they are kept, and never sent")
+    return passed("every waiting reading can be sent")
+
+
+def _faults(found: Documents) -> Finding:
+    recent = [each for each in found.status.faults if each.age_s < FAULT_RECENT_S]
+    if recent:
+        text = "; ".join(f"{each.component}: {each.text} ({each.count} times)" for each in recent)
+        return warned(text, "take a support bundle if this continues")
+    return passed("no component failed within the last hour")
+
+
+def _update_document(facts: Facts) -> UpdateReport | Missing:
+    documents = facts.documents
+    if isinstance(documents, Missing):
+        return documents
+    return documents.update or Missing("this hub is not updated by itself: it was started without the launcher")
+
+
+def _update_keys(found: UpdateReport) -> Finding:
+    if found.warning == UNSIGNED_WARNING:
+        return failed("releases without a signature are installed (ota.allow_unsigned)", "remove ota.allow_unsigned")
+    if not found.trusted_keys:
+        return warned("no key is trusted, so no release is installed", "put the maker's public key into ota.keys_dir")
+    revoked = f", {plural(len(found.revoked_keys), 'key')} revoked" if found.revoked_keys else ""
+    return passed(f"{plural(len(found.trusted_keys), 'key')} trusted{revoked}")
+
+
+def _update(found: UpdateReport) -> Finding:
+    if found.trial_problems:
+        texts = "; ".join(f"{name}: {text}" for name, text in sorted(found.trial_problems.items()))
+        return warned(f"{found.target} fails its trial: {texts}", "wait: the hub goes back by itself")
+    if found.is_paused:
+        return warned("updates are paused by a technician", "resume them", RepairOffer("resume-updates"))
+    if found.state == "failed":
+        text = f"{found.target} was not installed: {found.error}"
+        return warned(text, "correct the reason; the hub tries again with the next offer", RepairOffer("reset-update"))
+    if found.waiting_for and found.state not in {"idle", "completed"}:
+        return warned(f"{found.target} waits: {found.waiting_for}", "see the reason", RepairOffer("reset-update"))
+    return passed(f"{found.version}; the last update is {found.state}")
+
+
+def _running_slot(found: UpdateReport) -> Finding:
+    if not found.launcher:
+        return unknown("the hub was started without the launcher")
+    if found.slot != found.good and found.state != "trial":
+        text = f"slot {found.slot} runs, and slot {found.good} is the confirmed one"
+        return failed(text, f"{_RESTART}: the launcher starts the confirmed release")
+    if found.failed:
+        return warned(f"{found.failed} failed its trial; {found.version} runs", "send a support bundle to the maker")
+    return passed(f"{found.version} runs from {found.slot}, confirmed")
+
+
+def _launcher(found: UpdateReport) -> Finding:
+    if not found.launcher:
+        return warned(
+            "the hub was started without the launcher: nothing can be installed",
+            "start it by the shipped unit (docs/updates.md)",
+        )
+    if found.launcher < LAUNCHER_VERSION:
+        text = f"launcher {found.launcher} is older than that of this release, {LAUNCHER_VERSION}"
+        return warned(text, "install launcher.py of this release (docs/install.md, step 2)")
+    return passed(f"launcher {found.launcher}")
+
+
+def _port_certificate(found: PortState) -> Finding:
+    if not found.listens:
+        return passed("the port does not listen on the network")
+    left_s = found.certificate_s_left
+    if left_s is None:
+        return unknown("no certificate: the port listens on this machine only")
+    if left_s <= 0:
+        return failed(f"it expired {duration(-left_s)} ago", "renew it", RepairOffer("renew-certificate"))
+    if left_s < CERTIFICATE_WARN_S:
+        return warned(f"it expires in {duration(left_s)}", "renew it", RepairOffer("renew-certificate"))
+    return passed(f"it is valid for {duration(left_s)}")
+
+
+def _port_codes(found: PortState) -> Finding:
+    if not found.listens:
+        return passed("the port does not listen on the network, so no code is needed")
+    if not found.code_roles:
+        return warned(
+            f"the port listens on {', '.join(found.listens)}, and there is no code to sign in",
+            "climahub port code makes one",
+        )
+    return passed(f"there is a code for {', '.join(found.code_roles)}")
+
+
+CHECKS: Sequence[Check[Any]] = (
+    check(
+        Group.HUB,
+        "agent",
+        "Agent",
+        "The process that measures and heats.",
+        lambda facts: facts.agent,
+        _agent,
+    ),
+    check(
+        Group.HUB,
+        "configuration",
+        "Configuration",
+        "A hub whose configuration has a mistake does not start again.",
+        lambda facts: facts.configuration,
+        _configuration,
+    ),
+    check(
+        Group.HUB,
+        "configuration-in-force",
+        "Configuration in force",
+        "A changed file takes effect with the next start.",
+        lambda facts: facts.configuration,
+        _in_force,
+    ),
+    check(
+        Group.HUB,
+        "secrets",
+        "Permissions of secrets",
+        "Keys that others can read are no secrets.",
+        lambda facts: facts.secrets,
+        _secrets,
+    ),
+    check(
+        Group.HUB,
+        "state-directory",
+        "Permissions of the state directory",
+        "It holds the keys of the radio's network.",
+        lambda facts: facts.secrets,
+        _state_directory,
+    ),
+    check(
+        Group.HUB,
+        "unit",
+        "Service unit",
+        "What the hub relies on in the unit of the service manager, against the shipped one.",
+        lambda facts: facts.unit,
+        _unit,
+    ),
+    check(
+        Group.HUB,
+        "stores",
+        "Files put aside",
+        "A file that could not be read is put aside, and a new one is begun.",
+        lambda facts: facts.stores,
+        _stores,
+    ),
+    check(
+        Group.HUB,
+        "files",
+        "Storage files",
+        "Settings, programs and the sensors' book must survive a restart.",
+        lambda facts: facts.documents,
+        _files,
+    ),
+    check(
+        Group.HUB,
+        "outbox",
+        "Outbox",
+        "The durable queue of readings.",
+        lambda facts: facts.documents,
+        _outbox,
+    ),
+    check(
+        Group.HUB,
+        "outbox-age",
+        "Age of the outbox",
+        "How long the oldest reading has been waiting for the cloud.",
+        lambda facts: facts.documents,
+        _outbox_age,
+    ),
+    check(
+        Group.HUB,
+        "dead-letters",
+        "Dead letters",
+        "Readings that the cloud refuses for good.",
+        lambda facts: facts.documents,
+        _dead_letters,
+    ),
+    check(
+        Group.HUB,
+        "gaps",
+        "Gaps",
+        "Readings that the hub had to drop.",
+        lambda facts: facts.documents,
+        _gaps,
+    ),
+    check(
+        Group.HUB,
+        "unsendable",
+        "Readings that cannot be sent",
+        "Readings without an identity or without a time.",
+        lambda facts: facts.documents,
+        _unregistered,
+    ),
+    check(
+        Group.HUB,
+        "faults",
+        "Faults",
+        "Parts of the hub that failed and were started again.",
+        lambda facts: facts.documents,
+        _faults,
+    ),
+    check(
+        Group.HUB,
+        "update-keys",
+        "Update keys",
+        "Only releases with a trusted signature are installed.",
+        _update_document,
+        _update_keys,
+    ),
+    check(
+        Group.HUB,
+        "update",
+        "Update",
+        "An update that does not go on.",
+        _update_document,
+        _update,
+    ),
+    check(
+        Group.HUB,
+        "slot",
+        "Running release",
+        "The confirmed release should run, unless one is on trial.",
+        _update_document,
+        _running_slot,
+    ),
+    check(
+        Group.HUB,
+        "launcher",
+        "Launcher",
+        "It starts the release; updates do not replace it.",
+        _update_document,
+        _launcher,
+    ),
+    check(
+        Group.HUB,
+        "port-certificate",
+        "Port's certificate",
+        "Browsers refuse an expired one.",
+        lambda facts: facts.port,
+        _port_certificate,
+    ),
+    check(
+        Group.HUB,
+        "port-codes",
+        "Port's codes",
+        "Without a code nobody can sign in over the network.",
+        lambda facts: facts.port,
+        _port_codes,
+    ),
+)

@@ -1,0 +1,309 @@
+"""Checks of the machine below the agent. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.foundation.format import duration, size
+from agent.local.boots import BootReport
+from agent.local.problems import CLOCK_ERROR_S_MAX, exactness
+from agent.local.status import ClockStatus
+from agent.port.checks.facts import (
+    Agent,
+    DiskRoom,
+    FlashWear,
+    HardwareWatchdog,
+    Heating,
+    Load,
+    Memory,
+    Mount,
+    TimeZones,
+)
+from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+
+SPARE_DISK_FACTOR = 2
+"""Warn at twice the room at which the outbox stops growing: somebody needs time to come."""
+INODES_SHARE_MIN = 0.02
+LIFE_USED_PERCENT_MAX = 80
+"""JEDEC gives steps of 10 %: two are left for ordering a new one."""
+LIFE_OVER_PERCENT = 100
+RESERVE_URGENT = 3
+"""JEDEC eMMC 5.0, PRE_EOL_INFO: 1 normal, 2 80 % of the reserved blocks used, 3 urgent."""
+MEMORY_SHARE_WARN = 0.10
+MEMORY_SHARE_FAIL = 0.04
+CHIP_WARN_C = 75.0
+CHIP_FAIL_C = 85.0
+"""A Raspberry Pi slows down from 80 °C, and as far as it can from 85 °C."""
+LOAD_WARN = 2.0
+LOAD_FAIL = 6.0
+"""Runnable processes per processor, over five minutes."""
+BOOT_RECENT = 3
+"""How many of the last boots are looked at."""
+BOOT_DAY_S = 86_400
+CLOCK_GRACE_S = 900
+"""NTP and the cloud have answered by then."""
+
+FREE_SPACE = RepairOffer("free-space")
+FETCH_TIME = RepairOffer("fetch-time")
+
+
+def _disk(found: DiskRoom) -> Finding:
+    text = f"{size(found.free_bytes)} of {size(found.total_bytes)} free"
+    remedy = "remove what does not belong to the hub, or use a larger card"
+    if found.free_bytes <= found.free_bytes_min:
+        return failed(f"{text}: the outbox stops at {size(found.free_bytes_min)}", remedy, FREE_SPACE)
+    if found.free_bytes < SPARE_DISK_FACTOR * found.free_bytes_min:
+        return warned(f"{text}: the outbox stops at {size(found.free_bytes_min)}", remedy, FREE_SPACE)
+    return passed(text)
+
+
+def _inodes(found: DiskRoom) -> Finding:
+    if not found.inodes:
+        return passed("this file system does not limit the number of files")
+    text = f"room for {found.inodes_free:,} of {found.inodes:,} files"
+    if not found.inodes_free:
+        return failed(text, "remove files that do not belong to the hub", FREE_SPACE)
+    if found.inodes_free < INODES_SHARE_MIN * found.inodes:
+        return warned(text, "remove files that do not belong to the hub", FREE_SPACE)
+    return passed(text)
+
+
+def _wear(found: tuple[FlashWear, ...]) -> Finding:
+    if not found:
+        return unknown("the storage of this machine does not report its wear; SD cards never do")
+    worst = max(found, key=lambda each: (each.reserve_state or 0, each.life_used_percent))
+    text = f"{worst.device}: up to {worst.life_used_percent} % of its life used"
+    remedy = "replace the storage soon; a backup of the radio's network and the configuration are enough to go on"
+    if worst.life_used_percent > LIFE_OVER_PERCENT or (worst.reserve_state or 0) >= RESERVE_URGENT:
+        return failed(text, remedy, RepairOffer("back-up-network"))
+    if worst.life_used_percent > LIFE_USED_PERCENT_MAX or (worst.reserve_state or 0) > 1:
+        return warned(text, remedy, RepairOffer("back-up-network"))
+    return passed(text)
+
+
+def _mounts(found: tuple[Mount, ...]) -> Finding:
+    problems = [each.problem for each in found if each.problem]
+    if problems:
+        return failed("; ".join(problems), "check the card with fsck, restart the machine; replace the card")
+    return passed(f"the hub can write {', '.join(each.directory for each in found)}")
+
+
+def _memory(found: Memory) -> Finding:
+    share = found.available_bytes / found.total_bytes if found.total_bytes else 0.0
+    text = f"{size(found.available_bytes)} of {size(found.total_bytes)} available"
+    remedy = "end what else runs on this machine (systemctl, top)"
+    if share < MEMORY_SHARE_FAIL:
+        return failed(text, remedy)
+    return warned(text, remedy) if share < MEMORY_SHARE_WARN else passed(text)
+
+
+def _temperature(found: Mapping[str, float]) -> Finding:
+    if not found:
+        return unknown("this kernel reports no temperature of the processor")
+    place, hottest_c = max(found.items(), key=lambda item: item[1])
+    text = f"{hottest_c:.0f} °C ({place})"
+    remedy = "give the hub air: out of the box, away from boiler and sun"
+    if hottest_c >= CHIP_FAIL_C:
+        return failed(text, remedy)
+    return warned(text, remedy) if hottest_c >= CHIP_WARN_C else passed(text)
+
+
+def _load(found: Load) -> Finding:
+    share = found.average / max(1, found.processors)
+    text = f"{found.average:.1f} processes want to run, for {found.processors} processors"
+    remedy = "end what else runs on this machine (top shows it); a failing card has the same effect"
+    if share >= LOAD_FAIL:
+        return failed(text, remedy)
+    return warned(text, remedy) if share >= LOAD_WARN else passed(text)
+
+
+def _clock(found: ClockStatus) -> Finding:
+    remedy = "check the network and the time service (timedatectl)"
+    if not found.synchronised:
+        text = f"the time has not been known since the boot {duration(found.uptime_s)} ago"
+        if found.uptime_s < CLOCK_GRACE_S:
+            return warned(text, "wait some minutes", FETCH_TIME)
+        return failed(text, f"{remedy}; schedules wait", FETCH_TIME)
+    text = f"{exactness(found)}, {found.utc or ''}".rstrip(", ")
+    if (found.error_s or 0) > CLOCK_ERROR_S_MAX:
+        return warned(text, remedy, FETCH_TIME)
+    return passed(text)
+
+
+def _time_zone(found: TimeZones) -> Finding:
+    if not found.home:
+        return unknown("the settings name no time zone")
+    if not found.is_home_known:
+        text = f"this machine has no data for the time zone {found.home}: schedules run in UTC"
+        return failed(text, "install the package tzdata, or correct the zone in the settings")
+    if found.machine and found.machine not in {found.home, "UTC", "Etc/UTC"}:
+        text = f"schedules run in {found.home}, the machine itself in {found.machine}"
+        return warned(text, "correct the zone in the cloud's settings if the home is elsewhere")
+    return passed(f"schedules run in {found.home}")
+
+
+def _control_watched(found: Heating) -> Finding:
+    if found.is_hung:
+        return failed("the control loop has not decided for a minute", "systemctl restart climahub; report the log")
+    return passed("the control loop decides at least once a minute")
+
+
+def _service_watchdog(found: Agent) -> Finding:
+    if found.problem:
+        return unknown("the agent does not run")
+    if found.watchdog_s is None:
+        text = "the service manager does not watch the agent: a hang would last"
+        return warned(text, "run it by the shipped unit, with WatchdogSec= (docs/install.md)")
+    return passed(f"the service manager restarts the agent after {found.watchdog_s:.0f} s without a sign of life")
+
+
+def _hardware_watchdog(found: tuple[HardwareWatchdog, ...]) -> Finding:
+    if not found:
+        return unknown("this kernel has no hardware watchdog")
+    active = [each for each in found if each.is_active]
+    if not active:
+        text = f"{found[0].identity or found[0].name} is there, but nothing uses it: a hung machine stays hung"
+        return warned(text, "set RuntimeWatchdogSec=1min in /etc/systemd/system.conf.d/watchdog.conf, then restart")
+    after = f" after {active[0].timeout_s} s" if active[0].timeout_s else ""
+    return passed(f"{active[0].identity or active[0].name} restarts a hung machine{after}")
+
+
+def _boots(found: tuple[BootReport, ...]) -> Finding:
+    if not found:
+        return unknown("this hub keeps no trail of boots")
+    recent: Sequence[BootReport] = found[:BOOT_RECENT]
+    if any(each.reason == "watchdog" or each.end == "machine_watchdog" for each in recent):
+        return warned(
+            "the hardware watchdog restarted the machine lately", "climahub boots shows when; check supply and card"
+        )
+    cuts = sum(each.end == "power_lost" for each in found[1:])
+    if found[1:2] and found[1].end == "power_lost":
+        text = f"the boot before this one ended by a loss of power, {cuts} of the last {len(found)} did"
+        return warned(text, "shut the hub down before pulling the plug; check the supply if nobody did")
+    return passed(f"the boots before this one ended in order ({len(found)} known)")
+
+
+def _crashes(found: tuple[BootReport, ...]) -> Finding:
+    if not found:
+        return unknown("this hub keeps no trail of boots")
+    ends = {name: count for name, count in found[0].agent_ends.items() if name != "stopped" and count}
+    if not ends:
+        return passed(f"the agent has not ended unexpectedly in this boot ({found[0].agent_starts} starts)")
+    texts = {"watchdog": "hung", "out_of_memory": "ran out of memory", "killed": "was killed"}
+    text = ", ".join(f"{texts.get(name, name)} {count} times" for name, count in ends.items())
+    return warned(f"in this boot the agent {text}", "take a support bundle for the maker; climahub boots shows more")
+
+
+CHECKS: Sequence[Check[Any]] = (
+    check(
+        Group.MACHINE,
+        "disk",
+        "Free space",
+        "A full disk loses readings and keeps settings from being saved.",
+        lambda facts: facts.disk,
+        _disk,
+    ),
+    check(
+        Group.MACHINE,
+        "inodes",
+        "Free inodes",
+        "A disk without a free inode takes no new file, however empty it is.",
+        lambda facts: facts.disk,
+        _inodes,
+    ),
+    check(
+        Group.MACHINE,
+        "wear",
+        "Wear of the storage",
+        "Flash memory wears out by writing, and then loses files.",
+        lambda facts: facts.wear,
+        _wear,
+    ),
+    check(
+        Group.MACHINE,
+        "read-only",
+        "Writable",
+        "The kernel makes a damaged file system read-only; the hub then forgets.",
+        lambda facts: facts.mounts,
+        _mounts,
+    ),
+    check(
+        Group.MACHINE,
+        "memory",
+        "Memory",
+        "Without memory the kernel ends processes, perhaps the agent.",
+        lambda facts: facts.memory,
+        _memory,
+    ),
+    check(
+        Group.MACHINE,
+        "temperature",
+        "Processor temperature",
+        "A hot processor slows down and ages.",
+        lambda facts: facts.temperatures,
+        _temperature,
+    ),
+    check(
+        Group.MACHINE,
+        "load",
+        "Load",
+        "A machine that is busy with something else answers late.",
+        lambda facts: facts.load,
+        _load,
+    ),
+    check(
+        Group.MACHINE,
+        "clock",
+        "Clock",
+        "Schedules and time stamps need the time; a Pi has no clock battery.",
+        lambda facts: facts.clock,
+        _clock,
+    ),
+    check(
+        Group.MACHINE,
+        "time-zone",
+        "Time zone",
+        "Schedules run by the time of the home.",
+        lambda facts: facts.time_zones,
+        _time_zone,
+    ),
+    check(
+        Group.MACHINE,
+        "watchdog-control",
+        "Watchdog: control loop",
+        "A control loop that hangs must not stay hung.",
+        lambda facts: facts.heating,
+        _control_watched,
+    ),
+    check(
+        Group.MACHINE,
+        "watchdog-service",
+        "Watchdog: agent",
+        "The service manager restarts an agent that hangs.",
+        lambda facts: facts.agent,
+        _service_watchdog,
+    ),
+    check(
+        Group.MACHINE,
+        "watchdog-hardware",
+        "Watchdog: machine",
+        "The hardware restarts a machine that hangs.",
+        lambda facts: facts.watchdogs,
+        _hardware_watchdog,
+    ),
+    check(
+        Group.MACHINE,
+        "boots",
+        "Boots",
+        "How the last boots ended shows power cuts and hangs.",
+        lambda facts: facts.boots,
+        _boots,
+    ),
+    check(
+        Group.MACHINE,
+        "crashes",
+        "Ends of the agent",
+        "An agent that crashes again and again needs its maker.",
+        lambda facts: facts.boots,
+        _crashes,
+    ),
+)

@@ -1,0 +1,95 @@
+"""Checks of the power supply. Pure.
+
+Sources: the Raspberry Pi firmware's GET_THROTTLED (read by `agent.foundation.system_info`) and the kernel's
+Documentation/ABI/testing/sysfs-class-power.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from agent.port.checks.facts import PowerSupply, Throttling
+from agent.port.checks.model import Check, Finding, Group, check, failed, passed, unknown, warned
+
+BATTERY_PERCENT_MIN = 20
+"""Less charge does not last until somebody comes."""
+
+_SUPPLY = "use the maker's power supply and a short, thick cable; remove what else hangs on the USB ports"
+_HEAT = "give the hub air: out of the box, away from the boiler"
+
+
+def _under_voltage(found: Throttling) -> Finding:
+    if "under_voltage" in found.now:
+        return failed("the supply voltage is below 4.63 V now", _SUPPLY)
+    if "under_voltage" in found.since_boot:
+        return warned("the supply voltage has been below 4.63 V since the boot", _SUPPLY)
+    return passed("no under-voltage since the boot")
+
+
+def _throttled(found: Throttling) -> Finding:
+    names = {"frequency_capped": "its clock is capped", "throttled": "it is throttled"}
+    names["soft_temperature_limit"] = "it is near its temperature limit"
+    now = [text for name, text in names.items() if name in found.now]
+    if now:
+        return warned(f"the processor is slowed down now: {', '.join(now)}", f"{_SUPPLY}; {_HEAT}")
+    before = [text for name, text in names.items() if name in found.since_boot]
+    if before:
+        return warned("the processor was slowed down since the boot", f"{_SUPPLY}; {_HEAT}")
+    return passed("the processor ran at full speed since the boot")
+
+
+def _mains(found: tuple[PowerSupply, ...]) -> Finding:
+    mains = [each for each in found if each.kind in {"Mains", "USB"} and each.is_online is not None]
+    if not mains:
+        return unknown("no mains supply reports to the kernel of this machine")
+    if any(each.is_online for each in mains):
+        return passed(f"mains power is there ({', '.join(each.name for each in mains if each.is_online)})")
+    return failed("the mains power is off: the hub runs on its battery", "check fuse, plug and power supply")
+
+
+def _ups(found: tuple[PowerSupply, ...]) -> Finding:
+    batteries = [each for each in found if each.kind in {"Battery", "UPS"} and each.capacity_percent is not None]
+    if not batteries:
+        return unknown("no battery or UPS reports to the kernel of this machine")
+    lowest = min(batteries, key=lambda each: each.capacity_percent or 0)
+    text = f"{lowest.name}: {lowest.capacity_percent} %, {lowest.status.lower() or 'state not reported'}"
+    if (lowest.capacity_percent or 0) >= BATTERY_PERCENT_MIN:
+        return passed(text)
+    if lowest.status == "Discharging":
+        return failed(text, "bring the mains power back, or shut the hub down in order before the battery is empty")
+    return warned(text, "wait until it is charged; replace the battery if it stays low")
+
+
+CHECKS: Sequence[Check[Any]] = (
+    check(
+        Group.POWER,
+        "under-voltage",
+        "Supply voltage",
+        "A voltage that is too low makes a Raspberry Pi lose files, radio and USB devices without any other sign.",
+        lambda facts: facts.throttling,
+        _under_voltage,
+    ),
+    check(
+        Group.POWER,
+        "throttling",
+        "Processor speed",
+        "The firmware slows the processor down when voltage or temperature are out of range.",
+        lambda facts: facts.throttling,
+        _throttled,
+    ),
+    check(
+        Group.POWER,
+        "mains",
+        "Mains",
+        "A hub that runs on its battery stops soon, and the relays with it.",
+        lambda facts: facts.supplies,
+        _mains,
+    ),
+    check(
+        Group.POWER,
+        "ups",
+        "Battery or UPS",
+        "An empty battery does not bridge the next power cut.",
+        lambda facts: facts.supplies,
+        _ups,
+    ),
+)
