@@ -18,6 +18,7 @@ from agent.port.checks.facts import (
     Agent,
     Configuration,
     DiskRoom,
+    Documents,
     Facts,
     FlashWear,
     HardwareWatchdog,
@@ -101,7 +102,7 @@ def sensors(index: int, **changes: Any) -> Change:  # noqa: ANN401 - fields of t
 
 
 def way(**changes: Any) -> Change:  # noqa: ANN401 - fields of the way to the cloud
-    return lambda facts: replace(facts, cloud=replace(facts.cloud, **changes))  # type: ignore[type-var]
+    return lambda facts: replace(facts, cloud=replace(facts.cloud, **changes))
 
 
 def update(**changes: Any) -> Change:  # noqa: ANN401 - fields of the update
@@ -112,6 +113,11 @@ def status_of(facts: Facts) -> HubStatus:
     documents: Any = facts.documents
     status: HubStatus = documents.status
     return status
+
+
+def docs_of(facts: Facts) -> Documents:
+    assert not isinstance(facts.documents, Missing)
+    return facts.documents
 
 
 def boots_of(facts: Facts) -> tuple[BootReport, ...]:
@@ -159,19 +165,19 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
         "machine-clock",
         FAIL,
         "not been known since the boot 3 h",
-        lambda f: replace(f, clock=replace(f.clock, synchronised=False, utc=None)),  # type: ignore[type-var]
+        lambda f: replace(f, clock=replace(f.clock, synchronised=False, utc=None)),
     ),
     (
         "machine-clock",
         WARN,
         "not been known",
-        lambda f: replace(f, clock=replace(f.clock, synchronised=False, uptime_s=60)),  # type: ignore[type-var]
+        lambda f: replace(f, clock=replace(f.clock, synchronised=False, uptime_s=60)),
     ),
     (
         "machine-clock",
         WARN,
         "within 1 min 30 s",
-        lambda f: replace(f, clock=replace(f.clock, error_s=90.0)),  # type: ignore[type-var]
+        lambda f: replace(f, clock=replace(f.clock, error_s=90.0)),
     ),
     ("machine-time-zone", FAIL, "no data for the time zone", fact(time_zones=TimeZones("Mars/X", False, "UTC"))),
     (
@@ -367,13 +373,13 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
         "zigbee-routers",
         WARN,
         "not on line: plug",
-        lambda f: doc("zigbee", routers=[replace(f.documents.zigbee.routers[0], is_online=False)])(f),  # type: ignore[union-attr]
+        lambda f: doc("zigbee", routers=[replace(docs_of(f).zigbee.routers[0], is_online=False)])(f),
     ),
     (
         "zigbee-routers",
         WARN,
         "25 sensors and no router",
-        lambda f: doc("zigbee", routers=[], sensors=[f.documents.zigbee.sensors[0]] * 25)(f),  # type: ignore[union-attr]
+        lambda f: doc("zigbee", routers=[], sensors=[docs_of(f).zigbee.sensors[0]] * 25)(f),
     ),
     ("zigbee-routers", UNKNOWN, "no sensor is paired", doc("zigbee", sensors=[])),
     ("zigbee-backup", WARN, "there is no backup", fact(radio=Radio("7"))),
@@ -400,9 +406,9 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
         lambda f: doc(
             "climate",
             zones=[
-                f.documents.climate.zones[0],
-                replace(f.documents.climate.zones[0], problem="it does not get warmer"),
-            ],  # type: ignore[union-attr]
+                docs_of(f).climate.zones[0],
+                replace(docs_of(f).climate.zones[0], problem="it does not get warmer"),
+            ],
         )(f),
     ),
     ("heating-source", UNKNOWN, "share no heat source", doc("climate", heat_source=None)),

@@ -1,0 +1,114 @@
+"""The probes of a run: those of the machine and network, which any process can use, and those of the running hub."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.config.network import ProxyRules
+from agent.config.tables import Config
+from agent.local.boots import BootReport
+from agent.port.checks import machine_probes
+from agent.port.checks.cloud_probe import CloudTarget, probe_cloud
+from agent.port.checks.facts import Agent, Documents, Heating, Missing, PortState, Radio, SensorHistory
+from agent.port.checks.machine_probes import Roots
+from agent.port.checks.runner import CLOUD_S_MAX, Probe, ThreadReads, immediate
+
+SECRET_FILES = ("api-key", "sensor-keys.toml")
+SECRET_STATE_FILES = ("zigbee-network.json", "relayed.json", "port-key.pem")
+"""Files of the state directory that hold keys."""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the probes of the machine look at.
+
+    Attributes:
+        config: The configuration in force, or that of the file.
+        config_file: The file; `None` where there is none (a demo).
+        is_running: `config` is that of the running hub, so the file is compared with it.
+        environ: Of the process.
+        utc_ms: This machine's time; `None` while it is not known.
+        home_zone: Returns the time zone of the home.
+        roots: The trees to read.
+    """
+
+    config: Config
+    config_file: Path | None
+    is_running: bool
+    environ: Mapping[str, str]
+    utc_ms: Callable[[], int | None]
+    home_zone: Callable[[], str]
+    roots: Roots = Roots()
+
+
+class HubSources(msgspec.Struct, frozen=True, kw_only=True):
+    """What the running hub knows of itself: functions that return the facts now."""
+
+    documents: Callable[[], Documents]
+    boots: Callable[[], tuple[BootReport, ...]]
+    agent: Callable[[], Agent]
+    heating: Callable[[], Heating | Missing]
+    port: Callable[[], PortState | Missing]
+    radio: Callable[[], Radio | Missing]
+    history: Callable[[], tuple[SensorHistory, ...] | Missing]
+
+
+def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
+    """Return the probes of machine, files and network."""
+    config, roots = machine.config, machine.roots
+    state_dir, run_dir = config.storage.state_dir, config.storage.run_dir
+    target = CloudTarget(
+        config.cloud.base_url,
+        ProxyRules(config.cloud.proxy, machine.environ),
+        str(config.cloud.ca_file) if config.cloud.ca_file else None,
+    )
+    running = config if machine.is_running else None
+    file = machine.config_file
+    return (
+        reads.probe("throttling", lambda: machine_probes.throttling(roots)),
+        reads.probe("supplies", lambda: machine_probes.supplies(roots)),
+        reads.probe("disk", lambda: machine_probes.disk(state_dir, config.storage.disk_free_bytes_min)),
+        reads.probe("wear", lambda: machine_probes.wear(roots, state_dir)),
+        reads.probe("mounts", lambda: machine_probes.mounts((state_dir, run_dir))),
+        reads.probe("memory", lambda: machine_probes.memory(roots)),
+        reads.probe("temperatures", lambda: machine_probes.temperatures(roots)),
+        reads.probe("load", lambda: machine_probes.load(roots)),
+        reads.probe("time_zones", lambda: machine_probes.time_zones(roots, machine.home_zone())),
+        reads.probe("watchdogs", lambda: machine_probes.watchdogs(roots)),
+        reads.probe("network", lambda: machine_probes.local_network(roots)),
+        reads.probe("secrets", lambda: machine_probes.secrets(_secret_files(machine), (state_dir,))),
+        reads.probe("unit", lambda: machine_probes.unit(roots)),
+        reads.probe("stores", lambda: machine_probes.stores(state_dir, machine.utc_ms())),
+        reads.probe(
+            "configuration",
+            lambda: (
+                Missing("this hub was started without a configuration file")
+                if file is None
+                else machine_probes.configuration(file, machine.environ, running)
+            ),
+        ),
+        Probe("cloud", lambda: probe_cloud(target, machine.utc_ms), CLOUD_S_MAX),
+    )
+
+
+def _secret_files(machine: Machine) -> Sequence[Path]:
+    config = machine.config
+    named = [config.cloud.api_key_file, config.relayed_sensors.sensor_keys_file]
+    if machine.config_file is not None:
+        named += [machine.config_file.parent / name for name in SECRET_FILES]
+    named += [config.storage.state_dir / name for name in SECRET_STATE_FILES]
+    return tuple(dict.fromkeys(path for path in named if path is not None))
+
+
+def hub_probes_of(hub: HubSources) -> Sequence[Probe]:
+    """Return the probes of the running hub; all of them answer from memory but that of the history."""
+    return (
+        immediate("documents", hub.documents),
+        immediate("clock", lambda: hub.documents().status.clock),
+        immediate("boots", hub.boots),
+        immediate("agent", hub.agent),
+        immediate("heating", hub.heating),
+        immediate("port", hub.port),
+        immediate("radio", hub.radio),
+        immediate("history", hub.history),
+    )
