@@ -38,6 +38,8 @@ from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
 from agent.port import events, hardware_handlers, history, monitoring
+from agent.port.checks.service import ChecksService
+from agent.port.hub_parts import HubParts
 from agent.port.live_values import LiveValues
 from agent.port.service import PortService
 from agent.settings.sync import SettingsSync, show_time
@@ -112,6 +114,29 @@ class Hub:
             add_fault=lambda text: self.faults.add("port", text),
         )
         self.port.on_audit_entry(lambda entry: self.events.publish("audit", entry, Role.SERVICE))
+        self.checks = ChecksService(self._parts(), self.port.state)
+
+    def _parts(self) -> HubParts:
+        environment = self.environment
+        return HubParts(
+            config=self.config,
+            config_file=environment.config_file,
+            environ=environment.environ,
+            clock=environment.clock,
+            timekeeper=environment.timekeeper,
+            host=environment.host,
+            disk=environment.disk,
+            worker=environment.worker,
+            reports=self.reports,
+            starts=environment.starts,
+            client=self.client,
+            telemetry=self.telemetry,
+            settings=self.settings,
+            pairing=self.pairing,
+            network=environment.board.network,
+            updates=self.updates,
+            climate=self.climate,
+        )
 
     def _client(self) -> CloudClient:
         cloud, environment = self.config.cloud, self.environment
@@ -375,6 +400,7 @@ class Hub:
     def _local_handlers(self) -> Handlers:
         return {
             **status_builder.handlers(self.status, self.reports.verdict),
+            **self.checks.handlers(),
             **local_boots.handlers(lambda: starts.boots if (starts := self.environment.starts) else ()),
             **local_commands.handlers(self.reports.commands, self.commands.confirm),
             **local_climate.handlers(self.climate, self._new_id),

@@ -221,6 +221,8 @@ class _Restarts:
                     options=self._reloadable.connection.for_url,
                     problems=[*self._problems, *self._reloadable.problems],
                     starts=self._starts,
+                    config_file=self._reloadable.path,
+                    environ=self._environ,
                     log_ring=self._log_ring,
                 ),
             )

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -81,6 +82,8 @@ class Environment(msgspec.Struct, frozen=True):
         restart: Ends this hub and starts a new one, after finishing a factory reset.
         problems: The problems of its directories at the start, in words.
         starts: The record of this and earlier processes; `None` where there is one process only (a demo).
+        config_file: Where the configuration was read; `None` where there is no file (a demo).
+        environ: Of the process.
         log_ring: The last log records; `None` where the process keeps none.
         port_clock: The clock of the people at the port, for events and sessions; `None` where it is `clock`. In a demo
             the house's time runs faster than theirs.
@@ -108,6 +111,8 @@ class Environment(msgspec.Struct, frozen=True):
     options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
     starts: StartHistory | None = None
+    config_file: Path | None = None
+    environ: Mapping[str, str] = {}
     log_ring: LogRing | None = None
     port_clock: Clock | None = None
 

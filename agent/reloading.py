@@ -28,6 +28,7 @@ class ReloadableConfig:
     """What may be replaced while the hub runs, as last read.
 
     Attributes:
+        path: The configuration file.
         settings: The configuration, with the replaceable keys as they are now.
         sensor_keys: The keys of relayed sensors; the same mapping after each reload.
         problems: What was wrong with the keys when the hub started, for the status.
@@ -45,7 +46,7 @@ class ReloadableConfig:
         Raises:
             ConfigInvalid: They cannot be read.
         """
-        self._path = path
+        self.path = path
         self._environ = environ
         self.settings = settings
         self.sensor_keys: dict[str, str] = {}
@@ -123,7 +124,7 @@ class ReloadableConfig:
                 _log.info("keys, certificate authorities and the level of the log were read again")
 
     def _take_configuration(self) -> Callable[[], None]:
-        new, old = config.load(self._path, environ=self._environ), self.settings
+        new, old = config.load(self.path, environ=self._environ), self.settings
         cloud = msgspec.structs.replace(old.cloud, api_key_file=new.cloud.api_key_file, ca_file=new.cloud.ca_file)
         level = msgspec.structs.replace(old.log, level=new.log.level)
         merged = msgspec.structs.replace(old, cloud=cloud, relayed_sensors=new.relayed_sensors, log=level)

@@ -119,6 +119,7 @@ class RadioStatus(msgspec.Struct, frozen=True):
         steps: Log of the last steps, oldest first: probing of the ports, restarts.
         needs_software: A package must be installed before it can come up.
         join_window_until_ms: End of the join window, on this boot's monotonic clock; `None` while closed.
+        firmware: Version of the stick's firmware; empty while unknown.
     """
 
     state: RadioState
@@ -129,6 +130,7 @@ class RadioStatus(msgspec.Struct, frozen=True):
     steps: tuple[str, ...] = ()
     needs_software: bool = False
     join_window_until_ms: int | None = None
+    firmware: str = ""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ OK = 0
 FAILED = 1
 USAGE = 2
 NO_DAEMON = 3
+WARNED = 4
 UNAVAILABLE = 69
 CANNOT_CREATE = 73
 ALREADY_RUNNING = 75
@@ -24,6 +25,7 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
         FAILED: "done, with a problem: a violation, a lost reading, a mistake, or a refusal",
         USAGE: "the command line is wrong",
         NO_DAEMON: "the hub does not answer (status)",
+        WARNED: "done, nothing fails, and something should be looked at (doctor)",
         UNAVAILABLE: "the cloud does not answer, or an optional package is not installed",
         CANNOT_CREATE: "a file, directory or port cannot be used",
         ALREADY_RUNNING: "another hub uses the same state directory (run)",

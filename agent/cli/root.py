@@ -60,6 +60,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show or control the zones: set, hold, resume, eco, schedules.",
             HOME,
         ),
+        "doctor": Entry(
+            "agent.cli.doctor:doctor",
+            "Check everything around the hub, and say what to do.",
+            TECHNICIAN,
+        ),
         "zigbee": Entry(
             "agent.cli.zigbee:zigbee",
             "Pair, list, replace and remove the Zigbee sensors of this hub.",

@@ -154,6 +154,7 @@ ROUTES = (
     Route("GET", "/v1/commands", Role.VIEWER, "get_commands", query=CommandsQuery),
     Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),
     Route("GET", "/v1/climate", Role.VIEWER, "get_climate"),
+    Route("GET", "/v1/checks", Role.VIEWER, "get_checks"),
     Route("POST", "/v1/climate/{zone}", Role.SERVICE, "change_climate", bytes, CLIMATE_BYTES_MAX),
     Route("GET", "/v1/zigbee", Role.VIEWER, "get_zigbee"),
     Route("POST", "/v1/zigbee/join-window", Role.SERVICE, "open_join_window", JoinWindowRequest),

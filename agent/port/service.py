@@ -7,10 +7,12 @@ and control waits for none of them.
 import os
 import platform
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from agent.config import Config
+from agent.config.network import is_loopback
 from agent.config.types import is_address
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
@@ -30,6 +32,9 @@ from agent.port.credentials import Credentials
 from agent.port.gates import NetworkGate, user_name
 from agent.port.listeners import Listeners
 from agent.port.server import application, runner_of
+
+if TYPE_CHECKING:
+    from agent.port.checks.facts import PortState
 
 IDLE_S_MAX = 15.0
 """How long a TCP connection may stay open without a request, and the head of a request without its end (slowloris)."""
@@ -122,6 +127,17 @@ class PortService:
     def on_audit_entry(self, listener: Callable[[AuditReport], None]) -> None:
         """Have ``listener`` called with the document of each new entry of the audit trail."""
         self.audit.on_entry(lambda entry: listener(report_entry(NumberedEntry(None, entry))))
+
+    def state(self) -> "PortState":
+        """Return what the checks look at."""
+        from agent.port.checks.facts import PortState  # noqa: PLC0415 - an idle hub does without
+
+        ends_ms, utc_ms = self.certificate.ends_ms, self._clock.utc_ms()
+        return PortState(
+            tuple(each for each in self._config.listen if not is_loopback(each)),
+            None if ends_ms is None or utc_ms is None else (ends_ms - utc_ms) / 1000,
+            tuple(code.role.value for code in self.credentials.stored.codes),
+        )
 
     async def close(self) -> None:
         """Write what the audit trail has in memory, after the loops have ended."""

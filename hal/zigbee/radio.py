@@ -275,7 +275,12 @@ class ZigbeeRadio:
             self._window = JoinWindow(app, self._events, group, self._monotonic_ms)
             listener.begin(group, self._window)
             self._registry.set_listening(is_listening=True)
-            self._events.set_network(port=port.path, channel=settings.channel, pan_id=settings.pan_id)
+            self._events.set_network(
+                port=port.path,
+                channel=settings.channel,
+                pan_id=settings.pan_id,
+                firmware=zigpy_stack.firmware_version(app),
+            )
             self._events.log_step(f"{port.path}: up, PAN 0x{settings.pan_id:04x}, channel {settings.channel}")
             self._events.set_state(RadioState.UP)
             self._settled.set()

@@ -111,9 +111,9 @@ class RadioEvents:
             self.set_join_window(None)
         self.readings.wake()
 
-    def set_network(self, *, port: str, channel: int, pan_id: int) -> None:
-        """Set the stick's port and its network."""
-        self.status = msgspec.structs.replace(self.status, port=port, channel=channel, pan_id=pan_id)
+    def set_network(self, *, port: str, channel: int, pan_id: int, firmware: str = "") -> None:
+        """Set the stick's port, its network and the version of its firmware."""
+        self.status = msgspec.structs.replace(self.status, port=port, channel=channel, pan_id=pan_id, firmware=firmware)
 
     def set_join_window(self, until_ms: int | None) -> None:
         """Set the end of the open join window; `None` for none."""

@@ -165,6 +165,11 @@ def current_settings(app: Any) -> NetworkSettings:  # noqa: ANN401
     )
 
 
+def firmware_version(app: Any) -> str:  # noqa: ANN401
+    """Return the version of the stick's firmware, as zigpy last read it; empty where it is not known."""
+    return str(app.state.node_info.version or "")
+
+
 def network_in_database(app: Any) -> NetworkSnapshot | None:  # noqa: ANN401
     """Return the network of the last backup in zigpy's database, for a hub that has lost its own file."""
     backup = app.backups.most_recent_backup()

@@ -263,14 +263,14 @@ class Heating(msgspec.Struct, frozen=True):
         is_hung: No decision for a minute.
         output_problem: Why the outputs do not follow; empty where the last read-back was right.
         file_problem: Why the programs of the zones would not survive a restart.
-        missing_sensors: Configured sensors that have never reported.
+        sensor_problem: Names the configured sensors that have never reported.
         equipment: Starts of relays and heat source.
     """
 
     is_hung: bool
     output_problem: str = ""
     file_problem: str = ""
-    missing_sensors: tuple[str, ...] = ()
+    sensor_problem: str = ""
     equipment: tuple[HeatSourceStarts, ...] = ()
 
 

@@ -9,7 +9,8 @@ from agent.foundation import rfc3339
 from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.status import ClockStatus
 from agent.port.checks.facts import Documents, Facts, Heating, Missing
-from agent.port.checks.model import Check, Finding, Group, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group
 
 FROST_FAIL_C = 4.0
 FROST_WARN_C = 8.0

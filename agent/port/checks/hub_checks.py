@@ -18,14 +18,16 @@ from agent.port.checks.facts import (
     Stores,
     Unit,
 )
-from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group, RepairOffer
 
 OUTBOX_WARN_S = DAY_S
 OUTBOX_FAIL_S = 14 * DAY_S
 MEMORY_WARN_S = 600
 """Readings reach the disk within a minute; after ten the disk refuses them."""
 FAULT_RECENT_S = HOUR_S
-CERTIFICATE_WARN_S = 30 * DAY_S
+CERTIFICATE_WARN_S = 21 * DAY_S
+"""The hub renews its own 30 days before its end: one that is nearer was not renewed."""
 OTHERS_MASK = 0o007
 GROUP_WRITE = 0o020
 

@@ -18,7 +18,8 @@ from agent.port.checks.facts import (
     Mount,
     TimeZones,
 )
-from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group, RepairOffer
 
 SPARE_DISK_FACTOR = 2
 """Warn at twice the room at which the outbox stops growing: somebody needs time to come."""

@@ -124,9 +124,24 @@ def wear(roots: Roots, state_dir: Path) -> tuple[FlashWear, ...]:
     return tuple(found)
 
 
-def mounts(directories: Sequence[Path]) -> tuple[Mount, ...]:
-    """Return whether the hub can write these directories."""
-    return tuple(Mount(str(directory), Disk().problem_of(directory)) for directory in directories)
+def mounts(directories: Sequence[Path], *, is_service: bool) -> tuple[Mount, ...]:
+    """Return whether the hub can write these directories.
+
+    Args:
+        directories: Those that it writes.
+        is_service: This process is the hub; the permissions of any other user say nothing.
+
+    Raises:
+        OSError: A directory is not there.
+    """
+    if is_service:
+        return tuple(Mount(str(directory), Disk().problem_of(directory)) for directory in directories)
+    return tuple(Mount(str(directory), _read_only(directory)) for directory in directories)
+
+
+def _read_only(directory: Path) -> str:
+    is_read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
+    return f"the file system of {directory} is read-only" if is_read_only else ""
 
 
 def memory(roots: Roots) -> Memory | Missing:
@@ -151,8 +166,15 @@ def load(roots: Roots) -> Load | Missing:
     return Load(float(words[1]), os.cpu_count() or 1)
 
 
-def time_zones(roots: Roots, home: str) -> TimeZones:
-    """Return the time zone of the home and that of the operating system."""
+def time_zones(roots: Roots, home: str) -> TimeZones | Missing:
+    """Return the time zone of the home and that of the operating system.
+
+    Args:
+        roots: The trees.
+        home: The IANA name in the settings; empty where they are not known.
+    """
+    if not home:
+        return Missing("only the agent knows the settings in force")
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - 0.3 MiB that most hubs do without
 
     try:
@@ -239,7 +261,9 @@ def _answers(arp: str, gateway: str) -> bool | None:
 def configuration(file: Path, environ: Mapping[str, str], running: Config | None) -> Configuration | Missing:
     """Return the mistakes of the configuration file, and whether the running hub works by it."""
     if not os.access(file, os.R_OK):
-        return Missing(f"{file} is not there, or this user may not read it")
+        if os.access(file.parent, os.X_OK) and not os.access(file, os.F_OK):
+            return Configuration(str(file), (f"{file} is missing",))
+        return Missing(f"this user may not read {file}")
     problems = check(file, environ=environ).errors
     is_in_force = None
     if running is not None and not problems:

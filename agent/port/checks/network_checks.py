@@ -11,7 +11,8 @@ from agent.foundation.format import DAY_S, duration
 from agent.local.problems import REMEDIES
 from agent.local.status import HubStatus
 from agent.port.checks.facts import CloudPath, Documents, Layer, LocalNetwork
-from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group, RepairOffer
 
 WIFI_WARN_DBM = -75.0
 WIFI_FAIL_DBM = -85.0

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.port.checks.facts import PowerSupply, Throttling
-from agent.port.checks.model import Check, Finding, Group, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group
 
 BATTERY_PERCENT_MIN = 20
 """Less charge does not last until somebody comes."""

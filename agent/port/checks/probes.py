@@ -1,4 +1,4 @@
-"""The probes of a run: those of the machine and network, which any process can use, and those of the running hub."""
+"""The probes of machine, files and network, which the hub and the command line both use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,15 +7,14 @@ import msgspec
 
 from agent.config.network import ProxyRules
 from agent.config.tables import Config
-from agent.local.boots import BootReport
 from agent.port.checks import machine_probes
 from agent.port.checks.cloud_probe import CloudTarget, probe_cloud
-from agent.port.checks.facts import Agent, Documents, Heating, Missing, PortState, Radio, SensorHistory
+from agent.port.checks.facts import Missing
 from agent.port.checks.machine_probes import Roots
-from agent.port.checks.runner import CLOUD_S_MAX, Probe, ThreadReads, immediate
+from agent.port.checks.runner import CLOUD_S_MAX, Probe, ThreadReads
 
 SECRET_FILES = ("api-key", "sensor-keys.toml")
-SECRET_STATE_FILES = ("zigbee-network.json", "relayed.json", "port-key.pem")
+SECRET_STATE_FILES = ("zigbee-network.json", "relayed.json", "certificate.json", "credentials.json")
 """Files of the state directory that hold keys."""
 
 
@@ -41,18 +40,6 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     roots: Roots = Roots()
 
 
-class HubSources(msgspec.Struct, frozen=True, kw_only=True):
-    """What the running hub knows of itself: functions that return the facts now."""
-
-    documents: Callable[[], Documents]
-    boots: Callable[[], tuple[BootReport, ...]]
-    agent: Callable[[], Agent]
-    heating: Callable[[], Heating | Missing]
-    port: Callable[[], PortState | Missing]
-    radio: Callable[[], Radio | Missing]
-    history: Callable[[], tuple[SensorHistory, ...] | Missing]
-
-
 def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
     """Return the probes of machine, files and network."""
     config, roots = machine.config, machine.roots
@@ -69,7 +56,7 @@ def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
         reads.probe("supplies", lambda: machine_probes.supplies(roots)),
         reads.probe("disk", lambda: machine_probes.disk(state_dir, config.storage.disk_free_bytes_min)),
         reads.probe("wear", lambda: machine_probes.wear(roots, state_dir)),
-        reads.probe("mounts", lambda: machine_probes.mounts((state_dir, run_dir))),
+        reads.probe("mounts", lambda: machine_probes.mounts((state_dir, run_dir), is_service=machine.is_running)),
         reads.probe("memory", lambda: machine_probes.memory(roots)),
         reads.probe("temperatures", lambda: machine_probes.temperatures(roots)),
         reads.probe("load", lambda: machine_probes.load(roots)),
@@ -98,17 +85,3 @@ def _secret_files(machine: Machine) -> Sequence[Path]:
         named += [machine.config_file.parent / name for name in SECRET_FILES]
     named += [config.storage.state_dir / name for name in SECRET_STATE_FILES]
     return tuple(dict.fromkeys(path for path in named if path is not None))
-
-
-def hub_probes_of(hub: HubSources) -> Sequence[Probe]:
-    """Return the probes of the running hub; all of them answer from memory but that of the history."""
-    return (
-        immediate("documents", hub.documents),
-        immediate("clock", lambda: hub.documents().status.clock),
-        immediate("boots", hub.boots),
-        immediate("agent", hub.agent),
-        immediate("heating", hub.heating),
-        immediate("port", hub.port),
-        immediate("radio", hub.radio),
-        immediate("history", hub.history),
-    )

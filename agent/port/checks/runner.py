@@ -14,7 +14,7 @@ from agent.errors import ClimahubError
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.port.checks.facts import Facts, Missing
-from agent.port.checks.model import ChecksReport, report_of
+from agent.port.checks.report import ChecksReport, report_of
 from agent.port.checks.table import judge
 from hal.errors import HalError
 
@@ -87,9 +87,15 @@ async def _found(probe: Probe) -> object:
             except TimeoutError:
                 return Missing(f"no answer within {probe.limit_s:g} s")
             except (OSError, ValueError, HalError) as error:
-                return Missing(sanitize(str(error)) or type(error).__name__)
+                return Missing(_reason(error))
     except ClimahubError as error:
         return Missing(sanitize(str(error)))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return sanitize(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return sanitize(str(error)) or type(error).__name__
 
 
 class CheckRunner:

@@ -12,7 +12,8 @@ from agent.local.climate import ClimateReport
 from agent.local.problems import STALE_INTERVALS, name_of
 from agent.local.status import HubStatus, SensorReport
 from agent.port.checks.facts import Documents, Facts, Heating, Missing, SensorHistory
-from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group, RepairOffer
 from hal.interface import SensorKind
 from hal.radio import NOT_REPORTED_YET
 
@@ -179,9 +180,8 @@ def _zones_on_chips(climate: ClimateReport) -> list[str]:
 
 
 def _missing(found: Heating) -> Finding:
-    if found.missing_sensors:
-        text = f"climate.zones names sensors that have never reported: {', '.join(found.missing_sensors)}"
-        return failed(text, "correct the name (climahub status lists them), or pair the sensor")
+    if found.sensor_problem:
+        return failed(found.sensor_problem, "correct the name (climahub status lists them), or pair the sensor")
     return passed("every sensor that a zone names has reported")
 
 

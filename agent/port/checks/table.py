@@ -13,7 +13,8 @@ from agent.port.checks import (
     zigbee_checks,
 )
 from agent.port.checks.facts import Facts
-from agent.port.checks.model import Check, CheckResult, result_of
+from agent.port.checks.model import Check, result_of
+from agent.port.checks.report import CheckResult
 
 CHECKS: Sequence[Check[Any]] = (
     *power_checks.CHECKS,

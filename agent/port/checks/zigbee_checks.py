@@ -6,7 +6,8 @@ from typing import Any
 from agent.foundation.format import DAY_S, duration, plural
 from agent.local.zigbee import ZigbeeReport
 from agent.port.checks.facts import Facts, Missing, Radio
-from agent.port.checks.model import Check, Finding, Group, RepairOffer, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.report import Group, RepairOffer
 
 LQI_WEAK = 60
 """Of 255. Below this a few frames in a hundred are lost, and a sensor gives up its parent now and then."""

@@ -14,6 +14,7 @@ from agent.local import boots, climate, commands, log, port, routes, status_buil
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
 from agent.port import events, hardware_handlers, history, monitoring, page_files, server
 from agent.port import handlers as port_handlers
+from agent.port.checks.service import ChecksService
 from agent.port.gates import SocketGate
 
 PAGE = Path(__file__).parents[3] / "docs" / "local-api.md"
@@ -23,6 +24,7 @@ ANY = cast("Any", None)
 def all_handlers() -> dict[str, Handler]:
     return {
         **status_builder.handlers(ANY, ANY),
+        **ChecksService(ANY, ANY).handlers(),
         **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),
         **climate.handlers(None, str),

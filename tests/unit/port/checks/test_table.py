@@ -41,7 +41,7 @@ from agent.port.checks.facts import (
     TimeZones,
     Unit,
 )
-from agent.port.checks.model import Outcome
+from agent.port.checks.report import Outcome
 from agent.port.checks.table import CHECKS, judge
 
 replace = msgspec.structs.replace
@@ -349,7 +349,12 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
         first_zone(sensors_in_use=["hwmon/cpu_thermal/temp1"]),
     ),
     ("sensors-self-heated", UNKNOWN, "no pair", doc("status", sensors=[])),
-    ("sensors-missing", FAIL, "never reported: attic", fact(heating=Heating(False, missing_sensors=("attic",)))),
+    (
+        "sensors-missing",
+        FAIL,
+        "no sensor is called attic",
+        fact(heating=Heating(False, sensor_problem="no sensor is called attic")),
+    ),
     (
         "sensors-identity",
         WARN,
