@@ -31,13 +31,13 @@ from agent.local import log as local_log
 from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
-from agent.local.routes import Handlers, Role
+from agent.local.routes import Handlers
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import events, hardware_handlers, history, monitoring
+from agent.port import hardware_handlers, history
 from agent.port.checks.service import ChecksService
 from agent.port.hub_parts import HubParts
 from agent.port.live_values import LiveValues
@@ -99,21 +99,17 @@ class Hub:
         self.history = self._history()
         port_clock = environment.port_clock or clock
         self.hardware_tests = self._hardware_tests()
-        # The start makes the run: a boot may have several.
-        self.events = events.EventStream(
-            events.hub_documents(self.reports),
-            now_ms=port_clock.monotonic_ms,
-            run_id=f"{clock.boot_id}-{clock.monotonic_ms()}",
-        )
         self.port = PortService(
             config,
             clock=port_clock,
             disk=environment.disk,
             worker=environment.worker,
             handlers=self._local_handlers,
+            reports=self.reports,
+            readiness=self.health.readiness_checks(lambda: self._sampling_schedule().interval_s),
+            log=local_log.follow(environment.log_ring, lambda: read_now(clock)),
             add_fault=lambda text: self.faults.add("port", text),
         )
-        self.port.on_audit_entry(lambda entry: self.events.publish("audit", entry, Role.SERVICE))
         self.checks = ChecksService(self._parts(), self.port.state)
 
     def _parts(self) -> HubParts:
@@ -318,7 +314,6 @@ class Hub:
         if isinstance(displays := environment.board.network, ShowsTime):
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
-            loops["events"] = self.events.run
             loops["history"] = self.history.run if self.history else self._remove_history
             loops |= self.port.loops()
         return loops
@@ -406,14 +401,7 @@ class Hub:
             **local_climate.handlers(self.climate, self._new_id),
             **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
             **local_updates.handlers(self.updates),
-            **events.handlers(self.events),
             **history.handlers(self.history, self.environment.clock),
-            **monitoring.handlers(
-                self.health.readiness_checks(lambda: self._sampling_schedule().interval_s),
-                status=self.status,
-                climate=self.reports.climate,
-                zigbee=self.reports.zigbee,
-            ),
             **hardware_handlers.handlers(self.hardware_tests, self._live_values(), self._radio_channel),
             **local_log.handlers(self.environment.log_ring, lambda: read_now(self.environment.clock)),
         }

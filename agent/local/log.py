@@ -3,13 +3,13 @@
 The JSON form is an interface: fields may be added, never renamed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from agent.foundation import rfc3339
 from agent.foundation.clock import Now
-from agent.foundation.log_ring import LogRing, select
+from agent.foundation.log_ring import LogRecord, LogRing, select
 from agent.local import query
 from agent.local.queries import LogQuery
 from agent.local.routes import Handler, LocalRequest
@@ -66,19 +66,39 @@ def build_log(ring: LogRing, asked: LogQuery, now: Now) -> LogReport:
         after=asked.after,
         limit=asked.limit,
     )
-    entries = [
-        LogEntry(
-            each.id,
-            None if now.utc_ms is None else rfc3339.render(now.utc_ms - (now.now_ms - each.at_ms)),
-            (now.now_ms - each.at_ms) // 1000,
-            each.level,
-            each.component,
-            each.text,
-            [line.removeprefix("  ") for line in each.traceback.splitlines()],
-        )
-        for each in found
-    ]
-    return LogReport(entries, ring.newest_id, records[0].id if records else 0)
+    return LogReport([_entry(each, now) for each in found], ring.newest_id, records[0].id if records else 0)
+
+
+def _entry(record: LogRecord, now: Now) -> LogEntry:
+    return LogEntry(
+        record.id,
+        None if now.utc_ms is None else rfc3339.render(now.utc_ms - (now.now_ms - record.at_ms)),
+        (now.now_ms - record.at_ms) // 1000,
+        record.level,
+        record.component,
+        record.text,
+        [line.removeprefix("  ") for line in record.traceback.splitlines()],
+    )
+
+
+def follow(ring: LogRing | None, now: Callable[[], Now]) -> Callable[[], Sequence[LogEntry]]:
+    """Return what returns the records that were added since its last call, the oldest first; none at the first call.
+
+    Args:
+        ring: The kept records; `None` where the process keeps none.
+        now: Returns the time.
+    """
+    newest_id: int | None = None
+
+    def added() -> Sequence[LogEntry]:
+        nonlocal newest_id
+        if ring is None or ring.newest_id == newest_id:
+            return ()
+        records, at = ring.records(), now()
+        before, newest_id = newest_id, records[-1].id if records else 0
+        return () if before is None else [_entry(each, at) for each in records if each.id > before]
+
+    return added
 
 
 def handlers(ring: LogRing | None, now: Callable[[], Now]) -> Mapping[str, Handler]:

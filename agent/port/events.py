@@ -5,7 +5,7 @@ own: it has a place in the ring, and one that falls out of the ring is dropped. 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Generic, TypeVar
 
@@ -77,15 +77,25 @@ def hub_documents(reports: HubReports) -> Mapping[str, Build]:
 class EventStream:
     """The events of the hub, and everybody who listens."""
 
-    def __init__(self, documents: Mapping[str, Build], *, now_ms: Callable[[], int], run_id: str) -> None:
+    def __init__(
+        self,
+        documents: Mapping[str, Build],
+        lists: Mapping[str, Callable[[], Sequence[object]]],
+        *,
+        now_ms: Callable[[], int],
+        run_id: str,
+    ) -> None:
         """Prepare.
 
         Args:
             documents: Builds each document, by the name of its event. A viewer may see all of them.
+            lists: Returns the entries that were added to a list since the last call, the oldest first, by the name of
+                their event. A viewer may see them.
             now_ms: Returns the boot time.
             run_id: Identifies this run of the agent; without a colon.
         """
         self._documents = documents
+        self._lists = lists
         self._now_ms = now_ms
         self._ring = EventRing(run_id)
         self._sent: dict[str, tuple[Json, int]] = {}
@@ -118,6 +128,9 @@ class EventStream:
         for name, build in self._documents.items():
             if now_ms >= self._broken_until_ms.get(name, now_ms):
                 self._update(name, build, now_ms)
+        for name, read_added in self._lists.items():
+            for entry in read_added():
+                self._ring.append(name, msgspec.json.encode(entry), Role.VIEWER, is_document=False)
         if self._ring.number != before or now_ms - self._woken_ms >= HEARTBEAT_S * 1000:
             self._wake()
 
@@ -139,7 +152,7 @@ class EventStream:
         self._ring.append(name, msgspec.json.encode(values), Role.VIEWER, is_document=True)
 
     def publish(self, name: str, entry: object, role: Role = Role.VIEWER) -> None:
-        """Send one entry of a list, such as a line of the log. For the loop's thread only.
+        """Send one entry of a list, such as one of the audit trail. For the loop's thread only.
 
         Args:
             name: The name of the event.

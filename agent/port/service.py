@@ -6,7 +6,7 @@ and control waits for none of them.
 
 import os
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -19,16 +19,18 @@ from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.local import port as local_port
-from agent.local.access import AuditReport
+from agent.local.log import LogEntry
 from agent.local.port import PortReport
-from agent.local.routes import Handler, Handlers
+from agent.local.routes import Handler, Handlers, Role
+from agent.local.status_builder import HubReports
+from agent.port import events, monitoring, page_files, unix_socket
 from agent.port import handlers as sign_in_handlers
-from agent.port import monitoring, page_files, unix_socket
 from agent.port.access import CallerLookup, own_names
 from agent.port.access_report import report_entry
 from agent.port.audit import Audit, NumberedEntry
 from agent.port.certificate import Certificate
 from agent.port.credentials import Credentials
+from agent.port.events import EventStream, hub_documents
 from agent.port.gates import NetworkGate, user_name
 from agent.port.listeners import Listeners
 from agent.port.server import application, runner_of
@@ -45,6 +47,7 @@ class PortService:
 
     Attributes:
         listeners: The TCP listeners.
+        events: What is sent to those who listen.
         certificate: That of their TLS.
         audit: What callers have changed.
         credentials: Codes, sessions and tokens.
@@ -59,6 +62,9 @@ class PortService:
         disk: Disk,
         worker: Worker,
         handlers: Callable[[], Handlers],
+        reports: HubReports,
+        readiness: Mapping[str, Callable[[], str]],
+        log: Callable[[], Sequence[LogEntry]],
         add_fault: Callable[[str], None],
     ) -> None:
         """Build the parts; nothing listens yet.
@@ -69,6 +75,9 @@ class PortService:
             disk: Keeps the certificate, credentials and the audit trail.
             worker: Where writing blocks.
             handlers: Returns the handlers of the components; called when a listener opens.
+            reports: Builds the documents.
+            readiness: The checks of `/readyz`, by name; each returns its problem.
+            log: Returns the records that were added to the log since its last call.
             add_fault: Shows a problem.
         """
         self._config = config.port
@@ -76,7 +85,19 @@ class PortService:
         self._names = own_names(platform.node(), config.port.host_names)
         self._handlers_of_components = handlers
         self._clock = clock
+        self._reports = reports
+        self._readiness = readiness
+        self.events = EventStream(
+            hub_documents(reports),
+            {"log": log},
+            now_ms=clock.monotonic_ms,
+            # The start makes the run: a boot may have several.
+            run_id=f"{clock.boot_id}-{clock.monotonic_ms()}",
+        )
         self.audit = Audit(config.storage.state_dir, clock=clock, disk=disk, worker=worker)
+        self.audit.on_entry(
+            lambda entry: self.events.publish("audit", report_entry(NumberedEntry(None, entry)), Role.SERVICE)
+        )
         self.credentials = Credentials(
             config.storage.state_dir,
             clock=clock,
@@ -104,6 +125,7 @@ class PortService:
         """Return the loops, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "local API": lambda: unix_socket.serve(self._socket, self.handlers(), self.audit),
+            "events": self.events.run,
             "sign-in": self.credentials.run,
             "audit": self.audit.run,
         }
@@ -120,13 +142,16 @@ class PortService:
         return {
             **page_files.handlers(),
             **local_port.handlers(self._report),
+            **events.handlers(self.events),
+            **monitoring.handlers(
+                self._readiness,
+                status=self._reports.status,
+                climate=self._reports.climate,
+                zigbee=self._reports.zigbee,
+            ),
             **monitoring.description_handlers(self.handlers),
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }
-
-    def on_audit_entry(self, listener: Callable[[AuditReport], None]) -> None:
-        """Have ``listener`` called with the document of each new entry of the audit trail."""
-        self.audit.on_entry(lambda entry: listener(report_entry(NumberedEntry(None, entry))))
 
     def state(self) -> "PortState":
         """Return what the checks look at."""

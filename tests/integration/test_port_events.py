@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from agent.local.routes import Role
 from hal.interface import SensorKind
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestSensor, until
+from tests.integration.port_rig import open_port
 
 
 def thermometer() -> TestSensor:
@@ -62,13 +65,13 @@ async def test_a_client_sees_the_documents_and_then_what_changes(
         status = first["status"]
         while status["outbox"]["committed"] == first["status"]["outbox"]["committed"]:
             status = (await read_events(response, "status"))["status"]
-    await until(lambda: hub.hub.events.clients == 0)
+    await until(lambda: hub.hub.port.events.clients == 0)
 
 
 async def test_a_client_that_returns_gets_no_resync(hub: RunningHub, session: aiohttp.ClientSession) -> None:
     async with session.get("/v1/events") as response:
         first = await read_events(response, "resync")
-    hub.hub.events.publish("log", {"text": "missed"})
+    hub.hub.port.events.publish("log", {"text": "missed"})
     async with session.get("/v1/events", headers={"Last-Event-ID": first["id"]}) as response:
         found = await read_events(response, "log")
     assert found["log"] == {"text": "missed"}
@@ -92,3 +95,22 @@ async def test_the_probes_and_the_metrics(hub: RunningHub, session: aiohttp.Clie
     async with session.get("/readyz") as response:
         assert response.status == 503
         assert (await response.json())["checks"]["sensors"].startswith("check the sensors (climahub status): ")
+
+
+async def test_the_audit_trail_is_live_for_service_and_up(tmp_path: Path) -> None:
+    async with (
+        open_port(tmp_path) as port,
+        port.session(Role.OWNER) as owner,
+        port.session(Role.VIEWER) as viewer,
+        owner.get("/v1/events") as seen,
+        viewer.get("/v1/events") as hidden,
+    ):
+        await read_events(seen, "resync")
+        await read_events(hidden, "resync")
+        async with owner.post("/v1/climate/living", json={"do": "set", "mode": "off"}) as response:
+            assert response.status == 200
+        entry = (await read_events(seen, "audit"))["audit"]
+        assert (entry["action"], entry["target"], entry["result"]) == ("change_climate", "/v1/climate/living", "200")
+        found = await read_events(hidden, "climate")
+        assert found["climate"]["zones"][0]["mode"] == "off"
+        assert "audit" not in found

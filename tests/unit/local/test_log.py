@@ -12,7 +12,7 @@ from agent.cli import exit_codes, hub_client, root
 from agent.foundation.clock import Now
 from agent.foundation.log_ring import LogRing
 from agent.local import query
-from agent.local.log import build_log, handlers
+from agent.local.log import build_log, follow, handlers
 from agent.local.queries import LIMIT_MAX, TEXT_CHARACTERS_MAX, LogQuery
 from agent.local.routes import Caller, LocalRequest, RequestRefused, Role
 
@@ -83,6 +83,20 @@ async def test_the_handler(log: logging.Logger) -> None:
     report = await handlers(ring_of(log), lambda: NOW)["get_log"](request)
     assert report == build_log(ring_of(log), LogQuery(level="error"), NOW)
     assert handlers(None, lambda: NOW) == {}
+
+
+def test_the_log_is_followed_from_the_first_call_on(log: logging.Logger) -> None:
+    added = follow(ring_of(log), lambda: NOW)
+    log.info("before")
+    assert added() == ()
+    assert added() == ()
+    log.info("first")
+    log.info("second")
+    assert [entry.text for entry in added()] == ["first", "second"]
+    for number in range(1200):
+        log.info("line %d", number)
+    assert [added()[0].text, *added()] == ["line 200"]
+    assert follow(None, lambda: NOW)() == ()
 
 
 class Hub:

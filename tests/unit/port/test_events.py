@@ -22,10 +22,12 @@ class Hub:
         loop = asyncio.get_running_loop()
         self.status: dict[str, Any] = {"value": 1, "age_s": 0.0}
         self.builds: list[float] = []
+        self.log: list[object] = []
         self.began = loop.time()
         self.now_s = loop.time
         self.stream = EventStream(
             {"status": self.build, "climate": lambda: {"zones": []}},
+            {"log": self.read_log},
             now_ms=lambda: round(loop.time() * 1000),
             run_id="run",
         )
@@ -33,6 +35,10 @@ class Hub:
     def build(self) -> dict[str, Any]:
         self.builds.append(self.now_s())
         return {**self.status, "age_s": self.now_s()}
+
+    def read_log(self) -> list[object]:
+        added, self.log = self.log, []
+        return added
 
     def listen(self, last_event_id: str = "", role: Role = Role.VIEWER) -> AsyncGenerator[bytes, None]:
         return self.stream.listen(last_event_id, role)
@@ -115,6 +121,19 @@ def test_a_client_that_returns_gets_what_it_has_missed() -> None:
             hub.stream.publish("log", {"number": number})
         assert (await anext(hub.listen("run:3"))).count(b"event: log\n") == 2
         assert b"event: resync\n" in await anext(hub.listen("another:3"))
+
+    in_virtual_time(test)
+
+
+def test_lines_of_the_log_are_sent_with_the_documents_of_their_second() -> None:
+    async def test(hub: Hub) -> None:
+        client = hub.listen()
+        await anext(client)
+        await asyncio.sleep(0.5)
+        hub.log = [{"text": "first"}, {"text": "second"}]
+        lines = (await anext(client)).decode().split("\n")
+        assert lines[0::4] == ["id: run:3", "id: run:4", ""]
+        assert lines[2::4] == ['data: {"text":"first"}', 'data: {"text":"second"}']
 
     in_virtual_time(test)
 
