@@ -81,7 +81,7 @@ async def test_tabs_share_one_stream(visitor: Visitor) -> None:
         other = await visitor.page.context.new_page()
         await other.goto(visitor.hub.url)
         await expect(other.locator(".bar .state")).to_have_text("live")
-    assert visitor.hub.hub.events.clients == 1
+    assert visitor.hub.hub.port.events.clients == 1
 
 
 async def test_tabs_share_one_stream_where_the_browser_has_no_shared_worker(visit: Visit, hub: PortRig) -> None:
@@ -91,10 +91,10 @@ async def test_tabs_share_one_stream_where_the_browser_has_no_shared_worker(visi
         other = await visitor.page.context.new_page()
         await other.goto(f"{hub.url}/#/rooms/living")
         await expect(other.locator(".stepper output")).to_have_text("20.0 °C")
-        await until(lambda: hub.hub.events.clients == 1)
+        await until(lambda: hub.hub.port.events.clients == 1)
         # The tab that leads is closed: the other one takes over.
         await visitor.page.goto("about:blank")
-        await until(lambda: hub.hub.events.clients == 1)
+        await until(lambda: hub.hub.port.events.clients == 1)
         await change(hub, {"do": "set", "heat_setpoint_c": 23})
         await expect(other.locator(".stepper output")).to_have_text("23.0 °C")
 
