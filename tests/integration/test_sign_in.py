@@ -154,7 +154,7 @@ async def test_the_audit_trail_is_live_for_service_and_hidden_from_viewers(tmp_p
         viewer.get("/v1/events") as hidden,
     ):
         await port.make_code()
-        port.hub.events.publish("log", {"text": "the end"})
+        port.hub.port.events.publish("log", {"text": "the end"})
         found = []
         for events in (shown, hidden):
             text = b""
