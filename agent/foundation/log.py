@@ -145,15 +145,18 @@ def set_level(level: str) -> None:
 
 
 # Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme,
-# and what stands before the host of a URL: the credentials of a proxy.
+# and what stands before the host of a URL: the credentials of a proxy. Then what opens the port: API tokens, session
+# cookies, and codes as they are shown (agent.port.sign_in, agent.port.tokens).
 _SECRETS = re.compile(
     r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer|basic)\s+)[^\s\"',;]+|(://)[^\s/@\"'<>]+(?=@)"
+    r"|(climahub_)[0-9a-hjkmnp-tv-z]{32}|(climahub_session=)[^\s\"',;]+"
+    r"|()(?<![0-9A-Za-z-])(?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}(?![0-9A-Za-z-])"
 )
 
 
 def redact(text: str) -> str:
     """Return ``text`` with every secret replaced; the prefix stays, to show what kind of secret it was."""
-    return _SECRETS.sub(lambda match: f"{next(filter(None, match.groups()))}[redacted]", text)
+    return _SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}[redacted]", text)
 
 
 LINE_CHARACTERS_MAX = 4096

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from agent.foundation.clock import Now
+from agent.foundation.log import redact
 from agent.foundation.text import sanitize
 from agent.local.routes import Caller, Role
 
@@ -78,13 +79,14 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 def make_entry(caller: Caller, action: str, target: str, result: str, now: Now) -> AuditEntry:
-    """Return the entry of one request; texts from outside are cut and made printable."""
+    """Return the entry of one request; texts from outside are redacted, cut and made printable."""
     return AuditEntry(
         sanitize(caller.name, characters_max=_NAME_CHARACTERS_MAX),
         caller.role,
         sanitize(caller.origin, characters_max=_NAME_CHARACTERS_MAX),
         sanitize(action, characters_max=_NAME_CHARACTERS_MAX),
-        sanitize(target, characters_max=_TARGET_CHARACTERS_MAX),
+        # A secret may stand in a path by mistake.
+        sanitize(redact(target), characters_max=_TARGET_CHARACTERS_MAX),
         sanitize(result, characters_max=_NAME_CHARACTERS_MAX),
         now.boot_id,
         now.now_ms,

@@ -45,6 +45,33 @@ def test_proxy_credentials_are_redacted(text: str) -> None:
     assert redact("http://user:s3cret@proxy:1") == "http://[redacted]@proxy:1"
 
 
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("use climahub_v6nyzmptq8barm963mnz87z926jh8dtq now", "use climahub_[redacted] now"),
+        ("Cookie: climahub_session=Ab-9_x; more", "Cookie: climahub_session=[redacted]; more"),
+        ("/v1/codes/7H2K-9QXM-4TNA-W0CE", "/v1/codes/[redacted]"),
+        ('{"code":"7H2K-9QXM-4TNA-W0CE"}', '{"code":"[redacted]"}'),
+    ],
+)
+def test_what_opens_the_port_is_redacted(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "boot 7f3a1b2c-9d8e-4f5a-8b7c-0123456789ab",
+        "BOOT 7F3A1B2C-9D8E-4F5A-8B7C-0123456789AB",
+        "2026-11-28T18:00:00Z",
+        "climahub_sensor_temperature_celsius{sensor=1}",
+        "0000-1111-2222",
+    ],
+)
+def test_what_resembles_it_is_not(text: str) -> None:
+    assert redact(text) == text
+
+
 def test_key_prefix_is_kept() -> None:
     assert redact(f"({KEY})") == "(cs_dev_[redacted])"
 
