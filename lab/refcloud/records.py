@@ -30,6 +30,22 @@ class CloudRecord(Protocol):
         ...
 
 
+class _DeviceRecord(Struct, frozen=True):
+    """A record of which there is one for each device; all are on one shelf."""
+
+    device_id: str
+
+    @property
+    def key(self) -> str:
+        """The device."""
+        return self.device_id
+
+    @property
+    def shelf(self) -> str:
+        """One shelf for all."""
+        return ""
+
+
 class DeviceKind(StrEnum):
     """Only a hub may register sensors."""
 
@@ -37,7 +53,7 @@ class DeviceKind(StrEnum):
     SENSOR = "sensor"
 
 
-class CloudDevice(Struct, frozen=True):
+class CloudDevice(_DeviceRecord, frozen=True):
     """A hub, or a sensor that may be bound to one.
 
     Attributes:
@@ -47,7 +63,6 @@ class CloudDevice(Struct, frozen=True):
         latitude: The last position that came with telemetry, in degrees; so too `longitude`.
     """
 
-    device_id: str
     kind: DeviceKind
     name: str
     serial_number: str
@@ -56,16 +71,6 @@ class CloudDevice(Struct, frozen=True):
     ieee_address: str = ""
     latitude: float | None = None
     longitude: float | None = None
-
-    @property
-    def key(self) -> str:
-        """The id."""
-        return self.device_id
-
-    @property
-    def shelf(self) -> str:
-        """One shelf for all."""
-        return ""
 
 
 class LastRequest(Struct, frozen=True):
@@ -119,21 +124,10 @@ def key_sha256(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
-class CloudSettings(Struct, frozen=True):
+class CloudSettings(_DeviceRecord, frozen=True):
     """The settings of one device."""
 
-    device_id: str
     settings: DeviceSettings
-
-    @property
-    def key(self) -> str:
-        """The device."""
-        return self.device_id
-
-    @property
-    def shelf(self) -> str:
-        """One shelf for all."""
-        return ""
 
 
 def with_update(settings: DeviceSettings, update: SettingsUpdate) -> DeviceSettings:
@@ -213,23 +207,12 @@ class OtaStatusPost(Struct, frozen=True):
     error_message: str = ""
 
 
-class OtaHistory(Struct, frozen=True):
+class OtaHistory(_DeviceRecord, frozen=True):
     """The status posts of one device, oldest first, the newest `contract.OTA_HISTORY_MAX` of them."""
 
-    device_id: str
     posts: tuple[OtaStatusPost, ...] = ()
     posts_total: int = 0
     illegal_total: int = 0
-
-    @property
-    def key(self) -> str:
-        """The device."""
-        return self.device_id
-
-    @property
-    def shelf(self) -> str:
-        """One shelf for all."""
-        return ""
 
     def is_legal(self, version: str, status: OtaStatus) -> bool:
         """Tell whether `contract.OTA_EDGES` leads from the last post to this one.
@@ -271,24 +254,13 @@ class AcceptedReading(Struct, frozen=True, gc=False):
     verdict: ReadingVerdict = ReadingVerdict.STORED
 
 
-class ReadingTally(Struct, frozen=True):
+class ReadingTally(_DeviceRecord, frozen=True):
     """The verdicts on the readings of one key. The three are disjoint: `accepted` is their sum."""
 
-    device_id: str
     batches: int = 0
     stored: int = 0
     duplicates: int = 0
     conflicting: int = 0
-
-    @property
-    def key(self) -> str:
-        """The device that sent them."""
-        return self.device_id
-
-    @property
-    def shelf(self) -> str:
-        """One shelf for all."""
-        return ""
 
     @property
     def accepted(self) -> int:
