@@ -113,7 +113,7 @@ FEW = settings(
 @pytest.mark.slow
 @device_api.parametrize()
 @FEW
-def test_device_api(server: Server, case: "schemathesis.Case[Any]") -> None:
+def test_device_api_matches_its_document(server: Server, case: "schemathesis.Case[Any]") -> None:
     server.calm()
     case.call_and_validate(base_url=server.url, headers={"Authorization": f"Bearer {server.key}"})
 
@@ -121,7 +121,7 @@ def test_device_api(server: Server, case: "schemathesis.Case[Any]") -> None:
 @pytest.mark.slow
 @admin_api.parametrize()
 @FEW
-def test_admin_api(server: Server, case: "schemathesis.Case[Any]") -> None:
+def test_admin_api_matches_its_document(server: Server, case: "schemathesis.Case[Any]") -> None:
     case.call_and_validate(base_url=server.url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
 

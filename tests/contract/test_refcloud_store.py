@@ -59,20 +59,20 @@ def columns(*rows: tuple[str, SensorType, int, float]) -> ReadingColumns:
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_gives_back_what_it_was_given(store: Store, record: ReadingTally) -> None:
+def test_stored_records_are_returned(store: Store, record: ReadingTally) -> None:
     assert store.get(type(record), record.key) is None
     store.put(record)
     assert store.get(type(record), record.key) == record
     assert list(store.shelf(type(record), record.shelf)) == [record]
 
 
-def test_kinds_do_not_mix(store: Store) -> None:
+def test_kinds_of_records_are_separate(store: Store) -> None:
     store.put(ReadingTally("d"))
     assert store.get(OtaHistory, "d") is None
     assert not store.shelf(OtaHistory, "")
 
 
-def test_a_shelf_keeps_its_order_and_a_record_stands_on_one(store: Store) -> None:
+def test_index_keeps_its_order_and_a_record_has_one_place(store: Store) -> None:
     def names(*, is_pending: bool) -> list[str]:
         return [kept.command_id for kept in store.shelf(CloudCommand, command_shelf("hub", is_pending=is_pending))]
 
@@ -86,7 +86,7 @@ def test_a_shelf_keeps_its_order_and_a_record_stands_on_one(store: Store) -> Non
     assert names(is_pending=False) == ["c", "a"]
 
 
-def test_the_first_value_of_a_reading_stays(store: Store) -> None:
+def test_first_value_of_a_reading_is_kept(store: Store) -> None:
     stored, duplicate, conflicting = ReadingVerdict.STORED, ReadingVerdict.DUPLICATE, ReadingVerdict.CONFLICTING
     first = columns(("d", "iaq", 1, 5.0), ("d", "iaq", 1, 5.0), ("d", "iaq", 1, 6.0), ("d", "iaq", 2, 6.0))
     assert store.add_readings(first) == [stored, duplicate, conflicting, stored]
@@ -133,7 +133,7 @@ def test_pages_hold_every_reading_once_in_order(
         store.close()
 
 
-def test_images(store: Store) -> None:
+def test_images_are_stored(store: Store) -> None:
     store.put_image("1", b"0123456789")
     assert store.image("1", 0, 10) == b"0123456789"
     assert store.image("1", 3, 5) == b"34"
@@ -141,7 +141,7 @@ def test_images(store: Store) -> None:
         store.image("2", 0, 1)
 
 
-def test_a_transaction_is_kept(store: Store) -> None:
+def test_committed_transaction_is_kept(store: Store) -> None:
     with store.transaction():
         store.put(ReadingTally("d"))
         store.add_readings(columns(("d", "iaq", 1, 5.0)))
@@ -164,7 +164,7 @@ class TestSqlite:
         assert second.image("1", 0, 5) == b"image"
         second.close()
 
-    def test_a_transaction_that_fails_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_failed_transaction_changes_nothing(self, tmp_path: Path) -> None:
         store = SqliteStore(tmp_path / "cloud.db")
 
         def fail_in_the_middle() -> None:
@@ -178,7 +178,7 @@ class TestSqlite:
         store.put(ReadingTally("d"))
         store.close()
 
-    def test_what_is_no_store_is_refused_and_left_alone(self, tmp_path: Path) -> None:
+    def test_file_that_is_no_store_is_refused_and_unchanged(self, tmp_path: Path) -> None:
         text = tmp_path / "text.db"
         text.write_bytes(b"no database, but long enough to be taken for one" * 100)
         other = tmp_path / "other.db"

@@ -46,7 +46,7 @@ def run(cloud: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     return run
 
 
-def test_a_device_and_its_key(run: Run, tmp_path: Path) -> None:
+def test_device_is_added_and_its_key_shown(run: Run, tmp_path: Path) -> None:
     key_file = tmp_path / "hub.key"
     key_file.touch(mode=0o644)
     assert str(key_file) in run("provision", "keyed", "--key-file", str(key_file))
@@ -61,7 +61,7 @@ def test_a_device_and_its_key(run: Run, tmp_path: Path) -> None:
     assert "there is a device named 'keyed'" in run("provision", "keyed", code=exit_codes.FAILED)
 
 
-def test_devices_say_when_they_were_seen_and_what_is_wrong(run: Run, cloud: tuple[str, str], tmp_path: Path) -> None:
+def test_list_of_devices_shows_last_seen_and_problems(run: Run, cloud: tuple[str, str], tmp_path: Path) -> None:
     key_file = tmp_path / "hub.key"
     run("provision", "seen", "--key-file", str(key_file))
     device = next(each for each in json.loads(run("devices", "--json")) if each["name"] == "seen")
@@ -96,7 +96,7 @@ def test_the_address_may_come_from_the_environment(
     assert "LAST SEEN" in capsys.readouterr().out
 
 
-def test_settings(run: Run) -> None:
+def test_settings_command(run: Run) -> None:
     run("provision", "set")
     assert "60" in run("settings", "set")
     assert "temperature, humidity" in run("settings", "set", "--sensors", "temperature,humidity")
@@ -109,7 +109,7 @@ def test_settings(run: Run) -> None:
     assert "there is no device nobody" in run("settings", "nobody", code=exit_codes.FAILED)
 
 
-def test_commands(run: Run) -> None:
+def test_commands_command(run: Run) -> None:
     run("provision", "told")
     payload = '{"heat_setpoint_c": 21}'
     queued = json.loads(run("command", "told", "set_setpoint", "--payload", payload, "--lifetime-s", "60", "--json"))
@@ -121,7 +121,7 @@ def test_commands(run: Run) -> None:
     assert "cannot be queued" in run("command", "told", "reboot", "--payload", "{", code=exit_codes.FAILED)
 
 
-def test_firmware(run: Run, tmp_path: Path) -> None:
+def test_firmware_command(run: Run, tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(b"x" * 2048)
     assert "offered to beta" in run("publish", "1.0", str(image), "--batch", "beta", "--notes", "Quicker.")
@@ -131,7 +131,7 @@ def test_firmware(run: Run, tmp_path: Path) -> None:
     assert "STATUS" in run("updates", "updated")
 
 
-def test_readings_and_statistics(run: Run, cloud: tuple[str, str]) -> None:
+def test_readings_and_statistics_commands(run: Run, cloud: tuple[str, str]) -> None:
     import asyncio  # noqa: PLC0415 - here only
 
     import aiohttp  # noqa: PLC0415
@@ -159,7 +159,7 @@ def test_readings_and_statistics(run: Run, cloud: tuple[str, str]) -> None:
     assert "sender  telemetry: " in text
 
 
-def test_faults(run: Run, tmp_path: Path) -> None:
+def test_faults_command(run: Run, tmp_path: Path) -> None:
     run("faults", "off")
     assert run("faults", "show") == "no faults\n"
     run("faults", "on", "busy", "--endpoint", "telemetry", "--probability", "0.5")
@@ -180,13 +180,13 @@ def test_faults(run: Run, tmp_path: Path) -> None:
     assert run("faults", "show") == "no faults\n"
 
 
-def test_listening(run: Run) -> None:
+def test_listen_command(run: Run) -> None:
     assert run("listening", "off") == "listening off\n"
     assert "listening  no" in run("statistics")
     assert run("listening", "on") == "listening on\n"
 
 
-def test_token(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_wrong_token(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = tmp_path / "token"
     token.write_text("wrong\n")
     assert "token" in run("devices", "--token-file", str(token), code=exit_codes.NO_PERMISSION)
@@ -194,17 +194,17 @@ def test_token(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert TOKEN_VARIABLE in run("devices", code=exit_codes.NO_PERMISSION)
 
 
-def test_no_cloud(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_without_a_running_cloud(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "any")
     assert root.run(["cloud", "devices", "--url", "http://127.0.0.1:1"]) == exit_codes.UNAVAILABLE
     assert "is it running there?" in capsys.readouterr().err
 
 
-def test_it_serves_this_machine_only_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cloud_listens_on_loopback_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["cloud", "--host", "0.0.0.0", "--port", "0"]) == exit_codes.CONFIG
     assert "allow remote access" in capsys.readouterr().err
 
 
-def test_help_of_the_group_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_the_group_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["cloud", "--help"]) == exit_codes.OK
     assert "provision" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def make(cloud: Cloud, make_hub: MakeHub, value_c: float = 15.0, *, serve: bool 
     return make_hub(cloud.url, sensors=[cold], network=TestNetwork("far"), config_text=HEATED, serve=serve)
 
 
-async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
+async def test_cold_sensors_switch_relays_on_and_a_stop_switches_them_off(
     cloud: Cloud, make_hub: MakeHub, relays: Relays
 ) -> None:
     hub = make(cloud, make_hub)
@@ -62,7 +62,7 @@ async def test_cold_sensors_switch_their_relays_and_a_stop_switches_off(
     assert (hub.hub.config.storage.state_dir / service.FILE_NAME).exists()
 
 
-async def test_a_stop_switches_off_before_it_waits_for_the_disk(
+async def test_stop_switches_outputs_off_before_waiting_for_the_disk(
     cloud: Cloud, make_hub: MakeHub, relays: Relays
 ) -> None:
     hub = make(cloud, make_hub)
@@ -80,7 +80,7 @@ async def test_a_stop_switches_off_before_it_waits_for_the_disk(
     await hub.end()
 
 
-async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
+async def test_unknown_configured_sensor_is_a_fault(
     cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "MISSING_SENSOR_S", 0.0)
@@ -94,7 +94,7 @@ async def test_a_sensor_that_nobody_has_heard_of_is_a_fault(
     await until(lambda: not climate.sensor_problem)
 
 
-async def test_it_heats_without_a_cloud_and_without_an_outbox(
+async def test_hub_heats_without_a_cloud_and_without_an_outbox(
     cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object, **__: object) -> None:
@@ -108,7 +108,7 @@ async def test_it_heats_without_a_cloud_and_without_an_outbox(
     await until(lambda: hub.status().outbox.problem)
 
 
-async def test_the_command_line_reaches_the_zone(
+async def test_command_line_changes_a_zone(
     cloud: Cloud, make_hub: MakeHub, relays: Relays, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub = make(cloud, make_hub, serve=True)
@@ -122,7 +122,7 @@ async def test_the_command_line_reaches_the_zone(
     assert "living: 20.0 to 26.0 °C, off" in capsys.readouterr().out
 
 
-async def test_a_control_loop_that_hangs_silences_the_hub(
+async def test_hung_control_loop_stops_the_watchdog_notifications(
     cloud: Cloud, make_hub: MakeHub, relays: Relays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = make(cloud, make_hub)
@@ -135,6 +135,6 @@ async def test_a_control_loop_that_hangs_silences_the_hub(
     assert len(hub.host.said) == count
 
 
-async def test_a_zone_that_the_board_cannot_drive_is_refused(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_zone_without_an_output_is_refused(cloud: Cloud, make_hub: MakeHub) -> None:
     with pytest.raises(ConfigInvalid, match="this board drives nothing"):
         make(cloud, make_hub)

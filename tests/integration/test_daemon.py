@@ -132,7 +132,7 @@ async def daemon(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Daemon]:
         await made.process.wait()
 
 
-async def test_it_serves_and_ends_on_request(daemon: Daemon, cloud: Cloud) -> None:
+async def test_daemon_serves_and_ends_on_sigterm(daemon: Daemon, cloud: Cloud) -> None:
     await daemon.start()
     await daemon.ready()
     await until(lambda: cloud.accepted)
@@ -149,7 +149,7 @@ async def test_it_serves_and_ends_on_request(daemon: Daemon, cloud: Cloud) -> No
     assert "Traceback" not in daemon.log
 
 
-async def test_ctrl_c_ends_it_as_well(daemon: Daemon) -> None:
+async def test_ctrl_c_ends_the_daemon(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.ready()
     code, took_s = await daemon.stop(signal.SIGINT)
@@ -157,7 +157,7 @@ async def test_ctrl_c_ends_it_as_well(daemon: Daemon) -> None:
     assert took_s < EXIT_WITHIN_S
 
 
-async def test_sighup_reads_replaced_keys_again_and_ends_nothing(daemon: Daemon, cloud: Cloud) -> None:
+async def test_sighup_reloads_keys_without_ending_the_daemon(daemon: Daemon, cloud: Cloud) -> None:
     key_file = daemon.directory / "api-key"
     key_file.write_text("cs_dev_" + "x" * 32)
     await daemon.start()
@@ -171,7 +171,7 @@ async def test_sighup_reads_replaced_keys_again_and_ends_nothing(daemon: Daemon,
     assert "were read again" in daemon.log
 
 
-async def test_a_closed_terminal_ends_it_in_good_order(daemon: Daemon, cloud: Cloud) -> None:
+async def test_closed_terminal_ends_the_daemon_in_order(daemon: Daemon, cloud: Cloud) -> None:
     await cloud.down()
     ours, theirs = os.openpty()
     command = [sys.executable, "-m", "agent", "run", "--config", str(daemon.config)]
@@ -189,7 +189,7 @@ async def test_a_closed_terminal_ends_it_in_good_order(daemon: Daemon, cloud: Cl
     assert await daemon.kept()
 
 
-async def test_a_log_that_nobody_reads_any_more_harms_nothing(daemon: Daemon, cloud: Cloud) -> None:
+async def test_closed_log_pipe_is_harmless(daemon: Daemon, cloud: Cloud) -> None:
     await cloud.down()
     ours, theirs = os.pipe()
     options = ("run", "--config", str(daemon.config))
@@ -209,7 +209,7 @@ async def test_a_log_that_nobody_reads_any_more_harms_nothing(daemon: Daemon, cl
     assert await daemon.kept()
 
 
-async def test_a_log_that_is_held_holds_nothing_up(daemon: Daemon, cloud: Cloud) -> None:
+async def test_blocked_log_output_blocks_nothing(daemon: Daemon, cloud: Cloud) -> None:
     await cloud.down()
     ours, theirs = os.pipe()
     # Full before the first line comes.
@@ -227,7 +227,7 @@ async def test_a_log_that_is_held_holds_nothing_up(daemon: Daemon, cloud: Cloud)
     assert await daemon.kept()
 
 
-async def test_it_ends_in_time_while_the_cloud_hangs_and_a_technician_looks_on(daemon: Daemon, cloud: Cloud) -> None:
+async def test_stop_is_quick_while_the_cloud_hangs_and_a_client_is_connected(daemon: Daemon, cloud: Cloud) -> None:
     cloud.faults(faults.FaultRule(faults.LatencyUp(min_s=60, max_s=60)))
     await daemon.start()
     await daemon.ready()
@@ -262,7 +262,7 @@ Database.transaction = transaction
 """
 
 
-async def test_it_ends_at_once_while_no_name_server_answers(daemon: Daemon) -> None:
+async def test_stop_is_quick_while_no_name_server_answers(daemon: Daemon) -> None:
     text = daemon.config.read_text()
     daemon.config.write_text(re.sub('base_url = ".*"', 'base_url = "https://cloud.example"', text))
     await daemon.start_on(NO_NAME_SERVER_ANSWERS)
@@ -274,7 +274,7 @@ async def test_it_ends_at_once_while_no_name_server_answers(daemon: Daemon) -> N
 
 
 @pytest.mark.slow
-async def test_it_ends_within_5_s_on_a_disk_that_takes_5_s_a_sync_and_loses_nothing(daemon: Daemon) -> None:
+async def test_stop_takes_at_most_5_s_on_a_slow_disk_and_loses_nothing(daemon: Daemon) -> None:
     text = daemon.config.read_text()
     text = re.sub('base_url = ".*"', 'base_url = "http://127.0.0.1:1"', text)
     daemon.config.write_text(text.replace("commit_interval_s = 0.1", "commit_interval_s = 1"))
@@ -348,7 +348,7 @@ async def test_kill_9_at_any_moment_loses_nothing_committed(daemon: Daemon, clou
     assert len(keys) == len(set(keys))
 
 
-async def test_how_it_ended_is_remembered(daemon: Daemon) -> None:
+async def test_end_of_the_process_is_recorded(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.ready()
     daemon.process.kill()
@@ -366,7 +366,7 @@ async def test_how_it_ended_is_remembered(daemon: Daemon) -> None:
     assert now["boot_reason"]
 
 
-async def test_a_second_one_is_refused(daemon: Daemon) -> None:
+async def test_second_daemon_is_refused(daemon: Daemon) -> None:
     await daemon.start()
     await daemon.ready()
     second = Daemon(daemon.directory, "http://127.0.0.1:1", "log of the second")
@@ -404,7 +404,7 @@ async def test_a_bad_key_file_is_refused_without_repeating_it(daemon: Daemon, co
     assert not content or content not in daemon.log
 
 
-async def test_a_hub_without_its_keys_measures_heats_and_says_what_is_missing(daemon: Daemon) -> None:
+async def test_hub_without_keys_measures_heats_and_reports_the_missing_key(daemon: Daemon) -> None:
     (daemon.directory / "api-key").unlink()
     (daemon.directory / "sensor-keys.toml").unlink()
     await daemon.start()
@@ -429,7 +429,7 @@ async def test_a_bad_ca_file_is_a_configuration_error_that_names_it(daemon: Daem
     assert "Traceback" not in daemon.log
 
 
-async def test_a_directory_that_cannot_be_made_is_told(daemon: Daemon) -> None:
+async def test_directory_that_cannot_be_created_is_reported(daemon: Daemon) -> None:
     daemon.state.write_text("a file stands where the directory should")
     await daemon.start()
     assert await daemon.wait() == 73
@@ -437,7 +437,7 @@ async def test_a_directory_that_cannot_be_made_is_told(daemon: Daemon) -> None:
     assert str(daemon.state) in daemon.log
 
 
-async def test_no_secret_is_ever_said(daemon: Daemon, cloud: Cloud) -> None:
+async def test_no_secret_appears_in_any_output(daemon: Daemon, cloud: Cloud) -> None:
     cloud.reference.admin.replace_key(cloud.hub_id)
     await daemon.start()
     await daemon.ready()
@@ -450,7 +450,7 @@ async def test_no_secret_is_ever_said(daemon: Daemon, cloud: Cloud) -> None:
         assert secret not in told
 
 
-async def test_it_imports_neither_the_command_line_nor_the_simulators_loop(daemon: Daemon) -> None:
+async def test_daemon_imports_neither_the_command_line_nor_the_simulation(daemon: Daemon) -> None:
     await daemon.start("-X", "importtime")
     await daemon.ready()
     await daemon.stop()

@@ -45,7 +45,7 @@ async def climate_of(daemon: Daemon) -> dict[str, object]:
                 await asyncio.sleep(0.02)
 
 
-async def test_it_heats_on_a_state_directory_that_takes_nothing(heating: Daemon) -> None:
+async def test_hub_heats_on_an_unwritable_state_directory(heating: Daemon) -> None:
     text = heating.config.read_text().replace(f'state_dir = "{heating.state}"', f'state_dir = "{NEVER_WRITABLE}"')
     heating.config.write_text(text)
     await heating.start()
@@ -60,7 +60,7 @@ async def test_it_heats_on_a_state_directory_that_takes_nothing(heating: Daemon)
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_directory_that_the_disk_does_not_let_be_made_keeps_nobody_from_heating(
+def test_hub_heats_where_its_directory_cannot_be_created(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
@@ -72,7 +72,7 @@ def test_a_directory_that_the_disk_does_not_let_be_made_keeps_nobody_from_heatin
     assert "from memory" in problem
 
 
-def test_a_full_disk_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Disk, "problem_of", lambda _, directory: f"the disk of {directory} is full" * (directory.name == "state")
     )

@@ -66,7 +66,7 @@ def played(
     return run_demo(options, crowd, crowd.watch_s), crowd.scenes
 
 
-def test_a_fair_day_brings_readings_to_the_cloud() -> None:
+def test_day_without_outages_delivers_readings() -> None:
     def is_seen(scenes: list[DemoSnapshot]) -> bool:
         last = scenes[-1]
         return (
@@ -127,7 +127,7 @@ def has_emptied(scene: DemoSnapshot, most: int) -> bool:
     return scene.stored > most and scene.status.outbox.pending < most / 2
 
 
-def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_reading_is_lost_through_outages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         environment,
         "PLAN_S",
@@ -152,7 +152,7 @@ def test_through_outages_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> Non
     assert any(scene.phase.weather is CloudCondition.FAIR and has_emptied(scene, most) for scene in scenes)
 
 
-def test_a_recording_arrives_whole_and_ends_the_demo() -> None:
+def test_recording_arrives_complete_and_ends_the_demo() -> None:
     recording = replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml")
     account, scenes = played(for_s=FOR_EVER_S, speed=86_400.0, recording=recording)
     assert account == AuditResult(taken=670, accepted=670, pending=0, given_up=0, altered=0, lost=0)
@@ -161,7 +161,7 @@ def test_a_recording_arrives_whole_and_ends_the_demo() -> None:
     assert [scene.stored == 670 for scene in scenes[-2:]] == [False, True]
 
 
-async def test_a_recording_keeps_its_instants(tmp_path: Path) -> None:
+async def test_recording_keeps_its_timestamps(tmp_path: Path) -> None:
     stage = Scenario(replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"))
     assert stage.recording is not None
     clock = PacedClock(lambda: 61.5, stage.start_utc_ms)
@@ -171,7 +171,9 @@ async def test_a_recording_keeps_its_instants(tmp_path: Path) -> None:
     assert {clock.zero_utc_ms + reading.at_ms for reading in readings} == {stage.recording.instants_ms[0]}
 
 
-def test_a_lost_reading_is_found_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_reading_is_found_by_the_audit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Planted: the audience notes a reading of which neither cloud nor outbox has ever heard."""
     real = Audit.committed
 
@@ -184,21 +186,21 @@ def test_a_lost_reading_is_found_out(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "1 LOST" in capsys.readouterr().out
 
 
-def test_the_command_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_command_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--no-outages"]) == exit_codes.OK
     lines = capsys.readouterr().out.splitlines()
     assert "link untried" in lines[0]
     assert "nothing lost" in lines[-2]
 
 
-def test_the_command_with_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_command_with_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
     recording, map_file = DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"
     arguments = ["demo", "--board", f"replay:{recording}", "--map", str(map_file), "--for", "0.3", "--plain"]
     assert root.run(arguments) == exit_codes.OK
     assert "nothing lost" in capsys.readouterr().out
 
 
-def test_the_picture(tmp_path: Path) -> None:
+def test_demo_command_saves_the_display(tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
     assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--svg", str(picture)]) == exit_codes.OK
     assert "climahub" in picture.read_text()
@@ -210,7 +212,7 @@ def test_a_recording_needs_its_map(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_a_summary(number: signal.Signals) -> None:
+def test_signal_ends_the_demo_with_a_summary(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "agent", "demo", "--plain", "--speed", "600"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -222,7 +224,7 @@ def test_a_signal_ends_it_with_a_summary(number: signal.Signals) -> None:
     assert "nothing lost" in out
 
 
-async def test_the_weather_of_the_cloud() -> None:
+async def test_outages_of_the_cloud_follow_the_plan() -> None:
     clock = PacedClock(asyncio.get_running_loop().time, 1_768_456_800_000)
     cloud = Cloud(clock, random.Random(1))
     key, sensor_keys = cloud.provision(["kitchen"])

@@ -34,7 +34,7 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @DEAD
-async def test_readings_go_out_from_memory_after_a_minute(
+async def test_readings_are_sent_from_memory_after_a_minute(
     cloud: Cloud, make_hub: MakeHub, number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk, clock = Disk(), HubClock()
@@ -67,7 +67,9 @@ async def test_readings_go_out_from_memory_after_a_minute(
 
 
 @DEAD
-async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHub, number: int) -> None:
+async def test_readings_are_sent_from_memory_where_the_disk_fails_from_the_start(
+    cloud: Cloud, make_hub: MakeHub, number: int
+) -> None:
     disk, clock = Disk(failing(number)), HubClock()
     hub = make_hub(cloud.url, disk=disk, clock=clock)
     hub.start()
@@ -83,7 +85,7 @@ async def test_a_disk_that_is_dead_from_the_start(cloud: Cloud, make_hub: MakeHu
     assert not [fault for fault in hub.status().faults if fault.component != "commands"]
 
 
-async def test_an_answer_that_was_lost_gives_no_reading_two_timestamps(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_lost_answer_gives_no_reading_a_second_timestamp(cloud: Cloud, make_hub: MakeHub) -> None:
     disk, clock = Disk(), HubClock()
     hub = make_hub(cloud.url, disk=disk, clock=clock)
     hub.start()
@@ -106,7 +108,7 @@ async def test_an_answer_that_was_lost_gives_no_reading_two_timestamps(cloud: Cl
     assert len(cloud.stored) == 51
 
 
-async def test_readings_of_a_sensor_without_an_identity_stay(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_readings_of_an_unregistered_sensor_stay(cloud: Cloud, make_hub: MakeHub) -> None:
     disk, clock = Disk(), HubClock()
     hub = make_hub(cloud.url, disk=disk, clock=clock, network=TestNetwork("T1"))
     hub.start()
@@ -121,7 +123,7 @@ async def test_readings_of_a_sensor_without_an_identity_stay(cloud: Cloud, make_
     await until(lambda: hub.status().outbox.unregistered == 2)
 
 
-async def test_a_full_disk_is_shown_before_anything_has_to_be_kept(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_full_disk_is_shown_before_the_first_write(cloud: Cloud, make_hub: MakeHub) -> None:
     class Full(Disk):
         def problem_of(self, directory: Path) -> str:
             return f"the disk of {directory} is full; free some space"

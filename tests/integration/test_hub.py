@@ -24,7 +24,7 @@ def thermometer(value: float = 21.5, source: str = "T1") -> TestSensor:
     return TestSensor(source, T_KIND, lambda: value)
 
 
-async def test_a_reading_arrives_as_it_was_measured_and_when(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_reading_arrives_with_its_value_and_time(cloud: Cloud, make_hub: MakeHub) -> None:
     hub = make_hub(cloud.url, sensors=[thermometer(20.0 + 1 / 3)])
     hub.start()
     await until(lambda: cloud.accepted)
@@ -43,7 +43,7 @@ async def test_a_reading_arrives_as_it_was_measured_and_when(cloud: Cloud, make_
     assert hub.host.said[0] == "ready"
 
 
-async def test_a_reading_whose_instant_no_calendar_has_costs_no_other(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_unrepresentable_time_of_a_reading_does_not_affect_the_others(cloud: Cloud, make_hub: MakeHub) -> None:
     hub = make_hub(cloud.url)
     hub.start()
     for at_ms in (10**15, -(10**15), hub.clock.monotonic_ms() - 5):
@@ -55,7 +55,7 @@ async def test_a_reading_whose_instant_no_calendar_has_costs_no_other(cloud: Clo
     assert "not between 1970 and 2200" in status.outbox.last_refusal
 
 
-async def test_an_end_on_request_keeps_what_was_just_measured(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_stop_keeps_the_latest_readings(cloud: Cloud, make_hub: MakeHub) -> None:
     await cloud.down()
     first = make_hub(cloud.url, sensors=[thermometer()])
     first.start()
@@ -71,7 +71,7 @@ async def test_an_end_on_request_keeps_what_was_just_measured(cloud: Cloud, make
     assert {reading.value for reading in cloud.stored} == {21.5, 20.1, 20.2, 20.3}
 
 
-async def test_the_cloud_goes_and_comes_back(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_outage_of_the_cloud_is_survived(cloud: Cloud, make_hub: MakeHub) -> None:
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(20.0)
@@ -120,7 +120,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("fault", BROKEN, ids=str)
-async def test_every_broken_answer_is_survived_and_the_same_sent_again(
+async def test_every_invalid_answer_leads_to_an_identical_retry(
     cloud: Cloud, make_hub: MakeHub, fault: faults.Fault
 ) -> None:
     cloud.faults(faults.FaultRule(fault, endpoint=Endpoint.TELEMETRY, next_n=1))
@@ -135,7 +135,7 @@ async def test_every_broken_answer_is_survived_and_the_same_sent_again(
 
 
 @pytest.mark.parametrize("fault", BROKEN, ids=str)
-async def test_every_broken_answer_about_settings_leaves_them_alone(
+async def test_every_invalid_settings_answer_changes_nothing(
     cloud: Cloud, make_hub: MakeHub, fault: faults.Fault
 ) -> None:
     cloud.faults(faults.FaultRule(fault, endpoint=Endpoint.SETTINGS_GET, next_n=1))
@@ -147,7 +147,7 @@ async def test_every_broken_answer_about_settings_leaves_them_alone(
 
 
 @pytest.mark.parametrize("fault", HARMLESS, ids=str)
-async def test_what_is_odd_but_right_is_taken(cloud: Cloud, make_hub: MakeHub, fault: faults.Fault) -> None:
+async def test_unusual_but_valid_answers_are_accepted(cloud: Cloud, make_hub: MakeHub, fault: faults.Fault) -> None:
     cloud.faults(faults.FaultRule(fault, endpoint=Endpoint.TELEMETRY))
     hub = make_hub(cloud.url)
     hub.start()
@@ -157,7 +157,7 @@ async def test_what_is_odd_but_right_is_taken(cloud: Cloud, make_hub: MakeHub, f
     assert hub.status().outbox.retrying == 0
 
 
-async def test_less_accepted_than_sent_is_counted_and_not_sent_again(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_lower_accepted_count_is_counted_and_not_sent_again(cloud: Cloud, make_hub: MakeHub) -> None:
     cloud.faults(faults.FaultRule(faults.AcceptedLower(by=2), endpoint=Endpoint.TELEMETRY, next_n=1))
     hub = make_hub(cloud.url)
     hub.start()
@@ -167,7 +167,7 @@ async def test_less_accepted_than_sent_is_counted_and_not_sent_again(cloud: Clou
     assert len(cloud.accepted) == 3
 
 
-async def test_a_refused_key_is_probed_slowly_while_sampling_goes_on(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_refused_key_is_probed_slowly_while_sampling_continues(cloud: Cloud, make_hub: MakeHub) -> None:
     cloud.reference.admin.replace_key(cloud.hub_id)
     sensor = thermometer()
     hub = make_hub(cloud.url, sensors=[sensor])
@@ -193,7 +193,7 @@ async def test_a_new_key_is_picked_up_from_its_file(cloud: Cloud, make_hub: Make
     assert hub.status().link.state == "up"
 
 
-async def test_a_key_file_that_is_gone_does_not_end_anything(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_missing_key_file_does_not_stop_the_hub(cloud: Cloud, make_hub: MakeHub) -> None:
     cloud.reference.admin.replace_key(cloud.hub_id)
     keys = [KEY, KEY]
 
@@ -209,7 +209,7 @@ async def test_a_key_file_that_is_gone_does_not_end_anything(cloud: Cloud, make_
     assert hub.status().faults == []
 
 
-async def test_one_refused_reading_does_not_hold_up_the_others(
+async def test_refused_reading_does_not_delay_the_others(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It comes from a sensor that belongs to another hub by now."""
@@ -234,7 +234,7 @@ async def test_one_refused_reading_does_not_hold_up_the_others(
     assert hub.status().outbox.last_refusal
 
 
-async def test_gzip_that_is_refused_is_switched_off(make_hub: MakeHub) -> None:
+async def test_refused_gzip_is_disabled(make_hub: MakeHub) -> None:
     cloud = Cloud(is_gzip_accepted=False)
     await cloud.up()
     hub = make_hub(cloud.url)
@@ -248,7 +248,7 @@ async def test_gzip_that_is_refused_is_switched_off(make_hub: MakeHub) -> None:
     await cloud.down()
 
 
-async def test_gzip_that_is_taken_is_proven(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_accepted_gzip_is_confirmed(cloud: Cloud, make_hub: MakeHub) -> None:
     hub = make_hub(cloud.url)
     hub.start()
     hub.report(*(20 + n / 100 for n in range(50)))
@@ -260,9 +260,7 @@ async def test_gzip_that_is_taken_is_proven(cloud: Cloud, make_hub: MakeHub) -> 
 # Relayed sensors.
 
 
-async def test_a_sensor_key_by_name_is_used_and_one_that_fits_nothing_is_reported(
-    cloud: Cloud, make_hub: MakeHub
-) -> None:
+async def test_sensor_key_by_name_is_used_and_an_unmatched_one_reported(cloud: Cloud, make_hub: MakeHub) -> None:
     network = TestNetwork("T1")
     network.sensors = [RelayedSensor("0x00158d0001a2b3c4", "Attic", (T_KIND,))]
     keys = {"attic": cloud.sensor_key("Attic"), "cellar": "cs_sen_x"}
@@ -272,7 +270,7 @@ async def test_a_sensor_key_by_name_is_used_and_one_that_fits_nothing_is_reporte
     assert hub.status().unmatched_keys == ["cellar"]
 
 
-async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_relayed_sensor_registers_and_has_its_own_readings(cloud: Cloud, make_hub: MakeHub) -> None:
     network = TestNetwork("T1", "T2")
     hub = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
     hub.start()
@@ -289,7 +287,7 @@ async def test_a_relayed_sensor_registers_and_speaks_for_itself(cloud: Cloud, ma
     assert network.confirmed
 
 
-async def test_what_was_held_goes_out_once_the_sensor_is_known(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_held_readings_are_sent_once_the_sensor_is_registered(cloud: Cloud, make_hub: MakeHub) -> None:
     keys = {"T1": cloud.sensor_key("T1")}
     first = make_hub(cloud.url, network=TestNetwork("T1"))
     first.start()
@@ -302,9 +300,7 @@ async def test_what_was_held_goes_out_once_the_sensor_is_known(cloud: Cloud, mak
     assert {reading.device_id for reading in cloud.stored} == {second.hub.pairing.identities.sensor_id("T1")}
 
 
-async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
-    cloud: Cloud, make_hub: MakeHub, tmp_path: Path
-) -> None:
+async def test_relayed_reading_is_never_sent_as_the_hubs_own(cloud: Cloud, make_hub: MakeHub, tmp_path: Path) -> None:
     """Its identity was lost on the disk while readings of it waited: they wait on."""
     network = TestNetwork("T1")
     first = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
@@ -326,7 +322,7 @@ async def test_a_relayed_reading_never_goes_out_as_the_hubs_own(
     assert second.status().outbox.pending == 2
 
 
-async def test_a_lost_network_is_shown_and_asked_again(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_lost_network_is_reported_and_read_again(cloud: Cloud, make_hub: MakeHub) -> None:
     network = TestNetwork("T1")
     hub = make_hub(cloud.url, network=network, sensor_keys={"T1": cloud.sensor_key("T1")})
     hub.start()
@@ -337,7 +333,7 @@ async def test_a_lost_network_is_shown_and_asked_again(cloud: Cloud, make_hub: M
 # Sensors.
 
 
-async def test_sensors_that_fail_and_lie_do_not_hold_up_the_others(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_failing_and_implausible_sensors_do_not_delay_the_others(cloud: Cloud, make_hub: MakeHub) -> None:
     def fail(error: Exception) -> TestSensor:
         def act() -> float:
             raise error
@@ -371,9 +367,7 @@ async def test_sensors_that_fail_and_lie_do_not_hold_up_the_others(cloud: Cloud,
     assert hub.status().faults == []
 
 
-async def test_a_sensor_that_is_missing_at_the_start_keeps_no_hub_from_starting(
-    cloud: Cloud, make_hub: MakeHub
-) -> None:
+async def test_hub_starts_with_a_missing_sensor(cloud: Cloud, make_hub: MakeHub) -> None:
     gone = "hwmon/w1_slave_temp@28-0000000000aa/temp1"
     hub = make_hub(cloud.url, sensors=[thermometer()], config_text=f'[sensors.primary]\ntemperature = "{gone}"\n')
     hub.start()
@@ -387,7 +381,7 @@ async def test_a_sensor_that_is_missing_at_the_start_keeps_no_hub_from_starting(
 # Time.
 
 
-async def test_without_a_clock_readings_wait_and_then_get_their_time(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_readings_without_the_time_wait_and_then_get_their_timestamps(cloud: Cloud, make_hub: MakeHub) -> None:
     clock = HubClock()
     clock.is_synchronised = False
     clock.off_ms = -1_700_000_000_000  # what the wall clock says before NTP does not matter
@@ -432,7 +426,7 @@ async def test_a_boot_that_never_learnt_the_time_keeps_its_readings(cloud: Cloud
     assert [reading.value for reading in cloud.stored] == [21.0]
 
 
-async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
+async def test_full_disk_does_not_prevent_a_reboot(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(self: TelemetryService) -> None:
@@ -451,7 +445,7 @@ async def test_a_full_disk_does_not_keep_the_machine_from_a_restart(
 
 
 @pytest.mark.usefixtures("boot_without_ntp")
-async def test_readings_of_a_boot_that_never_learnt_the_time_hold_no_restart_up(
+async def test_readings_without_the_time_do_not_delay_a_restart_beyond_its_limit(
     cloud: Cloud, make_hub: MakeHub
 ) -> None:
     second = make_hub(cloud.url)
@@ -463,7 +457,7 @@ async def test_readings_of_a_boot_that_never_learnt_the_time_hold_no_restart_up(
         await second.hub.health.wait_for_clock()
 
 
-async def test_a_restart_waits_until_this_boot_knows_the_time(
+async def test_restart_waits_until_the_time_is_known(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "ANCHOR_POLL_S", 0.01)

@@ -108,7 +108,7 @@ async def good(authority: Authority) -> AsyncIterator[Cloud]:
     await cloud.down()
 
 
-async def test_an_authority_of_our_own_is_enough(good: Cloud, make_hub: MakeHub, authority: Authority) -> None:
+async def test_own_certificate_authority_is_sufficient(good: Cloud, make_hub: MakeHub, authority: Authority) -> None:
     hub = make_hub(good.url, ca_file=str(authority.certificate))
     hub.start()
     hub.report(20.1)
@@ -156,7 +156,7 @@ class TestProxy:
             await asyncio.gather(pump(reader, back), pump(there, writer))
 
 
-async def test_requests_go_through_the_proxy_and_its_credentials_are_never_said(
+async def test_requests_use_the_proxy_and_never_show_its_credentials(
     good: Cloud, make_hub: MakeHub, authority: Authority
 ) -> None:
     proxy = TestProxy(good)
@@ -183,7 +183,9 @@ async def test_requests_go_through_the_proxy_and_its_credentials_are_never_said(
         assert "s3cret" not in hub.status().link.reason
 
 
-async def test_a_stranger_is_refused_before_the_key_is_said(good: Cloud, make_hub: MakeHub, tmp_path: Path) -> None:
+async def test_untrusted_server_is_refused_before_the_key_is_sent(
+    good: Cloud, make_hub: MakeHub, tmp_path: Path
+) -> None:
     stranger = Authority(tmp_path / "stranger")
     for ca_file in (None, str(stranger.certificate)):
         hub = make_hub(good.url, ca_file=ca_file)
@@ -196,7 +198,7 @@ async def test_a_stranger_is_refused_before_the_key_is_said(good: Cloud, make_hu
     assert good.requests == []
 
 
-async def test_another_name_is_refused(good: Cloud, make_hub: MakeHub, authority: Authority) -> None:
+async def test_certificate_for_another_name_is_refused(good: Cloud, make_hub: MakeHub, authority: Authority) -> None:
     hub = make_hub(good.url.replace("127.0.0.1", "localhost"), ca_file=str(authority.certificate))
     hub.start()
     hub.report(20.1)
@@ -205,7 +207,7 @@ async def test_another_name_is_refused(good: Cloud, make_hub: MakeHub, authority
 
 
 @pytest.mark.parametrize(("is_synchronised", "advice"), [(False, "this hub has no time yet"), (True, "ca_file")])
-async def test_not_valid_yet_may_be_the_hubs_own_clock(
+async def test_certificate_not_yet_valid_hints_at_the_hubs_clock(
     make_hub: MakeHub, authority: Authority, is_synchronised: bool, advice: str
 ) -> None:
     cloud = await secure_cloud(authority.server(*LATER))
@@ -232,7 +234,7 @@ class WithoutNtp(HubClock):
         return self.system.utc_ms()
 
 
-async def test_where_ntp_never_comes_a_verified_cloud_tells_the_time(
+async def test_verified_cloud_gives_the_time_without_ntp(
     good: Cloud, make_hub: MakeHub, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = WithoutNtp(monkeypatch)
@@ -247,7 +249,7 @@ async def test_where_ntp_never_comes_a_verified_cloud_tells_the_time(
     assert 1.0 <= status.error_s < 4.0
 
 
-async def test_a_cloud_without_tls_is_not_asked_for_the_time(
+async def test_cloud_without_tls_gives_no_time(
     cloud: Cloud, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = WithoutNtp(monkeypatch)
@@ -343,7 +345,7 @@ GZIPPED_BOMB = zlib.compress(b" " * 20_000_000, 9, 31)
         pytest.param(http("999 What"), id="an unknown status"),
     ],
 )
-async def test_whatever_answers_nothing_is_lost_and_nothing_breaks(make_hub: MakeHub, answer: bytes) -> None:
+async def test_any_answering_server_loses_and_breaks_nothing(make_hub: MakeHub, answer: bytes) -> None:
     server = RawServer(answer)
     await server.up()
     hub = make_hub(server.url)
@@ -382,7 +384,7 @@ assert "frozenlist._frozenlist" not in sys.modules
 """
 
 
-async def test_the_daemon_finds_the_systems_authorities_one_by_one(
+async def test_daemon_loads_the_systems_certificate_authorities(
     good: Cloud, authority: Authority, tmp_path: Path
 ) -> None:
     directory = tmp_path / "certs"

@@ -47,7 +47,7 @@ class Logind:
         return Message.new_method_return(message)
 
 
-async def test_logind_is_asked_without_a_question_to_anybody(bus: str) -> None:
+async def test_reboot_is_requested_without_interactive_authorisation(bus: str) -> None:
     manager = Logind()
     served = await manager.serve(bus)
     await logind.reboot("command c1", bus_address=bus)
@@ -55,7 +55,7 @@ async def test_logind_is_asked_without_a_question_to_anybody(bus: str) -> None:
     served.disconnect()
 
 
-async def test_a_refusal_says_what_is_missing(bus: str) -> None:
+async def test_refused_reboot_names_what_is_missing(bus: str) -> None:
     manager = Logind()
     manager.error = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
     served = await manager.serve(bus)
@@ -69,13 +69,13 @@ async def test_no_logind_on_the_bus(bus: str) -> None:
         await logind.reboot("command c1", bus_address=bus)
 
 
-async def test_no_bus_at_all(tmp_path: Path) -> None:
+async def test_missing_bus(tmp_path: Path) -> None:
     with pytest.raises(RebootFailed, match="is D-Bus running"):
         await logind.reboot("command c1", bus_address=f"unix:path={tmp_path}/nowhere")
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # dbus-fast leaves it to the collector to close the socket
-async def test_a_bus_that_lets_nobody_in(closed_bus: str) -> None:
+async def test_bus_without_access(closed_bus: str) -> None:
     with pytest.raises(RebootFailed, match="is D-Bus running"):
         await logind.reboot("command c1", bus_address=closed_bus)
     with pytest.raises(RebootFailed, match="is D-Bus running"):
@@ -84,7 +84,7 @@ async def test_a_bus_that_lets_nobody_in(closed_bus: str) -> None:
     gc.collect()
 
 
-async def test_a_logind_that_never_answers(bus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_logind_without_an_answer(bus: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logind, "TIMEOUT_S", 0.2)
     manager = Logind()
     manager.is_silent = True
@@ -106,7 +106,7 @@ async def test_a_logind_that_never_answers(bus: str, monkeypatch: pytest.MonkeyP
         ("perhaps", 'logind says "perhaps"'),
     ],
 )
-async def test_a_machine_that_would_not_restart_is_known_beforehand(bus: str, answer: str, told: str) -> None:
+async def test_impossible_reboot_is_known_beforehand(bus: str, answer: str, told: str) -> None:
     manager = Logind()
     manager.can_reboot = answer
     served = await manager.serve(bus)
@@ -118,7 +118,7 @@ async def test_a_machine_that_would_not_restart_is_known_beforehand(bus: str, an
     served.disconnect()
 
 
-async def test_nobody_to_ask_is_known_beforehand(bus: str, tmp_path: Path) -> None:
+async def test_missing_logind_is_known_beforehand(bus: str, tmp_path: Path) -> None:
     with pytest.raises(RebootFailed, match="no logind answers on the system bus"):
         await logind.ensure_can_reboot(bus_address=bus)
     with pytest.raises(RebootFailed, match="is D-Bus running"):

@@ -50,7 +50,7 @@ def process(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]
         started.communicate(timeout=PATIENCE_S)
 
 
-def test_command_serves_takes_orders_and_keeps_its_files(tmp_path: Path, house: Path) -> None:
+def test_command_serves_executes_orders_and_saves_its_files(tmp_path: Path, house: Path) -> None:
     wanted = ["--pty", "port", "--devices", house.name, "--control", "orders", "--state", "st", "--sensors", "se"]
     with process(tmp_path, *wanted, "--faults", "corrupt=0.01") as running:
         assert running.stdout is not None
@@ -70,7 +70,7 @@ def test_command_serves_takes_orders_and_keeps_its_files(tmp_path: Path, house: 
     assert not (tmp_path / "orders").exists()
 
 
-def test_what_is_missing_is_told(tmp_path: Path, house: Path) -> None:
+def test_missing_files_are_reported(tmp_path: Path, house: Path) -> None:
     runner = CliRunner()
     assert "--pty and --devices" in runner.invoke(ncp, []).output
     assert "there is no" in runner.invoke(ncp, ["--pty", "x", "--devices", str(tmp_path / "none")]).output
@@ -82,7 +82,7 @@ def test_what_is_missing_is_told(tmp_path: Path, house: Path) -> None:
     assert taken.read_text() == "precious"
 
 
-async def test_orders_and_mistakes(tmp_path: Path) -> None:
+async def test_orders_and_their_errors(tmp_path: Path) -> None:
     setup = server.EmulatorFiles(device_file=HOUSE, device_file_name="house")
     kept: list[bytes] = []
     stick = server.build_server(

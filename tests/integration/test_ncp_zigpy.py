@@ -256,7 +256,7 @@ async def test_stick_is_back_after_it_was_pulled_out(tmp_path: Path, version: in
             assert network_of(host) == formed
 
 
-async def test_full_buffers_refuse_and_empty_ones_do_not(tmp_path: Path, version: int) -> None:
+async def test_full_buffers_refuse_messages_until_they_empty(tmp_path: Path, version: int) -> None:
     async with Bench(tmp_path, version).running() as (sensors, host):
         device = await host.pair(sensors, "bedroom")
         sensors.inject(serial_port.parse("full=60"))
@@ -313,7 +313,7 @@ async def test_every_model_is_interviewed(tmp_path: Path, model: str) -> None:
         assert set(device.endpoints[1].in_clusters) == {cluster.id for cluster in known.endpoints[0].servers}
 
 
-async def test_contact_is_enrolled_and_tells_its_changes(tmp_path: Path) -> None:
+async def test_contact_is_enrolled_and_reports_its_changes(tmp_path: Path) -> None:
     house = '[[device]]\nname = "door"\nmodel = "contact"\n'
     async with Bench(tmp_path, 14, house).running() as (sensors, host):
         device = await host.pair(sensors, "door")

@@ -56,7 +56,7 @@ async def town(cloud: Cloud, make_hub: MakeHub, tmp_path: Path, monkeypatch: pyt
     return made
 
 
-async def test_button_to_the_first_accepted_reading(
+async def test_pairing_from_the_button_to_the_first_accepted_reading(
     cloud: Cloud, town: Town, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     key_file = tmp_path / "attic.key"
@@ -132,9 +132,7 @@ async def test_replace_remove_backup_and_restore(
     assert "no backup of a Zigbee network" in capfd.readouterr().err
 
 
-async def test_sensors_are_let_in_through_a_router_that_the_list_shows(
-    town: Town, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_sensors_join_through_a_listed_router(town: Town, capfd: pytest.CaptureFixture[str]) -> None:
     assert await town.type("list") == exit_codes.OK
     (router,) = [line.split()[-3] for line in capfd.readouterr().out.splitlines() if " router " in line]
     assert router == town.mesh.router
@@ -153,14 +151,14 @@ async def test_sensors_are_let_in_through_a_router_that_the_list_shows(
         (["rename", "nobody", "x"], 'no sensor "nobody"'),
     ],
 )
-async def test_what_cannot_be_done_is_said(
+async def test_impossible_requests_are_explained(
     words: list[str], told: str, town: Town, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert await town.type(*words) == exit_codes.FAILED
     assert told in capfd.readouterr().err
 
 
-async def test_an_unplugged_stick_is_said(town: Town, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_unplugged_stick_is_reported(town: Town, capfd: pytest.CaptureFixture[str]) -> None:
     town.mesh.set_lost(is_lost=True, at_ms=town.world_ms())
     for words in (["pair"], ["backup", "/nonexistent/never-written"]):
         assert await town.type(*words) == exit_codes.FAILED
@@ -169,7 +167,7 @@ async def test_an_unplugged_stick_is_said(town: Town, capfd: pytest.CaptureFixtu
     assert "lost" in capfd.readouterr().out
 
 
-async def test_a_body_that_is_too_large_or_no_json_is_refused(town: Town) -> None:
+async def test_oversized_or_invalid_body_is_refused(town: Town) -> None:
     import aiohttp  # noqa: PLC0415 - for this test alone
 
     connector = aiohttp.UnixConnector(str(town.hub.hub.config.local_api.socket))

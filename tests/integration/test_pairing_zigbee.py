@@ -70,7 +70,7 @@ class Technician:
 
 
 @pytest.mark.slow
-async def test_button_to_cloud_then_another_in_its_place_then_gone(house: House, cloud: Cloud) -> None:
+async def test_sensor_is_paired_replaced_and_removed(house: House, cloud: Cloud) -> None:
     second = '[[device]]\nname = "spare"\nmodel = "climate"\nvalues = { temperature_c = 21.5 }\n'
     (house.directory / "house.toml").write_text((house.directory / "house.toml").read_text() + second)
     key_file = house.directory / "bedroom.key"

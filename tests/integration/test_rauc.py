@@ -63,7 +63,7 @@ async def test_a_good_image_is_installed_activated_and_marked_good(machine: Rauc
     [("stranger", COMPATIBLE, "signature verification failed"), ("trusted", "kettle", "Compatible mismatch")],
     ids=["bad signature", "wrong hardware"],
 )
-async def test_a_bad_image_is_refused_in_raucs_words(
+async def test_bad_image_is_refused_with_raucs_message(
     machine: RaucMachine, signer: str, compatible: str, says: str
 ) -> None:
     rauc = await machine.start()
@@ -75,18 +75,18 @@ async def test_a_bad_image_is_refused_in_raucs_words(
     assert machine.boot()["primary"] == "A"
 
 
-async def test_a_stranger_s_image_has_no_version(machine: RaucMachine) -> None:
+async def test_image_of_an_untrusted_signer_has_no_version(machine: RaucMachine) -> None:
     rauc = await machine.start()
     with pytest.raises(ImageRefused):
         await rauc.read_version(machine.image("3.0.0", content=CONTENT, signer="stranger"))
 
 
-async def test_without_a_rauc_no_image_is_refused(tmp_path: Path, bus: str) -> None:
+async def test_image_is_not_inspected_without_rauc(tmp_path: Path, bus: str) -> None:
     with pytest.raises(InstallerLost, match="systemctl status rauc"):
         await Rauc(bus_address=bus).read_version(tmp_path / "image.raucb")
 
 
-async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMachine) -> None:
+async def test_installation_survives_its_caller_and_another_waits_for_it(machine: RaucMachine) -> None:
     rauc = await machine.start()
     image = machine.image("3.0.0", content=CONTENT)
     await rauc.wait_until_finished(lambda _: None)  # nothing is under way
@@ -104,7 +104,7 @@ async def test_who_asked_may_die_and_another_waits_for_the_end(machine: RaucMach
     assert machine.content("B", len(CONTENT)) == CONTENT
 
 
-async def test_a_rauc_that_dies_in_the_middle_is_noticed(machine: RaucMachine) -> None:
+async def test_crash_of_rauc_during_installation_is_noticed(machine: RaucMachine) -> None:
     rauc = await machine.start()
     image = machine.image("3.0.0", content=CONTENT)
     gate = machine.shut_gate()
@@ -116,7 +116,7 @@ async def test_a_rauc_that_dies_in_the_middle_is_noticed(machine: RaucMachine) -
     gate.unlink()  # ends the handler that RAUC has left behind
 
 
-async def test_a_bus_that_goes_away_in_the_middle_is_noticed(machine: RaucMachine, tmp_path: Path, bus: str) -> None:
+async def test_lost_bus_during_installation_is_noticed(machine: RaucMachine, tmp_path: Path, bus: str) -> None:
     await machine.start()
     image = machine.image("3.0.0", content=CONTENT)
     gate = machine.shut_gate()
@@ -145,7 +145,7 @@ async def test_a_bus_that_goes_away_in_the_middle_is_noticed(machine: RaucMachin
     await Rauc(bus_address=bus, config_files=[machine.config]).wait_until_finished(lambda _: None)
 
 
-async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> None:
+async def test_missing_rauc_is_reported(tmp_path: Path, bus: str) -> None:
     rauc = Rauc(bus_address=bus, config_files=[tmp_path / "system.conf"])
     assert not rauc.is_set_up
     (tmp_path / "system.conf").touch()
@@ -157,7 +157,7 @@ async def test_without_rauc_nothing_is_promised(tmp_path: Path, bus: str) -> Non
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # dbus-fast leaves it to the collector to close the socket
-async def test_a_bus_that_lets_nobody_in_is_waited_for(closed_bus: str) -> None:
+async def test_bus_without_access_is_waited_for(closed_bus: str) -> None:
     for address in (closed_bus, "nonsense"):
         with pytest.raises(InstallerLost, match="is D-Bus running"):
             await Rauc(bus_address=address).state()

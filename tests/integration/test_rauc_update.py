@@ -154,7 +154,7 @@ async def test_a_good_image_becomes_the_system(hub: Hub) -> None:
     await until(lambda: not list((hub.directory / "state").glob("*.raucb")))
 
 
-async def test_an_image_that_is_not_well_is_left_again(hub: Hub) -> None:
+async def test_unhealthy_image_is_rolled_back(hub: Hub) -> None:
     rauc = await hub.machine.start("A")
     async with hub.life("1.0.0", rauc, "boot-1") as updates:
         await installed(hub, updates, hub.machine.image("3.0.0", content=CONTENT))
@@ -181,7 +181,7 @@ async def test_an_image_that_is_not_well_is_left_again(hub: Hub) -> None:
     ],
     ids=["bad signature", "wrong hardware"],
 )
-async def test_what_rauc_refuses_is_told_in_plain_words(hub: Hub, signer: str, compatible: str, says: str) -> None:
+async def test_refusal_of_rauc_is_explained(hub: Hub, signer: str, compatible: str, says: str) -> None:
     rauc = await hub.machine.start("A")
     async with hub.life("1.0.0", rauc, "boot-1") as updates:
         image = hub.machine.image("3.0.0", content=CONTENT, signer=signer, compatible=compatible)

@@ -19,7 +19,7 @@ def campaign() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_ten_kills_lose_nothing_and_do_nothing_twice() -> None:
+def test_ten_kills_lose_no_reading_and_repeat_no_command() -> None:
     verdict = campaign().soak(10, 1)
     assert verdict["passed"], verdict
     assert verdict["kills"] == 10

@@ -280,7 +280,7 @@ async def judge(
 
 
 @pytest.mark.parametrize("case", QUICK, ids="-".join)
-async def test_it_heats_and_says_what_is_missing(
+async def test_hub_heats_and_reports_each_damaged_file(
     tmp_path: Path,
     template: Path,
     case: tuple[str, str, str],
@@ -292,7 +292,7 @@ async def test_it_heats_and_says_what_is_missing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case not in QUICK][::STRIDE], ids="-".join)
-async def test_it_heats_whatever_lies_there(
+async def test_hub_heats_with_any_damage_of_its_files(
     tmp_path: Path,
     template: Path,
     case: tuple[str, str, str],

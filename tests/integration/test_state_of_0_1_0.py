@@ -82,7 +82,7 @@ def assert_unharmed(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not [text for text in complaints if any(name in text for name in names)]
 
 
-async def test_a_hub_opens_it(
+async def test_hub_opens_the_state_of_0_1_0(
     tmp_path: Path,
     state: Path,
     make_hub: MakeHub,
@@ -142,7 +142,7 @@ async def test_a_hub_opens_it(
     assert_unharmed(state, caplog)
 
 
-async def test_the_record_of_updates_is_taken_up(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_update_record_is_kept(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     account, problem = launcher.load_with_problem(state)
     assert (account.good, account.floor, account.failed.version, problem) == ("base", 7, "0.2.0", "")
     store = UpdateStore(state, disk=Disk(), worker=InlineWorker())
@@ -157,7 +157,7 @@ async def test_the_record_of_updates_is_taken_up(state: Path, caplog: pytest.Log
     assert_unharmed(state, caplog)
 
 
-def test_diaries_and_barred_keys_are_taken_up(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_histories_and_barred_keys_are_kept(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, disk = HubClock(), Disk()
     starts = StartHistory(state, state, disk=disk, clock=clock, version="1.0.0", boot_reason=lambda: "")
     starts.begin()
@@ -175,7 +175,7 @@ def test_diaries_and_barred_keys_are_taken_up(state: Path, caplog: pytest.LogCap
     assert_unharmed(state, caplog)
 
 
-def test_the_radio_finds_its_network_and_sensors(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_radio_network_and_sensors_are_kept(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = StateFiles(state, Disk(), bytes_max=FILE_BYTES_MAX)
     network = radio_state.decode_network(files.read(NETWORK_FILE))
     assert network is not None

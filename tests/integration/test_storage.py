@@ -26,7 +26,7 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 500, b"SQLite format 3\0" + b"\xff" * 5000])
-async def test_an_unreadable_outbox_is_put_aside_and_told(
+async def test_unreadable_outbox_is_quarantined_and_reported(
     cloud: Cloud, make_hub: MakeHub, tmp_path: Path, content: bytes
 ) -> None:
     state = tmp_path / "state"
@@ -43,7 +43,7 @@ async def test_an_unreadable_outbox_is_put_aside_and_told(
         assert (state / "outbox.db.corrupt-1").read_bytes() == content
 
 
-async def test_an_outbox_that_breaks_while_in_use_is_put_aside_and_told(
+async def test_outbox_corrupted_in_use_is_quarantined_and_reported(
     cloud: Cloud, make_hub: MakeHub, tmp_path: Path
 ) -> None:
     hub = make_hub(cloud.url)
@@ -61,7 +61,7 @@ async def test_an_outbox_that_breaks_while_in_use_is_put_aside_and_told(
     await until(lambda: len(cloud.accepted) == 4)
 
 
-async def test_a_full_disk_is_told_and_what_is_in_memory_goes_out_later(cloud: Cloud, make_hub: MakeHub) -> None:
+async def test_full_disk_is_reported_and_readings_in_memory_are_sent_later(cloud: Cloud, make_hub: MakeHub) -> None:
     disk = Disk()
     sensor = TestSensor("T1", SensorKind.TEMPERATURE, lambda: 21.5)
     hub = make_hub(cloud.url, disk=disk, sensors=[sensor])
@@ -88,9 +88,7 @@ async def test_a_disk_that_is_full_from_the_start(cloud: Cloud, make_hub: MakeHu
     assert hub.status().outbox.problem == ""
 
 
-async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_stuck(
-    cloud: Cloud, make_hub: MakeHub
-) -> None:
+async def test_readings_of_a_device_registered_on_a_full_disk_are_sent(cloud: Cloud, make_hub: MakeHub) -> None:
     keys = {"T1": cloud.sensor_key("T1")}
     cloud.reference.listening = False
     disk = Disk()
@@ -109,7 +107,7 @@ async def test_readings_of_a_device_registered_while_the_disk_was_full_are_not_s
     assert {reading.device_id for reading in cloud.stored} == {again.hub.pairing.identities.sensor_id("T1")}
 
 
-async def test_settings_of_a_broken_file_come_back_from_the_cloud(
+async def test_settings_of_a_broken_file_are_fetched_from_the_cloud(
     cloud: Cloud, make_hub: MakeHub, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
@@ -124,9 +122,7 @@ async def test_settings_of_a_broken_file_come_back_from_the_cloud(
     assert json.loads((state / "settings.json").read_bytes())["settings"]["reporting_interval_seconds"] == 60
 
 
-async def test_a_crash_of_the_cloud_between_storing_and_answering_doubles_nothing(
-    cloud: Cloud, make_hub: MakeHub
-) -> None:
+async def test_crash_of_the_cloud_before_its_answer_duplicates_nothing(cloud: Cloud, make_hub: MakeHub) -> None:
     cloud.faults(faults.FaultRule(faults.CutAfter(), endpoint=Endpoint.TELEMETRY, next_n=2))
     hub = make_hub(cloud.url)
     hub.start()

@@ -85,7 +85,9 @@ def states(body: str) -> list[str]:
     return [command["state"] for command in json.loads(body)["commands"]]
 
 
-async def test_a_hub_through_reset_and_new_key(town: Town, base_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_hub_goes_through_factory_reset_and_new_key(
+    town: Town, base_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = town.configuration(base_url, "[commands]\nfactory_reset_needs_confirmation = true\n")
     restarts = daemon._Restarts(ReloadableConfig(path, config.load(path, environ={}), {}), {})
     task = asyncio.get_running_loop().create_task(restarts.run())
@@ -150,7 +152,7 @@ async def test_a_simulated_reboot_is_another_boot(town: Town, base_url: str) -> 
     await task
 
 
-def test_linux_is_rebooted_for_real_and_a_simulation_is_not(town: Town) -> None:
+def test_linux_board_reboots_the_machine_and_a_simulation_does_not(town: Town) -> None:
     def simulated(board: str, how: str) -> bool:
         settings = config.load(
             town.configuration("http://127.0.0.1:1", f'[board]\nname = "{board}"\n[commands]\nreboot = "{how}"\n'),
@@ -163,7 +165,7 @@ def test_linux_is_rebooted_for_real_and_a_simulation_is_not(town: Town) -> None:
 
 
 @pytest.mark.parametrize(("metered", "expected_s"), [("yes", 300.0), ("no", 15.0)])
-def test_a_metered_link_is_asked_less_often(tmp_path: Path, metered: str, expected_s: float) -> None:
+def test_metered_link_is_polled_less_often(tmp_path: Path, metered: str, expected_s: float) -> None:
     text = f'[cloud]\nbase_url = "http://127.0.0.1:1"\nmetered = "{metered}"\n'
     hub = object.__new__(app.Hub)
     hub.config = config.resolve_text(text, file="t", directory=tmp_path, environ={}).config

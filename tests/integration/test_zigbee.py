@@ -33,7 +33,7 @@ async def measures(stand: Stand, hub: Hub, sensors: object, device: str, value: 
 
 
 @pytest.mark.parametrize("version", [13, 18])
-async def test_from_the_button_to_the_first_readings(tmp_path: Path, version: int) -> None:
+async def test_pairing_from_the_button_to_the_first_readings(tmp_path: Path, version: int) -> None:
     async with Stand(tmp_path, version=version).running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
         assert hub.steps(device) == JOINED
@@ -53,7 +53,7 @@ async def test_from_the_button_to_the_first_readings(tmp_path: Path, version: in
         assert (link.is_online, link.is_sleepy, link.lqi_last_hop) == (True, True, 200)
 
 
-async def test_a_restart_keeps_the_sensors_and_sets_nothing_up_again(tmp_path: Path) -> None:
+async def test_restart_keeps_the_sensors_and_repeats_no_setup(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
@@ -81,7 +81,7 @@ async def test_a_restart_keeps_the_sensors_and_sets_nothing_up_again(tmp_path: P
         ("climate", {"humidity_percent": 61.25}, {"humidity": 61.25}),
     ],
 )
-async def test_sensors_of_several_makers(
+async def test_sensors_of_several_manufacturers(
     tmp_path: Path, model: str, values: dict[str, float], expected: dict[str, float]
 ) -> None:
     async with Stand(tmp_path, house=one(model)).running() as (sensors, hub):
@@ -101,7 +101,7 @@ async def test_sensors_of_several_makers(
         ("tuya_climate", {"temperature_c": 21.5, "humidity_percent": 61}, {"temperature": 21.5, "humidity": 61}),
     ],
 )
-async def test_the_communitys_device_table(
+async def test_zha_quirks_decode_their_devices(
     tmp_path: Path, model: str, values: dict[str, float], expected: dict[str, float]
 ) -> None:
     pytest.importorskip("zhaquirks")
@@ -117,7 +117,7 @@ async def test_the_communitys_device_table(
         assert len([name for name in sys.modules if name.startswith("zhaquirks.")]) < 50
 
 
-async def test_a_device_table_that_is_missing_is_done_without(
+async def test_missing_zha_quirks_are_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "zhaquirks", None)
@@ -126,7 +126,7 @@ async def test_a_device_table_that_is_missing_is_done_without(
     assert "climahub[zigbee-quirks]" in caplog.text
 
 
-async def test_what_measures_nothing_is_no_sensor_but_has_a_link(tmp_path: Path) -> None:
+async def test_device_without_measurements_is_no_sensor_and_has_a_link(tmp_path: Path) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         device = await hub.pair(sensors, "plug")
         assert list(hub.network.sensors) == []
@@ -134,7 +134,7 @@ async def test_what_measures_nothing_is_no_sensor_but_has_a_link(tmp_path: Path)
         assert (link.device, link.is_sleepy) == (device, False)
 
 
-async def test_no_value_is_no_reading(tmp_path: Path) -> None:
+async def test_invalid_value_gives_no_reading(tmp_path: Path) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
         for quantity in ("temperature_c", "humidity_percent", "pressure_hpa"):
@@ -158,7 +158,7 @@ async def test_reports_survive_a_bad_cable_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [pytest.param("silence=2", marks=pytest.mark.slow), "reset", "gone=0.5"])
-async def test_the_radio_comes_back_by_itself(tmp_path: Path, words: str) -> None:
+async def test_radio_recovers_by_itself(tmp_path: Path, words: str) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
         before = list(hub.network.radio.steps)
@@ -174,7 +174,7 @@ async def test_the_radio_comes_back_by_itself(tmp_path: Path, words: str) -> Non
         assert hub.steps(device) == JOINED
 
 
-async def test_readings_wait_for_an_agent_while_the_radio_goes_and_comes(tmp_path: Path) -> None:
+async def test_readings_wait_for_the_agent_over_a_radio_failure(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
@@ -206,7 +206,7 @@ async def test_a_sensor_behind_a_router(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_router_that_is_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vanished_router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         with pytest.raises(SensorUnavailable, match="no router"):
             await hub.network.open_join_window(60, through="0x0000000000000001")
@@ -216,7 +216,7 @@ async def test_a_router_that_is_no_more(tmp_path: Path, monkeypatch: pytest.Monk
             await hub.network.open_join_window(60, through=router)
 
 
-async def test_an_install_code_lets_one_in_and_the_next_window_lets_in_all(tmp_path: Path) -> None:
+async def test_install_code_admits_one_sensor_and_the_next_window_all(tmp_path: Path) -> None:
     house = HOUSE + f'\n[[device]]\nname = "secret"\nmodel = "temperature"\ninstall_code = "{INSTALL_CODE}"\n'
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         address = "0x" + sensors.emulator.radio_medium.node("secret").eui64.replace(":", "")
@@ -244,7 +244,7 @@ async def test_a_window_ends_by_itself(tmp_path: Path) -> None:
             await hub.network.open_join_window(255)
 
 
-async def test_removing_and_leaving(tmp_path: Path) -> None:
+async def test_sensors_are_removed_and_leave(tmp_path: Path) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
         await hub.network.remove(device)
@@ -255,7 +255,7 @@ async def test_removing_and_leaving(tmp_path: Path) -> None:
         assert [sensor.device for sensor in hub.network.sensors] == [device]
 
 
-async def test_one_that_was_removed_in_its_sleep_is_told_again(tmp_path: Path) -> None:
+async def test_sleeping_removed_sensor_is_told_to_leave_again(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")

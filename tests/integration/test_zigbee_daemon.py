@@ -77,7 +77,7 @@ async def house(tmp_path: Path, cloud: Cloud) -> AsyncIterator[House]:
 
 
 @pytest.mark.slow
-async def test_a_daemon_forms_a_network_and_finds_it_again_after_kill_9(house: House) -> None:
+async def test_daemon_forms_a_network_and_restores_it_after_kill_9(house: House) -> None:
     await house.stick()
     formed = None
     # Kills within the start: the network is planned, formed, backed up, used.
@@ -101,7 +101,7 @@ async def test_a_daemon_forms_a_network_and_finds_it_again_after_kill_9(house: H
         assert (house.state / name).stat().st_mode & 0o077 == 0
 
 
-async def test_from_the_button_to_the_first_reading_in_the_cloud(house: House, cloud: Cloud) -> None:
+async def test_pairing_from_the_button_to_the_first_reading_in_the_cloud(house: House, cloud: Cloud) -> None:
     (house.directory / "bedroom.key").write_text(cloud.sensor_key("bedroom"))
     await house.stick()
     hub = await house.hub()

@@ -52,7 +52,7 @@ async def ask(hub: Hub, device: str) -> None:
     await hub.network._thread.call(read)
 
 
-async def test_a_blank_stick_gets_the_network_and_no_sensor_is_paired_again(tmp_path: Path) -> None:
+async def test_blank_stick_receives_the_network_and_no_sensor_is_paired_again(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
@@ -109,7 +109,7 @@ async def test_a_foreign_stick_is_refused_until_a_person_chooses(tmp_path: Path)
         await measures(stand, hub, sensors, device, 14)
 
 
-async def test_a_new_hub_takes_a_stick_with_a_network_only_if_told_to(tmp_path: Path) -> None:
+async def test_new_hub_uses_a_stick_with_a_network_only_if_configured(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     stand.stick = await foreign_stick(tmp_path)
     async with stand.plugged_in():
@@ -124,7 +124,7 @@ async def test_a_new_hub_takes_a_stick_with_a_network_only_if_told_to(tmp_path: 
             await hub.state(RadioState.UP)
 
 
-async def test_after_a_factory_reset_the_stick_is_formed_anew(tmp_path: Path) -> None:
+async def test_factory_reset_forms_a_new_network(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.running() as (sensors, hub):
         await hub.pair(sensors, "bedroom")
@@ -139,7 +139,7 @@ async def test_after_a_factory_reset_the_stick_is_formed_anew(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("lost", [NETWORK_FILE, SENSORS_FILE, DATABASE_FILE])
-async def test_a_broken_file_costs_no_pairing(tmp_path: Path, lost: str) -> None:
+async def test_broken_file_loses_no_paired_sensor(tmp_path: Path, lost: str) -> None:
     stand = Stand(tmp_path)
     async with stand.running() as (sensors, hub):
         device = await hub.pair(sensors, "bedroom")
@@ -194,7 +194,7 @@ async def test_backups_are_made_daily_and_when_sensors_come(
         await hub.until(lambda: made() >= 4)
 
 
-async def test_a_port_that_is_not_there_or_taken_is_explained(tmp_path: Path) -> None:
+async def test_missing_or_busy_port_is_explained(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.hub() as hub:
         await hub.state(RadioState.LOST)
@@ -219,7 +219,7 @@ async def test_a_missing_adapter_is_explained(tmp_path: Path, monkeypatch: pytes
 # zigpy-znp leaves a port to the garbage collector when it gives up.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("adapter", ["znp", "deconz"])
-async def test_a_stick_of_another_kind_is_explained(
+async def test_stick_of_another_type_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
 ) -> None:
     monkeypatch.setattr(radio, "CONNECT_S", 1.0)
@@ -231,7 +231,7 @@ async def test_a_stick_of_another_kind_is_explained(
     gc.collect()
 
 
-async def test_an_agent_that_closes_during_the_start_ends(tmp_path: Path) -> None:
+async def test_agent_can_stop_during_the_radio_start(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.plugged_in(), stand.hub() as hub:
         await hub.until(lambda: hub.network.radio.steps)
@@ -262,7 +262,7 @@ class PowerCuts:
 
 
 @pytest.mark.slow
-async def test_wherever_the_power_goes_nothing_is_lost_or_paired_twice(tmp_path: Path) -> None:
+async def test_power_cut_at_any_write_loses_no_sensor(tmp_path: Path) -> None:
     stand = Stand(tmp_path / "hub")
     cuts = PowerCuts(stand, tmp_path / "cuts")
     async with stand.running() as (sensors, hub):

@@ -61,7 +61,7 @@ DUMMIES = (battery(volt=0, percent=0), measuring(TEMPERATURE, 0), measuring(HUMI
 
 
 @pytest.mark.parametrize("by", ["_TZE200_a8sdabtg", "_TZE200_qyflbnbj"])
-async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
+async def test_vendor_data_points_take_precedence_over_empty_clusters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     sell(monkeypatch, "dummy", product(*DUMMIES, ClusterModel(TUYA), by=by, name="TS0601", dialect=VendorDialect.TUYA))
@@ -75,16 +75,14 @@ async def test_data_points_of_a_maker_beat_clusters_that_are_never_filled(
         assert "temperature is taken from the vendor's own data, not from cluster 0x0402 of endpoint 1" in link.notes
 
 
-async def test_a_sensor_with_data_points_is_greeted_and_asked_for_them(tmp_path: Path) -> None:
+async def test_sensor_with_data_points_is_queried_for_them(tmp_path: Path) -> None:
     async with Stand(tmp_path, house=one("tuya_climate")).running() as (sensors, hub):
         sensors.set_values("one", {"temperature_c": 19.5, "humidity_percent": 40})
         device = await hub.pair(sensors, "one")
         await hub.until(lambda: hub.latest(device) == {"temperature": 19.5, "humidity": 40})
 
 
-async def test_a_cluster_that_has_measured_nothing_yet_is_no_reading_and_a_read_value_no_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cluster_without_a_measurement_gives_no_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sell(monkeypatch, "new", product(measuring(TEMPERATURE, 0), measuring(HUMIDITY, 4500), battery(percent=200)))
     async with Stand(tmp_path, house=one("new")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
@@ -119,7 +117,7 @@ async def test_a_voltage_alone_gives_a_level(
 
 
 @pytest.mark.parametrize("clusters", [(battery(),), (battery(volt=37),), (battery(volt=0xFF),)])
-async def test_a_level_that_never_comes_is_not_announced(
+async def test_battery_level_that_never_arrives_is_not_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[ClusterModel, ...]
 ) -> None:
     sell(monkeypatch, "mute", product(*clusters, ClusterModel(HUMIDITY), measuring(TEMPERATURE, 2100)))
@@ -131,7 +129,7 @@ async def test_a_level_that_never_comes_is_not_announced(
 
 
 @pytest.mark.parametrize("is_first_dumb", [False, True])
-async def test_one_kind_from_two_places_is_taken_from_one_and_the_other_is_shown(
+async def test_duplicate_kind_is_read_from_one_endpoint_and_the_other_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first_dumb: bool
 ) -> None:
     first = ClusterModel(TEMPERATURE) if is_first_dumb else measuring(TEMPERATURE, 2100)
@@ -158,7 +156,7 @@ def lose_rules(sensors: Any, *, but: int) -> None:  # noqa: ANN401
     attributes.reporting = ReportingSchedule(kept, attributes._values, sensors._now_s())
 
 
-async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_path: Path) -> None:
+async def test_lost_reporting_configuration_is_restored_and_reported(tmp_path: Path) -> None:
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         lose_rules(sensors, but=POWER)
@@ -175,7 +173,7 @@ async def test_lost_rules_are_given_again_and_told_until_the_kind_is_back(tmp_pa
         assert hub.values(device, "temperature")[-1:] == [18.0]
 
 
-async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
+async def test_silent_sensor_without_reporting_configuration_is_queried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(radio, "AVAILABILITY_S", 0.1)
@@ -187,7 +185,7 @@ async def test_one_that_has_lost_all_rules_and_says_nothing_any_more_is_asked(
 
 
 @pytest.mark.parametrize("is_deaf", [False, True])
-async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_told(
+async def test_sensor_that_ignores_its_reporting_configuration_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deaf: bool
 ) -> None:
     monkeypatch.setattr(radio, "AVAILABILITY_S", 0.1)
@@ -207,7 +205,7 @@ async def test_a_sensor_that_does_not_follow_its_rules_or_does_not_answer_is_tol
         await hub.until(lambda: hub.network.links[0].problem == "")
 
 
-async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unanswered_setup_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_listener, "SETUP_RETRY_MS", 0)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         real = device_setup._read_all
@@ -235,7 +233,7 @@ async def test_what_is_never_answered_is_given_up_in_the_end(tmp_path: Path, mon
         assert "no answer about humidity" in hub.network.links[0].notes
 
 
-async def test_a_sensor_that_keeps_its_rules_is_left_alone(tmp_path: Path) -> None:
+async def test_correctly_configured_sensor_is_not_reconfigured(tmp_path: Path) -> None:
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         attributes = attributes_of(sensors, "one")
@@ -259,7 +257,7 @@ async def report_battery(hub: Hub, sensors: Any, device: str, percent: float) ->
 
 
 @pytest.mark.parametrize("clusters", [(ClusterModel(TUYA),), (*DUMMIES, ClusterModel(TUYA))])
-async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
+async def test_unknown_model_is_named_and_can_be_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[ClusterModel, ...]
 ) -> None:
     sell(monkeypatch, "new", product(*clusters, by="_TZE200_nobodyyy", name="TS0601", dialect=VendorDialect.TUYA))
@@ -279,7 +277,7 @@ async def test_a_model_that_is_in_no_table_is_told_as_such_and_can_be_removed(
         assert hub.readings == []
 
 
-async def test_a_router_and_one_that_never_said_what_it_is_are_listed_and_can_be_removed(tmp_path: Path) -> None:
+async def test_router_and_uninterviewed_device_are_listed_and_can_be_removed(tmp_path: Path) -> None:
     house = one("router") + one("climate").replace('"one"', '"mute"')
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
         plug = await hub.pair(sensors, "one")
@@ -295,9 +293,7 @@ async def test_a_router_and_one_that_never_said_what_it_is_are_listed_and_can_be
 
 
 @pytest.mark.parametrize("eui64", ["11:22:33:44:55:66:77:88", "88:77:66:55:44:33:22:11"])
-async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_printed(
-    tmp_path: Path, eui64: str
-) -> None:
+async def test_install_code_works_with_both_byte_orders_of_the_address(tmp_path: Path, eui64: str) -> None:
     code = "83fed3407a939723a5c639b26916d505c3b5"
     house = one("climate") + f'eui64 = "{eui64}"\ninstall_code = "{code}"\n'
     async with Stand(tmp_path, house=house).running() as (sensors, hub):
@@ -307,9 +303,7 @@ async def test_an_install_code_lets_a_sensor_in_whichever_way_its_address_is_pri
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-async def test_a_display_is_told_the_houses_time_and_nothing_while_that_is_unknown(
-    tmp_path: Path, is_known: bool
-) -> None:
+async def test_display_receives_local_time_only_once_it_is_known(tmp_path: Path, is_known: bool) -> None:
     stand = Stand(tmp_path, house=one("tuya_climate"))
     stand.now = datetime(2026, 7, 1, 12, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")) if is_known else None
     async with stand.running() as (sensors, hub):

@@ -37,7 +37,7 @@ def in_outbox(state_dir: Path) -> int:
         return readings
 
 
-async def test_a_report_delivered_just_before_the_stop_is_kept(
+async def test_report_delivered_just_before_the_stop_is_stored(
     tmp_path: Path, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "GATHER_S", NEVER_S)

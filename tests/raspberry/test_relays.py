@@ -100,7 +100,7 @@ def running(wired: Wired) -> Iterator[None]:
 
 
 @on_raspberry_pi_os
-def test_the_relays_follow_the_home(machine: Machine) -> None:
+def test_relays_follow_the_demand(machine: Machine) -> None:
     wired = Wired(machine, is_active_low=False)
     with machine.recorded() as states, running(wired):
         wired.wait(LIVING, wired.on)
@@ -119,7 +119,9 @@ def test_the_relays_follow_the_home(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("machine", "is_active_low"), [(KEEPS, True), (LETS_GO, False)], indirect=["machine"])
-def test_killed_it_leaves_no_relay_on(request: pytest.FixtureRequest, machine: Machine, *, is_active_low: bool) -> None:
+def test_killed_agent_leaves_no_relay_on(
+    request: pytest.FixtureRequest, machine: Machine, *, is_active_low: bool
+) -> None:
     kernel = request.node.callspec.params["machine"]
     wired = Wired(machine, is_active_low=is_active_low)
     with machine.recorded() as states, running(wired):
@@ -170,7 +172,7 @@ def outputs_off(machine: Machine, config: str, groups: tuple[str, ...] = ("gpio"
 
 
 @on_raspberry_pi_os
-def test_what_stands_in_the_way_is_told_and_the_others_go_off(machine: Machine) -> None:
+def test_busy_line_is_reported_and_the_others_go_off(machine: Machine) -> None:
     machine.attempt(PYTHON, "-c", LEFT_ON % ((LIVING, PUMP),))
     assert [machine.controller().line(line) for line in (LIVING, PUMP)] == [Driven.HIGH, Driven.HIGH]
     start = 'nohup "$@" >/dev/null 2>&1 & echo $! >/run/holder; while ! [ -e /run/held ]; do sleep 0.1; done'
@@ -191,7 +193,7 @@ def test_what_stands_in_the_way_is_told_and_the_others_go_off(machine: Machine) 
 
 
 @on_raspberry_pi_os
-def test_a_chip_that_is_not_there_or_not_for_this_user_is_told(machine: Machine) -> None:
+def test_missing_or_forbidden_chip_is_reported(machine: Machine) -> None:
     another = text().replace("[board.linux]\n", '[board.linux]\ngpio_chip = "/dev/gpiochip7"\n')
     code, said = outputs_off(machine, another)
     assert code == REFUSED

@@ -20,7 +20,7 @@ def _recordable() -> None:
 
 
 @pytest.mark.parametrize("name", ["downloaded", "brought", "not well", "dead"])
-def test_whatever_a_power_cut_leaves_a_whole_release_runs_and_the_update_ends_as_it_should(name: str) -> None:
+def test_every_crash_state_boots_a_complete_release_and_finishes_the_update(name: str) -> None:
     with scratch() as directory:
         report = replay(record(directory, scenarios()[name]), variants=2, states_max=STATES)
     assert report.states > STATES // 2

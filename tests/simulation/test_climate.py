@@ -27,7 +27,7 @@ def test_the_hub_heats_and_breaks_no_rule(faults: FaultProfile, seed: int) -> No
 
 
 @pytest.mark.slow
-def test_a_hub_that_forgets_its_rests_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_loss_of_minimum_off_times_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         short_cycle_protection,
         "assume_stopped",

@@ -72,7 +72,7 @@ def settled_once(verdict: Verdict, order: PlannedCommand) -> bool:
 
 
 @pytest.mark.parametrize("name", ORDERS)
-def test_left_in_peace_each_command_settles_once(name: str) -> None:
+def test_each_command_settles_once_without_faults(name: str) -> None:
     verdict = alone(ORDERS[name])
     assert settled_once(verdict, ORDERS[name]), as_text(verdict, name)
 
@@ -95,7 +95,7 @@ def swept(name: str, *, stride: int) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["reboot", "config_update"])
-def test_some_stops_of_the_world_do_no_harm(name: str) -> None:
+def test_selected_crash_points_do_no_harm(name: str) -> None:
     _, failed = swept(name, stride=7)
     assert not failed, failed[0]
 
@@ -105,7 +105,7 @@ STRIDE = int(os.environ.get("CLIMAHUB_STRIDE", "8"))
 
 
 @pytest.mark.slow
-def test_every_command_settles_once_wherever_the_world_stops() -> None:
+def test_every_command_settles_once_at_every_crash_point() -> None:
     tried, failed = 0, []
     for name in ORDERS:
         count, found = swept(name, stride=STRIDE)
@@ -203,7 +203,7 @@ def test_a_reboot_before_its_ack_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     assert "acked before done" in broken()
 
 
-def test_a_hub_that_reboots_as_often_as_it_is_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_limit_of_reboots_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = tuple(PlannedCommand(600.0 + 120.0 * number, "reboot", None) for number in range(8))
     options = msgspec.structs.replace(MIXED, commands=commands, machine_faults=())
     verdict = simulate(options)
@@ -223,7 +223,7 @@ def test_an_ack_whose_answer_still_drips_has_come_before_its_effect(name: str, m
     assert verdict.faults["SlowDrip"]
 
 
-def test_running_what_is_malformed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_a_malformed_command_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def execute(self: ConfigUpdateHandler, record: CommandRecord) -> CommandOutcome:
         return CommandOutcome(CommandEvent.SUCCEED, result={})
 
@@ -246,7 +246,7 @@ def test_an_ack_without_the_effect_is_caught(monkeypatch: pytest.MonkeyPatch) ->
     assert "what is acked is done" in broken(options)
 
 
-def test_a_result_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_omitted_result_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(record: CommandRecord, event: CommandEvent, now: Now, **said: Any) -> CommandRecord:  # noqa: ANN401
         return msgspec.structs.replace(transition(record, event, now, **said), result=None)
 

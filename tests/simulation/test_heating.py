@@ -17,7 +17,7 @@ def test_weeks_with_faults_break_no_rule(seed: int) -> None:
 
 
 @pytest.mark.parametrize("rule", ["minimum off time", "minimum on time"])
-def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_short_cycle_protection_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(_: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
         del limits, now_ms
         return is_wanted, ""
@@ -27,7 +27,7 @@ def test_a_guard_that_does_not_guard_is_found(rule: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restart_without_saved_state_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> ShortCycleState:
         del saved, limits
         return short_cycle_protection.assume_stopped(downtime.off_since_ms - 10_000_000)
@@ -37,7 +37,7 @@ def test_a_restart_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     assert any("minimum off time" in text for text in found)
 
 
-def test_a_limit_that_does_not_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_temperature_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zone, "_is_hot", lambda settings, room: False)
     monkeypatch.setattr(zone, "_is_frost", lambda state, settings, known_c: known_c is not None)
     assert any("above the limit" in text for text in HeatingYear(1, days=3).run().broken)
@@ -70,14 +70,14 @@ def winter(*kinds: HomeFaultKind, days: int = 12) -> list[HomeFault]:
         (HomeFaultKind.CRASHES,),
     ],
 )
-def test_what_lasts_for_weeks_in_winter_leaves_no_room_cold(kinds: tuple[HomeFaultKind, ...]) -> None:
+def test_fault_of_weeks_in_winter_leaves_no_room_cold(kinds: tuple[HomeFaultKind, ...]) -> None:
     verdict = HeatingYear(5, days=12, home_faults=winter(*kinds)).run()
     assert verdict.is_clean, verdict
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("colder")
-def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_frost_precaution_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensor_loss, "_precaution", lambda state, settings, inputs, choice, **_: choice)
     assert any(
         "a cold room" in text
@@ -87,7 +87,7 @@ def test_a_home_that_is_left_alone_when_nobody_knows_is_found(monkeypatch: pytes
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("colder")
-def test_a_hub_whose_rest_begins_anew_with_each_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_time_that_restarts_with_each_process_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def anew(saved: ShortCycleState, limits: ShortCycleLimits, downtime: Downtime) -> ShortCycleState:
         del limits
         return short_cycle_protection.assume_stopped(downtime.off_since_ms, (*saved.starts_ms, downtime.off_since_ms))

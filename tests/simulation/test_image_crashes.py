@@ -58,7 +58,7 @@ def simulate(name: str, stop_after: int | None, *, by_power: bool = True, activa
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_an_image_ends_as_it_should(name: str) -> None:
+def test_image_update_completes(name: str) -> None:
     made, _ = simulate(name, None)
     history = made.cloud.admin.ota_history(made.device_id)
     assert history.illegal_total == 0
@@ -81,7 +81,7 @@ def test_an_image_ends_as_it_should(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("by_power", [True, False], ids=["power cut", "killed"])
-def test_wherever_the_world_stops_a_whole_system_runs_in_the_end(name: str, by_power: bool) -> None:
+def test_complete_system_runs_after_every_crash_point(name: str, by_power: bool) -> None:
     _, points = simulate(name, None)
     tried = 0
     for point in range(1, points + 1, STRIDE):
@@ -93,24 +93,24 @@ def test_wherever_the_world_stops_a_whole_system_runs_in_the_end(name: str, by_p
 
 
 @pytest.mark.slow
-def test_a_rauc_that_activates_by_itself_does_no_lasting_harm() -> None:
+def test_rauc_that_activates_by_itself_does_no_lasting_harm() -> None:
     _, points = simulate("a good image", None, activates=True)
     for point in range(1, points + 1, STRIDE):
         simulate("a good image", point, activates=True)
 
 
-def test_an_image_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsynced_image_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StagingFiles, "sync_file", lambda self, name: None)
     assert sweep_fails(lambda stop_after: simulate("a good image", stop_after)[1])
 
 
-def test_an_app_that_stays_for_the_new_system_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_app_kept_for_the_new_system_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Slots, "set_good_slot", lambda self, slot: self.read_state())
     with pytest.raises(AssertionError, match="made for another system"):
         simulate("a good image", None)
 
 
-def test_a_boot_loader_that_is_never_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_mark_good_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     mark = SimMachine.mark
 
     async def never_good(self: SimMachine, what: SlotMark, which: SlotSelector) -> None:

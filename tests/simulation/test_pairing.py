@@ -54,13 +54,13 @@ def comparable(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, wall_s=0.0, virtual_hours_per_wall_s=0.0)
 
 
-def test_without_anything_boxed_the_sensors_are_simply_known() -> None:
+def test_sensors_without_pairing_are_known_from_the_start() -> None:
     pairing = passed(simulate(Options(days=0.05, sensors=21, faults="none"))).pairing
     assert (pairing.joined, pairing.registered, pairing.relayed) == (4, 4, 4)
 
 
 @pytest.mark.slow
-def test_nothing_is_paired_twice_or_lost_wherever_the_world_stops() -> None:
+def test_no_sensor_is_paired_twice_or_lost_at_every_crash_point() -> None:
     tried, failed = 0, []
     for kind in (MachineFaultKind.POWER_CUT, MachineFaultKind.PROCESS_KILLED):
         verdict = sweep(msgspec.structs.replace(SMALL, stop_by=kind), stride=STRIDE)
@@ -78,13 +78,13 @@ def test_without_a_planted_bug_the_scenario_passes() -> None:
     passed(simulate(SMALL))
 
 
-def test_relaying_what_was_removed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relaying_a_removed_sensor_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SensorIdentities, "is_relayed", lambda *_: True)
     monkeypatch.setattr(SimMesh, "forget", lambda *_: None)
     assert "removing stops relaying" in promises_broken(msgspec.structs.replace(SMALL, seed=3))
 
 
-def test_a_key_that_is_kept_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undeleted_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     registered = transitions.register
 
     def keep(state: PairingState, device: str, **named: str) -> PairingState:
@@ -106,7 +106,7 @@ def test_a_sensor_that_is_forgotten_is_caught(monkeypatch: pytest.MonkeyPatch) -
     assert "no sensor lost" in promises_broken(SMALL)
 
 
-def test_a_book_that_is_not_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsaved_pairing_state_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a power cut nobody knows what was removed, nor whose place the replacement took."""
 
     async def forget(self: PairingStore, change: Callable[[PairingState], PairingState]) -> PairingState:

@@ -44,7 +44,7 @@ def comparable(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, wall_s=0.0, virtual_hours_per_wall_s=0.0)
 
 
-def test_a_full_outbox_thins_and_drops_only_on_record() -> None:
+def test_full_outbox_downsamples_and_drops_with_a_record() -> None:
     week_without_network = (MachineFault(MachineFaultKind.NETWORK_CUT, at_s=600.0, lasts_s=2.5 * 86_400),)
     verdict = passed(
         simulate(
@@ -63,7 +63,7 @@ def test_a_full_outbox_thins_and_drops_only_on_record() -> None:
 
 
 @pytest.mark.parametrize("faults", ["none", "harsh"])
-def test_our_own_recording_arrives_whole(faults: FaultProfile) -> None:
+def test_bundled_recording_arrives_complete(faults: FaultProfile) -> None:
     options = Options(
         board="replay",
         recording=DATA / "three-rooms-1day.csv",
@@ -78,7 +78,7 @@ def test_our_own_recording_arrives_whole(faults: FaultProfile) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not NINE_ROOMS.exists(), reason="the shared recording is not here; see CLIMAHUB_RECORDINGS")
 @pytest.mark.parametrize("faults", ["none", "harsh"])
-def test_the_recording_of_nine_rooms_arrives_whole(faults: FaultProfile) -> None:
+def test_nine_room_recording_arrives_complete(faults: FaultProfile) -> None:
     """The first five days; `tests/bench/bench_recording.py` plays all of it."""
     options = Options(
         board="replay", recording=NINE_ROOMS, map=DATA / "house-zigbee-9rooms.toml", faults=faults, days=5, commands=()
@@ -88,7 +88,7 @@ def test_the_recording_of_nine_rooms_arrives_whole(faults: FaultProfile) -> None
     assert readings.pending == readings.dead_letters == readings.judged_bad == 0
 
 
-def test_a_fork_at_a_crash_point_and_a_replay_up_to_it_end_alike() -> None:
+def test_fork_at_a_crash_point_equals_a_replay_up_to_it() -> None:
     forked: dict[int, Verdict] = {}
     whole = fork_at_operations(
         lambda at: simulate(OUTAGE_HALF_HOUR, at_operation=at), stride=67, on_result=forked.__setitem__

@@ -43,7 +43,7 @@ def simulate(name: str, stop_at: int | None, *, by_power: bool = True) -> Bench:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_an_update_ends_as_it_should(name: str) -> None:
+def test_update_completes(name: str) -> None:
     made = simulate(name, None)
     history = made.cloud.admin.ota_history(made.device_id)
     assert history.illegal_total == 0
@@ -60,7 +60,7 @@ def test_an_update_ends_as_it_should(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("by_power", [True, False], ids=["power cut", "killed"])
-def test_wherever_the_world_stops_a_whole_release_runs_in_the_end(name: str, by_power: bool) -> None:
+def test_complete_release_runs_after_every_crash_point(name: str, by_power: bool) -> None:
     points = simulate(name, None).operations
     tried = 0
     for point in range(1, points + 1, STRIDE):
@@ -71,13 +71,13 @@ def test_wherever_the_world_stops_a_whole_release_runs_in_the_end(name: str, by_
     print(f"{name}, {how}: {tried} of {points} points, all bootable")  # noqa: T201 - the issue asks for the count
 
 
-def test_a_slot_that_is_not_synced_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsynced_slot_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StagingFiles, "sync", lambda self, name: None)
     # The launcher sees the damage and stays with the old release, so the hub boots; but not the release it committed.
     assert sweep_fails(lambda stop_at: simulate("a good release", stop_at).operations)
 
 
-def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_slot_recorded_before_it_is_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     place = Slots.install
 
     def named_first(
@@ -93,7 +93,7 @@ def test_naming_a_slot_before_it_is_written_is_caught(monkeypatch: pytest.Monkey
     assert sweep_fails(lambda stop_at: simulate("a good release", stop_at).operations)
 
 
-def test_a_try_that_is_not_counted_first_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncounted_trial_start_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def uncounted(directory: Path, state: launcher.LauncherState, *_: object) -> str:
         return state.trial
 

@@ -51,7 +51,7 @@ def trusted(service: UpdateService) -> set[str]:
     return {each.hex() for each in service.trust_store.trusted_keys()}
 
 
-def test_a_key_is_rotated_and_the_old_one_never_counts_again() -> None:
+def test_rotated_key_stays_revoked() -> None:
     with bench() as made:
         assert trusted(play(made, ADDS)) == {FIRST, SECOND}
         assert trusted(play(made, REVOKES)) == {SECOND}
@@ -82,7 +82,7 @@ def break_file(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [lose_file, lose_record, lose_slots, break_file])
-def test_the_way_back_to_the_package_restores_no_key_and_no_floor(lose: object) -> None:
+def test_rollback_to_the_package_restores_no_key_and_no_floor(lose: object) -> None:
     with bench() as made:
         play(made, ADDS)
         play(made, REVOKES)
@@ -103,9 +103,7 @@ def test_the_way_back_to_the_package_restores_no_key_and_no_floor(lose: object) 
     ],
     ids=["revokes its signer", "cannot be read"],
 )
-def test_a_release_that_says_something_impossible_of_keys_is_refused_before_it_runs(
-    offered: SimulatedRelease, why: str
-) -> None:
+def test_release_with_invalid_key_changes_is_refused_before_it_runs(offered: SimulatedRelease, why: str) -> None:
     with bench() as made:
         service = play(made, offered, UpdateState.FAILED)
         assert why in service.store.record.error
@@ -115,13 +113,13 @@ def test_a_release_that_says_something_impossible_of_keys_is_refused_before_it_r
         assert list((made.machine.state_dir / "slots").iterdir()) == []
 
 
-def test_a_release_that_fails_its_trial_changes_no_key() -> None:
+def test_failed_trial_changes_no_key() -> None:
     with bench(sick=("7.0.0",)) as made:
         play(made, ADDS)
         assert trusted(play(made, REVOKES, UpdateState.FAILED)) == {FIRST, SECOND}
 
 
-def test_a_list_that_nobody_signed_is_not_taken_over() -> None:
+def test_unsigned_key_list_is_ignored() -> None:
     unsigned = make_release(
         "6.0.0", 6, private_key=b"", files={TRUST_FILE: msgspec.json.encode(KeyChanges((public_of(SECOND_KEY).hex(),)))}
     )

@@ -18,7 +18,7 @@ def told(made: Bench) -> list[tuple[str, bool]]:
     return [(post.status, post.is_legal) for post in made.cloud.admin.ota_history(made.device_id).posts]
 
 
-def test_why_a_release_died_reaches_the_cloud() -> None:
+def test_crash_reason_of_a_release_reaches_the_cloud() -> None:
     with bench(dead=("2.0.0",)) as made:
         made.publish(GOOD)
         live(made, closed(UpdateState.FAILED))
@@ -29,7 +29,7 @@ def test_why_a_release_died_reaches_the_cloud() -> None:
         assert "ModuleNotFoundError: No module named 'gpiod'" in last.error_message
 
 
-def test_a_file_that_a_person_brought_is_told_to_the_cloud_in_legal_steps() -> None:
+def test_sideloaded_bundle_is_reported_in_allowed_transitions() -> None:
     with bench() as made:
 
         def bring(service: UpdateService) -> bool:
@@ -44,7 +44,7 @@ def test_a_file_that_a_person_brought_is_told_to_the_cloud_in_legal_steps() -> N
         assert all(is_legal for _, is_legal in told(made))
 
 
-def test_a_release_that_calls_itself_otherwise_goes_back_at_once() -> None:
+def test_release_with_a_wrong_version_rolls_back_at_once() -> None:
     """Else it would be offered again, and installed, for ever."""
     with bench() as made:
         made.publish(GOOD)
@@ -55,7 +55,7 @@ def test_a_release_that_calls_itself_otherwise_goes_back_at_once() -> None:
         assert service.launcher_state.good == "base"
 
 
-def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
+def test_trial_shows_its_remaining_time_and_problems() -> None:
     seen: list[UpdateReport] = []
     with bench(sick=("2.0.0",)) as made:
         made.config = {"trial_s": 600.0, "trial_deadline_s": 1800.0}
@@ -86,7 +86,7 @@ def test_a_trial_shows_how_long_it_takes_and_what_is_wrong() -> None:
     ],
     ids=["nothing", "an offer", "no cloud"],
 )
-def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], said: str) -> None:
+def test_manual_check_returns_its_outcome(prepare: Callable[[Bench], object], said: str) -> None:
     with bench() as made:
         prepare(made)
 
@@ -99,7 +99,7 @@ def test_a_question_says_what_came_of_it(prepare: Callable[[Bench], object], sai
         assert said in str(made.tasks[0].result())
 
 
-def test_a_question_on_a_hub_that_is_held_says_so() -> None:
+def test_manual_check_on_a_paused_hub_tells_so() -> None:
     with bench() as made:
 
         async def ask(service: UpdateService) -> str:
@@ -115,7 +115,7 @@ def test_a_question_on_a_hub_that_is_held_says_so() -> None:
         assert "updates are paused" in str(made.tasks[0].result())
 
 
-def test_a_check_that_hangs_does_not_keep_a_trial_open() -> None:
+def test_hanging_health_check_does_not_keep_a_trial_open() -> None:
     async def hang() -> str:
         await asyncio.sleep(10**9)
         return ""

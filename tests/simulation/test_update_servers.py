@@ -108,7 +108,7 @@ STRANGE: dict[str, Callable[[Server, int | None], Answer]] = {
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_line_that_breaks_brings_the_release_whatever_the_servers_habits(name: str) -> None:
+def test_interrupted_download_completes_with_any_kind_of_server(name: str) -> None:
     with bench() as made:
         server = Server(made, BIG.data, STRANGE[name])
         server.cut_after_bytes = 5 * CHUNK_BYTES // 2
@@ -130,7 +130,7 @@ def test_a_line_that_breaks_brings_the_release_whatever_the_servers_habits(name:
             assert made.loop.time() < HOUR_S
 
 
-def test_a_cdn_that_sends_blocks_brings_the_release_block_by_block() -> None:
+def test_cdn_that_serves_aligned_blocks_completes() -> None:
     with bench() as made:
         server = Server(made, BIG.data, in_blocks)
         made.publish(BIG)
@@ -138,7 +138,7 @@ def test_a_cdn_that_sends_blocks_brings_the_release_block_by_block() -> None:
         assert len(server.asked) == 3
 
 
-def test_a_server_without_ranges_throws_nothing_away() -> None:
+def test_server_without_ranges_loses_no_verified_bytes() -> None:
     """It answers 200 to a range: what is there already is compared, not written again."""
     with bench() as made:
         server = Server(made, BIG.data, lambda server, _: (200, {}, server.data))
@@ -166,7 +166,7 @@ def test_a_compressed_whole_file_is_understood() -> None:
         assert live(made, closed(UpdateState.COMPLETED)).store.record.refusals == ()
 
 
-def test_a_file_that_was_published_anew_under_its_version_replaces_the_beginning_of_the_old() -> None:
+def test_republished_file_replaces_the_partial_download() -> None:
     other = OTHER
 
     def changed(server: Server, asked: int | None) -> Answer:
@@ -205,7 +205,7 @@ def test_a_file_that_was_published_anew_under_its_version_replaces_the_beginning
         (500, b""),
     ],
 )
-def test_what_cannot_be_had_now_is_taken_once_it_is_offered_again(status: int, body: bytes) -> None:
+def test_unavailable_file_is_downloaded_once_offered_again(status: int, body: bytes) -> None:
     def answer(server: Server, asked: int | None) -> Answer:
         if len(server.asked) == 2:
             return status, {"Content-Type": "application/json"}, body
@@ -226,7 +226,7 @@ def test_what_cannot_be_had_now_is_taken_once_it_is_offered_again(status: int, b
 
 
 @pytest.mark.parametrize("harm", ["damaged", "no bundle"])
-def test_bytes_that_a_line_changed_once_are_not_held_against_the_release(harm: str) -> None:
+def test_bytes_damaged_once_do_not_refuse_the_release(harm: str) -> None:
     def answer(server: Server, asked: int | None) -> Answer:
         if len(server.asked) > 1:
             return plain(server, asked)
@@ -242,7 +242,7 @@ def test_bytes_that_a_line_changed_once_are_not_held_against_the_release(harm: s
         assert len(server.asked) == 2
 
 
-def test_a_file_that_never_is_what_was_offered_is_let_go_and_not_refused() -> None:
+def test_file_that_never_matches_the_offer_is_dropped_and_not_refused() -> None:
     with bench() as made:
         server = Server(made, BIG.data, lambda server, _: (200, {}, server.data[:-9]))
         made.publish(BIG)
@@ -252,7 +252,7 @@ def test_a_file_that_never_is_what_was_offered_is_let_go_and_not_refused() -> No
         assert len(server.asked) <= 5
 
 
-def test_a_refusal_is_void_once_the_hub_has_what_was_missing() -> None:
+def test_refusal_is_cleared_once_the_missing_part_is_present() -> None:
     kettle = make_release("2.0.0", 2, model="kettle")
     with bench() as made:
         made.trees["2.0.0"] = kettle.tree_files
@@ -264,7 +264,7 @@ def test_a_refusal_is_void_once_the_hub_has_what_was_missing() -> None:
         live(made, closed(UpdateState.COMPLETED))
 
 
-def test_after_a_restart_of_the_machine_downloads_go_on_at_once() -> None:
+def test_download_continues_at_once_after_a_reboot() -> None:
     """What was asked before is remembered; that the boot is young says nothing."""
     with bench() as made:
         made.publish(GOOD)
@@ -274,7 +274,7 @@ def test_after_a_restart_of_the_machine_downloads_go_on_at_once() -> None:
         assert stamps
 
 
-def test_five_an_hour_also_over_restarts_of_the_machine() -> None:
+def test_download_quota_holds_over_reboots() -> None:
     with bench() as made:
         server = Server(made, BIG.data, plain)
         server.cut_after_bytes = 1000
@@ -295,7 +295,7 @@ def test_five_an_hour_also_over_restarts_of_the_machine() -> None:
         assert MARGIN_MS
 
 
-def test_what_keeps_a_download_from_being_made_is_said_with_its_time() -> None:
+def test_reason_for_a_delayed_download_is_shown_with_its_time() -> None:
     with bench() as made:
         server = Server(made, BIG.data, plain)
         server.cut_after_bytes = 1000
@@ -306,7 +306,7 @@ def test_what_keeps_a_download_from_being_made_is_said_with_its_time() -> None:
         assert msgspec.json.encode(service.store.record)
 
 
-def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None:
+def test_damaged_slot_is_repaired_with_the_same_release() -> None:
     with bench() as made:
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
@@ -320,7 +320,7 @@ def test_a_slot_that_was_damaged_is_filled_again_with_the_same_release() -> None
         assert (service.launcher_state.good, service.launcher_state.floor) == ("b", 2)
 
 
-def test_a_slot_that_is_damaged_before_its_first_start_is_not_held_against_the_release() -> None:
+def test_slot_damaged_before_its_first_start_does_not_refuse_the_release() -> None:
     with bench() as made:
         made.publish(GOOD)
         made.config = {"maintenance_window": "02:00-03:00"}
@@ -332,7 +332,7 @@ def test_a_slot_that_is_damaged_before_its_first_start_is_not_held_against_the_r
         assert "changed or damaged" in " ".join(made.faults)
 
 
-def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
+def test_newer_offer_replaces_a_waiting_download() -> None:
     def answer(server: Server, asked: int | None) -> Answer:
         return (503, {}, b"") if server.is_down else plain(server, asked)
 
@@ -349,7 +349,7 @@ def test_while_a_download_waits_what_is_offered_now_is_fetched() -> None:
         assert live(made, closed(UpdateState.COMPLETED)).context.running.version == "3.0.0"
 
 
-def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None:
+def test_withdrawn_offer_drops_a_waiting_download() -> None:
     with bench() as made:
         Server(made, BIG.data, lambda server, asked: (503, {}, b""))
         made.publish(BIG)
@@ -360,7 +360,7 @@ def test_an_offer_that_is_withdrawn_while_its_download_waits_is_let_go() -> None
         assert service.store.record.refusals == ()
 
 
-def test_a_file_that_the_disk_has_damaged_is_not_held_against_the_release() -> None:
+def test_file_damaged_on_the_disk_does_not_refuse_the_release() -> None:
     with bench() as made:
         made.publish(GOOD)
         made.config = {"metered": "never"}
@@ -394,7 +394,7 @@ def wait_for_window(made: Bench) -> None:
     live(made, lambda service: service.store.record.state is UpdateState.READY)
 
 
-def test_a_release_that_is_withdrawn_while_it_waits_for_its_window_is_not_started() -> None:
+def test_release_withdrawn_before_its_window_is_not_started() -> None:
     with bench() as made:
         wait_for_window(made)
         made.cloud.admin.offer(GOOD.version, [])
@@ -406,7 +406,7 @@ def test_a_release_that_is_withdrawn_while_it_waits_for_its_window_is_not_starte
         assert service.store.record.refusals == ()
 
 
-def test_a_newer_release_replaces_one_that_waits_for_its_window() -> None:
+def test_newer_release_replaces_one_waiting_for_its_window() -> None:
     with bench() as made:
         wait_for_window(made)
         made.publish(NEXT)

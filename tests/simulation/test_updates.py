@@ -36,7 +36,7 @@ def test_two_releases_one_after_the_other_take_turns_in_the_slots() -> None:
         assert (account.good, account.floor, made.version_in(account.good)) == ("b", 3, "3.0.0")
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
+def test_interrupted_download_resumes() -> None:
     with bench() as made:
         half = len(GOOD.data) // 2
         made.cloud.set_faults(
@@ -57,7 +57,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_is() -> None:
     ],
     ids=["below the minimum rate", "above it and past the deadline", "silent"],
 )
-def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_kept(
+def test_deliberately_slow_server_is_dropped_and_verified_parts_kept(
     caplog: pytest.LogCaptureFixture,
     fault: faults.SlowDrip,
     config: dict[str, object],
@@ -82,7 +82,7 @@ def test_a_server_that_is_slow_on_purpose_is_left_alone_and_each_whole_part_is_k
         assert made.version_in(launcher.load(made.machine.state_dir).good) == "2.0.0"
 
 
-def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
+def test_at_most_five_downloads_an_hour() -> None:
     with bench() as made:
         rules = [
             faults.FaultRule(faults.CutAfter(body_bytes=1000), endpoint=Endpoint.OTA_DOWNLOAD, to_s=5 * HOUR_S),
@@ -108,9 +108,7 @@ def test_five_downloads_an_hour_at_the_most_whatever_breaks() -> None:
     ],
     ids=["stranger", "machine", "model", "no bundle", "other version", "damaged"],
 )
-def test_a_bad_bundle_is_refused_once_and_no_slot_is_touched(
-    release: SimulatedRelease, why: str, requests: int
-) -> None:
+def test_bad_bundle_is_refused_once_and_changes_no_slot(release: SimulatedRelease, why: str, requests: int) -> None:
     with bench() as made:
         made.publish(release)
         live(made, closed(UpdateState.FAILED))
@@ -156,7 +154,7 @@ def test_losing_only_the_cloud_never_rolls_back() -> None:
         assert reported(made)[-1] == "completed"
 
 
-def test_a_status_that_the_cloud_does_not_take_holds_nothing_up() -> None:
+def test_refused_status_report_does_not_block_the_update() -> None:
     with bench() as made:
         made.cloud.set_faults([faults.FaultRule(faults.ErrorStatus(status=500), endpoint=Endpoint.OTA_STATUS)], seed=1)
         made.publish(GOOD)
@@ -190,7 +188,7 @@ def test_a_metered_link_carries_no_release_where_it_may_not() -> None:
         live(made, closed(UpdateState.COMPLETED))
 
 
-def test_a_hold_keeps_updates_from_beginning() -> None:
+def test_pause_keeps_updates_from_beginning() -> None:
     with bench() as made:
         made.publish(GOOD)
         orders = {"hold": False}
@@ -309,21 +307,21 @@ def stop_in_good_order(made: Bench) -> None:
     live(made, stop)
 
 
-def test_a_stop_in_good_order_costs_a_trial_no_start_but_not_for_ever() -> None:
+def test_orderly_stop_does_not_count_as_a_failed_trial_start_up_to_a_limit() -> None:
     with bench() as made:
         made.publish(GOOD)
         stop_in_good_order(made)
         assert made.boots == ["1.0.0", *["2.0.0"] * (2 + UNCOUNTED_STARTS_MAX), "1.0.0"]
 
 
-def test_a_stop_of_a_release_that_is_not_well_costs_a_start() -> None:
+def test_stop_of_an_unhealthy_release_counts_as_a_trial_start() -> None:
     with bench(sick=("2.0.0",)) as made:
         made.publish(GOOD)
         stop_in_good_order(made)
         assert made.boots == ["1.0.0", "2.0.0", "2.0.0", "1.0.0"]
 
 
-def test_there_is_no_way_back_from_what_has_proved_itself() -> None:
+def test_confirmed_release_cannot_be_rolled_back() -> None:
     with bench() as made:
         found: list[str] = []
 
@@ -340,7 +338,7 @@ def test_there_is_no_way_back_from_what_has_proved_itself() -> None:
         live(made, once)
 
 
-def test_an_account_of_the_slots_that_cannot_be_read_is_made_anew() -> None:
+def test_unreadable_launcher_state_is_rebuilt() -> None:
     with bench() as made:
         made.publish(GOOD)
         live(made, closed(UpdateState.COMPLETED))
@@ -362,7 +360,7 @@ def test_a_simulation_with_releases_bricks_no_hub(seed: int) -> None:
     assert f"{verdict.updates.offered} offered" in as_text(verdict, "")
 
 
-def test_a_launcher_that_starts_anything_is_caught_by_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launcher_without_checks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "choose_slot", lambda *_: "b")
     verdict = simulate(Options(days=0.2, sensors=7, seed=4, machine_faults=(), commands=()))
     assert verdict.updates.bricked > 0

@@ -129,7 +129,7 @@ def test_every_walk_is_documented() -> None:
 
 
 @pytest.mark.parametrize("heading", LIMITS_S)
-def test_a_hub_really_walks_so(heading: str, tmp_path: Path) -> None:
+def test_hub_calls_the_documented_functions_in_order(heading: str, tmp_path: Path) -> None:
     walk = Walk(documented()[heading], LIMITS_S[heading])
     with following(walk):
         match heading:

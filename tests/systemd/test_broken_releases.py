@@ -91,7 +91,7 @@ def hub(machine: Machine) -> Iterator[Machine]:
 
 
 @pytest.mark.parametrize(("sequence", "name"), list(enumerate(BROKEN, start=10)), ids=list(BROKEN))
-def test_a_broken_release_is_left_by_itself(hub: Machine, sequence: int, name: str) -> None:
+def test_broken_release_is_rolled_back_automatically(hub: Machine, sequence: int, name: str) -> None:
     version = f"{sequence}.0.0"
     installed(hub, f"{sequence}.bundle", bundle(version, sequence, {"__main__.py": BROKEN[name].encode()}))
     hub.wait(lambda: account(hub)["trial"], 30, "the trial")

@@ -43,7 +43,7 @@ esac
 IN_SLOT_A = "[Service]\nExecStart=\nExecStart=/usr/bin/rauc --override-boot-slot=A service\n"
 
 
-def test_the_system_that_runs_is_known_and_marked_good(machine: Machine) -> None:
+def test_running_system_is_detected_and_marked_good(machine: Machine) -> None:
     if not (machine.root / "usr/bin/rauc").exists():
         pytest.skip("the root file system was made without RAUC; remove build/rootfs to have it made anew")
     machine.write("/opt/boot/backend", BACKEND, 0o755)

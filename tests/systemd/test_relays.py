@@ -106,7 +106,7 @@ def heated(machine: Machine) -> Iterator[Machine]:
     machine.run("systemctl", "start", UNIT)
 
 
-def test_only_the_lines_are_opened_to_it(heated: Machine) -> None:
+def test_unit_opens_only_the_gpio_lines(heated: Machine) -> None:
     assert heated.show(UNIT, "ActiveState") == "active"
     assert heated.show(UNIT, "PrivateDevices") == "no"
     assert heated.show(UNIT, "DevicePolicy") == "closed"
@@ -118,7 +118,7 @@ def test_only_the_lines_are_opened_to_it(heated: Machine) -> None:
 
 
 @pytest.mark.parametrize("signal", ["KILL", "STOP"])
-def test_killed_or_hanging_it_leaves_no_relay_on(heated: Machine, signal: str) -> None:
+def test_killed_or_hanging_agent_leaves_no_relay_on(heated: Machine, signal: str) -> None:
     dead = heats(heated)
     heated.run("systemctl", "kill", "-s", signal, "--kill-whom=main", UNIT)
     heated.wait(lambda: pid(heated) not in {dead, "0"}, 60, "the restart")
@@ -133,7 +133,7 @@ def test_killed_or_hanging_it_leaves_no_relay_on(heated: Machine, signal: str) -
     heats(heated)
 
 
-def test_stopped_it_switches_off_itself_and_is_looked_after(heated: Machine) -> None:
+def test_stopped_agent_and_exec_stop_post_switch_relays_off(heated: Machine) -> None:
     stopped = heats(heated)
     heated.run("systemctl", "stop", UNIT)
     assert heated.show(UNIT, "Result") == "success"

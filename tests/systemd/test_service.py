@@ -30,7 +30,7 @@ def is_another(machine: Machine, before: str) -> bool:
     return found["ActiveState"] == "active" and found["MainPID"] not in {before, "0"}
 
 
-def test_it_starts_as_a_user_of_its_own_and_readings_arrive(machine: Machine, cloud: Cloud) -> None:
+def test_service_runs_as_its_own_user_and_readings_arrive(machine: Machine, cloud: Cloud) -> None:
     assert is_up(machine)
     assert machine.run("stat", "-c", "%U", f"/proc/{pid(machine)}").strip() == "climahub"
     machine.wait(cloud.readings, 60, "a reading at the cloud")
@@ -39,13 +39,13 @@ def test_it_starts_as_a_user_of_its_own_and_readings_arrive(machine: Machine, cl
     assert cloud.key_file.read_text().strip() not in machine.run("journalctl", "-u", UNIT, "--no-pager")
 
 
-def test_killed_it_comes_back(machine: Machine) -> None:
+def test_killed_service_restarts(machine: Machine) -> None:
     before = pid(machine)
     machine.run("systemctl", "kill", "-s", "KILL", UNIT)
     machine.wait(lambda: is_another(machine, before), 30, "the restart")
 
 
-def test_hanging_it_is_killed_and_comes_back(machine: Machine) -> None:
+def test_hanging_service_is_killed_and_restarts(machine: Machine) -> None:
     before = pid(machine)
     machine.run("systemctl", "kill", "-s", "STOP", UNIT)
     machine.wait(lambda: is_another(machine, before), 60, "the watchdog's restart")
@@ -82,7 +82,7 @@ def test_a_power_cut_is_survived(machine: Machine, cloud: Cloud) -> None:
     machine.wait(lambda: cloud.readings() > before, 120, "readings after the power cut")
 
 
-def test_a_refused_configuration_is_told_and_read_again_until_it_is_right(machine: Machine) -> None:
+def test_refused_configuration_is_reported_and_read_again_until_valid(machine: Machine) -> None:
     good = (machine.root / "etc/climahub/config.toml").read_text()
     machine.write("/etc/climahub/config.toml", good.replace("batch_linger_s", "batch_linger"))
     machine.run("sh", "-c", "systemctl restart climahub || true")
@@ -92,7 +92,7 @@ def test_a_refused_configuration_is_told_and_read_again_until_it_is_right(machin
     machine.wait(lambda: is_up(machine), 30, "the start with a good configuration")
 
 
-def test_it_is_confined(machine: Machine) -> None:
+def test_service_is_sandboxed(machine: Machine) -> None:
     machine.run(
         "systemd-analyze", "security", "--offline=true", f"--threshold={SECURITY_TENTHS_MAX}", f"{UNIT}.service"
     )

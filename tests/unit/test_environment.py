@@ -28,7 +28,7 @@ class Relays(TestBoard):
 
 
 @pytest.mark.parametrize("problem", [None, ActuatorFault("a relay is stuck")])
-async def test_the_outputs_are_off_before_the_stick_is_given_back(
+async def test_outputs_are_off_before_the_radio_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: ActuatorFault | None
 ) -> None:
     order: list[str] = []

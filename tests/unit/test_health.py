@@ -10,7 +10,7 @@ from agent.local.status import HubStatus
 from hal.radio import RadioState, RadioStatus
 
 
-async def test_the_local_api_is_asked_as_a_technician_does(tmp_path: Path) -> None:
+async def test_local_api_check_requests_the_status(tmp_path: Path) -> None:
     status = cast("HubStatus", SimpleNamespace(outbox=SimpleNamespace(problem="full")))
     checks = trial_checks(lambda: status, socket=tmp_path / "s", control_problem=str, radio_problem=str)
     assert await checks["outbox"]() == "full"
@@ -36,7 +36,7 @@ async def test_the_local_api_is_asked_as_a_technician_does(tmp_path: Path) -> No
     assert await trial_checks(lambda: status, socket=None, control_problem=str, radio_problem=str)["local API"]() == ""
 
 
-async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_gone_does_not() -> None:
+async def test_missing_radio_software_fails_a_trial_and_a_missing_stick_does_not() -> None:
     missing = RadioStatus(RadioState.LOST, "zigpy is not installed", needs_software=True)
     gone = RadioStatus(RadioState.LOST, "the stick is gone")
     assert radio_problem(missing, is_needed=True) == "zigpy is not installed"
@@ -48,7 +48,7 @@ async def test_a_radio_without_its_packages_fails_a_trial_and_a_stick_that_is_go
     assert await checks["radio"]() == "missing"
 
 
-def test_fresh_sensors_are_those_that_deliver_well() -> None:
+def test_fresh_sensors_have_a_recent_good_value() -> None:
     sensors = [SimpleNamespace(age_s=age, quality=quality) for age, quality in
                ((10.0, "good"), (None, "good"), (10.0, "bad"), (9999.0, "good"))]  # fmt: skip
     assert fresh_sensors(cast("HubStatus", SimpleNamespace(sensors=sensors)), 60.0) == 1

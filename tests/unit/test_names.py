@@ -127,7 +127,7 @@ def test_an_old_name_is_found(file: str, name: str) -> None:
     assert problems(iter([(file, name)]))
 
 
-def test_the_same_word_is_right_where_it_is_the_field_s() -> None:
+def test_old_name_is_allowed_where_it_is_the_standard_term() -> None:
     assert problems(iter([("hal/sim/house.py", "House"), ("agent/telemetry/intake.py", "Intake")])) == []
 
 

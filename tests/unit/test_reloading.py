@@ -48,7 +48,7 @@ def hub(tmp_path: Path) -> Hub:
     return Hub(tmp_path)
 
 
-async def test_keys_and_the_level_of_the_log_are_read_again(hub: Hub) -> None:
+async def test_keys_and_log_level_are_reloaded(hub: Hub) -> None:
     told: list[str] = []
     hub.reloadable.on_reload(lambda: told.append(hub.reloadable.read_api_key()))
     hub.put("key", OTHER_KEY)
@@ -60,7 +60,9 @@ async def test_keys_and_the_level_of_the_log_are_read_again(hub: Hub) -> None:
     assert logging.getLogger().level == logging.DEBUG
 
 
-async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+async def test_changes_that_need_a_restart_are_named_and_not_applied(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     hub.write("batch_linger_s = 5", rest='[storage]\ncommit_interval_s = 1\n[log]\nformat = "json"\n')
     await hub.reload()
@@ -72,7 +74,7 @@ async def test_what_needs_a_start_is_named_and_not_taken_over(hub: Hub, caplog: 
     ("file", "text"),
     [("hub.toml", "[cloud"), ("keys.toml", "T1 = 7"), ("key", "no key"), ("ca.pem", "no certificate")],
 )
-async def test_what_is_wrong_is_told_and_the_old_stays(
+async def test_invalid_file_is_reported_and_the_old_values_stay(
     hub: Hub, caplog: pytest.LogCaptureFixture, file: str, text: str
 ) -> None:
 
@@ -92,7 +94,7 @@ async def test_what_is_wrong_is_told_and_the_old_stays(
 
 
 @pytest.mark.parametrize(("text", "left"), [('T1 = 7\nT2 = "two"\n', {"T2": "two"}), ("T1 = two", {})])
-def test_a_key_that_is_none_costs_no_other_and_no_start(hub: Hub, text: str, left: dict[str, str]) -> None:
+def test_invalid_sensor_key_does_not_affect_the_others_or_the_start(hub: Hub, text: str, left: dict[str, str]) -> None:
     hub.put("keys.toml", text)
     assert hub.reloadable.read_keys() == left
     (problem,) = hub.reloadable.problems
@@ -102,7 +104,7 @@ def test_a_key_that_is_none_costs_no_other_and_no_start(hub: Hub, text: str, lef
     assert hub.reloadable.problems == []
 
 
-def test_keys_that_cannot_be_read_at_the_start_are_an_error(hub: Hub) -> None:
+def test_unreadable_keys_at_the_start_are_an_error(hub: Hub) -> None:
     hub.put("keys.toml", "x" * 100_000)
     with pytest.raises(ConfigInvalid):
         hub.reloadable.read_keys()

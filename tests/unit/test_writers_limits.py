@@ -37,7 +37,7 @@ LONGEST_VERSION = "9" * VERSION_CHARS_MAX
 NETWORK = NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15)
 
 
-async def test_updates_that_fail_at_great_length(tmp_path: Path) -> None:
+async def test_update_record_with_the_longest_failures_fits(tmp_path: Path) -> None:
     book = update_store.UpdateStore(tmp_path, disk=Disk(), worker=InlineWorker())
     await book.load()
     for number in range(2 * lifecycle.REFUSALS_MAX):
@@ -53,7 +53,7 @@ async def test_updates_that_fail_at_great_length(tmp_path: Path) -> None:
     assert again.record.refusals[-1].version.endswith("31")
 
 
-async def test_what_a_release_without_limits_has_written_is_read_and_made_smaller(tmp_path: Path) -> None:
+async def test_oversized_record_of_an_older_release_is_read_and_shrunk(tmp_path: Path) -> None:
     # What a hub of 0.1 had after an offer of 70,000 characters.
     long = "9." + "9" * 70_000
     text = f'{{"state":"idle","posts":[{{"version":"{long}","status":"failed"}}],"is_held":true}}'
@@ -68,7 +68,7 @@ async def test_what_a_release_without_limits_has_written_is_read_and_made_smalle
     assert again.record.offer.version == "2.0.0"
 
 
-def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
+def test_launcher_state_with_the_longest_failure_fits(tmp_path: Path) -> None:
     slots = Slots(StagingFiles(tmp_path, Disk()), Disk(), running="base")
     slots.begin_trial(InstalledRelease("a", "ab" * 32, LONGEST_VERSION, 2**53), tries=3)
     slots.end_trial(ENDLESS)
@@ -77,7 +77,7 @@ def test_a_trial_that_fails_at_great_length(tmp_path: Path) -> None:
     assert launcher.load(tmp_path).failed.sequence == 7
 
 
-async def test_as_many_sensors_as_can_be(tmp_path: Path) -> None:
+async def test_pairing_state_with_the_most_sensors_fits(tmp_path: Path) -> None:
     def record(number: int, stage: PairingStage) -> PairingRecord:
         return PairingRecord(
             f"0x{number:016x}",
@@ -107,7 +107,7 @@ async def test_as_many_sensors_as_can_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("devices", [10, 12_000])
-def test_backups_of_large_networks(tmp_path: Path, devices: int) -> None:
+def test_backups_of_the_largest_network_fit(tmp_path: Path, devices: int) -> None:
     files = StateFiles(tmp_path, Disk(), bytes_max=FILE_BYTES_MAX)
     kept = NetworkSnapshot(NetworkPhase.PLANNED, NETWORK)
     for number in range(10):
@@ -119,13 +119,13 @@ def test_backups_of_large_networks(tmp_path: Path, devices: int) -> None:
     assert b'"number": 9' in bytes(found.backups[-1])
 
 
-def test_a_backup_that_cannot_be_kept_is_refused() -> None:
+def test_oversized_backup_is_refused() -> None:
     backup: Any = {"devices": [[1] * 1000] * 3000}
     with pytest.raises(ValueError, match="too large to be kept"):
         radio_state.with_backup(NetworkSnapshot(NetworkPhase.PLANNED, NETWORK), NETWORK, backup)
 
 
-def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:
+def test_list_of_barred_keys_at_its_limit_fits(tmp_path: Path) -> None:
     for number in range(factory_reset.BARRED_MAX + 5):
         factory_reset.bar_key(tmp_path, Disk(), f"key {number}")
     found = factory_reset.read(tmp_path, Disk())
@@ -133,7 +133,7 @@ def test_as_many_resets_as_are_remembered(tmp_path: Path) -> None:
     assert not factory_reset.is_barred(found, "key 1")
 
 
-async def test_settings_with_all_that_the_cloud_may_add(tmp_path: Path) -> None:
+async def test_settings_with_the_most_unknown_keys_fit(tmp_path: Path) -> None:
     def make() -> SettingsSync:
         return SettingsSync(
             tmp_path, disk=Disk(), worker=InlineWorker(), client=cast("SettingsClient", None), poll_interval_s=1.0

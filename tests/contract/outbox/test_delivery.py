@@ -22,7 +22,7 @@ async def test_appending_nothing_changes_nothing(bench: Bench, outbox: Outbox) -
     assert outbox.stats() == before
 
 
-async def test_what_append_returned_from_survives_a_crash(bench: Bench, outbox: Outbox) -> None:
+async def test_appended_readings_survive_a_crash(bench: Bench, outbox: Outbox) -> None:
     readings = [reading(5, 0.1), reading(6, -0.0), reading(7, 1e300), reading(8, 5e-324, kind=H_KIND), reading(-4)]
     await bench.append(outbox, readings)
     after = await bench.crash()
@@ -48,7 +48,7 @@ async def test_each_reading_is_claimed_once_oldest_first_in_any_portions(bench: 
     assert outbox.stats().pending == 457
 
 
-async def test_what_is_settled_never_comes_back(bench: Bench, outbox: Outbox) -> None:
+async def test_settled_readings_are_never_claimed_again(bench: Bench, outbox: Outbox) -> None:
     await bench.append(outbox, series(230))
     items = await claim_all(outbox, Lane.FRESH)
     await outbox.settle(items)
@@ -75,7 +75,7 @@ async def test_a_crash_sends_the_same_again_with_the_same_timestamps(bench: Benc
     assert keys(await claim_all(after)) == keys(first)
 
 
-async def test_what_a_crash_sends_twice_is_bounded(bench: Bench, outbox: Outbox) -> None:
+async def test_readings_sent_twice_after_a_crash_are_bounded(bench: Bench, outbox: Outbox) -> None:
     commits = 40
     for number in range(commits):
         await bench.append(outbox, series(10, from_ms=number * 600_000))

@@ -18,7 +18,7 @@ from agent.ota import bundle_builder, bundle_format, keys
 REPOSITORY = Path(__file__).parents[3]
 
 
-def test_from_keys_to_a_verified_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_image_signature_and_verification(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, name, unsigned, signed = (str(tmp_path / each) for each in ("system.raucb", "k", "u", "s"))
     Path(image).write_bytes(bytes(3_000_000))
     assert run(["bundle", "keygen", name]) == exit_codes.OK
@@ -36,7 +36,7 @@ def test_from_keys_to_a_verified_image(tmp_path: Path, capsys: pytest.CaptureFix
     assert msgspec.json.decode(capsys.readouterr().out)["payload_type"] == "rauc"
 
 
-def test_keys_are_no_part_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_image_refuses_key_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "i").write_bytes(bytes(100))
     words = ["--sequence", "3", "--model", "hub", "--revoke", "00", str(tmp_path / "u")]
     assert run(["bundle", "build", "--rauc", str(tmp_path / "i"), *words]) == exit_codes.USAGE
@@ -84,7 +84,7 @@ def test_a_bundle_of_this_very_project(tmp_path: Path) -> None:
     assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exit_codes.OK
 
 
-def test_what_to_build_must_be_said() -> None:
+def test_build_needs_wheels_or_an_image() -> None:
     from agent.cli.bundle import bundle  # noqa: PLC0415
 
     assert CliRunner().invoke(bundle, ["build", "--sequence", "1", "--model", "hub", "x"]).exit_code == exit_codes.USAGE
@@ -146,7 +146,7 @@ def test_another_version_than_the_wheels_is_neither_signed_nor_verified(
     assert start
 
 
-def test_keys_are_changed_in_two_releases(wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_key_rotation_takes_two_releases(wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ids = []
     for name in ("old", "new"):
         run(["bundle", "keygen", str(tmp_path / name)])

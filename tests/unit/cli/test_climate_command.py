@@ -10,7 +10,9 @@ from agent.local.climate import ClimateReport
 NOTHING = msgspec.json.encode(ClimateReport([], None, [], "UTC"))
 
 
-def test_alone_it_shows_the_zones(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_without_arguments_shows_the_zones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(hub_client, "fetch", lambda path, route: NOTHING)
     assert root.run(["climate", "--socket", "here"]) == exit_codes.OK
     alone = capsys.readouterr().out
@@ -18,12 +20,12 @@ def test_alone_it_shows_the_zones(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().out == alone == f"{climate.as_text(ClimateReport([], None, [], 'UTC'))}\n"
 
 
-def test_an_option_in_the_wrong_place_is_not_ignored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_misplaced_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["climate", "--socket", "here", "status"]) == exit_codes.USAGE
     assert "put --config and --socket after status" in capsys.readouterr().err
 
 
-def test_orders_about_schedules_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_schedule_options_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     week = tmp_path / "week.json"
     week.write_text(json.dumps({}))
     assert root.run(["climate", "schedule", "living", "--put", str(week), "--drop", "week"]) == exit_codes.USAGE

@@ -21,14 +21,14 @@ def bad(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_good_file(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_valid_file(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["config", "check", str(good)]) == exit_codes.OK
     text = capsys.readouterr().out
     assert "hub.toml: valid" in text
     assert "warning  cloud.api_key_file" in text
 
 
-def test_a_bad_file_tells_all_mistakes(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_lists_all_mistakes(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["config", "check", str(bad)]) == exit_codes.CONFIG
     text = capsys.readouterr().out
     assert text.count("error    ") == 2
@@ -54,7 +54,7 @@ ZONES = '[climate]\nzones = [{ id = "living", sensors = ["a"] }, { id = "bath", 
         ),
     ],
 )
-def test_zones_that_the_board_cannot_drive(
+def test_check_refuses_zones_without_an_output(
     good: Path, board: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good.write_text(good.read_text() + board + ZONES)
@@ -89,9 +89,7 @@ def test_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == example_text()
 
 
-def test_the_short_example_holds_what_has_to_be_chosen_and_can_be_used(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_short_example_has_the_required_keys_and_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["config", "example"]) == exit_codes.OK
     text = capsys.readouterr().out
     keys = [line.partition(" =")[0] for line in text.splitlines() if " = " in line and not line.startswith("# Def")]

@@ -41,7 +41,7 @@ def test_the_map_matches_the_tree() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_a_target(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+?)\)", TEXT[document])
     broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert broken == []
@@ -115,7 +115,7 @@ def test_all_lock_files_name_the_same_versions(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-hardware.lock"])
-def test_what_a_hub_installs_holds_no_tools_of_the_build_and_the_tests(lock: str) -> None:
+def test_runtime_lock_has_no_build_or_test_packages(lock: str) -> None:
     tools = {"hatchling", "trove-classifiers", "editables", "pluggy", "pathspec", "tomlkit", "packaging"}
     assert not set(pins(lock)) & (tools | {"async-solipsism", "pytest", "hypothesis", "pip"})
 
@@ -124,7 +124,7 @@ INSTRUCTIONS = [ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "tests" / "syste
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, *INSTRUCTIONS], ids=str)
-def test_a_lock_is_installed_without_resolving_anything(path: Path) -> None:
+def test_lock_files_are_installed_without_dependency_resolution(path: Path) -> None:
     # pip 23.0 and 23.2 refuse a lock once the index offers newer releases, unless they are told not to look.
     for line in path.read_text().splitlines():
         if "--require-hashes" in line:

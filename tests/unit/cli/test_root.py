@@ -63,7 +63,7 @@ def test_the_daemon_never_sees_the_command_line() -> None:
     assert not set(done.stdout.split()) & {"click", "rich", "async_solipsism", "agent.cli"}
 
 
-def test_switching_off_imports_the_configuration_and_the_lines_only(tmp_path: Path) -> None:
+def test_outputs_off_imports_configuration_and_gpio_only(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[board]\nname = "linux"\n[board.linux]\nrelays = [{ name = "living", heat_line = 17 }]\n')
     probe = f"""
@@ -141,7 +141,7 @@ def test_errors_become_a_message_and_a_code(
     assert "Traceback" not in told
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
+def test_closed_stdout_is_no_error() -> None:
     command = f"{sys.executable} -m agent config example | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
@@ -186,7 +186,7 @@ def test_completion_of_options_and_boards() -> None:
     assert [item.value for item in complete.get_completions(["demo"], "--no")] == ["--no-outages"]
 
 
-def test_a_mistyped_command_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistyped_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["climat"]) == exit_codes.USAGE
     assert "there is no command climat; did you mean climahub climate?" in capsys.readouterr().err
     assert root.run(["xyzzy"]) == exit_codes.USAGE
@@ -225,7 +225,7 @@ def test_a_hub_without_the_laboratory_lists_its_own_commands(
     assert "\n  simulate " not in capsys.readouterr().out
 
 
-def test_a_package_that_is_half_removed_brings_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incompletely_removed_package_adds_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Never:
         raise ModuleNotFoundError
 

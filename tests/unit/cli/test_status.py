@@ -40,21 +40,21 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def test_the_screen(hub: Hub, status: HubStatus, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_screen(hub: Hub, status: HubStatus, capsys: pytest.CaptureFixture[str]) -> None:
     path, answers = hub
     answers.append(answer(msgspec.json.encode(status)))
     assert root.run(["status", "--socket", str(path)]) == exit_codes.OK
     assert "NO PROBLEMS" in capsys.readouterr().out
 
 
-def test_json_is_passed_on_as_it_is(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_printed_unchanged(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     path, answers = hub
     answers.append(answer(b'{"of":"a newer hub"}'))
     assert root.run(["status", "--json", "--socket", str(path)]) == exit_codes.OK
     assert capsys.readouterr().out == '{"of":"a newer hub"}\n'
 
 
-def test_the_socket_of_a_configuration(
+def test_socket_of_a_configuration_is_used(
     hub: Hub, status: HubStatus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, answers = hub
@@ -74,7 +74,9 @@ def test_the_socket_of_a_configuration(
         (b"", "no usable answer"),
     ],
 )
-def test_something_else_that_answers(hub: Hub, raw: bytes, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_server_on_the_socket_is_reported(
+    hub: Hub, raw: bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, answers = hub
     answers.append(raw)
     assert root.run(["status", "--socket", str(path)]) == exit_codes.NO_DAEMON
@@ -83,12 +85,12 @@ def test_something_else_that_answers(hub: Hub, raw: bytes, told: str, capsys: py
     assert "what to do next" in text
 
 
-def test_no_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_socket_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["status", "--socket", str(tmp_path / "none")]) == exit_codes.NO_DAEMON
     assert "the hub does not run here" in capsys.readouterr().err
 
 
-def test_no_configuration_means_the_socket_of_the_service(
+def test_default_socket_is_the_services(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("agent.cli.hub_client.DEFAULT_CONFIG", tmp_path / "none.toml")
@@ -97,7 +99,7 @@ def test_no_configuration_means_the_socket_of_the_service(
     assert "none.sock" in capsys.readouterr().err
 
 
-def test_nobody_listens_any_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stale_socket_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "status.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
@@ -105,7 +107,9 @@ def test_nobody_listens_any_more(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "the hub has stopped" in capsys.readouterr().err
 
 
-def test_a_hub_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hanging_hub_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(hub_client, "TIMEOUT_S", 0.02)
     path = tmp_path / "status.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
@@ -115,7 +119,7 @@ def test_a_hub_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert "the hub hangs" in capsys.readouterr().err
 
 
-def test_a_socket_of_somebody_else(
+def test_socket_without_permission_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Root may open everything, so the refusal is made up.

@@ -32,7 +32,7 @@ def test_a_healthy_hub_fits_a_screen(status: HubStatus) -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_an_idle_hub(status: HubStatus) -> None:
+def test_status_of_an_idle_hub(status: HubStatus) -> None:
     idle = replace(
         with_outbox(status, pending=0, oldest_age_s=None),
         quotas={},
@@ -55,7 +55,7 @@ def test_sensors_are_named_for_people(status: HubStatus) -> None:
     ]
 
 
-def test_what_is_wrong_comes_first_and_says_what_to_do(status: HubStatus) -> None:
+def test_problems_come_first_with_their_remedies(status: HubStatus) -> None:
     down = with_link(status, state="down", cause="no_connection", reason="no route", since_s=720)
     lines = as_text(down).splitlines()
     assert lines[2:5] == [
@@ -90,11 +90,11 @@ def test_sensors_that_cannot_be_read_are_named(status: HubStatus) -> None:
         ),
     ],
 )
-def test_how_the_time_is_known_and_how_exactly(status: HubStatus, changes: dict[str, object], line: str) -> None:
+def test_time_source_and_accuracy_are_shown(status: HubStatus, changes: dict[str, object], line: str) -> None:
     assert line in as_text(replace(status, clock=replace(status.clock, **changes))).splitlines()
 
 
-def test_the_facts_say_when_a_reading_was_accepted(status: HubStatus) -> None:
+def test_time_of_the_last_acceptance_is_shown(status: HubStatus) -> None:
     text = as_text(with_outbox(status, accepted_age_s=45))
     assert "cloud     up for 10 min, 2 outages so far; a reading accepted 45 s ago" in text
 
@@ -106,17 +106,17 @@ def before(end: str, *, detail: str = "", count: int = 1) -> StartReport:
     return StartReport(None, "1.0.0", "b", "unknown", end, detail, count)
 
 
-def test_nothing_is_said_of_a_first_start() -> None:
+def test_first_start_has_no_previous_end() -> None:
     assert starts_line([]) == starts_line([RUNNING]) == ""
 
 
-def test_how_the_last_process_ended_is_a_fact() -> None:
+def test_end_of_the_last_process_is_shown() -> None:
     crashed = before("crashed", detail="signal SEGV", count=50)
     assert starts_line([RUNNING, crashed]) == "before, the agent crashed (signal SEGV), 50 times in a row"
     assert "lost its power" in starts_line([RUNNING, before("power_lost")])
 
 
-def test_an_end_that_a_later_release_knows_is_told_as_it_is() -> None:
+def test_unknown_end_of_a_newer_release_is_shown_unchanged() -> None:
     assert starts_line([RUNNING, before("exploded")]) == "before, the agent exploded"
 
 

@@ -66,7 +66,7 @@ WAY = (
 )
 
 
-def test_every_step_has_its_words() -> None:
+def test_every_pairing_step_has_a_text() -> None:
     assert set(STEP_TEXTS) == {what.value for what in PairingStepKind}
 
 
@@ -93,7 +93,7 @@ def test_a_pairing_is_followed_to_the_first_reading() -> None:
         ((("joined", TWO), ("joined", ONE), ("waits", TWO)), PairingResult.NEEDS_KEY),
     ],
 )
-def test_what_a_person_has_to_do_ends_the_watching(
+def test_step_that_needs_a_person_ends_the_progress(
     told: tuple[tuple[str, str], ...], end: PairingResult | None
 ) -> None:
     following = watch()
@@ -110,7 +110,7 @@ def test_what_a_person_has_to_do_ends_the_watching(
         ((("joined", ONE), ("relaying", ONE)), FIRST_READING_S_MAX, PairingResult.RELAYING),
     ],
 )
-def test_a_closed_window_ends_it_after_a_while(
+def test_closed_join_window_ends_the_progress_after_a_delay(
     told: tuple[tuple[str, str], ...], patience_s: float, end: PairingResult
 ) -> None:
     following = watch()
@@ -122,19 +122,19 @@ def test_a_closed_window_ends_it_after_a_while(
     assert following.end(closed, 10.0 + patience_s) is end
 
 
-def test_before_the_window_is_seen_open_nothing_ends() -> None:
+def test_progress_does_not_end_before_the_window_is_open() -> None:
     following = watch()
     following.advance(report(), 500.0)
     assert following.end(report(), 500.0) is None
 
 
-def test_an_old_sensor_that_comes_back_is_not_the_one_that_is_paired() -> None:
+def test_rejoining_sensor_is_not_the_one_being_paired() -> None:
     following = watch(before=report(sensors=(sensor(TWO),)))
     following.advance(report(("joined", TWO), ("joined", ONE), left_s=5), 0.0)
     assert following.device == ONE
 
 
-def test_a_router_is_not_the_one_that_is_paired_and_joins_well_by_itself() -> None:
+def test_router_is_not_the_sensor_being_paired() -> None:
     plug = RouterReport(TWO, "maker plug", is_online=True, lqi_last_hop=90)
     told = [("joined", TWO)]
     following = watch()
@@ -151,7 +151,7 @@ def test_a_router_is_not_the_one_that_is_paired_and_joins_well_by_itself() -> No
     assert following.device == ONE
 
 
-def test_a_router_that_was_paired_is_told_with_what_it_is_good_for(
+def test_paired_router_is_reported_with_its_use(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plug = RouterReport(TWO, "maker plug", is_online=True, lqi_last_hop=90)
@@ -161,7 +161,7 @@ def test_a_router_that_was_paired_is_told_with_what_it_is_good_for(
     assert f"--through {TWO}" in capsys.readouterr().out
 
 
-def test_many_sensors_end_with_the_window() -> None:
+def test_pairing_of_many_ends_with_the_window() -> None:
     following = watch(is_many=True)
     now = report(("joined", ONE), ("joined", TWO), left_s=5, sensors=(sensor(ONE, stage="joined"), sensor(TWO)))
     following.advance(now, 0.0)
@@ -174,7 +174,7 @@ def test_many_sensors_end_with_the_window() -> None:
     assert nobody.end(report(), 1.0) is PairingResult.NOBODY
 
 
-def test_a_step_in_words() -> None:
+def test_pairing_step_as_text() -> None:
     assert step_text(StepReport(1, 0.0, "joined", ONE, "again"), {ONE: "attic"}) == "attic: joined (again)"
     assert step_text(StepReport(1, 0.0, "window_open", "", ""), {}) == "the join window is open"
 
@@ -182,7 +182,7 @@ def test_a_step_in_words() -> None:
 # What is shown.
 
 
-def test_the_list() -> None:
+def test_list_of_sensors() -> None:
     waiting = sensor(TWO, name=TWO, stage="interviewed", problem="waits", lqi_last_hop=None, readings=[])
     paired = report(sensors=(sensor(), waiting, sensor(stage="relaying", is_online=False)))
     plug = RouterReport("0x00158d0000000009", "maker plug", is_online=True, lqi_last_hop=90)
@@ -197,7 +197,7 @@ def test_the_list() -> None:
         assert table(report(sensors=(sensor(stage=stage.value),)))
 
 
-def test_the_status() -> None:
+def test_status_of_the_radio() -> None:
     found = report(left_s=75, sensors=(sensor(), sensor(TWO, stage="keyed", problem="the key is wrong")))
     text = status_text(found)
     for expected in ("up on /dev/x", "channel 15, PAN 0x0007", "open for 1 min 15 s", "2, 1 of them relaying",
@@ -266,9 +266,7 @@ def test_a_pairing_that_did_not_succeed_says_what_to_do(
     assert expected in capsys.readouterr().err
 
 
-def test_a_refusal_is_told_in_the_hubs_words(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_refusal_shows_the_hubs_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     hub = PlayedHub(monkeypatch, report())
     hub.refusals = [hub_client.RequestRefused("this is a Matter code")]
     assert root.run(["zigbee", "pair", "--label", "MT:X"]) == exit_codes.FAILED
@@ -298,13 +296,15 @@ def test_ctrl_c_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_what_changes_sensors(words: list[str], asked: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_that_change_sensors(
+    words: list[str], asked: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub = PlayedHub(monkeypatch, report())
     assert root.run(["zigbee", *words]) == exit_codes.OK
     assert hub.asked == [asked]
 
 
-def test_a_key_is_asked_for_where_a_person_sits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_is_prompted_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = PlayedHub(monkeypatch, report(), report(("joined", ONE), ("waits", ONE), left_s=5),
                     report(("joined", ONE), ("waits", ONE), ("keyed", ONE), ("accepted", ONE)))  # fmt: skip
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
@@ -336,13 +336,13 @@ def test_a_backup_is_a_secret_and_is_not_overwritten(
     assert "so it is not a backup" in capsys.readouterr().err
 
 
-def test_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_without_a_running_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["status"], ["list"], ["pair"], ["remove", "x", "--yes"], ["backup", str(tmp_path / "b")]):
         assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exit_codes.NO_DAEMON
         assert "the hub does not run here" in capsys.readouterr().err
 
 
-def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words() -> None:
+def test_device_without_measurements_is_listed_and_ends_the_pairing() -> None:
     guest = MemberReport(ONE, "_TZE200_x TS0601", True, None, 90, ["not in the table"])
     mute = MemberReport(TWO, "", False, None, None)
     shown = table(msgspec.structs.replace(report(), others=[guest, mute]))
@@ -356,7 +356,7 @@ def test_a_guest_that_measures_nothing_is_listed_and_ends_the_pairing_in_words()
     assert following.end(msgspec.structs.replace(now, radio=RadioReport("up")), 1.0) is PairingResult.GUEST
 
 
-def test_it_is_said_whose_label_let_nobody_in() -> None:
+def test_unused_label_is_named() -> None:
     following = watch()
     opened = report(("window_open", ONE), left_s=5)
     following.advance(opened, 0.0)
@@ -367,6 +367,6 @@ def test_it_is_said_whose_label_let_nobody_in() -> None:
     assert _by_label(watch()) == ""
 
 
-def test_what_is_not_taken_of_a_sensor_stands_below_the_list() -> None:
+def test_unused_values_of_a_sensor_are_listed_below() -> None:
     note = "temperature is taken from cluster 0x0402 of endpoint 1, not from cluster 0x0402 of endpoint 2"
     assert table(report(sensors=(sensor(notes=[note]),)))[-2:] == ["", f"attic: {note}"]

@@ -145,7 +145,7 @@ async def test_schedules_from_a_file(
         (["schedule", "living", "--follow", "x"], "there is no schedule x"),
     ],
 )
-async def test_what_cannot_be_is_refused_and_changes_nothing(
+async def test_invalid_request_is_refused_and_changes_nothing(
     hub: tuple[Path, ClimateService], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = [zone.program for zone in hub[1].control.zones.values()]
@@ -165,7 +165,9 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(
         (b" " * 70_000, 413),
     ],
 )
-async def test_a_body_that_is_no_order_is_refused(hub: tuple[Path, ClimateService], body: bytes, status: int) -> None:
+async def test_body_that_is_no_climate_request_is_refused(
+    hub: tuple[Path, ClimateService], body: bytes, status: int
+) -> None:
     reader, writer = await asyncio.open_unix_connection(str(hub[0]))
     head = f"POST /v1/climate/living HTTP/1.1\r\nHost: hub\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + body)
@@ -192,7 +194,7 @@ async def test_temperatures_and_durations_are_read_as_people_write_them(hub: tup
         ({}, "now, until resumed"),
     ],
 )
-async def test_a_hold_is_shown_with_its_end_by_the_clocks_of_the_house(
+async def test_hold_is_shown_with_its_end_in_local_time(
     hub: tuple[Path, ClimateService], changed: dict[str, object], said: str
 ) -> None:
     nothing = local_climate.HoldReport("h", "hold", 20.0, None, None, None, None, "changed", None)
@@ -207,14 +209,12 @@ def test_a_hub_without_zones_says_so() -> None:
         local_climate.apply_request(None, "all", None, str)  # type: ignore[arg-type] # never looked at
 
 
-def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_without_a_running_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["climate", "status", "--socket", str(tmp_path / "none.sock")]) == exit_codes.NO_DAEMON
     assert "climahub config check" in capsys.readouterr().err
 
 
-async def test_a_hub_that_drives_nothing_answers_all_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_hub_without_zones_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "idle.sock"
     task = asyncio.get_running_loop().create_task(unix_socket.serve(path, local_climate.handlers(None, str)))
     async with asyncio.timeout(60):

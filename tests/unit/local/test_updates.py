@@ -88,7 +88,7 @@ async def typed(*words: str) -> int:
     return await asyncio.to_thread(run, ["update", *words])
 
 
-async def test_a_technician_sees_and_steers(
+async def test_technician_can_see_and_control_updates(
     socket_path: Path, updates: UpdateService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     socket = ["--socket", str(socket_path)]
@@ -105,7 +105,7 @@ async def test_a_technician_sees_and_steers(
     assert "no release is on trial" in capsys.readouterr().err
 
 
-async def test_a_bundle_goes_through_the_door(
+async def test_bundle_is_uploaded_through_the_local_api(
     socket_path: Path, updates: UpdateService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "good").write_bytes(make_release("2.0.0", 2, chunks=2).data)
@@ -119,14 +119,14 @@ async def test_a_bundle_goes_through_the_door(
     assert "under way already" in capsys.readouterr().err
 
 
-async def test_the_document_is_read_back(socket_path: Path) -> None:
+async def test_update_document_round_trips(socket_path: Path) -> None:
     report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, socket_path, "/v1/update"), UpdateReport)
     assert (report.version, report.warning, len(report.trusted_keys)) == ("1.0.0", "", 1)
     with pytest.raises(hub_client.NoAnswer):
         hub_client.decode(b"{}", UpdateReport)
 
 
-async def test_unsigned_is_told_loudly(updates: UpdateService, tmp_path: Path, socket_path: Path) -> None:
+async def test_unsigned_bundles_are_warned_of(updates: UpdateService, tmp_path: Path, socket_path: Path) -> None:
     updates.context = msgspec.structs.replace(updates.context, config=config(tmp_path, allow_unsigned=True))
     report = hub_client.decode(await asyncio.to_thread(hub_client.fetch, socket_path, "/v1/update"), UpdateReport)
     assert report.warning == UNSIGNED_WARNING
@@ -143,7 +143,7 @@ def test_a_failed_update_says_why() -> None:
     assert "no key" in text
 
 
-def test_an_image_shows_its_system_and_how_far_it_is() -> None:
+def test_image_update_shows_its_system_and_progress() -> None:
     report = UpdateReport(
         "1.0.0", "base", 1, "base", 5, "applying", "2.0.0", 40, "", False, "", "", "", [], "", [], "rauc", "A"
     )  # fmt: skip

@@ -29,7 +29,7 @@ def document(state: PairingState, *links: SensorLink, **sources: tuple[str, int]
     return build_zigbee(cast("PairingQueries", pairing), intake=cast("Intake", intake), clock=CLOCK)
 
 
-def test_every_member_is_listed_once_with_or_without_the_book() -> None:
+def test_every_member_is_listed_once_with_or_without_a_record() -> None:
     state = PairingState(
         {
             name: PairingRecord(name, stage)
@@ -57,14 +57,14 @@ def test_every_member_is_listed_once_with_or_without_the_book() -> None:
     ]
 
 
-def test_a_removed_one_that_is_still_a_member_is_listed() -> None:
+def test_removed_sensor_that_is_still_a_member_is_listed() -> None:
     found = document(
         PairingState({"T1": PairingRecord("T1", PairingStage.REMOVED, sensor_id="id")}), SensorLink("T1", "m", "x")
     )
     assert [each.device for each in found.others] == ["T1"]
 
 
-def test_of_two_sources_of_a_kind_the_newer_is_shown() -> None:
+def test_newer_of_two_readings_of_a_kind_is_shown() -> None:
     found = document(
         PairingState({"T1": PairingRecord("T1", PairingStage.RELAYING)}), one=("T1", 1000), two=("T1", 3000)
     )
