@@ -46,15 +46,17 @@ TOKEN_RANDOM_BYTES = 18
         exits="0 stopped with Ctrl-C, 73 the port or the file cannot be used, 78 the address is not of this machine",
     )
 )
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="The port; 0 takes a free one."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--allow-remote", is_flag=True, help="Allow an address that other machines reach; the traffic is plain.")
 @click.option(
     "--db", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep everything in this SQLite file."
 )
 @token_option
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the faults.")
-@click.option("--no-gzip", is_flag=True, help="Refuse packed requests with 415, as a cloud may.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the faults.")
+@click.option("--no-gzip", is_flag=True, help="Refuse compressed requests with 415, as a cloud may.")
 def serve(
     port: int, host: str, allow_remote: bool, db: Path | None, token_file: Path | None, seed: int, no_gzip: bool
 ) -> None:
@@ -185,9 +187,9 @@ def _line(rule: fault.FaultRule) -> str:
 
 @faults.command("on")
 @click.argument("what", type=click.Choice(list(READY_MADE)))
-@click.option("--endpoint", type=click.Choice([endpoint.value for endpoint in Endpoint]), help="Only there.")
-@click.option("--probability", type=FiniteRange(0, 1), default=1.0, show_default=True, help="Of each request.")
-@click.option("--times", type=click.IntRange(min=1), help="So often, then no more.")
+@click.option("--endpoint", type=click.Choice([endpoint.value for endpoint in Endpoint]), help="Only at this endpoint.")
+@click.option("--probability", type=FiniteRange(0, 1), default=1.0, show_default=True, help="For each request.")
+@click.option("--times", type=click.IntRange(min=1), help="Use the fault this many times.")
 @admin_options
 def on(
     what: str,
@@ -212,14 +214,14 @@ def on(
 
 @faults.command("set")
 @click.argument("file", type=click.File("rb"))
-@click.option("--seed", type=int, help="Of a random source of its own, so that the same requests meet the same faults.")
+@click.option("--seed", type=int, help="With the same seed, the same requests meet the same faults.")
 @admin_options
 def set_rules(file: IO[bytes], seed: int | None, url: str, token_file: Path | None, as_json: bool) -> None:
     """Replace the rules in force by those of FILE (a JSON list; - is standard input)."""
     try:
         rules = msgspec.json.decode(file.read(RULES_BYTES_MAX), type=list[fault.FaultRule])
     except msgspec.DecodeError as error:
-        raise Rejected(f"{file.name} holds no list of rules: {error}") from error
+        raise Rejected(f"write a JSON list of rules into {file.name}: {error}") from error
     ask(url, token_file, lambda admin: admin.set_faults(rules, seed=seed))
     show(rules, "\n".join(map(_line, rules)) or "no faults", as_json=as_json)
 

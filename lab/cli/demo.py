@@ -43,22 +43,31 @@ PLAIN_REFRESH_S = 1.0
 )
 @board_option
 @map_option
-@click.option("--for", "for_s", type=FiniteRange(0, FOR_S_MAX, min_open=True), metavar="SECONDS", help="End by itself.")
+@click.option(
+    "--for", "for_s", type=FiniteRange(0, FOR_S_MAX, min_open=True), metavar="SECONDS", help="End after this time."
+)
 @click.option(
     "--speed",
     type=FiniteRange(1, SPEED_MAX),
     metavar="N",
     help=f"Seconds of the house in a real one. [default: {SIM_SPEED:g}; {REPLAY_SPEED:g} for a recording]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of house, weather and outages.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of house, weather and outages."
+)
 @click.option(
     "--sensors",
     type=click.IntRange(SENSORS_MIN, SERIES_MAX),
     help=f"Series of the simulated house. [default: {SENSORS_DEFAULT}]",
 )
-@click.option("--no-outages", is_flag=True, help="Let the cloud work all the time.")
-@click.option("--plain", is_flag=True, help="A line every second, as where the output is no terminal.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), hidden=True, help="Save the last scene.")
+@click.option("--no-outages", is_flag=True, help="Run the cloud without outages.")
+@click.option("--plain", is_flag=True, help="Print a line every second instead of the live display.")
+@click.option(
+    "--svg",
+    type=click.Path(dir_okay=False, path_type=Path),
+    hidden=True,
+    help="Save the display of the fullest outbox.",
+)
 def demo(
     board: BoardChoice,
     map_file: Path | None,
@@ -119,7 +128,7 @@ def _silence() -> Iterator[None]:
 
 def _summary(account: AuditResult, real_s: float) -> str:
     verdict = "nothing lost" if account.is_clean else f"{account.lost:,} LOST, {account.altered:,} ALTERED"
-    given_up = f", {account.given_up:,} given up on record" if account.given_up else ""
+    given_up = f", {account.given_up:,} dropped on record" if account.given_up else ""
     return (
         f"{plural(account.taken, 'reading')} taken in {duration(real_s)}: {account.accepted:,} accepted,"
         f" {account.pending:,} waiting on the disk{given_up}; {verdict}\n"

@@ -49,8 +49,14 @@ _file = click.Path(dir_okay=False, path_type=Path)
     "--version", type=click.Choice(["13", "14", "18"]), default=DEFAULT_VERSION, show_default=True, help="Of EZSP."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Overrides the seed of the device file.")
-@click.option("--faults", "fault_words", default="", metavar="NAME=AMOUNT@S,...", help="What goes wrong, and when.")
-@click.option("--control", type=_file, metavar="SOCKET", help="Take orders here: press, set, report, unplug, fault.")
+@click.option(
+    "--faults",
+    "fault_words",
+    default="",
+    metavar="NAME=AMOUNT@S,...",
+    help="Faults of the serial line, and when they begin.",
+)
+@click.option("--control", type=_file, metavar="SOCKET", help="Socket for orders: press, set, report, unplug, fault.")
 @click.pass_context
 def ncp(
     context: click.Context,
@@ -70,7 +76,7 @@ def ncp(
     if context.invoked_subcommand is not None:
         given = {"--pty": link, "--devices": devices, "--state": state, "--sensors": sensors, "--control": control}
         if ignored := [option for option, value in given.items() if value is not None]:
-            raise click.UsageError(f"{', '.join(ignored)}: of no use before {context.invoked_subcommand}; leave it out")
+            raise click.UsageError(f"leave out {', '.join(ignored)}: unused before {context.invoked_subcommand}")
         return exit_codes.OK
     if link is None or devices is None:
         raise click.UsageError("--pty and --devices are needed")
@@ -128,7 +134,7 @@ async def _serve(build: "Callable[[], EmulatorServer]", control: Path | None, st
 def _text(disk: Disk, path: Path) -> str:
     content = disk.read(path, bytes_max=FILE_BYTES_MAX)
     if content is None:
-        raise click.UsageError(f"there is no {path}")
+        raise click.UsageError(f"check the path: {path} does not exist")
     return content.decode()
 
 
@@ -144,6 +150,6 @@ def say(control: Path, words: tuple[str, ...]) -> int:
             connection.sendall(" ".join(words).encode() + b"\n")
             answer = connection.makefile("rb").readline(ANSWER_BYTES_MAX).decode()
         except OSError as error:
-            raise HalError(f"no stick takes orders at {control}; start one with --control {control}") from error
+            raise HalError(f"start a stick with --control {control}: none takes orders there") from error
     click.echo(answer.rstrip())
     return exit_codes.OK if '"ok":true' in answer else exit_codes.FAILED

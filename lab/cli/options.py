@@ -37,7 +37,7 @@ def _parse(context: click.Context, parameter: click.Parameter, value: str) -> Bo
     if not value.startswith(_REPLAY) or value == _REPLAY:
         problem = f'found "{value}"; allowed are sim and replay:FILE'
     elif not path.is_file():
-        problem = f"{path} is not there"
+        problem = f"check the path: {path} does not exist"
     else:
         return BoardChoice("replay", path)
     raise click.BadParameter(problem, context, parameter)
@@ -74,9 +74,9 @@ def check_map(board: BoardChoice, map_file: Path | None) -> None:
         UsageError: One is there without the other.
     """
     if board.name == "replay" and map_file is None:
-        raise click.UsageError("a recording needs its map: add --map FILE (docs/recordings.md says how to write one)")
+        raise click.UsageError("add --map FILE: a recording needs its map (docs/recordings.md)")
     if board.name != "replay" and map_file is not None:
-        raise click.UsageError("--map belongs to a recording: add --board replay:FILE")
+        raise click.UsageError("add --board replay:FILE: --map belongs to a recording")
 
 
 def check_house(board: BoardChoice, sensors: int | None) -> None:
@@ -86,7 +86,7 @@ def check_house(board: BoardChoice, sensors: int | None) -> None:
         UsageError: Both are there.
     """
     if board.name == "replay" and sensors is not None:
-        raise click.UsageError("--sensors belongs to the simulated house: a recording brings its own, as its map says")
+        raise click.UsageError("leave --sensors out: a recording has the sensors that its map names")
 
 
 class FiniteRange(click.FloatRange):
@@ -157,7 +157,7 @@ def ask(url: str, token_file: Path | None, work: Callable[[AdminClient], Awaitab
     """
     token = find_token(token_file)
     if not token:
-        raise Unauthorized(f"the admin token is missing: set {TOKEN_VARIABLE}, or give --token-file")
+        raise Unauthorized(f"set {TOKEN_VARIABLE}, or add --token-file: the admin token is missing")
 
     async def in_session() -> T:
         async with aiohttp.ClientSession() as session:
@@ -177,7 +177,7 @@ async def device_id_of(admin: AdminClient, name: str) -> str:
         if name in {device.name, device.device_id}:
             return device.device_id
     known = ", ".join(device.name for device in devices) or "none"
-    raise Rejected(f"there is no device {name}; known: {known}")
+    raise Rejected(f"choose one of these devices: {known}; there is no {name}")
 
 
 def show(value: object, text: str, *, as_json: bool) -> None:

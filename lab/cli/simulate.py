@@ -39,10 +39,8 @@ DAYS_MAX = 3660
 @click.option(
     "--sensors", type=click.IntRange(SENSORS_MIN, SERIES_MAX), help="Series of the simulated house. [default: 15]"
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Everything random follows from it."
-)
-@click.option("--faults", type=click.Choice(get_args(FaultProfile)), help="How much goes wrong. [default: default]")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of everything random.")
+@click.option("--faults", type=click.Choice(get_args(FaultProfile)), help="The faults that occur. [default: default]")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.option(
     "--crash-points",
@@ -73,9 +71,9 @@ def simulate(
     check_map(board, map_file)
     check_house(board, sensors)
     if pairing and (board.name != "sim" or sensors is not None):
-        raise click.UsageError("--pairing brings its own house with its own sensors")
+        raise click.UsageError("leave --board and --sensors out: --pairing has a house of its own")
     if crash_points and days is not None:
-        raise click.UsageError("--crash-points cuts the power in an hour of its own: leave --days out")
+        raise click.UsageError("leave --days out: --crash-points simulates one hour")
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {

@@ -149,7 +149,7 @@ class ZclApplication:
         try:
             raw = zcl.invalid_marker(kind) if value is None else zcl.coerce(kind, quantity.to_wire(value))
         except (ValueError, OverflowError, struct.error) as error:
-            raise ValueError(f"{name} = {value} does not fit what the sensor can say") from error
+            raise ValueError(f"choose another value: the sensor cannot report {name} = {value}") from error
         return [(key, raw) for key in keys]
 
     def _identify_time_s(self, endpoint: int) -> int:

@@ -51,7 +51,7 @@ def run_command(server: EmulatorServer, line: str) -> ControlReply:
         words = shlex.split(line)
         verb = _VERBS.get(words[0] if words else "")
         if verb is None:
-            raise ControlCommandInvalid(f"no order {line!r}; there are {', '.join(_VERBS)}")
+            raise ControlCommandInvalid(f"use one of {', '.join(_VERBS)}: there is no order {line!r}")
         return verb(server, words[1:])
     except KeyError as error:
         return ControlReply(ok=False, outcome=f"there is no {error.args[0]!r}")
@@ -129,7 +129,7 @@ def _set(server: EmulatorServer, words: Sequence[str]) -> ControlReply:
             values[quantity] = None if value == "none" else float(value)
         except ValueError:
             raise ControlCommandInvalid(
-                f"found {word}; write {quantity}=NUMBER, or {quantity}=none for no value"
+                f"write {quantity}=NUMBER, or {quantity}=none for no value: found {word}"
             ) from None
     server.set_values(words[0], values)
     return ControlReply(ok=True)

@@ -48,7 +48,7 @@ class JoinOutcome(Enum):
     JOINED = "joined"
     NO_OPEN_NETWORK = "no open network is in range"
     DENIED = "the trust centre refused it"
-    WRONG_KEY = "it cannot read the network key: it waits for a key of its own, from its install code"
+    WRONG_KEY = "it cannot decrypt the network key: it expects the link key of its install code"
 
 
 class SendTicket(msgspec.Struct, frozen=True):

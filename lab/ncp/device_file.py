@@ -75,7 +75,9 @@ def parse_device_file(text: str, source: str) -> DeviceFile:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise DevicesInvalid(f"{source}: {error}") from error
     if len(file.device) > DEVICES_MAX:
-        raise DevicesInvalid(f"{source}: {len(file.device)} devices; {DEVICES_MAX} is the most")
+        raise DevicesInvalid(
+            f"{source}: remove devices: at most {DEVICES_MAX} are possible, and it has {len(file.device)}"
+        )
     devices = [_device(entry, file.seed, source) for entry in file.device]
     _check_together(devices, source)
     return DeviceFile(file.seed, devices)
@@ -90,10 +92,10 @@ def _device(entry: _Entry, seed: int, source: str) -> EmulatedDevice:
     where = f"{source}: device {entry.name!r}"
     model = MODELS.get(entry.model)
     if model is None:
-        raise DevicesInvalid(f"{where}: no model {entry.model!r}; there are {', '.join(MODELS)}")
+        raise DevicesInvalid(f"{where}: choose one of these models: {', '.join(MODELS)}; there is no {entry.model!r}")
     for quantity in entry.values:
         if quantity not in QUANTITIES:
-            raise DevicesInvalid(f"{where}: no quantity {quantity!r}; there are {', '.join(QUANTITIES)}")
+            raise DevicesInvalid(f"{where}: choose from {', '.join(QUANTITIES)}: there is no {quantity!r}")
     link_key = None
     if entry.install_code is not None:
         try:

@@ -138,4 +138,4 @@ def decode(data: bytes, kind: type[T], source: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.MsgspecError as error:
-        raise MemoryInvalid(f"{source} is no memory of an emulated coordinator ({error}); remove it") from error
+        raise MemoryInvalid(f"remove {source}: it is no memory of an emulated coordinator ({error})") from error

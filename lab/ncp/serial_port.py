@@ -51,7 +51,7 @@ class PseudoTerminal:
             OSError: No terminal, or no link, can be made.
         """
         if self._link.exists() and not self._link.is_symlink():
-            raise PortUnusable(f"{self._link} exists and is no link; choose another name for the port")
+            raise PortUnusable(f"choose another name for the port: {self._link} exists and is no link")
         ours, theirs = os.openpty()
         # A host that closes the port must not end the terminal: one more opener of its side stays.
         tty.setraw(theirs)
@@ -149,10 +149,10 @@ def parse(text: str) -> LineFault:
         fault = LineFault(LineFaultKind(name.strip()), float(amount or 0), float(at or 0))
     except ValueError:
         names = ", ".join(LineFaultKind)
-        raise FaultInvalid(f"{text!r} is no fault; write NAME=AMOUNT@SECONDS, NAME one of {names}") from None
+        raise FaultInvalid(f"write NAME=AMOUNT@SECONDS, NAME one of {names}: {text!r} is no fault") from None
     limit = 1.0 if fault.kind is LineFaultKind.CORRUPT else DAY_S
     if not 0 <= fault.amount <= limit or not 0 <= fault.at_s <= DAY_S:
-        raise FaultInvalid(f"{text!r}: {name} goes from 0 to {limit:g}, and its time from 0 to {DAY_S:g} s")
+        raise FaultInvalid(f"choose {name} from 0 to {limit:g}, and its time from 0 to {DAY_S:g} s: found {text!r}")
     return fault
 
 

@@ -101,7 +101,7 @@ class Admin:
             Refusal: 409, the name or the key is taken.
         """
         if any(device.name == new.name for device in self.devices()):
-            raise Refusal(409, f"there is a device named {new.name!r}: give this one another name")
+            raise Refusal(409, f"choose another name: there is a device named {new.name!r}")
         device = CloudDevice(
             device_id=self._new_id(),
             kind=new.kind,
@@ -127,7 +127,7 @@ class Admin:
     def _issue(self, device_id: str, api_key: str) -> str:
         digest = key_sha256(api_key)
         if self._store.get(CloudCredential, digest) is not None:
-            raise Refusal(409, "the key is taken")
+            raise Refusal(409, "choose another key: this one is in use")
         self._store.put(CloudCredential(key_sha256=digest, device_id=device_id))
         return api_key
 
@@ -162,11 +162,13 @@ class Admin:
         self._device(device_id)
         command_id = new.command_id or self._new_id()
         if self._store.get(CloudCommand, command_id) is not None:
-            raise Refusal(409, "there is a command of this id")
+            raise Refusal(409, "choose another id: a command has this one")
         waiting = self._store.shelf(CloudCommand, command_shelf(device_id, is_pending=True))
         now_ms = self._utc_ms()
         if sum(command.expires_ms > now_ms for command in waiting) >= contract.COMMANDS_PENDING_MAX:
-            raise Refusal(409, f"{contract.COMMANDS_PENDING_MAX} commands are waiting: let some expire or be done")
+            raise Refusal(
+                409, f"wait until some are acknowledged or expire: {contract.COMMANDS_PENDING_MAX} commands are pending"
+            )
         command = CloudCommand(
             command_id=command_id,
             device_id=device_id,
@@ -215,7 +217,7 @@ class Admin:
         if len(image) > contract.FIRMWARE_BYTES_MAX:
             raise Refusal(413, f"an image has at most {contract.FIRMWARE_BYTES_MAX} bytes")
         if self._store.get(CloudFirmware, version) is not None:
-            raise Refusal(409, f"version {version} is published: a version never changes, give it another number")
+            raise Refusal(409, f"choose another version: {version} is published, and a published version never changes")
         release = CloudFirmware(
             version=version,
             sha256=hashlib.sha256(image).hexdigest(),

@@ -178,11 +178,13 @@ class AdminClient:
                 if response.status >= _ERROR:
                     raise _error(response.status, text)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise CloudUnavailable(f"no answer from {self._base_url} ({error}): is it running there?") from error
+            raise CloudUnavailable(f"check that the cloud runs at {self._base_url}: no answer ({error})") from error
         try:
             return msgspec.json.decode(text, type=kind)
         except msgspec.DecodeError as error:
-            raise CloudUnavailable(f"{self._base_url}{path} is no admin API of a reference cloud: {error}") from error
+            raise CloudUnavailable(
+                f"check the address: {self._base_url}{path} is no admin API of a reference cloud ({error})"
+            ) from error
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -239,7 +239,7 @@ def _check_host(host: str, *, is_remote_allowed: bool) -> None:
     except ValueError:
         is_loopback = False
     if not is_loopback:
-        raise ConfigInvalid(f"{host} can be reached from other machines: use 127.0.0.1, or allow remote access")
+        raise ConfigInvalid(f"use 127.0.0.1, or allow remote access: {host} can be reached from other machines")
 
 
 def _url(runner: web.AppRunner) -> str:

@@ -41,17 +41,17 @@ async def read_body(request: web.Request, *, content_type: str, bytes_max: int, 
     if encoding != "identity" and not (encoding == _GZIP and is_gzip_accepted):
         accepted = "gzip, identity" if is_gzip_accepted else "identity"
         # RFC 9110, 15.5.16: Accept-Encoding tells the client what it may use instead.
-        raise Refusal(415, f"the body may be packed with: {accepted}", headers={hdrs.ACCEPT_ENCODING: accepted})
+        raise Refusal(415, f"the body may be compressed with: {accepted}", headers={hdrs.ACCEPT_ENCODING: accepted})
     body = bytearray()
     try:
         while chunk := await request.content.readany():
             body += chunk
             if len(body) > bytes_max:
-                raise Refusal(413, f"the body may have {bytes_max} bytes, inflated")
+                raise Refusal(413, f"the body may have {bytes_max} bytes after decompression")
     except (BadHttpMessage, RequestPayloadError):
         # What follows on this connection is noise. The end is fed so that aiohttp does not read on into its own error.
         request.content.feed_eof()
-        raise Refusal(400, "the body cannot be unpacked", headers={hdrs.CONNECTION: "close"}) from None
+        raise Refusal(400, "the body cannot be decompressed", headers={hdrs.CONNECTION: "close"}) from None
     return bytes(body)
 
 

@@ -244,7 +244,7 @@ class SqliteStore:
             self._open()
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise Corrupt(f"{path} is no store of the reference cloud ({error}): give it another file") from error
+            raise Corrupt(f"use another file: {path} is no store of the reference cloud ({error})") from error
         except Corrupt:
             self._connection.close()
             raise
@@ -257,7 +257,7 @@ class SqliteStore:
             return
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if version != 0 or tables:
-            raise Corrupt(f"the store has schema {version}, this program reads {_SCHEMA_VERSION}: give it another file")
+            raise Corrupt(f"use another file: the store has schema {version}, and this program reads {_SCHEMA_VERSION}")
         self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
 
     def transaction(self) -> AbstractContextManager[object]:

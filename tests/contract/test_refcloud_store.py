@@ -190,6 +190,6 @@ class TestSqlite:
         connection.execute("PRAGMA user_version = 99")
         connection.close()
         for path in (text, other, newer):
-            with pytest.raises(Corrupt, match="give it another file"):
+            with pytest.raises(Corrupt, match="use another file"):
                 SqliteStore(path)
         assert text.read_bytes().startswith(b"no database")

@@ -106,7 +106,7 @@ def test_settings_command(run: Run) -> None:
     assert found["enabled_sensors"] == ["temperature", "humidity"]
     assert found["timezone"] == "Europe/Berlin"
     assert "60" in run("settings", "set", "--interval-s", "5", code=exit_codes.FAILED)
-    assert "there is no device nobody" in run("settings", "nobody", code=exit_codes.FAILED)
+    assert "there is no nobody" in run("settings", "nobody", code=exit_codes.FAILED)
 
 
 def test_commands_command(run: Run) -> None:
@@ -173,7 +173,7 @@ def test_faults_command(run: Run, tmp_path: Path) -> None:
     assert "SlowDrip" in run("faults", "set", str(rules), "--seed", "4")
     assert run("faults", "show").count("\n") == 1
     rules.write_text("[{}]")
-    assert "holds no list of rules" in run("faults", "set", str(rules), code=exit_codes.FAILED)
+    assert "write a JSON list of rules" in run("faults", "set", str(rules), code=exit_codes.FAILED)
     for name in READY_MADE:
         run("faults", "on", name, "--times", "1")
     run("faults", "off")
@@ -197,7 +197,7 @@ def test_missing_and_wrong_token(run: Run, tmp_path: Path, monkeypatch: pytest.M
 def test_commands_without_a_running_cloud(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "any")
     assert root.run(["cloud", "devices", "--url", "http://127.0.0.1:1"]) == exit_codes.UNAVAILABLE
-    assert "is it running there?" in capsys.readouterr().err
+    assert "check that the cloud runs at" in capsys.readouterr().err
 
 
 def test_cloud_listens_on_loopback_by_default(capsys: pytest.CaptureFixture[str]) -> None:

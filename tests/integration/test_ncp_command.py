@@ -73,8 +73,8 @@ def test_command_serves_executes_orders_and_saves_its_files(tmp_path: Path, hous
 def test_missing_files_are_reported(tmp_path: Path, house: Path) -> None:
     runner = CliRunner()
     assert "--pty and --devices" in runner.invoke(ncp, []).output
-    assert "there is no" in runner.invoke(ncp, ["--pty", "x", "--devices", str(tmp_path / "none")]).output
-    assert "no stick takes orders" in str(runner.invoke(ncp, ["say", str(tmp_path / "none"), "list"]).exception)
+    assert "does not exist" in runner.invoke(ncp, ["--pty", "x", "--devices", str(tmp_path / "none")]).output
+    assert "start a stick with --control" in str(runner.invoke(ncp, ["say", str(tmp_path / "none"), "list"]).exception)
     taken = tmp_path / "taken"
     taken.write_text("precious")
     outcome = runner.invoke(ncp, ["--pty", str(taken), "--devices", str(house)])

@@ -16,7 +16,7 @@ REPLAY = ["--board", f"replay:{DATA / 'three-rooms-1day.csv'}", "--map", str(DAT
         (["demo", "--speed", "nan"], "found nan; allowed is a finite number"),
         (["demo", "--for", "1e12"], "0<x<=2678400"),
         (["demo", "--sensors", "257"], "7<=x<=256"),
-        (["demo", *REPLAY, "--sensors", "15"], "--sensors belongs to the simulated house"),
+        (["demo", *REPLAY, "--sensors", "15"], "leave --sensors out"),
         (["cloud", "command", "hub-1", "reboot", "--lifetime-s", "inf"], "found inf"),
         (["cloud", "faults", "on", "slow", "--probability", "nan"], "found nan"),
         (["climate", "set", "--heat", "nan"], "is not a temperature"),

@@ -86,7 +86,7 @@ def test_missing_virtual_time_package_is_named(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--board", "replay:nowhere.csv"], "nowhere.csv is not there"),
+        (["--board", "replay:nowhere.csv"], "nowhere.csv does not exist"),
         (["--board", "replay:"], "allowed are sim and replay:FILE"),
         (["--board", "linux"], "allowed are sim and replay:FILE"),
         (["--board", f"replay:{DATA / 'three-rooms-1day.csv'}"], "a recording needs its map"),
@@ -97,8 +97,8 @@ def test_missing_virtual_time_package_is_named(
         (["--days", "nan"], "found nan; allowed is a finite number"),
         (["--days", "inf"], "found inf; allowed is a finite number"),
         (["--days", "1e9"], "0<x<=3660"),
-        ([*REPLAY, "--sensors", "9"], "--sensors belongs to the simulated house"),
-        (["--crash-points", "--days", "2"], "--crash-points cuts the power in an hour of its own: leave --days out"),
+        ([*REPLAY, "--sensors", "9"], "leave --sensors out"),
+        (["--crash-points", "--days", "2"], "leave --days out: --crash-points simulates one hour"),
         (["--pairing", "--crash-points", "--days", "2"], "leave --days out"),
     ],
 )

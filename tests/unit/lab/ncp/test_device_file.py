@@ -45,10 +45,10 @@ def test_key_of_an_install_code_is_that_of_the_base_device_behaviour_specificati
     ("text", "message"),
     [
         ("seed = ", "house"),
-        ('[[device]]\nname = "a"\nmodel = "b"\n', "no model 'b'; there are temperature"),
+        ('[[device]]\nname = "a"\nmodel = "b"\n', "choose one of these models: temperature"),
         ('[[device]]\nname = "a"\nmodel = "climate"\ncolour = 1\n', "colour"),
         ('[[device]]\nname = "a"\nmodel = "climate"\neui64 = "1"\n', "eui64"),
-        ('[[device]]\nname = "a"\nmodel = "climate"\nvalues = { x = 1 }\n', "no quantity 'x'"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\nvalues = { x = 1 }\n', "there is no 'x'"),
         ('[[device]]\nname = "a"\nmodel = "climate"\nlatency_s = inf\n', "latency_s"),
         (
             '[[device]]\nname = "a"\nmodel = "climate"\nvalues = { pressure_hpa = 990 }\n',
@@ -56,12 +56,12 @@ def test_key_of_an_install_code_is_that_of_the_base_device_behaviour_specificati
         ),
         (
             '[[device]]\nname = "a"\nmodel = "climate"\nvalues = { temperature_c = nan }\n',
-            "'a': temperature_c = nan does not fit",
+            "the sensor cannot report temperature_c = nan",
         ),
         ('[[device]]\nname = "a"\nmodel = "climate"\ninstall_code = "83fe"\n', "'a'.*length"),
         ('[[device]]\nname = "a"\nmodel = "climate"\nparent = "b"\n', "'b' must be a router"),
         ('[[device]]\nname = "a"\nmodel = "climate"\n' * 2, "same name"),
-        ('[[device]]\nname = "a"\nmodel = "climate"\n' * (device_file.DEVICES_MAX + 1), "is the most"),
+        ('[[device]]\nname = "a"\nmodel = "climate"\n' * (device_file.DEVICES_MAX + 1), "at most"),
     ],
 )
 def test_mistakes_are_named(text: str, message: str) -> None:

@@ -327,7 +327,7 @@ def test_unknown_quantity_is_refused() -> None:
         a_node().set_values({"pressure_hpa": 1000}, 0.0)
     with pytest.raises(KeyError):
         a_node("tuya_climate").set_values({"pressure_hpa": 1000}, 0.0)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="the sensor cannot report"):
         a_node().set_values({"temperature_c": 1e6}, 0.0)
 
 
@@ -386,7 +386,7 @@ def test_plug_that_was_switched_by_hand_toggles() -> None:
      ("air", "voc_index", float("inf"))],
 )  # fmt: skip
 def test_invalid_states_are_refused(model: str, quantity: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{quantity} = {value} does not fit"):
+    with pytest.raises(ValueError, match=f"the sensor cannot report {quantity} = {value}"):
         a_node(model).set_values({quantity: value}, 0.0)
 
 

@@ -352,7 +352,7 @@ class TestCommands:
         hub_id = admin.provision(NewDevice(name="attic")).device.device_id
         for _ in range(contract.COMMANDS_PENDING_MAX):
             admin.queue_command(hub_id, NewCommand("reboot"))
-        with pytest.raises(Refusal, match="are waiting"):
+        with pytest.raises(Refusal, match="are pending"):
             admin.queue_command(hub_id, NewCommand("reboot"))
         now_ms += contract.COMMAND_LIFETIME_MS
         admin.queue_command(hub_id, NewCommand("reboot"))
