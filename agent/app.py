@@ -37,7 +37,7 @@ from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import hardware_handlers, history
+from agent.port import config_editor, hardware_handlers, history
 from agent.port.checks.service import ChecksService
 from agent.port.hub_parts import HubParts
 from agent.port.live_values import LiveValues
@@ -96,7 +96,8 @@ class Hub:
         self.updates = self._updates()
         self.climate = self._climate()
         self.reports = self._reports()
-        self.history = self._history()
+        self.history = history.build_history(self._parts(), interval_s=lambda: self._sampling_schedule().interval_s)
+        self.config_editor = config_editor.build_editor(environment.running_config, clock)
         port_clock = environment.port_clock or clock
         self.hardware_tests = self._hardware_tests()
         self.port = PortService(
@@ -314,7 +315,9 @@ class Hub:
         if isinstance(displays := environment.board.network, ShowsTime):
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
-            loops["history"] = self.history.run if self.history else self._remove_history
+            if self.config_editor:
+                loops["configuration"] = self.config_editor.run
+            loops["history"] = self.history.run
             loops |= self.port.loops()
         return loops
 
@@ -350,24 +353,6 @@ class Hub:
             control_problem=self.health.control_problem,
         )
 
-    def _history(self) -> history.History | None:
-        if self.config.port.history == "off":
-            return None
-        environment = self.environment
-        return history.build_history(
-            self.config.storage.state_dir,
-            intake=self.telemetry.intake,
-            climate=self.climate,
-            interval_s=lambda: self._sampling_schedule().interval_s,
-            clock=environment.clock,
-            disk=environment.disk,
-            worker=environment.worker,
-        )
-
-    async def _remove_history(self) -> None:
-        environment = self.environment
-        await history.remove_history(self.config.storage.state_dir, disk=environment.disk, worker=environment.worker)
-
     def _hardware_tests(self) -> "HardwareTestService | None":
         if self.climate is None:
             return None
@@ -401,8 +386,9 @@ class Hub:
             **local_climate.handlers(self.climate, self._new_id),
             **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
             **local_updates.handlers(self.updates),
-            **history.handlers(self.history, self.environment.clock),
+            **history.handlers(self.history),
             **hardware_handlers.handlers(self.hardware_tests, self._live_values(), self._radio_channel),
+            **config_editor.handlers(self.config_editor),
             **local_log.handlers(self.environment.log_ring, lambda: read_now(self.environment.clock)),
         }
 

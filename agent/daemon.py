@@ -13,12 +13,16 @@ import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from agent import __version__, app, config, environment
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.commands import factory_reset
-from agent.config import Config
+from agent.config import Config, Resolved
+from agent.config.changes import usable
+from agent.config.loading import changes_problems
+from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid, Corrupt, StorageFull
 from agent.foundation import clock_sources, lock, log, shutdown, system_info
 from agent.foundation.clock import Clock, SystemClock
@@ -34,6 +38,9 @@ from agent.foundation.worker import ThreadWorker
 from agent.ota.context import RunningRelease
 from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.outputs import EXIT_CONFIG
+from agent.port.config_editor import RunningConfig
+from agent.port.config_store import ConfigStore
+from agent.port.sessions import Sessions
 from agent.reloading import ReloadableConfig
 from hal.errors import HalError
 
@@ -137,6 +144,8 @@ class _Restarts:
             boot_reason=system_info.boot_reason,
             power_problems=system_info.power_problems,
         )
+        self._config_store = ConfigStore(settings.storage.state_dir, disk=self._disk, worker=self._worker)
+        self._sessions: tuple[str, Sessions | None] = "", None
         self._hub_stop = asyncio.Event()
         self._is_stopping = False
         self.deadline: StopDeadline | None = None
@@ -158,7 +167,7 @@ class _Restarts:
         while not self._is_stopping:
             self._hub_stop.clear()
             try:
-                await self._worker.run(
+                is_erased = await self._worker.run(
                     lambda: factory_reset.finish_erasing(
                         storage.state_dir,
                         self._disk,
@@ -166,10 +175,13 @@ class _Restarts:
                         outlives=environment.OUTLIVES_RESET,
                     )
                 )
+                if is_erased:
+                    self._config_store.forget()
+                    self._sessions = "", None
             except (StorageFull, Corrupt, OSError) as error:
                 # The old key is barred, so what is left of the old data is never sent.
                 _log.error("the factory reset is not complete: %s", error)
-            await self._run_hub()
+            await self._run_hub(await self._configure())
         await self._worker.run(self._starts.stop)
         self._worker.close()
         self._slow_worker.close()
@@ -186,7 +198,52 @@ class _Restarts:
             worker=self._slow_worker,
         )
 
-    async def _run_hub(self) -> None:
+    async def _configure(self) -> RunningConfig:
+        """Put the configuration in force, with the changes that were made at the hub, for the hub that starts now.
+
+        A change that cannot be used is left out and reported: it must not keep a hub from heating.
+        """
+        store = self._config_store
+        changes = await store.start()
+        values, problem = self._usable(changes.in_force)
+        if problem and changes.trial is not None:
+            await store.roll_back(f"the change cannot be used and was undone: {problem}")
+            values, problem = self._usable(store.changes.in_force)
+        if problem:
+            _log.error("%s", problem)
+        resolved = self._reloadable.resolve(values)
+        self._reloadable.use(resolved, values)
+        self._settings = self._reloadable.settings
+        return RunningConfig(
+            file=str(self._reloadable.path),
+            resolved=resolved,
+            problem=problem,
+            store=store,
+            resolve=self._check,
+            use=self._reloadable.use,
+            restart=self._hub_stop.set,
+        )
+
+    def _usable(self, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+        return usable(
+            values,
+            problems=changes_problems,
+            check=self._check,
+        )
+
+    def _check(self, values: Mapping[str, Any]) -> Resolved:
+        """Return the configuration with changes.
+
+        Raises:
+            ConfigInvalid: It cannot be used on this board.
+        """
+        resolved = self._reloadable.resolve(values)
+        offered = environment.output_names(resolved.config.board)
+        if problem := missing_outputs(resolved.config.climate.zones, offered):
+            raise ConfigInvalid(problem)
+        return resolved
+
+    async def _run_hub(self, running: RunningConfig) -> None:
         settings = self._settings
         storage = settings.storage
         clock: Clock = self._machine_clock
@@ -224,14 +281,23 @@ class _Restarts:
                     config_file=self._reloadable.path,
                     environ=self._environ,
                     log_ring=self._log_ring,
+                    running_config=running,
                 ),
             )
+            self._keep_sessions(hub, clock.boot_id)
             self._reloadable.on_reload(hub.reload_keys)
             _give_back_memory()
             _log.info(
                 "climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local_api.socket
             )
             await hub.run(self._hub_stop)
+
+    def _keep_sessions(self, hub: app.Hub, boot_id: str) -> None:
+        """Let people who have signed in stay so over a restart within a boot: they have to confirm their change."""
+        known_boot_id, sessions = self._sessions
+        if sessions is not None and known_boot_id == boot_id:
+            hub.port.credentials.sessions = sessions
+        self._sessions = boot_id, hub.port.credentials.sessions
 
 
 def _is_reboot_simulated(settings: Config) -> bool:

@@ -33,6 +33,7 @@ from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wiring_of
+from agent.port.config_editor import RunningConfig
 from hal.images import SystemUpdater
 from hal.interface import Board, HasUnsupportedSensors, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
@@ -85,6 +86,7 @@ class Environment(msgspec.Struct, frozen=True):
         config_file: Where the configuration was read; `None` where there is no file (a demo).
         environ: Of the process.
         log_ring: The last log records; `None` where the process keeps none.
+        running_config: The configuration and how it is changed at the hub; `None` where there is no file (a demo).
         port_clock: The clock of the people at the port, for events and sessions; `None` where it is `clock`. In a demo
             the house's time runs faster than theirs.
     """
@@ -114,6 +116,7 @@ class Environment(msgspec.Struct, frozen=True):
     config_file: Path | None = None
     environ: Mapping[str, str] = {}
     log_ring: LogRing | None = None
+    running_config: RunningConfig | None = None
     port_clock: Clock | None = None
 
 

@@ -15,8 +15,9 @@ import msgspec
 
 from agent import config
 from agent.cloud.session import ConnectionOptions
-from agent.config import CloudConfig, Config
+from agent.config import CloudConfig, Config, Resolved, resolve_text
 from agent.config.network import ProxyRules, verifying_context
+from agent.config.reading import read_text
 from agent.config.secrets import read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 from agent.foundation import log
@@ -32,7 +33,8 @@ class ReloadableConfig:
         settings: The configuration, with the replaceable keys as they are now.
         sensor_keys: The keys of relayed sensors; the same mapping after each reload.
         problems: What was wrong with the keys when the hub started, for the status.
-        way: How requests get to the cloud.
+        connection: How requests get to the cloud.
+        path: The configuration file.
     """
 
     def __init__(self, path: Path, settings: Config, environ: Mapping[str, str]) -> None:
@@ -47,17 +49,44 @@ class ReloadableConfig:
             ConfigInvalid: They cannot be read.
         """
         self.path = path
+        self._text = read_text(path)
+        self._changes: Mapping[str, object] = {}
         self._environ = environ
         self.settings = settings
         self.sensor_keys: dict[str, str] = {}
         self.problems: list[str] = []
-        proxies = ProxyRules(settings.cloud.proxy, environ)
-        if proxies.problem:
-            _log.warning("cloud.proxy: %s", proxies.problem)
-        self.connection = ConnectionOptions(tls_context(settings.cloud), proxies)
+        self._verified = tls_context(settings.cloud)
+        self.connection = self._connection(settings.cloud)
         self._listener: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
+
+    def _connection(self, cloud: CloudConfig) -> ConnectionOptions:
+        proxies = ProxyRules(cloud.proxy, self._environ)
+        if proxies.problem:
+            _log.warning("cloud.proxy: %s", proxies.problem)
+        return ConnectionOptions(self._verified, proxies)
+
+    def resolve(self, changes: Mapping[str, object]) -> Resolved:
+        """Return the configuration with changes that were made at the hub; the file is as it was at the start.
+
+        Raises:
+            ConfigInvalid: It cannot be used.
+        """
+        directory = self.path.parent.absolute()
+        return resolve_text(
+            self._text, file=str(self.path), directory=directory, environ=self._environ, changes=changes
+        )
+
+    def use(self, resolved: Resolved, changes: Mapping[str, object]) -> None:
+        """Put a configuration in force: at once the level of the log, and the rest for the next hub."""
+        old, new = self.settings, resolved.config
+        cloud = msgspec.structs.replace(new.cloud, api_key_file=old.cloud.api_key_file, ca_file=old.cloud.ca_file)
+        if cloud != old.cloud:
+            self.connection = self._connection(cloud)
+        self.settings = msgspec.structs.replace(new, cloud=cloud, relayed_sensors=old.relayed_sensors)
+        self._changes = changes
+        log.set_level(new.log.level)
 
     def read_keys(self) -> Mapping[str, str]:
         """Read the keys of relayed sensors for a new hub and report missing ones, which must not keep it from heating.
@@ -124,7 +153,7 @@ class ReloadableConfig:
                 _log.info("keys, certificate authorities and the level of the log were read again")
 
     def _take_configuration(self) -> Callable[[], None]:
-        new, old = config.load(self.path, environ=self._environ), self.settings
+        new, old = config.resolve(self.path, environ=self._environ, changes=self._changes).config, self.settings
         cloud = msgspec.structs.replace(old.cloud, api_key_file=new.cloud.api_key_file, ca_file=new.cloud.ca_file)
         level = msgspec.structs.replace(old.log, level=new.log.level)
         merged = msgspec.structs.replace(old, cloud=cloud, relayed_sensors=new.relayed_sensors, log=level)
@@ -143,7 +172,12 @@ class ReloadableConfig:
 
     def _take_authorities(self) -> Callable[[], None]:
         verified = tls_context(self.settings.cloud)
-        return lambda: self.connection.set_tls_context(verified)
+
+        def take() -> None:
+            self._verified = verified
+            self.connection.set_tls_context(verified)
+
+        return take
 
     def _notify_hub(self) -> Callable[[], None]:
         return self._listener

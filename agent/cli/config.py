@@ -1,18 +1,22 @@
 """`climahub config`: checks a configuration, shows the values in force, prints an example."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
-from agent.cli import exit_codes
+from agent.cli import exit_codes, hub_client
+from agent.cli.config_changes import ROUTE, as_text, confirm, roll_back, set_value, unset
 from agent.cli.exit_codes import epilog
+from agent.cli.hub_client import socket_option
 from agent.config import resolve
-from agent.config.report import CheckResult, check, example_text, short_text, show, show_text
+from agent.config.report import CheckResult, Shown, check, example_text, rows_text, short_text, show
 from agent.daemon import DEFAULT_CONFIG
 from agent.environment import output_names
 from agent.foundation.text import escape, escape_lines
+from agent.local.config import ConfigReport
 from hal import replay
 from hal.errors import RecordingInvalid
 
@@ -22,11 +26,18 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.group(
     no_args_is_help=True,
     epilog=epilog(
-        "climahub config example > hub.toml", "climahub config check hub.toml", "climahub config show hub.toml"
+        "climahub config example > hub.toml",
+        "climahub config check hub.toml",
+        "climahub config show",
+        "climahub config set log.level debug",
     ),
 )
 def config() -> None:
-    """Check or show a configuration, or print one to start from."""
+    """Check, show or change a configuration, or print one to start from."""
+
+
+for _command in (set_value, unset, confirm, roll_back):
+    config.add_command(_command)
 
 
 @config.command(
@@ -64,16 +75,45 @@ def _with_recording(result: CheckResult, file: Path) -> CheckResult:
     return CheckResult(errors=result.errors, warnings=(*result.warnings, *found))
 
 
-@config.command("show")
-@click.argument("file", type=_FILE, default=DEFAULT_CONFIG)
+@config.command(
+    "show",
+    epilog=epilog("climahub config show", "climahub config show hub.toml", "climahub config show --json"),
+)
+@click.argument("file", type=_FILE, default=None, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a list of key, value, unit and origin as JSON.")
-def show_file(file: Path, as_json: bool) -> None:
+@socket_option
+def show_file(file: Path | None, as_json: bool, socket_path: Path | None) -> None:
     """Show every value in force and its origin. Secrets are never shown.
 
-    Without FILE: the configuration of the service, /etc/climahub/config.toml.
+    Without FILE: of the hub that runs on this machine, with the changes that were made at it; where none answers, the
+    configuration file of the service, /etc/climahub/config.toml.
     """
-    resolved = resolve(file, environ=os.environ)
-    click.echo(escape(msgspec.json.encode(show(resolved)).decode()) if as_json else escape_lines(show_text(resolved)))
+    rows, notes = _running_rows(socket_path) if file is None else (None, [])
+    if rows is None:
+        rows = show(resolve(file or DEFAULT_CONFIG, environ=os.environ))
+    if as_json:
+        click.echo(escape(msgspec.json.encode(rows).decode()))
+        return
+    for note in notes:
+        click.echo(escape_lines(note))
+    click.echo(escape_lines(rows_text(rows)))
+
+
+def _running_rows(socket_path: Path | None) -> tuple[Sequence[Shown] | None, list[str]]:
+    """Return what the running hub shows, and what a person has to know; nothing where none answers."""
+    try:
+        path = socket_path or hub_client.socket_of(None)
+        report = hub_client.decode(hub_client.fetch(path, ROUTE), ConfigReport)
+    except (hub_client.NoAnswer, hub_client.NotAllowed, hub_client.RequestRefused) as error:
+        if socket_path is not None:
+            raise
+        return None, [f"from the file alone: {error}"]
+    notes = [f"! {report.problem}"] if report.problem else []
+    if report.trial is not None:
+        notes.append(as_text(report))
+    elif report.last_trial:
+        notes.append(f"last change: {report.last_trial}")
+    return [Shown(each.key, each.text, each.unit, each.origin) for each in report.keys], notes
 
 
 @config.command("example", epilog=epilog("climahub config example > hub.toml", "climahub config example --all | less"))

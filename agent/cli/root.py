@@ -94,7 +94,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show how to reach the hub's page and API, and who may: codes, tokens, sessions, audit.",
             TECHNICIAN,
         ),
-        "config": Entry("agent.cli.config:config", "Check or show a configuration, or print an example.", TECHNICIAN),
+        "config": Entry("agent.cli.config:config", "Check, show or change a configuration.", TECHNICIAN),
         "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
         "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and build, sign and verify releases for hubs.", FLEET),
         "version": Entry("agent.cli.program:version", "Print the version.", DEVELOPER),

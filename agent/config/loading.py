@@ -5,6 +5,7 @@ Owns the rules that tie several keys together; the keys stand in `agent.config.t
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,10 +14,18 @@ import msgspec
 
 from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
 from agent.config.schema import build
-from agent.config.tables import KEYS, BoardConfig, Config
+from agent.config.tables import BY_PATH, KEYS, BoardConfig, Config
+from agent.config.types import NotAllowed, describe, nearest_hint
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """The environment variable in which systemd passes the directory of a unit's credentials (systemd.exec(5))."""
+
+CHANGED = "changed at the hub"
+"""The origin of a value that was changed at the hub."""
+
+NO_CHANGES: Mapping[str, object] = MappingProxyType({})
+
+_KEY = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}")
 
 _CERTIFICATE = ("port.certificate_file", "port.key_file")
 
@@ -64,16 +73,29 @@ def load_board(path: Path) -> BoardConfig:
     return build(BoardConfig, read.values, "board")
 
 
-def resolve(path: Path, *, environ: Mapping[str, str]) -> Resolved:
+def resolve(path: Path, *, environ: Mapping[str, str], changes: Mapping[str, object] = NO_CHANGES) -> Resolved:
     """Read a configuration file and record the origin of each value.
+
+    Args:
+        path: As for `load`.
+        environ: As for `load`.
+        changes: As for `resolve_text`.
 
     Raises:
         ConfigInvalid: As `load`.
     """
-    return resolve_text(read_text(path), file=str(path), directory=path.parent.absolute(), environ=environ)
+    text, directory = read_text(path), path.parent.absolute()
+    return resolve_text(text, file=str(path), directory=directory, environ=environ, changes=changes)
 
 
-def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str, str]) -> Resolved:
+def resolve_text(
+    text: str,
+    *,
+    file: str,
+    directory: Path,
+    environ: Mapping[str, str],
+    changes: Mapping[str, object] = NO_CHANGES,
+) -> Resolved:
     """Check a configuration given as text; `demo` and `simulate` generate theirs.
 
     Args:
@@ -81,13 +103,18 @@ def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str,
         file: Its name in messages.
         directory: Where relative paths start.
         environ: As for `load`.
+        changes: Values by dotted key, as `tomllib` or JSON give them, that count instead of the file's.
 
     Raises:
-        ConfigInvalid: As `load`.
+        ConfigInvalid: As `load`. A change is named by its key, without a line.
     """
     read = read_values(text, file=file, directory=directory)
     values = dict(read.values)
     origins = {key.path: f"{file}:{read.lines[key.path]}" if key.path in read.lines else "default" for key in KEYS}
+    refused = changes_problems(changes)
+    for path in changes.keys() - refused.keys():
+        values[path] = BY_PATH[path].type.read(changes[path])
+        origins[path] = CHANGED
     _find_secret(values, origins, environ, file_key="cloud.api_key_file", name_key="cloud.api_key_credential")
     _find_secret(
         values,
@@ -97,9 +124,38 @@ def resolve_text(text: str, *, file: str, directory: Path, environ: Mapping[str,
         name_key="relayed_sensors.sensor_keys_credential",
     )
     values["local_api.socket"] = Path(str(values["storage.run_dir"])) / str(values["local_api.socket"])
-    if problems := sorted((*read.problems, *_rules(values, read, file)), key=lambda problem: problem.line):
+    wrong = [Problem(CHANGED, 0, _shown_key(path), text) for path, text in refused.items()]
+    if problems := sorted((*read.problems, *wrong, *_rules(values, read, file)), key=lambda problem: problem.line):
         raise ConfigProblems(*problems)
     return Resolved(config=build(Config, values), values=MappingProxyType(values), origins=MappingProxyType(origins))
+
+
+def changes_problems(changes: Mapping[str, object]) -> dict[str, str]:
+    """Return what is wrong with each change by itself: an unknown key, one that only the file sets, a wrong value."""
+    problems = {}
+    for path, value in changes.items():
+        key = BY_PATH.get(path)
+        if key is None:
+            hint = nearest_hint(path, tuple(BY_PATH))
+            text = f"there is no such key; {hint or '`climahub config show` lists them all'}"
+        elif key.edit == "file":
+            text = "change it in the configuration file: it decides what the agent may read, write or install"
+        else:
+            try:
+                key.type.read(value)
+            except NotAllowed as error:
+                detail = f" ({error})" if str(error) else ""
+                text = f"found {describe(value)}; allowed is {key.type.allowed}{detail}"
+            else:
+                continue
+        problems[path] = text
+    return problems
+
+
+def _shown_key(path: str) -> str:
+    """Return a key for a message; one that is not written as a key is described, since it may be a secret."""
+    described = describe(path)
+    return path if _KEY.fullmatch(path) and path in described else described
 
 
 def _find_secret(

@@ -113,7 +113,8 @@ def _check_authorities(ca_file: Path | None, errors: list[str], warnings: list[s
 def show(resolved: Resolved) -> tuple[Shown, ...]:
     """Return every key's value in force with its origin, and the origin of the API key, whose value is never shown."""
     rows = [
-        Shown(key.path, _value(resolved.values[key.path]), key.type.unit, resolved.origins[key.path]) for key in KEYS
+        Shown(key.path, shown_value(resolved.values[key.path]), key.type.unit, resolved.origins[key.path])
+        for key in KEYS
     ]
     key_origin = resolved.origins["cloud.api_key_file"]
     has_key = resolved.config.cloud.api_key_file is not None
@@ -121,9 +122,9 @@ def show(resolved: Resolved) -> tuple[Shown, ...]:
     return tuple(rows)
 
 
-def show_text(resolved: Resolved) -> str:
-    """Return `show` as lines of key, value, unit and origin."""
-    rows = [(row.key, f"{row.value} {row.unit}".rstrip(), row.origin) for row in show(resolved)]
+def rows_text(shown: Sequence[Shown]) -> str:
+    """Return values as lines of key, value, unit and origin."""
+    rows = [(row.key, f"{row.value} {row.unit}".rstrip(), row.origin) for row in shown]
     key_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{key:{key_width}}  {value:{value_width}}  {origin}" for key, value, origin in rows)
 
@@ -143,7 +144,8 @@ def _missing_files(config: Config) -> Iterator[str]:
             yield f"{key}: {path} does not exist on this machine, or this user cannot reach it"
 
 
-def _value(value: object) -> str:
+def shown_value(value: object) -> str:
+    """Return a value as TOML writes it; credentials of a proxy are left out."""
     if value is None:
         return "(not set)"
     if isinstance(value, float):

@@ -15,6 +15,10 @@ from agent.config.types import ValueType, boolean, choice
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+Edit = Literal["live", "restart", "file"]
+"""How a key may be changed at a running hub: in force at once, by a restart of the hub within its process, or only in
+the file, by whoever administers the machine."""
+
 
 class KeySpec(msgspec.Struct, frozen=True):
     """What a field's annotation says of its key; see `Key`."""
@@ -23,6 +27,7 @@ class KeySpec(msgspec.Struct, frozen=True):
     type: ValueType | None = None
     example: object = None
     is_chosen: bool = False
+    edit: Edit = "restart"
 
 
 class TableSpec(msgspec.Struct, frozen=True):
@@ -37,7 +42,14 @@ class TableSpec(msgspec.Struct, frozen=True):
     entries: Mapping[str, KeySpec] = MappingProxyType({})
 
 
-def key(reason: str, type_: ValueType | None = None, *, example: object = None, is_chosen: bool = False) -> KeySpec:
+def key(
+    reason: str,
+    type_: ValueType | None = None,
+    *,
+    example: object = None,
+    is_chosen: bool = False,
+    edit: Edit = "restart",
+) -> KeySpec:
     """Return the declaration of a key, for the `Annotated` type of a field.
 
     The field's default is the key's. A field without one is a key that the file must have; a default of `None` is a key
@@ -48,8 +60,10 @@ def key(reason: str, type_: ValueType | None = None, *, example: object = None, 
         type_: What may stand there; may be left out of fields that are `bool` or a `Literal`.
         example: For a key without default: what the example file shows.
         is_chosen: Whoever installs a hub has to think about it: it stands in the short example.
+        edit: How it may be changed at a running hub. A path is changed in the file only: what an agent reads and writes
+            is decided by whoever administers the machine.
     """
-    return KeySpec(reason, type_, example, is_chosen)
+    return KeySpec(reason, type_, example, is_chosen, edit)
 
 
 def table(about: str, entries: Mapping[str, KeySpec] | None = None) -> TableSpec:
@@ -68,6 +82,7 @@ class Key(msgspec.Struct, frozen=True):
         is_required: The file must have it.
         example: For a key without default: what the example file shows.
         is_chosen: Whoever installs a hub has to think about it: it stands in the short example.
+        edit: How it may be changed at a running hub.
     """
 
     path: str
@@ -77,6 +92,7 @@ class Key(msgspec.Struct, frozen=True):
     is_required: bool = False
     example: object = None
     is_chosen: bool = False
+    edit: Edit = "restart"
 
     @property
     def section(self) -> str:
@@ -140,7 +156,8 @@ def _declared(root: type[msgspec.Struct], name: str) -> tuple[KeySpec | TableSpe
 
 def _key(path: str, spec: KeySpec, kind: Any, default: object, *, is_required: bool = False) -> Key:  # noqa: ANN401
     type_ = spec.type or _type_of(kind)
-    return Key(path, type_, default, spec.reason, is_required, spec.example, spec.is_chosen)
+    edit: Edit = "file" if kind is Path or Path in get_args(kind) else spec.edit
+    return Key(path, type_, default, spec.reason, is_required, spec.example, spec.is_chosen, edit)
 
 
 def _type_of(kind: Any) -> ValueType:  # noqa: ANN401 - any annotation

@@ -64,6 +64,7 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
         key(
             "systemd credential with the hub's key (LoadCredential= in the unit), used where no file is named",
             credential_name(),
+            edit="file",
         ),
     ] = "climahub-api-key"
     ca_file: Annotated[
@@ -111,16 +112,23 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
 class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[board.sim]`."""
 
-    seed: Annotated[int, key("the same seed gives the same house, weather and faults", integer(0, _SEED_MAX))] = 1
+    seed: Annotated[
+        int, key("the same seed gives the same house, weather and faults", integer(0, _SEED_MAX), edit="file")
+    ] = 1
     sensors_count: Annotated[
         int,
         key(
             "one of each kind on the hub; those above seven are relayed, and each device of them needs a key",
             integer(len(SensorKind), SERIES_MAX, "sensors"),
+            edit="file",
         ),
     ] = len(SensorKind)
-    report_interval_s: Annotated[float, key("how often a relayed sensor reports", number(1, DAY_S - 1, "s"))] = 60
-    tenant_thermostat: Annotated[bool, key("heat the simulated house with a thermostat of the tenant")] = True
+    report_interval_s: Annotated[
+        float, key("how often a relayed sensor reports", number(1, DAY_S - 1, "s"), edit="file")
+    ] = 60
+    tenant_thermostat: Annotated[bool, key("heat the simulated house with a thermostat of the tenant", edit="file")] = (
+        True
+    )
 
 
 class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,11 +153,13 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     gpio_chip: Annotated[Path, key("the GPIO chip of the relay lines (gpiodetect lists them)", file_path())] = Path(
         "/dev/gpiochip0"
     )
-    relays: Annotated[tuple[RelayLines, ...], key("the relays of the zones, by line number", relay_list())] = ()
-    heat_source_lines: Annotated[
-        tuple[PartLine, ...], key("the relays of the shared heat source, by line number", part_list())
+    relays: Annotated[
+        tuple[RelayLines, ...], key("the relays of the zones, by line number", relay_list(), edit="file")
     ] = ()
-    relays_active_low: Annotated[bool, key("whether a relay switches on when its line is low")] = False
+    heat_source_lines: Annotated[
+        tuple[PartLine, ...], key("the relays of the shared heat source, by line number", part_list(), edit="file")
+    ] = ()
+    relays_active_low: Annotated[bool, key("whether a relay switches on when its line is low", edit="file")] = False
 
 
 class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +167,7 @@ class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[
         Literal["sim", "linux", "replay"],
-        key("the simulation needs no hardware, so the first start works", is_chosen=True),
+        key("the simulation needs no hardware, so the first start works", is_chosen=True, edit="file"),
     ] = "sim"
     sim: Annotated[SimConfig, table('The simulated house (board.name = "sim").')]
     replay: Annotated[ReplayConfig, table('A recording of a house (board.name = "replay").')]
@@ -243,9 +253,11 @@ class OtaConfig(msgspec.Struct, frozen=True, kw_only=True):
         Path, key("the *.pub files of the signers whose releases are installed; without any, none is", file_path())
     ] = Path("/etc/climahub/update-keys")
     allow_unsigned: Annotated[
-        bool, key("install unsigned releases: whoever controls the cloud then controls this home")
+        bool, key("install unsigned releases: whoever controls the cloud then controls this home", edit="file")
     ] = False
-    model: Annotated[str, key("a release lists the models that it supports", text("a hardware model"))] = "hub"
+    model: Annotated[str, key("a release lists the models that it supports", text("a hardware model"), edit="file")] = (
+        "hub"
+    )
     check_interval_s: Annotated[
         float, key("how often the cloud is polled for a release", number(60, 7 * DAY_S, "s"))
     ] = 6 * 3600
@@ -342,7 +354,9 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     trust: Annotated[
         Literal["kernel", "cloud", "system"],
         key(
-            '"kernel" takes NTP, else the cloud over TLS or a battery; "cloud" without TLS too; "system" the wall clock'
+            '"kernel" takes NTP, else the cloud over TLS or a battery; "cloud" without TLS too;'
+            ' "system" the wall clock',
+            edit="file",
         ),
     ] = "kernel"
 
@@ -359,7 +373,7 @@ class RelayedSensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     sensor_keys_credential: Annotated[
-        str, key("systemd credential with the same content; used where it exists", credential_name())
+        str, key("systemd credential with the same content; used where it exists", credential_name(), edit="file")
     ] = "climahub-sensor-keys"
 
 
@@ -453,10 +467,12 @@ class PortConfig(msgspec.Struct, frozen=True, kw_only=True):
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[log]`."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], key("the lowest level that is written")] = "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], key("the lowest level that is written", edit="live")
+    ] = "info"
     format: Annotated[
         Literal["text", "json", "journal"],
-        key('"journal" writes systemd priorities and leaves the time to the journal', is_chosen=True),
+        key('"journal" writes systemd priorities and leaves the time to the journal', is_chosen=True, edit="file"),
     ] = "text"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from agent.config.changes import TRIAL_S
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
 from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery
@@ -24,6 +25,9 @@ CLIMATE_BYTES_MAX = 64 * 1024
 
 BACKUP_BYTES_MAX = 2 * 1024 * 1024
 """The backup of a network with a hundred sensors takes 40 KiB."""
+
+CONFIG_BYTES_MAX = 64 * 1024
+"""Eight zones of sixteen sensors take 6 KiB."""
 
 JSON_BYTES_MAX = 8 * 1024
 """Of every other request body in JSON."""
@@ -103,6 +107,16 @@ class TokenRequest(msgspec.Struct):
     days: int = 90
 
 
+class ConfigPatch(msgspec.Struct):
+    """Values of keys that can be changed at the hub, by dotted key; `null` takes a change back.
+
+    A change that needs a restart is undone unless it is confirmed within `trial_s` seconds.
+    """
+
+    changes: dict[str, Any]
+    trial_s: int = TRIAL_S
+
+
 class Route(msgspec.Struct, frozen=True):
     """One route.
 
@@ -175,6 +189,10 @@ ROUTES = (
     Route("POST", "/v1/tests/stop", Role.SERVICE, "stop_test"),
     Route("GET", "/v1/tests/sensors", Role.VIEWER, "get_live_sensors"),
     Route("POST", "/v1/tests/radio-scan", Role.SERVICE, "scan_radio"),
+    Route("GET", "/v1/config", Role.VIEWER, "get_config"),
+    Route("PATCH", "/v1/config", Role.OWNER, "change_config", ConfigPatch, CONFIG_BYTES_MAX),
+    Route("POST", "/v1/config/confirm", Role.OWNER, "confirm_config"),
+    Route("POST", "/v1/config/rollback", Role.OWNER, "roll_back_config"),
     Route("GET", "/v1/update", Role.VIEWER, "get_update"),
     Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
     Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),

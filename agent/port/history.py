@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,10 +28,7 @@ from agent.port.history_buffer import INTERVAL_MS, HistoryBuffer
 from agent.port.history_channels import STALE_MS, HistoryChannel, channel_of, sensor_values, zone_values
 from agent.port.history_segments import HistorySegments
 from agent.port.history_series import Series, Thinning
-
-if TYPE_CHECKING:
-    from agent.climate.service import ClimateService
-    from agent.telemetry.intake import Intake
+from agent.port.hub_parts import HubParts
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +99,7 @@ class History:
     """Recording and answering.
 
     Attributes:
+        is_on: Whether it records.
         problem: Why nothing is written; empty while the disk takes it.
     """
 
@@ -114,6 +111,7 @@ class History:
         clock: Clock,
         disk: Disk,
         worker: Worker,
+        is_on: bool = True,
     ) -> None:
         """Read and write nothing yet.
 
@@ -123,7 +121,9 @@ class History:
             clock: The clocks of the boot.
             disk: Reads and writes.
             worker: Where reading and writing block.
+            is_on: Whether to record; where not, what was recorded is removed.
         """
+        self.is_on = is_on
         self._values = values
         self._clock = clock
         self._worker = worker
@@ -139,7 +139,10 @@ class History:
         return self._problem_log.text
 
     async def run(self) -> None:
-        """Record until cancelled; then write what is in memory."""
+        """Record until cancelled; then write what is in memory. Switched off: remove what was recorded, and return."""
+        if not self.is_on:
+            await self._remove()
+            return
         try:
             while True:
                 await asyncio.sleep(self._pause_s())
@@ -151,6 +154,12 @@ class History:
         finally:
             self._unwritten += self._buffer.take()
             await self._write()
+
+    async def _remove(self) -> None:
+        try:
+            await self._worker.run(self._segments.remove_all)
+        except OSError as error:
+            _log.warning("the old history is still there: %s", error)
 
     def _pause_s(self) -> float:
         """Return the time until the next full minute, so that stretches of a minute hold one value each."""
@@ -171,8 +180,16 @@ class History:
                 self._unwritten.popleft()
         self._problem_log.clear()
 
+    async def answer(self, asked: HistoryQuery) -> HistoryReport:
+        """Return what a query asks for.
+
+        Raises:
+            RequestRefused: The query is wrong.
+        """
+        return await self.report(chart_query(asked, read_now(self._clock)))
+
     async def report(self, asked: ChartQuery) -> HistoryReport:
-        """Return what a query asks for. One at a time: a Pi takes some tenths of a second for seven days."""
+        """Return what is asked for. One at a time: a Pi takes some tenths of a second for seven days."""
         async with self._turn:
             now = read_now(self._clock)
             zero_utc_ms = None if now.utc_ms is None else now.utc_ms - now.now_ms
@@ -253,50 +270,29 @@ class _Collected:
                 self._thinning.add(channel, block.values(channel), start_ms=start_ms, interval_ms=block.interval_ms)
 
 
-def build_history(
-    directory: Path,
-    *,
-    intake: "Intake",
-    climate: "ClimateService | None",
-    interval_s: Callable[[], float],
-    clock: Clock,
-    disk: Disk,
-    worker: Worker,
-) -> History:
+def build_history(hub: HubParts, *, interval_s: Callable[[], float]) -> History:
     """Return the history of a hub.
 
     Args:
-        directory: The state directory.
-        intake: Knows the latest readings.
-        climate: The control; `None` without zones.
+        hub: Its parts.
         interval_s: Returns how often the hub's own sensors are read.
-        clock: The clocks of the boot.
-        disk: Reads and writes.
-        worker: Where reading and writing block.
     """
 
     def values(now_ms: int) -> dict[str, float | None]:
         stale_ms = max(STALE_MS, round(STALE_INTERVALS * interval_s() * 1000))
-        zones = zone_values(climate.control if climate else None)
-        return {**zones, **sensor_values(intake.channels, now_ms=now_ms, stale_ms=stale_ms)}
+        zones = zone_values(hub.climate.control if hub.climate else None)
+        return {**zones, **sensor_values(hub.telemetry.intake.channels, now_ms=now_ms, stale_ms=stale_ms)}
 
-    return History(directory, values=values, clock=clock, disk=disk, worker=worker)
-
-
-async def remove_history(directory: Path, *, disk: Disk, worker: Worker) -> None:
-    """Remove what was recorded before the history was switched off; a disk that refuses keeps it, and is logged."""
-    try:
-        await worker.run(HistorySegments(directory, disk).remove_all)
-    except OSError as error:
-        _log.warning("the old history is still there: %s", error)
+    storage, is_on = hub.config.storage, hub.config.port.history != "off"
+    return History(storage.state_dir, values=values, clock=hub.clock, disk=hub.disk, worker=hub.worker, is_on=is_on)
 
 
-def handlers(history: History | None, clock: Clock) -> Mapping[str, Handler]:
+def handlers(history: History) -> Mapping[str, Handler]:
     """Return the handler of the history; none where it is switched off."""
-    if history is None:
+    if not history.is_on:
         return {}
 
     async def get_history(request: LocalRequest) -> HistoryReport:
-        return await history.report(chart_query(query.read(request.query, HistoryQuery), read_now(clock)))
+        return await history.answer(query.read(request.query, HistoryQuery))
 
     return {"get_history": get_history}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import resolve
-from agent.config.report import REDACTED, CheckResult, check, show, show_text
+from agent.config.report import REDACTED, CheckResult, check, rows_text, show
 from agent.config.tables import KEYS
 from tests.unit.config.test_certificates import CA, SKI, pem
 
@@ -79,7 +79,7 @@ def test_authority_refused_by_a_newer_python_is_named(hub: Path) -> None:
 
 def test_the_credentials_of_a_proxy_are_never_shown(hub: Path) -> None:
     append(hub, 'proxy = "http://user:secret@proxy.example:3128"\n')
-    text = show_text(resolve(hub, environ={}))
+    text = rows_text(show(resolve(hub, environ={})))
     assert "http://[redacted]@proxy.example:3128" in text
     assert "secret" not in text
 
@@ -138,12 +138,12 @@ def test_show_has_every_key_with_value_unit_and_origin(hub: Path) -> None:
 
 
 def test_show_never_holds_the_key(hub: Path) -> None:
-    text = show_text(resolve(hub, environ=credential(hub.parent, API_KEY)))
+    text = rows_text(show(resolve(hub, environ=credential(hub.parent, API_KEY))))
     assert "a1B2" not in text
     assert REDACTED in text
 
 
 def test_show_tells_where_no_key_is_set(hub: Path) -> None:
-    lines = show_text(resolve(hub, environ={})).splitlines()
+    lines = rows_text(show(resolve(hub, environ={}))).splitlines()
     assert lines[0].split() == ["cloud.api_key", "(not", "set)", "default"]
     assert len({line.index("default") for line in lines if line.endswith("default")}) == 1

@@ -23,7 +23,6 @@ from agent.port.history import (
     HistoryReport,
     chart_query,
     handlers,
-    remove_history,
 )
 from agent.port.history_buffer import BLOCK_ROWS
 from lab.simulation.virtual_loop import VirtualLoop
@@ -52,9 +51,10 @@ class Bench:
         self.knows_time = knows_time
         self.history = self.make()
 
-    def make(self) -> History:
+    def make(self, *, is_on: bool = True) -> History:
+        disk = Disk(self.announce)
         return History(
-            self.directory, values=self.now_values, clock=self, disk=Disk(self.announce), worker=InlineWorker()
+            self.directory, values=self.now_values, clock=self, disk=disk, worker=InlineWorker(), is_on=is_on
         )
 
     def now_values(self, now_ms: int) -> Mapping[str, float | None]:
@@ -85,7 +85,7 @@ class Bench:
 
     def ask(self, **asked: str) -> HistoryReport:
         request = LocalRequest({}, Caller("", Role.VIEWER, "socket"), query={"channels": ROOM} | asked)
-        report = self.loop.run_until_complete(handlers(self.history, self)["get_history"](request))
+        report = self.loop.run_until_complete(handlers(self.history)["get_history"](request))
         assert isinstance(report, HistoryReport)
         return report
 
@@ -206,14 +206,18 @@ def test_a_damaged_file_costs_itself(bench: Bench) -> None:
     assert bench.ask().channels == []
 
 
-def test_switched_off_what_was_recorded_is_removed(bench: Bench) -> None:
+def test_switched_off_what_was_recorded_is_removed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.run(31)
-    bench.loop.run_until_complete(remove_history(bench.directory, disk=Disk(), worker=InlineWorker()))
+    bench.history = bench.make(is_on=False)
+    bench.run(1)
     assert list(bench.directory.iterdir()) == []
+    assert handlers(bench.history) == {}
+    bench.history = bench.make()
     bench.run(31)
     bench.is_full = True
-    bench.loop.run_until_complete(remove_history(bench.directory, disk=Disk(bench.announce), worker=InlineWorker()))
-    assert handlers(None, bench) == {}
+    bench.history = bench.make(is_on=False)
+    bench.run(1)
+    assert "the old history is still there" in caplog.text
 
 
 NOW = Now("boot", 5_000_000, ZERO_UTC_MS)

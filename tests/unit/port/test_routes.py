@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import events, hardware_handlers, history, monitoring, page_files, server
+from agent.port import config_editor, events, hardware_handlers, history, monitoring, page_files, server
 from agent.port import handlers as port_handlers
 from agent.port.checks.service import ChecksService
 from agent.port.gates import SocketGate
@@ -33,7 +34,8 @@ def all_handlers() -> dict[str, Handler]:
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),
         **hardware_handlers.handlers(cast("Any", object()), ANY, ANY),
         **log.handlers(LogRing(int), ANY),
-        **history.handlers(cast("Any", object()), ANY),
+        **config_editor.handlers(cast("Any", object())),
+        **history.handlers(cast("Any", SimpleNamespace(is_on=True))),
         **events.handlers(ANY),
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
         **page_files.handlers(),
@@ -73,7 +75,7 @@ async def test_only_what_the_table_lists_is_reachable() -> None:
         for path in paths:
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 reached.clear()
-                body = b'{"name": "x", "key": "x", "new": "x", "code": "x", "role": "x", "test_id": "x"}'
+                body = b'{"name": "x", "key": "x", "new": "x", "code": "x", "role": "x", "test_id": "x", "changes": {}}'
                 async with client.request(method, path, data=body) as response:
                     # A path of one part may be a file of the page.
                     is_listed = (method, path) in listed or (method == "GET" and bool(re.fullmatch("/[^/]+", path)))

@@ -1,0 +1,141 @@
+"""The configuration of a real hub is changed while it runs: checked, on trial, confirmed, undone by itself."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from agent.cli import root
+from agent.config import changes
+from tests.integration.config_rig import TEXT, run_daemon
+
+KEY = "cloud.request_timeout_s"
+CHANGE = {"changes": {KEY: 7}}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.port.config_editor.RESTART_DELAY_S", 0.05)
+
+
+async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path: Path) -> None:
+    async with run_daemon(tmp_path) as rig:
+        status, report = await rig.ask("PATCH", "/v1/config", CHANGE)
+        assert (status, report["trial"]["is_started"]) == (200, False)
+        await rig.trial_started()
+        assert await rig.value(KEY) == 7
+        status, report = await rig.ask("POST", "/v1/config/confirm")
+        assert (status, report["trial"]) == (200, None)
+    async with run_daemon(tmp_path) as rig:
+        assert await rig.value(KEY) == 7
+        assert (await rig.ask("GET", "/v1/status"))[0] == 200
+    assert (tmp_path / "hub.toml").read_text() == TEXT
+
+
+async def test_a_change_that_nobody_confirms_undoes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.port.config_editor.TRIAL_S_MIN", 1)
+    async with run_daemon(tmp_path) as rig:
+        await rig.ask("PATCH", "/v1/config", {**CHANGE, "trial_s": 1})
+        await rig.until(lambda report: report["trial"] is None and not report["is_restarting"])
+        assert await rig.value(KEY) == 30
+        assert "nobody confirmed" in (await rig.config())["last_trial"]
+
+
+async def test_a_process_that_dies_during_the_trial_undoes_it(tmp_path: Path) -> None:
+    async with run_daemon(tmp_path, dies=True) as rig:
+        await rig.ask("PATCH", "/v1/config", CHANGE)
+        await rig.trial_started()
+    async with run_daemon(tmp_path) as rig:
+        report = await rig.config()
+        assert report["trial"] is None
+        assert "the hub restarted before anybody confirmed" in report["last_trial"]
+        assert await rig.value(KEY) == 30
+
+
+async def test_a_change_that_cuts_off_the_port_undoes_itself_and_the_person_is_still_signed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.port.config_editor.TRIAL_S_MIN", 1)
+    async with run_daemon(tmp_path) as rig:
+        _, made = await rig.ask("POST", "/v1/codes/owner", {})
+
+        async def address() -> str:
+            report = await rig.until(lambda report: report["addresses"], "/v1/port")
+            return str(report["addresses"][0])
+
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+            async with browser.post(f"{await address()}/v1/session", json={"code": made["code"]}) as response:
+                assert response.status == 200
+            change = {"changes": {"port.listen": []}, "trial_s": 2}
+            async with browser.patch(f"{await address()}/v1/config", json=change) as response:
+                assert response.status == 200
+            await rig.trial_started()
+            assert (await rig.ask("GET", "/v1/port"))[1]["addresses"] == []
+            async with browser.get(f"{await address()}/v1/config") as response:
+                assert response.status == 200
+                assert "undone" in (await response.json())["last_trial"]
+
+
+async def test_a_wrong_value_is_refused_and_a_record_that_no_longer_fits_is_left_out(tmp_path: Path) -> None:
+    async with run_daemon(tmp_path) as rig:
+        status, problem = await rig.ask("PATCH", "/v1/config", {"changes": {KEY: "long"}})
+        assert (status, problem["error"]) == (422, "config_invalid")
+        assert KEY in problem["detail"]
+        zones = [{"id": "nowhere", "sensors": ["a"]}]
+        status, problem = await rig.ask("PATCH", "/v1/config", {"changes": {"climate.zones": zones}})
+        assert (status, "no output nowhere" in problem["detail"]) == (422, True)
+        # As a release that allowed more has left it.
+        await rig.restarts._config_store.set_confirmed({KEY: 9, "cloud.gone": 1, "cloud.gzip": "zstd"})
+    async with run_daemon(tmp_path) as rig:
+        report = await rig.config()
+        assert await rig.value(KEY) == 9
+        assert "cloud.gone" in report["problem"]
+        assert "cloud.gzip" in report["problem"]
+        assert len(report["keys"]) < changes.VALUES_MAX
+
+
+async def test_the_command_line_changes_shows_and_confirms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with run_daemon(tmp_path) as rig:
+        await rig.config()
+
+        async def climahub(*arguments: str) -> tuple[int, str, str]:
+            code = await asyncio.to_thread(root.run, ["config", *arguments, "--socket", str(rig.socket)])
+            printed = capsys.readouterr()
+            return code, printed.out, printed.err
+
+        assert await climahub("set", "log.level", "warning") == (0, "in force now\n", "")
+        code, out, _ = await climahub("set", KEY, "7", "--trial", "60")
+        assert (code, f"{KEY}: on trial" in out, "config confirm" in out) == (0, True, True)
+        await rig.trial_started()
+        _, out, _ = await climahub("show")
+        assert "Within" in out
+        assert f"{KEY}" in out
+        assert "changed at the hub" in out
+        assert await climahub("confirm") == (0, "the change was confirmed\n", "")
+        code, _, err = await climahub("confirm")
+        assert (code, "nothing to confirm" in err) == (1, True)
+        code, _, err = await climahub("set", KEY, "soon")
+        assert (code, "allowed is a number" in err) == (1, True)
+        assert (await climahub("unset", KEY))[0] == 0
+        await rig.trial_started()
+        assert (await climahub("rollback"))[1] == "the change was undone by a person\n"
+        await rig.until(lambda report: report["trial"] is None and not report["is_restarting"])
+        rows = json.loads((await climahub("show", "--json"))[1])
+        assert next(row for row in rows if row["key"] == KEY)["origin"] == "changed at the hub"
+
+
+async def test_without_a_hub_the_file_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with run_daemon(tmp_path):
+        pass
+    assert root.run(["config", "show", "--socket", str(tmp_path / "none")]) != 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agent.cli.config.DEFAULT_CONFIG", tmp_path / "hub.toml")
+        patch.setattr("agent.cli.hub_client.DEFAULT_CONFIG", tmp_path / "hub.toml")
+        capsys.readouterr()
+        assert root.run(["config", "show"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("from the file alone: the hub does not run here")
+    assert "storage.state_dir" in out

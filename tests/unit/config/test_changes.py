@@ -1,0 +1,84 @@
+"""The trial of a change, without disk and clock."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config.changes import (
+    ConfigChanges,
+    ConfigTrial,
+    begin,
+    confirm,
+    edited,
+    roll_back,
+    set_confirmed,
+    start,
+)
+
+OLD: dict[str, Any] = {"log.level": "debug"}
+NEW: dict[str, Any] = {"log.level": "debug", "cloud.proxy": "none"}
+
+
+def begun() -> ConfigChanges:
+    return begin(ConfigChanges(OLD), NEW, trial_s=60, caller="session 1")
+
+
+def test_a_trial_is_in_force_from_its_start_on() -> None:
+    assert begun().in_force == OLD
+    started = start(begun())
+    assert started.in_force == NEW
+    assert started.values == OLD
+    assert started.trial == ConfigTrial(NEW, 60, has_started=True, caller="session 1")
+
+
+def test_a_confirmed_change_stays_over_every_start() -> None:
+    confirmed = confirm(start(begun()))
+    assert (confirmed.values, confirmed.trial, confirmed.last_trial) == (NEW, None, "the change was confirmed")
+    assert start(start(confirmed)) == confirmed
+
+
+def test_a_second_start_without_a_confirmation_undoes_the_change() -> None:
+    undone = start(start(begun()))
+    assert (undone.in_force, undone.trial) == (OLD, None)
+    assert "the hub restarted before anybody confirmed" in undone.last_trial
+    assert start(undone) == undone
+
+
+def test_a_person_or_the_end_of_the_time_undoes_it() -> None:
+    assert roll_back(start(begun()), "nobody confirmed") == ConfigChanges(OLD, None, "nobody confirmed")
+
+
+def test_without_a_trial_there_is_nothing_to_start_confirm_or_undo() -> None:
+    quiet = ConfigChanges(OLD, None, "the change was confirmed")
+    assert start(quiet) is quiet
+    assert confirm(quiet) is quiet
+    assert roll_back(quiet, "no reason") is quiet
+
+
+def test_a_change_that_needs_no_trial() -> None:
+    assert set_confirmed(ConfigChanges(OLD), NEW).in_force == NEW
+
+
+def test_edits_add_replace_and_take_back() -> None:
+    assert edited(OLD, {"cloud.proxy": "none"}) == NEW
+    assert edited(NEW, {"cloud.proxy": None, "log.level": "info"}) == {"log.level": "info"}
+    assert edited(OLD, {"cloud.proxy": None}) == OLD
+
+
+@given(st.lists(st.sampled_from(("begin", "start", "confirm", "roll back"))))
+def test_whatever_happens_a_value_is_confirmed_or_undone_by_the_second_start(steps: list[str]) -> None:
+    changes, confirmed = ConfigChanges(OLD), OLD
+    for number, step in enumerate(steps):
+        match step:
+            case "begin" if changes.trial is None:
+                changes = begin(changes, {"number": number}, trial_s=60, caller="")
+            case "start":
+                changes = start(changes)
+            case "confirm" if changes.trial is None or changes.trial.has_started:
+                confirmed = dict(changes.trial.values) if changes.trial else confirmed
+                changes = confirm(changes)
+            case "roll back":
+                changes = roll_back(changes, "undone")
+        assert changes.values == confirmed
+    assert start(start(changes)).in_force == confirmed
