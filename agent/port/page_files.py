@@ -1,12 +1,15 @@
 """The files of the technician's page: found once, compressed at the first request, and known to browsers by their hash.
 
-Serves the files of `agent/port/page` and nothing else: a name is looked up among them and never joined to a path.
+Comments and indentation stay here: a phone on a weak link need not load them, and there is no build step that would
+take them out. Serves the files of `agent/port/page` and nothing else: a name is looked up among them and never joined
+to a path.
 """
 
 import asyncio
 import functools
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +23,11 @@ from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
 PAGE_DIRECTORY = Path(__file__).parent / "page"
 
 INDEX = "index.html"
+LIBRARIES = "vendor"
+"""Sent byte for byte as they are: their hashes are published."""
+
+_NOT_SENT = re.compile(rb"^[ \t]*//.*\n|^/\*.*\*/\n|^[ \t]*\n|^[ \t]+", re.MULTILINE)
+"""Safe while no text of the page spans lines: markup joins white space, and the scripts have no other templates."""
 
 FILE_BYTES_MAX = 1024 * 1024
 """A larger file does not belong to a page that may have 150 KB in all."""
@@ -62,6 +70,11 @@ def page_files(directory: Path) -> Mapping[str, Path]:
     return {path.relative_to(directory).as_posix(): path for path in found}
 
 
+def without_comments(content: bytes) -> bytes:
+    """Return a file of our own without indentation, empty lines and lines that are a comment only."""
+    return _NOT_SENT.sub(b"", content)
+
+
 def read_page_file(path: Path) -> PageFile:
     """Read and compress one file. Blocks.
 
@@ -69,6 +82,8 @@ def read_page_file(path: Path) -> PageFile:
         OSError: It cannot be read.
     """
     content = path.read_bytes()[:FILE_BYTES_MAX]
+    if path.parent.name != LIBRARIES:
+        content = without_comments(content)
     # The time stamp of gzip is left out: the same content is the same response.
     compressed = gzip.compress(content, 9, mtime=0)
     return PageFile(_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)

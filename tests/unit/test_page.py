@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.port.page_files import read_page_file, without_comments
 from tests.unit.page_source import HOLE, PAGE, html_templates, keys, scripts, strings
 
 RAW_BYTES_MAX = 150_000
@@ -23,17 +24,26 @@ PATTERNS = {"XXXX-XXXX-XXXX-XXXX"}
 
 
 def weighed() -> list[Path]:
-    """All that one browser can load: every view, and the heaviest language, since nobody loads two."""
+    """All that one browser can load, as it is sent: every view, and the heaviest language, since nobody loads two."""
     files = [path for pattern in SHIPPED for path in PAGE.glob(pattern) if path.name not in ON_DEMAND]
     return [*files, max((PAGE / "texts").glob("*.json"), key=lambda path: path.stat().st_size)]
 
 
 def test_the_page_stays_within_its_weight() -> None:
     files = weighed()
-    raw = sum(len(path.read_bytes()) for path in files)
-    packed = sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
+    compressed = [read_page_file(path).compressed for path in files]
+    raw = sum(len(gzip.decompress(content)) for content in compressed)
+    packed = sum(map(len, compressed))
     assert raw <= RAW_BYTES_MAX, f"{raw:,} bytes"
     assert packed <= GZIP_BYTES_MAX, f"{packed:,} bytes gzipped"
+
+
+def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() -> None:
+    source = b"// Why.\nconst a = `x // y`; // Kept: it shares its line.\n\n  /* b */ c();\n/* d */\n\t// e\n\tf();\n"
+    assert without_comments(source) == b"const a = `x // y`; // Kept: it shares its line.\n/* b */ c();\nf();\n"
+    for path in scripts():
+        # A template that spans lines is markup, whose white space means nothing.
+        assert not [text for text in strings(path.read_text()) if "\n" in text], path.name
 
 
 def test_libraries_are_shipped_as_they_were_fetched_with_their_licences() -> None:

@@ -1,6 +1,6 @@
 // The first view: the verdict in words, what to do, and tiles that lead deeper.
 
-import { ask } from "./api.js";
+import { ask, may } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
 import { linkSummary, outboxSummary } from "./cloud.js";
 import { RoomTile } from "./rooms.js";
@@ -49,8 +49,8 @@ function Tile({ name, title, summary, children }) {
 }
 
 function zigbeeSummary({ radio, sensors }) {
-  const isUp = radio.state === "up";
-  return { level: isUp ? "ok" : "fail", text: isUp ? tn("zigbee.count", sensors.length) : word("radio", radio.state) };
+  if (radio.state !== "up") return { level: "fail", text: word("radio", radio.state) };
+  return { level: sensors.some((each) => each.problem || each.is_online === false) ? "warn" : "ok", text: tn("zigbee.count", sensors.length) };
 }
 
 // The parts of the hub. One that this hub does not have is not shown.
@@ -64,6 +64,9 @@ function Parts({ status, zigbee, update }) {
       <${Tile} name="cloud" title=${t("cloud.title")} summary=${linkSummary(status)} />
       <${Tile} name="outbox" title=${t("outbox.title")} summary=${outboxSummary(status)} />
       ${update && html`<${Tile} name="updates" title=${t("updates.title")} summary=${updateSummary(update)} />`}
+      <${Tile} name="checks" title=${t("checks.title")}><p class="soft">${t("checks.about")}</p></${Tile}>
+      <${Tile} name="tests" title=${t("tests.title")}><p class="soft">${t("tests.tile")}</p></${Tile}>
+      ${may("service") && html`<${Tile} name="access" title=${t("access.title")}><p class="soft">${t("access.about")}</p></${Tile}>`}
       <${Tile} name="log" title=${t("log.title")}><p class="soft">${t("log.about")}</p></${Tile}>
     </div>
   </section>`;

@@ -15,9 +15,13 @@ const VIEWS = {
   outbox: () => import("./cloud.js").then(({ Outbox }) => ({ default: Outbox })),
   updates: () => import("./updates.js"),
   log: () => import("./log.js"),
+  checks: () => import("./checks.js"),
+  tests: () => import("./hardware.js"),
+  access: () => import("./access.js"),
 };
 
 const AGAIN_MS = 3_000;
+const IDLE_MS = 30 * 60_000; // As the hub ends a session that asks nothing.
 
 function currentPath() {
   return location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
@@ -71,8 +75,27 @@ function Silence() {
   </div>`}</div>`;
 }
 
+// A page that is left open keeps asking, so its session would never be idle: whoever leaves it is signed out.
+function useIdleEnd() {
+  useEffect(() => {
+    let timer = 0;
+    const stir = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => signOut().catch(() => undefined), IDLE_MS);
+    };
+    const signs = ["pointerdown", "keydown"];
+    for (const sign of signs) window.addEventListener(sign, stir);
+    stir();
+    return () => {
+      clearTimeout(timer);
+      for (const sign of signs) window.removeEventListener(sign, stir);
+    };
+  }, []);
+}
+
 function Frame() {
   const path = usePath();
+  useIdleEnd();
   useEffect(start, []);
   const session = currentSession();
   return html`<a class="skip" href="#content" onClick=${skip}>${t("frame.skip")}</a>

@@ -1,6 +1,7 @@
 // Rooms: temperature, setpoint, what each does and why; hold, boost, away, eco and mode. Decides nothing: the hub does.
 
 import { may, post } from "./api.js";
+import { History } from "./chart.js";
 import { refresh, useDocuments, useTick } from "./live.js";
 import { Act, AskForm, Card, Facts, Head, Input, Note, Said, Waiting, html, useAction, useState } from "./ui.js";
 import { degrees, duration, moment, number, t } from "./words.js";
@@ -132,21 +133,22 @@ function Room({ zone, timezone }) {
     <${Head} title=${nameOf(zone)} back="#/rooms" backTitle=${t("rooms.title")} />
     ${problem && html`<${Note} level="warn"><${Said}>${problem}</${Said}></${Note}>`}
     <div class="columns">
-      <section class="card stack" aria-label=${t("rooms.now")}>
+      <div class="stack"><section class="card stack" aria-label=${t("rooms.now")}>
         <div class="row"><span class="big grow">${degrees(zone.room_c)}</span><${Doing} action=${zone.action} /></div>
         <${Setpoint} key=${zone.mode} zone=${zone} />
         <${Actions} zone=${zone} />
         <${Holds} zone=${zone} timezone=${timezone} />
       </section>
+      <${Card} title=${t("week.title")}>
+        <p>${zone.schedule ? t("week.follows", { name: zone.schedule }) : t("week.none")}</p>
+        <a class="button" href="#/week/${encodeURIComponent(zone.zone)}">${t("week.open")}</a>
+      </${Card}></div>
       <div class="stack">
         <${Why} zone=${zone} />
         <${Mode} zone=${zone} />
-        <${Card} title=${t("week.title")}>
-          <p>${zone.schedule ? t("week.follows", { name: zone.schedule }) : t("week.none")}</p>
-          <a class="button" href="#/week/${encodeURIComponent(zone.zone)}">${t("week.open")}</a>
-        </${Card}>
       </div>
     </div>
+    <${Card} title=${t("history.title")}><${History} timezone=${timezone} lines=${["temperature", "heat_setpoint"].map((name) => ({ channel: `zone/${zone.zone}/${name}`, name: t(`history.${name}`), unit: "°C", tone: name }))} /></${Card}>
   </div>`;
 }
 

@@ -94,7 +94,7 @@ export function moment(text, zone) {
   const at = new Date(text);
   const days = Math.abs(at - Date.now()) / 1000 / DAY_S;
   const date = days < 0.5 ? {} : days < 6 ? { weekday: "short" } : { day: "numeric", month: "short" };
-  const options = { ...date, hour: "2-digit", minute: "2-digit" };
+  const options = { ...date, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   try {
     return at.toLocaleString(language, { ...options, timeZone: zone || undefined });
   } catch {

@@ -1,0 +1,88 @@
+// Lines over time, as SVG: a sparkline in a list, and a chart whose values are read by pointer or arrow keys.
+
+import { html, useFetched, useState } from "./ui.js";
+import { measured, moment, number, t } from "./words.js";
+
+const WIDTH = 640;
+const HEIGHT = 220;
+const LEFT = 44;
+const BOTTOM = 30;
+const SPAN_MIN = 1; // Of the values: a line that hardly moves is drawn as one.
+const TICKS = 4;
+const RANGES_H = ["6", "24", "168"];
+const HOUR_S = 3600;
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
+
+// The range of all values that are there, at least SPAN_MIN wide. Pure.
+export function rangeOf(lists) {
+  const values = lists.flat().filter((value) => value != null);
+  if (values.length === 0) return null;
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const more = Math.max(0, (SPAN_MIN - (high - low)) / 2);
+  return { low: low - more, high: high + more };
+}
+
+// Round values across a range. Pure.
+export function ticksOf({ low, high }) {
+  const step = STEPS.find((each) => (high - low) / each <= TICKS) ?? STEPS.at(-1);
+  return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, at) => (Math.ceil(low / step) + at) * step);
+}
+
+// The path of a line that has gaps where there is no value. Pure.
+export function pathOf(values, x, y) {
+  return values.map((value, at) => (value == null ? "" : `${values[at - 1] == null ? "M" : "L"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`)).join("");
+}
+
+export function Sparkline({ values, label }) {
+  const range = rangeOf([values]);
+  if (!range || values.length < 2) return null;
+  const y = (value) => 30 - (28 * (value - range.low)) / (range.high - range.low);
+  return html`<svg class="spark" viewBox="0 0 200 32" preserveAspectRatio="none" role="img" aria-label=${label}>
+    <path d=${pathOf(values, (at) => (200 * at) / (values.length - 1), y)} fill="none" stroke="currentColor" stroke-width="1.5" vector-effect="non-scaling-stroke" />
+  </svg>`;
+}
+
+function Chart({ report, lines, timezone }) {
+  const [at, setAt] = useState(null);
+  const { times, series } = report;
+  const range = rangeOf(lines.map((_, line) => series[line].mean));
+  if (!range || times.length < 2) return html`<p class="soft">${t("history.none")}</p>`;
+  const x = (index) => LEFT + ((WIDTH - LEFT) * index) / (times.length - 1);
+  const y = (value) => (HEIGHT - BOTTOM) * (1 - (value - range.low) / (range.high - range.low)) + 8;
+  const when = (index) => (report.time_base === "utc" ? moment(times[index] * 1000, timezone) : "");
+  const limit = (index) => Math.min(times.length - 1, Math.max(0, index));
+  const point = (event) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    setAt(limit(Math.round((((event.clientX - box.left) / box.width) * WIDTH - LEFT) / (WIDTH - LEFT) * (times.length - 1))));
+  };
+  const press = (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    setAt(limit((at ?? times.length - 1) + by * Math.ceil(times.length / 100)));
+  };
+  const shown = at ?? times.length - 1;
+  return html`<figure class="tight">
+    <svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" tabindex="0" role="img" aria-label=${t("history.about")} onPointerMove=${point} onPointerDown=${point} onKeyDown=${press}>
+      ${ticksOf(range).map((tick) => html`<line class="grid" x1=${LEFT} x2=${WIDTH} y1=${y(tick)} y2=${y(tick)} /><text x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick, tick % 1 ? 1 : 0)}</text>`)}
+      ${[0, 0.5, 1].map((part) => html`<text x=${LEFT + part * (WIDTH - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(Math.round(part * (times.length - 1)))}</text>`)}
+      ${lines.map((line, each) => html`<path class="line ${line.tone}" d=${pathOf(series[each].mean, x, y)} />`)}
+      ${at !== null && html`<line class="cursor" x1=${x(at)} x2=${x(at)} y1="0" y2=${HEIGHT - BOTTOM} />`}
+    </svg>
+    <figcaption class="row small" aria-live="polite"><span class="grow">${when(shown)}</span>
+      ${lines.map((line, each) => html`<span class="line ${line.tone}">${line.name} <b class="number">${measured(series[each].mean[shown], line.unit)}</b></span>`)}
+    </figcaption>
+  </figure>`;
+}
+
+// The history of some channels, [{channel, name, unit, tone}], with a choice of the time.
+export function History({ lines, timezone }) {
+  const [hours, setHours] = useState("24");
+  const names = lines.map((line) => line.channel).join(",");
+  const [report, problem] = useFetched(`/v1/history?${new URLSearchParams({ channels: names, from: -hours * HOUR_S, points: 300 })}`);
+  return html`<div class="stack">
+    <div class="segments">${RANGES_H.map((each) => html`<button aria-pressed=${each === hours} onClick=${() => setHours(each)}>${t(`history.hours_${each}`)}</button>`)}</div>
+    ${report?.problem && html`<p lang="en">${report.problem}</p>`}
+    ${problem ? html`<p class="soft">${problem}</p>` : report && html`<${Chart} report=${report} lines=${lines} timezone=${timezone} />`}
+  </div>`;
+}

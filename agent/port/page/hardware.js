@@ -1,0 +1,135 @@
+// Tests of the hardware with a person watching: outputs, live sensors, radio channels, and the commissioning walk.
+// The hub ends a test whose lease is not renewed: closing this page ends it. Must never begin one without asking.
+
+import { get, may, post } from "./api.js";
+import { Act, AskForm, Card, Head, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
+import { ago, degrees, duration, measured, number, t, word } from "./words.js";
+
+const LOOK_MS = 1000;
+const ON_S = 60;
+const OVERRIDE = "short-cycle";
+const OUTCOMES = { running: "unknown", passed: "ok", stopped: "warn", not_started: "warn", cut_short: "warn" };
+const VERDICTS = { own: "ok", skipped: "unknown", unclear: "warn" };
+
+// Reads a document again and again while the view is open.
+function usePolled(path, period_ms = LOOK_MS) {
+  const [state, setState] = useState(null);
+  useEffect(() => {
+    let timer = 0;
+    let isOpen = true;
+    const look = async () => {
+      const found = await get(path).catch(() => null);
+      if (!isOpen) return;
+      if (found) setState(found);
+      timer = setTimeout(look, period_ms);
+    };
+    void look();
+    return () => {
+      isOpen = false;
+      clearTimeout(timer);
+    };
+  }, [path]);
+  return state;
+}
+
+// Renews the lease of a running test for as long as this view is open.
+function useLease(test, renew_s) {
+  const test_id = test && test.phase !== "done" ? test.test_id : "";
+  useEffect(() => {
+    if (!test_id) return undefined;
+    const timer = setInterval(() => post("/v1/tests/renew", { test_id }).catch(() => undefined), renew_s * 1000);
+    return () => clearInterval(timer);
+  }, [test_id]);
+}
+
+function Begin({ output, action, close }) {
+  const [isOverridden, setOverridden] = useState(false);
+  const send = () => post(`/v1/tests/relays/${encodeURIComponent(output)}`, { action, duration_s: ON_S, ...(isOverridden && { override: OVERRIDE }) });
+  return html`<${AskForm} title=${output} label=${t(`tests.begin_${action}`)} close=${close} send=${send}>
+    <p>${t("tests.watch", { count: ON_S })}</p>
+    <label class="check"><input type="checkbox" checked=${isOverridden} onChange=${({ target }) => setOverridden(target.checked)} />${t("tests.override")}</label>
+  </${AskForm}>`;
+}
+
+function Output({ output, test }) {
+  const [action, setAction] = useState("");
+  const isTested = test?.output === output.output;
+  const isRunning = test && test.phase !== "done";
+  return html`<li class="stack">
+    <div class="row"><strong class="grow">${output.output}</strong><span class="tag ${{ heat: "heating", cool: "cooling" }[output.action] ?? ""}">${t(`output.${output.action}`)}</span></div>
+    <${Said}>${output.reason}</${Said}>
+    ${isTested && html`<p role="status"><${Level} level=${OUTCOMES[test.outcome] ?? "fail"} text=${word("outcome", isRunning ? test.phase : test.outcome)} /> ${t("tests.on_for", { time: duration(test.on_s) })}</p><${Said}>${test.text}</${Said}>`}
+    ${may("service") && html`<div class="buttons">
+      ${isRunning
+        ? isTested && html`<${Act} kind="danger" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`
+        : ["heat", "cool"].filter((each) => output[`can_${each}`]).map((each) => html`<button onClick=${() => setAction(each)}>${t(`tests.begin_${each}`)}…</button>`)}
+    </div>`}
+    ${action && html`<${Begin} output=${output.output} action=${action} close=${() => setAction("")} />`}
+  </li>`;
+}
+
+function Walk({ walk }) {
+  const isRunning = walk && walk.phase !== "done";
+  return html`<${Card} title=${t("walk.title")}>
+    <p>${t("walk.about")}</p>
+    ${isRunning && html`<p role="status" class="lead">${t(`walk.${walk.phase}`, { zone: walk.zone, time: duration(walk.phase_s) })}</p>`}
+    ${walk && html`<${Said}>${walk.text}</${Said}>
+      ${walk.sentences.map((sentence) => html`<p lang="en"><strong>${sentence}</strong></p>`)}
+      <ul class="rows">${walk.turns.map((turn) => html`<li class="row" key=${turn.zone}><span class="grow">${turn.zone} <small class="soft" lang="en">${turn.sensor} ${turn.text}</small></span>
+        <span class="number small">${t("walk.rise", { value: number(turn.rise_k) })}</span><${Level} level=${VERDICTS[turn.verdict] ?? "fail"} text=${t(`walk.verdict_${turn.verdict}`)} /></li>`)}
+        ${isRunning && walk.rises.map((rise) => html`<li class="row small" key=${rise.sensor}><span class="grow">${rise.sensor}</span><span class="number">${degrees(rise.value_c)} · ${t("walk.rise", { value: number(rise.rise_k) })}</span></li>`)}</ul>`}
+    <div class="buttons">
+      ${isRunning
+        ? html`<${Act} kind="danger" role="service" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`
+        : html`<${Act} role="service" label=${t("walk.begin")} question=${t("walk.question")} act=${() => post("/v1/tests/commissioning", { zones: [] })} />`}
+      ${walk && html`<button onClick=${() => window.print()}>${t("walk.print")}</button>`}
+    </div>
+  </${Card}>`;
+}
+
+function Live() {
+  const report = usePolled("/v1/tests/sensors");
+  return html`<ul class="rows">${report?.sensors.map((sensor) => html`<li class="reading" key=${sensor.device + sensor.sensor + sensor.kind}>
+    <span>${word("kind", sensor.kind)} <small class="soft">${sensor.device} ${sensor.sensor}</small></span>
+    <strong class="number">${measured(sensor.value, sensor.unit)}</strong><span class="small soft">${ago(sensor.age_s)}</span>
+    <div class="whole"><${Said} level="warn">${sensor.problem}</${Said}></div>
+  </li>`)}</ul>`;
+}
+
+function Scan() {
+  const [report, setReport] = useState(null);
+  const [run, isBusy, problem] = useAction(async () => setReport(await post("/v1/tests/radio-scan")));
+  return html`<${Card} title=${t("scan.title")}>
+    <p>${t("scan.about")}</p>
+    ${may("service") && html`<button aria-busy=${isBusy} onClick=${run}>${t("scan.begin")}</button>`}
+    <p role="alert">${problem}</p>
+    ${report && html`<${Said}>${report.sentence}</${Said}><ul>${report.channels.map((each) => html`<li class="row small" key=${each.channel}>
+      <span class="number channel">${each.channel}${each.is_own && " ●"}</span><meter class="grow" max="255" high="130" value=${each.energy} aria-label=${t("scan.channel", { channel: each.channel })}></meter></li>`)}</ul>`}
+  </${Card}>`;
+}
+
+export default function Hardware() {
+  const report = usePolled("/v1/tests");
+  const [isLive, setLive] = useState(false);
+  useLease(report?.test, report?.renew_s);
+  useLease(report?.commissioning, report?.renew_s);
+  if (!report) return html`<${Waiting} />`;
+  return html`<div class="stack">
+    <${Head} title=${t("tests.title")} />
+    <${Note}>${t("tests.about")}</${Note}>
+    <div class="columns">
+      <div class="stack">
+        <${Card} title=${t("tests.outputs")}>
+          ${report.outputs.length === 0 && html`<p>${t("tests.no_outputs")}</p>`}
+          <ul class="rows">${report.outputs.map((output) => html`<${Output} key=${output.output} output=${output} test=${report.test} />`)}</ul>
+        </${Card}>
+        ${report.outputs.length > 0 && html`<${Walk} walk=${report.commissioning} />`}
+      </div>
+      <div class="stack">
+        <${Card} title=${t("live_sensors.title")}><p>${t("live_sensors.about")}</p>
+          <button aria-pressed=${isLive} onClick=${() => setLive(!isLive)}>${t("live_sensors.watch")}</button>${isLive && html`<${Live} />`}</${Card}>
+        ${report.can_scan && html`<${Scan} />`}
+      </div>
+    </div>
+  </div>`;
+}
