@@ -6,6 +6,7 @@ own count.
 """
 
 import asyncio
+import contextlib
 import math
 import random
 import tempfile
@@ -19,6 +20,7 @@ from agent import __version__, app, environment
 from agent.climate.requests import PutScheduleRequest
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
+from agent.errors import StorageFull
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
@@ -278,7 +280,11 @@ class _Demo:
         """Make a code for the hub's page, once it is served."""
         while not hub.port.listeners.addresses:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(PAGE_POLL_S)
-        self._code, _ = await hub.port.credentials.make_code(Role.OWNER)
+        while not self._code:
+            # The house's seconds are short: the file may not have been read yet.
+            with contextlib.suppress(StorageFull):
+                self._code, _ = await hub.port.credentials.make_code(Role.OWNER)
+            await asyncio.sleep(PAGE_POLL_S)
         self._page = hub.port.listeners.addresses[0]
 
     async def _make_weather(self) -> None:
