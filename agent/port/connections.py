@@ -1,6 +1,7 @@
 """The connections of the port: what is no HTTP is answered in the shape of all errors.
 
-Must not log what a stranger sends: aiohttp itself logs a traceback with the bytes for each line that is no HTTP.
+Must not fill the log: aiohttp itself writes a traceback for each line that is no HTTP, with its bytes, and for each
+caller that leaves a stream.
 """
 
 import logging
@@ -26,7 +27,13 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what aiohttp's parser refuses; leave other errors to aiohttp."""
+        """Answer what aiohttp's parser refuses; leave other errors to aiohttp.
+
+        Raises:
+            ConnectionError: The caller has gone; aiohttp ends the connection.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         _log.debug("%s sends what is no HTTP: %s", request.remote, type(exc).__name__)

@@ -20,6 +20,9 @@ from agent.port.gates import SESSION_COOKIE
 
 PROBLEM_TYPE = "application/problem+json"
 
+UNREAD_S_MAX = 30.0
+"""How long the caller of a stream may read nothing; what waits for it takes memory."""
+
 CALLER_POLL_S = 1.0
 """How often a silent stream looks whether its caller is still there."""
 
@@ -137,16 +140,18 @@ async def _send_chunks(
     """Send all chunks.
 
     Raises:
-        ConnectionError: The caller has gone, which a silent stream would notice only at its next chunk, or it is no
-            longer admitted.
+        ConnectionError: The caller has gone, which a silent stream would notice only at its next chunk, reads too
+            slowly, or is no longer admitted.
     """
     loop = asyncio.get_running_loop()
     presence = asyncio.timeout(None)
     timer: asyncio.TimerHandle | None = None
+    unread_since_s: float | None = None
 
     def look() -> None:
         nonlocal timer
-        if request.transport is None or request.transport.is_closing() or not lasts():
+        is_unread = unread_since_s is not None and loop.time() - unread_since_s > UNREAD_S_MAX
+        if request.transport is None or request.transport.is_closing() or is_unread or not lasts():
             presence.reschedule(loop.time())
         else:
             timer = loop.call_later(CALLER_POLL_S, look)
@@ -155,7 +160,10 @@ async def _send_chunks(
         async with presence:
             look()
             async for chunk in chunks:
+                # Waits only where the caller leaves more than 64 KiB unread.
+                unread_since_s = loop.time()
                 await response.write(chunk)
+                unread_since_s = None
             await response.write_eof()
     except TimeoutError:
         if presence.expired():

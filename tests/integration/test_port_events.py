@@ -1,6 +1,9 @@
 """Events, probes and metrics of a running hub, over its own socket."""
 
+import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,13 @@ import aiohttp
 import pytest
 
 from agent.local.routes import Role
+from agent.port import responses
 from hal.interface import SensorKind
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestSensor, until
-from tests.integration.port_rig import open_port
+from tests.integration.port_rig import PortRig, open_port
+
+LATE_S_MAX = 0.5
+"""Beside other tests on a small machine; tests/bench/bench_port_events.py gives the figure."""
 
 
 def thermometer() -> TestSensor:
@@ -32,6 +39,19 @@ async def session(hub: RunningHub) -> AsyncIterator[aiohttp.ClientSession]:
     connector = aiohttp.UnixConnector(str(hub.hub.config.local_api.socket))
     async with aiohttp.ClientSession("http://hub", connector=connector) as made:
         yield made
+
+
+def count_calls(port: PortRig, name: str) -> list[None]:
+    """Have the builds of a document counted."""
+    calls: list[None] = []
+    build = port.hub.port.events._documents[name]
+
+    def counted() -> object:
+        calls.append(None)
+        return build()
+
+    port.hub.port.events._documents = {**port.hub.port.events._documents, name: counted}
+    return calls
 
 
 async def read_events(response: aiohttp.ClientResponse, last: str) -> Mapping[str, Any]:
@@ -114,3 +134,51 @@ async def test_the_audit_trail_is_live_for_service_and_up(tmp_path: Path) -> Non
         found = await read_events(hidden, "climate")
         assert found["climate"]["zones"][0]["mode"] == "off"
         assert "audit" not in found
+
+
+async def test_a_client_that_does_not_read_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "UNREAD_S_MAX", 0.5)
+    async with open_port(tmp_path) as port, port.session(Role.VIEWER) as client:
+        host, tcp_port = port.url.removeprefix("http://").split(":")
+        # With a small limit, the transport stops reading at once.
+        reader, writer = await asyncio.open_connection(host, int(tcp_port), limit=1024)
+        authorization = client.headers["Authorization"]
+        writer.write(f"GET /v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n\r\n".encode())
+        await until(lambda: port.hub.port.events.clients == 1)
+        events = port.hub.port.events
+        while events.clients:
+            events.publish("log", {"text": "x" * 50_000})
+            await asyncio.sleep(0.01)
+        assert not reader.at_eof()
+        writer.close()
+
+
+async def test_many_clients_cost_little_and_leave_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """200 clients, from four addresses: one address may have 64 connections."""
+    async with open_port(tmp_path) as port, contextlib.AsyncExitStack() as stack:
+        async with port.session(Role.VIEWER) as client:
+            headers = client.headers
+        events, opened = port.hub.port.events, []
+        for source in range(1, 5):
+            connector = aiohttp.TCPConnector(limit=0, local_addr=(f"127.0.0.{source}", 0))
+            session = aiohttp.ClientSession(port.url, headers=headers, connector=connector)
+            await stack.enter_async_context(session)
+            opened += [await stack.enter_async_context(session.get("/v1/events")) for _ in range(50)]
+        assert events.clients == len(opened) == 200
+        for response in opened:
+            await read_events(response, "resync")
+        builds = count_calls(port, "status")
+        loop, late_s_max = asyncio.get_running_loop(), 0.0
+        for _ in range(40):
+            due_s = loop.time() + 0.05
+            await asyncio.sleep(0.05)
+            late_s_max = max(late_s_max, loop.time() - due_s)
+        assert len(builds) <= 3, "each client had its own documents"
+        assert late_s_max < LATE_S_MAX
+        events.publish("log", {"text": "for all"})
+        for response in opened:
+            assert (await read_events(response, "log"))["log"] == {"text": "for all"}
+        caplog.clear()
+        await stack.aclose()
+        await until(lambda: events.clients == 0)
+        assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
