@@ -60,9 +60,6 @@ async def send(request: web.Request, answered: object, lasts: Callable[[], bool]
         request: The request.
         answered: What its handler has returned.
         lasts: Tells whether the caller is still admitted; where not, a stream ends.
-
-    Raises:
-        ConnectionError: The caller of a stream has gone, or is no longer admitted.
     """
     if isinstance(answered, Stream):
         return await _send_stream(request, answered, lasts)
@@ -104,11 +101,7 @@ def problem_response(refusal: RequestRefused) -> web.Response:
 
 
 async def _send_stream(request: web.Request, stream: Stream, lasts: Callable[[], bool]) -> web.StreamResponse:
-    """Send a stream until it ends, fails, the caller leaves or its session ends.
-
-    Raises:
-        ConnectionError: The caller has gone, or is no longer admitted.
-    """
+    """Send a stream to its end. Where it fails, or the caller leaves or is no longer admitted, it breaks."""
     response = web.StreamResponse(headers={"Content-Type": stream.content_type})
     if stream.file_name:
         response.headers["Content-Disposition"] = f'attachment; filename="{stream.file_name}"'
@@ -124,10 +117,8 @@ async def _send_stream(request: web.Request, stream: Stream, lasts: Callable[[],
         except ClimahubError:
             # The status has been sent: only a broken connection tells the caller that the content is not whole.
             is_gone = True
-        if is_gone:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("the stream has no end")
+        if is_gone and request.transport is not None:
+            request.transport.abort()
     return response
 
 

@@ -166,11 +166,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 @web.middleware
 async def _answer_errors(request: web.Request, handler: HttpHandler) -> web.StreamResponse:
-    """Answer what a handler raises as problem details. A defect in one request fails that request only.
-
-    Raises:
-        ConnectionError: The caller has gone.
-    """
+    """Answer what a handler raises as problem details. A defect in one request fails that request only."""
     chosen: Exception
     what = f"{request.method} {sanitize(request.path)}"
     try:
@@ -185,7 +181,8 @@ async def _answer_errors(request: web.Request, handler: HttpHandler) -> web.Stre
     except ClimahubError as error:
         return problem_response(refusal_of(error))
     if isinstance(chosen, ConnectionError):
-        raise chosen
+        # The caller has gone: nobody receives this, and aiohttp would log a traceback for an exception.
+        return web.Response(status=HTTPStatus.BAD_REQUEST)
     if isinstance(chosen, web.HTTPException):
         return _of_router(chosen, what)
     return problem_response(refusal_of(chosen))

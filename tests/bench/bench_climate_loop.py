@@ -106,9 +106,9 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
         decided: list[float] = []
         step = climate.control.step
 
-        def noted(*arguments: object) -> object:
+        def noted(*arguments: object, **named: object) -> object:
             decided.append(time.perf_counter())
-            return step(*arguments)  # type: ignore[arg-type] # as it was called
+            return step(*arguments, **named)  # type: ignore[arg-type] # as it was called
 
         climate.control.step = noted  # type: ignore[method-assign, assignment]
         now_ms = clock.monotonic_ms()
