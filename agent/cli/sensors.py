@@ -1,5 +1,6 @@
-"""`climahub sensors`: every sensor now, the hub's own ones read for the answer."""
+"""`climahub sensors`: every sensor now with age, battery and link; the hub's own ones are read for the answer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,6 +10,8 @@ from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.foundation.format import duration, measured
 from agent.local.hardware import LiveSensorReport, LiveSensorsReport
+from agent.local.zigbee import PairedSensor, ZigbeeReport
+from hal.interface import SensorKind
 
 ROUTE = "/v1/tests/sensors"
 
@@ -26,30 +29,65 @@ ROUTE = "/v1/tests/sensors"
 @config_option
 @socket_option
 def sensors(as_json: bool, is_watched: bool, config_file: Path | None, socket_path: Path | None) -> int:
-    """Show every sensor now: breathe on one and see which it is."""
+    """Show every sensor now, with battery and radio link: breathe on one and see which it is."""
 
     def ask(path: Path) -> None:
         def render() -> str:
             body = hub_client.fetch(path, ROUTE)
-            return hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, LiveSensorsReport))
+            if as_json:
+                return hub_client.as_json(body)
+            radio = hub_client.decode(hub_client.fetch(path, "/v1/zigbee"), ZigbeeReport)
+            return as_text(hub_client.decode(body, LiveSensorsReport), radio)
 
         watch.show(render, is_watched=is_watched)
 
     return run_on_hub(ask, config_file, socket_path)
 
 
-def as_text(report: LiveSensorsReport) -> str:
-    """Return the sensors as lines of columns, a heading first."""
-    if not report.sensors:
+HEADINGS = ("SENSOR", "VALUES", "AGE", "BATTERY", "LINK", "")
+_ASIDE = {SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH}
+"""Kinds that have a column of their own."""
+
+
+def as_text(report: LiveSensorsReport, radio: ZigbeeReport) -> str:
+    """Return a line for each sensor of the hub's own and for each relayed device, a heading first."""
+    paired = {sensor.device: sensor for sensor in radio.sensors}
+    own = [_own_row(sensor) for sensor in report.sensors if not sensor.device]
+    devices = dict.fromkeys([*(sensor.device for sensor in report.sensors if sensor.device), *paired])
+    relayed = [
+        _relayed_row(device, [each for each in report.sensors if each.device == device], paired.get(device))
+        for device in devices
+    ]
+    if not own and not relayed:
         return "this hub has no sensor"
-    rows = [("SENSOR", "KIND", "VALUE", "AGE", ""), *map(_row, report.sensors)]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    rows = [HEADINGS, *own, *relayed]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
-        f"{name:{widths[0]}}  {kind:{widths[1]}}  {value:>{widths[2]}}  {age:>{widths[3]}}  {problem}".rstrip()
-        for name, kind, value, age, problem in rows
+        f"{name:{widths[0]}}  {values:{widths[1]}}  {age:>{widths[2]}}  {battery:>{widths[3]}}  {link:>{widths[4]}}"
+        f"  {problem}".rstrip()
+        for name, values, age, battery, link, problem in rows
     )
 
 
-def _row(sensor: LiveSensorReport) -> tuple[str, str, str, str, str]:
-    age = "-" if sensor.age_s is None else "now" if not sensor.device else duration(sensor.age_s)
-    return sensor.sensor, sensor.kind, measured(sensor.value, sensor.unit), age, sensor.problem
+def _own_row(sensor: LiveSensorReport) -> tuple[str, ...]:
+    age = "now" if sensor.value is not None else "-"
+    return sensor.sensor, f"{sensor.kind} {measured(sensor.value, sensor.unit)}", age, "", "", sensor.problem
+
+
+def _relayed_row(device: str, values: Sequence[LiveSensorReport], paired: PairedSensor | None) -> tuple[str, ...]:
+    by_kind = {each.kind: each for each in values}
+    battery, signal = (by_kind.get(kind) for kind in (SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH))
+    shown = ", ".join(measured(each.value, each.unit) for each in values if each.kind not in _ASIDE)
+    ages = [each.age_s for each in values if each.age_s is not None]
+    lqi = paired.lqi_last_hop if paired else None
+    problems = [each.problem for each in values] + ([paired.problem] if paired else [])
+    if paired is not None and paired.is_online is False:
+        problems.append("silent: check its battery, then its distance from the hub")
+    return (
+        paired.name if paired else device,
+        shown or "-",
+        duration(min(ages)) if ages else "-",
+        measured(battery.value, battery.unit) if battery else "",
+        f"LQI {lqi}" if lqi is not None else measured(signal.value, signal.unit) if signal else "",
+        "; ".join(dict.fromkeys(filter(None, problems))),
+    )
