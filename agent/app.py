@@ -41,6 +41,7 @@ from agent.port import config_editor, hardware_handlers, history
 from agent.port.checks.service import ChecksService
 from agent.port.hub_parts import HubParts
 from agent.port.live_values import LiveValues
+from agent.port.repairs import Repairs
 from agent.port.service import PortService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
@@ -111,7 +112,9 @@ class Hub:
             log=local_log.follow(environment.log_ring, lambda: read_now(clock)),
             add_fault=lambda text: self.faults.add("port", text),
         )
-        self.checks = ChecksService(self._parts(), self.port.state)
+        parts = self._parts()
+        self.checks = ChecksService(parts, self.port.state)
+        self.repairs = Repairs(parts, renew_certificate=self.port.certificate.renew, on_repaired=self.checks.forget)
 
     def _parts(self) -> HubParts:
         environment = self.environment
@@ -381,6 +384,7 @@ class Hub:
         return {
             **status_builder.handlers(self.status, self.reports.verdict),
             **self.checks.handlers(),
+            **self.repairs.handlers(),
             **local_boots.handlers(lambda: starts.boots if (starts := self.environment.starts) else ()),
             **local_commands.handlers(self.reports.commands, self.commands.confirm),
             **local_climate.handlers(self.climate, self._new_id),

@@ -222,6 +222,28 @@ class ScansEnergy(SensorNetwork, Protocol):
 
 
 @runtime_checkable
+class Repairable(SensorNetwork, Protocol):
+    """A network whose radio and sensors can be set up again."""
+
+    async def restart(self) -> None:
+        """Restart the radio now, whatever it waits for. The network and its sensors stay.
+
+        Raises:
+            NetworkLost: There is no radio to restart.
+        """
+        ...
+
+    async def set_up_again(self, device: str) -> None:
+        """Have a sensor's bindings and reporting configuration written again, once it is awake.
+
+        Raises:
+            SensorUnavailable: There is no such sensor in the network.
+            NetworkLost: There is no radio now.
+        """
+        ...
+
+
+@runtime_checkable
 class ShowsTime(SensorNetwork, Protocol):
     """A network whose sensors show the time on their displays."""
 

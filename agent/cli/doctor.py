@@ -5,20 +5,33 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 import msgspec
 
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.hub_client import NoAnswer, NotAllowed, RequestRefused, config_option, socket_of, socket_option
+from agent.cli.hub_client import (
+    NoAnswer,
+    NotAllowed,
+    RequestRefused,
+    config_option,
+    run_on_hub,
+    socket_of,
+    socket_option,
+)
 from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape, escape_lines, plural
 from agent.port.checks.report import CheckResult, ChecksReport, Group, Outcome, merge, report_of
+from agent.port.repair_table import REPAIRS
 
 if TYPE_CHECKING:
     from agent.port.checks.facts import Agent, Missing
+
+REPAIR_TIMEOUT_S = 30.0
+"""Backing up a network reads the whole stick."""
 
 CHECKS_TIMEOUT_S = 15.0
 """The hub answers within 10 s."""
@@ -31,17 +44,27 @@ _EXITS = {Outcome.PASS: exit_codes.OK, Outcome.WARN: exit_codes.WARNED, Outcome.
     epilog=epilog(
         "sudo climahub doctor",
         "climahub doctor network zigbee",
+        "sudo climahub doctor --fix",
         "climahub doctor --json | jq '.checks[] | select(.outcome == \"fail\")'",
         exits="0 nothing asks for attention, 1 something fails, 4 something should be looked at",
     )
 )
 @click.argument("groups", nargs=-1, type=click.Choice([group.value for group in Group]), metavar="[GROUP]...")
+@click.option("--fix", is_flag=True, help="Offer what the hub can repair itself, and do it after a question.")
+@click.option("--yes", "is_agreed", is_flag=True, help="With --fix: do not ask; leave out what removes something.")
 @click.option("--all", "shows_all", is_flag=True, help="Also show what passed and what is unknown.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @config_option
 @socket_option
 def doctor(
-    groups: tuple[str, ...], shows_all: bool, as_json: bool, config_file: Path | None, socket_path: Path | None
+    groups: tuple[str, ...],
+    *,
+    fix: bool,
+    is_agreed: bool,
+    shows_all: bool,
+    as_json: bool,
+    config_file: Path | None,
+    socket_path: Path | None,
 ) -> int:
     """Check power, machine, network, hub, sensors, Zigbee and heating, and say what to do (docs/doctor.md).
 
@@ -54,7 +77,48 @@ def doctor(
         click.echo(escape(msgspec.json.encode(report).decode()))
     else:
         click.echo("\n".join(as_lines(report, shows_all=shows_all or bool(groups))))
+    if fix:
+        return run_on_hub(lambda path: repair(path, report, is_agreed=is_agreed), config_file, socket_path)
     return _EXITS[report.outcome]
+
+
+def repair(path: Path, report: ChecksReport, *, is_agreed: bool) -> int:
+    """Offer the repairs of a report, and carry out those that a person wants.
+
+    Args:
+        path: The hub's socket.
+        report: What was found.
+        is_agreed: Do not ask; what removes something for good is left out.
+
+    Raises:
+        NoAnswer, NotAllowed: See `hub_client.fetch`.
+    """
+    asking = {Outcome.WARN, Outcome.FAIL}
+    offers = dict.fromkeys(offer for each in report.checks if each.outcome in asking for offer in each.repairs)
+    code = exit_codes.OK
+    for offer in offers:
+        known = REPAIRS.get(offer.name)
+        if known is None or (is_agreed and known.is_destructive):
+            continue
+        target = f" {escape(offer.target)}" if offer.target else ""
+        click.echo(f"\n{offer.name}{target}: {known.effect}")
+        if not is_agreed and not click.confirm("Do it?"):
+            continue
+        route = f"/v1/repairs/{quote(offer.name)}" + (f"?target={quote(offer.target)}" if offer.target else "")
+        try:
+            answer = hub_client.fetch(path, route, method="POST", timeout_s=REPAIR_TIMEOUT_S)
+        except RequestRefused as error:
+            click.echo(f"not done: {escape_lines(str(error))}")
+            code = exit_codes.FAILED
+        else:
+            click.echo(f"done: {hub_client.decode(answer, _Done).done}")
+    if not offers:
+        click.echo("\nThere is nothing here that the hub can repair itself.")
+    return code
+
+
+class _Done(msgspec.Struct):
+    done: str
 
 
 def examine(config_file: Path | None, socket_path: Path | None) -> ChecksReport:

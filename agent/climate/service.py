@@ -197,6 +197,16 @@ class ClimateService:
             return 0
         return -(-wait_to_start_ms(relay, zone.settings.limits, self.now().now_ms) // 1000)
 
+    async def rewrite(self) -> None:
+        """Write the programs of the zones anew.
+
+        Raises:
+            StorageFull: The disk refuses.
+        """
+        await self._save()
+        await self._store.rewrite()
+        self.file_problem = ""
+
     async def run(self) -> None:
         """Control the home until cancelled. Every output is off afterwards."""
         self._test = None

@@ -254,6 +254,10 @@ class CloudClient(EndpointClient):
         """The bytes of the requests to each endpoint."""
         return self._transport.data_usage
 
+    def retry_now(self) -> None:
+        """Try every endpoint at once that waits after a failure, within the quotas."""
+        self._transport.retry_now()
+
     def reload_key(self) -> None:
         """Read the key again; a new one is tried at once.
 

@@ -225,6 +225,13 @@ class Connectivity:
         self._note(endpoint, reason, Cause.KEY_REFUSED)
         self._refused_at = self._events
 
+    def retry_now(self) -> None:
+        """Let every endpoint be tried at once, for a person; the wait that a 429 asked for stays."""
+        for endpoint, health in self.health.items():
+            if health.state is not EndpointState.THROTTLED:
+                self._not_before_ms[endpoint] = 0
+        self._refused_until_ms = 0
+
     def remove_key(self) -> None:
         """Record that the hub has no key."""
         self._has_key = False

@@ -123,9 +123,17 @@ class CloudTransport:
         self._load_key()
         if self._key != before and self._key is not None:
             self.connectivity.set_key(is_new=True)
-            # Wake every waiting caller, and no later one.
-            self._key_changed.set()
-            self._key_changed.clear()
+            self._wake_waiting()
+
+    def retry_now(self) -> None:
+        """Let every endpoint be tried at once, within the quotas."""
+        self.connectivity.retry_now()
+        self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
+        """Wake every waiting caller, and no later one."""
+        self._key_changed.set()
+        self._key_changed.clear()
 
     def _load_key(self) -> None:
         self._key = self._read_key()

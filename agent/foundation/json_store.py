@@ -177,6 +177,16 @@ class JsonStore(Generic[T]):
                     self.save_problem = ""
         return value
 
+    async def rewrite(self) -> None:
+        """Write the value in force anew, with its copy; what was wrong with the file is settled then.
+
+        Raises:
+            StorageFull: The disk refuses, or has not given the present file yet.
+        """
+        async with self._lock:
+            await self._save(self.value)
+            self.problem = self.save_problem = ""
+
     async def apply_in_memory(self, change: "Change[T]") -> T:
         """Make a change that is learnt again after a restart: the disk gets it with the next one."""
         async with self._lock:

@@ -53,6 +53,17 @@ class CommandsQuery(msgspec.Struct, frozen=True):
     limit: Limit = LIMIT
 
 
+RepairTarget = Annotated[
+    str, Meta(max_length=TEXT_CHARACTERS_MAX, description="What it is done to: the device of a sensor")
+]
+
+
+class RepairQuery(msgspec.Struct, frozen=True):
+    """What a repair is done to."""
+
+    target: RepairTarget = ""
+
+
 HISTORY_DAYS = 7
 POINTS_MAX = 2000
 """Twice the width of a large screen."""

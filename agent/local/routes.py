@@ -16,7 +16,7 @@ import msgspec
 from agent.config.changes import TRIAL_S
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
 from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
-from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery
+from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery, RepairQuery
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
@@ -169,6 +169,8 @@ ROUTES = (
     Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),
     Route("GET", "/v1/climate", Role.VIEWER, "get_climate"),
     Route("GET", "/v1/checks", Role.VIEWER, "get_checks"),
+    Route("GET", "/v1/repairs", Role.VIEWER, "get_repairs"),
+    Route("POST", "/v1/repairs/{repair}", Role.SERVICE, "repair", query=RepairQuery),
     Route("POST", "/v1/climate/{zone}", Role.SERVICE, "change_climate", bytes, CLIMATE_BYTES_MAX),
     Route("GET", "/v1/zigbee", Role.VIEWER, "get_zigbee"),
     Route("POST", "/v1/zigbee/join-window", Role.SERVICE, "open_join_window", JoinWindowRequest),

@@ -173,6 +173,29 @@ class UpdateService:
         """
         await self._workflow.roll_back("a technician rolled it back")
 
+    async def reset(self) -> None:
+        """End a download that does not go on, forget what was downloaded and refused, and check anew.
+
+        Raises:
+            Rejected: The update is past its download: it ends by itself, or is rolled back.
+            StorageFull: It cannot be recorded now.
+        """
+        if self.run_control.is_receiving:
+            raise Rejected("wait for the bundle that is being received")
+        self._require_no_update()
+        self.run_control.is_receiving = True
+        try:
+            await self._workflow.fetcher.interrupt_download()
+            self._require_no_update()  # the download may have ended meanwhile
+            if self.store.record.is_open:
+                await self.store.advance(UpdateEvent.ABORT, reason="a technician reset it")
+            await self.context.worker.run(self.staging.clear)
+            await self.store.clear_refusals()
+        finally:
+            self.run_control.is_receiving = False
+            self.run_control.reset()
+            self.run_control.wake()
+
     async def install(self, pieces: AsyncIterator[bytes]) -> BundleHeader:
         """Receive a bundle that a technician has brought, and install it without the maintenance window.
 

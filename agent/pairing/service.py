@@ -163,6 +163,14 @@ class PairingService:
             store, clock=clock, loops=self._loops, registrar=self._registrar, progress=progress
         )
 
+    async def rewrite(self) -> None:
+        """Write the sensors' book anew.
+
+        Raises:
+            StorageFull: The disk refuses.
+        """
+        await self._store.rewrite()
+
     def keys_changed(self) -> None:
         """Use the keys as they are now: those given to the constructor were replaced in place."""
         self._registrar.keys_changed()

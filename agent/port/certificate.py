@@ -204,6 +204,21 @@ class Certificate:
                 raise ConfigInvalid("the certificate cannot be used")
             return self._context
 
+    async def renew(self) -> None:
+        """Make another certificate at once, and use it.
+
+        Raises:
+            ConfigInvalid: The certificate is the operator's.
+        """
+        if self.is_own:
+            raise ConfigInvalid("replace port.certificate_file and port.key_file: the certificate is the operator's")
+        async with self._lock:
+            if self._context is None:
+                await self._store.load_patiently()
+            await self._make()
+            if self._context is not None:
+                await self._use_record(self._store.value)
+
     async def run(self) -> None:
         """Renew the certificate before it ends, and read the operator's again when its files change."""
         while True:

@@ -177,6 +177,17 @@ class SettingsSync:
             self._waiting.remove(fetched)
         return self._all()
 
+    async def rewrite(self) -> None:
+        """Write the settings in force anew, and fetch the cloud's copy soon.
+
+        Raises:
+            StorageFull: The disk refuses.
+        """
+        await self._store.rewrite()
+        self._saved = self._store.value
+        self._problems, self._refusal = [], ""
+        self.fetch_now()
+
     def local_time(self, utc_ms: int | None) -> datetime | None:
         """Return a time, in milliseconds since 1970, in the time zone of the house; `None` for an unknown one."""
         if utc_ms is None:

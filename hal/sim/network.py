@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
+from hal.errors import SensorUnavailable
 from hal.interface import Reading, RelayedSensor
 from hal.radio import JOIN_WINDOW_S_MAX, InstallCode, JoinEvent, JoinStep, RadioState, RadioStatus, SensorLink
 from hal.sim.mesh import SimMesh
@@ -173,6 +174,18 @@ class SimNetwork:
         """Write a backup to the stick and restart with it."""
         self._mesh.restore(data, self._sim_ms())
         self._due.clear()
+
+    async def restart(self) -> None:
+        """Restart the stick, which takes no time here."""
+        self._mesh.require_stick()
+
+    async def set_up_again(self, device: str) -> None:
+        """Write a sensor's reporting configuration again."""
+        self._mesh.require_stick()
+        if device not in {sensor.device for sensor in self._mesh.sensors}:
+            raise SensorUnavailable(f"there is no sensor {device} in the network")
+        self._plan(self._monotonic_ms(), device, JoinStep.CONFIGURED)
+        self._changed.set()
 
     async def energy_scan(self) -> Mapping[int, int]:
         """Return the energy on each channel."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import zigpy.types as t
 
+from hal.errors import SensorUnavailable
 from hal.interface import Quality, Reading
 from hal.radio import NOT_REPORTED_YET, JoinEvent, JoinStep
 from hal.zigbee.attribute_decoder import AttributeDecoder, format_ieee, lqi_of
@@ -216,6 +217,20 @@ class DeviceListener:
         if requests:
             await asyncio.wait(requests, timeout=REMOVE_S)
         self.network_changed.set()
+
+    def set_up_again(self, ieee: str) -> None:
+        """Write a device's bindings and reporting configuration again: now if it is awake, else with its next frame.
+
+        Raises:
+            SensorUnavailable: There is no such device.
+        """
+        if not self._registry.mark_unconfigured(ieee):
+            raise SensorUnavailable(f"there is no sensor {ieee} in the network")
+        del self._attempts[ieee]
+        self._start_save()
+        device = self._app.devices.get(eui64(ieee))
+        if device is not None and device.is_initialized:
+            self._set_up_again(device, ieee)
 
     async def save(self) -> None:
         """Save the registry; after a disk error the next save writes it."""

@@ -158,6 +158,14 @@ class DeviceRegistry:
             record, last_seen_ms=now_ms, lqi=lqi, rhythm=rhythm, is_offline=False
         )
 
+    def mark_unconfigured(self, ieee: str) -> bool:
+        """Record that a device must be set up again; return whether there is such a device."""
+        record = self.get(ieee)
+        if record is None:
+            return False
+        self.put(msgspec.structs.replace(record, is_configured=False))
+        return True
+
     def mark_left(self, ieee: str) -> None:
         """Record that a device has left by itself; it stays known, as offline."""
         if (record := self._records.get(ieee)) is not None:

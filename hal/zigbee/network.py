@@ -176,6 +176,25 @@ class ZigbeeNetwork:
         radio = self._running()
         return await self._thread.call(radio.energy_scan)
 
+    async def restart(self) -> None:
+        """Restart the radio now.
+
+        Raises:
+            NetworkLost: There is no radio to restart.
+        """
+        radio = self._running()
+        await self._thread.call(radio.restart)
+
+    async def set_up_again(self, device: str) -> None:
+        """Have a sensor's reporting configuration written again, once it is awake.
+
+        Raises:
+            SensorUnavailable: There is no such sensor in the network.
+            NetworkLost: There is no radio now.
+        """
+        radio = self._running()
+        await self._thread.call(lambda: radio.set_up_again(device))
+
     def show_time(self, now: datetime | None) -> None:
         """See `hal.radio.ShowsTime`."""
         self._wall_clock.set(now)

@@ -386,6 +386,17 @@ class ZigbeeRadio:
         if self._events.status.state is not RadioState.UP:
             raise self._network_lost()
 
+    async def restart(self) -> None:
+        """See `Repairable.restart`."""
+        self._events.log_step("the radio is restarted on request")
+        self._restart_requested.set()
+
+    async def set_up_again(self, device: str) -> None:
+        """See `Repairable.set_up_again`."""
+        if self._listener is None:
+            raise self._network_lost()
+        self._listener.set_up_again(device)
+
     def _network_lost(self) -> NetworkLost:
         return NetworkLost(self._events.status.problem or "try again in a few seconds: the radio is starting")
 

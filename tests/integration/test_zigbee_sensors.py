@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("bellows")
 
+from hal.errors import SensorUnavailable
 from hal.interface import Quality
-from hal.radio import InstallCode, JoinStep
+from hal.radio import InstallCode, JoinStep, RadioState
 from hal.zigbee import availability, device_listener, device_setup, radio
 from lab.ncp import zcl
 from lab.ncp.application import OutgoingFrame
@@ -171,6 +172,30 @@ async def test_lost_reporting_configuration_is_restored_and_reported(tmp_path: P
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
         await hub.until(lambda: hub.network.links[0].problem == "")
         assert hub.values(device, "temperature")[-1:] == [18.0]
+
+
+async def test_a_person_has_the_reporting_set_up_again_any_number_of_times(tmp_path: Path) -> None:
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        for _ in range(2):
+            lose_rules(sensors, but=0)
+            since = len(hub.events)
+            await hub.network.set_up_again(device)
+            await hub.until(lambda: hub.steps(device, since)[-1:] == [JoinStep.CONFIGURED])  # noqa: B023 - awaited here
+            assert len(attributes_of(sensors, "one").reporting.rules) == 3
+        with pytest.raises(SensorUnavailable):
+            await hub.network.set_up_again("0x0000000000000001")
+
+
+async def test_a_restart_on_request_keeps_network_and_sensors(tmp_path: Path) -> None:
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        for number in (1, 2):
+            await hub.network.restart()
+            await hub.until(lambda: sum(": up, PAN" in step for step in hub.network.radio.steps) == number + 1)  # noqa: B023
+            await hub.state(RadioState.UP)
+        assert hub.network.radio.firmware
+        assert [each.device for each in hub.network.sensors] == [device]
 
 
 async def test_silent_sensor_without_reporting_configuration_is_queried(

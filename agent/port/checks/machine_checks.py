@@ -45,6 +45,7 @@ CLOCK_GRACE_S = 900
 
 FREE_SPACE = RepairOffer("free-space")
 FETCH_TIME = RepairOffer("fetch-time")
+RESYNC_SETTINGS = RepairOffer("resync-settings")
 
 
 def _disk(found: DiskRoom) -> Finding:
@@ -135,10 +136,10 @@ def _time_zone(found: TimeZones) -> Finding:
         return unknown("the settings name no time zone")
     if not found.is_home_known:
         text = f"this machine has no data for the time zone {found.home}: schedules run in UTC"
-        return failed(text, "install the package tzdata, or correct the zone in the settings")
+        return failed(text, "install the package tzdata, or correct the zone in the settings", RESYNC_SETTINGS)
     if found.machine and found.machine not in {found.home, "UTC", "Etc/UTC"}:
         text = f"schedules run in {found.home}, the machine itself in {found.machine}"
-        return warned(text, "correct the zone in the cloud's settings if the home is elsewhere")
+        return warned(text, "correct the zone in the cloud's settings if the home is elsewhere", RESYNC_SETTINGS)
     return passed(f"schedules run in {found.home}")
 
 

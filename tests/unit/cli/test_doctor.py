@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from agent.cli import exit_codes, root
-from agent.cli.doctor import as_lines
-from agent.port.checks.report import CheckResult, Outcome, merge, report_of
+from agent.cli import exit_codes, hub_client, root
+from agent.cli.doctor import as_lines, repair
+from agent.port.checks.report import CheckResult, Outcome, RepairOffer, merge, report_of
 
 CONFIG = """
 [cloud]
@@ -82,3 +83,43 @@ def test_what_the_hub_cannot_know_is_taken_from_this_process() -> None:
     assert [each.outcome for each in merged.checks] == [Outcome.WARN, Outcome.PASS]
     assert merged.outcome is Outcome.WARN
     assert merged.took_s == 2.0
+
+
+def test_what_the_hub_can_do_is_offered_and_done_after_a_question(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(path: Path, route: str, *, method: str, timeout_s: float) -> bytes:
+        asked.append(f"{method} {route}")
+        if "forget" in route:
+            raise hub_client.RequestRefused("there is no such sensor")
+        return b'{"repair": "retry-cloud", "done": "tried now"}'
+
+    offers = (RepairOffer("retry-cloud"), RepairOffer("forget-sensor", "0x01 x"), RepairOffer("of-a-newer-hub"))
+    report = report_of(
+        [
+            msgspec.structs.replace(result("network-cloud", Outcome.FAIL), repairs=offers),
+            msgspec.structs.replace(result("hub-outbox", Outcome.PASS), repairs=(RepairOffer("flush-outbox"),)),
+        ],
+        1.0,
+    )
+    monkeypatch.setattr(hub_client, "fetch", fetch)
+    monkeypatch.setattr("click.confirm", lambda _: True)
+    assert repair(tmp_path, report, is_agreed=False) == exit_codes.FAILED
+    assert asked == ["POST /v1/repairs/retry-cloud", "POST /v1/repairs/forget-sensor?target=0x01%20x"]
+    said = capsys.readouterr().out
+    assert "Ends the waiting after failures" in said
+    assert "done: tried now" in said
+    assert "not done: there is no such sensor" in said
+
+    asked.clear()
+    assert repair(tmp_path, report, is_agreed=True) == exit_codes.OK
+    assert asked == ["POST /v1/repairs/retry-cloud"], "what removes something is left to a person"
+
+    asked.clear()
+    monkeypatch.setattr("click.confirm", lambda _: False)
+    assert repair(tmp_path, report, is_agreed=False) == exit_codes.OK
+    assert asked == []
+    assert repair(tmp_path, report_of([], 0.0), is_agreed=False) == exit_codes.OK
+    assert "nothing here that the hub can repair" in capsys.readouterr().out

@@ -93,6 +93,18 @@ def test_throttling_waits_slightly_longer_than_requested_and_is_no_failure(bench
     assert bench.state() is ConnectivityState.UP
 
 
+def test_a_person_ends_the_waiting_after_failures_but_not_that_of_a_quota(bench: Bench) -> None:
+    bench.connectivity.record_failure(HERE, "no route")
+    bench.connectivity.record_throttling(THERE, "429", 30.0)
+    for _ in range(KEY_REFUSALS_MAX):
+        bench.connectivity.record_key_refusal(HERE, "401")
+    for _ in range(2):
+        bench.connectivity.retry_now()
+        assert bench.connectivity.wait_ms(HERE) == 0
+        assert bench.connectivity.wait_ms(THERE) >= 30_000
+    assert bench.state() is ConnectivityState.KEY_REFUSED
+
+
 def test_state_has_its_reason_and_start(bench: Bench) -> None:
     bench.connectivity.record_failure(HERE, "no route")
     bench.now_ms += 3000

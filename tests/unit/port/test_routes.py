@@ -17,6 +17,7 @@ from agent.port import config_editor, events, hardware_handlers, history, monito
 from agent.port import handlers as port_handlers
 from agent.port.checks.service import ChecksService
 from agent.port.gates import SocketGate
+from agent.port.repairs import Repairs
 
 PAGE = Path(__file__).parents[3] / "docs" / "local-api.md"
 ANY = cast("Any", None)
@@ -26,6 +27,7 @@ def all_handlers() -> dict[str, Handler]:
     return {
         **status_builder.handlers(ANY, ANY),
         **ChecksService(ANY, ANY).handlers(),
+        **Repairs(ANY, renew_certificate=ANY, on_repaired=ANY).handlers(),
         **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),
         **climate.handlers(None, str),

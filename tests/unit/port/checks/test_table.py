@@ -43,6 +43,7 @@ from agent.port.checks.facts import (
 )
 from agent.port.checks.report import Outcome
 from agent.port.checks.table import CHECKS, judge
+from agent.port.repair_table import REPAIRS
 
 replace = msgspec.structs.replace
 MIB = 1024 * 1024
@@ -455,6 +456,16 @@ def test_each_check_fails_for_its_reason(facts: Facts, name: str, outcome: Outco
 
 def test_every_check_was_seen_to_find_something() -> None:
     assert {name for name, outcome, _, _ in CASES if outcome is not UNKNOWN} == {check.name for check in CHECKS}
+
+
+def test_every_repair_is_offered_by_a_check_and_every_offer_is_a_repair(facts: Facts) -> None:
+    offered = {
+        (offer.name, bool(offer.target))
+        for _, _, _, change in CASES
+        for result in judge(change(facts))
+        for offer in result.repairs
+    }
+    assert offered == {(repair.name, repair.has_target) for repair in REPAIRS.values()}
 
 
 def test_nothing_passes_that_was_not_seen() -> None:
