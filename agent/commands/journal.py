@@ -81,6 +81,7 @@ class CommandJournal:
         is_volatile: It is in memory only, because the disk takes nothing, and lost at a restart.
         refused_since_ms: Boot time since which the disk has refused every change; `None` while it works.
         deferred_count: Deliveries deferred since the start because too many commands were open; the cloud keeps them.
+        change_count: Changes since the start. Compare it to learn whether a copy of the records is still complete.
     """
 
     def __init__(self, database: Database, *, pending_commands_max: int, is_volatile: bool = False) -> None:
@@ -94,7 +95,9 @@ class CommandJournal:
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self.deferred_count = 0
+        self.change_count = 0
         self.replaces_missing = False
+        self._is_retired = False
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each durable change."""
@@ -189,13 +192,31 @@ class CommandJournal:
             self._settled_ids = frozenset()
         self._notify()
 
+    async def retire(self, change_count: int) -> bool:
+        """Refuse every further change, because another journal has the records and replaces this one.
+
+        A change under way is waited for; later ones raise `StorageFull`.
+
+        Args:
+            change_count: That of the copied records.
+
+        Returns:
+            `False` where the records have changed since then, and nothing is refused.
+        """
+        async with self._lock:
+            self._is_retired = self.change_count == change_count
+        return self._is_retired
+
     async def _write(self, function: Callable[[sqlite3.Connection], T], now: Now) -> T:
+        if self._is_retired:
+            raise StorageFull("try again: the hub has just changed where it keeps commands")
         try:
             changed = await self._database.run(function)
         except StorageFull:
             self.refused_since_ms = now.now_ms if self.refused_since_ms is None else self.refused_since_ms
             raise
         self.refused_since_ms = None
+        self.change_count += 1
         return changed
 
     async def recent(self) -> list[CommandRecord]:

@@ -162,22 +162,33 @@ class CommandService:
         """
         while not journal.is_volatile:
             await asyncio.sleep(RETRY_S)
-            since_ms = journal.refused_since_ms
+            since_ms, count = journal.refused_since_ms, journal.change_count
             if since_ms is not None and self._now().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
-                await self._fall_back_to_memory(await _all_records(journal))
-                raise _JournalReplaced
+                records = await _all_records(journal)
+                # The disk may have taken a change meanwhile: then it works again.
+                if await journal.retire(count):
+                    await self._fall_back_to_memory(records)
+                    raise _JournalReplaced
         while True:
             # Opening succeeds once the disk can be read; the merge shows whether it can be written.
             stored = await self._opener.open()
             if stored is None:
                 continue
             with contextlib.suppress(StorageFull, Corrupt):
-                await stored.merge(await _all_records(journal), self._now())
+                await self._move(journal, stored)
                 self.journal = stored
                 self._volatile_problem.clear()
                 raise _JournalReplaced
             await self._close(stored)
             await asyncio.sleep(RETRY_S)
+
+    async def _move(self, journal: CommandJournal, stored: CommandJournal) -> None:
+        """Move the commands to another journal. What changes while the disk writes is moved as well."""
+        while True:
+            count = journal.change_count
+            await stored.merge(await _all_records(journal), self._now())
+            if await journal.retire(count):
+                return
 
     async def _open_or_fall_back(self) -> CommandJournal:
         """Return the journal: from the disk, or in memory if the disk has not given it for a minute."""

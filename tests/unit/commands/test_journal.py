@@ -264,6 +264,18 @@ async def test_failure_to_replace_a_broken_journal_is_reported(tmp_path: Path, m
         await opened(tmp_path)
 
 
+async def test_journal_is_retired_only_where_its_copy_is_complete(journal: CommandJournal) -> None:
+    await journal.add(arrivals("a", "b"), NOW)
+    count = journal.change_count
+    await settle(journal, "a")
+    assert not await journal.retire(count)
+    await settle(journal, "b")
+    assert await journal.retire(journal.change_count)
+    with pytest.raises(StorageFull, match="try again"):
+        await journal.add(arrivals("c"), NOW)
+    assert journal.refused_since_ms is None
+
+
 async def test_listeners_are_called_after_durable_changes_only(journal: CommandJournal) -> None:
     heard: list[int] = []
     journal.on_change(lambda: heard.append(len(journal.open_commands())))

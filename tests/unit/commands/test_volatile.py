@@ -1,16 +1,22 @@
 """A disk that takes nothing while the cloud has commands: they work from memory, but for those that need the disk."""
 
+import asyncio
 import errno
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
-from agent.commands.lifecycle import CommandState, CommandType
+from agent.commands.journal import CommandJournal
+from agent.commands.lifecycle import CommandRecord, CommandState, CommandType
 from agent.foundation.disk import Operation, allow_operation
+from agent.foundation.worker import InlineWorker
 from lab.refcloud.records import CommandState as CloudCommandState
 from tests.unit.commands.conftest import Hub, until
 
 DIAGNOSTICS, REBOOT = CommandType.DIAGNOSTICS, CommandType.REBOOT
+T = TypeVar("T")
 NUMBERS = [errno.EIO, errno.EROFS, errno.ENOSPC]
 
 
@@ -99,3 +105,64 @@ async def test_command_begun_on_the_disk_continues_in_memory(hub: Hub) -> None:
         assert found.state is CloudCommandState.ACKED
         await until(lambda: service.is_volatile)
     assert hub.faults == []
+
+
+class SlowWorker(InlineWorker):
+    """Lets the loops go on while the disk writes, as a thread does."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        done = await super().run(function)
+        await asyncio.sleep(0.2)
+        return done
+
+
+async def test_command_that_ends_during_the_return_to_the_disk_is_not_run_again(hub: Hub) -> None:
+    handler = hub.handlers[DIAGNOSTICS]
+    async with hub.life() as service:
+        await hub.settled(hub.queue("diagnostics"))
+        die(hub, errno.EIO)
+        await hub.settled(hub.queue("diagnostics"))
+        await until(lambda: service.is_volatile)
+        handler.gate.clear()
+        service._worker = SlowWorker()
+        command = hub.queue("diagnostics")
+        await until(lambda: handler.executed[-1] == command)
+
+        def end(operation: Operation, target: str) -> None:
+            if operation is Operation.COMMIT:
+                handler.gate.set()
+
+        hub.disk.on_operation = end
+        await until(lambda: not service.is_volatile)
+        assert hub.at_cloud(command).state is CloudCommandState.ACKED
+        (kept,) = [each for each in await service.recent() if each.command_id == command]
+        assert kept.state is CommandState.ACKED
+        await asyncio.sleep(0.1)
+    assert handler.executed.count(command) == 1
+    assert handler.reconciled == []
+
+
+async def test_disk_that_recovers_during_the_fallback_to_memory_is_kept(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = hub.handlers[DIAGNOSTICS]
+    handler.gate.clear()
+    recent = CommandJournal.recent
+
+    async def recover(self: CommandJournal) -> list[CommandRecord]:
+        hub.disk.on_operation = allow_operation
+        found = await recent(self)
+        await asyncio.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(CommandJournal, "recent", recover)
+    async with hub.life() as service:
+        command = hub.queue("diagnostics")
+        await until(lambda: handler.executed == [command])
+        die(hub, errno.EIO)
+        handler.gate.set()
+        (found,) = await hub.settled(command)
+        assert found.state is CloudCommandState.ACKED
+        await asyncio.sleep(0.3)
+        assert not service.is_volatile
+    assert handler.executed == [command]
