@@ -11,7 +11,7 @@ import pytest
 
 from agent import __version__
 from agent.cli import exit_codes
-from agent.cli.root import LAB_COMMANDS
+from agent.cli.root import LAB_COMMANDS, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +65,15 @@ def climahub(scratch: Path, wheels: Sequence[Path], *arguments: str) -> subproce
 
 def test_a_hubs_wheel_holds_the_agent_and_the_hardware_layer_only(hub_wheel: Path) -> None:
     assert top_level(hub_wheel) == {"agent", "hal", f"climahub-{__version__}.dist-info"}
+
+
+def test_bundle_of_this_project_is_built_signed_and_verified(hub_wheel: Path, tmp_path: Path) -> None:
+    name, unsigned, signed = (str(tmp_path / each) for each in ("k", "u", "s"))
+    assert run(["bundle", "keygen", name]) == exit_codes.OK
+    build = ["bundle", "build", "--wheelhouse", str(hub_wheel.parent), "--sequence", "3", "--model", "hub", unsigned]
+    assert run(build) == exit_codes.OK
+    assert run(["bundle", "sign", "--key", f"{name}.key", unsigned, signed]) == exit_codes.OK
+    assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exit_codes.OK
 
 
 def test_the_laboratorys_wheel_holds_the_laboratory_only(lab_wheel: Path) -> None:

@@ -1,8 +1,6 @@
 import base64
 import hashlib
 import stat
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,8 +12,6 @@ from agent.cli import exit_codes
 from agent.cli.root import run
 from agent.foundation.disk import Disk
 from agent.ota import bundle_builder, bundle_format, keys
-
-REPOSITORY = Path(__file__).parents[3]
 
 
 def test_keys_image_signature_and_verification(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,28 +56,6 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     before = (tmp_path / "k.key").read_bytes()
     assert run(["bundle", "keygen", str(tmp_path / "k")]) == exit_codes.CANNOT_CREATE
     assert (tmp_path / "k.key").read_bytes() == before
-
-
-@pytest.mark.slow
-def test_a_bundle_of_this_very_project(tmp_path: Path) -> None:
-    wheels = tmp_path / "wheels"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-    ]
-    subprocess.run([*pip, "-w", wheels, REPOSITORY], check=True, timeout=120)
-    name, unsigned, signed = (str(tmp_path / each) for each in ("k", "u", "s"))
-    assert run(["bundle", "keygen", name]) == exit_codes.OK
-    build = ["bundle", "build", "--wheelhouse", str(wheels), "--sequence", "3", "--model", "hub", unsigned]
-    assert run(build) == exit_codes.OK
-    assert run(["bundle", "sign", "--key", f"{name}.key", unsigned, signed]) == exit_codes.OK
-    assert run(["bundle", "verify", "--trust", f"{name}.pub", signed]) == exit_codes.OK
 
 
 def test_build_needs_wheels_or_an_image() -> None:
