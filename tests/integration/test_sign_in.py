@@ -49,6 +49,15 @@ async def test_the_cookie_is_for_browsers_only(tmp_path: Path) -> None:
         assert "SameSite=Strict" in cookie
 
 
+async def test_a_second_sign_in_of_a_browser_ends_its_first_session(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session() as client:
+        code = await port.make_code()
+        for _ in range(3):
+            await sign_in(client, code)
+        async with client.get("/v1/access") as response:
+            assert [each["id"] for each in (await response.json())["sessions"]] == [3]
+
+
 async def test_a_role_opens_what_it_may(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session() as client:
         await sign_in(client, await port.make_code(Role.VIEWER))

@@ -180,6 +180,15 @@ async def test_the_last_use_of_a_token_is_known_and_written_at_most_once_a_day(b
     assert 0 <= UTC_MS + 71 * 3_600_000 - used_ms < DAY_MS
 
 
+async def test_a_new_token_of_an_old_name_has_not_been_used(bench: Bench) -> None:
+    credentials = await bench.credentials()
+    token, _ = await credentials.add_token("metrics", Role.VIEWER, 30)
+    credentials.token(token)
+    await credentials.revoke_token("metrics")
+    await credentials.add_token("metrics", Role.VIEWER, 30)
+    assert credentials.last_use_utc_ms(credentials.stored.tokens[0]) is None
+
+
 async def test_the_file_is_readable_by_the_service_s_user_alone(bench: Bench) -> None:
     credentials = await bench.credentials()
     await credentials.make_code(Role.OWNER)
