@@ -23,6 +23,8 @@ FILES = (
     "unprovisioned",
     "outbox.db",
     "commands.db",
+    "credentials.json",
+    "audit.db",
     "simulated-boots.json",
     "starts.json",
     "boots.json",

@@ -26,6 +26,7 @@ from agent.foundation.shutdown import StopDeadline
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots
 from agent.foundation.state_files import StateFiles
+from agent.local.routes import Caller, Role
 from agent.ota import launcher
 from agent.ota.keyring import Keyring, TrustStore
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
@@ -46,6 +47,8 @@ WARM = ZoneProgram(
     schedule="week",
 )
 """What the zone was told: a default of 20 °C would be lost comfort."""
+
+TECHNICIAN = Caller("session 1", Role.OWNER, "127.0.0.1")
 
 HANG_S = 20
 """No start takes as long, however slow the machine; a read that waits for a pipe would for ever."""
@@ -224,6 +227,8 @@ async def _fill(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     await until(lambda: (state / "climate.json").exists() and b"27.0" in (state / "climate.json").read_bytes())
     await hub.updates.set_paused(is_paused=True)
+    await hub.port.credentials.make_code(Role.OWNER)
+    hub.port.audit.record(TECHNICIAN, "filled", "", "200")
     await life.end()
 
 
@@ -238,8 +243,11 @@ QUICK = [
 """Each file with three damages, each damage with some files, on all disks by turns."""
 
 
-UNMISSED = {(name, damage) for name in ("simulated-boots.json",) for damage in ("missing", "flipped")}
-"""A count without a checksum, for boards without hardware."""
+UNMISSED = {
+    *((name, damage) for name in ("simulated-boots.json",) for damage in ("missing", "flipped")),
+    ("audit.db", "missing"),
+}
+"""A count without a checksum, for boards without hardware; and a trail of which nothing is left to miss."""
 
 
 def read_as_radio(files: StateFiles) -> None:
@@ -268,6 +276,7 @@ async def judge(
         if name.startswith("zigbee"):
             # What the radio does with them, it does on a thread of its own, once there is a stick.
             await asyncio.to_thread(read_as_radio, StateFiles(directory / "state", disk, bytes_max=FILE_BYTES_MAX))
+        life.hub.port.audit.record(TECHNICIAN, "judged", "", "200")
         if (name, damage) not in UNMISSED:
             await until(lambda: name in life.said() or name in log.text)
         assert life.program().schedules == WARM.schedules
