@@ -4,8 +4,9 @@ import contextlib
 import functools
 import http.client
 import os
+import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote
@@ -32,6 +33,11 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 TEXT_CHARACTERS_MAX = 1024
 """Of one text in an answer, as far as a terminal shows it."""
+
+PIECE_BYTES = 64 * 1024
+"""Of a stream, at once."""
+
+_FILE_NAME = re.compile(r'filename="([A-Za-z0-9._-]{1,100})"')
 
 TIMEOUT_S = 5.0
 
@@ -107,11 +113,26 @@ def fetch(
     timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     connection = _UnixConnection(path, timeout_s)
     try:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            # A hub may refuse a file before it has read all of it.
-            connection.request(method, route, body=content)
-        response = connection.getresponse()
-        answer = response.read(ANSWER_BYTES_MAX + 1)
+        with _explained(path, timeout_s):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                # A hub may refuse a file before it has read all of it.
+                connection.request(method, route, body=content)
+            response = connection.getresponse()
+            answer = response.read(ANSWER_BYTES_MAX + 1)
+    finally:
+        connection.close()
+    if response.status >= http.client.BAD_REQUEST and (message := _refusal_message(answer)):
+        raise RequestRefused(message)
+    if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
+        raise NoAnswer(f"the process on {path} is not a hub: status {response.status}, {len(answer)} bytes")
+    return answer
+
+
+@contextlib.contextmanager
+def _explained(path: Path, timeout_s: float) -> Iterator[None]:
+    """Raise the errors of a connection as `NotAllowed` and `NoAnswer`."""
+    try:
+        yield
     except PermissionError as error:
         raise NotAllowed(f"use sudo, or join the group of {path}: this user may not open it") from error
     except FileNotFoundError as error:
@@ -122,13 +143,36 @@ def fetch(
         raise NoAnswer(f"the hub hangs: no answer on {path} within {timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
+
+
+def download(path: Path, route: str, write: Callable[[bytes], object], *, timeout_s: float) -> str:
+    """Fetch a stream from the hub and pass it on piece by piece; return the file name that the hub gives it.
+
+    Args:
+        path: The hub's socket.
+        route: The path of the request.
+        write: Receives each piece.
+        timeout_s: How long to wait for the next piece.
+
+    Raises:
+        NoAnswer, NotAllowed, RequestRefused: As `fetch`; `NoAnswer` also where the stream has no end.
+    """
+    connection = _UnixConnection(path, timeout_s)
+    try:
+        with _explained(path, timeout_s):
+            connection.request("GET", route)
+            response = connection.getresponse()
+            piece = response.read(PIECE_BYTES)
+        if response.status != http.client.OK:
+            raise RequestRefused(_refusal_message(piece) or f"the hub refuses: status {response.status}")
+        while piece:
+            write(piece)
+            with _explained(path, timeout_s):
+                piece = response.read(PIECE_BYTES)
+        found = _FILE_NAME.search(response.headers.get("Content-Disposition", ""))
+        return found[1] if found else ""
     finally:
         connection.close()
-    if response.status >= http.client.BAD_REQUEST and (message := _refusal_message(answer)):
-        raise RequestRefused(message)
-    if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
-        raise NoAnswer(f"the process on {path} is not a hub: status {response.status}, {len(answer)} bytes")
-    return answer
 
 
 def _refusal_message(body: bytes) -> str:

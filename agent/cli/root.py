@@ -84,6 +84,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Heat each zone in turn, and find swapped wires and sensors.",
             TECHNICIAN,
         ),
+        "support-bundle": Entry(
+            "agent.cli.support_bundle:support_bundle", "Write one file for whoever helps, without secrets.", TECHNICIAN
+        ),
         "update": Entry(
             "agent.cli.update:update",
             "Show or steer the hub's updates, or install one from a file.",

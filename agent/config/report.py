@@ -122,6 +122,18 @@ def show(resolved: Resolved) -> tuple[Shown, ...]:
     return tuple(rows)
 
 
+def show_config(config: Config) -> tuple[Shown, ...]:
+    """Return every key's value in force, where the file that they come from is not at hand."""
+    rows = []
+    for key in KEYS:
+        value: object = config
+        for name in key.path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else getattr(value, name)
+        rows.append(Shown(key.path, shown_value(value), key.type.unit, ""))
+    has_key = config.cloud.api_key_file is not None
+    return (Shown("cloud.api_key", REDACTED if has_key else "(not set)", "", ""), *rows)
+
+
 def rows_text(shown: Sequence[Shown]) -> str:
     """Return values as lines of key, value, unit and origin."""
     rows = [(row.key, f"{row.value} {row.unit}".rstrip(), row.origin) for row in shown]

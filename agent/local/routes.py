@@ -183,6 +183,7 @@ ROUTES = (
     Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
     Route("GET", "/v1/log", Role.VIEWER, "get_log", query=LogQuery),
     Route("GET", "/v1/history", Role.VIEWER, "get_history", query=HistoryQuery),
+    Route("GET", "/v1/support-bundle", Role.SERVICE, "get_support_bundle"),
     Route("GET", "/v1/tests", Role.VIEWER, "get_tests"),
     Route("POST", "/v1/tests/relays/{output}", Role.SERVICE, "test_relay", RelayTestRequest),
     Route("GET", "/v1/tests/commissioning", Role.VIEWER, "get_commissioning"),

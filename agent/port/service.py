@@ -23,7 +23,7 @@ from agent.local.log import LogEntry
 from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers, Role
 from agent.local.status_builder import HubReports
-from agent.port import events, monitoring, page_files, unix_socket
+from agent.port import bundle_handler, events, monitoring, page_files, unix_socket
 from agent.port import handlers as sign_in_handlers
 from agent.port.access import CallerLookup, own_names
 from agent.port.access_report import report_entry
@@ -117,6 +117,7 @@ class PortService:
             worker=worker,
             add_fault=add_fault,
         )
+        self._bundle_handlers = bundle_handler.handlers(config, all_handlers=self.handlers, clock=clock)
         self.listeners = Listeners(
             config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
         )
@@ -150,6 +151,7 @@ class PortService:
                 zigbee=self._reports.zigbee,
             ),
             **monitoring.description_handlers(self.handlers),
+            **self._bundle_handlers,
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import config_editor, events, hardware_handlers, history, monitoring, page_files, server
+from agent.port import bundle_handler, config_editor, events, hardware_handlers, history, monitoring, page_files, server
 from agent.port import handlers as port_handlers
 from agent.port.checks.service import ChecksService
 from agent.port.gates import SocketGate
@@ -34,6 +34,7 @@ def all_handlers() -> dict[str, Handler]:
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),
+        **bundle_handler.handlers(ANY, all_handlers=ANY, clock=ANY),
         **hardware_handlers.handlers(cast("Any", object()), ANY, ANY),
         **log.handlers(LogRing(int), ANY),
         **config_editor.handlers(cast("Any", object())),
