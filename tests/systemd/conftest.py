@@ -25,6 +25,9 @@ batch_linger_s = 1
 name = "linux"
 [board.linux]
 sysfs_root = "/opt/sensors"
+[port]
+listen = ["127.0.0.1", "lo"]
+port = 0
 [clock]
 trust = "system"
 [log]

@@ -1,6 +1,8 @@
 """The unit under a real systemd: what it promises a fleet's operator."""
 
+import json
 import os
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 UNIT = "climahub"
+ASK_PORT = """
+import socket
+with socket.socket(socket.AF_UNIX) as hub:
+    hub.connect("/run/climahub/status.sock")
+    hub.sendall(b"GET /v1/port HTTP/1.0\\r\\nHost: hub\\r\\n\\r\\n")
+    print(hub.makefile("rb").read().partition(b"\\r\\n\\r\\n")[2].decode())
+"""
 SECURITY_TENTHS_MAX = 15
 
 
@@ -37,6 +46,22 @@ def test_service_runs_as_its_own_user_and_readings_arrive(machine: Machine, clou
     machine.wait(lambda: "cloud up" in machine.show(UNIT, "StatusText"), 60, "the service's own word for it")
     assert "up" in machine.run("/opt/climahub/bin/climahub", "status")
     assert cloud.key_file.read_text().strip() not in machine.run("journalctl", "-u", UNIT, "--no-pager")
+
+
+def test_the_port_listens_within_the_units_confinement(machine: Machine) -> None:
+    """Among it: a certificate is made and loaded, and a listener is bound to an interface."""
+    ask = ["python3", "-c", ASK_PORT]
+
+    def listening() -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(machine.run(*ask))
+        return report if len(report["addresses"]) == 2 else {}
+
+    machine.wait(listening, 60, "both listeners")
+    report = listening()
+    assert report["problems"] == []
+    assert [address.partition(":")[0] for address in report["addresses"]] == ["http", "https"]
+    assert len(report["fingerprint"]) == len("AB:") * 32 - 1
+    assert machine.run("stat", "-c", "%a %U", "/var/lib/climahub/certificate.json").strip() == "600 climahub"
 
 
 def test_killed_service_restarts(machine: Machine) -> None:
