@@ -24,8 +24,8 @@ from agent.cli.hub_client import (
 from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape, escape_lines, plural
+from agent.local.repair_table import REPAIRS
 from agent.port.checks.report import CheckResult, ChecksReport, Group, Outcome, merge, report_of
-from agent.port.repair_table import REPAIRS
 
 if TYPE_CHECKING:
     from agent.port.checks.facts import Agent, Missing

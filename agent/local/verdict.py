@@ -5,12 +5,14 @@ change nothing and read nothing but the documents of the local API.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 import msgspec
 
 from agent.foundation.format import duration, plural
 from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.problems import STALE_INTERVALS, Level, Problem, problems, trouble
+from agent.local.repair_table import REPAIRS
 from agent.local.status import HubStatus
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
 from agent.local.zigbee import ZigbeeReport
@@ -35,7 +37,7 @@ class Action(msgspec.Struct, frozen=True):
     Attributes:
         title: The words on the button.
         method: The HTTP method.
-        path: The route.
+        path: The route, with its query.
         role: What the caller must be allowed to do.
     """
 
@@ -61,7 +63,6 @@ class Verdict(msgspec.Struct, frozen=True):
     actions: list[Action]
 
 
-RESUME_UPDATES = Action("Resume updates", "POST", "/v1/update/resume", "owner")
 ROLL_BACK = Action("Return to the release before", "POST", "/v1/update/rollback", "owner")
 
 
@@ -86,7 +87,8 @@ def verdict(
     if unseen and level is Level.OK:
         level = Level.ATTENTION
     head = ["All is well."] if level is Level.OK else [*_troubles(found, status, climate, zigbee), *unseen]
-    return Verdict(level, [*head, *_heating(climate), _cloud(status)], found, [*_actions(update)])
+    actions = [*_radio_actions(zigbee), *_hub_actions(status, zigbee), *_update_actions(update)]
+    return Verdict(level, [*head, *_heating(climate), _cloud(status)], found, actions)
 
 
 def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> list[str]:
@@ -210,13 +212,41 @@ def _update_problems(update: UpdateReport | None) -> Iterator[Problem]:
         yield Problem(f"updates: {update.target} fails its trial: {name}: {text}", "it is rolled back by itself")
 
 
-def _actions(update: UpdateReport | None) -> Iterator[Action]:
+def _repair(name: str, *, target: str = "", what: str = "") -> Action:
+    repair = REPAIRS[name]
+    path = f"/v1/repairs/{name}" + (f"?target={quote(target, safe='')}" if target else "")
+    return Action(f"{repair.title} ({what})" if what else repair.title, "POST", path, repair.role.value)
+
+
+def _radio_actions(zigbee: ZigbeeReport) -> Iterator[Action]:
+    if zigbee.radio.state == "lost":
+        yield _repair("restart-radio")
+        return
+    silent = [each for each in zigbee.sensors if each.is_online is False]
+    for each in silent[:SENSORS_SPOKEN_MAX]:
+        yield _repair("set-up-reporting", target=each.device, what=each.name)
+
+
+def _hub_actions(status: HubStatus, zigbee: ZigbeeReport) -> Iterator[Action]:
+    if status.outbox.problem:
+        yield _repair("free-space")
+    if status.link.state in {"down", "degraded", "key_refused"}:
+        yield _repair("retry-cloud")
+    if not status.clock.synchronised:
+        yield _repair("fetch-time")
+    if zigbee.problem or any(".json" in text for text in status.settings.problems):
+        yield _repair("rebuild-stores")
+
+
+def _update_actions(update: UpdateReport | None) -> Iterator[Action]:
     if update is None:
         return
     if update.is_paused:
-        yield RESUME_UPDATES
+        yield _repair("resume-updates")
     if update.trial_problems:
         yield ROLL_BACK
+    if update.state == "failed" and update.error:
+        yield _repair("reset-update")
 
 
 def _sentence(text: str) -> str:

@@ -15,9 +15,9 @@ from agent.foundation.format import size
 from agent.foundation.text import plural
 from agent.local import query
 from agent.local.queries import RepairQuery
+from agent.local.repair_table import REPAIRS
 from agent.local.routes import Handler, LocalRequest, RequestRefused, Role
 from agent.port.hub_parts import HubParts
-from agent.port.repair_table import REPAIRS
 from hal.radio import Repairable
 
 TIME_S_MAX = 8.0
@@ -28,7 +28,7 @@ SPACE_FILES_MAX = 2000
 
 
 class RepairReport(msgspec.Struct, frozen=True):
-    """One repair as the API lists it; see `agent.port.repair_table.Repair`."""
+    """One repair as the API lists it; see `agent.local.repair_table.Repair`."""
 
     name: str
     title: str

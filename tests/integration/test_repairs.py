@@ -10,10 +10,10 @@ import pytest
 
 from agent.cloud.contract import Endpoint
 from agent.foundation.clock import TimeKnowledge
+from agent.local.repair_table import REPAIRS
 from agent.local.routes import Role
 from agent.ota.lifecycle import RefusedOffer, UpdateEvent, UpdateState
 from agent.ota.manifest import Offer
-from agent.port.repair_table import REPAIRS
 from hal.sim.network import SimNetwork
 from lab.refcloud.contract import Endpoint as Asked
 from tests.integration.conftest import Cloud, until

@@ -8,9 +8,10 @@ import pytest
 
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
 from agent.local.problems import Level
+from agent.local.routes import ROUTES
 from agent.local.status import HubStatus, LinkReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
-from agent.local.verdict import PROBLEMS_SPOKEN_MAX, SENSORS_SPOKEN_MAX, Verdict, verdict
+from agent.local.verdict import PROBLEMS_SPOKEN_MAX, ROLL_BACK, SENSORS_SPOKEN_MAX, Verdict, verdict
 from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
 
 replace = msgspec.structs.replace
@@ -148,8 +149,12 @@ def test_a_lost_radio_is_a_fault_where_sensors_are_paired(status: HubStatus) -> 
 @pytest.mark.parametrize(
     ("changes", "said", "path"),
     [
-        ({"is_paused": True}, "Updates: paused by a technician.", "/v1/update/resume"),
-        ({"state": "failed", "target": "1.1", "error": "no space"}, "Updates: 1.1 failed: no space.", ""),
+        ({"is_paused": True}, "Updates: paused by a technician.", "/v1/repairs/resume-updates"),
+        (
+            {"state": "failed", "target": "1.1", "error": "no space"},
+            "Updates: 1.1 failed: no space.",
+            "/v1/repairs/reset-update",
+        ),
         (
             {"state": "trial", "target": "1.1", "trial_problems": {"control": "hangs"}},
             "Updates: 1.1 fails its trial: control: hangs.",
@@ -163,6 +168,50 @@ def test_updates_and_what_the_hub_can_do(status: HubStatus, changes: dict[str, A
     assert found.level is Level.ATTENTION
     assert found.sentences[0] == said
     assert [action.path for action in found.actions] == [path] * bool(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "title", "path"),
+    [
+        (lambda d: d | {"status": with_link(d["status"], "down")}, "Try the cloud now", "/v1/repairs/retry-cloud"),
+        (
+            lambda d: d | {"status": replace(d["status"], clock=replace(d["status"].clock, synchronised=False))},
+            "Fetch the time",
+            "/v1/repairs/fetch-time",
+        ),
+        (
+            lambda d: d | {"status": replace(d["status"], outbox=replace(d["status"].outbox, problem="full"))},
+            "Free space",
+            "/v1/repairs/free-space",
+        ),
+        (
+            lambda d: d | {"zigbee": replace(ZIGBEE, problem="relayed.json is damaged")},
+            "Write the files anew",
+            "/v1/repairs/rebuild-stores",
+        ),
+        (
+            lambda d: d | {"zigbee": replace(ZIGBEE, radio=RadioReport("lost"), sensors=[paired(is_online=False)])},
+            "Restart the radio",
+            "/v1/repairs/restart-radio",
+        ),
+        (
+            lambda d: d | {"zigbee": replace(ZIGBEE, sensors=[paired(is_online=False, device="0x01 &")])},
+            "Set up its reporting again (bedroom sensor)",
+            "/v1/repairs/set-up-reporting?target=0x01%20%26",
+        ),
+    ],
+)
+def test_what_the_hub_can_do_itself_is_offered(
+    status: HubStatus, change: Callable[[dict[str, Any]], dict[str, Any]], title: str, path: str
+) -> None:
+    found = judge(**change({"status": status}))
+    assert [(action.title, action.path, action.method) for action in found.actions] == [(title, path, "POST")]
+
+
+def test_every_action_is_a_route() -> None:
+    routes = {(route.method, route.path) for route in ROUTES}
+    assert ("POST", "/v1/repairs/{repair}") in routes
+    assert (ROLL_BACK.method, ROLL_BACK.path) in routes
 
 
 def test_a_hub_without_zones_radio_and_updates_can_be_well(status: HubStatus) -> None:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from agent.local.repair_table import REPAIRS
 from agent.port.checks.table import CHECKS
-from agent.port.repair_table import REPAIRS
 
 PAGE = Path(__file__).parents[4] / "docs" / "doctor.md"
 CHECKS_PART, _, REPAIRS_PART = PAGE.read_text().partition("## Repairs")

@@ -10,6 +10,7 @@ import pytest
 from agent.climate import fusion
 from agent.local.boots import BootReport
 from agent.local.climate import UNDECIDED, HoldReport
+from agent.local.repair_table import REPAIRS
 from agent.local.status import EndpointReport, FaultReport, HubStatus, QuotaReport, RelayedReport, SensorReport
 from agent.local.updates import UNSIGNED_WARNING
 from agent.local.zigbee import MemberReport, RadioReport
@@ -43,7 +44,6 @@ from agent.port.checks.facts import (
 )
 from agent.port.checks.report import Outcome
 from agent.port.checks.table import CHECKS, judge
-from agent.port.repair_table import REPAIRS
 
 replace = msgspec.structs.replace
 MIB = 1024 * 1024
