@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -298,4 +299,7 @@ def _reason(error: Exception) -> str:
         return "the name has no address, or no name server answers"
     if isinstance(error, asyncio.IncompleteReadError):
         return "the connection was closed"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        # The loop's own text quotes the call, not the reason.
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
