@@ -56,7 +56,7 @@ from hal.errors import HalError
 from hal.interface import SensorKind
 from hal.plausibility import PlausibilityCheck
 from hal.zigbee.zcl import is_report, parse_report
-from tests.fuzz import hostile, hostile_files
+from tests.fuzz import hostile, hostile_files, port_borders
 from tests.fuzz.climate_borders import KEPT, take_kept, take_order
 from tests.fuzz.cloud_rig import CALLS, CloudRig
 from tests.fuzz.hub_rig import live
@@ -431,5 +431,16 @@ BORDERS: Mapping[str, Border] = {
     "command journal": Border(st.lists(hostile_files.JOURNAL_ROWS, max_size=4), _take_journal),
     "log": Border(st.tuples(hostile.TEXTS, hostile.TEXTS), _take_log),
     "whole hub": Border(hostile.CLOUDS, lambda _, cloud: live(cloud), cost=50),
+    "configuration changes": Border(
+        port_borders.CHANGES, lambda rig, changes: port_borders.take_changes(rig.directory, changes)
+    ),
+    "configuration record": Border(
+        hostile_files.STATE
+        | hostile.objects({"values": hostile.JSON, "trial": hostile.JSON, "last_trial": hostile.TEXTS}),
+        lambda _, data: port_borders.take_record(data),
+    ),
+    "history": Border(
+        port_borders.SEGMENTS, lambda rig, data: port_borders.take_segment(rig.directory, data, rig.disk)
+    ),
     "foreign text": Border(hostile.TEXTS, _take_text),
 }
