@@ -276,7 +276,11 @@ class _Restarts:
                     installer=environment.installer_for(settings.board),
                     timekeeper=self._machine_clock,
                     options=self._reloadable.connection.for_url,
-                    problems=[*self._problems, *self._reloadable.problems],
+                    problems=[
+                        *self._problems,
+                        *self._reloadable.problems,
+                        *filter(None, [running.problem, running.store.problem]),
+                    ],
                     starts=self._starts,
                     config_file=self._reloadable.path,
                     environ=self._environ,

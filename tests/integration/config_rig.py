@@ -1,7 +1,11 @@
-"""A hub as the daemon runs it, over restarts within its process, with a client of its Unix socket."""
+"""A hub as the daemon runs it, over restarts within its process, with a client of its Unix socket.
+
+Its port keeps its address over the restarts, so that a browser finds it again.
+"""
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from agent import config, daemon
+from agent.local.routes import Role
 from agent.reloading import ReloadableConfig
 
 TEXT = """\
@@ -23,26 +28,33 @@ commit_interval_s = 0.1
 [clock]
 trust = "system"
 [port]
-port = 0
+port = {port}
 [climate]
-zones = [{ id = "living", sensors = ["sim/temperature"] }]
+zones = [{{ id = "living", sensors = ["sim/temperature"] }}]
 """
 
 
 class DaemonRig:
-    """One process."""
+    """One process.
+
+    Attributes:
+        url: Of the port.
+        text: The configuration file.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "hub.toml"
         if not self.path.exists():
-            self.path.write_text(TEXT)
+            self.path.write_text(TEXT.format(port=_free_port()))
             (directory / "key").write_text("cs_dev_" + "a" * 32)
             (directory / "key").chmod(0o600)
         for name in ("state", "run"):
             (directory / name).mkdir(exist_ok=True)
         self.socket = directory / "run" / "status.sock"
         settings = config.load(self.path, environ={})
+        self.text = self.path.read_text()
+        self.url = f"http://127.0.0.1:{settings.port.port}"
         self.restarts = daemon._Restarts(ReloadableConfig(self.path, settings, {}), {})
 
     async def ask(self, method: str, route: str, body: object = None) -> tuple[int, Any]:
@@ -58,6 +70,11 @@ class DaemonRig:
                         return response.status, await response.json(content_type=None)
                 except (aiohttp.ClientError, OSError):
                     await asyncio.sleep(0.02)
+
+    async def make_code(self, role: Role) -> str:
+        """Make a new code for a role."""
+        _, made = await self.ask("POST", f"/v1/codes/{role.value}", {"replace": True})
+        return str(made["code"])
 
     async def config(self) -> dict[str, Any]:
         return dict((await self.ask("GET", "/v1/config"))[1])
@@ -77,6 +94,11 @@ class DaemonRig:
 
     async def value(self, key: str) -> object:
         return next(each["value"] for each in (await self.config())["keys"] if each["key"] == key)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,8 @@ import pytest
 
 from agent.cli import root
 from agent.config import changes
-from tests.integration.config_rig import TEXT, run_daemon
+from agent.local.routes import Role
+from tests.integration.config_rig import run_daemon
 
 KEY = "cloud.request_timeout_s"
 CHANGE = {"changes": {KEY: 7}}
@@ -31,7 +32,8 @@ async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path:
     async with run_daemon(tmp_path) as rig:
         assert await rig.value(KEY) == 7
         assert (await rig.ask("GET", "/v1/status"))[0] == 200
-    assert (tmp_path / "hub.toml").read_text() == TEXT
+    assert rig.path.read_text() == rig.text
+    assert "# A person's file." in rig.text
 
 
 async def test_a_change_that_nobody_confirms_undoes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,22 +61,21 @@ async def test_a_change_that_cuts_off_the_port_undoes_itself_and_the_person_is_s
 ) -> None:
     monkeypatch.setattr("agent.port.config_editor.TRIAL_S_MIN", 1)
     async with run_daemon(tmp_path) as rig:
-        _, made = await rig.ask("POST", "/v1/codes/owner", {})
-
-        async def address() -> str:
-            report = await rig.until(lambda report: report["addresses"], "/v1/port")
-            return str(report["addresses"][0])
-
+        code = await rig.make_code(Role.OWNER)
+        await rig.until(lambda report: report["addresses"], "/v1/port")
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(cookie_jar=jar) as browser:
-            async with browser.post(f"{await address()}/v1/session", json={"code": made["code"]}) as response:
+            async with browser.post(f"{rig.url}/v1/session", json={"code": code}) as response:
                 assert response.status == 200
             change = {"changes": {"port.listen": []}, "trial_s": 2}
-            async with browser.patch(f"{await address()}/v1/config", json=change) as response:
+            async with browser.patch(f"{rig.url}/v1/config", json=change) as response:
                 assert response.status == 200
             await rig.trial_started()
             assert (await rig.ask("GET", "/v1/port"))[1]["addresses"] == []
-            async with browser.get(f"{await address()}/v1/config") as response:
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await browser.get(f"{rig.url}/v1/config")
+            await rig.until(lambda report: report["addresses"], "/v1/port")
+            async with browser.get(f"{rig.url}/v1/config") as response:
                 assert response.status == 200
                 assert "undone" in (await response.json())["last_trial"]
 
@@ -94,6 +95,7 @@ async def test_a_wrong_value_is_refused_and_a_record_that_no_longer_fits_is_left
         assert await rig.value(KEY) == 9
         assert "cloud.gone" in report["problem"]
         assert "cloud.gzip" in report["problem"]
+        assert "cloud.gone" in str((await rig.ask("GET", "/v1/status"))[1]["faults"])
         assert len(report["keys"]) < changes.VALUES_MAX
 
 
