@@ -11,14 +11,11 @@ from collections.abc import Callable
 
 from agent.errors import BundleUntrusted, Corrupt, RebootFailed, StorageFull
 from agent.ota import recovery
-from agent.ota.context import RETRY_S, RunControl, UpdateContext
+from agent.ota.context import RETRY_S, RunControl
+from agent.ota.installer import BaseInstaller, InstallerParts
 from agent.ota.launcher import BASE
 from agent.ota.lifecycle import EventDetails, UpdateEvent, UpdateState
 from agent.ota.recovery import Outcome, SystemBoot
-from agent.ota.redundant_state import RedundantState
-from agent.ota.slots import Slots
-from agent.ota.staging import Staging
-from agent.ota.store import UpdateStore
 from hal.errors import HalError, ImageRefused, InstallerLost
 from hal.images import OnPercent, SlotMark, SlotSelector, SystemState, SystemUpdater
 
@@ -38,7 +35,7 @@ _FULL = re.compile("No space left|larger than|too large|does not fit", re.IGNORE
 _FORMAT = re.compile(r"[Bb]undle format '?(\w+)'? not allowed")
 
 
-class ImageInstaller:
+class ImageInstaller(BaseInstaller):
     """Installs system images. An `Installer`; besides, tells the boot loader which system is good (`keep_marked`).
 
     More than ten methods: those of `Installer`, and three for the boot loader, which share the state of the marks.
@@ -47,23 +44,10 @@ class ImageInstaller:
         boot: The system that runs; its slot is empty while RAUC has not answered.
     """
 
-    def __init__(
-        self,
-        context: UpdateContext,
-        *,
-        store: UpdateStore,
-        slots: Slots,
-        staging: Staging,
-        redundant_state: RedundantState,
-        run_control: RunControl,
-    ) -> None:
-        self._context = context
-        self._store = store
-        self._slots = slots
-        self._staging = staging
-        self._redundant_state = redundant_state
+    def __init__(self, parts: InstallerParts, run_control: RunControl) -> None:
+        super().__init__(parts)
         self._block = run_control.block
-        self.boot = SystemBoot("", context.clock.boot_id)
+        self.boot = SystemBoot("", parts.context.clock.boot_id)
         self._is_record_lost = False
         self._is_start_counted = False
         self._must_mark_active = False

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
 from agent.foundation.text import sanitize
@@ -124,23 +126,38 @@ class Installer(Protocol):
         ...
 
 
-class AppInstaller:
-    """Installs apps into the two slots. An `Installer`, with one method for each of its steps."""
+class InstallerParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What every installer works with.
 
-    def __init__(
-        self,
-        context: UpdateContext,
-        *,
-        store: UpdateStore,
-        slots: Slots,
-        staging: Staging,
-        redundant_state: RedundantState,
-    ) -> None:
-        self._context = context
-        self._store = store
-        self._slots = slots
-        self._staging = staging
-        self._redundant_state = redundant_state
+    Attributes:
+        context: The hub around the updates.
+        store: The record of the present update.
+        slots: The two slots of apps.
+        staging: The files of bundles.
+        redundant_state: The launcher's state, the keys and the version floor.
+    """
+
+    context: UpdateContext
+    store: UpdateStore
+    slots: Slots
+    staging: Staging
+    redundant_state: RedundantState
+
+
+class BaseInstaller:
+    """The parts of an installer, by the names that its methods use."""
+
+    def __init__(self, parts: InstallerParts) -> None:
+        """Prepare; nothing is read."""
+        self._context = parts.context
+        self._store = parts.store
+        self._slots = parts.slots
+        self._staging = parts.staging
+        self._redundant_state = parts.redundant_state
+
+
+class AppInstaller(BaseInstaller):
+    """Installs apps into the two slots. An `Installer`, with one method for each of its steps."""
 
     is_set_up = True
     needs_reboot_to_leave = False

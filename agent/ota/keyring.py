@@ -80,6 +80,9 @@ def decode(data: bytes) -> Keyring:
 class TrustStore:
     """The trusted keys of one hub.
 
+    Built on `DurableFile` and not on `JsonStore`: its methods run on the worker, as part of the commit of a release,
+    and a keyring counts although the disk has refused it.
+
     Attributes:
         keyring: In force, and durable where the disk allowed it.
         problems: What is wrong with single key files, for people; the other files count.

@@ -16,7 +16,7 @@ from agent.ota.bundle_format import BundleHeader
 from agent.ota.context import RunControl, UpdateContext
 from agent.ota.fetcher import CheckOutcome
 from agent.ota.image_installer import ImageInstaller
-from agent.ota.installer import AppInstaller, Installer
+from agent.ota.installer import AppInstaller, Installer, InstallerParts
 from agent.ota.keyring import TrustStore
 from agent.ota.launcher import BASE, LauncherState
 from agent.ota.lifecycle import StatusReport, UpdateEvent, UpdateState
@@ -68,17 +68,11 @@ class UpdateService:
         limits = StagingLimits(config.allow_unsigned, config.size_bytes_max, context.disk_free_bytes_min)
         self.staging = Staging(trees, slots, trust_store=self.trust_store, limits=limits, facts=self._hub_facts)
         self._redundant_state = RedundantState(context, store=self.store, trust_store=self.trust_store, slots=slots)
-        app_installer = AppInstaller(
-            context, store=self.store, slots=slots, staging=self.staging, redundant_state=self._redundant_state
+        parts = InstallerParts(
+            context=context, store=self.store, slots=slots, staging=self.staging, redundant_state=self._redundant_state
         )
-        self.image_installer = ImageInstaller(
-            context,
-            store=self.store,
-            slots=slots,
-            staging=self.staging,
-            redundant_state=self._redundant_state,
-            run_control=self.run_control,
-        )
+        app_installer = AppInstaller(parts)
+        self.image_installer = ImageInstaller(parts, self.run_control)
         self._installers: Mapping[PayloadType, Installer] = {
             PayloadType.APP: app_installer,
             PayloadType.RAUC: self.image_installer,

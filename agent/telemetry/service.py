@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.cloud.client import TelemetryClient
-from agent.config import Config, StorageConfig
+from agent.config import CloudConfig, Config, StorageConfig
 from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock
@@ -26,7 +26,7 @@ from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
 from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from agent.telemetry.sampling import Sampler, SamplingSchedule
 from agent.telemetry.uplink import Uplink
-from hal.interface import Board, Reading, Sensor
+from hal.interface import Board, Reading, Sensor, SensorNetwork
 from hal.plausibility import PlausibilityCheck
 
 _log = logging.getLogger(__name__)
@@ -107,21 +107,8 @@ class TelemetryService:
             now_ms=clock.monotonic_ms,
         )
         self.failover = FailoverOutbox(self.intake, clock=clock, identities=identities, on_memory_send=on_memory_send)
-        self.uplink = Uplink(
-            client,
-            self.failover,
-            clock=clock,
-            rng=rng,
-            identities=identities,
-            linger_s=config.cloud.batch_linger_s,
-            readings_max=config.cloud.batch_readings_max,
-        )
-        self.intake.add_listener(self.uplink)
-        self.receiver = (
-            RelayedSensorReceiver(network, intake=self.intake, kinds=lambda: schedule().kinds, identities=identities)
-            if network
-            else None
-        )
+        self.uplink = self._build_uplink(config.cloud, client, rng)
+        self.receiver = self._build_receiver(network, schedule)
         self.sampler = self._build_sampler(config, board, check_for, schedule, phase)
         self._opener = StoreOpener(
             self._open_file,
@@ -132,6 +119,28 @@ class TelemetryService:
         self._unanchored = ProblemLog(_log, "readings wait for their timestamps", level=logging.WARNING)
         self._not_marked_yet: set[str] = set()
         self.is_anchored = False
+
+    def _build_uplink(self, cloud: CloudConfig, client: TelemetryClient, rng: random.Random) -> Uplink:
+        uplink = Uplink(
+            client,
+            self.failover,
+            clock=self._clock,
+            rng=rng,
+            identities=self._identities,
+            linger_s=cloud.batch_linger_s,
+            readings_max=cloud.batch_readings_max,
+        )
+        self.intake.add_listener(uplink)
+        return uplink
+
+    def _build_receiver(
+        self, network: SensorNetwork | None, schedule: Callable[[], SamplingSchedule]
+    ) -> RelayedSensorReceiver | None:
+        if network is None:
+            return None
+        return RelayedSensorReceiver(
+            network, intake=self.intake, kinds=lambda: schedule().kinds, identities=self._identities
+        )
 
     def _build_sampler(
         self,
