@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ClimahubError
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import escape, escape_lines, sanitize, sanitize_value
+from agent.local.access import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from agent.local.zigbee import ZigbeeReport
@@ -40,6 +42,12 @@ PIECE_BYTES = 64 * 1024
 _FILE_NAME = re.compile(r'filename="([A-Za-z0-9._-]{1,100})"')
 
 TIMEOUT_S = 5.0
+
+SESSION_VARIABLE = "CLIMAHUB_SESSION"
+"""Environment variable with the session of the person for whom a command asks: the serial console sets it."""
+
+SOCKET_VARIABLE = "CLIMAHUB_SOCKET"
+"""Environment variable with the socket of commands that name neither socket nor configuration."""
 
 RADIO_TIMEOUT_S = 60.0
 """Restoring a network restarts the stick."""
@@ -71,6 +79,13 @@ class RequestRefused(ClimahubError):
     """The hub refuses the request. The message is the hub's own."""
 
 
+class HubAnswer(msgspec.Struct, frozen=True):
+    """The body of an answer and its headers, by names that are compared without case."""
+
+    body: bytes
+    headers: Message
+
+
 class _Problem(msgspec.Struct):
     """Problem details (RFC 9457), as far as they are shown."""
 
@@ -96,7 +111,21 @@ def fetch(
     content: bytes | BinaryIO | None = None,
     timeout_s: float | None = None,
 ) -> bytes:
-    """Send one request to the hub and return the JSON of its answer.
+    """Send one request to the hub and return the JSON of its answer; parameters and errors are those of `exchange`."""
+    session = os.environ.get(SESSION_VARIABLE)
+    return exchange(path, route, method=method, content=content, timeout_s=timeout_s, session=session).body
+
+
+def exchange(
+    path: Path,
+    route: str,
+    *,
+    method: str = "GET",
+    content: bytes | BinaryIO | None = None,
+    timeout_s: float | None = None,
+    session: str | None = None,
+) -> HubAnswer:
+    """Send one request to the hub and return its answer.
 
     Args:
         path: The hub's socket.
@@ -104,19 +133,21 @@ def fetch(
         method: The HTTP method.
         content: The body; a file is read piece by piece.
         timeout_s: How long to wait for an answer; `None` for `TIMEOUT_S`.
+        session: The session of the person for whom the command asks.
 
     Raises:
         NoAnswer: No process listens there, or the answer is not that of a hub.
         NotAllowed: This user may not open the socket.
         RequestRefused: The hub refuses.
     """
+    headers = _session_header(session)
     timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     connection = _UnixConnection(path, timeout_s)
     try:
         with _explained(path, timeout_s):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 # A hub may refuse a file before it has read all of it.
-                connection.request(method, route, body=content)
+                connection.request(method, route, body=content, headers=headers)
             response = connection.getresponse()
             answer = response.read(ANSWER_BYTES_MAX + 1)
     finally:
@@ -125,7 +156,7 @@ def fetch(
         raise RequestRefused(message)
     if response.status != http.client.OK or len(answer) > ANSWER_BYTES_MAX:
         raise NoAnswer(f"the process on {path} is not a hub: status {response.status}, {len(answer)} bytes")
-    return answer
+    return HubAnswer(answer, response.headers)
 
 
 @contextlib.contextmanager
@@ -160,7 +191,7 @@ def download(path: Path, route: str, write: Callable[[bytes], object], *, timeou
     connection = _UnixConnection(path, timeout_s)
     try:
         with _explained(path, timeout_s):
-            connection.request("GET", route)
+            connection.request("GET", route, headers=_session_header(os.environ.get(SESSION_VARIABLE)))
             response = connection.getresponse()
             piece = response.read(PIECE_BYTES)
         if response.status != http.client.OK:
@@ -173,6 +204,10 @@ def download(path: Path, route: str, write: Callable[[bytes], object], *, timeou
         return found[1] if found else ""
     finally:
         connection.close()
+
+
+def _session_header(session: str | None) -> dict[str, str]:
+    return {} if session is None else {"Cookie": f"{SESSION_COOKIE}={session}"}
 
 
 def _refusal_message(body: bytes) -> str:
@@ -220,7 +255,9 @@ def run_on_hub(act: Callable[[Path], int | None], config_file: Path | None, sock
 
 
 def socket_of(config_file: Path | None) -> Path:
-    """Return the socket that a configuration names; without a readable one, the service's default."""
+    """Return the socket that a configuration or the environment names; without them, the service's default."""
+    if config_file is None and (named := os.environ.get(SOCKET_VARIABLE)):
+        return Path(named)
     if config_file is None and not os.access(DEFAULT_CONFIG, os.R_OK):
         return DEFAULT_SOCKET
     return resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.local_api.socket

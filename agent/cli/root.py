@@ -97,6 +97,12 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show how to reach the hub's page and API, and who may: codes, tokens, sessions, audit.",
             TECHNICIAN,
         ),
+        "console": Entry(
+            "agent.cli.console.command:console", "Serve a technician on this terminal or serial line.", TECHNICIAN
+        ),
+        "receive": Entry(
+            "agent.cli.console.receive:receive", "Take a hub's support bundle over a serial cable.", TECHNICIAN
+        ),
         "config": Entry("agent.cli.config:config", "Check, show or change a configuration.", TECHNICIAN),
         "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
         "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and build, sign and verify releases for hubs.", FLEET),

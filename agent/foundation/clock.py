@@ -39,6 +39,11 @@ _ADJTIMEX_BYTES = 512
 """More than `sizeof(struct timex)` on any Linux (208 on 64-bit)."""
 
 
+def monotonic_s() -> float:
+    """Return seconds that never step, for a command that has no clock of a hub."""
+    return time.monotonic()
+
+
 class Clock(Protocol):
     """The two clocks of a hub. Sleeping is left to asyncio: under simulation the loop itself is virtual."""
 

@@ -6,6 +6,9 @@ The JSON form is an interface: fields may be added, never renamed. No secret is 
 
 import msgspec
 
+SESSION_COOKIE = "climahub_session"
+"""The cookie with a session, of a browser or of the serial console."""
+
 
 class SessionReport(msgspec.Struct, frozen=True):
     """Who asks.

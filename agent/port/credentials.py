@@ -7,7 +7,7 @@ token or cookie, except once to whoever it is made for.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.text import plural, sanitize
-from agent.foundation.worker import Worker
+from agent.foundation.worker import InlineWorker, Worker
 from agent.local.routes import Caller, RequestRefused, Role
 from agent.port.access import AuditTrail
 from agent.port.sessions import Session, Sessions
@@ -82,15 +82,7 @@ class Credentials:
             audit: Keeps sign-ins.
             add_fault: Reports a damaged file for the status.
         """
-        self._store = JsonStore(
-            state_dir / FILE_NAME,
-            CredentialSet(),
-            disk=disk,
-            worker=worker,
-            bytes_max=FILE_BYTES_MAX,
-            loss=_LOSS,
-            is_secret=True,
-        )
+        self._store = _store(state_dir, disk, worker)
         self._clock = clock
         self._random_bytes = random_bytes
         self._audit = audit
@@ -264,6 +256,23 @@ class Credentials:
             text = f"free some space, then revoke {name} again: it is revoked until the next start only"
             raise StorageFull(f"{text} ({self._store.save_problem})")
         return True
+
+
+def read_codes(state_dir: Path, disk: Disk) -> Sequence[CodeRecord]:
+    """Return the codes of a hub whose agent does not run. Blocks."""
+    return _store(state_dir, disk, InlineWorker()).load().codes
+
+
+def _store(state_dir: Path, disk: Disk, worker: Worker) -> JsonStore[CredentialSet]:
+    return JsonStore(
+        state_dir / FILE_NAME,
+        CredentialSet(),
+        disk=disk,
+        worker=worker,
+        bytes_max=FILE_BYTES_MAX,
+        loss=_LOSS,
+        is_secret=True,
+    )
 
 
 def _caller_of(session: Session) -> Caller:

@@ -10,10 +10,12 @@ from typing import Protocol
 
 from aiohttp import hdrs, web
 
+from agent.local.access import SESSION_COOKIE
 from agent.local.routes import Caller, Role, Route
 from agent.port.access import CallerLookup, RequestHead, check_content_type, check_role, check_source
 
-SESSION_COOKIE = "climahub_session"
+CONSOLE = "console"
+"""The origin of a caller on the Unix socket who has a session."""
 
 _BEARER = "bearer "
 
@@ -50,12 +52,26 @@ class Gate(Protocol):
 
 
 class SocketGate:
-    """The gate of the Unix socket: its permissions have admitted the caller to every role. No browser reaches it."""
+    """The gate of the Unix socket: its permissions have admitted the caller to every role. No browser reaches it.
+
+    A program that asks on behalf of a person sends that person's session along, and gets no more than its role: the
+    serial console does.
+    """
+
+    def __init__(self, callers: CallerLookup | None = None) -> None:
+        """Prepare; `callers` knows who has signed in."""
+        self._callers = callers
 
     def admit(self, request: web.Request, route: Route | None) -> Caller:
-        """Return the user of the other process, for the audit trail."""
-        del route
-        return Caller(_user_name(request), Role.OWNER, "socket")
+        """Return the user of the other process, or the session that it sends along, checked against the route."""
+        cookie = request.cookies.get(SESSION_COOKIE)
+        if cookie is None:
+            return Caller(_user_name(request), Role.OWNER, "socket")
+        found = self._callers.session(cookie) if self._callers else None
+        caller = Caller("", Role.PUBLIC, CONSOLE) if found is None else Caller(found.name, found.role, CONSOLE)
+        if route is not None:
+            check_role(route, caller)
+        return caller
 
     def lasts(self, request: web.Request, caller: Caller) -> bool:
         """Return true: who may open the socket may go on."""

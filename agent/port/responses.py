@@ -15,8 +15,8 @@ from aiohttp import web
 from agent.errors import ClimahubError
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
+from agent.local.access import SESSION_COOKIE
 from agent.local.routes import Answer, ProblemDetails, RequestRefused, Stream
-from agent.port.gates import SESSION_COOKIE
 
 PROBLEM_TYPE = "application/problem+json"
 

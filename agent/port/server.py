@@ -16,10 +16,11 @@ from agent.errors import ClimahubError, Defect
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
+from agent.local.access import SESSION_COOKIE
 from agent.local.routes import ROUTES, Caller, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
 from agent.port.access import AuditTrail, is_audited
 from agent.port.connections import Runner
-from agent.port.gates import SESSION_COOKIE, Gate
+from agent.port.gates import Gate
 from agent.port.responses import problem_response, protect, send
 from hal.errors import HalError
 

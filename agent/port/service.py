@@ -125,7 +125,7 @@ class PortService:
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "local API": lambda: unix_socket.serve(self._socket, self.handlers(), self.audit),
+            "local API": lambda: unix_socket.serve(self._socket, self.handlers(), self.audit, self.callers),
             "events": self.events.run,
             "sign-in": self.credentials.run,
             "audit": self.audit.run,

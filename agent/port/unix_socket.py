@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from agent.local.routes import Handlers
-from agent.port.access import AuditTrail
+from agent.port.access import AuditTrail, CallerLookup
 from agent.port.gates import SocketGate
 from agent.port.server import application, runner_of
 
@@ -21,15 +21,18 @@ IDLE_S_MAX = 60.0
 """How long a connection may stay open without a request, and the head of a request without its end."""
 
 
-async def serve(path: Path, handlers: Handlers, audit: AuditTrail | None = None) -> None:
+async def serve(
+    path: Path, handlers: Handlers, audit: AuditTrail | None = None, callers: CallerLookup | None = None
+) -> None:
     """Answer on the socket until cancelled.
 
     Args:
         path: The socket.
         handlers: See `agent.port.server.application`.
         audit: See there.
+        callers: Knows who has signed in.
     """
-    runner = runner_of(application(handlers, SocketGate(), audit), idle_s_max=IDLE_S_MAX)
+    runner = runner_of(application(handlers, SocketGate(callers), audit), idle_s_max=IDLE_S_MAX)
     await runner.setup()
     # The lock on the state directory makes this the only agent: an existing socket is a leftover of a killed process.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory

@@ -1,0 +1,1 @@
+"""The serial console: sign-in, the command line over a bad cable, and files that leave through it."""

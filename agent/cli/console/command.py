@@ -1,0 +1,120 @@
+"""`climahub console`: a person on a serial line. `climahub receive`: the other end, which takes the bundle away."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from agent.cli import exit_codes
+from agent.cli.console import link
+from agent.cli.console.session import ConsoleSession, sign_in, sign_out
+from agent.cli.console.shell import Shell, SignedOut
+from agent.cli.console.terminal import TtyTerminal
+from agent.cli.console.transfer import Sender, TransferFailed
+from agent.cli.exit_codes import epilog
+from agent.cli.hub_client import SESSION_VARIABLE, SOCKET_VARIABLE, config_option, socket_of, socket_option
+from agent.daemon import DEFAULT_CONFIG
+from agent.foundation.clock import monotonic_s
+from agent.foundation.text import escape_lines
+from agent.local.routes import Role
+
+OFFLINE_SESSION = ""
+"""What a command sends to a hub that did not answer at sign-in. If it answers now, the person has to sign in again."""
+
+_HOW_TO_RECEIVE = """\
+Close this terminal program, then run on your computer, within a minute:
+  climahub receive DEVICE --rate RATE        such as /dev/ttyUSB0 and 115200
+Afterwards connect the terminal program again. Waiting ..."""
+
+
+@click.command(
+    epilog=epilog(
+        "systemctl enable --now climahub-console@ttyGS0   a console on the USB cable",
+        "climahub console                                 the same on this terminal",
+        exits="0 the person has left",
+    )
+)
+@config_option
+@socket_option
+def console(config_file: Path | None, socket_path: Path | None) -> int:
+    """Serve a technician on this terminal: sign-in, commands, files. climahub-console@.service runs it on a line."""
+    socket = socket_path or socket_of(config_file)
+    shell = Shell(
+        TtyTerminal(),
+        root=_root(),
+        sign_in=lambda code: sign_in(code, socket, lambda typed: _role_offline(typed, config_file)),
+        sign_out=lambda session: sign_out(session, socket),
+        run=lambda words, session: _run(words, session, socket),
+        send=lambda session, way: _send(session, way, socket),
+    )
+    try:
+        shell.serve()
+    except SignedOut:
+        return exit_codes.OK
+    return exit_codes.OK
+
+
+def _root() -> click.Group:
+    from agent.cli.root import cli  # noqa: PLC0415 - it imports this module when the command runs
+
+    return cli
+
+
+def _role_offline(typed: str, config_file: Path | None) -> Role | None:
+    """Return the role of a code by the hub's file, for a hub whose agent does not run; `None` for a wrong code."""
+    from agent.config import resolve  # noqa: PLC0415 - seldom needed
+    from agent.foundation.disk import Disk  # noqa: PLC0415
+    from agent.port.credentials import read_codes  # noqa: PLC0415
+    from agent.port.sign_in import read_code, role_of  # noqa: PLC0415
+
+    code = read_code(typed)
+    state_dir = resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.storage.state_dir
+    return role_of(read_codes(state_dir, Disk()), code or "")
+
+
+def _run(words: Sequence[str], session: ConsoleSession, socket: Path) -> int:
+    environment = {**os.environ, SESSION_VARIABLE: session.cookie or OFFLINE_SESSION, SOCKET_VARIABLE: str(socket)}
+    process = subprocess.Popen([sys.executable, "-m", "agent", *words], env=environment)  # noqa: S603 - checked before
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The command has received it as well, and ends.
+            continue
+
+
+def _send(session: ConsoleSession, way: str, socket: Path) -> None:
+    sz = shutil.which("sz")
+    if way == "zmodem" and sz is None:
+        click.echo("install lrzsz on the hub, or type send: there is no sz here")
+        return
+    with tempfile.TemporaryDirectory(prefix="climahub-") as directory:
+        click.echo("collecting ...")
+        if _run(["support-bundle", "--output", directory], session, socket) != exit_codes.OK:
+            return
+        bundle = next(Path(directory).iterdir(), None)
+        if bundle is None:
+            click.echo("report this: the support bundle is not where it should be")
+        elif way == "zmodem" and sz is not None:
+            subprocess.run([sz, "--quiet", str(bundle)], check=False)  # noqa: S603 - a program of the system
+        else:
+            _send_binary(bundle)
+
+
+def _send_binary(bundle: Path) -> None:
+    click.echo(_HOW_TO_RECEIVE)
+    sys.stdout.flush()
+    sender = Sender(bundle.name, bundle.read_bytes(), now_s=monotonic_s())
+    reader, writer = sys.stdin.fileno(), sys.stdout.fileno()
+    try:
+        with link.raw_mode(reader):
+            link.run(sender, reader, writer, now_s=monotonic_s, progress=lambda: None)
+    except (TransferFailed, OSError) as error:
+        click.echo(escape_lines(str(error)))
+    else:
+        click.echo(f"sent: {bundle.name}")

@@ -1,0 +1,126 @@
+"""The serial console on a pseudo terminal, at a running hub and beside a dead one."""
+
+from pathlib import Path
+
+from agent.local.routes import Role
+from tests.integration.port_rig import open_port
+from tests.integration.serial_cable import open_console
+
+
+async def test_a_person_signs_in_sees_the_state_and_signs_out(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        code = await port.make_code(Role.SERVICE)
+        await cable.expect("\ncode: ")
+        cable.type(code.lower())
+        await cable.expect("signed in as service")
+        cable.type("status")
+        assert "on board sim" in await cable.expect("settings +a report every")
+        await cable.expect("climahub> ")
+        cable.type("bye")
+        await cable.expect("signed out")
+        async with port.socket_session() as client, client.get("/v1/access") as response:
+            assert (await response.json())["sessions"] == []
+        assert cable.process.wait(10) == 0
+
+
+async def test_a_wrong_code_is_refused_and_a_right_one_works_afterwards(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        code = await port.make_code(Role.VIEWER)
+        await cable.expect("\ncode: ")
+        cable.type("AAAA-BBBB-CCCC-DDDD")
+        await cable.expect("check the code")
+        await cable.expect("\ncode: ")
+        cable.type(code)
+        await cable.expect("signed in as viewer")
+
+
+async def test_the_hub_checks_the_role_of_each_command(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        code = await port.make_code(Role.VIEWER)
+        await cable.expect("\ncode: ")
+        cable.type(code)
+        await cable.expect("climahub> ")
+        cable.type("climate set --mode off")
+        await cable.expect("viewer may not")
+        cable.type("relay list")
+        await cable.expect("sign in as service")
+        cable.type("port code --new")
+        await cable.expect("may not")
+
+
+async def test_an_owner_makes_a_code_at_the_console(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        code = await port.make_code(Role.OWNER)
+        await cable.expect("\ncode: ")
+        cable.type(code)
+        await cable.expect("climahub> ")
+        cable.type("port code --role viewer")
+        await cable.expect("[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}")
+
+
+async def test_files_and_other_programs_are_out_of_reach(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        await cable.expect("\ncode: ")
+        cable.type(await port.make_code(Role.OWNER))
+        await cable.expect("climahub> ")
+        for line in (
+            "status --socket /tmp/other.sock",
+            "status --config=/etc/shadow",
+            "zigbee backup /tmp/stolen",
+            "update install /tmp/bundle",
+            "run",
+            "config show /etc/shadow",
+            "bundle keygen",
+            "console",
+            "$(reboot)",
+        ):
+            cable.type(line)
+            answer = await cable.expect("climahub> ")
+            assert "console" in answer, line
+        cable.type("status; reboot")
+        await cable.expect("type|unexpected|Error|Usage")
+
+
+async def test_noise_on_the_line_costs_only_the_line(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        await cable.expect("\ncode: ")
+        cable.type("\xff\xfe\x00\x01" * 20)
+        cable.type("x" * 5_000)
+        await cable.expect("\ncode: ")
+        cable.type(await port.make_code(Role.OWNER))
+        await cable.expect("signed in as owner")
+        cable.type('version "')
+        await cable.expect("close the quotation mark")
+        cable.type("version")
+        await cable.expect(r"climahub \d")
+
+
+async def test_lines_come_back_from_history_and_the_code_does_not(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        code = await port.make_code(Role.OWNER)
+        await cable.expect("\ncode: ")
+        cable.type(code)
+        await cable.expect("climahub> ")
+        cable.type("version")
+        await cable.expect("climahub> ")
+        cable.type("\x1b[A")
+        assert "version" in await cable.expect(r"climahub \d")
+        cable.type("\x1b[A\x1b[A\x1b[A\x1b[A")
+        assert code not in await cable.expect(r"climahub \d")
+
+
+async def test_beside_a_dead_agent_the_code_still_opens_the_console(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        code = await port.make_code(Role.SERVICE)
+    config = tmp_path / "config.toml"
+    config.write_text('[cloud]\nbase_url = "http://127.0.0.1:9"\n[storage]\nstate_dir = "state"\nrun_dir = "run"\n')
+    async with open_console("--config", config, "--socket", port.socket) as cable:
+        await cable.expect("\ncode: ")
+        cable.type("AAAA-BBBB-CCCC-DDDD")
+        await cable.expect("wrong")
+        await cable.expect("\ncode: ")
+        cable.type(code)
+        await cable.expect("signed in as service")
+        await cable.expect("the agent does not answer")
+        cable.type("status")
+        await cable.expect("the hub does not run here|the hub has stopped")
