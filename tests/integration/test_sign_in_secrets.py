@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent.local.access import SESSION_COOKIE
 from agent.local.routes import ROUTES, Role, Route
-from agent.port.gates import SESSION_COOKIE
 from tests.integration.port_rig import PortRig, open_port
 
 
