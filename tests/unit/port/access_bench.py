@@ -6,6 +6,7 @@ from pathlib import Path
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.local.routes import Caller
+from agent.port.access import AuditTrail
 from agent.port.audit import Audit
 from agent.port.credentials import Credentials
 
@@ -67,7 +68,7 @@ class Bench:
         self.worker = InlineWorker()
         self.random_bytes = os.urandom
 
-    async def credentials(self) -> Credentials:
+    async def credentials(self, audit: AuditTrail | None = None) -> Credentials:
         """Return the credentials of a hub that has just started."""
         made = Credentials(
             self.directory,
@@ -75,7 +76,7 @@ class Bench:
             disk=self.disk,
             worker=self.worker,
             random_bytes=self.random_bytes,
-            audit=self.trail,
+            audit=audit or self.trail,
             add_fault=self.faults.append,
         )
         await made.load()
