@@ -86,7 +86,7 @@ class Environment(msgspec.Struct, frozen=True):
         config_file: Where the configuration was read; `None` where there is no file (a demo).
         environ: Of the process.
         log_ring: The last log records; `None` where the process keeps none.
-        running_config: The configuration and how it is changed at the hub; `None` where there is no file (a demo).
+        running_config: The configuration and how it is changed at the hub; `None` where it cannot be shown.
         port_clock: The clock of the people at the port, for events and sessions; `None` where it is `clock`. In a demo
             the house's time runs faster than theirs.
     """

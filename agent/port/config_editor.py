@@ -40,7 +40,8 @@ class RunningConfig(msgspec.Struct, frozen=True):
         store: The changes on the disk.
         resolve: Returns what would be in force with other changes; raises `ConfigInvalid`.
         use: Puts changes in force that need no restart.
-        restart: Ends this hub and starts another, with the changes that are in the store.
+        restart: Ends this hub and starts another, with the changes that are in the store; `None` where the process
+            cannot: only keys that need no restart can be changed then.
     """
 
     file: str
@@ -49,7 +50,7 @@ class RunningConfig(msgspec.Struct, frozen=True):
     store: ConfigStore
     resolve: Callable[[Mapping[str, Any]], Resolved]
     use: Callable[[Resolved, Mapping[str, Any]], None]
-    restart: Callable[[], None]
+    restart: Callable[[], None] | None
 
 
 class ConfigEditor:
@@ -90,7 +91,8 @@ class ConfigEditor:
         else:
             self._needs_restart = True
             await self._store.roll_back("nobody confirmed the change in time: it was undone")
-        self._running.restart()
+        if self._running.restart is not None:
+            self._running.restart()
 
     def _is_restart_due(self) -> bool:
         return self._needs_restart
@@ -126,16 +128,22 @@ class ConfigEditor:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
         values = edited(changes.values, patch.changes)
         resolved = self._checked(values, patch.changes)
-        differing = [
+        differing = sorted(
             path
             for path in values.keys() | changes.values.keys()
             if resolved.values[path] != self._resolved.values[path]
-        ]
-        if all(BY_PATH[path].edit == "live" for path in differing):
+        )
+        needing_restart = [path for path in differing if BY_PATH[path].edit != "live"]
+        if not needing_restart:
             await self._store.set_confirmed(values)
             self._running.use(resolved, values)
             self._resolved = resolved
             return self.report()
+        if self._running.restart is None:
+            text = (
+                f"change only what needs no restart: this hub cannot restart by itself ({', '.join(needing_restart)})"
+            )
+            raise RequestRefused(HTTPStatus.CONFLICT, "conflict", text)
         name = f"{caller.name} ({caller.origin})" if caller.name else caller.origin
         await self._store.begin(values, trial_s=patch.trial_s, caller=name)
         _log.warning("configuration: %s changed by %s, on trial for %d s", ", ".join(differing), name, patch.trial_s)
@@ -196,12 +204,12 @@ class ConfigEditor:
 
 
 def build_editor(running: RunningConfig | None, clock: Clock) -> ConfigEditor | None:
-    """Return the editor of a hub; none where there is no file (a demo)."""
+    """Return the editor of a hub; none where its configuration was not given."""
     return None if running is None else ConfigEditor(running, now_ms=clock.monotonic_ms)
 
 
 def handlers(editor: ConfigEditor | None) -> Mapping[str, Handler]:
-    """Return the handlers of the configuration; none where there is no file (a demo)."""
+    """Return the handlers of the configuration; none where there is no editor."""
     if editor is None:
         return {}
 

@@ -116,14 +116,19 @@ def demo(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Silence the log: its lines would break up the picture, which shows the outages itself."""
+    """Keep the log off the terminal: its lines would break up the picture. The hub's page shows them."""
     log = logging.getLogger("agent")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
+    before = log.level, log.propagate
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    nowhere = logging.NullHandler()
+    log.addHandler(nowhere)
     try:
         yield
     finally:
-        log.setLevel(before)
+        log.removeHandler(nowhere)
+        log.setLevel(before[0])
+        log.propagate = before[1]
 
 
 def _summary(account: AuditResult, real_s: float) -> str:

@@ -6,7 +6,7 @@ cloud does.
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from aiohttp import web
 
 from agent import environment
 from agent.climate.model import Block, Schedule
-from agent.config import BoardConfig, Config, resolve_text
+from agent.config import BoardConfig, Resolved, resolve_text
+from agent.config.loading import NO_CHANGES
 from hal import replay
 from hal.interface import HUB, Board, SensorKind
 from lab.demo.paced_loop import UPTIME_S, PacedClock
@@ -199,7 +200,15 @@ def zones_of(board: Board) -> str:
     return f'[climate]\nheat_source = "heat_pump"\nzones = [{", ".join(zones)}]\n' if zones else ""
 
 
-def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, climate: str = "") -> Config:
+def make_config(
+    base_url: str,
+    directory: Path,
+    *,
+    seed: int,
+    sensors: int,
+    climate: str = "",
+    changes: Mapping[str, object] = NO_CHANGES,
+) -> Resolved:
     """Return the hub's configuration: the defaults, except for what the demo needs.
 
     Args:
@@ -208,6 +217,7 @@ def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, clim
         seed: Of the simulated house.
         sensors: Series of the simulated house.
         climate: Its section `[climate]`.
+        changes: What was changed at the hub.
     """
     text = (
         f'[cloud]\nbase_url = "{base_url}"\n'
@@ -216,4 +226,4 @@ def make_config(base_url: str, directory: Path, *, seed: int, sensors: int, clim
         f'[storage]\nstate_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
         f"{climate}"
     )
-    return resolve_text(text, file="demo", directory=directory, environ={}).config
+    return resolve_text(text, file="demo", directory=directory, environ={}, changes=changes)

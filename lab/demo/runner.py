@@ -7,10 +7,12 @@ own count.
 
 import asyncio
 import contextlib
+import functools
+import logging
 import math
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -24,10 +26,13 @@ from agent.errors import StorageFull
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
+from agent.foundation.log_ring import LogRing
 from agent.foundation.worker import ThreadWorker
 from agent.local.climate import ALL_ZONES, ClimateReport, apply_request, build_climate
 from agent.local.routes import Role
 from agent.local.status import HubStatus
+from agent.port.config_editor import RunningConfig
+from agent.port.config_store import ConfigStore
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits, OutboxStats, PendingReading
 from agent.telemetry.outbox.store import open_outbox
 from hal.interface import Reading
@@ -128,6 +133,8 @@ class Audit:
 
 
 CLAIM_READINGS = 100
+_AGENT_LOG = logging.getLogger("agent")
+
 PAGE_POLL_S = 1.0
 """Of the house: how often to look whether the page is served."""
 PAUSE_S_MIN = 0.02
@@ -225,6 +232,7 @@ class _Demo:
         self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a demo needs no secrets
         self._phase = OutagePhase(CloudCondition.FAIR, 0.0, 0.0)
         self._stop = asyncio.Event()
+        self._log_ring = LogRing(self._clock.monotonic_ms)
         self._page = self._code = ""
 
     async def run(self) -> AuditResult:
@@ -232,9 +240,12 @@ class _Demo:
         on_signals(self._stop.set)
         base_url = await self._cloud.open()
         seed, sensors = self._options.seed, self._options.sensors
-        plain = make_config(base_url, self._directory, seed=seed, sensors=sensors)
+        plain = make_config(base_url, self._directory, seed=seed, sensors=sensors).config
         board = self._options.scenario.board(plain.board, self._clock)
-        config = make_config(base_url, self._directory, seed=seed, sensors=sensors, climate=zones_of(board))
+        resolve = functools.partial(
+            make_config, base_url, self._directory, seed=seed, sensors=sensors, climate=zones_of(board)
+        )
+        config = resolve().config
         for directory in (config.storage.state_dir, config.storage.run_dir):
             directory.mkdir()
         key, sensor_keys = self._cloud.provision(
@@ -258,15 +269,35 @@ class _Demo:
                     check_for=environment.check_for,
                     on_committed=self._books.committed,
                     port_clock=SystemClock(trust_wall_clock=True),
+                    log_ring=self._log_ring,
+                    running_config=RunningConfig(
+                        file="demo",
+                        resolved=resolve(),
+                        problem="",
+                        store=ConfigStore(config.storage.state_dir, disk=Disk(), worker=worker),
+                        resolve=lambda changes: resolve(changes=changes),
+                        use=lambda used, _: _AGENT_LOG.setLevel(used.config.log.level.upper()),
+                        restart=None,
+                    ),
                 ),
             )
             if hub.climate is not None:
                 apply_request(hub.climate, ALL_ZONES, PutScheduleRequest(WEEK), str)
-            await self._watch(hub)
+            with self._recorded_log():
+                await self._watch(hub)
         account = await self._audit(config.storage.state_dir, worker)
         worker.close()
         await self._cloud.close()
         return account
+
+    @contextlib.contextmanager
+    def _recorded_log(self) -> Iterator[None]:
+        """Keep the agent's last log records for the page; where they go otherwise is the caller's."""
+        _AGENT_LOG.addHandler(self._log_ring)
+        try:
+            yield
+        finally:
+            _AGENT_LOG.removeHandler(self._log_ring)
 
     async def _watch(self, hub: app.Hub) -> None:
         async with asyncio.TaskGroup() as group:

@@ -34,6 +34,7 @@ class Bench:
         self.used: list[Mapping[str, Any]] = []
         self.restarts = 0
         self.refusal = ""
+        self.can_restart = True
         self.start()
 
     def start(self) -> None:
@@ -45,7 +46,7 @@ class Bench:
             store=self.store,
             resolve=self.resolve,
             use=lambda _, values: self.used.append(values),
-            restart=self.restart,
+            restart=self.restart if self.can_restart else None,
         )
         self.editor = ConfigEditor(running, now_ms=lambda: round(self.loop.time() * 1000))
 
@@ -253,6 +254,15 @@ def test_the_time_of_a_trial_is_bounded(bench: Bench, trial_s: int) -> None:
 def test_the_number_of_changes_is_bounded(bench: Bench) -> None:
     with pytest.raises(RequestRefused, match="change fewer keys"):
         bench.change({f"x.{number}": 1 for number in range(VALUES_MAX + 1)})
+
+
+def test_a_hub_that_cannot_restart_changes_only_what_needs_none(bench: Bench) -> None:
+    bench.can_restart = False
+    bench.start()
+    with pytest.raises(RequestRefused, match=r"cannot restart by itself \(cloud.gzip\)"):
+        bench.change({"cloud.gzip": "off", "log.level": "debug"})
+    assert bench.change({"log.level": "debug"}).trial is None
+    assert bench.store.changes.values == {"log.level": "debug"}
 
 
 def test_the_same_value_again_restarts_nothing(bench: Bench) -> None:
