@@ -80,10 +80,15 @@ class ConnectionCount:
         self._by_source: dict[str, int] = {}
         self.total = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no connection is admitted any more."""
+        return self.total >= CONNECTIONS_MAX
+
     def admit(self, source: str) -> bool:
         """Count a new connection and return `True`, or return `False` where there are too many."""
         of_source = self._by_source.get(source, 0)
-        if self.total >= CONNECTIONS_MAX or of_source >= CONNECTIONS_PER_SOURCE_MAX:
+        if self.is_full or of_source >= CONNECTIONS_PER_SOURCE_MAX:
             return False
         self._by_source[source] = of_source + 1
         self.total += 1

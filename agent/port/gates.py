@@ -3,9 +3,11 @@
 Reads what `agent.port.access` decides from. Must decide nothing itself, and never log a cookie or a token.
 """
 
+import asyncio
 import pwd
 import socket
 import struct
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import hdrs, web
@@ -82,15 +84,22 @@ class SocketGate:
 class NetworkGate:
     """The gate of every TCP listener: loopback too asks for a code, since ssh and proxies make it remote."""
 
-    def __init__(self, callers: CallerLookup | None, names: frozenset[str]) -> None:
+    def __init__(
+        self,
+        callers: CallerLookup | None,
+        names: frozenset[str],
+        on_known: Callable[[asyncio.BaseProtocol | None], None] = lambda _: None,
+    ) -> None:
         """Prepare.
 
         Args:
             callers: Knows who has signed in; without it nobody has.
             names: The hub's own names, see `agent.port.access.own_names`.
+            on_known: Called with the connection of a request whose caller has signed in.
         """
         self._callers = callers
         self._names = names
+        self._on_known = on_known
 
     def admit(self, request: web.Request, route: Route | None) -> Caller:
         """Return the caller of a session or token, checked against the route."""
@@ -104,6 +113,8 @@ class NetworkGate:
         )
         check_source(route, head, self._names)
         caller = self._caller(request, is_use=route is None or not route.is_automatic)
+        if caller.role is not Role.PUBLIC:
+            self._on_known(request.protocol)
         if route is not None:
             check_role(route, caller)
             check_content_type(route, head)

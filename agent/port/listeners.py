@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from aiohttp import web
 
@@ -95,6 +96,8 @@ class Listeners:
         self._add_fault = add_fault
         self._address_of = address_of
         self._count = ConnectionCount()
+        self._strangers: dict[asyncio.BaseProtocol, _CountedConnection] = {}
+        """Connections on which nobody has signed in yet, the oldest first, by the HTTP server's protocol."""
         self._runner: web.AppRunner | None = None
         self._open: dict[Endpoint, tuple[str, asyncio.Task[None]]] = {}
         self.problems: Sequence[str] = ()
@@ -103,6 +106,15 @@ class Listeners:
     def addresses(self) -> Sequence[str]:
         """Where they listen now, for a person: "http://127.0.0.1:8480"."""
         return [address for address, _ in self._open.values()]
+
+    def know(self, protocol: asyncio.BaseProtocol | None) -> None:
+        """Keep a connection when there are too many: somebody has signed in on it.
+
+        Args:
+            protocol: That of the HTTP server.
+        """
+        if protocol is not None:
+            self._strangers.pop(protocol, None)
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -172,6 +184,9 @@ class Listeners:
                     await asyncio.sleep(ACCEPT_PAUSE_S)
                     continue
                 source = source_of(host)
+                if self._count.is_full and self._strangers:
+                    # Whoever fills all connections must not keep a person out who comes after.
+                    self._strangers.pop(next(iter(self._strangers))).abort()
                 if self._count.admit(source):
                     group.create_task(self._serve(connected, source, context))
                 else:
@@ -185,9 +200,14 @@ class Listeners:
         try:
             if self._runner is None or self._runner.server is None:
                 return
-            protocol = _CountedConnection(self._runner.server(), lambda: self._count.release(source))
+            inner = self._runner.server()
+
+            def end() -> None:
+                self._strangers.pop(inner, None)
+                self._count.release(source)
+
+            protocol = made = _CountedConnection(inner, end)
             _set_limits(connected)
-            made = protocol
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.get_running_loop().connect_accepted_socket(
                     lambda: made,
@@ -196,6 +216,8 @@ class Listeners:
                     ssl_handshake_timeout=HANDSHAKE_S_MAX if context else None,
                     ssl_shutdown_timeout=HANDSHAKE_S_MAX if context else None,
                 )
+                if not made.is_ended:
+                    self._strangers[inner] = made
         finally:
             if protocol is None or not protocol.is_made:
                 connected.close()
@@ -208,10 +230,27 @@ class _CountedConnection(asyncio.Protocol):
     def __init__(self, inner: asyncio.Protocol, on_end: Callable[[], None]) -> None:
         self._inner = inner
         self._on_end = on_end
-        self.is_made = False
+        self._transport: asyncio.Transport | None = None
+        self.is_ended = False
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the connection has been open, after the handshake of TLS."""
+        return self._transport is not None
+
+    def abort(self) -> None:
+        """Break the connection. It no longer counts from now on."""
+        self._end()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self) -> None:
+        if not self.is_ended:
+            self.is_ended = True
+            self._on_end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.is_made = True
+        self._transport = cast("asyncio.Transport", transport)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -227,7 +266,7 @@ class _CountedConnection(asyncio.Protocol):
         self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._on_end()
+        self._end()
         self._inner.connection_lost(exc)
 
 

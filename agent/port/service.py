@@ -171,7 +171,7 @@ class PortService:
         await self.audit.close()
 
     def _make_runner(self) -> web.AppRunner:
-        gate = NetworkGate(self.callers, self._names)
+        gate = NetworkGate(self.callers, self._names, self.listeners.know)
         return runner_of(application(self.handlers(), gate, self.audit), idle_s_max=IDLE_S_MAX)
 
     def _report(self) -> PortReport:

@@ -205,6 +205,30 @@ async def test_a_source_with_too_many_connections_is_refused_and_others_are_not(
             await asyncio.sleep(0)
 
 
+async def test_who_comes_when_all_is_full_takes_the_place_of_the_oldest_who_has_not_signed_in(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "CONNECTIONS_MAX", 3)
+    made = rig.start("127.0.0.1")
+    port = await rig.port()
+    held = []
+    for number in range(3):
+        held.append(await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.0.{number + 5}", 0)))
+        await rig.until(lambda made: len(made._strangers) == len(held))
+    made.know(next(iter(made._strangers)))
+    assert await ask("127.0.0.1", port) == b"HTTP/1.1 200 OK\r\n"
+    async with asyncio.timeout(60):
+        with contextlib.suppress(ConnectionError):
+            assert await held[1][0].read() == b""
+    for number in (0, 2):
+        held[number][1].write(ASK)
+        assert await held[number][0].readline() == b"HTTP/1.1 200 OK\r\n"
+    for _, writer in held:
+        writer.close()
+    await rig.until(lambda made: not made._count.total)
+    assert made._strangers == {}
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost", b"\x16\x03\x01\x02"])
 async def test_whoever_sends_no_whole_head_in_time_is_disconnected(
