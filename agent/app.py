@@ -113,14 +113,15 @@ class Hub:
             add_fault=lambda text: self.faults.add("port", text),
         )
         parts = self._parts()
-        self.checks = ChecksService(parts, self.port.state)
+        self.checks = ChecksService(parts, self.history, self.port.state)
         self.repairs = Repairs(parts, renew_certificate=self.port.certificate.renew, on_repaired=self.checks.forget)
 
     def _parts(self) -> HubParts:
-        environment = self.environment
+        environment, running = self.environment, self.environment.running_config
         return HubParts(
             config=self.config,
             config_file=environment.config_file,
+            file_at_start=lambda: running.resolve({}).config if running else self.config,
             environ=environment.environ,
             clock=environment.clock,
             timekeeper=environment.timekeeper,

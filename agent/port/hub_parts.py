@@ -1,6 +1,6 @@
 """The parts of a hub that checks and repairs look at and ask: values and components, wired by `agent.app`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         config: In force.
         config_file: Where it was read; `None` where there is no file (a demo).
+        file_at_start: Returns what the file held at the start, without the changes that were made at the hub.
         environ: Of the process.
         clock: The machine's clocks.
         timekeeper: How the time is known; `None` where it is always right.
@@ -49,6 +50,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     config_file: Path | None
+    file_at_start: Callable[[], Config]
     environ: Mapping[str, str]
     clock: Clock
     timekeeper: Timekeeper | None

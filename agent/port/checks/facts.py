@@ -280,12 +280,17 @@ class Radio(msgspec.Struct, frozen=True):
     Attributes:
         firmware: Its version; empty where unknown.
         backup_age_s: The age of the newest backup of the network; `None` where there is none.
-        noise_percent: The energy on the network's channel, 0 to 100; `None` where it was not measured.
     """
 
     firmware: str = ""
     backup_age_s: float | None = None
-    noise_percent: float | None = None
+
+
+class ChannelEnergy(msgspec.Struct, frozen=True):
+    """How busy the Zigbee channels are: 0 (quiet) to 255, by channel, and the channel of the network."""
+
+    channel: int
+    energy: Mapping[int, int]
 
 
 class SensorHistory(msgspec.Struct, frozen=True):
@@ -328,4 +333,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     agent: Agent | Missing = _NOT_ASKED
     heating: Heating | Missing = _NOT_ASKED
     radio: Radio | Missing = _NOT_ASKED
+    energy: ChannelEnergy | Missing = _NOT_ASKED
     history: tuple[SensorHistory, ...] | Missing = _NOT_ASKED

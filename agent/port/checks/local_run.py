@@ -40,7 +40,7 @@ async def run_here(
     machine = Machine(
         config=config,
         config_file=config_file,
-        is_running=False,
+        at_start=None,
         environ=environ,
         utc_ms=clock.utc_ms,
         home_zone=lambda: "",

@@ -258,17 +258,24 @@ def _answers(arp: str, gateway: str) -> bool | None:
     return None
 
 
-def configuration(file: Path, environ: Mapping[str, str], running: Config | None) -> Configuration | Missing:
-    """Return the mistakes of the configuration file, and whether the running hub works by it."""
+def configuration(file: Path, environ: Mapping[str, str], at_start: Config | None) -> Configuration | Missing:
+    """Return the mistakes of the configuration file, and whether the running hub works by it.
+
+    Args:
+        file: Of the configuration.
+        environ: Of the process.
+        at_start: What the file held when the hub started, without the changes that were made at the hub; `None` where
+            that is not known.
+    """
     if not os.access(file, os.R_OK):
         if os.access(file.parent, os.X_OK) and not os.access(file, os.F_OK):
             return Configuration(str(file), (f"{file} is missing",))
         return Missing(f"this user may not read {file}")
     problems = check(file, environ=environ).errors
     is_in_force = None
-    if running is not None and not problems:
+    if at_start is not None and not problems:
         try:
-            is_in_force = resolve(file, environ=environ).config == running
+            is_in_force = resolve(file, environ=environ).config == at_start
         except ConfigInvalid as error:
             problems = (str(error),)
     return Configuration(str(file), problems, is_in_force)

@@ -9,7 +9,7 @@ from agent.config.network import ProxyRules
 from agent.config.tables import Config
 from agent.port.checks import machine_probes
 from agent.port.checks.cloud_probe import CloudTarget, probe_cloud
-from agent.port.checks.facts import Missing
+from agent.port.checks.facts import Configuration, Missing
 from agent.port.checks.machine_probes import Roots
 from agent.port.checks.runner import CLOUD_S_MAX, Probe, ThreadReads
 
@@ -24,7 +24,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         config: The configuration in force, or that of the file.
         config_file: The file; `None` where there is none (a demo).
-        is_running: `config` is that of the running hub, so the file is compared with it.
+        at_start: Returns what the file held when the hub started; `None` where this process is not the hub.
         environ: Of the process.
         utc_ms: This machine's time; `None` while it is not known.
         home_zone: Returns the time zone of the home.
@@ -33,7 +33,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     config_file: Path | None
-    is_running: bool
+    at_start: Callable[[], Config] | None
     environ: Mapping[str, str]
     utc_ms: Callable[[], int | None]
     home_zone: Callable[[], str]
@@ -49,14 +49,13 @@ def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
         ProxyRules(config.cloud.proxy, machine.environ),
         str(config.cloud.ca_file) if config.cloud.ca_file else None,
     )
-    running = config if machine.is_running else None
-    file = machine.config_file
+    is_service = machine.at_start is not None
     return (
         reads.probe("throttling", lambda: machine_probes.throttling(roots)),
         reads.probe("supplies", lambda: machine_probes.supplies(roots)),
         reads.probe("disk", lambda: machine_probes.disk(state_dir, config.storage.disk_free_bytes_min)),
         reads.probe("wear", lambda: machine_probes.wear(roots, state_dir)),
-        reads.probe("mounts", lambda: machine_probes.mounts((state_dir, run_dir), is_service=machine.is_running)),
+        reads.probe("mounts", lambda: machine_probes.mounts((state_dir, run_dir), is_service=is_service)),
         reads.probe("memory", lambda: machine_probes.memory(roots)),
         reads.probe("temperatures", lambda: machine_probes.temperatures(roots)),
         reads.probe("load", lambda: machine_probes.load(roots)),
@@ -66,16 +65,16 @@ def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
         reads.probe("secrets", lambda: machine_probes.secrets(_secret_files(machine), (state_dir,))),
         reads.probe("unit", lambda: machine_probes.unit(roots)),
         reads.probe("stores", lambda: machine_probes.stores(state_dir, machine.utc_ms())),
-        reads.probe(
-            "configuration",
-            lambda: (
-                Missing("this hub was started without a configuration file")
-                if file is None
-                else machine_probes.configuration(file, machine.environ, running)
-            ),
-        ),
+        reads.probe("configuration", lambda: _configuration(machine)),
         Probe("cloud", lambda: probe_cloud(target, machine.utc_ms), CLOUD_S_MAX),
     )
+
+
+def _configuration(machine: Machine) -> Configuration | Missing:
+    if machine.config_file is None:
+        return Missing("this hub was started without a configuration file")
+    at_start = machine.at_start() if machine.at_start else None
+    return machine_probes.configuration(machine.config_file, machine.environ, at_start)
 
 
 def _secret_files(machine: Machine) -> Sequence[Path]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from agent.local.routes import Handler, LocalRequest
 from agent.port.checks.report import ChecksReport
+from agent.port.history import History
 from agent.port.hub_parts import HubParts
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 class ChecksService:
     """The checks of one hub."""
 
-    def __init__(self, hub: HubParts, port: "Callable[[], PortState | Missing]") -> None:
+    def __init__(self, hub: HubParts, history: History, port: "Callable[[], PortState | Missing]") -> None:
         """Prepare; nothing is read.
 
         Args:
             hub: What is looked at.
+            history: The sensors' values of the last days.
             port: Returns the state of the technician's port.
         """
         self._hub = hub
+        self._history = history
         self._port = port
         self._runner: CheckRunner | None = None
 
@@ -31,7 +34,7 @@ class ChecksService:
         if self._runner is None:
             from agent.port.checks.hub_probes import make_runner  # noqa: PLC0415 - see above
 
-            self._runner = make_runner(self._hub, self._port)
+            self._runner = make_runner(self._hub, self._history, self._port)
         return await self._runner.run()
 
     def forget(self) -> None:

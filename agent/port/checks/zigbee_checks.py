@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.foundation.format import DAY_S, duration, plural
 from agent.local.zigbee import ZigbeeReport
-from agent.port.checks.facts import Facts, Missing, Radio
+from agent.port.checks.facts import ChannelEnergy, Facts, Missing, Radio
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
 from agent.port.checks.report import Group, RepairOffer
 
@@ -15,8 +15,10 @@ BACKUP_WARN_S = 8 * DAY_S
 """The hub backs the network up daily."""
 FIRMWARE_MAJOR_MIN = 6
 """EmberZNet before 6 has an older protocol and known faults of the routing."""
-NOISE_WARN_PERCENT = 40.0
-NOISE_FAIL_PERCENT = 75.0
+ENERGY_WARN = 150
+ENERGY_FAIL = 215
+"""Of 255; the stick's scale is about -100 dBm at 0 and -20 dBm at 255. From some -50 dBm on sensors wait for a free
+channel, and give up near -35 dBm."""
 CHANNEL_WEAK = 26
 """Many devices transmit on channel 26 with less power, to keep to the edge of the band."""
 MANY_SENSORS = 20
@@ -80,15 +82,21 @@ def _channel(found: ZigbeeReport) -> Finding:
     return passed(f"channel {channel}")
 
 
-def _noise(found: Radio) -> Finding:
-    noise = found.noise_percent
-    if noise is None:
-        return unknown("the energy on the channel was not measured; climahub test radio measures it")
-    text = f"{noise:.0f} % energy on the network's channel"
+def _energy(facts: Facts) -> ChannelEnergy | Missing:
+    zigbee = _zigbee(facts)
+    return zigbee if isinstance(zigbee, Missing) else facts.energy
+
+
+def _noise(found: ChannelEnergy) -> Finding:
+    here = found.energy.get(found.channel)
+    if here is None:
+        return unknown("the energy on the network's channel was not measured")
+    quietest = min((channel for channel in found.energy if channel != CHANNEL_WEAK), key=found.energy.__getitem__)
+    text = f"channel {found.channel} is at {here} of 255, the quietest, {quietest}, at {found.energy[quietest]}"
     remedy = "move the stick off the hub on a cable; give the Wi-Fi another channel"
-    if noise >= NOISE_FAIL_PERCENT:
+    if here >= ENERGY_FAIL:
         return failed(text, remedy)
-    return warned(text, remedy) if noise >= NOISE_WARN_PERCENT else passed(text)
+    return warned(text, remedy) if here >= ENERGY_WARN else passed(text)
 
 
 def _routers(found: ZigbeeReport) -> Finding:
@@ -157,7 +165,7 @@ CHECKS: Sequence[Check[Any]] = (
         "noise",
         "Noise on the channel",
         "Wi-Fi and USB 3 disturb the radio.",
-        _radio,
+        _energy,
         _noise,
     ),
     check(Group.ZIGBEE, "routers", "Routers", "They forward for sensors that are far away.", _zigbee, _routers),

@@ -26,7 +26,7 @@ ANY = cast("Any", None)
 def all_handlers() -> dict[str, Handler]:
     return {
         **status_builder.handlers(ANY, ANY),
-        **ChecksService(ANY, ANY).handlers(),
+        **ChecksService(ANY, ANY, ANY).handlers(),
         **Repairs(ANY, renew_certificate=ANY, on_repaired=ANY).handlers(),
         **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),

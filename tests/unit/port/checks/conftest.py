@@ -20,6 +20,7 @@ from agent.local.updates import UpdateReport
 from agent.local.zigbee import PairedSensor, RadioReport, RouterReport, ZigbeeReport
 from agent.port.checks.facts import (
     Agent,
+    ChannelEnergy,
     CloudPath,
     Configuration,
     DiskRoom,
@@ -183,6 +184,7 @@ def facts() -> Facts:
         port=PortState(("192.0.2.7",), 300.0 * DAY_S, ("owner",)),
         agent=Agent("", watchdog_s=120.0),
         heating=Heating(is_hung=False, equipment=(HeatSourceStarts("boiler", 2, 6),)),
-        radio=Radio("7.4.4.0", 3600.0, 12.0),
+        radio=Radio("7.4.4.0", 3600.0),
+        energy=ChannelEnergy(15, {15: 50, 20: 40}),
         history=(SensorHistory("0x01", "t", "temperature", 24.0, 1.3, 200),),
     )

@@ -17,6 +17,7 @@ from agent.local.zigbee import MemberReport, RadioReport
 from agent.port.checks import sensor_checks
 from agent.port.checks.facts import (
     Agent,
+    ChannelEnergy,
     Configuration,
     DiskRoom,
     Documents,
@@ -372,9 +373,9 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("zigbee-firmware", UNKNOWN, "not told its firmware", fact(radio=Radio("", 60.0))),
     ("zigbee-channel", WARN, "channel 26", doc("zigbee", radio=RadioReport("up", channel=26))),
     ("zigbee-channel", UNKNOWN, "not known", doc("zigbee", radio=RadioReport("lost"))),
-    ("zigbee-noise", FAIL, "80 % energy", fact(radio=Radio("7", 60.0, 80.0))),
-    ("zigbee-noise", WARN, "50 % energy", fact(radio=Radio("7", 60.0, 50.0))),
-    ("zigbee-noise", UNKNOWN, "not measured", fact(radio=Radio("7", 60.0))),
+    ("zigbee-noise", FAIL, "channel 15 is at 230 of 255", fact(energy=ChannelEnergy(15, {15: 230, 20: 40, 26: 5}))),
+    ("zigbee-noise", WARN, "the quietest, 20, at 40", fact(energy=ChannelEnergy(15, {15: 160, 20: 40, 26: 5}))),
+    ("zigbee-noise", UNKNOWN, "not measured", fact(energy=ChannelEnergy(15, {}))),
     (
         "zigbee-routers",
         WARN,
