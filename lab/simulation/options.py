@@ -264,6 +264,7 @@ class Options(msgspec.Struct, frozen=True):
         config_text: TOML that is added after `[cloud]` and its `base_url`.
         boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.
         report_interval_s: How often a relayed sensor of the simulated house reports.
+        tests_per_day: How often a technician tests outputs, and often walks away from it.
     """
 
     board: str = "sim"
@@ -282,6 +283,7 @@ class Options(msgspec.Struct, frozen=True):
     config_text: str = ""
     boxed: int = 0
     report_interval_s: float = 60.0
+    tests_per_day: float = 0.0
 
 
 PAIRING = Options(days=0.25, sensors=187, boxed=50, report_interval_s=300.0)

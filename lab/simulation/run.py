@@ -40,6 +40,7 @@ from lab.simulation.pairing_harness import PairingCounts, PairingHarness
 from lab.simulation.pairing_workload import ExpectedPairings
 from lab.simulation.reading_oracle import ReadingOracle
 from lab.simulation.scenario import Scenario, make_scenario
+from lab.simulation.technician import Technician
 from lab.simulation.verdict import RequestCounts, Verdict, reading_counts
 from lab.simulation.virtual_loop import Livelock, MemoryConnector, VirtualLoop
 
@@ -64,6 +65,7 @@ class Simulation:
         oracle: The oracle of readings.
         pairing: Workload and oracle of pairing.
         rollout: The releases.
+        technician: Tests outputs; `None` where nobody comes.
     """
 
     def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
@@ -125,6 +127,18 @@ class Simulation:
             listener=self,
             violate=self.oracle.violate,
             stop_by=options.stop_by,
+        )
+        self.technician = self._make_technician()
+
+    def _make_technician(self) -> Technician | None:
+        if not self.options.tests_per_day:
+            return None
+        return Technician(
+            random.Random(f"technician {self.options.seed}"),
+            hub=lambda: self._lifecycle.hub,
+            now_s=self._loop.time,
+            violate=self.oracle.violate,
+            tests_per_day=self.options.tests_per_day,
         )
 
     def _make_pairing(
@@ -224,6 +238,8 @@ class Simulation:
                 ]
                 if self.pairing.workload is not None:
                     others.append(group.create_task(self.pairing.workload.run(until_s=self.scenario.duration_s)))
+                if self.technician is not None:
+                    others.append(group.create_task(self.technician.run()))
                 await self._lifecycle.run(self._connect, self.duration_s)
                 for other in others:
                     other.cancel()
@@ -341,7 +357,9 @@ class Simulation:
             requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
             crashes=self._lifecycle.crashes,
             durable_operations=self.machine.operations,
-            faults=dict(self._lifecycle.struck) | dict(self.cloud.statistics().faults),
+            faults=dict(self._lifecycle.struck)
+            | dict(self.cloud.statistics().faults)
+            | dict(self.technician.counts if self.technician else {}),
             violations=self.oracle.violations,
             warnings=self.scenario.warnings,
         )

@@ -15,6 +15,10 @@ from hal.interface import HvacAction
 from lab.simulation import heating_year
 from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 from lab.simulation.heating_year import ROOMS, year_settings
+from lab.simulation.options import FaultProfile, Options
+from lab.simulation.run import simulate
+from lab.simulation.verdict import as_text
+from tests.simulation.test_climate import HEATED
 
 DAY_MS = 86_400_000
 TICK_S = 10.0
@@ -159,3 +163,20 @@ def test_a_test_that_skips_the_minimum_times_is_found(monkeypatch: pytest.Monkey
     home = build_home(1)
     home.run(2 * DAY_MS, Technician(1).step)
     assert home.oracle.broken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("faults", "seed"), [("none", 1), ("default", 2), ("harsh", 3)])
+def test_a_whole_hub_outlives_a_technician_who_walks_away(faults: FaultProfile, seed: int) -> None:
+    options = Options(days=0.25, seed=seed, faults=faults, config_text=HEATED, tests_per_day=100.0)
+    verdict = simulate(options)
+    assert not verdict.violations, as_text(verdict, f"seed {seed}")
+    assert verdict.faults["lost test sessions"] >= 3
+
+
+@pytest.mark.slow
+def test_a_session_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware_tests, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
+    monkeypatch.setattr(commissioning, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
+    verdict = simulate(Options(days=0.25, seed=1, faults="none", config_text=HEATED, tests_per_day=100.0))
+    assert "a hardware test ends with its session" in {violation.promise for violation in verdict.violations}
