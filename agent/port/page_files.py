@@ -29,6 +29,9 @@ LIBRARIES = "vendor"
 _NOT_SENT = re.compile(rb"^[ \t]*//.*\n|^/\*.*\*/\n|^[ \t]*\n|^[ \t]+", re.MULTILINE)
 """Safe while no text of the page spans lines: markup joins white space, and the scripts have no other templates."""
 
+_CSS_SPACE = re.compile(rb"\s*([{};])\s*")
+"""No text of the style sheet has one of these."""
+
 FILE_BYTES_MAX = 1024 * 1024
 """A larger file does not belong to a page that may have 150 KB in all."""
 
@@ -70,9 +73,12 @@ def page_files(directory: Path) -> Mapping[str, Path]:
     return {path.relative_to(directory).as_posix(): path for path in found}
 
 
-def without_comments(content: bytes) -> bytes:
-    """Return a file of our own without indentation, empty lines and lines that are a comment only."""
-    return _NOT_SENT.sub(b"", content)
+def as_sent(content: bytes, suffix: str) -> bytes:
+    """Return a file of our own without comment lines, empty lines, indentation and other space that means nothing."""
+    if suffix == ".json":
+        return msgspec.json.encode(msgspec.json.decode(content))
+    content = _NOT_SENT.sub(b"", content)
+    return _CSS_SPACE.sub(rb"\1", content) if suffix == ".css" else content
 
 
 def read_page_file(path: Path) -> PageFile:
@@ -83,7 +89,7 @@ def read_page_file(path: Path) -> PageFile:
     """
     content = path.read_bytes()[:FILE_BYTES_MAX]
     if path.parent.name != LIBRARIES:
-        content = without_comments(content)
+        content = as_sent(content, path.suffix)
     # The time stamp of gzip is left out: the same content is the same response.
     compressed = gzip.compress(content, 9, mtime=0)
     return PageFile(_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)

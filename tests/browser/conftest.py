@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from playwright.async_api import Browser, Page, Response, async_playwright, expect
@@ -28,6 +29,19 @@ zones = [{ id = "living", sensors = ["sim/temperature"] }, { id = "bedroom", sen
 expect.set_options(timeout=PATIENCE_MS)
 
 
+class Reachable(Protocol):
+    """A running hub: its address, and codes for it."""
+
+    @property
+    def url(self) -> str:
+        """Of the port."""
+        ...
+
+    async def make_code(self, role: Role) -> str:
+        """Make a new code."""
+        ...
+
+
 class Visitor:
     """A person at the page.
 
@@ -36,7 +50,7 @@ class Visitor:
         problems: What the browser complained about: errors of scripts, of the content policy, and answers over 499.
     """
 
-    def __init__(self, page: Page, hub: PortRig) -> None:
+    def __init__(self, page: Page, hub: Reachable) -> None:
         self.page = page
         self.hub = hub
         self.problems: list[str] = []
@@ -94,7 +108,7 @@ Visit = Callable[..., contextlib.AbstractAsyncContextManager[Visitor]]
 def visit(browser: Browser) -> Visit:
     @contextlib.asynccontextmanager
     async def make(
-        hub: PortRig, *, size: tuple[int, int] = DESKTOP, is_dark: bool = False, language: str = "en-GB"
+        hub: Reachable, *, size: tuple[int, int] = DESKTOP, is_dark: bool = False, language: str = "en-GB"
     ) -> AsyncIterator[Visitor]:
         context = await browser.new_context(
             viewport={"width": size[0], "height": size[1]},

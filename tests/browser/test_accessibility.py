@@ -10,7 +10,6 @@ from tests.integration.port_rig import PortRig
 
 VIEWS = {
     "": "Overview",
-    "rooms": "Rooms",
     "rooms/living": "Living",
     "week/living": "Living: week",
     "sensors": "Sensors",
@@ -18,6 +17,10 @@ VIEWS = {
     "outbox": "Outbox",
     "updates": "Updates",
     "log": "Log",
+    "checks": "Checks",
+    "tests": "Hardware tests",
+    "settings": "Settings",
+    "access": "Access",
 }
 SERIOUS = {"serious", "critical"}
 

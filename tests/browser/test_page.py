@@ -53,35 +53,35 @@ async def test_a_wrong_code_is_refused_in_words_and_a_right_one_opens_the_page(v
         await expect(page.get_by_label("Code")).to_be_visible()
 
 
-async def test_the_verdict_comes_first_in_words_and_tiles_lead_deeper(visitor: Visitor) -> None:
+async def test_the_verdict_comes_first_in_words_and_tiles_lead_deeper(visitor: Visitor, hub: PortRig) -> None:
     page = visitor.page
     verdict = page.locator(".verdict")
     await expect(verdict).to_contain_text("Cloud")
     # What the page says is what the hub says, word for word.
-    async with visitor.hub.socket_session() as client, client.get("/v1/verdict") as response:
+    async with hub.socket_session() as client, client.get("/v1/verdict") as response:
         sentence = (await response.json())["sentences"][0]
     await expect(verdict).to_contain_text(sentence.partition(" for ")[0])
     for name, heading in (("Sensors", "Sensors"), ("Outbox", "Outbox"), ("Cloud link", "Cloud link")):
-        await page.goto(visitor.hub.url)
+        await page.goto(hub.url)
         await page.get_by_role("link", name=re.compile(f"^{name}")).click()
         title = page.get_by_role("heading", name=heading, level=1)
         await expect(title).to_be_visible()
         await expect(title).to_be_focused()
 
 
-async def test_a_change_elsewhere_is_shown_by_itself(visitor: Visitor) -> None:
+async def test_a_change_elsewhere_is_shown_by_itself(visitor: Visitor, hub: PortRig) -> None:
     await visitor.go("rooms/living", "Living")
     await expect(visitor.page.locator(".stepper output")).to_have_text("20.0 °C")
-    await change(visitor.hub, {"do": "set", "heat_setpoint_c": 22.5})
+    await change(hub, {"do": "set", "heat_setpoint_c": 22.5})
     await expect(visitor.page.locator(".stepper output")).to_have_text("22.5 °C", timeout=5_000)
 
 
-async def test_tabs_share_one_stream(visitor: Visitor) -> None:
+async def test_tabs_share_one_stream(visitor: Visitor, hub: PortRig) -> None:
     for _ in range(3):
         other = await visitor.page.context.new_page()
-        await other.goto(visitor.hub.url)
+        await other.goto(hub.url)
         await expect(other.locator(".bar .state")).to_have_text("live")
-    assert visitor.hub.hub.port.events.clients == 1
+    assert hub.hub.port.events.clients == 1
 
 
 async def test_tabs_share_one_stream_where_the_browser_has_no_shared_worker(visit: Visit, hub: PortRig) -> None:
@@ -120,22 +120,22 @@ async def test_a_silent_hub_is_told_with_the_age_of_what_is_shown_until_it_is_ba
         await expect(page.get_by_label("Code")).to_be_visible()
 
 
-async def test_a_setpoint_becomes_a_hold_when_its_end_is_chosen(visitor: Visitor) -> None:
+async def test_a_setpoint_becomes_a_hold_when_its_end_is_chosen(visitor: Visitor, hub: PortRig) -> None:
     page = visitor.page
     await visitor.go("rooms/living", "Living")
     for _ in range(3):
         await page.get_by_role("button", name="Warmer").click()
-    assert (await zone_of(visitor.hub))["heat_setpoint_c"] == 20.0
+    assert (await zone_of(hub))["heat_setpoint_c"] == 20.0
     await page.get_by_role("button", name="For 2 h").click()
     await expect(page.get_by_text("for 2 h more")).to_be_visible()
-    assert (await zone_of(visitor.hub))["heat_setpoint_c"] == 21.5
+    assert (await zone_of(hub))["heat_setpoint_c"] == 21.5
     await page.get_by_role("button", name="End", exact=True).click()
     await expect(page.locator(".stepper output")).to_have_text("20.0 °C")
-    assert (await zone_of(visitor.hub))["holds"] == []
+    assert (await zone_of(hub))["holds"] == []
 
 
-async def test_boost_away_eco_and_mode(visitor: Visitor) -> None:
-    page, hub = visitor.page, visitor.hub
+async def test_boost_away_eco_and_mode(visitor: Visitor, hub: PortRig) -> None:
+    page = visitor.page
     await visitor.go("rooms/living", "Living")
     await page.get_by_role("button", name="Boost for 1 h").click()
     await expect(page.locator(".stepper output")).to_have_text("22.0 °C")
@@ -162,8 +162,8 @@ async def test_a_viewer_sees_everything_and_changes_nothing(visit: Visit, hub: P
         await expect(visitor.page.get_by_role("button", name="Boost for 1 h")).to_have_count(0)
 
 
-async def test_the_week_is_edited_by_mouse(visitor: Visitor) -> None:
-    page, hub = visitor.page, visitor.hub
+async def test_the_week_is_edited_by_mouse(visitor: Visitor, hub: PortRig) -> None:
+    page = visitor.page
     await change(hub, WEEK)
     await visitor.go("week/living", "Living: week")
     track = page.locator(".track").first
@@ -216,12 +216,12 @@ async def test_the_week_is_edited_by_keyboard_and_on_a_phone(visit: Visit, hub: 
     assert "sat" not in day["days"]
 
 
-async def test_the_hub_refuses_and_the_page_says_why(visitor: Visitor) -> None:
+async def test_the_hub_refuses_and_the_page_says_why(visitor: Visitor, hub: PortRig) -> None:
     page = visitor.page
-    await change(visitor.hub, WEEK)
+    await change(hub, WEEK)
     await visitor.go("week/living", "Living: week")
     # Taken away meanwhile, by somebody else.
-    await change(visitor.hub, {"do": "drop_schedule", "name": "Work"})
+    await change(hub, {"do": "drop_schedule", "name": "Work"})
     await expect(page.get_by_text("There is no week yet.")).to_be_visible()
     await page.get_by_role("button", name="Begin a new week").click()
     await expect(page.get_by_text("Follows the schedule “Week”.")).to_be_visible()

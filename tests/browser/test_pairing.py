@@ -11,7 +11,7 @@ pytest.importorskip("bellows")
 from lab.ncp.coordinator import JoinOutcome
 from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor
 from tests.integration.conftest import Cloud, cloud
-from tests.integration.port_rig import open_port
+from tests.integration.port_rig import PortRig, open_port
 from tests.integration.zigbee_bench import Stick, hasten, one
 
 __all__ = ["cloud"]
@@ -56,11 +56,11 @@ async def test_a_sensor_is_paired_named_and_given_its_key(
         await page.get_by_role("link", name="To the network").click()
         await page.get_by_text("attic", exact=False).first.click()
         await expect(page.get_by_text("Last heard")).to_be_visible()
-        await expect(page.get_by_role("img", name=re.compile("Picture of the links"))).to_be_visible()
+        await expect(page.get_by_role("img", name=re.compile("Links"))).to_be_visible()
         await visitor.picture("zigbee-phone")
 
 
-async def test_the_label_is_read_from_a_photo_on_the_device(visitor: Visitor) -> None:
+async def test_the_label_is_read_from_a_photo_on_the_device(visitor: Visitor, hub: PortRig) -> None:
     page = visitor.page
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url))
@@ -68,7 +68,7 @@ async def test_the_label_is_read_from_a_photo_on_the_device(visitor: Visitor) ->
     assert not [url for url in loaded if "qr" in url], "the decoder is loaded only when it is needed"
     await page.get_by_label("Photo of the QR code").set_input_files(PHOTO)
     await expect(page.get_by_label("Label or QR text")).to_have_value(LABEL)
-    assert all(url.startswith(visitor.hub.url) for url in loaded if not url.startswith(("blob:", "data:")))
+    assert all(url.startswith(hub.url) for url in loaded if not url.startswith(("blob:", "data:")))
     # A photo without a code is told.
     await page.get_by_label("Photo of the QR code").set_input_files(
         FilePayload(name="no.svg", mimeType="image/svg+xml", buffer=b"<svg xmlns='http://www.w3.org/2000/svg'/>")

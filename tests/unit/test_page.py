@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.port.page_files import read_page_file, without_comments
+from agent.port.page_files import as_sent, read_page_file
 from tests.unit.page_source import HOLE, PAGE, html_templates, keys, scripts, strings
 
 RAW_BYTES_MAX = 150_000
@@ -40,7 +40,14 @@ def test_the_page_stays_within_its_weight() -> None:
 
 def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() -> None:
     source = b"// Why.\nconst a = `x // y`; // Kept: it shares its line.\n\n  /* b */ c();\n/* d */\n\t// e\n\tf();\n"
-    assert without_comments(source) == b"const a = `x // y`; // Kept: it shares its line.\n/* b */ c();\nf();\n"
+    assert as_sent(source, ".js") == b"const a = `x // y`; // Kept: it shares its line.\n/* b */ c();\nf();\n"
+    assert (
+        as_sent(b"a { b: c; d: e f; }\n@media (x) {\n  g { h: i; }\n}\n", ".css")
+        == b"a{b: c;d: e f;}@media (x){g{h: i;}}"
+    )
+    quoted = re.findall(r'"([^"\n]*)"', (PAGE / "style.css").read_text())
+    assert not [text for text in quoted if set(text) & set("{};")]
+    assert as_sent(b'{\n  "a": "b  c"\n}\n', ".json") == b'{"a":"b  c"}'
     for path in scripts():
         # A template that spans lines is markup, whose white space means nothing.
         assert not [text for text in strings(path.read_text()) if "\n" in text], path.name

@@ -54,8 +54,7 @@ async function send(method, path, body, timeout_s) {
 
 async function refusal(answer) {
   const problem = await answer.json().catch(() => ({}));
-  const known = { 401: "error.signed_out", 403: "error.role", 429: "error.too_many" }[answer.status];
-  const message = problem.detail || problem.message || (known ? t(known) : t("error.status", { status: answer.status }));
+  const message = problem.detail || t("error.status", { status: answer.status });
   return new Refused(answer.status, problem.error ?? "", message);
 }
 

@@ -3,11 +3,14 @@
 import { ask, may } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
 import { linkSummary, outboxSummary } from "./cloud.js";
-import { RoomTile } from "./rooms.js";
+import { Doing, RoomTile } from "./rooms.js";
 import { sensorsSummary } from "./sensors.js";
+import { ConfigTrial } from "./settings.js";
 import { Act, Level, Waiting, html, levelOf } from "./ui.js";
 import { updateSummary } from "./updates.js";
 import { t, tn, word } from "./words.js";
+
+const LINE_CHARACTERS = 100; // A longer sentence is not set in large type.
 
 async function carryOut(action) {
   await ask(action.method, action.path);
@@ -29,7 +32,7 @@ function Verdict({ verdict }) {
   return html`<section class="stack" aria-label=${t("home.verdict")}>
     <div class="verdict ${level}" role="status" aria-live="polite">
       <${Level} level=${level} text=${t(`verdict.${level}`)} />
-      <p lang="en">${first}</p>
+      <p class=${first.length > LINE_CHARACTERS ? "long" : ""} lang="en">${first}</p>
       ${more.length > 0 && html`<p lang="en">${more.join(" ")}</p>`}
     </div>
     ${verdict.actions.length > 0 && html`<div class="buttons">
@@ -66,7 +69,9 @@ function Parts({ status, zigbee, update }) {
       ${update && html`<${Tile} name="updates" title=${t("updates.title")} summary=${updateSummary(update)} />`}
       <${Tile} name="checks" title=${t("checks.title")}><p class="soft">${t("checks.about")}</p></${Tile}>
       <${Tile} name="tests" title=${t("tests.title")}><p class="soft">${t("tests.tile")}</p></${Tile}>
+      <${Tile} name="settings" title=${t("settings.title")}><p class="soft">${t("settings.about")}</p></${Tile}>
       ${may("service") && html`<${Tile} name="access" title=${t("access.title")}><p class="soft">${t("access.about")}</p></${Tile}>`}
+      ${may("service") && html`<a class="tile tight" href="/v1/support-bundle" download><h3>${t("bundle.title")}</h3><p class="soft">${t("bundle.about")}</p></a>`}
       <${Tile} name="log" title=${t("log.title")}><p class="soft">${t("log.about")}</p></${Tile}>
     </div>
   </section>`;
@@ -77,9 +82,11 @@ export default function Home() {
   useTick();
   return html`<div class="stack">
     <h1 class="hidden" tabindex="-1">${t("home.title")}</h1>
+    ${may("owner") && html`<${ConfigTrial} />`}
     <${Verdict} verdict=${verdict} />
     ${climate?.zones.length > 0 && html`<section class="stack" aria-labelledby="rooms">
-      <h2 id="rooms">${t("rooms.title")}</h2>
+      <div class="row"><h2 id="rooms" class="grow">${t("rooms.title")}</h2>
+        ${climate.heat_source && html`<span>${t("rooms.source")} <${Doing} action=${climate.heat_source.action} /></span>`}</div>
       <div class="tiles">${climate.zones.map((zone) => html`<${RoomTile} key=${zone.zone} zone=${zone} />`)}</div>
     </section>`}
     <${Parts} status=${status} zigbee=${zigbee} update=${update} />

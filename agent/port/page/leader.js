@@ -9,54 +9,49 @@ const CLAIM_MS_MAX = 500;
 
 export function joinTabs(tell) {
   const channel = new BroadcastChannel("climahub.stream");
-  const id = `${Date.now()}.${Math.random()}`;
-  let leader = "";
+  const id = Math.random();
+  let leader = 0;
   let heardMs = performance.now();
   let close = null;
 
-  const pass = (message) => {
-    channel.postMessage({ from: id, message });
-    tell(message);
-  };
+  const say = (what, message) => channel.postMessage({ from: id, what, message });
   const lead = () => {
     leader = id;
-    channel.postMessage({ from: id, claim: true });
-    close ??= openStream(pass);
+    say("claim");
+    close ??= openStream((message) => {
+      say("event", message);
+      tell(message);
+    });
   };
-  const follow = (other) => {
-    leader = other;
-    heardMs = performance.now();
-    close?.();
-    close = null;
-  };
-  const claimSoon = () => setTimeout(() => leader === "" && lead(), Math.random() * CLAIM_MS_MAX);
+  const claimSoon = () => setTimeout(() => leader || lead(), Math.random() * CLAIM_MS_MAX);
 
-  channel.onmessage = ({ data }) => {
-    if (data.ask) {
-      if (leader === id) channel.postMessage({ from: id, beat: true });
-    } else if (data.gone) {
-      if (data.from === leader) {
-        leader = "";
-        claimSoon();
-      }
-    } else if (data.claim || leader !== id) {
-      follow(data.from);
-      if (data.message) tell(data.message);
+  channel.onmessage = ({ data: { from, what, message } }) => {
+    if (what === "ask") {
+      if (leader === id) say("beat");
+    } else if (what === "gone") {
+      if (from !== leader) return;
+      leader = 0;
+      claimSoon();
+    } else if (leader === id && what !== "claim") {
+      say("claim"); // Two lead after both were silent: the other one hears this and follows.
     } else {
-      // Two lead after both were silent: the other one hears this claim and follows.
-      channel.postMessage({ from: id, claim: true });
+      leader = from;
+      heardMs = performance.now();
+      close?.();
+      close = null;
+      if (message) tell(message);
     }
   };
-  channel.postMessage({ from: id, ask: true });
-  setTimeout(() => leader === "" && lead(), CLAIM_MS_MAX);
+  say("ask");
+  claimSoon();
   const timer = setInterval(() => {
-    if (leader === id) channel.postMessage({ from: id, beat: true });
+    if (leader === id) say("beat");
     else if (performance.now() - heardMs > SILENT_MS_MAX) lead();
   }, BEAT_MS);
   return () => {
     clearInterval(timer);
     close?.();
-    channel.postMessage({ from: id, gone: true });
+    say("gone");
     channel.close();
   };
 }

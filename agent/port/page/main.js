@@ -17,6 +17,7 @@ const VIEWS = {
   log: () => import("./log.js"),
   checks: () => import("./checks.js"),
   tests: () => import("./hardware.js"),
+  settings: () => import("./settings.js"),
   access: () => import("./access.js"),
 };
 

@@ -30,7 +30,7 @@ export function NetworkMap({ zigbee }) {
   return html`<section class="card stack" aria-labelledby="map">
     <h2 id="map">${t("map.title")}</h2>
     <svg class="map" viewBox="0 0 ${SIZE} ${SIZE}" role="img" aria-label=${t("map.about")}>
-      ${[FAR, (NEAR + FAR) / 2, NEAR].map((radius) => html`<circle class="ring" cx=${MIDDLE} cy=${MIDDLE} r=${radius} />`)}
+      <circle class="ring" cx=${MIDDLE} cy=${MIDDLE} r=${FAR} />
       ${members.map((member) => html`<line class=${member.isOnline === false ? "gone" : ""} x1=${MIDDLE} y1=${MIDDLE} x2=${member.x} y2=${member.y} />`)}
       <circle class="hub" cx=${MIDDLE} cy=${MIDDLE} r="16" />
       ${members.map((member) => html`<g class=${member.isOnline === false ? "gone" : ""}>

@@ -30,8 +30,8 @@ function Photo({ take }) {
     <p role="status" class="hint">${said}</p></div>`;
 }
 
-function Begin({ zigbee, replaces, begin }) {
-  const [asked, setAsked] = useState({ label: "", name: "", key: "", through: "", is_many: false });
+function Begin({ replaces, begin }) {
+  const [asked, setAsked] = useState({ label: "", name: "", key: "", is_many: false });
   const bind = (name) => [asked[name], (value) => setAsked({ ...asked, [name]: value })];
   return html`<${Form} label=${t("pair.begin")} send=${() => begin(asked)}>
     <${Input} id="label" kind="textarea" rows="2" maxlength="500" label=${t("pair.label")} hint=${t("pair.label_hint")} bind=${bind("label")} />
@@ -39,10 +39,6 @@ function Begin({ zigbee, replaces, begin }) {
     ${!replaces && html`<${Input} id="name" maxlength="64" label=${t("pair.name")} bind=${bind("name")} />
       <details><summary>${t("pair.more")}</summary><div class="stack below">
         <${Input} id="key" type="password" maxlength="256" label=${t("zigbee.key")} hint=${t("pair.key_hint")} bind=${bind("key")} />
-        <${Input} id="through" kind="select" label=${t("pair.through")} bind=${bind("through")}>
-          <option value="">${t("pair.through_all")}</option>
-          ${zigbee.routers.map((router) => html`<option value=${router.device}>${router.about || router.device}</option>`)}
-        </${Input}>
         <label class="check"><input type="checkbox" checked=${asked.is_many} onChange=${({ target }) => setAsked({ ...asked, is_many: target.checked })} />${t("pair.many")}</label>
       </div></details>`}
   </${Form}>`;
@@ -106,6 +102,6 @@ export function Pairing({ zigbee, replaces }) {
       ? html`<p>${t("rooms.look_only")}</p>`
       : progress
         ? html`<${Running} zigbee=${zigbee} progress=${progress} stop=${() => setProgress(null)} />`
-        : html`<${Begin} zigbee=${zigbee} replaces=${replaces} begin=${begin} />`}
+        : html`<${Begin} replaces=${replaces} begin=${begin} />`}
   </div>`;
 }

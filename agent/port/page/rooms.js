@@ -122,7 +122,6 @@ function Why({ zone }) {
       [t("rooms.setpoint_from"), html`<span lang="en">${zone.setpoint_text}</span>`],
       [t("rooms.sensors_used"), number(zone.sensors_used, 0)],
       [t("rooms.rate"), t("rooms.k_per_h", { value: number(zone.rate_k_per_h) })],
-      [t("rooms.loss"), t("rooms.k_per_h", { value: number(zone.loss_k_per_h) })],
     ]} />
   </${Card}>`;
 }
@@ -130,7 +129,7 @@ function Why({ zone }) {
 function Room({ zone, timezone }) {
   const problem = zone.problem || zone.sensor_problem;
   return html`<div class="stack">
-    <${Head} title=${nameOf(zone)} back="#/rooms" backTitle=${t("rooms.title")} />
+    <${Head} title=${nameOf(zone)} />
     ${problem && html`<${Note} level="warn"><${Said}>${problem}</${Said}></${Note}>`}
     <div class="columns">
       <div class="stack"><section class="card stack" aria-label=${t("rooms.now")}>
@@ -155,13 +154,6 @@ function Room({ zone, timezone }) {
 export default function Rooms({ parts }) {
   const { climate } = useDocuments();
   useTick();
-  if (!climate) return html`<${Waiting} />`;
-  const zone = climate.zones.find((each) => each.zone === parts[0]);
-  if (zone) return html`<${Room} key=${zone.zone} zone=${zone} timezone=${climate.timezone} />`;
-  return html`<div class="stack">
-    <${Head} title=${t("rooms.title")} />
-    ${climate.zones.length === 0 && html`<p>${t("rooms.no_zones")}</p>`}
-    <div class="tiles">${climate.zones.map((each) => html`<${RoomTile} key=${each.zone} zone=${each} />`)}</div>
-    ${climate.heat_source && html`<p>${t("rooms.source")} <${Doing} action=${climate.heat_source.action} /></p>`}
-  </div>`;
+  const zone = climate?.zones.find((each) => each.zone === parts[0]);
+  return zone ? html`<${Room} key=${zone.zone} zone=${zone} timezone=${climate.timezone} />` : html`<${Waiting} />`;
 }

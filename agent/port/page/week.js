@@ -143,7 +143,9 @@ function Schedules({ zone }) {
   const send = (request) => () => change(zone.zone, request);
   const begin = () => {
     const blocks = firstWeek({ day: t("week.day"), night: t("week.night") }, zone);
-    const free = [t("week.first_name"), ...Array.from({ length: 20 }, (_, at) => `${t("week.first_name")} ${at + 2}`)].find((each) => !zone.schedules.some((other) => other.name === each));
+    const taken = zone.schedules.map((each) => each.name);
+    let free = t("week.first_name");
+    while (taken.includes(free)) free += "+";
     setName(free);
     return change(zone.zone, { do: "put_schedule", schedule: { name: free, blocks }, is_followed: !zone.schedule });
   };

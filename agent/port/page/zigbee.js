@@ -1,11 +1,11 @@
 // The Zigbee network: the radio, every member with what can be done to it, and the links as a picture.
 
-import { ask, get, may, post } from "./api.js";
+import { get, may, post } from "./api.js";
 import { ageNow, refresh, useDocuments, useTick } from "./live.js";
 import { NetworkMap } from "./network_map.js";
 import { Pairing } from "./pairing.js";
 import { Link } from "./sensors.js";
-import { Act, AskForm, Card, Facts, Head, Input, Level, Note, Said, Waiting, html, saveFile, useAction, useState } from "./ui.js";
+import { Act, AskForm, Card, Facts, Head, Input, Level, Note, Said, Waiting, html, saveFile, useState } from "./ui.js";
 import { ago, measured, t, word } from "./words.js";
 
 async function act(device, action, body) {
@@ -70,19 +70,7 @@ function Member({ member, what }) {
 
 function Backup() {
   const save = async () => saveFile(new Blob([JSON.stringify(await get("/v1/zigbee/backup"))]), "climahub-zigbee.json");
-  const [said, setSaid] = useState("");
-  const [restore, isBusy, problem] = useAction(async ({ target: { files } }) => {
-    await ask("POST", "/v1/zigbee/restore", JSON.parse(await files[0].text()));
-    setSaid(t("zigbee.restored"));
-  });
-  if (!may("owner")) return null;
-  return html`<details><summary>${t("zigbee.backup")}</summary><div class="stack below">
-    <p class="hint">${t("zigbee.backup_hint")}</p>
-    <${Act} role="owner" label=${t("zigbee.back_up")} act=${save} />
-    <label for="backup">${t("zigbee.restore")}</label>
-    <input id="backup" type="file" accept=".json" disabled=${isBusy} onChange=${restore} />
-    <p role="status">${problem || said}</p>
-  </div></details>`;
+  return may("owner") && html`<p class="hint">${t("zigbee.backup_hint")}</p><${Act} role="owner" label=${t("zigbee.back_up")} act=${save} />`;
 }
 
 function Radio({ radio }) {

@@ -1,0 +1,128 @@
+"""What a technician does on the page: checks and repairs, an output's test, settings with the way back, the bundle."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from agent.local.routes import Role
+from tests.browser.conftest import DESKTOP, PHONE, Visit, Visitor
+from tests.integration.config_rig import run_daemon
+from tests.integration.port_rig import PortRig
+
+KEY = "cloud.request_timeout_s"
+
+
+async def test_checks_say_what_is_wrong_and_a_repair_is_carried_out(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.go("checks", "Checks")
+    # No cloud answers in this test.
+    wrong = page.locator("details.card", has=page.get_by_role("heading", name="Wrong"))
+    await expect(wrong).to_be_visible()
+    await visitor.picture("checks-desktop")
+    check = page.locator("li > details", has_text="Try the cloud now").first
+    await check.locator("summary").click()
+    await check.get_by_role("button", name="Try the cloud now").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("Ends the waiting after failures")
+    await dialog.get_by_role("button", name="Try the cloud now").click()
+    await expect(page.get_by_role("note").filter(has_text="tried")).to_be_visible()
+
+
+async def test_an_output_is_switched_on_by_a_person_who_watches_and_goes_off_without_them(
+    visitor: Visitor, hub: PortRig
+) -> None:
+    page = visitor.page
+    await visitor.go("tests", "Hardware tests")
+    output = page.get_by_role("region", name="Outputs").get_by_role("listitem").first
+    await output.get_by_role("button", name="Switch on…").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("Is somebody watching?")
+    await dialog.get_by_label("Skip the rest time of this relay").check()
+    await dialog.get_by_role("button", name="Switch on").click()
+    await expect(output.get_by_role("status")).to_be_visible()
+    await visitor.picture("tests-desktop")
+    await output.get_by_role("button", name="Stop").click()
+    await expect(output).to_contain_text("stopped")
+    async with hub.socket_session() as client, client.get("/v1/tests") as response:
+        assert (await response.json())["test"]["outcome"] == "stopped"
+
+
+async def test_live_sensors_are_read_each_second(visitor: Visitor) -> None:
+    await visitor.go("tests", "Hardware tests")
+    await visitor.page.get_by_role("button", name="Watch").click()
+    await expect(visitor.page.get_by_text("sim/temperature")).to_be_visible()
+
+
+async def test_a_setting_is_changed_on_trial_and_kept(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.port.config_editor.RESTART_DELAY_S", 0.05)
+    async with run_daemon(tmp_path) as daemon, visit(daemon, size=PHONE) as visitor:
+        page = visitor.page
+        await visitor.sign_in()
+        await visitor.go("settings", "Settings")
+        await page.get_by_label("With the words").fill(KEY)
+        await page.get_by_role("button", name=f"Change {KEY}").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Value").fill("1000")
+        await dialog.get_by_role("button", name="Save").click()
+        # The hub refuses by the table of its keys, in its words.
+        await expect(dialog.get_by_role("alert")).to_contain_text("300")
+        await dialog.get_by_label("Value").fill("7")
+        await visitor.picture("settings-phone")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text(f"On trial: {KEY}.")).to_be_visible()
+        await daemon.trial_started()
+        await page.get_by_role("button", name="Keep it").click()
+        await expect(page.get_by_text(f"On trial: {KEY}.")).to_have_count(0)
+        assert await daemon.value(KEY) == 7
+
+
+async def test_a_setting_on_trial_is_undone(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.port.config_editor.RESTART_DELAY_S", 0.05)
+    async with run_daemon(tmp_path) as daemon, visit(daemon) as visitor:
+        await daemon.ask("PATCH", "/v1/config", {"changes": {KEY: 7}})
+        await daemon.trial_started()
+        await visitor.sign_in()
+        # It stands on the first view: whoever comes back to the hub sees it first.
+        await visitor.page.get_by_role("button", name="Undo it").click()
+        await daemon.until(lambda report: {KEY: 30} in [{each["key"]: each["value"]} for each in report["keys"]])
+
+
+async def test_the_support_bundle_is_one_file(visitor: Visitor) -> None:
+    async with visitor.page.expect_download() as downloading:
+        await visitor.page.get_by_role("link", name="Support bundle").click()
+    bundle = await downloading.value
+    assert bundle.suggested_filename.endswith((".tar.zst", ".zip"))
+    assert (await bundle.path()).stat().st_size > 1000
+
+
+async def test_history_is_drawn_and_read_by_the_arrow_keys(visitor: Visitor, hub: PortRig) -> None:
+    await visitor.go("rooms/living", "Living")
+    card = visitor.page.get_by_role("region", name="The last days")
+    await expect(card.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")
+    await card.get_by_role("button", name="7 days").click()
+    await expect(card.get_by_role("button", name="7 days")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_who_changed_what_is_shown_and_a_code_is_made_once(visitor: Visitor, hub: PortRig) -> None:
+    page = visitor.page
+    await visitor.go("access", "Access")
+    await expect(page.get_by_role("region", name="Who changed what")).to_contain_text("signed in")
+    codes = page.get_by_role("region", name="Codes")
+    await codes.get_by_role("listitem").filter(has_text="viewer").get_by_role("button", name="New code").click()
+    code = await codes.locator(".code").inner_text()
+    await page.get_by_role("button", name="I have noted it").click()
+    await expect(codes.locator(".code")).to_have_count(0)
+    async with hub.session() as client, client.post("/v1/session", json={"code": code}) as response:
+        assert response.status == 200
+
+
+async def test_the_log_is_filtered_by_the_hub(visit: Visit, tmp_path: Path) -> None:
+    async with run_daemon(tmp_path) as daemon, visit(daemon, size=DESKTOP) as visitor:
+        page = visitor.page
+        await visitor.sign_in(Role.VIEWER)
+        await visitor.go("log", "Log")
+        await page.get_by_label("With the words").fill("no such words")
+        await expect(page.get_by_text("Nothing of this kind is kept.")).to_be_visible()
