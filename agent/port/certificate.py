@@ -146,7 +146,7 @@ class Certificate:
         config: PortConfig,
         state_dir: Path,
         *,
-        names: Sequence[str],
+        names: Callable[[], Sequence[str]],
         clock: Clock,
         disk: Disk,
         worker: Worker,
@@ -157,7 +157,7 @@ class Certificate:
         Args:
             config: Names the operator's certificate, if there is one.
             state_dir: Where the hub's own is kept.
-            names: Names and addresses that a certificate made here is for.
+            names: Returns the names and addresses that a certificate made here is for.
             clock: Tells when it ends.
             disk: Keeps it.
             worker: Where reading and making it block.
@@ -249,7 +249,7 @@ class Certificate:
 
     async def _make(self) -> None:
         utc_ms = self._clock.utc_ms()
-        made = await self._worker.run(lambda: make_certificate(self._names, utc_ms))
+        made = await self._worker.run(lambda: make_certificate(self._names(), utc_ms))
         _log.info("the port has a new certificate, with the fingerprint %s", fingerprint(made.certificate))
         await self._store.apply(lambda _: made)
         if self._store.save_problem:

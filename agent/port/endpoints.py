@@ -17,6 +17,8 @@ CONNECTIONS_MAX = 256
 CONNECTIONS_PER_SOURCE_MAX = 64
 """From one address: ten browsers with six connections each. A reverse proxy or ssh on the hub is one address."""
 
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
 HOST_BITS = 64
 """Of an IPv6 address: one machine has as many addresses as it likes in its network."""
 
@@ -60,6 +62,31 @@ def endpoints_of(
             found.append(Endpoint(item, is_tls=not is_loopback))
     # Those without TLS first: they do not wait for a certificate.
     return sorted(found, key=lambda each: each.is_tls), missing
+
+
+def reachable_addresses(
+    listen: Sequence[str], address_of: Callable[[str], str | None], interfaces: Callable[[], Sequence[str]]
+) -> Sequence[str]:
+    """Return the addresses by which people reach the listeners, each once.
+
+    Args:
+        listen: `port.listen`.
+        address_of: See `endpoints_of`.
+        interfaces: Returns the names of all interfaces; called where a listener is on all addresses.
+    """
+    found: list[str] = []
+    for item in listen:
+        names = [item]
+        if item in _ALL_ADDRESSES:
+            names = list(interfaces())
+        for name in names:
+            try:
+                ip_address(name)
+            except ValueError:
+                found += filter(None, [address_of(name)])
+            else:
+                found.append(name)
+    return list(dict.fromkeys(found))
 
 
 def source_of(address: str) -> str:

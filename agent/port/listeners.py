@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +19,8 @@ from aiohttp import web
 
 from agent.config.tables import PortConfig
 from agent.config.types import is_address
-from agent.errors import ClimahubError
+from agent.errors import ClimahubError, Defect
+from agent.foundation.supervisor import contain_failure
 from agent.port.endpoints import ConnectionCount, Endpoint, endpoints_of, source_of
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ KEEPALIVE_S = 60
 
 ACCEPT_PAUSE_S = 1.0
 """How long to wait when the process has no file descriptor left."""
+
+INTERFACES = "/sys/class/net"
 
 _SIOCGIFADDR = 0x8915
 _IFREQ_BYTES = 40
@@ -62,6 +66,15 @@ def interface_address(name: str) -> str | None:
         except OSError:
             return None
     return socket.inet_ntoa(answer[_IFREQ_IPV4])
+
+
+def interfaces() -> Sequence[str]:
+    """Return the names of all interfaces. Blocks for no time: sysfs is memory."""
+    # Not socket.if_nameindex(): it needs a netlink socket, which the unit does not allow.
+    try:
+        return sorted(os.listdir(INTERFACES))  # noqa: PTH208 - names only
+    except OSError:
+        return []
 
 
 class Listeners:
@@ -195,10 +208,11 @@ class Listeners:
                 await asyncio.sleep(0)
 
     async def _serve(self, connected: socket.socket, source: str, context: ssl.SSLContext | None) -> None:
-        """Hand an accepted connection to the HTTP server, after the handshake of TLS."""
-        protocol: _CountedConnection | None = None
-        try:
+        """Hand an accepted connection to the HTTP server, after the handshake of TLS. Its failure costs no other."""
+        with contextlib.suppress(Defect), contain_failure(f"a connection from {source}"):
             if self._runner is None or self._runner.server is None:
+                connected.close()
+                self._count.release(source)
                 return
             inner = self._runner.server()
 
@@ -206,22 +220,26 @@ class Listeners:
                 self._strangers.pop(inner, None)
                 self._count.release(source)
 
-            protocol = made = _CountedConnection(inner, end)
-            _set_limits(connected)
-            with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.get_running_loop().connect_accepted_socket(
-                    lambda: made,
-                    connected,
-                    ssl=context,
-                    ssl_handshake_timeout=HANDSHAKE_S_MAX if context else None,
-                    ssl_shutdown_timeout=HANDSHAKE_S_MAX if context else None,
-                )
-                if not made.is_ended:
+            made = _CountedConnection(inner, end)
+            try:
+                await self._open_connection(made, connected, context)
+                if made.is_made and not made.is_ended:
                     self._strangers[inner] = made
-        finally:
-            if protocol is None or not protocol.is_made:
-                connected.close()
-                self._count.release(source)
+            finally:
+                if not made.is_made:
+                    connected.close()
+                    made.abort()
+
+    async def _open_connection(
+        self, made: "_CountedConnection", connected: socket.socket, context: ssl.SSLContext | None
+    ) -> None:
+        """Open a connection; one that breaks meanwhile is no failure."""
+        _set_limits(connected)
+        limit_s = HANDSHAKE_S_MAX if context else None
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: made, connected, ssl=context, ssl_handshake_timeout=limit_s, ssl_shutdown_timeout=limit_s
+            )
 
 
 class _CountedConnection(asyncio.Protocol):

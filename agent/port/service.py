@@ -13,7 +13,6 @@ from aiohttp import web
 
 from agent.config import Config
 from agent.config.network import is_loopback
-from agent.config.types import is_address
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -30,9 +29,10 @@ from agent.port.access_report import report_entry
 from agent.port.audit import Audit, NumberedEntry
 from agent.port.certificate import Certificate
 from agent.port.credentials import Credentials
+from agent.port.endpoints import reachable_addresses
 from agent.port.events import EventStream, hub_documents
 from agent.port.gates import NetworkGate, user_name
-from agent.port.listeners import Listeners
+from agent.port.listeners import Listeners, interface_address, interfaces
 from agent.port.server import application, runner_of
 
 if TYPE_CHECKING:
@@ -111,7 +111,10 @@ class PortService:
         self.certificate = Certificate(
             config.port,
             config.storage.state_dir,
-            names=[*sorted(self._names), *filter(is_address, config.port.listen)],
+            names=lambda: [
+                *sorted(self._names),
+                *reachable_addresses(config.port.listen, interface_address, interfaces),
+            ],
             clock=clock,
             disk=disk,
             worker=worker,
@@ -174,10 +177,21 @@ class PortService:
         gate = NetworkGate(self.callers, self._names, self.listeners.know)
         return runner_of(application(self.handlers(), gate, self.audit), idle_s_max=IDLE_S_MAX)
 
+    def _typed_addresses(self) -> list[str]:
+        """Return what a person types into a browser: of a listener on all addresses, each that the machine has now."""
+        typed: list[str] = []
+        for address in self.listeners.addresses:
+            if "//0.0.0.0:" in address:
+                found = reachable_addresses(["0.0.0.0"], interface_address, interfaces)  # noqa: S104 - compared only
+                typed += [address.replace("0.0.0.0", each) for each in found]  # noqa: S104 - see above
+            else:
+                typed.append(address)
+        return typed
+
     def _report(self) -> PortReport:
         ends_ms = self.certificate.ends_ms
         return PortReport(
-            addresses=list(self.listeners.addresses),
+            addresses=self._typed_addresses(),
             problems=list(self.listeners.problems),
             fingerprint=self.certificate.fingerprint,
             is_own_certificate=self.certificate.is_own,

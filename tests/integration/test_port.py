@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import aiohttp
 import msgspec
 import pytest
 
+from agent.local.port import PortReport
 from agent.local.routes import Role
 from agent.local.status import HubStatus
+from agent.port.certificate import fingerprint
+from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
 
 CHANGE = {"do": "set", "mode": "off"}
@@ -94,6 +98,24 @@ async def test_the_page_is_open_and_protected(port: PortRig) -> None:
                 assert response.status == 304
         async with client.get("/nothing.js") as response:
             assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+async def test_the_port_says_where_it_is_and_how_to_know_it(tmp_path: Path) -> None:
+    async with open_port(tmp_path, port_text='listen = ["127.0.0.1", "0.0.0.0"]\nport = 0\n') as rig:
+        await until(lambda: len(rig.hub.port.listeners.addresses) == 2)
+        async with rig.socket_session() as client, client.get("/v1/port") as response:
+            report = msgspec.json.decode(await response.read(), type=PortReport)
+        plain, *others = report.addresses
+        assert plain.startswith("http://127.0.0.1:")
+        assert any(each.startswith("https://127.0.0.1:") for each in others)
+        assert not any("0.0.0.0" in each for each in others)
+        url = next(each for each in others if each.startswith("https://127.0.0.1:"))
+        host, _, port = url.removeprefix("https://").partition(":")
+        shown = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))
+        assert fingerprint(shown) == report.fingerprint
+        trusting = ssl.create_default_context(cadata=shown)
+        async with aiohttp.ClientSession() as client, client.get(f"{url}/healthz", ssl=trusting) as response:
+            assert response.status == 200
 
 
 async def test_what_the_router_answers_has_the_shape_of_all_errors(port: PortRig) -> None:

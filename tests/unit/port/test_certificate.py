@@ -62,7 +62,7 @@ def make(tmp_path: Path, faults: list[str]) -> Make:
         return Certificate(
             config or PortConfig(),
             tmp_path,
-            names=NAMES,
+            names=lambda: NAMES,
             clock=clock or Clock(),
             disk=disk or Disk(),
             worker=InlineWorker(),

@@ -8,6 +8,7 @@ from agent.port.endpoints import (
     ConnectionCount,
     Endpoint,
     endpoints_of,
+    reachable_addresses,
     source_of,
 )
 
@@ -32,6 +33,19 @@ def test_only_loopback_and_the_cable_go_without_tls() -> None:
 def test_a_listener_on_an_interface_is_bound_to_it() -> None:
     found, _ = endpoints_of(["usb0", "eth0"], HERE.get)
     assert [each.device for each in found] == ["usb0", "eth0"]
+
+
+@pytest.mark.parametrize(
+    ("listen", "addresses"),
+    [
+        (["127.0.0.1"], ["127.0.0.1"]),
+        (["eth0", "usb1", "192.168.1.7"], ["192.168.1.7"]),
+        (["0.0.0.0", "::1"], ["10.12.194.1", "192.168.1.7", "::1"]),
+        ([], []),
+    ],
+)
+def test_the_addresses_by_which_people_reach_the_hub(listen: list[str], addresses: list[str]) -> None:
+    assert reachable_addresses(listen, HERE.get, lambda: ["dummy0", "usb0", "eth0"]) == addresses
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from agent.local.routes import LocalRequest
 from agent.port import endpoints, listeners
 from agent.port.certificate import Certificate
 from agent.port.gates import NetworkGate
-from agent.port.listeners import Listeners, interface_address
+from agent.port.listeners import Listeners, interface_address, interfaces
 from agent.port.server import application, runner_of
 
 NAMES = frozenset({"localhost"})
@@ -38,7 +38,7 @@ class Rig:
         self.certificate: Certificate | None = Certificate(
             PortConfig(),
             directory,
-            names=["localhost", "127.0.0.1"],
+            names=lambda: ["localhost", "127.0.0.1"],
             clock=SystemClock(trust_wall_clock=True),
             disk=Disk(),
             worker=InlineWorker(),
@@ -181,6 +181,19 @@ def test_the_address_of_an_interface_comes_from_the_kernel() -> None:
     assert interface_address("lo") == "127.0.0.1"
     assert interface_address("nosuch0") is None
     assert interface_address("x" * 60) is None
+    assert "lo" in interfaces()
+
+
+async def test_a_connection_that_fails_by_a_defect_costs_no_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = rig.start("127.0.0.1")
+    port = await rig.port()
+    with monkeypatch.context() as broken:
+        broken.setattr(listeners, "_set_limits", lambda _: 1 / 0)
+        with contextlib.suppress(ConnectionError):
+            assert await ask("127.0.0.1", port) == b""
+    assert await ask("127.0.0.1", port) == b"HTTP/1.1 200 OK\r\n"
+    await rig.until(lambda made: not made._count.total)
+    assert made.addresses
 
 
 async def test_a_source_with_too_many_connections_is_refused_and_others_are_not(
