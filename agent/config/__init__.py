@@ -1,17 +1,8 @@
 """The configuration of the hub: its keys, its typed form, and the ways to load, check and show it."""
 
+from agent.config.hardware_tables import BoardConfig, LinuxConfig, RelayedSensorsConfig, ZigbeeConfig
 from agent.config.loading import Resolved, load, load_board, resolve, resolve_text
-from agent.config.tables import (
-    BoardConfig,
-    ClimateConfig,
-    CloudConfig,
-    Config,
-    LinuxConfig,
-    OtaConfig,
-    RelayedSensorsConfig,
-    StorageConfig,
-    ZigbeeConfig,
-)
+from agent.config.tables import ClimateConfig, CloudConfig, Config, OtaConfig, StorageConfig
 
 __all__ = [
     "BoardConfig",

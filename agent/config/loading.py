@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 import msgspec
 
+from agent.config.hardware_tables import BoardConfig
 from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
 from agent.config.schema import build
-from agent.config.tables import BY_PATH, KEYS, BoardConfig, Config
+from agent.config.tables import BY_PATH, KEYS, Config
 from agent.config.types import NotAllowed, describe, nearest_hint
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import msgspec
 
+from agent.config.hardware_tables import BoardConfig
 from agent.config.loading import Resolved, resolve
 from agent.config.network import ProxyRules, verifying_context, without_credentials
 from agent.config.primary import machine_parts_named
 from agent.config.reading import ConfigProblems
 from agent.config.schema import Key
 from agent.config.secrets import read_api_key, read_sensor_keys
-from agent.config.tables import KEYS, TABLES, BoardConfig, Config
+from agent.config.tables import KEYS, TABLES, Config
 from agent.config.types import quoted
 from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid

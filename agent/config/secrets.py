@@ -10,7 +10,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.config.tables import CloudConfig, RelayedSensorsConfig
+from agent.config.hardware_tables import RelayedSensorsConfig
+from agent.config.tables import CloudConfig
 from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 
 _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")

@@ -36,8 +36,9 @@ from agent.commands.payloads import (
     requested_sections,
 )
 from agent.config import resolve_text
+from agent.config.hardware_tables import RelayedSensorsConfig
 from agent.config.secrets import read_api_key, read_sensor_keys
-from agent.config.tables import CloudConfig, RelayedSensorsConfig
+from agent.config.tables import CloudConfig
 from agent.errors import ClimahubError, ConfigInvalid
 from agent.foundation import rfc3339
 from agent.foundation.clock import Now

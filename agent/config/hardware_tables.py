@@ -1,0 +1,170 @@
+"""The tables of the hardware: boards, the hub's own and relayed sensors, the Zigbee stick. Declared as in `tables`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from agent.config.schema import key, table
+from agent.config.types import (
+    credential_name,
+    file_path,
+    integer,
+    number,
+    radio_channel,
+    serial_port,
+    text,
+    text_list,
+)
+from agent.config.zones import PartLine, RelayLines, part_list, relay_list
+from hal.interface import SERIES_MAX, SensorKind
+
+DAY_S = 86_400
+_SEED_MAX = 2**63 - 1
+
+
+class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board.sim]`."""
+
+    seed: Annotated[
+        int, key("the same seed gives the same house, weather and faults", integer(0, _SEED_MAX), edit="file")
+    ] = 1
+    sensors_count: Annotated[
+        int,
+        key(
+            "one of each kind on the hub; those above seven are relayed, and each device of them needs a key",
+            integer(len(SensorKind), SERIES_MAX, "sensors"),
+            edit="file",
+        ),
+    ] = len(SensorKind)
+    report_interval_s: Annotated[
+        float, key("how often a relayed sensor reports", number(1, DAY_S - 1, "s"), edit="file")
+    ] = 60
+    tenant_thermostat: Annotated[bool, key("heat the simulated house with a thermostat of the tenant", edit="file")] = (
+        True
+    )
+
+
+class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board.replay]`; both paths are set when that board is chosen."""
+
+    recording: Annotated[
+        Path | None,
+        key("the recording, a CSV file; needed when this board is chosen", file_path(), example="house.csv"),
+    ] = None
+    map: Annotated[
+        Path | None,
+        key("which column is which sensor; needed when this board is chosen", file_path(), example="house.toml"),
+    ] = None
+
+
+class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board.linux]`."""
+
+    sysfs_root: Annotated[
+        Path, key("where the kernel lists its devices; tests use an artificial tree", file_path())
+    ] = Path("/sys")
+    gpio_chip: Annotated[Path, key("the GPIO chip of the relay lines (gpiodetect lists them)", file_path())] = Path(
+        "/dev/gpiochip0"
+    )
+    relays: Annotated[
+        tuple[RelayLines, ...], key("the relays of the zones, by line number", relay_list(), edit="file")
+    ] = ()
+    heat_source_lines: Annotated[
+        tuple[PartLine, ...], key("the relays of the shared heat source, by line number", part_list(), edit="file")
+    ] = ()
+    relays_active_low: Annotated[bool, key("whether a relay switches on when its line is low", edit="file")] = False
+
+
+class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[board]`."""
+
+    name: Annotated[
+        Literal["sim", "linux", "replay"],
+        key("the simulation needs no hardware, so the first start works", is_chosen=True, edit="file"),
+    ] = "sim"
+    sim: Annotated[SimConfig, table('The simulated house (board.name = "sim").')]
+    replay: Annotated[ReplayConfig, table('A recording of a house (board.name = "replay").')]
+    linux: Annotated[LinuxConfig, table('This machine\'s own sensors and relays (board.name = "linux").')]
+
+
+class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[sensors]`; `primary` has only the kinds that the file names."""
+
+    disabled: Annotated[
+        tuple[str, ...],
+        key(
+            "sensors that are never read, such as the temperature of a processor",
+            text_list('sensor names, such as "hwmon/nvme/Composite"'),
+        ),
+    ] = ()
+    primary: Annotated[
+        Mapping[SensorKind, str],
+        table(
+            "The sensor whose readings are the hub's, where several measure the same kind.",
+            {
+                kind: key(
+                    f"needed only where several sensors measure {kind}",
+                    text("the name of a sensor, as `climahub status` shows it"),
+                    example=f"sensor-of-{kind.replace('_', '-')}",
+                )
+                for kind in SensorKind
+            },
+        ),
+    ]
+
+
+class RelayedSensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[relayed_sensors]`. `sensor_keys_file` is the file or credential with the keys; `None` without one."""
+
+    sensor_keys_file: Annotated[
+        Path | None,
+        key(
+            "secret TOML file with the key of each relayed sensor, by its device name or IEEE address",
+            file_path(),
+            example="/etc/climahub/sensor-keys.toml",
+        ),
+    ] = None
+    sensor_keys_credential: Annotated[
+        str, key("systemd credential with the same content; used where it exists", credential_name(), edit="file")
+    ] = "climahub-sensor-keys"
+
+
+class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[zigbee]`; `port` is "none" where there is no radio, `channel` 0 where the quietest is to be chosen."""
+
+    port: Annotated[
+        str,
+        key(
+            'where the stick is, by a name that stays (/dev/serial/by-id/...); "auto" goes by its USB identity',
+            serial_port(),
+        ),
+    ] = "none"
+    adapter: Annotated[
+        Literal["auto", "ezsp", "znp", "deconz"],
+        key(
+            'what the stick speaks; "auto" goes by its USB identity; znp and deconz need their extras (zigbee-znp, ...)'
+        ),
+    ] = "auto"
+    baudrate: Annotated[int, key("what nearly all sticks use", integer(9600, 1_000_000, "baud"))] = 115_200
+    flow_control: Annotated[
+        Literal["none", "hardware", "software"],
+        key("what nearly all sticks use; with a wrong value a stick does not respond"),
+    ] = "none"
+    channel: Annotated[int, key("of a new network; 0 chooses the quietest channel", radio_channel())] = 0
+    take_over: Annotated[
+        bool,
+        key("a hub without a network refuses a stick that has one; true takes it over, after a lost disk"),
+    ] = False
+    quirks: Annotated[
+        bool,
+        key("use the community's device table where zha-quirks is installed (Python 3.12 or newer): docs/zigbee.md"),
+    ] = False
+    report_interval_s_min: Annotated[
+        int,
+        key(
+            "the minimum time between two reports of a value; shorter drains the sensors' batteries",
+            integer(0, 900, "s"),
+        ),
+    ] = 10
