@@ -96,9 +96,9 @@ class Hub:
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
+        self.config_editor = config_editor.build_editor(environment.running_config, clock)
         self.reports = self._reports()
         self.history = history.build_history(self._parts(), interval_s=lambda: self._sampling_schedule().interval_s)
-        self.config_editor = config_editor.build_editor(environment.running_config, clock)
         port_clock = environment.port_clock or clock
         self.hardware_tests = self._hardware_tests()
         self.port = PortService(
@@ -355,6 +355,7 @@ class Hub:
             updates=self.updates,
             climate=self.climate,
             control_problem=self.health.control_problem,
+            config_trial=self.config_editor.trial if self.config_editor else lambda: None,
         )
 
     def _hardware_tests(self) -> "HardwareTestService | None":

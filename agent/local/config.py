@@ -16,6 +16,7 @@ from agent.config.loading import CHANGED
 from agent.config.network import without_credentials
 from agent.config.report import shown_value, toml_value
 from agent.config.tables import KEYS, TABLES
+from agent.local.status import ConfigTrialReport
 
 
 class ConfigKey(msgspec.Struct, frozen=True):
@@ -53,22 +54,6 @@ class ConfigTable(msgspec.Struct, frozen=True):
 
     table: str
     about: str
-
-
-class ConfigTrialReport(msgspec.Struct, frozen=True):
-    """A change on trial.
-
-    Attributes:
-        keys: The keys whose values are on trial.
-        left_s: The time until it is undone.
-        is_started: It is in force; before that the hub is about to restart.
-        caller: Who made the change.
-    """
-
-    keys: list[str]
-    left_s: int
-    is_started: bool
-    caller: str
 
 
 class ConfigReport(msgspec.Struct, frozen=True):
@@ -123,13 +108,22 @@ def build_config(
         )
         for key in KEYS
     ]
-    trial = changes.trial
-    report = None
-    if trial is not None:
-        left = trial.trial_s if left_s is None else left_s
-        report = ConfigTrialReport(changed_keys(changes), left, trial.has_started, trial.caller)
     tables = [ConfigTable(path, about) for path, about in TABLES.items()]
-    return ConfigReport(file, tables, keys, report, changes.last_trial, problem, is_restarting)
+    return ConfigReport(file, tables, keys, trial_report(changes, left_s), changes.last_trial, problem, is_restarting)
+
+
+def trial_report(changes: ConfigChanges, left_s: int | None) -> ConfigTrialReport | None:
+    """Return what is on trial; `None` for nothing.
+
+    Args:
+        changes: What was changed at the hub.
+        left_s: The time left of a trial that has started.
+    """
+    trial = changes.trial
+    if trial is None:
+        return None
+    left = trial.trial_s if left_s is None else left_s
+    return ConfigTrialReport(changed_keys(changes), left, trial.has_started, trial.caller)
 
 
 def changed_keys(changes: ConfigChanges) -> list[str]:

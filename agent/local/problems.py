@@ -118,6 +118,7 @@ def problems(status: HubStatus, *, mild: Collection[str] = ()) -> list[Problem]:
     return [
         *_climate(status, mild),
         *_starts(status),
+        *_configuration(status),
         *_storage(status.outbox),
         *_cloud(status),
         *_clock(status),
@@ -135,6 +136,12 @@ def _climate(status: HubStatus, mild: Collection[str]) -> Iterator[Problem]:
 def _starts(status: HubStatus) -> Iterator[Problem]:
     if problem := starts_problem(status.starts, status.running_s):
         yield Problem(f"hub: it {problem}", _END_ADVICE)
+
+
+def _configuration(status: HubStatus) -> Iterator[Problem]:
+    if (trial := status.config_trial) is not None:
+        what = f"configuration: a change is on trial and undoes itself unless it is confirmed: {', '.join(trial.keys)}"
+        yield Problem(what, "check that all is well, then climahub config confirm, or climahub config rollback")
 
 
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:

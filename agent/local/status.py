@@ -175,6 +175,22 @@ class StartReport(msgspec.Struct, frozen=True):
     count: int = 1
 
 
+class ConfigTrialReport(msgspec.Struct, frozen=True):
+    """A change on trial.
+
+    Attributes:
+        keys: The keys whose values are on trial.
+        left_s: The time until it is undone.
+        is_started: It is in force; before that the hub is about to restart.
+        caller: Who made the change.
+    """
+
+    keys: list[str]
+    left_s: int
+    is_started: bool
+    caller: str
+
+
 class HubStatus(msgspec.Struct, frozen=True):
     """The status of a hub.
 
@@ -182,6 +198,7 @@ class HubStatus(msgspec.Struct, frozen=True):
         unread_sensors: One sentence for each sensor of the board that the hub cannot read.
         starts: This process and earlier ones, the newest first.
         update: The progress of the current update in words; empty where there is none.
+        config_trial: The change of the configuration that is on trial.
     """
 
     version: str
@@ -201,3 +218,4 @@ class HubStatus(msgspec.Struct, frozen=True):
     starts: list[StartReport] = []
     update: str = ""
     unmatched_keys: list[str] = []
+    config_trial: ConfigTrialReport | None = None

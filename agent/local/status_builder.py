@@ -20,6 +20,7 @@ from agent.local.commands import CommandsReport, build_commands
 from agent.local.routes import Handler, LocalRequest
 from agent.local.status import (
     ClockStatus,
+    ConfigTrialReport,
     EndpointReport,
     FaultReport,
     HubStatus,
@@ -65,8 +66,13 @@ class HubReports:
         updates: UpdateService | None,
         climate: "ClimateService | None",
         control_problem: Callable[[], str],
+        config_trial: Callable[[], ConfigTrialReport | None] = lambda: None,
     ) -> None:
-        """Prepare; the arguments are the components. `control_problem` returns why heating and cooling do not work."""
+        """Prepare; the arguments are the components.
+
+        `control_problem` returns why heating and cooling do not work, `config_trial` what is on trial.
+        """
+        self._config_trial = config_trial
         self._board = board
         self._clock = clock
         self._timekeeper = timekeeper
@@ -135,6 +141,7 @@ class HubReports:
             commands_problem=self._commands.problem,
             unmatched_keys=[redact(sanitize(label)) for label in pairing.unmatched_keys],
             update=update_line(self._updates),
+            config_trial=self._config_trial(),
             starts=[
                 StartReport(
                     began=_text(start.at_utc_ms),

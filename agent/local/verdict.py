@@ -63,6 +63,8 @@ class Verdict(msgspec.Struct, frozen=True):
     actions: list[Action]
 
 
+CONFIRM_CONFIG = Action("Keep the changed configuration", "POST", "/v1/config/confirm", "owner")
+ROLL_BACK_CONFIG = Action("Undo the change of the configuration", "POST", "/v1/config/rollback", "owner")
 ROLL_BACK = Action("Return to the release before", "POST", "/v1/update/rollback", "owner")
 
 
@@ -87,7 +89,12 @@ def verdict(
     if unseen and level is Level.OK:
         level = Level.ATTENTION
     head = ["All is well."] if level is Level.OK else [*_troubles(found, status, climate, zigbee), *unseen]
-    actions = [*_radio_actions(zigbee), *_hub_actions(status, zigbee), *_update_actions(update)]
+    actions = [
+        *_config_actions(status),
+        *_radio_actions(zigbee),
+        *_hub_actions(status, zigbee),
+        *_update_actions(update),
+    ]
     return Verdict(level, [*head, *_heating(climate), _cloud(status)], found, actions)
 
 
@@ -236,6 +243,11 @@ def _hub_actions(status: HubStatus, zigbee: ZigbeeReport) -> Iterator[Action]:
         yield _repair("fetch-time")
     if zigbee.problem or any(".json" in text for text in status.settings.problems):
         yield _repair("rebuild-stores")
+
+
+def _config_actions(status: HubStatus) -> list[Action]:
+    trial = status.config_trial
+    return [CONFIRM_CONFIG, ROLL_BACK_CONFIG] if trial is not None and trial.is_started else []
 
 
 def _update_actions(update: UpdateReport | None) -> Iterator[Action]:

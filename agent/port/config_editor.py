@@ -20,8 +20,9 @@ from agent.config.tables import BY_PATH
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.signals import Signal
-from agent.local.config import ConfigReport, build_config
+from agent.local.config import ConfigReport, build_config, trial_report
 from agent.local.routes import Caller, ConfigPatch, Handler, LocalRequest, RequestRefused
+from agent.local.status import ConfigTrialReport
 from agent.port.config_store import ConfigStore
 
 _log = logging.getLogger(__name__)
@@ -100,14 +101,21 @@ class ConfigEditor:
     def _is_over(self) -> bool:
         return self._left_s == 0
 
+    def _whole_left_s(self) -> int | None:
+        left_s = self._left_s
+        return None if left_s is None else round(left_s)
+
+    def trial(self) -> ConfigTrialReport | None:
+        """Return what is on trial, for the status."""
+        return trial_report(self._store.changes, self._whole_left_s())
+
     def report(self) -> ConfigReport:
         """Return the document."""
-        left_s = self._left_s
         return build_config(
             self._resolved,
             self._store.changes,
             file=self._running.file,
-            left_s=None if left_s is None else round(left_s),
+            left_s=self._whole_left_s(),
             problem=self._running.problem or self._store.problem,
             is_restarting=self._needs_restart,
         )

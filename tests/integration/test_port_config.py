@@ -27,6 +27,8 @@ async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path:
         assert (status, report["trial"]["is_started"]) == (200, False)
         await rig.trial_started()
         assert await rig.value(KEY) == 7
+        assert (await rig.ask("GET", "/v1/status"))[1]["config_trial"]["keys"] == [KEY]
+        assert "/v1/config/confirm" in str((await rig.ask("GET", "/v1/verdict"))[1]["actions"])
         status, report = await rig.ask("POST", "/v1/config/confirm")
         assert (status, report["trial"]) == (200, None)
     async with run_daemon(tmp_path) as rig:

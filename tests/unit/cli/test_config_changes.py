@@ -1,7 +1,8 @@
 import pytest
 
 from agent.cli.config_changes import as_text, parse_value
-from agent.local.config import ConfigReport, ConfigTrialReport
+from agent.local.config import ConfigReport
+from agent.local.status import ConfigTrialReport
 
 
 @pytest.mark.parametrize(

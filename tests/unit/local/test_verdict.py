@@ -9,9 +9,17 @@ import pytest
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
 from agent.local.problems import Level
 from agent.local.routes import ROUTES
-from agent.local.status import HubStatus, LinkReport, RelayedReport
+from agent.local.status import ConfigTrialReport, HubStatus, LinkReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
-from agent.local.verdict import PROBLEMS_SPOKEN_MAX, ROLL_BACK, SENSORS_SPOKEN_MAX, Verdict, verdict
+from agent.local.verdict import (
+    CONFIRM_CONFIG,
+    PROBLEMS_SPOKEN_MAX,
+    ROLL_BACK,
+    ROLL_BACK_CONFIG,
+    SENSORS_SPOKEN_MAX,
+    Verdict,
+    verdict,
+)
 from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
 
 replace = msgspec.structs.replace
@@ -211,7 +219,20 @@ def test_what_the_hub_can_do_itself_is_offered(
 def test_every_action_is_a_route() -> None:
     routes = {(route.method, route.path) for route in ROUTES}
     assert ("POST", "/v1/repairs/{repair}") in routes
-    assert (ROLL_BACK.method, ROLL_BACK.path) in routes
+    assert {(each.method, each.path) for each in (ROLL_BACK, CONFIRM_CONFIG, ROLL_BACK_CONFIG)} <= routes
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+def test_a_change_on_trial_is_said_first_and_can_be_kept_once_it_is_in_force(
+    status: HubStatus, is_started: bool
+) -> None:
+    trial = ConfigTrialReport(["cloud.proxy", "port.listen"], 240, is_started=is_started, caller="root")
+    found = judge(replace(status, config_trial=trial))
+    assert found.level is Level.ATTENTION
+    text = "a change is on trial and undoes itself unless it is confirmed: cloud.proxy, port.listen"
+    assert found.sentences[0] == f"Configuration: {text}."
+    assert "climahub config confirm" in found.problems[0].advice
+    assert found.actions == ([CONFIRM_CONFIG, ROLL_BACK_CONFIG] if is_started else [])
 
 
 def test_a_hub_without_zones_radio_and_updates_can_be_well(status: HubStatus) -> None:
