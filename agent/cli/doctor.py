@@ -76,6 +76,8 @@ def doctor(
     if as_json:
         click.echo(escape(msgspec.json.encode(report).decode()))
     else:
+        if not groups and (sentences := verdict_sentences(config_file, socket_path)):
+            click.echo(escape_lines("\n".join([*sentences, ""])))
         click.echo("\n".join(as_lines(report, shows_all=shows_all or bool(groups))))
     if fix:
         return run_on_hub(lambda path: repair(path, report, is_agreed=is_agreed), config_file, socket_path)
@@ -121,6 +123,10 @@ class _Done(msgspec.Struct):
     done: str
 
 
+class _Verdict(msgspec.Struct):
+    sentences: list[str]
+
+
 def examine(config_file: Path | None, socket_path: Path | None) -> ChecksReport:
     """Return what the hub finds, with what it cannot know taken from this process; without a hub, that alone."""
     from agent.port.checks.facts import Agent, Missing  # noqa: PLC0415 - --help does without
@@ -138,6 +144,15 @@ def examine(config_file: Path | None, socket_path: Path | None) -> ChecksReport:
         agent = Missing("the configuration cannot be used, so the hub's socket is not known")
     local = examine_here(config_file or DEFAULT_CONFIG, agent, with_network=hub is None)
     return local if hub is None else merge(hub, local)
+
+
+def verdict_sentences(config_file: Path | None, socket_path: Path | None) -> list[str]:
+    """Return the hub's verdict on itself; nothing where it does not answer."""
+    try:
+        path = socket_path or socket_of(config_file)
+        return hub_client.decode(hub_client.fetch(path, "/v1/verdict"), _Verdict).sentences
+    except (NoAnswer, NotAllowed, RequestRefused, ConfigInvalid):
+        return []
 
 
 def examine_here(config_file: Path, agent: "Agent | Missing", *, with_network: bool) -> ChecksReport:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import StorageFull
+from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import strip_checksum
 from agent.foundation.json_store import JsonStore
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import sanitize
 from agent.foundation.worker import InlineWorker
 
@@ -163,6 +165,20 @@ def with_note(
 
 class _Content(msgspec.Struct, frozen=True):
     boots: tuple[BootRecord, ...] = ()
+
+
+def read_trail(state_dir: Path, disk: Disk) -> tuple[BootRecord, ...]:
+    """Return the trail as it is on the disk, and change nothing: for a hub whose agent is dead.
+
+    Raises:
+        ReadFailed: The file cannot be read now, or this user may not read it.
+        Corrupt: It is damaged.
+    """
+    data = disk.read(state_dir / FILE_NAME, bytes_max=FILE_BYTES_MAX)
+    try:
+        return () if data is None else msgspec.json.decode(strip_checksum(data), type=_Content).boots
+    except DECODE_ERRORS as error:
+        raise Corrupt(f"{FILE_NAME} is damaged") from error
 
 
 class BootTrail:

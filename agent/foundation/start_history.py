@@ -105,6 +105,15 @@ def exit_cause_of(said: ServiceResult) -> tuple[ExitCause, str]:
     return end, detail
 
 
+def read_service_result(file: Path, disk: Disk) -> ServiceResult | None:
+    """Return the service manager's result of the last process; `None` where there is none that can be read."""
+    try:
+        data = disk.read(file, bytes_max=LAST_END_BYTES_MAX)
+        return None if data is None else msgspec.json.decode(data, type=ServiceResult)
+    except (Corrupt, ReadFailed, *DECODE_ERRORS):
+        return None
+
+
 def with_exit_cause(start: StartRecord, said: ServiceResult | None, *, boot_id: str, boot_reason: str) -> StartRecord:
     """Return a start that is recorded as running with the reason why it ended: no orderly end was recorded.
 
@@ -253,11 +262,7 @@ class StartHistory:
 
     def _said(self) -> ServiceResult | None:
         """Return the service manager's result and remove it: it describes the last process only."""
-        try:
-            data = self._disk.read(self._last_end, bytes_max=LAST_END_BYTES_MAX)
-            said = None if data is None else msgspec.json.decode(data, type=ServiceResult)
-        except (Corrupt, ReadFailed, *DECODE_ERRORS):
-            said = None
+        said = read_service_result(self._last_end, self._disk)
         with contextlib.suppress(OSError):
             self._last_end.unlink(missing_ok=True)
         return said

@@ -83,7 +83,7 @@ _ENDPOINTS = {
 }
 """The endpoints in words."""
 
-_END_TEXTS: Mapping[str, str] = MappingProxyType(
+END_TEXTS: Mapping[str, str] = MappingProxyType(
     {
         ExitCause.STOPPED: "stopped in good order",
         ExitCause.CRASHED: "crashed",
@@ -94,6 +94,7 @@ _END_TEXTS: Mapping[str, str] = MappingProxyType(
         ExitCause.MACHINE_WATCHDOG: "hung with the whole machine, whose watchdog restarted it",
     }
 )
+"""How a process ended, in words that complete "it ..."."""
 _DEFECTS = frozenset(
     {ExitCause.CRASHED, ExitCause.WATCHDOG, ExitCause.OUT_OF_MEMORY, ExitCause.KILLED, ExitCause.MACHINE_WATCHDOG}
 )
@@ -272,4 +273,4 @@ def end_text(start: StartReport) -> str:
     """Return how one process, or several in a row, ended."""
     detail = f" ({start.detail})" if start.detail else ""
     times = f", {start.count:,} times in a row" if start.count > 1 else ""
-    return f"{_END_TEXTS.get(start.end, start.end)}{detail}{times}"
+    return f"{END_TEXTS.get(start.end, start.end)}{detail}{times}"

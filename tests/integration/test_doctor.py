@@ -49,6 +49,11 @@ async def test_a_hub_that_works(hub: Daemon) -> None:
     assert "sk_sensor_" not in text
 
 
+async def test_the_verdict_stands_above_the_checks(hub: Daemon) -> None:
+    _, said = await doctor(hub)
+    assert "Cloud " in said.partition("\n\n")[0]
+
+
 async def test_a_file_that_was_changed_since_the_start(hub: Daemon) -> None:
     hub.config.write_text(f"{hub.config.read_text()}[commands]\npending_max = 7\n")
     code, said = await doctor(hub, "hub")

@@ -11,7 +11,13 @@ from agent.config.loading import resolve, resolve_text
 from agent.config.tables import Config
 from agent.errors import ConfigInvalid
 from agent.foundation import rfc3339, system_info
+from agent.foundation.boot_trail import read_trail
 from agent.foundation.clock import SystemClock
+from agent.foundation.disk import Disk
+from agent.foundation.host import SERVICE_RESULT_FILE
+from agent.foundation.start_history import exit_cause_of, read_service_result
+from agent.local.boots import BootReport, build_boots
+from agent.local.problems import END_TEXTS
 from agent.local.status import ClockStatus
 from agent.port.checks.facts import Agent, Missing
 from agent.port.checks.probes import Machine, machine_probes_of
@@ -21,7 +27,7 @@ from agent.port.checks.runner import CheckRunner, Probe, ThreadReads, immediate
 _DEFAULTS = '[cloud]\nbase_url = "https://cloud.invalid"\n'
 """For the places of files, where the configuration cannot be used."""
 
-ONLY_THE_AGENT = ("documents", "boots", "heating", "port", "radio", "history")
+ONLY_THE_AGENT = ("documents", "heating", "port", "radio", "history", "energy")
 
 
 async def run_here(
@@ -54,7 +60,9 @@ async def run_here(
         found = [probe for probe in machine_probes_of(machine, reads) if probe.fact not in skipped]
         found += [immediate(fact, lambda fact=fact: Missing(skipped[fact])) for fact in skipped]  # type: ignore[misc]
         found += [immediate(fact, lambda: Missing(reason)) for fact in ONLY_THE_AGENT]
-        return (*found, immediate("agent", lambda: agent), immediate("clock", lambda: _clock(clock)))
+        found.append(reads.probe("boots", lambda: _boots(config.storage.state_dir)))
+        found.append(reads.probe("agent", lambda: _agent(agent, config.storage.run_dir)))
+        return (*found, immediate("clock", lambda: _clock(clock)))
 
     reads = ThreadReads()
     return await CheckRunner(probes).run()
@@ -69,6 +77,21 @@ def _config(file: Path, environ: Mapping[str, str]) -> tuple[Config, str]:
     except ConfigInvalid as error:
         problem = str(error)
     return resolve_text(_DEFAULTS, file=str(file), directory=file.parent.absolute(), environ={}).config, problem
+
+
+def _boots(state_dir: Path) -> tuple[BootReport, ...]:
+    return tuple(build_boots(read_trail(state_dir, Disk())).boots)
+
+
+def _agent(agent: Agent | Missing, run_dir: Path) -> Agent | Missing:
+    """Return whether the agent answers; of a dead one also how it ended, as the service manager reports it."""
+    if isinstance(agent, Missing) or not agent.problem:
+        return agent
+    said = read_service_result(run_dir / SERVICE_RESULT_FILE, Disk())
+    if said is None:
+        return agent
+    end, detail = exit_cause_of(said)
+    return Agent(f"{agent.problem}; it {END_TEXTS[end]}" + (f" ({detail})" if detail else ""))
 
 
 def _clock(clock: SystemClock) -> ClockStatus:

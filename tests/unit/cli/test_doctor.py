@@ -8,6 +8,8 @@ import pytest
 
 from agent.cli import exit_codes, hub_client, root
 from agent.cli.doctor import as_lines, repair
+from agent.foundation.boot_trail import AgentStart, BootTrail
+from agent.foundation.disk import Disk
 from agent.port.checks.report import CheckResult, Outcome, RepairOffer, merge, report_of
 
 CONFIG = """
@@ -43,6 +45,25 @@ def test_a_dead_agent_is_named_and_the_rest_is_checked(config: Path, capsys: pyt
     assert found["network-tcp"]["outcome"] == "fail"
     assert found["heating-frost"]["outcome"] == "unknown"
     assert report["took_s"] < 10
+
+
+def test_how_a_dead_agent_ended_and_the_boots_before_are_read_from_its_files(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config.parent / "run" / "last-end.json").write_text('{"result": "watchdog"}')
+    trail = BootTrail(config.parent / "state", Disk())
+    for number, reason in enumerate(("power_on", "power_on")):
+        trail.begin(AgentStart(f"boot{number}", reason, "1.0.0", None, 60, "power_lost" * number))
+    before = sorted(path.read_bytes() for path in (config.parent / "state").iterdir())
+    root.run(["doctor", "--json", "--config", str(config)])
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["checks"]}
+    assert "it hung and was ended by its watchdog" in found["hub-agent"]["fact"]
+    assert "loss of power" in found["machine-boots"]["fact"]
+    assert sorted(path.read_bytes() for path in (config.parent / "state").iterdir()) == before
+    (config.parent / "state" / "boots.json").write_text("{")
+    root.run(["doctor", "machine", "--json", "--config", str(config)])
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["machine-boots"]["fact"] == "boots.json is damaged"
 
 
 def test_a_mistake_in_the_configuration_is_found(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from agent.errors import Cause
-from agent.local.problems import REMEDIES, Level, problems, starts_problem
-from agent.local.status import EndpointReport, FaultReport, HubStatus, StartReport
+from agent.local.problems import REMEDIES, Level, exactness, problems, starts_problem
+from agent.local.status import ClockStatus, EndpointReport, FaultReport, HubStatus, StartReport
 from hal.radio import NOT_REPORTED_YET
 
 replace = msgspec.structs.replace
@@ -193,6 +193,16 @@ def test_an_orderly_end_and_a_loss_of_power_are_none() -> None:
     assert starts_problem([], 10) == starts_problem([RUNNING], None) == ""
     assert starts_problem([RUNNING, before("stopped"), before("crashed")], 5) == ""
     assert starts_problem([RUNNING, before("power_lost")], 5) == ""
+
+
+def test_a_crash_is_said_with_where_to_look(status: HubStatus) -> None:
+    (found,) = problems(replace(status, starts=[RUNNING, before("crashed")], running_s=60))
+    assert found.what == "hub: it crashed 1 min ago"
+    assert found.advice == "journalctl -u climahub shows why"
+
+
+def test_a_time_without_a_bound_is_right() -> None:
+    assert exactness(ClockStatus(synchronised=True, utc=None, boot_id="b", uptime_s=1)) == "right"
 
 
 @pytest.mark.parametrize(

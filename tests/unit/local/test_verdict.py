@@ -126,6 +126,16 @@ def test_what_was_not_seen_yet_is_not_well(
     assert "All is well." not in found.sentences
 
 
+def test_a_sensor_whose_pairing_does_not_proceed_is_named(status: HubStatus) -> None:
+    told = replace(status, relayed_sensors=[RelayedReport("0x01", "attic", None, "waits for its key")])
+    assert judge(told).sentences[0] == "Attic: waits for its key."
+
+
+def test_sensors_that_have_reported_before_the_start_only_are_not_well(status: HubStatus) -> None:
+    old = replace(status, running_s=600, sensors=[replace(status.sensors[0], age_s=None)])
+    assert judge(old).sentences[0] == "No sensor has reported since the start."
+
+
 def with_link(status: HubStatus, state: str) -> HubStatus:
     return replace(status, link=LinkReport(state, "no route", 720, 1, "proven", cause="no_connection"))
 

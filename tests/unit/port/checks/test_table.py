@@ -117,6 +117,11 @@ def status_of(facts: Facts) -> HubStatus:
     return status
 
 
+def unit_of(facts: Facts) -> Unit:
+    assert not isinstance(facts.unit, Missing)
+    return facts.unit
+
+
 def docs_of(facts: Facts) -> Documents:
     assert not isinstance(facts.documents, Missing)
     return facts.documents
@@ -453,6 +458,30 @@ def test_each_check_fails_for_its_reason(facts: Facts, name: str, outcome: Outco
     (found,) = (each for each in judge(change(facts)) if each.name == name)
     assert (found.outcome, text in found.fact) == (outcome, True), found
     assert found.remedy or found.outcome is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "change"),
+    [
+        ("hub-outbox-age", "no reading waits", outbox(pending=0, oldest_age_s=None)),
+        ("hub-port-certificate", "does not listen on the network", fact(port=PortState(()))),
+        ("hub-port-codes", "no code is needed", fact(port=PortState(()))),
+        ("network-proxy", "http://p:1 lets requests through", way(proxy="http://p:1")),
+        ("network-cloud", "no reading was due yet", outbox(accepted_age_s=None)),
+        (
+            "network-link",
+            "eth0 is up",
+            fact(network=LocalNetwork((Interface("eth0", "up"), Interface("wlan0", "down")))),
+        ),
+        ("machine-inodes", "does not limit", fact(disk=DiskRoom(16_000, 16_000, 500))),
+        ("zigbee-network", "PAN 0x1a62", lambda facts: facts),
+        ("hub-unit", "with gpio.conf", lambda f: replace(f, unit=replace(unit_of(f), drop_ins=("gpio.conf",)))),
+        ("heating-minimum-times", "a minimum time holds bedroom", first_zone(reason="minimum off time, 20 s to go")),
+    ],
+)
+def test_what_is_fine_is_said_with_what_was_seen(facts: Facts, name: str, text: str, change: Change) -> None:
+    (found,) = (each for each in judge(change(facts)) if each.name == name)
+    assert (found.outcome, text in found.fact, found.remedy) == (Outcome.PASS, True, ""), found
 
 
 def test_every_check_was_seen_to_find_something() -> None:
