@@ -2,7 +2,8 @@
 
 An audit trail that anybody can fill is none: wrong sign-ins could wear the card, and push out what has to be seen.
 
-* The same request of the same caller again is counted in its entry.
+* The same request of the same caller again is counted in its entry: of a known caller only directly after it, so that
+  the order of what people did stays.
 * Each role gets so many entries in a window; what goes beyond is counted in one more. Each role has entries of its own
   on the disk, so that nobody pushes out what callers of another role did.
 * New entries of callers who are known are due at once. Those of unknown callers, and counts, may wait.
@@ -122,13 +123,15 @@ class AuditBuffer:
         """The oldest first."""
         self._used: dict[Role, int] = {}
         """Entries of each role in the present window."""
+        self._latest: dict[Role, tuple[_Key, int]] = {}
+        """The latest request of each role, and how many others there were before it."""
         self._window = -1
         self.dropped_count = 0
 
     def add(self, entry: AuditEntry) -> AuditEntry | None:
         """Add an entry and return it, or count it in an open one and return `None`."""
         self._start_window(entry.last_ms)
-        key = self._key_of(entry)
+        key = self._turn_of(entry)
         if key not in self._open:
             if self._used.get(entry.role, 0) >= WINDOW_ENTRIES_MAX[entry.role]:
                 entry = msgspec.structs.replace(entry, name="", origin="", action=OTHERS, target="", result="")
@@ -168,6 +171,16 @@ class AuditBuffer:
             self._window = window
             self._used.clear()
             self.close_old(now_ms)
+
+    def _turn_of(self, entry: AuditEntry) -> _Key:
+        """Return the key of an entry; that of a known caller changes with each other request of its role."""
+        key = self._key_of(entry)
+        if not entry.is_known:
+            return key
+        latest, turn = self._latest.get(entry.role, (key, 0))
+        turn += latest != key
+        self._latest[entry.role] = key, turn
+        return (*key, turn)
 
     def _key_of(self, entry: AuditEntry) -> _Key:
         return (self._window, entry.name, entry.role, entry.origin, entry.action, entry.target, entry.result)

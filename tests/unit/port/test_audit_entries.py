@@ -78,6 +78,27 @@ def test_another_caller_target_or_result_is_another_entry() -> None:
     assert len(write(buffer)) == 4
 
 
+def test_the_order_of_what_people_did_stays() -> None:
+    buffer = AuditBuffer()
+    for number, target in enumerate("aabaacb"):
+        buffer.add(entry(number, target=target))
+        buffer.add(entry(number, Caller("session 2", Role.SERVICE, "a")))
+    written = write(buffer)
+    assert [(each.target, each.count) for each in written if each.role is Role.OWNER] == [
+        ("a", 2), ("b", 1), ("a", 2), ("c", 1), ("b", 1),
+    ]  # fmt: skip
+    assert [each.count for each in written if each.role is Role.SERVICE] == [7]
+
+
+def test_alternating_requests_stay_within_the_allowance() -> None:
+    buffer = AuditBuffer()
+    for number in range(10_000):
+        buffer.add(entry(number * 10, target=str(number % 2)))
+    written = write(buffer)
+    assert len(written) == WINDOW_ENTRIES_MAX[Role.OWNER] + 1
+    assert sum(each.count for each in written) == 10_000
+
+
 def test_the_same_in_the_next_window_is_another_entry() -> None:
     buffer = AuditBuffer()
     buffer.add(entry(WINDOW_MS - 1))
