@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -10,7 +12,7 @@ import pytest
 from agent.cli import root
 from agent.config import changes
 from agent.local.routes import Role
-from tests.integration.config_rig import run_daemon
+from tests.integration.config_rig import DaemonRig, run_daemon
 
 KEY = "cloud.request_timeout_s"
 CHANGE = {"changes": {KEY: 7}}
@@ -143,3 +145,49 @@ async def test_without_a_hub_the_file_is_shown(tmp_path: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert out.startswith("from the file alone: the hub does not run here")
     assert "storage.state_dir" in out
+
+
+class Process:
+    """`climahub run` as a process, in the files of a rig that does not run."""
+
+    def __init__(self, rig: DaemonRig) -> None:
+        self.rig = rig
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with (self.rig.directory / "log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "agent", "run", "--config", str(self.rig.path), stderr=log
+            )
+        await self.rig.config()
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@pytest.fixture
+async def process(tmp_path: Path) -> AsyncIterator[Process]:
+    made = Process(DaemonRig(tmp_path))
+    yield made
+    await made.kill()
+
+
+async def test_a_killed_process_keeps_a_confirmed_change_and_undoes_one_on_trial(process: Process) -> None:
+    rig = process.rig
+    await process.start()
+    await rig.ask("PATCH", "/v1/config", CHANGE)
+    await rig.trial_started()
+    assert (await rig.ask("POST", "/v1/config/confirm"))[0] == 200
+    await process.kill()
+    await process.start()
+    assert await rig.value(KEY) == 7
+    await rig.ask("PATCH", "/v1/config", {"changes": {KEY: 8, "port.listen": []}})
+    await rig.trial_started()
+    await process.kill()
+    await process.start()
+    report = await rig.config()
+    assert (report["trial"], await rig.value(KEY)) == (None, 7)
+    assert "restarted before anybody confirmed" in report["last_trial"]
+    await rig.until(lambda found: found["addresses"], "/v1/port")

@@ -14,7 +14,13 @@ from agent.port.checks.machine_probes import Roots
 from agent.port.checks.runner import CLOUD_S_MAX, Probe, ThreadReads
 
 SECRET_FILES = ("api-key", "sensor-keys.toml")
-SECRET_STATE_FILES = ("zigbee-network.json", "relayed.json", "certificate.json", "credentials.json")
+SECRET_STATE_FILES = (
+    "zigbee-network.json",
+    "relayed.json",
+    "certificate.json",
+    "credentials.json",
+    "config-changes.json",
+)
 """Files of the state directory that hold keys."""
 
 
