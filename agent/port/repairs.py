@@ -20,6 +20,8 @@ from agent.local.routes import Handler, LocalRequest, RequestRefused, Role
 from agent.port.hub_parts import HubParts
 from hal.radio import Repairable
 
+REPAIR_S_MAX = 25.0
+"""Longer than any repair takes where disk and radio answer; `climahub doctor --fix` waits 30 s."""
 TIME_S_MAX = 8.0
 """How long a person waits for the cloud's clock."""
 LEFTOVER_S = 86_400
@@ -108,7 +110,11 @@ class Repairs:
         if repair.has_target and not target:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", f"name a sensor: {name}?target=DEVICE")
         try:
-            done = await self._actions[name](target)
+            async with asyncio.timeout(REPAIR_S_MAX):
+                done = await self._actions[name](target)
+        except TimeoutError:
+            text = f"look at the checks again in a minute: {name} has not ended within {REPAIR_S_MAX:.0f} s"
+            raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "no_answer", text) from None
         except (Rejected, PairingRefused, ConfigInvalid) as error:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", str(error)) from error
         finally:

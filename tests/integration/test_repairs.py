@@ -1,5 +1,6 @@
 """Each repair of a running hub: it does what it says, and doing it twice does no more."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,6 +70,18 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(rig: PortRig) -> N
     assert (await repair(rig, "retry-cloud", role=Role.VIEWER))[0] == 403
     status, answer = await repair(rig, "set-up-reporting", "0xffffffffffffffff")
     assert (status, answer["error"]) == (503, "no_answer")
+
+
+async def test_a_repair_that_does_not_end_is_not_waited_for(rig: PortRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.port.repairs.REPAIR_S_MAX", 0.05)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(rig.hub.telemetry, "flush", hang)
+    status, answer = await repair(rig, "flush-outbox")
+    assert (status, answer["error"]) == (503, "no_answer")
+    assert "in a minute" in answer["detail"]
 
 
 async def test_retry_cloud_ends_the_waiting_after_failures(rig: PortRig) -> None:

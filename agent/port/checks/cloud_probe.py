@@ -12,6 +12,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -20,7 +21,8 @@ from agent.config.network import Proxy, ProxyRules, verifying_context
 from agent.errors import ConfigInvalid
 from agent.foundation.text import sanitize
 from agent.foundation.time_estimate import http_date_ms
-from agent.port.checks.facts import CloudPath, Layer
+from agent.port.checks.facts import CloudPath, Layer, Missing
+from agent.port.checks.runner import ThreadReads
 
 LAYER_S_MAX = 2.2
 """Four layers one after the other stay below the 10 s that all checks may take."""
@@ -41,6 +43,7 @@ class CloudTarget(msgspec.Struct, frozen=True):
 
     base_url: str
     proxies: ProxyRules
+    reads: ThreadReads
     ca_file: str | None = None
     portal_port: int = 80
 
@@ -75,9 +78,9 @@ async def probe_cloud(target: CloudTarget, utc_ms: Callable[[], int | None]) -> 
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     proxy = target.proxies.proxy_for(parts.scheme, host, port)
     ipv6, (path, is_verified) = await asyncio.gather(
-        _ipv6(host, port) if proxy is None else _not_used(), _layers(target, proxy, host, port, utc_ms)
+        _ipv6(target.reads, host, port) if proxy is None else _not_used(), _layers(target, proxy, host, port, utc_ms)
     )
-    portal = await _portal(host, target.portal_port) if path.tcp.is_working and not is_verified else None
+    portal = await _portal(target.reads, host, target.portal_port) if path.tcp.is_working and not is_verified else None
     if is_verified:
         portal = Layer(is_working=True, text="the cloud itself was reached: nothing answers in its place")
     return msgspec.structs.replace(path, ipv6=ipv6, portal=portal or _BELOW)
@@ -106,7 +109,7 @@ async def _layers(
     )
     timed = _Timed()
     try:
-        addresses = await _addresses(name, number)
+        addresses = await _addresses(target.reads, name, number)
     except _FAILURES as error:
         return msgspec.structs.replace(path, dns=timed.fails(f"{name}: {_reason(error)}")), False
     path = msgspec.structs.replace(path, dns=timed.works(f"{name} is {addresses[0][1]}"))
@@ -157,10 +160,22 @@ async def _above_tcp(
     return msgspec.structs.replace(path, http=http, clock_difference_s=difference_s), is_encrypted
 
 
-async def _addresses(name: str, port: int, family: int = socket.AF_UNSPEC) -> Sequence[tuple[int, str]]:
-    loop = asyncio.get_running_loop()
+async def _addresses(
+    reads: ThreadReads, name: str, port: int, family: int = socket.AF_UNSPEC
+) -> Sequence[tuple[int, str]]:
+    """Return families and addresses of a name.
+
+    Raises:
+        OSError: It has none, or no name server answers.
+    """
+
+    def look_up() -> list[Any]:
+        return socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM)
+
     async with asyncio.timeout(LAYER_S_MAX):
-        found = await loop.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM)
+        found = await reads.read(f"address {name} {family}", look_up)
+    if isinstance(found, Missing):
+        raise OSError(found.reason)
     # IPv4 first: the check of IPv6 stands by itself.
     ordered = sorted(found, key=lambda each: each[0] != socket.AF_INET)
     return [(each[0], str(each[4][0])) for each in ordered][:ADDRESSES_MAX]
@@ -249,13 +264,13 @@ def _parse(head: bytes) -> tuple[int, dict[str, str]]:
     return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in fields}
 
 
-async def _ipv6(host: str, port: int) -> Layer:
+async def _ipv6(reads: ThreadReads, host: str, port: int) -> Layer:
     """Connect over IPv6 alone."""
     timed = _Timed()
     if _is_ipv4(host):
         return Layer(is_working=None, text="not used: the cloud is given by an IPv4 address")
     try:
-        addresses = await _addresses(host, port, socket.AF_INET6)
+        addresses = await _addresses(reads, host, port, socket.AF_INET6)
     except socket.gaierror:
         return timed.works("not needed: the cloud has no IPv6 address")
     except _FAILURES as error:
@@ -269,15 +284,15 @@ async def _ipv6(host: str, port: int) -> Layer:
         return timed.fails(f"{host} has an IPv6 address, and no connection to it: {_reason(error)}")
 
 
-async def _portal(host: str, port: int) -> Layer:
+async def _portal(reads: ThreadReads, host: str, port: int) -> Layer:
     """Ask without encryption, as a portal expects it."""
     timed = _Timed()
     try:
-        async with _connection(await _addresses(host, port), port) as (reader, writer):
+        async with _connection(await _addresses(reads, host, port), port) as (reader, writer):
             status, headers = await _head(reader, writer, host, "/")
+            goal = urlsplit(headers.get("location", "")).hostname
     except _FAILURES:
-        return Layer(is_working=None, text="not known: the cloud's port 80 does not answer")
-    goal = urlsplit(headers.get("location", "")).hostname
+        return Layer(is_working=None, text="not known: the cloud's port 80 gives no usable answer")
     if status == NETWORK_AUTHENTICATION_REQUIRED or (goal is not None and goal != host):
         return timed.fails(f"something answers in the cloud's place and sends to {goal or 'a page of its own'}")
     return Layer(is_working=None, text="not known: an unencrypted answer could be anybody's")

@@ -53,6 +53,7 @@ def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
     target = CloudTarget(
         config.cloud.base_url,
         ProxyRules(config.cloud.proxy, machine.environ),
+        reads,
         str(config.cloud.ca_file) if config.cloud.ca_file else None,
     )
     is_service = machine.at_start is not None

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.errors import ClimahubError
+from agent.foundation.shutdown import DaemonThreadExecutor
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.port.checks.facts import Facts, Missing
@@ -23,6 +24,8 @@ T = TypeVar("T")
 PROBE_S_MAX = 3.0
 CLOUD_S_MAX = 9.5
 """All checks have an answer within 10 s, also where nothing answers on the network."""
+THREADS_MAX = 24
+"""More than there are facts that are read on threads, so that those that hang delay no other."""
 REUSE_S = 2.0
 """A report that is this young is given again: a page with a nervous finger costs no second run."""
 
@@ -42,20 +45,30 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 class ThreadReads:
-    """Runs blocking reads on threads. One that hangs is not started again before it ends."""
+    """Runs blocking reads on threads. One that hangs is not started again before it ends.
+
+    The threads are its own: reads that hang must not take those by which the hub finds the addresses of the cloud.
+    """
 
     def __init__(self) -> None:
+        self._executor = DaemonThreadExecutor(THREADS_MAX)
         self._last: dict[str, asyncio.Future[Any]] = {}
 
     def probe(self, fact: str, read: Callable[[], Any]) -> Probe:
         """Return the probe of a fact that is read on a thread."""
-        return Probe(fact, lambda: self._read(fact, read))
+        return Probe(fact, lambda: self.read(fact, read))
 
-    async def _read(self, fact: str, read: Callable[[], T]) -> T | Missing:
-        last = self._last.get(fact)
+    async def read(self, what: str, read: Callable[[], T]) -> T | Missing:
+        """Return what ``read`` returns, or why it is not started.
+
+        Args:
+            what: Its name: reads of one name run one after the other.
+            read: Blocks.
+        """
+        last = self._last.get(what)
         if last is not None and not last.done():
-            return Missing("an earlier read has not returned yet: disk or driver hang")
-        self._last[fact] = future = asyncio.get_running_loop().run_in_executor(None, read)
+            return Missing("an earlier read has not returned yet: disk, driver or name server hang")
+        self._last[what] = future = asyncio.get_running_loop().run_in_executor(self._executor, read)
         # Whoever waits gives up after the limit; the read goes on, and its error is nobody's then.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(future)

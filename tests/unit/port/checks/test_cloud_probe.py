@@ -2,7 +2,9 @@
 
 import asyncio
 import datetime as dt
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from agent.config.network import ProxyRules
 from agent.port.checks import cloud_probe
 from agent.port.checks.cloud_probe import CloudTarget, probe_cloud
 from agent.port.checks.facts import CloudPath
+from agent.port.checks.runner import ThreadReads
 
 NOW = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -79,7 +82,7 @@ async def serving(answer: bytes, pem: Path | None = None) -> AsyncIterator[int]:
 
 
 async def probe(url: str, *, ca_file: Path | None = None, proxy: str = "none", portal_port: int = 9) -> CloudPath:
-    target = CloudTarget(url, ProxyRules(proxy, {}), str(ca_file) if ca_file else None, portal_port)
+    target = CloudTarget(url, ProxyRules(proxy, {}), ThreadReads(), str(ca_file) if ca_file else None, portal_port)
     return await probe_cloud(target, lambda: NOW_MS)
 
 
@@ -164,6 +167,8 @@ async def test_a_portal_that_answers_in_the_clouds_place(tmp_path: Path) -> None
         (b"HTTP/1.1 511 Network Authentication Required\r\n\r\n", False),
         (b"HTTP/1.1 301 Moved\r\nLocation: https://localhost/\r\n\r\n", None),
         (b"HTTP/1.1 200 OK\r\n\r\n", None),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\n\r\n", None),
+        (b"\0\0\r\n\r\n", None),
     ],
 )
 async def test_what_an_unencrypted_answer_proves(tmp_path: Path, answer: bytes, is_working: bool | None) -> None:
@@ -208,15 +213,35 @@ async def test_a_proxy_that_lets_requests_through(tmp_path: Path) -> None:
 
 
 async def test_ipv6_is_judged_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (await cloud_probe._ipv6("127.0.0.1", 9)).is_working is None
+    assert (await cloud_probe._ipv6(ThreadReads(), "127.0.0.1", 9)).is_working is None
 
     async def resolve(*_: object) -> list[tuple[int, str]]:
         return [(10, "::1")]
 
     monkeypatch.setattr(cloud_probe, "_addresses", resolve)
-    refused = await cloud_probe._ipv6("localhost", 9)
+    refused = await cloud_probe._ipv6(ThreadReads(), "localhost", 9)
     assert refused.is_working in {False, True}
     assert "IPv6" in refused.text
+
+
+async def test_a_name_server_that_hangs_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_probe, "LAYER_S_MAX", 0.1)
+    release, asked = threading.Event(), []
+
+    def hang(*_: object, **__: object) -> list[object]:
+        asked.append(True)
+        release.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    target = CloudTarget("https://cloud.example", ProxyRules("none", {}), ThreadReads())
+    try:
+        paths = [await probe_cloud(target, lambda: NOW_MS) for _ in range(3)]
+    finally:
+        release.set()
+    assert "no answer within 0.1 s" in paths[0].dns.text
+    assert "an earlier read has not returned yet" in paths[2].dns.text
+    assert len(asked) == 2, "once for all addresses, once for IPv6"
 
 
 async def test_a_network_in_which_everything_vanishes_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from agent.foundation.shutdown import DaemonThreadExecutor
 from agent.port.checks import runner
 from agent.port.checks.facts import Agent, Facts, Missing
 from agent.port.checks.report import Outcome
@@ -60,7 +61,7 @@ async def test_a_read_that_hangs_is_not_started_again(monkeypatch: pytest.Monkey
     finally:
         release.set()
     assert first.disk == Missing("no answer within 0.05 s")
-    assert second.disk == Missing("an earlier read has not returned yet: disk or driver hang")
+    assert second.disk == Missing("an earlier read has not returned yet: disk, driver or name server hang")
     assert len(started) == 1
     async with asyncio.timeout(5):
         while (found := await gather_facts([probe])).disk != "done":  # noqa: ASYNC110 - the thread has no event
@@ -95,3 +96,16 @@ def test_the_limits_keep_all_checks_within_ten_seconds() -> None:
 
     assert max(runner.CLOUD_S_MAX, runner.PROBE_S_MAX) < 10
     assert 4 * LAYER_S_MAX < runner.CLOUD_S_MAX
+
+
+async def test_reads_that_hang_leave_the_hubs_own_threads_alone() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(DaemonThreadExecutor(4))
+    release, reads = threading.Event(), ThreadReads()
+    facts = ("disk", "wear", "mounts", "stores", "secrets", "unit")
+    try:
+        await gather_facts([Probe(fact, reads.probe(fact, release.wait).read, 0.05) for fact in facts])
+        async with asyncio.timeout(5):
+            assert await loop.run_in_executor(None, lambda: "an address") == "an address"
+    finally:
+        release.set()
