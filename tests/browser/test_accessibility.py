@@ -1,11 +1,14 @@
 """axe-core's rules on every view: no serious finding, in light and dark."""
 
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Page
 
 from tests.browser.chromium import axe_script
 from tests.browser.conftest import PHONE, Visit
-from tests.browser.test_page import WEEK, change
+from tests.browser.test_page import WEEK
+from tests.integration.config_rig import run_daemon
 from tests.integration.port_rig import PortRig
 
 VIEWS = {
@@ -27,10 +30,10 @@ SERIOUS = {"serious", "critical"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
-async def test_no_view_has_a_serious_finding(visit: Visit, hub: PortRig, is_dark: bool) -> None:
+async def test_no_view_has_a_serious_finding(visit: Visit, tmp_path: Path, is_dark: bool) -> None:
     axe = axe_script()
-    await change(hub, WEEK)
-    async with visit(hub, size=PHONE, is_dark=is_dark) as visitor:
+    async with run_daemon(tmp_path) as hub, visit(hub, size=PHONE, is_dark=is_dark) as visitor:
+        assert (await hub.ask("POST", "/v1/climate/living", WEEK))[0] == 200
         page = visitor.page
         await page.goto(hub.url)
         await page.get_by_label("Code").wait_for()

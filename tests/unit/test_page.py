@@ -77,6 +77,16 @@ def test_every_import_is_a_file_of_the_page() -> None:
             assert (PAGE / name).is_file(), f"{path.name} imports {name}"
 
 
+def test_nothing_is_imported_or_exported_that_nobody_uses() -> None:
+    sources = {path.name: path.read_text() for path in scripts()}
+    for name, source in sources.items():
+        for names in re.findall(r"^import \{([^}]*)\}", source, re.MULTILINE):
+            for imported in re.split(r"[,\s]+", names.strip()):
+                assert len(re.findall(rf"\b{imported}\b", source)) > 1, f"{name} does not use {imported}"
+        for exported in re.findall(r"^export (?:async )?(?:function|const) (\w+)", source, re.MULTILINE):
+            assert sum(len(re.findall(rf"\b{exported}\b", each)) for each in sources.values()) > 1, exported
+
+
 def test_the_page_begins_with_all_that_its_first_view_needs() -> None:
     named = re.findall(r'(?:href|src)="([^"]+)"', (PAGE / "index.html").read_text())
     assert all((PAGE / name).is_file() for name in named)

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { Act, Head, Level, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
-import { number, t, tn, word } from "./words.js";
+import { number, t } from "./words.js";
 
 const CHECKS_S_MAX = 20;
 const WORST_FIRST = ["fail", "warn", "unknown", "pass"];
@@ -36,7 +36,7 @@ export default function Checks() {
   const found = (outcome) => report.checks.filter((check) => check.outcome === outcome);
   return html`<div class="stack">
     <${Head} title=${t("checks.title")} />
-    <div class="row"><p class="grow" role="status">${report ? tn("checks.took", report.checks.length, { time: number(report.took_s) }) : t("checks.running")}</p>
+    <div class="row"><p class="grow" role="status">${report ? t("checks.took", { count: report.checks.length, time: number(report.took_s) }) : t("checks.running")}</p>
       <${Act} label=${t("checks.again")} act=${read} /></div>
     <div role="status">${done && html`<${Note} level="ok"><${Said}>${done}</${Said}></${Note}>`}</div>
     ${problem && html`<${Note} level="fail">${problem}</${Note}>`}

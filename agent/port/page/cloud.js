@@ -1,20 +1,12 @@
 // The link to the cloud and the outbox: what works, what is used of each quota, what waits and what was lost.
 
 import { useDocuments, useTick } from "./live.js";
+import { linkSummary } from "./tiles.js";
 import { Card, Facts, Head, Level, Note, Said, Waiting, html } from "./ui.js";
-import { ago, bytes, duration, number, t, tn, word } from "./words.js";
+import { ago, bytes, duration, number, t, word } from "./words.js";
 
-const LINK = { up: "ok", degraded: "warn", down: "fail", key_refused: "fail", unprovisioned: "warn" };
 const ENDPOINT = { working: "ok", throttled: "warn", failing: "fail" };
 const COUNTS = ["pending", "sendable", "unregistered", "unanchored", "in_memory", "committed", "accepted", "downsampled", "dropped", "dead_letters"];
-
-export function linkSummary({ link }) {
-  return { level: LINK[link.state], text: t("cloud.for", { state: word("link", link.state), time: duration(link.since_s) }) };
-}
-
-export function outboxSummary({ outbox }) {
-  return { level: outbox.problem || outbox.dropped || outbox.dead_letters ? "warn" : "ok", text: tn("outbox.waiting", outbox.pending) };
-}
 
 function Endpoint({ name, endpoint, quota }) {
   return html`<li class="row">

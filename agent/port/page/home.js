@@ -2,19 +2,15 @@
 
 import { ask, may } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
-import { linkSummary, outboxSummary } from "./cloud.js";
-import { Doing, RoomTile } from "./rooms.js";
-import { sensorsSummary } from "./sensors.js";
-import { ConfigTrial } from "./settings.js";
-import { Act, Level, Waiting, html, levelOf } from "./ui.js";
-import { updateSummary } from "./updates.js";
-import { t, tn, word } from "./words.js";
+import { Doing, RoomTile, linkSummary, outboxSummary, sensorsSummary, updateSummary, zigbeeSummary } from "./tiles.js";
+import { Act, Level, Waiting, html, levelOf, useEffect, useState } from "./ui.js";
+import { t } from "./words.js";
 
 const LINE_CHARACTERS = 100; // A longer sentence is not set in large type.
 
 async function carryOut(action) {
   await ask(action.method, action.path);
-  await refresh();
+  await refresh("verdict", "status", "update");
 }
 
 function Problem({ problem }) {
@@ -39,7 +35,7 @@ function Verdict({ verdict }) {
       ${verdict.actions.map((action) => html`<${Act} key=${action.path} kind="main" lang="en" role=${action.role} label=${action.title} act=${() => carryOut(action)} />`)}
     </div>`}
     ${verdict.problems.length > 0 && html`<details>
-      <summary>${tn("home.problems", verdict.problems.length)}</summary>
+      <summary>${t("home.problems", { count: verdict.problems.length })}</summary>
       <ul class="rows">${verdict.problems.map((problem) => html`<${Problem} problem=${problem} />`)}</ul>
     </details>`}
   </section>`;
@@ -49,11 +45,6 @@ function Tile({ name, title, summary, children }) {
   return html`<a class="tile tight" href="#/${name}"><h3>${title}</h3>
     ${summary && html`<p class="row"><${Level} level=${summary.level} text="" /><span class="grow">${summary.text}</span></p>`}${children}
   </a>`;
-}
-
-function zigbeeSummary({ radio, sensors }) {
-  if (radio.state !== "up") return { level: "fail", text: word("radio", radio.state) };
-  return { level: sensors.some((each) => each.problem || each.is_online === false) ? "warn" : "ok", text: tn("zigbee.count", sensors.length) };
 }
 
 // The parts of the hub. One that this hub does not have is not shown.
@@ -79,10 +70,15 @@ function Parts({ status, zigbee, update }) {
 
 export default function Home() {
   const { status, climate, zigbee, update, verdict } = useDocuments();
+  const [Trial, setTrial] = useState(null);
   useTick();
+  // After the first paint: there is a change on trial once in a while.
+  useEffect(() => {
+    if (may("owner")) void import("./settings.js").then((module) => setTrial(() => module.ConfigTrial));
+  }, []);
   return html`<div class="stack">
     <h1 class="hidden" tabindex="-1">${t("home.title")}</h1>
-    ${may("owner") && html`<${ConfigTrial} />`}
+    ${Trial && html`<${Trial} />`}
     <${Verdict} verdict=${verdict} />
     ${climate?.zones.length > 0 && html`<section class="stack" aria-labelledby="rooms">
       <div class="row"><h2 id="rooms" class="grow">${t("rooms.title")}</h2>

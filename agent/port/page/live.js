@@ -39,7 +39,7 @@ export async function refresh(...names) {
       else if (error.status === 404) documents[name] = null;
     }
   };
-  await Promise.all((names.length ? names : DOCUMENTS).map(read));
+  await Promise.all(names.map(read));
   changed();
 }
 
@@ -61,7 +61,7 @@ function receive(message) {
   if (message.isAnswering) answeredMs = performance.now();
   const isBack = message.isAnswering && !isAnswering;
   isAnswering = message.isAnswering;
-  if (isBack) void refresh();
+  if (isBack) void refresh(...DOCUMENTS);
   changed();
 }
 
@@ -82,7 +82,7 @@ function share() {
 
 // Read everything and stay informed. Returns its end.
 export function start() {
-  void refresh();
+  void refresh(...DOCUMENTS.filter((name) => documents[name] === undefined));
   const leave = share();
   const timer = setInterval(() => {
     const isOld = (name) => performance.now() - (receivedMs[name] ?? 0) > READ_MS;

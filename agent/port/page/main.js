@@ -1,7 +1,7 @@
 // Starts the page: language, session, frame and the view that the address names (#/rooms, #/zigbee/pair).
 
 import { currentSession, onSession, readSession, signOut } from "./api.js";
-import { connection, start, useDocuments, useTick } from "./live.js";
+import { connection, refresh, start, useDocuments, useTick } from "./live.js";
 import { Act, Note, Waiting, html, render, useEffect, useState } from "./ui.js";
 import { LANGUAGES, chooseLanguage, currentLanguage, duration, loadTexts, t, word } from "./words.js";
 
@@ -143,9 +143,9 @@ function showApp() {
 }
 
 async function begin() {
-  const reading = readSession().catch(() => undefined);
-  await loadTexts();
-  await reading;
+  // All at once: the first view waits for the slowest of them, not for their sum.
+  const reading = readSession().then(() => currentSession() && Promise.all([refresh("verdict", "climate"), VIEWS[currentPath()[0]]?.()]));
+  await Promise.all([loadTexts(), reading.catch(() => undefined)]);
   showApp();
 }
 

@@ -3,6 +3,7 @@
 import { may, post } from "./api.js";
 import { History } from "./chart.js";
 import { refresh, useDocuments, useTick } from "./live.js";
+import { Doing, nameOf } from "./tiles.js";
 import { Act, AskForm, Card, Facts, Head, Input, Note, Said, Waiting, html, useAction, useState } from "./ui.js";
 import { degrees, duration, moment, number, t } from "./words.js";
 
@@ -13,7 +14,6 @@ const HOUR_S = 3600;
 const AWAY_C = 16;
 const MODES = ["heat", "cool", "auto", "off"];
 const SIDES = { heat: ["heat"], cool: ["cool"], auto: ["heat", "cool"], off: [] };
-const DOING = { heat: "heating", cool: "cooling" };
 
 // Holds of the page have one id for each kind: a second one takes the first one's place.
 const hold = (kind, rest) => ({ do: "hold", kind, id: `page-${kind}`, ...rest });
@@ -21,27 +21,6 @@ const hold = (kind, rest) => ({ do: "hold", kind, id: `page-${kind}`, ...rest })
 export async function change(zone, request) {
   await post(`/v1/climate/${encodeURIComponent(zone)}`, request);
   await refresh("climate");
-}
-
-export const nameOf = (zone) => zone.zone.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
-
-export function Doing({ action }) {
-  return html`<span class="tag ${DOING[action] ?? ""}">${t(`action.${action}`)}</span>`;
-}
-
-function setpointText(zone) {
-  if (zone.mode === "off") return t("rooms.off");
-  if (zone.mode === "auto") return t("rooms.between", { low: degrees(zone.heat_setpoint_c), high: degrees(zone.cool_setpoint_c) });
-  return t("rooms.to", { value: degrees(zone[`${zone.mode}_setpoint_c`]) });
-}
-
-export function RoomTile({ zone }) {
-  return html`<a class="tile tight" href="#/rooms/${encodeURIComponent(zone.zone)}">
-    <h3>${nameOf(zone)}</h3>
-    <div class="row"><span class="big grow">${degrees(zone.room_c)}</span><${Doing} action=${zone.action} /></div>
-    <p class="soft">${setpointText(zone)}</p>
-    <${Said} level="warn small">${zone.problem || zone.sensor_problem}</${Said}>
-  </a>`;
 }
 
 export function Stepper({ label, bind: [value, set], disabled }) {

@@ -2,46 +2,13 @@
 
 import { Sparkline } from "./chart.js";
 import { ageNow, useDocuments, useTick } from "./live.js";
+import { levelOfSensor, places } from "./tiles.js";
 import { Card, Head, Level, Note, Said, Waiting, html, useFetched } from "./ui.js";
-import { ago, measured, number, t, tn, word } from "./words.js";
+import { ago, measured, number, t, word } from "./words.js";
 
 const LQI_MAX = 255;
 const LQI_WEAK = 80; // Below a third of the scale frames are lost often.
 const BATTERY_LOW_PERCENT = 15;
-
-function levelOfSensor({ problem, quality }) {
-  if (problem || quality === "bad") return "fail";
-  return { suspect: "warn", good: "ok" }[quality] ?? "unknown";
-}
-
-function levelOfPlace(place) {
-  const levels = place.sensors.map(levelOfSensor);
-  if (place.link?.is_online === false || levels.includes("fail")) return "fail";
-  if (place.problem || levels.includes("warn")) return "warn";
-  return levels.includes("ok") ? "ok" : "unknown";
-}
-
-// The sensors by the place they are at: the hub itself, then each device of the network.
-function places(status, zigbee) {
-  const found = new Map();
-  for (const sensor of status.sensors) {
-    const { device } = sensor;
-    if (!found.has(device)) {
-      const link = zigbee?.sensors.find((each) => each.device === device);
-      const relayed = status.relayed_sensors.find((each) => each.device === device);
-      found.set(device, { device, link, name: link?.name ?? relayed?.name ?? (device || t("sensors.hub")), problem: link?.problem || relayed?.problem, sensors: [] });
-    }
-    found.get(device).sensors.push(sensor);
-  }
-  return [...found.values()].map((place) => ({ ...place, level: levelOfPlace(place) }));
-}
-
-// What the tile of the first view says.
-export function sensorsSummary(status, zigbee) {
-  const bad = places(status, zigbee).filter(({ level }) => level === "fail" || level === "warn");
-  if (bad.length === 0) return { level: "ok", text: tn("sensors.count", status.sensors.length) };
-  return { level: bad.some(({ level }) => level === "fail") ? "fail" : "warn", text: bad.map(({ name }) => name).join(", ") };
-}
 
 export function Link({ lqi }) {
   if (lqi == null) return null;

@@ -61,7 +61,7 @@ export default function Settings() {
   const [config, problem, read] = useConfig();
   const [entry, setEntry] = useState(null);
   const filter = useState("");
-  if (!config) return problem ? html`<${Note} level="fail">${problem}</${Note}>` : html`<${Waiting} />`;
+  if (!config) return html`<${Head} title=${t("settings.title")} />${problem || html`<${Waiting} />`}`;
   const shown = config.keys.filter((each) => `${each.key} ${each.help}`.includes(filter[0].toLowerCase()));
   return html`<div class="stack">
     <${Head} title=${t("settings.title")} />

@@ -124,7 +124,7 @@ function Ask({ title, question, kind, close, agree }) {
   </${Dialog}>`;
 }
 
-export function Dialog({ title, close, children }) {
+function Dialog({ title, close, children }) {
   const dialog = useRef(null);
   useEffect(() => {
     const before = document.activeElement;

@@ -2,16 +2,11 @@
 
 import { ask, may, post } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
-import { Act, Card, Facts, Form, Head, Level, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
-import { duration, moment, t, tn, word } from "./words.js";
+import { UPDATE_LEVELS } from "./tiles.js";
+import { Act, Card, Facts, Form, Head, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
+import { duration, moment, t, word } from "./words.js";
 
 const UPLOAD_S_MAX = 1800;
-const LEVELS = { idle: "ok", completed: "ok", failed: "fail" };
-
-export function updateSummary(update) {
-  return { level: update.warning ? "warn" : LEVELS[update.state] ?? "warn", text: `${update.version}, ${word("update_state", update.state)}` };
-}
-
 async function send(action) {
   await post(`/v1/update/${action}`);
   await refresh("update");
@@ -46,13 +41,13 @@ function Boots() {
   return html`<${Card} title=${t("boots.title")}><ul class="rows">${report.boots.map((boot) => html`<li key=${boot.boot_id}>
     <div class="row"><span class="grow">${boot.began ? moment(boot.began) : t("boots.unknown_time")} <small class="soft">${word("boot_reason", boot.reason)}</small></span>
       <span class="small">${word("boot_end", boot.end)}</span></div>
-    <p class="small soft">${[t("boots.ran", { time: duration(boot.seen_s) }), tn("boots.starts", boot.agent_starts), ...boot.versions].join(" · ")}</p>
+    <p class="small soft">${[t("boots.ran", { time: duration(boot.seen_s) }), ...boot.versions].join(" · ")}</p>
     ${boot.power_problems.map((problem) => html`<p class="small toned warn">${word("power", problem)}</p>`)}
   </li>`)}</ul></${Card}>`;
 }
 
 function Release({ update }) {
-  return html`<${Card} title=${t("updates.running", { version: update.version })} level=${{ level: LEVELS[update.state] ?? "warn", text: word("update_state", update.state) }}>
+  return html`<${Card} title=${t("updates.running", { version: update.version })} level=${{ level: UPDATE_LEVELS[update.state] ?? "warn", text: word("update_state", update.state) }}>
     ${update.percent > 0 && update.percent < 100 && html`<progress max="100" value=${update.percent} aria-label=${word("update_state", update.state)}></progress>`}
     <${Said}>${update.waiting_for}</${Said}><${Said}>${update.checked}</${Said}>
     <${Facts} facts=${["slot", "good", "target", "floor", "failed", "launcher", "system"].map((name) => [t(`updates.${name}`), update[name]])} />

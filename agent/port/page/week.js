@@ -3,7 +3,8 @@
 
 import { may } from "./api.js";
 import { useDocuments } from "./live.js";
-import { Stepper, change, nameOf } from "./rooms.js";
+import { Stepper, change } from "./rooms.js";
+import { nameOf } from "./tiles.js";
 import { Act, Head, Input, Waiting, announce, html, useRef, useState } from "./ui.js";
 import { DAYS, DAY_MIN, STEP_MIN, addBlock, changeBlock, firstWeek, lengthOf, moveBlock, moveEdge, pieces, removeBlock, toggleDay } from "./week_model.js";
 import { degrees, number, t, weekdays } from "./words.js";

@@ -82,7 +82,7 @@ export function duration(seconds) {
   if (seconds < 100) return t("time.seconds", { count: Math.round(seconds) });
   if (seconds < 100 * MINUTE_S) return t("time.minutes", { count: Math.round(seconds / MINUTE_S) });
   if (seconds < 48 * HOUR_S) return t("time.hours", { count: Math.round(seconds / HOUR_S) });
-  return tn("time.days", Math.round(seconds / DAY_S));
+  return t("time.days", { count: Math.round(seconds / DAY_S) });
 }
 
 export function ago(seconds) {
