@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from enum import Enum
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -103,7 +103,7 @@ class TokenRequest(msgspec.Struct):
     """A new token for scripts, which expires after so many days."""
 
     name: str
-    role: str
+    role: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["viewer", "service", "owner"]})]
     days: int = 90
 
 

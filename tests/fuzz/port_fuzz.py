@@ -27,7 +27,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from agent.config.tables import BoardConfig
+from agent.foundation.clock import Clock
 from agent.local.routes import Role
+from hal import sim
+from hal.interface import Board
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
 
@@ -35,6 +39,8 @@ TICK_S = 0.01
 ANSWER_S_MAX = 30.0
 SLOW = {"POST /v1/update/check": 20}
 """Operations of which fewer are tried: this one waits for a cloud that does not answer."""
+STRANGE = ("nobody", "\u00e4 %2F..", "x" * 300)
+"""Names that nothing has."""
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 
 
@@ -48,6 +54,13 @@ class Defects(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one."""
         self.found.append(f"{record.getMessage()}: {record.exc_info[1]!r}" if record.exc_info else record.getMessage())
+
+
+def radio_board(config: BoardConfig, clock: Clock) -> Board:
+    """Return a simulated house with a Zigbee radio, paired sensors and boxed ones."""
+    del config
+    options = sim.SimOptions(seed=3, start_utc_ms=0, sensors_count=7 + 18, unpaired_count=3, report_interval_s=1.0)
+    return sim.SimBoard(sim.SimEnvironment(options), monotonic_ms=clock.monotonic_ms)
 
 
 class FuzzedHub:
@@ -65,7 +78,11 @@ class FuzzedHub:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._stack = contextlib.AsyncExitStack()
-        self._port: PortRig = self._run(self._start(directory))
+        try:
+            self._port: PortRig = self._run(self._start(directory))
+        except BaseException:
+            self._end_loop()
+            raise
         self._ticking: Future[None] = asyncio.run_coroutine_threadsafe(self._tick(), self._loop)
         self.document: dict[str, Any] = self.ask("GET", "/v1/openapi.json", Role.VIEWER).json()
 
@@ -74,11 +91,12 @@ class FuzzedHub:
 
     async def _start(self, directory: Path) -> PortRig:
         logging.getLogger("agent.foundation.supervisor").addHandler(self._defects)
-        port = await self._stack.enter_async_context(open_port(directory))
+        port = await self._stack.enter_async_context(open_port(directory, make_board=radio_board))
         for role in (Role.VIEWER, Role.SERVICE, Role.OWNER):
             async with port.session(role):
                 pass
         await until(lambda: port.hub.status().sensors)
+        await until(lambda: port.hub.pairing.queries.state.sensors)
         return port
 
     async def _tick(self) -> None:
@@ -112,12 +130,14 @@ class FuzzedHub:
     def names(self) -> Mapping[str, Sequence[str]]:
         """Return names that exist in this hub, by the path parameter that takes them."""
         hub = self._port.hub
-        sensors = [each.device for each in hub.pairing.queries.sensors]
         return {
             "zone": ["living", "all"],
-            "sensor": [*sensors, *(each.name for each in hub.pairing.queries.sensors)],
-            "file": ["index.html", "en.json", "preact.js"],
+            "sensor": [*hub.pairing.queries.state.sensors, *(each.name for each in hub.pairing.queries.sensors)][:6],
+            "output": ["living", "kitchen"],
+            "file": ["index.html", "main.js", "en.json", "preact.js"],
             "role": [role.value for role in Role],
+            "token": ["script"],
+            "number": ["1", "0"],
         }
 
     def programs(self) -> bytes:
@@ -126,13 +146,16 @@ class FuzzedHub:
         assert climate is not None
         return msgspec.json.encode({name: zone.program for name, zone in climate.control.zones.items()})
 
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
     def close(self) -> None:
         """Stop the hub."""
         self._ticking.cancel()
         self._run(self._stack.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._end_loop()
         logging.getLogger("agent.foundation.supervisor").removeHandler(self._defects)
 
 
@@ -154,12 +177,12 @@ def operations(hub: FuzzedHub) -> Mapping[str, Any]:
 
 
 def aimed(document: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return a document whose path parameters are often real names: a request for nothing says little of a handler."""
+    """Return a document whose path parameters are mostly real names: a request for nothing says little of a handler."""
     aimed = copy.deepcopy(dict(document))
     for operation in [each for methods in aimed["paths"].values() for each in methods.values()]:
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path" and (real := names.get(parameter["name"])):
-                parameter["schema"] = {"anyOf": [{"enum": list(real)}, parameter["schema"]]}
+                parameter["schema"] = {"enum": [*real, *STRANGE]}
     return aimed
 
 

@@ -6,7 +6,7 @@ async with open_port(tmp_path) as port, port.session(Role.OWNER) as client:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -15,11 +15,14 @@ from agent import app, environment
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.config import resolve_text
+from agent.config.tables import BoardConfig
+from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.log_ring import LogRing
 from agent.foundation.worker import ThreadWorker
 from agent.local.routes import Caller, Role
 from agent.ota.context import RunningRelease
+from hal.interface import Board
 from tests.integration.conftest import KEY, Hasty, Host, HubClock, until
 
 NO_CLOUD = "http://127.0.0.1:9"
@@ -103,7 +106,12 @@ class _Callers:
 
 @contextlib.asynccontextmanager
 async def open_port(
-    directory: Path, *, config_text: str = ZONES, port_text: str = "port = 0\n", cloud_url: str = NO_CLOUD
+    directory: Path,
+    *,
+    config_text: str = ZONES,
+    port_text: str = "port = 0\n",
+    cloud_url: str = NO_CLOUD,
+    make_board: Callable[[BoardConfig, Clock], Board] = environment.make_board,
 ) -> AsyncIterator[PortRig]:
     """Run a hub on the simulated board until the block ends.
 
@@ -112,6 +120,7 @@ async def open_port(
         config_text: Tables of its configuration, other than `[cloud]`, `[storage]` and `[port]`.
         port_text: The table `[port]`.
         cloud_url: Of its cloud; by default nobody answers.
+        make_board: Makes its board.
     """
     text = f'[cloud]\nbase_url = "{cloud_url}"\n{config_text}\n[port]\n{port_text}'
     text += '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.1\n'
@@ -121,7 +130,7 @@ async def open_port(
     clock, worker, disk = HubClock(), ThreadWorker("storage"), Disk()
     async with new_session(tcp_connector(None), user_agent="climahub/test") as session:
         given = environment.Environment(
-            board=environment.with_radio(environment.make_board(config.board, clock), config, clock, disk),
+            board=environment.with_radio(make_board(config.board, clock), config, clock, disk),
             clock=clock,
             rng=Hasty(1),
             disk=disk,
