@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from agent.config.tables import BoardConfig
+from agent.config.hardware_tables import BoardConfig
 from agent.foundation.clock import Clock
 from agent.local.routes import Role
 from hal import sim

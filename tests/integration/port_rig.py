@@ -15,7 +15,7 @@ from agent import app, environment
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
 from agent.config import resolve_text
-from agent.config.tables import BoardConfig
+from agent.config.hardware_tables import BoardConfig
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.log_ring import LogRing
