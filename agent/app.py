@@ -20,37 +20,24 @@ from agent.commands.service import CommandService, build_handlers
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
-from agent.foundation.clock import read_now
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
-from agent.local import boots as local_boots
-from agent.local import climate as local_climate
-from agent.local import commands as local_commands
-from agent.local import log as local_log
-from agent.local import status_builder
-from agent.local import updates as local_updates
-from agent.local import zigbee as local_zigbee
-from agent.local.routes import Handlers
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
-from agent.port import config_editor, hardware_handlers, history
-from agent.port.checks.service import ChecksService
+from agent.port.assembly import PortAssembly
+from agent.port.config_editor import build_editor
 from agent.port.hub_parts import HubParts
-from agent.port.live_values import LiveValues
-from agent.port.repairs import Repairs
-from agent.port.service import PortService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
-from hal.radio import ScansEnergy, ShowsTime
+from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
-    from agent.port.hardware_service import HardwareTestService
 
 CONTROL_INTERVAL_S = 60
 """How often the hub's own sensors are read where they control something. Reports to the cloud keep their interval."""
@@ -96,25 +83,26 @@ class Hub:
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
-        self.config_editor = config_editor.build_editor(environment.running_config, clock)
+        self.config_editor = build_editor(environment.running_config, clock)
         self.reports = self._reports()
-        self.history = history.build_history(self._parts(), interval_s=lambda: self._sampling_schedule().interval_s)
-        port_clock = environment.port_clock or clock
-        self.hardware_tests = self._hardware_tests()
-        self.port = PortService(
-            config,
-            clock=port_clock,
-            disk=environment.disk,
-            worker=environment.worker,
-            handlers=self._local_handlers,
-            reports=self.reports,
-            readiness=self.health.readiness_checks(lambda: self._sampling_schedule().interval_s),
-            log=local_log.follow(environment.log_ring, lambda: read_now(clock)),
+        self.assembly = self._assembly()
+        self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests
+        self.checks, self.repairs = self.assembly.checks, self.assembly.repairs
+
+    def _assembly(self) -> PortAssembly:
+        environment = self.environment
+        return PortAssembly(
+            self._parts(),
+            clock=environment.port_clock or environment.clock,
+            sensors=environment.board.sensors,
+            editor=self.config_editor,
+            log_ring=environment.log_ring,
+            readiness=self.health.readiness_checks(self._interval_s),
+            interval_s=self._interval_s,
+            confirm_command=self.commands.confirm,
+            new_id=lambda: f"{environment.rng.getrandbits(32):08x}",
             add_fault=lambda text: self.faults.add("port", text),
         )
-        parts = self._parts()
-        self.checks = ChecksService(parts, self.history, self.port.state)
-        self.repairs = Repairs(parts, renew_certificate=self.port.certificate.renew, on_repaired=self.checks.forget)
 
     def _parts(self) -> HubParts:
         environment, running = self.environment, self.environment.running_config
@@ -208,7 +196,7 @@ class Hub:
                 disk_free_bytes_min=storage.disk_free_bytes_min,
                 system_updater=self.environment.installer,
                 checks=self.health.checks(),
-                fresh_sensors=lambda: self.health.fresh_sensors(self._sampling_schedule().interval_s),
+                fresh_sensors=lambda: self.health.fresh_sensors(self._interval_s()),
                 local_time=self._local_time,
                 is_metered=self._is_metered,
                 before_reboot=self.health.wait_for_clock,
@@ -283,6 +271,9 @@ class Hub:
         control_interval_s = CONTROL_INTERVAL_S if self.config.climate.zones else None
         return SamplingSchedule(settings.reporting_interval_seconds, self.settings.kinds, control_interval_s)
 
+    def _interval_s(self) -> float:
+        return self._sampling_schedule().interval_s
+
     def status(self) -> HubStatus:
         """Return the status document."""
         return self.reports.status()
@@ -319,10 +310,7 @@ class Hub:
         if isinstance(displays := environment.board.network, ShowsTime):
             loops["display clock"] = lambda: show_time(displays, self._local_time)
         if environment.serve:
-            if self.config_editor:
-                loops["configuration"] = self.config_editor.run
-            loops["history"] = self.history.run
-            loops |= self.port.loops()
+            loops |= self.assembly.loops()
         return loops
 
     def _health(self) -> Health:
@@ -358,46 +346,6 @@ class Hub:
             config_trial=self.config_editor.trial if self.config_editor else lambda: None,
         )
 
-    def _hardware_tests(self) -> "HardwareTestService | None":
-        if self.climate is None:
-            return None
-        # Imported late, as the climate service.
-        from agent.port.hardware_service import HardwareTestService  # noqa: PLC0415
-
-        return HardwareTestService(
-            self.config.storage.state_dir,
-            climate=self.climate,
-            clock=self.environment.clock,
-            disk=self.environment.disk,
-            worker=self.environment.worker,
-            new_id=self._new_id,
-            can_scan=isinstance(self.environment.board.network, ScansEnergy),
-        )
-
-    def _live_values(self) -> LiveValues:
-        board, clock = self.environment.board, self.environment.clock
-        return LiveValues(sensors=board.sensors, intake=self.telemetry.intake, network=board.network, clock=clock)
-
-    def _radio_channel(self) -> int:
-        radio = self.pairing.queries.radio
-        return radio.radio.channel if radio else 0
-
-    def _local_handlers(self) -> Handlers:
-        return {
-            **status_builder.handlers(self.status, self.reports.verdict),
-            **self.checks.handlers(),
-            **self.repairs.handlers(),
-            **local_boots.handlers(lambda: starts.boots if (starts := self.environment.starts) else ()),
-            **local_commands.handlers(self.reports.commands, self.commands.confirm),
-            **local_climate.handlers(self.climate, self._new_id),
-            **local_zigbee.handlers(self.pairing.actions, self.reports.zigbee),
-            **local_updates.handlers(self.updates),
-            **history.handlers(self.history),
-            **hardware_handlers.handlers(self.hardware_tests, self._live_values(), self._radio_channel),
-            **config_editor.handlers(self.config_editor),
-            **local_log.handlers(self.environment.log_ring, lambda: read_now(self.environment.clock)),
-        }
-
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then write everything in memory to the disk."""
         environment = self.environment
@@ -428,6 +376,3 @@ class Hub:
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)
-
-    def _new_id(self) -> str:
-        return f"{self.environment.rng.getrandbits(32):08x}"

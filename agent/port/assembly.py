@@ -1,0 +1,137 @@
+"""The technician's port as a whole: builds its parts for one hub, and gives their loops and handlers.
+
+`agent.app` makes one call here. Must decide nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from agent.foundation.clock import Clock, read_now
+from agent.foundation.log_ring import LogRing
+from agent.local import boots as local_boots
+from agent.local import climate as local_climate
+from agent.local import commands as local_commands
+from agent.local import log as local_log
+from agent.local import status_builder
+from agent.local import updates as local_updates
+from agent.local import zigbee as local_zigbee
+from agent.local.routes import Handlers
+from agent.port import config_editor, hardware_handlers, history
+from agent.port.checks.service import ChecksService
+from agent.port.config_editor import ConfigEditor
+from agent.port.hub_parts import HubParts
+from agent.port.live_values import LiveValues
+from agent.port.repairs import Repairs
+from agent.port.service import PortService
+from hal.interface import Sensor
+from hal.radio import ScansEnergy
+
+if TYPE_CHECKING:
+    from agent.port.hardware_service import HardwareTestService
+
+
+class PortAssembly:
+    """All parts of one hub's port.
+
+    Attributes:
+        service: Listeners, sign-in, events and the audit trail.
+        history: The values of the last days.
+        hardware_tests: Tests of the outputs; `None` where the hub drives nothing.
+        checks: What `climahub doctor` looks at.
+        repairs: What may be repaired on request.
+    """
+
+    def __init__(
+        self,
+        hub: HubParts,
+        *,
+        clock: Clock,
+        sensors: Sequence[Sensor],
+        editor: ConfigEditor | None,
+        log_ring: LogRing | None,
+        readiness: Mapping[str, Callable[[], str]],
+        interval_s: Callable[[], float],
+        confirm_command: Callable[[str], Awaitable[object]],
+        new_id: Callable[[], str],
+        add_fault: Callable[[str], None],
+    ) -> None:
+        """Build the parts; nothing listens yet.
+
+        Args:
+            hub: The hub's own parts.
+            clock: Of the people at the port, for events and sessions.
+            sensors: The hub's own.
+            editor: Changes the configuration; `None` where it cannot be shown.
+            log_ring: The last log records; `None` where the process keeps none.
+            readiness: The checks of `/readyz`, by name; each returns its problem.
+            interval_s: Returns how often the hub's own sensors report.
+            confirm_command: Records a person's confirmation of a command.
+            new_id: Makes the id of a hold or a test.
+            add_fault: Records a fault.
+        """
+        self._hub = hub
+        self._log_ring = log_ring
+        self._confirm_command = confirm_command
+        self._new_id = new_id
+        self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
+        self.history = history.build_history(hub, interval_s=interval_s)
+        self._editor = editor
+        self.hardware_tests = self._build_hardware_tests()
+        self.service = PortService(
+            hub.config,
+            clock=clock,
+            disk=hub.disk,
+            worker=hub.worker,
+            handlers=self._handlers,
+            reports=hub.reports,
+            readiness=readiness,
+            log=local_log.follow(log_ring, lambda: read_now(hub.clock)),
+            add_fault=add_fault,
+        )
+        self.checks = ChecksService(hub, self.history, self.service.state)
+        self.repairs = Repairs(hub, renew_certificate=self.service.certificate.renew, on_repaired=self.checks.forget)
+
+    def _build_hardware_tests(self) -> "HardwareTestService | None":
+        hub = self._hub
+        if hub.climate is None:
+            return None
+        # Imported late, as the climate service.
+        from agent.port.hardware_service import HardwareTestService  # noqa: PLC0415
+
+        return HardwareTestService(
+            hub.config.storage.state_dir,
+            climate=hub.climate,
+            clock=hub.clock,
+            disk=hub.disk,
+            worker=hub.worker,
+            new_id=self._new_id,
+            can_scan=isinstance(hub.network, ScansEnergy),
+        )
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops, by the name under which their faults are shown."""
+        loops = {"history": self.history.run, **self.service.loops()}
+        if self._editor:
+            loops["configuration"] = self._editor.run
+        return loops
+
+    def _handlers(self) -> Handlers:
+        hub = self._hub
+        return {
+            **status_builder.handlers(hub.reports.status, hub.reports.verdict),
+            **self.checks.handlers(),
+            **self.repairs.handlers(),
+            **local_boots.handlers(lambda: hub.starts.boots if hub.starts else ()),
+            **local_commands.handlers(hub.reports.commands, self._confirm_command),
+            **local_climate.handlers(hub.climate, self._new_id),
+            **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
+            **local_updates.handlers(hub.updates),
+            **history.handlers(self.history),
+            **hardware_handlers.handlers(self.hardware_tests, self._live, self._radio_channel),
+            **config_editor.handlers(self._editor),
+            **local_log.handlers(self._log_ring, lambda: read_now(hub.clock)),
+        }
+
+    def _radio_channel(self) -> int:
+        radio = self._hub.pairing.queries.radio
+        return radio.radio.channel if radio else 0
