@@ -1,10 +1,21 @@
 """The serial console on a pseudo terminal, at a running hub and beside a dead one."""
 
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from agent.local.routes import Role
+from tests.integration.conftest import until
 from tests.integration.port_rig import open_port
-from tests.integration.serial_cable import open_console
+from tests.integration.serial_cable import Cable, laptop_line, open_console
 
 
 async def test_a_person_signs_in_sees_the_state_and_signs_out(tmp_path: Path) -> None:
@@ -124,3 +135,90 @@ async def test_beside_a_dead_agent_the_code_still_opens_the_console(tmp_path: Pa
         await cable.expect("the agent does not answer")
         cable.type("status")
         await cable.expect("the hub does not run here|the hub has stopped")
+
+
+@contextlib.asynccontextmanager
+async def signed_in(tmp_path: Path) -> AsyncIterator[Cable]:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        await cable.expect("\ncode: ")
+        cable.type(await port.make_code(Role.SERVICE))
+        await cable.expect("climahub> ")
+        yield cable
+
+
+async def receive(device: str, output: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", "receive", device, "--output", output,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def names_in(bundle: Path) -> list[str]:
+    if bundle.suffix == ".zip":
+        return zipfile.ZipFile(bundle).namelist()
+    unpacked = subprocess.run(["zstd", "-dc", bundle], check=True, capture_output=True).stdout
+    (bundle.parent / "bundle.tar").write_bytes(unpacked)
+    with tarfile.open(bundle.parent / "bundle.tar") as tar:
+        return tar.getnames()
+
+
+@pytest.mark.parametrize(("rate", "damage"), [(115_200, 0.0), (115_200, 0.0005), (921_600, 0.001)])
+async def test_the_support_bundle_leaves_through_a_bad_cable(tmp_path: Path, rate: int, damage: float) -> None:
+    output = tmp_path / "laptop"
+    output.mkdir()
+    async with signed_in(tmp_path) as cable:
+        cable.type("send")
+        await cable.expect("Waiting ...")
+        with laptop_line() as (far_end, device):
+            async with cable.pumped(far_end, rate=rate, damage=damage):
+                process = await receive(device, output)
+                said, _ = await process.communicate()
+                assert process.returncode == 0, said.decode()
+        cable.type("version")
+        await cable.expect(r"climahub \d")
+    (bundle,) = output.iterdir()
+    assert any("manifest" in name for name in names_in(bundle))
+
+
+async def test_a_broken_transfer_resumes(tmp_path: Path) -> None:
+    output = tmp_path / "laptop"
+    output.mkdir()
+    async with signed_in(tmp_path) as cable:
+        cable.type("send")
+        await cable.expect("Waiting ...")
+        with laptop_line() as (far_end, device):
+            async with cable.pumped(far_end, rate=57_600, damage=0.0):
+                process = await receive(device, output)
+                await until(lambda: any(part.stat().st_size > 2_000 for part in output.glob("*.part")))
+                process.kill()
+                await process.wait()
+                (part,) = output.iterdir()
+                kept = part.stat().st_size
+                process = await receive(device, output)
+                said, _ = await process.communicate()
+                assert process.returncode == 0, said.decode()
+        cable.type("")
+        await cable.expect("climahub> ")
+    (bundle,) = output.iterdir()
+    assert bundle.stat().st_size > kept
+    assert any("manifest" in name for name in names_in(bundle))
+
+
+@pytest.mark.skipif(not shutil.which("sz") or not shutil.which("rz"), reason="needs lrzsz")
+async def test_the_support_bundle_leaves_by_zmodem(tmp_path: Path) -> None:
+    output = tmp_path / "laptop"
+    output.mkdir()
+    async with signed_in(tmp_path) as cable:
+        cable.type("send zmodem")
+        await cable.expect("collecting")
+        with laptop_line() as (far_end, device):
+            async with cable.pumped(far_end, rate=921_600, damage=0.0):
+                with open(device, "r+b", buffering=0) as line:  # noqa: ASYNC230, PTH123 - a terminal
+                    process = await asyncio.create_subprocess_exec(
+                        "rz", "--binary", "--quiet", cwd=output, stdin=line, stdout=line
+                    )
+                    assert await process.wait() == 0
+        cable.type("")
+        await cable.expect("climahub> ")
+    (bundle,) = output.iterdir()
+    assert any("manifest" in name for name in names_in(bundle))

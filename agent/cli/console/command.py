@@ -77,9 +77,9 @@ def _role_offline(typed: str, config_file: Path | None) -> Role | None:
     return role_of(read_codes(state_dir, Disk()), code or "")
 
 
-def _run(words: Sequence[str], session: ConsoleSession, socket: Path) -> int:
+def _run(words: Sequence[str], session: ConsoleSession, socket: Path, directory: Path | None = None) -> int:
     environment = {**os.environ, SESSION_VARIABLE: session.cookie or OFFLINE_SESSION, SOCKET_VARIABLE: str(socket)}
-    process = subprocess.Popen([sys.executable, "-m", "agent", *words], env=environment)  # noqa: S603 - checked before
+    process = subprocess.Popen([sys.executable, "-m", "agent", *words], env=environment, cwd=directory)  # noqa: S603 - checked before
     while True:
         try:
             return process.wait()
@@ -95,7 +95,7 @@ def _send(session: ConsoleSession, way: str, socket: Path) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="climahub-") as directory:
         click.echo("collecting ...")
-        if _run(["support-bundle", "--output", directory], session, socket) != exit_codes.OK:
+        if _run(["support-bundle"], session, socket, Path(directory)) != exit_codes.OK:
             return
         bundle = next(Path(directory).iterdir(), None)
         if bundle is None:
