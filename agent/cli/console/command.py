@@ -26,6 +26,9 @@ from agent.local.routes import Role
 OFFLINE_SESSION = ""
 """What a command sends to a hub that did not answer at sign-in. If it answers now, the person has to sign in again."""
 
+LINGER_S = 1.0
+"""How long acknowledgements are read after the last one that was needed."""
+
 _HOW_TO_RECEIVE = """\
 Close this terminal program, then run on your computer, within a minute:
   climahub receive DEVICE --rate RATE        such as /dev/ttyUSB0 and 115200
@@ -113,7 +116,7 @@ def _send_binary(bundle: Path) -> None:
     reader, writer = sys.stdin.fileno(), sys.stdout.fileno()
     try:
         with link.raw_mode(reader):
-            link.run(sender, reader, writer, now_s=monotonic_s, progress=lambda: None)
+            link.run(sender, reader, writer, now_s=monotonic_s, progress=lambda: None, linger_s=LINGER_S)
     except (TransferFailed, OSError) as error:
         click.echo(escape_lines(str(error)))
     else:

@@ -50,7 +50,8 @@ def run(
         writer: The descriptor that bytes go to, in raw mode.
         now_s: Returns the time on a clock that never steps.
         progress: Called after each read.
-        linger_s: How long to go on answering once done: the last acknowledgement may get lost.
+        linger_s: How long to go on reading and answering once done: the last acknowledgement may get lost, and
+            what is still on its way must not be taken for typed text.
 
     Raises:
         TransferFailed: One side has given up, or was silent for too long.
@@ -77,7 +78,7 @@ def run(
 
 @contextlib.contextmanager
 def raw_mode(descriptor: int) -> Iterator[None]:
-    """Pass every byte of a terminal through as it is, until the end of the block."""
+    """Pass every byte of a terminal through as it is, until the end of the block; then drop what is unread."""
     before = termios.tcgetattr(descriptor)
     raw = termios.tcgetattr(descriptor)
     raw[0] &= ~(
@@ -91,7 +92,7 @@ def raw_mode(descriptor: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
 
 
 def _write(writer: int, messages: list[Message]) -> None:
