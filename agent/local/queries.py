@@ -74,7 +74,7 @@ _Instant = Annotated[
     Meta(ge=-_PERIOD_S, le=UTC_MS_MAX // 1000, description="Seconds since 1970; 0 and below: relative to now"),
 ]
 _Channels = Annotated[
-    str, Meta(max_length=CHANNELS_CHARACTERS_MAX, description="Ids of channels, separated by commas; at most 32")
+    str, Meta(max_length=CHANNELS_CHARACTERS_MAX, description="Ids of channels, separated by commas; at most 128")
 ]
 _Points = Annotated[int, Meta(ge=1, le=POINTS_MAX, description="How many stretches of time at most")]
 

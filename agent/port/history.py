@@ -35,7 +35,11 @@ _log = logging.getLogger(__name__)
 UNWRITTEN_BLOCKS_MAX = 16
 """Blocks that wait in memory for a disk that takes nothing: four hours."""
 
-CHANNELS_ASKED_MAX = 32
+CHANNELS_ASKED_MAX = 128
+"""The ids of more do not fit an address."""
+VALUES_ASKED_MAX = 64_000
+"""Channels times points: an answer of 2 MB, made with 6 MiB of memory."""
+
 PERIOD_MS = HISTORY_DAYS * 86_400_000
 
 STALE_INTERVALS = 2.5
@@ -82,6 +86,9 @@ def chart_query(asked: HistoryQuery, now: Now) -> ChartQuery:
     channels = tuple(dict.fromkeys(filter(None, asked.channels.split(","))))
     if len(channels) > CHANNELS_ASKED_MAX:
         text = f"ask for fewer channels: {len(channels)} were named, allowed are {CHANNELS_ASKED_MAX}"
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
+    if len(channels) * asked.points > VALUES_ASKED_MAX:
+        text = f"ask for fewer channels or points: channels times points may be {VALUES_ASKED_MAX}"
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
     if now.utc_ms is None and max(asked.from_s, asked.to_s) > 0:
         text = "ask for a time relative to now, such as from=-3600: this boot has not learnt the time yet"

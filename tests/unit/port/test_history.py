@@ -255,6 +255,7 @@ def test_absolute_and_relative_times() -> None:
         {"points": str(POINTS_MAX + 1)},
         {"channels": ",".join(map(str, range(CHANNELS_ASKED_MAX + 1)))},
         {"channels": "x" * 6001},
+        {"channels": ",".join(map(str, range(33))), "points": "2000"},
         {"begin": "-60", "end": "1"},
     ],
 )
