@@ -108,6 +108,8 @@ def _heating(hub: HubParts) -> Heating | Missing:
 def _radio(hub: HubParts) -> Radio | Missing:
     if hub.pairing.queries.radio is None:
         return Missing("this hub has no Zigbee radio")
+    if hub.config.zigbee.port == "none":
+        return Missing("this hub's radio is simulated")
     path = hub.config.storage.state_dir / NETWORK_BACKUP_FILE
     if not os.access(path, os.F_OK):
         return Radio(firmware=hub.pairing.queries.radio.radio.firmware)

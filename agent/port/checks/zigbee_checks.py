@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.foundation.format import DAY_S, duration, plural
 from agent.local.zigbee import ZigbeeReport
+from agent.pairing.lifecycle import PairingStage
 from agent.port.checks.facts import ChannelEnergy, Facts, Missing, Radio
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
 from agent.port.checks.report import Group, RepairOffer
@@ -23,6 +24,9 @@ CHANNEL_WEAK = 26
 """Many devices transmit on channel 26 with less power, to keep to the edge of the band."""
 MANY_SENSORS = 20
 """A stick keeps some 30 sleeping children; beyond that they need routers."""
+
+WAITS_FOR_IDENTITY = frozenset({PairingStage.INTERVIEWED, PairingStage.KEYED})
+IS_IN_USE = frozenset({PairingStage.REGISTERED, PairingStage.RELAYING})
 
 RESTART_RADIO = RepairOffer("restart-radio")
 
@@ -132,10 +136,12 @@ def _link_quality(found: ZigbeeReport) -> Finding:
 def _pairing(found: ZigbeeReport) -> Finding:
     if found.problem:
         return failed(found.problem, "check the card", RepairOffer("rebuild-stores"))
-    texts = [f"{each.name}: {each.problem}" for each in found.sensors if each.problem]
-    if texts:
-        repairs = [RepairOffer("set-up-reporting", each.device) for each in found.sensors if each.problem]
-        return warned("; ".join(texts), "follow the message", *repairs)
+    # Those that wait for their identity in the cloud are named by sensors-identity.
+    wrong = [each for each in found.sensors if each.problem and each.stage not in WAITS_FOR_IDENTITY]
+    if wrong:
+        text = "; ".join(f"{each.name}: {each.problem}" for each in wrong)
+        repairs = [RepairOffer("set-up-reporting", each.device) for each in wrong if each.stage in IS_IN_USE]
+        return warned(text, "follow the message", *repairs)
     return passed(f"{plural(len(found.sensors), 'sensor')} paired, without a problem")
 
 

@@ -400,6 +400,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("zigbee-link-quality", UNKNOWN, "no link has been measured", first_paired(lqi_last_hop=None)),
     ("zigbee-pairing", FAIL, "relayed.json", doc("zigbee", problem="relayed.json could not be read")),
     ("zigbee-pairing", WARN, "bedroom 1: press", first_paired(problem="press its button")),
+    ("zigbee-pairing", WARN, "bedroom 1: move", first_paired(problem="move it closer", stage="joined")),
     (
         "zigbee-members",
         WARN,
@@ -476,6 +477,7 @@ def test_each_check_fails_for_its_reason(facts: Facts, name: str, outcome: Outco
         ("machine-inodes", "does not limit", fact(disk=DiskRoom(16_000, 16_000, 500))),
         ("zigbee-network", "PAN 0x1a62", lambda facts: facts),
         ("hub-unit", "with gpio.conf", lambda f: replace(f, unit=replace(unit_of(f), drop_ins=("gpio.conf",)))),
+        ("zigbee-pairing", "without a problem", first_paired(problem="waits for its key", stage="interviewed")),
         ("heating-minimum-times", "a minimum time holds bedroom", first_zone(reason="minimum off time, 20 s to go")),
     ],
 )
