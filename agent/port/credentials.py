@@ -6,6 +6,7 @@ token or cookie, except once to whoever it is made for.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -22,7 +23,7 @@ from agent.foundation.worker import InlineWorker, Worker
 from agent.local.routes import Caller, RequestRefused, Role
 from agent.port.access import AuditTrail
 from agent.port.sessions import Session, Sessions
-from agent.port.sign_in import CodeRecord, RandomBytes, hash_secret, make_code, read_code, role_of, with_code
+from agent.port.sign_in import CodeRecord, RandomBytes, find_code, hash_secret, make_code, read_code, with_code
 from agent.port.throttle import Throttle
 from agent.port.tokens import TokenRecord, find_token, new_token, with_token, with_uses, without_token
 
@@ -115,21 +116,27 @@ class Credentials:
     async def load(self) -> None:
         """Read the file, as often as the disk needs."""
         await self._store.load_patiently()
+        # Sessions of before a restart within the process: a factory reset may have ended their codes.
+        self.sessions.end_without([each.secret.digest for each in self.stored.codes])
         self._loaded.set()
         if self._store.problem:
             self._add_fault(self._store.problem)
 
-    async def _wait_until_loaded(self) -> None:
+    async def wait_until_loaded(self) -> bool:
+        """Wait for the file right after a start; return false where the disk does not give it soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOAD_S_MAX):
+                await self._loaded.wait()
+        return self._loaded.is_set()
+
+    async def _ensure_loaded(self) -> None:
         """Wait for the file right after a start.
 
         Raises:
             StorageFull: The disk does not give it.
         """
-        try:
-            async with asyncio.timeout(LOAD_S_MAX):
-                await self._loaded.wait()
-        except TimeoutError:
-            raise StorageFull(f"try again in a minute, or check the disk: {FILE_NAME} has not been read yet") from None
+        if not await self.wait_until_loaded():
+            raise StorageFull(f"try again in a minute, or check the disk: {FILE_NAME} has not been read yet")
 
     async def _save_uses(self) -> None:
         uses = dict(self._uses)
@@ -154,14 +161,14 @@ class Credentials:
         if wait_s := self.throttle.admit(source, now_ms):
             raise self._refuse(source, "too_many_tries", wait_s)
         code = read_code(typed)
-        role = role_of(self.stored.codes, code or "")
-        if role is None:
+        found = find_code(self.stored.codes, code or "")
+        if found is None:
             wait_s = self.throttle.add_wrong(source, now_ms)
             if not self.stored.codes:
                 raise self._refuse(source, "no_code", wait_s)
             raise self._refuse(source, "wrong_code", wait_s)
         self.throttle.add_right(source)
-        cookie, session = self.sessions.open(role, source, now_ms)
+        cookie, session = self.sessions.open(found.role, found.secret.digest, source, now_ms)
         self._audit.record(_caller_of(session), "sign_in", "", "200")
         return cookie, session
 
@@ -197,6 +204,8 @@ class Credentials:
             cookie: As the browser sent it.
             is_use: Keep the session from becoming idle: a person has asked for something.
         """
+        if not self._loaded.is_set():
+            return None
         found = self.sessions.find(cookie, self._clock.monotonic_ms(), is_use=is_use)
         return _caller_of(found) if found else None
 
@@ -220,7 +229,7 @@ class Credentials:
         Raises:
             StorageFull: It is not on the disk: the old one stays in force.
         """
-        await self._wait_until_loaded()
+        await self._ensure_loaded()
         code = make_code(self._random_bytes)
         made = CodeRecord(role, hash_secret(read_code(code) or "", self._random_bytes), self._clock.utc_ms())
         await self._store.commit(lambda stored: msgspec.structs.replace(stored, codes=with_code(stored.codes, made)))
@@ -233,7 +242,7 @@ class Credentials:
             SettingInvalid: See `new_token` and `with_token`.
             StorageFull: It is not on the disk, and does not exist.
         """
-        await self._wait_until_loaded()
+        await self._ensure_loaded()
         utc_ms = self._clock.utc_ms()
         token, made = new_token(name, role, days=days, utc_ms=utc_ms, random_bytes=self._random_bytes)
         await self._store.commit(lambda stored: msgspec.structs.replace(stored, tokens=with_token(stored.tokens, made)))
@@ -245,7 +254,7 @@ class Credentials:
         Raises:
             StorageFull: It is not off the disk: a restart would bring it back.
         """
-        await self._wait_until_loaded()
+        await self._ensure_loaded()
         self._uses.pop(name, None)
         if all(each.name != name for each in self.stored.tokens) and not self._store.save_problem:
             return False

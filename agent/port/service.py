@@ -134,8 +134,13 @@ class PortService:
             "audit": self.audit.run,
         }
         if self._config.listen:
-            loops |= {"port": self.listeners.run, "port certificate": self.certificate.run}
+            loops |= {"port": self._listen, "port certificate": self.certificate.run}
         return loops
+
+    async def _listen(self) -> None:
+        """Listen once it is known who may get in, so that a browser is not signed out by a restart."""
+        await self.credentials.wait_until_loaded()
+        await self.listeners.run()
 
     def handlers(self) -> Handlers:
         """Return the handlers of the components and of the port itself."""

@@ -1,13 +1,15 @@
 """The sessions of people who have signed in. In memory only; time comes in.
 
-Sessions end when the agent does: no secret of theirs is ever on the disk, nothing is written while people look at the
-page, and their limits count on the monotonic clock, which starts anew at a boot. The person signs in again.
+Sessions end with the agent's process: no secret of theirs is ever on the disk, nothing is written while people look at
+the page, and their limits count on the monotonic clock, which starts anew at a boot. People sign in again. A restart
+of the hub within the process, as for a change of the configuration, does not end them; a lost or new code does.
 A cookie is known by its hash, so that neither the memory of this table nor a look-up's time gives one away.
 """
 
 import base64
 import hashlib
 from collections import OrderedDict
+from collections.abc import Collection
 
 import msgspec
 
@@ -32,6 +34,7 @@ class Session(msgspec.Struct, frozen=True):
     Attributes:
         number: Names it for people; counts from 1 since the start.
         role: What it may do.
+        code: The digest of the code with which it was opened (`agent.port.sign_in.SecretHash`).
         origin: The address from which it was opened.
         opened_ms: When it was opened, in milliseconds since boot.
         used_ms: When it was used last.
@@ -39,6 +42,7 @@ class Session(msgspec.Struct, frozen=True):
 
     number: int
     role: Role
+    code: str
     origin: str
     opened_ms: int
     used_ms: int
@@ -57,14 +61,21 @@ class Sessions:
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
         """By the hash of the cookie; the one that was used longest ago is the first."""
 
-    def open(self, role: Role, origin: str, now_ms: int) -> tuple[str, Session]:
-        """Open a session; return its cookie, which is known to nobody else, and the session."""
+    def open(self, role: Role, code: str, origin: str, now_ms: int) -> tuple[str, Session]:
+        """Open a session; return its cookie, which is known to nobody else, and the session.
+
+        Args:
+            role: What it may do.
+            code: The digest of the code.
+            origin: The address of the other end.
+            now_ms: Milliseconds since boot.
+        """
         self._drop_ended(now_ms)
         while len(self._sessions) >= SESSIONS_MAX:
             self._sessions.popitem(last=False)
         cookie = base64.urlsafe_b64encode(self._random_bytes(_COOKIE_BYTES)).decode().rstrip("=")
         self._last_number += 1
-        session = Session(self._last_number, role, origin, now_ms, now_ms)
+        session = Session(self._last_number, role, code, origin, now_ms, now_ms)
         self._sessions[_key(cookie)] = session
         return cookie, session
 
@@ -106,6 +117,11 @@ class Sessions:
         for key in ended:
             del self._sessions[key]
         return len(ended)
+
+    def end_without(self, codes: Collection[str]) -> None:
+        """End the sessions whose codes are not among these digests: there is another code now, or none."""
+        for key in [key for key, session in self._sessions.items() if session.code not in codes]:
+            del self._sessions[key]
 
     def current(self, now_ms: int) -> list[Session]:
         """Return the sessions that last, the latest use first."""

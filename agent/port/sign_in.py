@@ -106,8 +106,8 @@ def _digest(salt: str, secret: str) -> str:
     return hmac.digest(salt.encode(), secret.encode(errors="replace"), hashlib.sha256).hex()
 
 
-def role_of(codes: Sequence[CodeRecord], code: str) -> Role | None:
-    """Return the role that a code admits to; `None` where it is the code of no role.
+def find_code(codes: Sequence[CodeRecord], code: str) -> CodeRecord | None:
+    """Return the record of a code; `None` where it is the code of no role.
 
     Every role is compared, with and without a code, so that the time tells nothing.
 
@@ -115,9 +115,16 @@ def role_of(codes: Sequence[CodeRecord], code: str) -> Role | None:
         codes: At most one of each role.
         code: As `read_code` returns it.
     """
-    stored = {record.role: record.secret for record in codes}
-    found = [role for role in SIGN_IN_ROLES if is_secret_of(stored.get(role, _NO_SECRET), code)]
+    stored = {record.role: record for record in codes}
+    compared = [stored.get(role, CodeRecord(role, _NO_SECRET)) for role in SIGN_IN_ROLES]
+    found = [record for record in compared if is_secret_of(record.secret, code)]
     return found[0] if found else None
+
+
+def role_of(codes: Sequence[CodeRecord], code: str) -> Role | None:
+    """Return the role that a code admits to; `None` where it is the code of no role. As `find_code`."""
+    found = find_code(codes, code)
+    return found.role if found else None
 
 
 def with_code(codes: Sequence[CodeRecord], made: CodeRecord) -> tuple[CodeRecord, ...]:

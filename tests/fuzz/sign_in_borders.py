@@ -47,7 +47,7 @@ def take_secret(_: object, given: tuple[str, str]) -> None:
     assert code == CODE or role_of(CREDENTIALS.codes, code or secret) is None
     assert secret == TOKEN or find_token(CREDENTIALS.tokens, secret, NOW_MS) is None
     sessions = Sessions(os.urandom)
-    sessions.open(Role.OWNER, source, 0)
+    sessions.open(Role.OWNER, "digest", source, 0)
     assert sessions.find(secret, 0) is None
     sessions.end(secret)
     throttle = Throttle()

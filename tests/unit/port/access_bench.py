@@ -9,6 +9,7 @@ from agent.local.routes import Caller
 from agent.port.access import AuditTrail
 from agent.port.audit import Audit
 from agent.port.credentials import Credentials
+from agent.port.sessions import Sessions
 
 UTC_MS = 1_795_000_000_000
 """At boot time 0."""
@@ -68,9 +69,9 @@ class Bench:
         self.worker = InlineWorker()
         self.random_bytes = os.urandom
 
-    async def credentials(self, audit: AuditTrail | None = None) -> Credentials:
-        """Return the credentials of a hub that has just started."""
-        made = Credentials(
+    def unread_credentials(self, audit: AuditTrail | None = None) -> Credentials:
+        """Return the credentials of a hub that is about to read its file."""
+        return Credentials(
             self.directory,
             clock=self.clock,
             disk=self.disk,
@@ -79,6 +80,16 @@ class Bench:
             audit=audit or self.trail,
             add_fault=self.faults.append,
         )
+
+    async def credentials(self, audit: AuditTrail | None = None, sessions: Sessions | None = None) -> Credentials:
+        """Return the credentials of a hub that has just started.
+
+        Args:
+            audit: Its audit trail.
+            sessions: Of the hub before a restart within the process.
+        """
+        made = self.unread_credentials(audit)
+        made.sessions = sessions or made.sessions
         await made.load()
         return made
 

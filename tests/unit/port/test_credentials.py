@@ -75,6 +75,31 @@ async def test_a_code_outlives_a_restart_and_a_session_does_not(bench: Bench) ->
     assert role_by_code(credentials, code) is Role.OWNER
 
 
+async def test_a_session_outlives_a_restart_within_the_process_but_not_its_code(bench: Bench) -> None:
+    before = await bench.credentials()
+    owners, viewers = (await before.make_code(Role.OWNER))[0], (await before.make_code(Role.VIEWER))[0]
+    owner, viewer = before.sign_in(owners, PERSON)[0], before.sign_in(viewers, PERSON)[0]
+    path = bench.directory / FILE_NAME
+    path.write_bytes(path.read_bytes().partition(b",")[2].join([b"{", b""]).replace(b'"role":"viewer"', b'"role":"x"'))
+    restarted = bench.unread_credentials()
+    restarted.sessions = before.sessions
+    assert restarted.session(owner) is None
+    await restarted.load()
+    assert restarted.session(owner) == Caller("session 1", Role.OWNER, PERSON)
+    assert restarted.session(viewer) is None
+
+
+async def test_a_factory_reset_ends_all_sessions(bench: Bench) -> None:
+    before = await bench.credentials()
+    code, _ = await before.make_code(Role.OWNER)
+    cookie, _ = before.sign_in(code, PERSON)
+    for path in bench.directory.iterdir():
+        path.unlink()
+    after = await bench.credentials(sessions=before.sessions)
+    assert after.session(cookie) is None
+    assert after.problem == ""
+
+
 async def test_a_new_code_ends_the_old_one_and_the_sessions_of_its_role(bench: Bench) -> None:
     credentials = await bench.credentials()
     old, _ = await credentials.make_code(Role.OWNER)
@@ -281,10 +306,7 @@ async def test_a_revoked_token_ends_at_once_even_where_the_disk_refuses(bench: B
 async def test_nothing_is_written_before_the_file_has_been_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.port.credentials.LOAD_S_MAX", 0.01)
     code, _ = await (await bench.credentials()).make_code(Role.OWNER)
-    unread = Credentials(
-        bench.directory, clock=bench.clock, disk=bench.disk, worker=bench.worker, random_bytes=bench.random_bytes,
-        audit=bench.trail, add_fault=bench.faults.append,
-    )  # fmt: skip
+    unread = bench.unread_credentials()
     assert role_by_code(unread, code) is None
     with pytest.raises(StorageFull, match="try again in a minute"):
         await unread.make_code(Role.OWNER)
