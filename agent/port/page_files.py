@@ -5,8 +5,6 @@ take them out. Serves the files of `agent/port/page` and nothing else: a name is
 to a path.
 """
 
-import asyncio
-import functools
 import gzip
 import hashlib
 import re
@@ -18,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from agent.foundation.worker import Worker
 from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
 
 PAGE_DIRECTORY = Path(__file__).parent / "page"
@@ -95,36 +94,61 @@ def read_page_file(path: Path) -> PageFile:
     return PageFile(_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)
 
 
-def handlers(directory: Path = PAGE_DIRECTORY) -> Mapping[str, Handler]:
-    """Return the handlers of the page's files. Nothing is read before the first request."""
-    files = functools.cache(lambda: page_files(directory))
-    read: dict[str, PageFile] = {}
+class _Page:
+    """The files of the page, each read at its first request."""
 
-    async def get(name: str, request: LocalRequest) -> Answer:
-        if name not in read:
-            if (path := (await asyncio.to_thread(files)).get(name)) is None:
+    def __init__(self, worker: Worker, directory: Path) -> None:
+        self._worker = worker
+        self._directory = directory
+        self._paths: Mapping[str, Path] | None = None
+        self._read: dict[str, PageFile] = {}
+
+    async def get(self, name: str) -> PageFile:
+        """Return a file.
+
+        Raises:
+            RequestRefused: The page has no such file.
+        """
+        if self._paths is None:
+            self._paths = await self._worker.run(lambda: page_files(self._directory))
+        if name not in self._read:
+            # Strangers who ask for what is not there must not keep the worker busy.
+            if (path := self._paths.get(name)) is None:
                 raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", "open the page at /: it has no such file")
-            read[name] = await asyncio.to_thread(lambda: read_page_file(path))
-        file = read[name]
-        # Asked again at each visit, for 200 bytes: after an update of the hub no file of the old release is used.
-        headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if request.headers.get("If-None-Match", "") == file.etag:
-            return Answer(b"", HTTPStatus.NOT_MODIFIED, file.content_type, headers)
-        if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            content = await asyncio.to_thread(lambda: gzip.decompress(file.compressed))
-            return Answer(content, content_type=file.content_type, headers=headers)
-        return Answer(file.compressed, content_type=file.content_type, headers={**headers, "Content-Encoding": "gzip"})
+            self._read[name] = await self._worker.run(lambda: read_page_file(path))
+        return self._read[name]
+
+
+def answer_of(file: PageFile, request: LocalRequest) -> Answer:
+    """Return a file as a browser can take it; only its hash where the browser has it already."""
+    # Asked again at each visit, for 200 bytes: after an update of the hub no file of the old release is used.
+    headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if request.headers.get("If-None-Match", "") == file.etag:
+        return Answer(b"", HTTPStatus.NOT_MODIFIED, file.content_type, headers)
+    if "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return Answer(gzip.decompress(file.compressed), content_type=file.content_type, headers=headers)
+    return Answer(file.compressed, content_type=file.content_type, headers={**headers, "Content-Encoding": "gzip"})
+
+
+def handlers(worker: Worker, directory: Path = PAGE_DIRECTORY) -> Mapping[str, Handler]:
+    """Return the handlers of the page's files. Nothing is read before the first request.
+
+    Args:
+        worker: Where reading and compressing a file blocks, once each.
+        directory: Where the files are.
+    """
+    page = _Page(worker, directory)
 
     async def get_page(request: LocalRequest) -> Annotated[Answer, "text/html", HTTPStatus.NOT_MODIFIED]:
-        return await get(INDEX, request)
+        return answer_of(await page.get(INDEX), request)
 
     async def get_page_file(request: LocalRequest) -> PageAnswer:
-        return await get(request.parameters["file"], request)
+        return answer_of(await page.get(request.parameters["file"]), request)
 
     async def get_page_text(request: LocalRequest) -> PageAnswer:
-        return await get(f"texts/{request.parameters['file']}", request)
+        return answer_of(await page.get(f"texts/{request.parameters['file']}"), request)
 
     async def get_page_library(request: LocalRequest) -> PageAnswer:
-        return await get(f"vendor/{request.parameters['file']}", request)
+        return answer_of(await page.get(f"vendor/{request.parameters['file']}"), request)
 
     return {each.__name__: each for each in (get_page, get_page_file, get_page_text, get_page_library)}

@@ -85,6 +85,7 @@ class PortService:
         self._names = own_names(platform.node(), config.port.host_names)
         self._handlers_of_components = handlers
         self._clock = clock
+        self._worker = worker
         self._reports = reports
         self._readiness = readiness
         self.events = EventStream(
@@ -149,7 +150,7 @@ class PortService:
     def _own_handlers(self) -> Mapping[str, Handler]:
         user = user_name(os.geteuid())
         return {
-            **page_files.handlers(),
+            **page_files.handlers(self._worker),
             **local_port.handlers(self._report),
             **events.handlers(self.events),
             **monitoring.handlers(

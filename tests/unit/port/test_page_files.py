@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
+from agent.foundation.worker import InlineWorker
 from agent.local.routes import Answer, Caller, LocalRequest, RequestRefused, Role
 from agent.port.page_files import PAGE_DIRECTORY, handlers, page_files
 
@@ -27,7 +28,7 @@ def page(tmp_path: Path) -> Path:
 
 
 async def ask(page: Path, handler: str, file: str = "", headers: Mapping[str, str] = GZIP) -> Answer:
-    answered = await handlers(page)[handler](LocalRequest({"file": file}, NOBODY, headers=headers))
+    answered = await handlers(InlineWorker(), page)[handler](LocalRequest({"file": file}, NOBODY, headers=headers))
     assert isinstance(answered, Answer)
     return answered
 

@@ -41,7 +41,7 @@ def all_handlers() -> dict[str, Handler]:
         **history.handlers(cast("Any", SimpleNamespace(is_on=True))),
         **events.handlers(ANY),
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
-        **page_files.handlers(),
+        **page_files.handlers(ANY),
         **monitoring.description_handlers(dict),
         **port.handlers(ANY),
     }
