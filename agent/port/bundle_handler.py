@@ -10,12 +10,15 @@ from agent.local.routes import Handler, Handlers, LocalRequest, Stream
 if TYPE_CHECKING:
     from agent.port.support_bundle import SupportBundle
 
+MEDIA_TYPE = "application/octet-stream"
+"""Whether a bundle is a tar.zst or a zip depends on the hub; its name says which."""
+
 
 def handlers(config: Config, *, all_handlers: Callable[[], Handlers], clock: Clock) -> Mapping[str, Handler]:
     """Return the handler; see `agent.port.support_bundle.SupportBundle` for the arguments."""
     made: SupportBundle | None = None
 
-    async def get_support_bundle(_: LocalRequest) -> Annotated[Stream, "application/zstd"]:
+    async def get_support_bundle(_: LocalRequest) -> Annotated[Stream, MEDIA_TYPE]:
         nonlocal made
         # Imported late: archives and their programs take 2 MiB.
         from agent.port.support_bundle import SupportBundle  # noqa: PLC0415

@@ -43,6 +43,7 @@ FILES = (
     "credentials.json",
     "certificate.json",
     "commissioning.json",
+    "config-changes.json",
     "simulated-boots.json",
     "zigbee-network.json",
     "zigbee-sensors.json",
@@ -66,6 +67,7 @@ JOURNAL_LINES_MAX = 5000
 JOURNAL_BYTES_MAX = 4 * 1024 * 1024
 JOURNAL_S_MAX = 15.0
 UNIT = "climahub"
+_JOURNAL = ("--output", "short-iso", "--no-pager", "--quiet")
 KERNEL_LINES_MAX = 20_000
 KERNEL_BYTES_MAX = 256 * 1024
 _KERNEL = re.compile(
@@ -74,6 +76,7 @@ _KERNEL = re.compile(
 """Lines of the kernel that may leave: power, card, memory, watchdog."""
 
 DOCUMENT_BYTES_MAX = 1024 * 1024
+PACKAGE = Path(__file__).parents[1]
 SBOM_NAMES = ("sbom.json", "sbom.cdx.json", "sbom.spdx.json")
 """In the package of the agent, where its maker has put one there."""
 
@@ -201,30 +204,33 @@ class Machine:
 
     def journal(self) -> bytes:
         """Return the last lines of the unit's journal, scrubbed."""
-        command = ("journalctl", "--unit", UNIT, "--lines", str(JOURNAL_LINES_MAX), "--output", "short-iso")
+        command = ("journalctl", "--unit", UNIT, "--lines", str(JOURNAL_LINES_MAX), *_JOURNAL)
         return self._scrubber.text(self._run(command)).encode()
 
     def kernel(self) -> bytes:
         """Return what the kernel's log says of power, card, memory and watchdog in this boot, scrubbed."""
-        command = ("journalctl", "--dmesg", "--lines", str(KERNEL_LINES_MAX), "--output", "short-iso")
+        command = ("journalctl", "--dmesg", "--lines", str(KERNEL_LINES_MAX), *_JOURNAL)
         lines = [line for line in self._run(command).splitlines() if _KERNEL.search(line)]
         return self._scrubber.text("\n".join(lines)).encode()
 
     @staticmethod
     def _run(command: Sequence[str]) -> str:
-        done = subprocess.run(  # noqa: S603 - fixed commands
-            [*command, "--no-pager", "--quiet"],
-            capture_output=True,
-            timeout=JOURNAL_S_MAX,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-        return done.stdout.decode(errors="replace")
+        return run_program(command)
 
     @staticmethod
     def _sbom() -> Path | None:
-        package = Path(__file__).parents[1]
-        return next((path for name in SBOM_NAMES if (path := package / name).is_file()), None)
+        return next((path for name in SBOM_NAMES if (path := PACKAGE / name).is_file()), None)
+
+
+def run_program(command: Sequence[str]) -> str:
+    """Return what a program prints.
+
+    Raises:
+        OSError: It is not installed.
+        subprocess.SubprocessError: It failed, or took longer than `JOURNAL_S_MAX`.
+    """
+    done = subprocess.run(command, capture_output=True, timeout=JOURNAL_S_MAX, check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - fixed commands
+    return done.stdout.decode(errors="replace")
 
 
 def document(name: str, make: Callable[[], Any], scrubber: Scrubber) -> Member:

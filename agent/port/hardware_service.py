@@ -4,7 +4,6 @@ Owns `commissioning.json`, the report of the last walk. Must never drive an outp
 alive that nobody renews: the climate control ends each demand by itself, also where this loop hangs.
 """
 
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.errors import StorageFull
+from agent.climate.settings import ZONES_MAX
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.signals import Signal
+from agent.foundation.text import quote
 from agent.foundation.worker import Worker
 from agent.local.hardware import (
     CommissioningReport,
@@ -39,8 +39,6 @@ from hal.interface import HvacAction
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
 
-_log = logging.getLogger(__name__)
-
 FILE_NAME = "commissioning.json"
 FILE_BYTES_MAX = 64 * 1024
 """Eight zones with long names take 8 KiB."""
@@ -50,6 +48,8 @@ TICK_S = 1.0
 
 TEMPERATURE_AGE_S_MAX = 1800.0
 """An older value says nothing about a room that is heated now."""
+
+NO_DECISION = "restart the agent: its climate control has decided nothing for a minute"
 
 CYCLES_MAX = 2.0
 """A zone is heated for at most this many cycles of its controller: 30 min with radiators, 2 h with a heated floor."""
@@ -135,7 +135,8 @@ class HardwareTestService:
         if last is None:
             return Observation(is_on=False, reason="nothing has been decided yet")
         number = list(climate.control.zones).index(zone_id)
-        return Observation(last.demand.zones.get(zone_id) is action, last.reasons[number], climate.output_problem)
+        problem = NO_DECISION if climate.is_hung else climate.output_problem
+        return Observation(last.demand.zones.get(zone_id) is action, last.reasons[number], problem)
 
     def _values_c(self, climate: "ClimateService") -> dict[str, float]:
         oldest_ms = self._clock.monotonic_ms() - TEMPERATURE_AGE_S_MAX * 1000
@@ -148,10 +149,7 @@ class HardwareTestService:
             return
         report = self._report_walk(walk)
         self._walk = None
-        try:
-            await self._store.apply(lambda _: report)
-        except StorageFull as error:
-            _log.warning("the report of the commissioning walk is not kept over a restart: %s", error)
+        await self._store.apply(lambda _: report)
 
     # What people ask.
 
@@ -165,7 +163,9 @@ class HardwareTestService:
         zone = climate.control.zones.get(output)
         if zone is None:
             known = ", ".join(climate.control.zones)
-            raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", f"there is no output {output}; there are {known}")
+            raise RequestRefused(
+                HTTPStatus.NOT_FOUND, "not_found", f"there is no output {quote(output)}; there are {known}"
+            )
         can = {HvacAction.HEAT: zone.settings.can_heat, HvacAction.COOL: zone.settings.can_cool}
         if not can.get(request.action, False):
             text = f"choose another action: {output} cannot be tested with {request.action.value}"
@@ -193,7 +193,7 @@ class HardwareTestService:
         climate = self._require_free()
         zones = climate.control.zones
         if unknown := [name for name in request.zones if name not in zones]:
-            text = f"there is no zone {', '.join(unknown)}; there are {', '.join(zones)}"
+            text = f"there is no zone {', '.join(map(quote, unknown[:ZONES_MAX]))}; there are {', '.join(zones)}"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text)
         # Every zone is part of the plan, so that all the others rest and their sensors are compared.
         wanted = request.zones or list(zones)

@@ -20,6 +20,7 @@ from agent.foundation.clock import Clock
 from agent.local.routes import Answer, Caller, Handler, Handlers, LocalRequest, RequestRefused, Role, Stream
 from agent.port import bundle_archive
 from agent.port.bundle_archive import Member
+from agent.port.bundle_handler import MEDIA_TYPE
 from agent.port.bundle_machine import DOCUMENT_BYTES_MAX, Machine, document, known_secrets
 from agent.port.bundle_scrub import Scrubber
 from hal.errors import HalError
@@ -81,8 +82,7 @@ class SupportBundle:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", text)
         is_zstd = bundle_archive.has_zstd()
         name = file_name(self._clock.utc_ms(), is_zstd=is_zstd)
-        kind = "application/zstd" if is_zstd else "application/zip"
-        return Stream(kind, self._chunks(is_zstd=is_zstd), name)
+        return Stream(MEDIA_TYPE, self._chunks(is_zstd=is_zstd), name)
 
     async def _chunks(self, *, is_zstd: bool) -> AsyncGenerator[bytes, None]:
         if self._is_busy:

@@ -132,14 +132,41 @@ async def test_a_stop_of_the_agent_ends_it(tmp_path: Path, monkeypatch: pytest.M
     assert driven[-1] == HvacDemand()
 
 
+async def test_a_walk_is_stopped_by_hand_and_its_report_stays(tmp_path: Path) -> None:
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        cold = {"do": "set", "mode": "heat", "heat_setpoint_c": 28.0}
+        assert (await ask(rig, "POST", "/v1/climate/all", cold))[0] == 200
+        await until(lambda: output_of(rig) == "heat")
+        begun = (await ask(rig, "POST", "/v1/tests/commissioning", {"zones": ["kitchen"]}))[1]["commissioning"]
+        assert (begun["zone"], begun["zones"]) == ("kitchen", ["kitchen", "living"])
+        assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": begun["test_id"]}))[0] == 200
+        # Everything rests while the drift is measured, although the rooms are cold.
+        await until(lambda: output_of(rig) == output_of(rig, "kitchen") == "off")
+        assert (await ask(rig, "POST", "/v1/tests/stop"))[0] == 200
+        await until(lambda: output_of(rig) == "heat")
+        report = (await ask(rig, "GET", "/v1/tests/commissioning"))[1]
+        assert (report["phase"], report["text"], report["turns"]) == ("done", "stopped by hand", [])
+        assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": begun["test_id"]}))[0] == 409
+
+
+async def test_a_control_that_decides_nothing_fails_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        await switch_heating_off(rig)
+        monkeypatch.setattr(service, "HUNG_S", -1.0)
+        await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 600})
+        await until(lambda: phase_of(rig) == "done")
+        last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
+        assert (last["outcome"], last["text"]) == ("failed", hardware_service.NO_DECISION)
+
+
 @pytest.mark.parametrize(
     ("route", "body", "status", "word"),
     [
-        ("relays/attic", {}, 404, "there is no output attic; there are living, kitchen"),
+        ("relays/attic", {}, 404, 'there is no output "attic"; there are living, kitchen'),
         ("relays/living", {"action": "off"}, 400, "living cannot be tested with off"),
         ("relays/living", {"override": "please"}, 400, "short-cycle"),
         ("relays/living", {"action": "explode"}, 400, "not understood"),
-        ("commissioning", {"zones": ["attic"]}, 404, "there is no zone attic"),
+        ("commissioning", {"zones": ["attic"]}, 404, 'there is no zone "attic"'),
         ("renew", {"test_id": "unknown"}, 409, "begin a new test"),
     ],
 )

@@ -22,6 +22,7 @@ import msgspec
 import pytest
 
 from agent.cli import exit_codes, root
+from agent.errors import StorageFull
 from agent.local.routes import ROUTES, Role
 from agent.port import bundle_archive, bundle_machine
 from agent.port.bundle_archive import Manifest
@@ -224,6 +225,19 @@ async def test_one_bundle_at_a_time_and_only_for_service(tmp_path: Path) -> None
             async with client.get("/v1/support-bundle") as again:
                 assert again.status == 200
                 assert unpack(await again.read())
+
+
+async def test_a_document_that_cannot_be_made_costs_itself_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object) -> None:
+        raise StorageFull(f"no room for {ZIGBEE_KEY}")
+
+    monkeypatch.setattr("agent.local.status_builder.HubReports.commands", fail)
+    async with open_port(tmp_path) as rig:
+        files = unpack(await download(rig))
+    assert json.loads(files["commands.json"]) == {"not_available": "StorageFull"}
+    assert {"status.json", "checks.json"} <= set(files)
 
 
 async def test_control_goes_on_while_a_bundle_is_made(tmp_path: Path) -> None:
