@@ -3,7 +3,7 @@
 Every action is saved before it returns. Must never show a key or an install code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -52,6 +52,7 @@ class PairingActions:
         loops: PairingLoops,
         registrar: Registrar,
         progress: PairingProgress,
+        network_names: Callable[[], Mapping[str, str]],
     ) -> None:
         """Prepare.
 
@@ -61,8 +62,10 @@ class PairingActions:
             loops: Bring the radio to the stored state.
             registrar: Registers sensors with the cloud.
             progress: Receives each step.
+            network_names: Returns the names of the sensors in the network, by device.
         """
         self._store = store
+        self._network_names = network_names
         self._clock = clock
         self._loops = loops
         self._registrar = registrar
@@ -77,7 +80,7 @@ class PairingActions:
             StorageFull: It cannot be saved; no window is open.
         """
         radio = self._require_radio()
-        window = build_join_window(request, self._store.state, self._clock.boot_id, self._clock.monotonic_ms())
+        window = build_join_window(request, self._shown_state(), self._clock.boot_id, self._clock.monotonic_ms())
         await self._loops.open_window(radio, window)
 
     async def close_join_window(self) -> None:
@@ -90,13 +93,19 @@ class PairingActions:
         self._require_radio()
         await self._store.commit(lambda state: transitions.with_window(state, None))
 
+    def _shown_state(self) -> PairingState:
+        return with_network_names(self._store.state, self._network_names())
+
+    def _find(self, wanted: str) -> PairingRecord:
+        return find_sensor(self._shown_state(), wanted)
+
     async def rename(self, wanted: str, name: str) -> None:
         """Give a sensor another name; possible on boards without a radio too.
 
         Raises:
             PairingRefused, UnknownSensor, StorageFull: It keeps its name.
         """
-        device = find_sensor(self._store.state, wanted).device
+        device = self._find(wanted).device
         await self._store.commit(lambda state: transitions.rename(state, device, name))
 
     async def give_key(self, wanted: str, key: str) -> None:
@@ -105,7 +114,7 @@ class PairingActions:
         Raises:
             PairingRefused, UnknownSensor, StorageFull: The key was not accepted.
         """
-        device = find_sensor(self._store.state, wanted).device
+        device = self._find(wanted).device
         key = validate_key(key)
         await self._store.commit(lambda state: transitions.give_key(state, device, key))
         self._registrar.retry(device)
@@ -119,8 +128,8 @@ class PairingActions:
             PairingRefused, UnknownSensor, StorageFull: Nothing was changed.
         """
         self._require_radio()
-        old_device = find_sensor(self._store.state, old).device
-        new_device = find_sensor(self._store.state, new).device
+        old_device = self._find(old).device
+        new_device = self._find(new).device
         await self._store.commit(lambda state: transitions.replace(state, old_device, new_device))
         self._progress.await_reading(new_device)
 
@@ -132,7 +141,7 @@ class PairingActions:
         """
         radio = self._require_radio()
         try:
-            device, change = find_sensor(self._store.state, wanted).device, transitions.begin_removal
+            device, change = self._find(wanted).device, transitions.begin_removal
         except UnknownSensor:
             device, change = find_member(radio.links, wanted), transitions.begin_member_removal
         await self._store.commit(lambda state: change(state, device))
@@ -217,6 +226,20 @@ def _router(name: str, state: PairingState) -> str:
         return labels.normalise_address(name)
     except LabelInvalid:
         return find_sensor(state, name).ieee_address
+
+
+def with_network_names(state: PairingState, names: Mapping[str, str]) -> PairingState:
+    """Return the state as people are shown it: a sensor without a name of its own has that of the network.
+
+    Args:
+        state: What is stored.
+        names: The names of the sensors in the network, by device.
+    """
+    sensors = {
+        device: record if record.name else msgspec.structs.replace(record, name=names.get(device, ""))
+        for device, record in state.sensors.items()
+    }
+    return msgspec.structs.replace(state, sensors=sensors)
 
 
 def find_sensor(state: PairingState, wanted: str) -> PairingRecord:

@@ -160,7 +160,12 @@ class PairingService:
             store, network=network, keys=sensor_keys, registrar=self._registrar, progress=progress
         )
         self.actions = PairingActions(
-            store, clock=clock, loops=self._loops, registrar=self._registrar, progress=progress
+            store,
+            clock=clock,
+            loops=self._loops,
+            registrar=self._registrar,
+            progress=progress,
+            network_names=lambda: self.queries.network_names,
         )
 
     async def rewrite(self) -> None:

@@ -52,6 +52,12 @@ async def test_removed_sensor_is_not_relayed_and_leaves_the_network(bench: Bench
         await service.actions.remove("attic")
 
 
+async def test_a_sensor_is_addressed_by_the_name_that_the_list_shows(bench: Bench, service: Service) -> None:
+    await pair(bench, service, 1, key=KEY)
+    await service.actions.rename(service.queries.network_names[ONE], "attic")
+    assert service.queries.state.sensors[ONE].name == "attic"
+
+
 @pytest.mark.parametrize("wanted", [PLUG, "00:15:8D:00:00:00:00:FF", "climahub plug"])
 async def test_network_member_without_a_record_can_be_removed(
     bench: Bench, service: Service, monkeypatch: pytest.MonkeyPatch, wanted: str

@@ -4,7 +4,7 @@ import pytest
 
 from agent.errors import LabelInvalid, PairingRefused, UnknownSensor
 from agent.pairing import transitions
-from agent.pairing.actions import JoinWindowRequest, build_join_window, find_sensor, validate_key
+from agent.pairing.actions import JoinWindowRequest, build_join_window, find_sensor, validate_key, with_network_names
 from agent.pairing.lifecycle import (
     JoinWindow,
 )
@@ -20,6 +20,16 @@ def test_a_sensor_is_found_by_name_and_by_address_in_any_form() -> None:
         assert find_sensor(state, called).device == DEVICES[0]
     with pytest.raises(UnknownSensor, match="climahub zigbee list"):
         find_sensor(state, "cellar")
+
+
+def test_a_sensor_without_a_name_of_its_own_is_found_by_the_name_that_is_shown() -> None:
+    state = transitions.rename(paired(DEVICES[1], paired(DEVICES[0])), DEVICES[0], "attic")
+    shown = with_network_names(state, {DEVICES[0]: "TS0201 0000", DEVICES[1]: "TS0201 0001"})
+    assert find_sensor(shown, "ts0201 0001").device == DEVICES[1]
+    assert find_sensor(shown, "attic").device == DEVICES[0]
+    with pytest.raises(UnknownSensor):
+        find_sensor(shown, "TS0201 0000")
+    assert with_network_names(state, {}) == state
 
 
 def test_request_becomes_a_join_window() -> None:
