@@ -172,10 +172,7 @@ class Hub:
             worker=environment.worker,
             handlers=self._handlers(),
             interval_s=self._poll_interval_s,
-            pending_max=config.commands.pending_max,
-            needs_confirmation=lambda kind: (
-                kind is CommandType.FACTORY_RESET and config.commands.factory_reset_needs_confirmation
-            ),
+            config=config.commands,
             add_fault=lambda text: self.faults.add("commands", text),
         )
 

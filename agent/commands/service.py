@@ -27,6 +27,7 @@ from agent.commands.journal import FILE_NAME, CommandJournal, open_journal, open
 from agent.commands.lifecycle import CommandRecord, CommandState, CommandType
 from agent.commands.poller import CommandPoller
 from agent.commands.reboot import RebootHandler
+from agent.config.tables import CommandsConfig
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
@@ -66,8 +67,7 @@ class CommandService:
         worker: Worker,
         handlers: Mapping[CommandType, CommandHandler],
         interval_s: Callable[[], float],
-        pending_max: int,
-        needs_confirmation: Callable[[CommandType], bool],
+        config: CommandsConfig,
         add_fault: Callable[[str], None],
     ) -> None:
         """Prepare.
@@ -81,17 +81,17 @@ class CommandService:
             worker: Runs what blocks.
             handlers: One for each type of command.
             interval_s: Returns the interval between two polls.
-            pending_max: How many commands may be open.
-            needs_confirmation: Tells which types a person at the hub has to confirm.
+            config: How many commands may be open, and whether a person has to confirm a factory reset.
             add_fault: Reports a fault that the hub survived.
         """
         self._directory = directory
         self._clock = clock
         self._disk = disk
         self._worker = worker
-        self._pending_max = pending_max
+        self._pending_max = config.pending_max
+        self._confirms_reset = config.factory_reset_needs_confirmation
         self._add_fault = add_fault
-        self._executor = CommandExecutor(handlers, now=self._now, needs_confirmation=needs_confirmation)
+        self._executor = CommandExecutor(handlers, now=self._now, needs_confirmation=self._needs_confirmation)
         self._acknowledger = CommandAcknowledger(client, now=self._now)
         self._poller = CommandPoller(client, now=self._now, rng=rng, interval_s=interval_s)
         self._opener = StoreOpener(
@@ -119,6 +119,9 @@ class CommandService:
 
     def _now(self) -> Now:
         return read_now(self._clock)
+
+    def _needs_confirmation(self, kind: CommandType) -> bool:
+        return kind is CommandType.FACTORY_RESET and self._confirms_reset
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -20,6 +20,7 @@ from agent.commands.decisions import LIFETIME_MS
 from agent.commands.handlers import CommandHandler, CommandOutcome
 from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandType
 from agent.commands.service import CommandService
+from agent.config.tables import CommandsConfig
 from agent.errors import CommandInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
@@ -125,8 +126,7 @@ class Hub:
                 worker=InlineWorker(),
                 handlers=handlers,
                 interval_s=lambda: 0.02,
-                pending_max=5,
-                needs_confirmation=lambda kind: self.needs_confirmation and kind is CommandType.FACTORY_RESET,
+                config=CommandsConfig(pending_max=5, factory_reset_needs_confirmation=self.needs_confirmation),
                 add_fault=self.faults.append,
             )
             task = asyncio.get_running_loop().create_task(service.run())
