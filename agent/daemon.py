@@ -181,7 +181,12 @@ class _Restarts:
             except (StorageFull, Corrupt, OSError) as error:
                 # The old key is barred, so what is left of the old data is never sent.
                 _log.error("the factory reset is not complete: %s", error)
-            await self._run_hub(await self._configure())
+            try:
+                await self._run_hub(await self._configure())
+            except (ConfigInvalid, HalError) as error:
+                if self._config_store.changes.trial is None:
+                    raise
+                await self._config_store.roll_back(f"the hub cannot start with the change, which was undone: {error}")
         await self._worker.run(self._starts.stop)
         self._worker.close()
         self._slow_worker.close()

@@ -9,8 +9,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent import app
 from agent.cli import root
-from agent.config import changes
+from agent.config import Config, changes
+from agent.environment import Environment
+from agent.errors import ConfigInvalid
 from agent.local.routes import Role
 from tests.integration.config_rig import DaemonRig, run_daemon
 
@@ -145,6 +148,33 @@ async def test_without_a_hub_the_file_is_shown(tmp_path: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert out.startswith("from the file alone: the hub does not run here")
     assert "storage.state_dir" in out
+
+
+async def test_a_trial_whose_values_no_longer_fit_is_undone_at_the_start(tmp_path: Path) -> None:
+    async with run_daemon(tmp_path) as rig:
+        await rig.config()
+        await rig.restarts._config_store.begin({KEY: "long"}, trial_s=60, caller="")
+    async with run_daemon(tmp_path) as rig:
+        report = await rig.config()
+        assert (report["trial"], report["problem"]) == (None, "")
+        assert f"the change of {KEY} is not in force" in report["last_trial"]
+
+
+async def test_a_hub_that_cannot_be_built_with_the_change_comes_back_with_the_old_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Choosy(app.Hub):
+        def __init__(self, settings: Config, given: Environment) -> None:
+            if settings.cloud.request_timeout_s == 7:
+                raise ConfigInvalid("seven is too few")
+            super().__init__(settings, given)
+
+    monkeypatch.setattr(app, "Hub", Choosy)
+    async with run_daemon(tmp_path) as rig:
+        await rig.ask("PATCH", "/v1/config", CHANGE)
+        report = await rig.until(lambda found: found["trial"] is None)
+        assert "seven is too few" in report["last_trial"]
+        assert await rig.value(KEY) == 30
 
 
 class Process:

@@ -1,5 +1,6 @@
 """The trial of a change, without disk and clock."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given
@@ -14,7 +15,9 @@ from agent.config.changes import (
     roll_back,
     set_confirmed,
     start,
+    usable,
 )
+from agent.errors import ConfigInvalid
 
 OLD: dict[str, Any] = {"log.level": "debug"}
 NEW: dict[str, Any] = {"log.level": "debug", "cloud.proxy": "none"}
@@ -58,6 +61,22 @@ def test_without_a_trial_there_is_nothing_to_start_confirm_or_undo() -> None:
 
 def test_a_change_that_needs_no_trial() -> None:
     assert set_confirmed(ConfigChanges(OLD), NEW).in_force == NEW
+
+
+def test_what_another_release_refuses_is_left_out_and_named() -> None:
+    def problems(values: Mapping[str, Any]) -> dict[str, str]:
+        return {path: "there is no such key" for path in values if path.startswith("gone")}
+
+    def check(values: Mapping[str, Any]) -> None:
+        if "cloud.proxy" in values:
+            raise ConfigInvalid("it does not fit")
+
+    assert usable({}, problems=problems, check=check) == ({}, "")
+    assert usable(OLD, problems=problems, check=check) == (OLD, "")
+    values, problem = usable({**OLD, "gone.key": 1}, problems=problems, check=check)
+    assert (values, problem) == (OLD, "the change of gone.key is not in force: there is no such key")
+    values, problem = usable(NEW, problems=problems, check=check)
+    assert (values, problem) == ({}, "the changes that were made at the hub are not in force: it does not fit")
 
 
 def test_edits_add_replace_and_take_back() -> None:

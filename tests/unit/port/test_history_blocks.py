@@ -89,6 +89,11 @@ def test_zeros_behind_the_last_block_are_room(written: list[HistoryBlock], room:
     assert [end for _, end in found][-1:] == [len(data)][: len(written)]
 
 
+def test_damage_in_a_row_is_one_gap() -> None:
+    junk = MAGIC + b"\xff" * 20
+    assert blocks_in(junk + junk + junk + encode(block(1))) == [None, block(1)]
+
+
 @given(st.binary(max_size=300))
 def test_junk_holds_no_block_and_raises_nothing(junk: bytes) -> None:
     assert set(blocks_in(junk)) <= {None}
