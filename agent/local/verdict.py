@@ -13,13 +13,17 @@ from agent.foundation.format import duration, plural
 from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.problems import STALE_INTERVALS, Level, Problem, problems, trouble
 from agent.local.repair_table import REPAIRS
-from agent.local.status import HubStatus
+from agent.local.status import HubStatus, SensorReport
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
-from agent.local.zigbee import ZigbeeReport
+from agent.local.zigbee import PairedSensor, ZigbeeReport
+from hal.interface import SensorKind
 
 SENSORS_SPOKEN_MAX = 3
 PROBLEMS_SPOKEN_MAX = 3
 """More sentences do not fit a verdict; all problems are listed below it."""
+
+BATTERY_PERCENT_MIN = 8
+"""A coin cell drops from here to nothing within days in the cold."""
 
 _CLOUD = {
     "untried": "not asked yet",
@@ -81,7 +85,12 @@ def verdict(
     """
     mild = {f"{zone.zone}: {zone.sensor_problem}" for zone in climate.zones if zone.room_c is not None}
     found = sorted(
-        [*problems(status, mild=mild), *_radio_problems(zigbee), *_update_problems(update)],
+        [
+            *problems(status, mild=mild),
+            *_radio_problems(zigbee),
+            *_sensor_problems(status, zigbee),
+            *_update_problems(update),
+        ],
         key=lambda problem: problem.level is not Level.FAULT,
     )
     level = max((problem.level for problem in found), key=list(Level).index, default=Level.OK)
@@ -99,20 +108,34 @@ def verdict(
 
 
 def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> list[str]:
-    """Return the problems as sentences. Those of one sensor are one sentence, with what its zone does without it."""
-    sensors = _troubled_sensors(status, zigbee)
-    names = {name for place in sensors for name in _names(place, status)}
-    sentences = [_sensor_sentence(place, text, status, climate) for place, text in sensors.items()]
+    """Return the problems as sentences, faults first.
+
+    Those of one sensor are one sentence, with what its zone does without it.
+    """
+    sensors, names = _troubled_sensors(status, zigbee), _names_by_place(status, zigbee)
+    known = {name for place in sensors for name in (place, names.get(place, place))}
     # The cloud has a sentence of its own, and a zone's sensor stands in that of the sensor.
-    explained = {f"climate: {zone.zone}: {zone.sensor_problem}" for zone in climate.zones if names & set(zone.sensors)}
+    explained = {f"climate: {zone.zone}: {zone.sensor_problem}" for zone in climate.zones if known & set(zone.sensors)}
     others = [
-        _sentence(problem.what)
+        problem
         for problem in found
         if not problem.what.startswith(("cloud: ", "sensor ")) and problem.what not in explained
     ]
-    sentences = [*sentences[:SENSORS_SPOKEN_MAX], *others[:PROBLEMS_SPOKEN_MAX]]
-    more = len(sensors) + len(others) - len(sentences)
-    return [*sentences, *([f"{plural(more, 'further problem')}."] if more else [])]
+    faults = sum(problem.level is Level.FAULT for problem in others[:PROBLEMS_SPOKEN_MAX])
+    spoken = [_sentence(problem.what) for problem in others[:PROBLEMS_SPOKEN_MAX]]
+    said = [
+        _sensor_sentence(place, names.get(place, place), text, climate)
+        for place, text in list(sensors.items())[:SENSORS_SPOKEN_MAX]
+    ]
+    more = len(sensors) + len(others) - len(said) - len(spoken)
+    rest = [f"{plural(more, 'further problem')}."] if more else []
+    return [*spoken[:faults], *said, *spoken[faults:], *rest]
+
+
+def _names_by_place(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, str]:
+    """Return the names for people of relayed sensors, by device."""
+    names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
+    return names | {paired.device: paired.name for paired in zigbee.sensors}
 
 
 def _troubled_sensors(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, str]:
@@ -120,33 +143,27 @@ def _troubled_sensors(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, s
     interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
     texts: dict[str, str] = {}
     for sensor in status.sensors:
-        if text := trouble(sensor, interval_s=interval_s):
+        if text := trouble(sensor, interval_s=interval_s) or _battery_problem(sensor):
             texts.setdefault(sensor.device or sensor.sensor, text)
     for relayed in status.relayed_sensors:
         if relayed.problem:
             texts[relayed.device] = relayed.problem
     for paired in zigbee.sensors:
-        if paired.is_online is False and paired.last_seen_age_s is not None:
-            texts[paired.device] = f"silent for {duration(paired.last_seen_age_s)}"
+        if paired.is_online is False:
+            texts[paired.device] = _silence(paired)
     return texts
 
 
-def _sensor_sentence(place: str, text: str, status: HubStatus, climate: ClimateReport) -> str:
+def _sensor_sentence(place: str, name: str, text: str, climate: ClimateReport) -> str:
     link = " " if text.startswith("silent") else ": "
-    return _sentence("; ".join([f"{_names(place, status)[-1]}{link}{text}", *_consequences(place, status, climate)]))
+    return _sentence("; ".join([f"{name}{link}{text}", *_consequences({place, name}, climate)]))
 
 
-def _names(place: str, status: HubStatus) -> list[str]:
-    """Return the names of a sensor, that for people last."""
-    return [place, *(relayed.name for relayed in status.relayed_sensors if relayed.device == place)]
-
-
-def _consequences(place: str, status: HubStatus, climate: ClimateReport) -> Iterator[str]:
-    names = set(_names(place, status))
+def _consequences(names: set[str], climate: ClimateReport) -> Iterator[str]:
     for zone in climate.zones:
         if not names & set(zone.sensors) or names & set(zone.sensors_in_use):
             continue
-        if zone.room_c is None:
+        if zone.room_c is None or not zone.sensors_in_use:
             yield f"{zone.zone} without a temperature: {zone.reason}"
         else:
             yield f"{zone.zone} is controlled by {_listed(zone.sensors_in_use)}"
@@ -204,6 +221,30 @@ def _radio_problems(zigbee: ZigbeeReport) -> Iterator[Problem]:
         yield Problem(f"radio: {radio.problem or radio.state}", "see climahub zigbee status", level)
     if zigbee.problem:
         yield Problem(f"sensors' book: {zigbee.problem}")
+
+
+def _sensor_problems(status: HubStatus, zigbee: ZigbeeReport) -> Iterator[Problem]:
+    """Yield what the status does not know: sensors off the air, and batteries that soon take one there."""
+    reported = {relayed.device for relayed in status.relayed_sensors if relayed.problem}
+    for each in zigbee.sensors:
+        if each.is_online is False and each.device not in reported:
+            advice = "press its button, change its battery, or bring it nearer"
+            yield Problem(f"sensor {each.name}: {_silence(each)}", advice)
+    names = _names_by_place(status, zigbee)
+    for sensor in status.sensors:
+        if text := _battery_problem(sensor):
+            place = sensor.device or sensor.sensor
+            yield Problem(f"sensor {names.get(place, place)}: {text}", "change its battery")
+
+
+def _battery_problem(sensor: SensorReport) -> str:
+    is_low = sensor.kind == SensorKind.BATTERY_LEVEL and sensor.value is not None and sensor.value < BATTERY_PERCENT_MIN
+    return f"its battery is at {sensor.value:.0f} %" if is_low else ""
+
+
+def _silence(sensor: PairedSensor) -> str:
+    age_s = sensor.last_seen_age_s
+    return "silent since the start" if age_s is None else f"silent for {duration(age_s)}"
 
 
 def _update_problems(update: UpdateReport | None) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from agent.foundation.format import duration
 from agent.local.climate import ClimateReport
 from agent.local.problems import STALE_INTERVALS, name_of
 from agent.local.status import HubStatus, SensorReport
+from agent.local.verdict import BATTERY_PERCENT_MIN
 from agent.port.checks.facts import Documents, Facts, Heating, Missing, SensorHistory
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
 from agent.port.checks.report import Group, RepairOffer
@@ -22,8 +23,6 @@ DISAGREE_K = 4.0
 SELF_HEATED_K = 3.0
 """The hub's own warmth raises a sensor beside its processor by 3 to 10 K."""
 BATTERY_WARN_PERCENT = 20
-BATTERY_FAIL_PERCENT = 8
-"""Coin cells drop from 10 % to nothing within days in the cold."""
 STUCK_HOURS = 12.0
 STUCK_COUNT_MIN = 12
 """A room's temperature changes by a sensor's resolution within half a day."""
@@ -149,7 +148,7 @@ def _battery(found: Documents) -> Finding:
         return unknown("no sensor reports a battery")
     low = [each for each in levels if (each.value or 0) < BATTERY_WARN_PERCENT]
     text = ", ".join(f"{name_of(each, status)} {each.value:.0f} %" for each in low)
-    if any((each.value or 0) < BATTERY_FAIL_PERCENT for each in low):
+    if any((each.value or 0) < BATTERY_PERCENT_MIN for each in low):
         return failed(f"nearly empty: {text}", "change the battery now")
     if low:
         return warned(f"low: {text}", "change the battery at the next visit")

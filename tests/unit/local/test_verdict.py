@@ -85,7 +85,40 @@ def test_a_silent_sensor_and_who_stands_in_for_it(status: HubStatus) -> None:
         "1 zone of 1 active: bedroom (heat).",
         "Cloud fine, 214 readings waiting, newest 2 min old.",
     ]
-    assert [problem.what for problem in found.problems] == [f"climate: bedroom: {silent}"]
+    assert [problem.what for problem in found.problems] == [
+        f"climate: bedroom: {silent}",
+        "sensor bedroom sensor: silent for 3 h",
+    ]
+
+
+def test_a_silent_sensor_that_nothing_else_complains_about_is_a_problem(status: HubStatus) -> None:
+    silent = paired(is_online=False, last_seen_age_s=3 * 3600)
+    never = paired(device="0x02", name="attic", is_online=False, last_seen_age_s=None)
+    found = judge(status, zigbee=replace(ZIGBEE, sensors=[silent, never]))
+    assert found.level is Level.ATTENTION
+    assert [problem.what for problem in found.problems] == [
+        "sensor bedroom sensor: silent for 3 h",
+        "sensor attic: silent since the start",
+    ]
+    assert all("battery" in problem.advice for problem in found.problems)
+    assert found.sentences[:2] == ["Bedroom sensor silent for 3 h.", "Attic silent since the start."]
+
+
+def test_a_silence_that_is_reported_with_its_reason_is_said_once(status: HubStatus) -> None:
+    told = replace(status, relayed_sensors=[RelayedReport("0x01", "bedroom sensor", "id", "press its button once")])
+    found = judge(told, zigbee=replace(ZIGBEE, sensors=[paired(is_online=False, last_seen_age_s=9000)]))
+    assert [problem.what for problem in found.problems] == ["sensor bedroom sensor: press its button once"]
+
+
+@pytest.mark.parametrize(("percent", "level"), [(7.0, Level.ATTENTION), (8.0, Level.OK)])
+def test_a_battery_that_is_nearly_empty_is_said_before_its_sensor_is_silent(
+    status: HubStatus, percent: float, level: Level
+) -> None:
+    battery = replace(status.sensors[1], kind="battery_level", value=percent)
+    told = replace(status, sensors=[status.sensors[0], battery])
+    found = judge(told, zigbee=replace(ZIGBEE, sensors=[paired(name="kitchen 1")]))
+    assert found.level is level
+    assert [problem.what for problem in found.problems] == ["sensor kitchen 1: its battery is at 7 %"] * (percent < 8)
 
 
 def test_a_zone_without_a_temperature_is_a_fault_and_says_what_it_does(status: HubStatus) -> None:
@@ -263,5 +296,6 @@ def test_faults_come_before_the_rest_and_many_problems_are_counted(status: HubSt
     assert [problem.level for problem in found.problems[:2]] == [Level.FAULT, Level.FAULT]
     assert found.problems[2].level is Level.ATTENTION
     spoken = found.sentences[:-1]
+    assert spoken[:3] == ["Climate: attic: cold.", "Outbox: the disk is full.", "Sensor 0: gone."]
     assert len(spoken) == SENSORS_SPOKEN_MAX + PROBLEMS_SPOKEN_MAX + 1
     assert spoken[-1] == "5 further problems."
