@@ -83,6 +83,7 @@ class DurableFile(Generic[T]):
         loss: str,
         is_secret: bool = False,
         written_bytes_max: int | None = None,
+        drops_stale_copy: bool = False,
     ) -> None:
         """Prepare; nothing is read.
 
@@ -94,6 +95,8 @@ class DurableFile(Generic[T]):
             loss: What it means for people that nothing is left: "the zones start from their defaults".
             is_secret: Let only this user read it.
             written_bytes_max: The largest file that is written, where that is less than what is read.
+            drops_stale_copy: Remove a copy that cannot be renewed: older content in force would be worse than none, as
+                it would make a revoked token valid again.
         """
         self.path = path
         self._copy = path.with_name(path.name + COPY_SUFFIX)
@@ -105,6 +108,7 @@ class DurableFile(Generic[T]):
         self._decode = decode
         self._loss = loss
         self.is_secret = is_secret
+        self._drops_stale_copy = drops_stale_copy
         self._reads = 0
         self._copy_problem = ""
         self.problem = ""
@@ -236,6 +240,9 @@ class DurableFile(Generic[T]):
             if not self._copy_problem:
                 _log.warning("%s has no new copy: %s", self.path.name, error)
             self._copy_problem = str(error)
+            if self._drops_stale_copy:
+                with contextlib.suppress(OSError):
+                    self._disk.remove(self._copy)
         else:
             self._copy_problem = ""
 

@@ -53,6 +53,7 @@ class JsonStore(Generic[T]):
         shrink: Callable[[T], T] | None = None,
         written_bytes_max: int | None = None,
         is_secret: bool = False,
+        drops_stale_copy: bool = False,
     ) -> None:
         """Prepare; nothing is read, and `value` is the default.
 
@@ -69,6 +70,7 @@ class JsonStore(Generic[T]):
             shrink: Returns the part of a value that must not be lost, for one that is too large to be written.
             written_bytes_max: The largest file that is written, where that is less than what is read.
             is_secret: Let nobody but this user read the file.
+            drops_stale_copy: See `DurableFile`.
         """
         kind = type(default)
         self.value = default
@@ -85,6 +87,7 @@ class JsonStore(Generic[T]):
             loss=loss,
             is_secret=is_secret,
             written_bytes_max=written_bytes_max,
+            drops_stale_copy=drops_stale_copy,
         )
         self._worker = worker
         self._encode = encode

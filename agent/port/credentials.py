@@ -281,6 +281,7 @@ def _store(state_dir: Path, disk: Disk, worker: Worker) -> JsonStore[CredentialS
         bytes_max=FILE_BYTES_MAX,
         loss=_LOSS,
         is_secret=True,
+        drops_stale_copy=True,
     )
 
 

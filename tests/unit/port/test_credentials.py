@@ -315,6 +315,21 @@ async def test_nothing_is_written_before_the_file_has_been_read(bench: Bench, mo
     assert role_by_code(await bench.credentials(), code) is Role.OWNER
 
 
+async def test_no_old_copy_revives_a_revoked_token(bench: Bench) -> None:
+    credentials = await bench.credentials()
+    token, _ = await credentials.add_token("metrics", Role.VIEWER, 30)
+
+    def refuse_copies(operation: Operation, name: str) -> None:
+        if name.endswith(".copy") and operation is not Operation.REMOVE:
+            raise OSError(errno.ENOSPC, "full")
+
+    bench.disk.on_operation = refuse_copies
+    await credentials.revoke_token("metrics")
+    bench.disk.on_operation = Disk().on_operation
+    (bench.directory / FILE_NAME).write_bytes(b"\x00")
+    assert role_by_token(await bench.credentials(), token) is None
+
+
 class Promises:
     """What a person was told before the power was cut."""
 
