@@ -108,3 +108,34 @@ def test_unreadable_keys_at_the_start_are_an_error(hub: Hub) -> None:
     hub.put("keys.toml", "x" * 100_000)
     with pytest.raises(ConfigInvalid):
         hub.reloadable.read_keys()
+
+
+async def test_what_was_changed_at_the_hub_stays_over_a_reload(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    values = {"log.level": "error", "cloud.batch_linger_s": 7}
+    hub.reloadable.use(hub.reloadable.resolve(values), values)
+    assert logging.getLogger().level == logging.ERROR
+    hub.write(rest='[log]\nlevel = "debug"\n')
+    await hub.reload()
+    assert logging.getLogger().level == logging.ERROR
+    assert hub.reloadable.settings.cloud.batch_linger_s == 7
+    assert "only at the next start" not in caplog.text
+
+
+async def test_a_changed_proxy_is_for_the_next_hub_and_reloaded_files_stay(hub: Hub) -> None:
+    hub.put("other", OTHER_KEY)
+    hub.config.write_text(hub.config.read_text().replace('"key"', '"other"'))
+    await hub.reload()
+    before = hub.reloadable.connection
+    values = {"cloud.proxy": "http://proxy.example:3128"}
+    hub.reloadable.use(hub.reloadable.resolve(values), values)
+    assert hub.reloadable.read_api_key() == OTHER_KEY
+    assert hub.reloadable.connection is not before
+    assert "proxy" in hub.reloadable.connection.for_url(URL("https://cloud.example"))
+    assert "proxy" not in before.for_url(URL("https://cloud.example"))
+
+
+async def test_the_file_counts_as_it_was_at_the_start(hub: Hub) -> None:
+    hub.config.write_text("[cloud")
+    assert hub.reloadable.resolve({"cloud.batch_linger_s": 7}).config.cloud.batch_linger_s == 7
+    with pytest.raises(ConfigInvalid, match="batch_linger_s"):
+        hub.reloadable.resolve({"cloud.batch_linger_s": -1})
