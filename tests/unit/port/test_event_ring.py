@@ -87,3 +87,9 @@ def test_a_client_never_misses_an_entry_nor_the_newest_of_a_document(
         logs = [number for number, name in enumerate(names, 1) if name == "log" and number > seen]
         assert [frame("log", str(number), number) in begin.frames for number in logs] == [True] * len(logs)
     assert begin.number == len(names)
+
+
+@given(st.text() | st.from_regex(r"run:[0-9]+", fullmatch=True))
+def test_any_id_is_answered(last_event_id: str) -> None:
+    ring = ring_of(("status", "1"), ("log", "2"))
+    assert ring.resume(last_event_id, Role.OWNER).number == 2
