@@ -113,8 +113,9 @@ fmt: $(DEV) ## format the code and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-picture: $(RUNTIME) ## draw docs/demo.svg anew
+picture: $(DEV) ## draw docs/demo.svg anew, and take docs/port.png (needs Chromium)
 	$(BIN)/climahub demo --for 12 --svg docs/demo.svg
+	$(BIN)/python tests/browser/picture.py
 
 clean: ## take away everything that make has made
 	rm -rf $(VENV) $(RESULTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -71,9 +71,9 @@ async def test_the_verdict_comes_first_in_words_and_tiles_lead_deeper(visitor: V
 
 async def test_a_change_elsewhere_is_shown_by_itself(visitor: Visitor, hub: PortRig) -> None:
     await visitor.go("rooms/living", "Living")
-    await expect(visitor.page.locator(".stepper output")).to_have_text("20.0 °C")
+    await expect(visitor.page.locator(".stepper output")).to_have_text("20.0\u00a0°C")
     await change(hub, {"do": "set", "heat_setpoint_c": 22.5})
-    await expect(visitor.page.locator(".stepper output")).to_have_text("22.5 °C", timeout=5_000)
+    await expect(visitor.page.locator(".stepper output")).to_have_text("22.5\u00a0°C", timeout=5_000)
 
 
 async def test_tabs_share_one_stream(visitor: Visitor, hub: PortRig) -> None:
@@ -90,13 +90,13 @@ async def test_tabs_share_one_stream_where_the_browser_has_no_shared_worker(visi
         await visitor.sign_in()
         other = await visitor.page.context.new_page()
         await other.goto(f"{hub.url}/#/rooms/living")
-        await expect(other.locator(".stepper output")).to_have_text("20.0 °C")
+        await expect(other.locator(".stepper output")).to_have_text("20.0\u00a0°C")
         await until(lambda: hub.hub.port.events.clients == 1)
         # The tab that leads is closed: the other one takes over.
         await visitor.page.goto("about:blank")
         await until(lambda: hub.hub.port.events.clients == 1)
         await change(hub, {"do": "set", "heat_setpoint_c": 23})
-        await expect(other.locator(".stepper output")).to_have_text("23.0 °C")
+        await expect(other.locator(".stepper output")).to_have_text("23.0\u00a0°C")
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ async def test_a_setpoint_becomes_a_hold_when_its_end_is_chosen(visitor: Visitor
     await expect(page.get_by_text("for 2 h more")).to_be_visible()
     assert (await zone_of(hub))["heat_setpoint_c"] == 21.5
     await page.get_by_role("button", name="End", exact=True).click()
-    await expect(page.locator(".stepper output")).to_have_text("20.0 °C")
+    await expect(page.locator(".stepper output")).to_have_text("20.0\u00a0°C")
     assert (await zone_of(hub))["holds"] == []
 
 
@@ -138,12 +138,12 @@ async def test_boost_away_eco_and_mode(visitor: Visitor, hub: PortRig) -> None:
     page = visitor.page
     await visitor.go("rooms/living", "Living")
     await page.get_by_role("button", name="Boost for 1 h").click()
-    await expect(page.locator(".stepper output")).to_have_text("22.0 °C")
+    await expect(page.locator(".stepper output")).to_have_text("22.0\u00a0°C")
     await page.get_by_role("button", name="Away…").click()
     await page.get_by_role("button", name="Go away").click()
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await page.get_by_role("button", name="Resume schedule").click()
-    await expect(page.locator(".stepper output")).to_have_text("20.0 °C")
+    await expect(page.locator(".stepper output")).to_have_text("20.0\u00a0°C")
     await page.get_by_role("button", name="Eco on").click()
     await expect(page.get_by_role("button", name="Eco off")).to_be_visible()
     await page.get_by_role("button", name="Off", exact=True).click()

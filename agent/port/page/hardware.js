@@ -2,6 +2,7 @@
 // The hub ends a test whose lease is not renewed: closing this page ends it. Must never begin one without asking.
 
 import { get, may, post } from "./api.js";
+import { Doing } from "./tiles.js";
 import { Act, AskForm, Card, Head, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
 import { ago, degrees, duration, measured, number, t, word } from "./words.js";
 
@@ -56,7 +57,7 @@ function Output({ output, test }) {
   const isTested = test?.output === output.output;
   const isRunning = test && test.phase !== "done";
   return html`<li class="stack">
-    <div class="row"><strong class="grow">${output.output}</strong><span class="tag ${{ heat: "heating", cool: "cooling" }[output.action] ?? ""}">${t(`output.${output.action}`)}</span></div>
+    <div class="row"><strong class="grow">${output.output}</strong><${Doing} action=${output.action} /></div>
     <${Said}>${output.reason}</${Said}>
     ${isTested && html`<p role="status"><${Level} level=${OUTCOMES[test.outcome] ?? "fail"} text=${word("outcome", isRunning ? test.phase : test.outcome)} /> ${t("tests.on_for", { time: duration(test.on_s) })}</p><${Said}>${test.text}</${Said}>`}
     ${may("service") && html`<div class="buttons">

@@ -23,12 +23,14 @@ function Problem({ problem }) {
 function Verdict({ verdict }) {
   if (verdict === undefined) return html`<${Waiting} />`;
   if (verdict === null) return null;
-  const [first, ...more] = verdict.sentences;
   const level = levelOf(verdict.level);
+  const { sentences } = verdict;
+  // Where all is well the level says so itself, and the rest belongs together.
+  const [first, ...more] = level === "ok" ? [sentences.slice(1).join(" ")] : sentences;
   return html`<section class="stack" aria-label=${t("home.verdict")}>
     <div class="verdict ${level}" role="status" aria-live="polite">
       <${Level} level=${level} text=${t(`verdict.${level}`)} />
-      <p class=${first.length > LINE_CHARACTERS ? "long" : ""} lang="en">${first}</p>
+      <p class=${level === "ok" || first.length > LINE_CHARACTERS ? "long" : ""} lang="en">${first}</p>
       ${more.length > 0 && html`<p lang="en">${more.join(" ")}</p>`}
     </div>
     ${verdict.actions.length > 0 && html`<div class="buttons">

@@ -22,6 +22,8 @@ function changed() {
 }
 
 function keep(name, value) {
+  // The hub was updated: its page is another one now.
+  if (name === "status" && documents.status && documents.status.version !== value.version) location.reload();
   documents[name] = value;
   receivedMs[name] = performance.now();
   answeredMs = performance.now();

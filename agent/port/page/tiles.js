@@ -23,8 +23,8 @@ function setpointText(zone) {
 export function RoomTile({ zone }) {
   return html`<a class="tile tight" href="#/rooms/${encodeURIComponent(zone.zone)}">
     <h3>${nameOf(zone)}</h3>
-    <div class="row"><span class="big grow">${degrees(zone.room_c)}</span><${Doing} action=${zone.action} /></div>
-    <p class="soft">${setpointText(zone)}</p>
+    <p class="big">${degrees(zone.room_c)}</p>
+    <p class="row"><span class="soft grow">${setpointText(zone)}</span><${Doing} action=${zone.action} /></p>
     <${Said} level="warn small">${zone.problem || zone.sensor_problem}</${Said}>
   </a>`;
 }

@@ -59,10 +59,7 @@ function Picture({ blocks, chosen, choose, edit }) {
 function daysText(block) {
   const days = block.days ?? DAYS;
   const names = weekdays();
-  if (days.length === DAYS.length) return t("week.every_day");
-  const numbers = days.map((day) => DAYS.indexOf(day));
-  const isRow = numbers.length > 2 && numbers.every((day, at) => at === 0 || day === numbers[at - 1] + 1);
-  return isRow ? `${names[numbers[0]]} – ${names[numbers.at(-1)]}` : numbers.map((day) => names[day]).join(", ");
+  return days.length === DAYS.length ? t("week.every_day") : days.map((day) => names[DAYS.indexOf(day)]).join(", ");
 }
 
 function List({ blocks, chosen, choose, edit }) {
@@ -81,7 +78,7 @@ function List({ blocks, chosen, choose, edit }) {
   return html`<ul class="stack blocks" aria-label=${t("week.blocks")}>
     ${blocks.map((block, index) => html`<li key=${index}><button type="button" aria-pressed=${index === chosen} aria-describedby="week-keys"
       onClick=${() => choose(index)} onKeyDown=${(event) => press(event, index)}>
-      <span class="grow"><strong>${block.label || t("week.unnamed")}</strong> <span class="small">${daysText(block)}</span></span>
+      <span class="grow"><strong>${block.label || t("value.none")}</strong> <span class="small">${daysText(block)}</span></span>
       <span class="number">${block.start} – ${block.end}</span><span class="number">${degrees(block.heat_setpoint_c)}</span>
     </button></li>`)}
   </ul>`;
