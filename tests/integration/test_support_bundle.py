@@ -240,7 +240,13 @@ async def test_a_document_that_cannot_be_made_costs_itself_only(
     assert {"status.json", "checks.json"} <= set(files)
 
 
-async def test_control_goes_on_while_a_bundle_is_made(tmp_path: Path) -> None:
+async def test_control_goes_on_while_a_bundle_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest journal is searched for secrets meanwhile."""
+    line = (
+        "Nov 28 18:00:00 hub climahub[123]: agent.telemetry.uplink: 42 readings accepted, 0x00158d0001a2b3c4 is silent"
+    )
+    lines = [line] * (bundle_machine.JOURNAL_BYTES_MAX // len(line))
+    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(journal_of(*lines)))
     async with open_port(tmp_path) as rig:
         climate = rig.hub.climate
         assert climate is not None
@@ -255,9 +261,12 @@ async def test_control_goes_on_while_a_bundle_is_made(tmp_path: Path) -> None:
                 late_s.append(loop.time() - before_s - 0.01)
 
         watching = asyncio.create_task(watch())
-        assert unpack(await download(rig))
+        files = unpack(await download(rig))
         watching.cancel()
+        assert len(files["journal.txt"]) > 0.9 * bundle_machine.JOURNAL_BYTES_MAX
+        # Searched as a whole, the loop would stand still for many seconds.
         assert max(late_s) < 0.5
+        assert sorted(late_s)[len(late_s) * 9 // 10] < 0.1
 
 
 # The command.

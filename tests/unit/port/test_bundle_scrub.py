@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.port.bundle_scrub import REDACTED, SECRET_CHARACTERS_MIN, Scrubber, secrets_in
+from agent.port.bundle_scrub import (
+    BLOCK_CHARACTERS,
+    REDACTED,
+    SECRET_CHARACTERS_MIN,
+    Scrubber,
+    _blocks,
+    secrets_in,
+)
 from agent.port.sign_in import SIGN_IN_ROLES, make_code
 from agent.port.tokens import new_token
 
@@ -41,7 +48,9 @@ def grouped(text: str, size: int, separator: str) -> str:
         "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIF cut off",
     ],
 )
-@pytest.mark.parametrize("place", ["{}", "the sensor {} is silent", "key={}", '{{"name": "{}"}}', "a\n{}\nb", "({})"])
+@pytest.mark.parametrize(
+    "place", ["{}", "the sensor {} is silent", "says that {} was", "key={}", '{{"name": "{}"}}', "a\n{}\nb", "({})"]
+)
 def test_what_looks_like_a_secret_is_removed(secret: str, place: str) -> None:
     told = Scrubber().text(place.format(secret))
     assert secret not in told
@@ -110,3 +119,17 @@ def test_what_a_secret_file_holds_is_known() -> None:
     }  # fmt: skip
     assert secrets_in(network) == {ZIGBEE_KEY, "ff" * 16, "ee" * 16}
     assert secrets_in(None) == set()
+
+
+def test_a_long_text_is_searched_piece_by_piece() -> None:
+    """A search holds the interpreter: control would wait for it. What stands at the border of two pieces is found."""
+    line = f"a sensor says {ZIGBEE_KEY} and nothing else\n"
+    text = line * (3 * BLOCK_CHARACTERS // len(line)) + "x" * (2 * BLOCK_CHARACTERS) + f"\n{INSTALL_CODE}"
+    pieces = list(_blocks(text))
+    assert "".join(pieces) == text
+    assert max(map(len, pieces[:-1])) < BLOCK_CHARACTERS + 2 * BLOCK_CHARACTERS + len(line)
+    assert all(piece.endswith("\n") for piece in pieces[:-1])
+    told = Scrubber().text(text)
+    assert ZIGBEE_KEY not in told
+    assert INSTALL_CODE not in told
+    assert told.count("\n") == text.count("\n")
