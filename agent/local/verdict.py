@@ -11,19 +11,16 @@ import msgspec
 
 from agent.foundation.format import duration, plural
 from agent.local.climate import UNDECIDED, ClimateReport
+from agent.local.document_problems import battery_problem, document_problems, names_by_place, silence
 from agent.local.problems import STALE_INTERVALS, Level, Problem, problems, trouble
 from agent.local.repair_table import REPAIRS
-from agent.local.status import HubStatus, SensorReport
-from agent.local.updates import UNSIGNED_WARNING, UpdateReport
-from agent.local.zigbee import PairedSensor, ZigbeeReport
-from hal.interface import SensorKind
+from agent.local.status import HubStatus
+from agent.local.updates import UpdateReport
+from agent.local.zigbee import ZigbeeReport
 
 SENSORS_SPOKEN_MAX = 3
 PROBLEMS_SPOKEN_MAX = 3
 """More sentences do not fit a verdict; all problems are listed below it."""
-
-BATTERY_PERCENT_MIN = 8
-"""A coin cell drops from here to nothing within days in the cold."""
 
 _CLOUD = {
     "untried": "not asked yet",
@@ -87,9 +84,7 @@ def verdict(
     found = sorted(
         [
             *problems(status, mild=mild),
-            *_radio_problems(zigbee),
-            *_sensor_problems(status, zigbee),
-            *_update_problems(update),
+            *document_problems(status, climate, zigbee, update),
         ],
         key=lambda problem: problem.level is not Level.FAULT,
     )
@@ -112,7 +107,7 @@ def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateRepor
 
     Those of one sensor are one sentence, with what its zone does without it.
     """
-    sensors, names = _troubled_sensors(status, zigbee), _names_by_place(status, zigbee)
+    sensors, names = _troubled_sensors(status, zigbee), names_by_place(status, zigbee)
     known = {name for place in sensors for name in (place, names.get(place, place))}
     # The cloud has a sentence of its own, and a zone's sensor stands in that of the sensor.
     explained = {f"climate: {zone.zone}: {zone.sensor_problem}" for zone in climate.zones if known & set(zone.sensors)}
@@ -132,25 +127,19 @@ def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateRepor
     return [*spoken[:faults], *said, *spoken[faults:], *rest]
 
 
-def _names_by_place(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, str]:
-    """Return the names for people of relayed sensors, by device."""
-    names = {relayed.device: relayed.name for relayed in status.relayed_sensors}
-    return names | {paired.device: paired.name for paired in zigbee.sensors}
-
-
 def _troubled_sensors(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, str]:
     """Return one problem of each sensor that has any, by device or by the board's name for it."""
     interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
     texts: dict[str, str] = {}
     for sensor in status.sensors:
-        if text := trouble(sensor, interval_s=interval_s) or _battery_problem(sensor):
+        if text := trouble(sensor, interval_s=interval_s) or battery_problem(sensor):
             texts.setdefault(sensor.device or sensor.sensor, text)
     for relayed in status.relayed_sensors:
         if relayed.problem:
             texts[relayed.device] = relayed.problem
     for paired in zigbee.sensors:
         if paired.is_online is False:
-            texts[paired.device] = _silence(paired)
+            texts[paired.device] = silence(paired)
     return texts
 
 
@@ -212,52 +201,6 @@ def _unseen(status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> 
         yield f"No temperature is known for {_listed(cold)}."
     if zigbee.radio.state == "starting":
         yield "The radio is starting."
-
-
-def _radio_problems(zigbee: ZigbeeReport) -> Iterator[Problem]:
-    radio = zigbee.radio
-    if radio.state in {"lost", "refused"}:
-        level = Level.FAULT if zigbee.sensors else Level.ATTENTION
-        yield Problem(f"radio: {radio.problem or radio.state}", "see climahub zigbee status", level)
-    if zigbee.problem:
-        yield Problem(f"sensors' book: {zigbee.problem}")
-
-
-def _sensor_problems(status: HubStatus, zigbee: ZigbeeReport) -> Iterator[Problem]:
-    """Yield what the status does not know: sensors off the air, and batteries that soon take one there."""
-    reported = {relayed.device for relayed in status.relayed_sensors if relayed.problem}
-    for each in zigbee.sensors:
-        if each.is_online is False and each.device not in reported:
-            advice = "press its button, change its battery, or bring it nearer"
-            yield Problem(f"sensor {each.name}: {_silence(each)}", advice)
-    names = _names_by_place(status, zigbee)
-    for sensor in status.sensors:
-        if text := _battery_problem(sensor):
-            place = sensor.device or sensor.sensor
-            yield Problem(f"sensor {names.get(place, place)}: {text}", "change its battery")
-
-
-def _battery_problem(sensor: SensorReport) -> str:
-    is_low = sensor.kind == SensorKind.BATTERY_LEVEL and sensor.value is not None and sensor.value < BATTERY_PERCENT_MIN
-    return f"its battery is at {sensor.value:.0f} %" if is_low else ""
-
-
-def _silence(sensor: PairedSensor) -> str:
-    age_s = sensor.last_seen_age_s
-    return "silent since the start" if age_s is None else f"silent for {duration(age_s)}"
-
-
-def _update_problems(update: UpdateReport | None) -> Iterator[Problem]:
-    if update is None:
-        return
-    if update.is_paused:
-        yield Problem("updates: paused by a technician", "climahub update resume")
-    if update.warning == UNSIGNED_WARNING:
-        yield Problem(f"updates: {update.warning}", "remove ota.allow_unsigned from the configuration")
-    if update.state == "failed" and update.error:
-        yield Problem(f"updates: {update.target} failed: {update.error}", "see climahub update status")
-    for name, text in sorted(update.trial_problems.items()):
-        yield Problem(f"updates: {update.target} fails its trial: {name}: {text}", "it is rolled back by itself")
 
 
 def _repair(name: str, *, target: str = "", what: str = "") -> Action:

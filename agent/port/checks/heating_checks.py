@@ -5,25 +5,13 @@ from typing import Any
 
 import msgspec
 
-from agent.foundation import rfc3339
 from agent.local.climate import UNDECIDED, ClimateReport
-from agent.local.status import ClockStatus
+from agent.local.document_problems import FROST_C, is_setpoint_late
 from agent.port.checks.facts import Documents, Facts, Heating, Missing
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
 from agent.port.checks.report import Group
 
-FROST_FAIL_C = 4.0
 FROST_WARN_C = 8.0
-"""Pipes in an outer wall freeze while the room is still at 3 °C."""
-LATE_MS = 120_000
-"""The control decides every 10 s: setpoints that ended two minutes ago should not be in force."""
-
-
-class ScheduleFacts(msgspec.Struct, frozen=True):
-    """The zones and the clock."""
-
-    climate: ClimateReport
-    clock: ClockStatus
 
 
 class ResponseFacts(msgspec.Struct, frozen=True):
@@ -41,11 +29,9 @@ def _zones(facts: Facts) -> ClimateReport | Missing:
     return climate if climate.zones else Missing("this hub drives no heating or cooling")
 
 
-def _schedule_facts(facts: Facts) -> ScheduleFacts | Missing:
+def _schedule_facts(facts: Facts) -> Documents | Missing:
     zones = _zones(facts)
-    if isinstance(zones, Missing) or not isinstance(facts.documents, Documents):
-        return zones if isinstance(zones, Missing) else Missing("the documents are not known")
-    return ScheduleFacts(zones, facts.documents.status.clock)
+    return zones if isinstance(zones, Missing) else facts.documents
 
 
 def _response_facts(facts: Facts) -> ResponseFacts | Missing:
@@ -98,15 +84,14 @@ def _minimum_times(found: ResponseFacts) -> Finding:
     return passed(f"no equipment is at its limit of starts{more}")
 
 
-def _schedule(found: ScheduleFacts) -> Finding:
+def _schedule(found: Documents) -> Finding:
     scheduled = [zone for zone in found.climate.zones if zone.schedule]
     if not scheduled:
         return unknown("no zone follows a schedule")
     names = ", ".join(zone.zone for zone in scheduled)
-    if not found.clock.synchronised or found.clock.utc is None:
+    if not found.status.clock.synchronised:
         return failed(f"the time is not known, so these wait for it: {names}", "check the time (machine-clock)")
-    now_ms = rfc3339.parse(found.clock.utc)
-    late = [zone.zone for zone in scheduled if zone.until and rfc3339.parse(zone.until) < now_ms - LATE_MS]
+    late = [zone.zone for zone in scheduled if is_setpoint_late(zone, found.status)]
     if late:
         return failed(f"setpoints that have ended are in force: {', '.join(late)}", "systemctl restart climahub")
     return passed(f"these follow their schedules: {names}")
@@ -117,7 +102,7 @@ def _frost(found: ClimateReport) -> Finding:
     if not rooms:
         return unknown("no room has a temperature")
     cold = ", ".join(f"{name} {room_c:.1f} °C" for room_c, name in sorted(rooms) if room_c < FROST_WARN_C)
-    if min(rooms)[0] < FROST_FAIL_C:
+    if min(rooms)[0] < FROST_C:
         return failed(f"frost is near: {cold}", "heat these rooms by other means, and find why the heating does not")
     if cold:
         return warned(f"cold: {cold}", "check radiators, windows and the setpoints")

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.foundation.format import DAY_S, HOUR_S, duration, plural, size
+from agent.local.document_problems import OUTBOX_OLD_S
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
 from agent.ota.launcher import VERSION as LAUNCHER_VERSION
 from agent.port.checks.facts import (
@@ -22,7 +23,6 @@ from agent.port.checks.model import Check, Finding, check, failed, passed, unkno
 from agent.port.checks.report import Group, RepairOffer
 
 OUTBOX_WARN_S = DAY_S
-OUTBOX_FAIL_S = 14 * DAY_S
 MEMORY_WARN_S = 600
 """Readings reach the disk within a minute; after ten the disk refuses them."""
 FAULT_RECENT_S = HOUR_S
@@ -145,7 +145,7 @@ def _outbox_age(found: Documents) -> Finding:
         return passed("no reading waits")
     text = f"the oldest reading has been waiting for {duration(outbox.oldest_age_s)}"
     remedy = "see the checks of the network; nothing is lost before the outbox is full"
-    if outbox.oldest_age_s > OUTBOX_FAIL_S:
+    if outbox.oldest_age_s > OUTBOX_OLD_S:
         return failed(text, remedy, RepairOffer("retry-cloud"))
     if outbox.oldest_age_s > OUTBOX_WARN_S:
         return warned(text, remedy, RepairOffer("retry-cloud"))

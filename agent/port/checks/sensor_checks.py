@@ -9,9 +9,9 @@ import msgspec
 from agent.config.primary import is_machine_part
 from agent.foundation.format import duration
 from agent.local.climate import ClimateReport
+from agent.local.document_problems import BATTERY_PERCENT_MIN, STUCK
 from agent.local.problems import STALE_INTERVALS, name_of
 from agent.local.status import HubStatus, SensorReport
-from agent.local.verdict import BATTERY_PERCENT_MIN
 from agent.port.checks.facts import Documents, Facts, Heating, Missing, SensorHistory
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
 from agent.port.checks.report import Group, RepairOffer
@@ -62,9 +62,7 @@ def _silent(found: Documents) -> Finding:
 
 
 def _stuck(found: SensorFacts) -> Finding:
-    zones = [
-        zone for zone in found.documents.climate.zones if "does not change" in f"{zone.reason} {zone.sensor_problem}"
-    ]
+    zones = [zone for zone in found.documents.climate.zones if STUCK in f"{zone.reason} {zone.sensor_problem}"]
     if zones:
         text = f"the value does not change while the room is heated: {', '.join(zone.zone for zone in zones)}"
         return failed(text, "take the battery out and insert it again, or replace the sensor")

@@ -110,6 +110,37 @@ def test_a_silence_that_is_reported_with_its_reason_is_said_once(status: HubStat
     assert [problem.what for problem in found.problems] == ["sensor bedroom sensor: press its button once"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"room_c": 3.9}, "Climate: bedroom: frost is near, 3.9 °C."),
+        ({"until": "2026-01-15T11:00:00Z"}, "Climate: bedroom: setpoints that have ended are in force."),
+        ({"problem": "check the relay"}, "Climate: bedroom: check the relay."),
+        ({"reason": "off: its value does not change"}, "Climate: bedroom: off: its value does not change."),
+    ],
+)
+def test_what_shows_in_the_zones_alone_is_said(status: HubStatus, changes: dict[str, Any], said: str) -> None:
+    found = judge(status, replace(CLIMATE, zones=[replace(ZONE, **changes)]))
+    assert found.level is not Level.OK
+    assert found.sentences[0] == said
+
+
+@pytest.mark.parametrize("until", [None, "2026-01-15T11:58:30Z", "an instant that is not from 1970 to 2200"])
+def test_setpoints_that_may_be_in_force_are_no_problem(status: HubStatus, until: str | None) -> None:
+    assert judge(status, replace(CLIMATE, zones=[replace(ZONE, until=until)])).level is Level.OK
+
+
+def test_an_outbox_that_is_never_emptied_is_said(status: HubStatus) -> None:
+    old = replace(status, outbox=replace(status.outbox, oldest_age_s=15 * 86_400))
+    assert judge(old).sentences[0] == "Outbox: the oldest reading has been waiting for 15 d."
+
+
+def test_a_release_that_is_not_the_confirmed_one_is_said(status: HubStatus) -> None:
+    other = replace(UPDATE, slot="b")
+    assert judge(status, update=other).sentences[0] == "Updates: slot b runs, and slot a is the confirmed one."
+    assert judge(status, update=replace(other, state="trial")).level is Level.OK
+
+
 @pytest.mark.parametrize(("percent", "level"), [(7.0, Level.ATTENTION), (8.0, Level.OK)])
 def test_a_battery_that_is_nearly_empty_is_said_before_its_sensor_is_silent(
     status: HubStatus, percent: float, level: Level

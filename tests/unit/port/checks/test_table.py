@@ -10,9 +10,11 @@ import pytest
 from agent.climate import fusion
 from agent.local.boots import BootReport
 from agent.local.climate import UNDECIDED, HoldReport
+from agent.local.problems import Level
 from agent.local.repair_table import REPAIRS
 from agent.local.status import EndpointReport, FaultReport, HubStatus, QuotaReport, RelayedReport, SensorReport
 from agent.local.updates import UNSIGNED_WARNING
+from agent.local.verdict import verdict
 from agent.local.zigbee import MemberReport, RadioReport
 from agent.port.checks import sensor_checks
 from agent.port.checks.facts import (
@@ -513,3 +515,17 @@ def test_the_table_is_what_the_issue_asks_for() -> None:
 
 def test_the_copied_constant_is_that_of_the_control() -> None:
     assert sensor_checks.DISAGREE_K == fusion.DISAGREE_K
+
+
+def test_a_hub_of_which_a_check_fails_is_not_called_well(facts: Facts) -> None:
+    def level(changed: Facts) -> Level:
+        documents = docs_of(changed)
+        return verdict(documents.status, documents.climate, documents.zigbee, documents.update).level
+
+    # The chip's temperature as that of a room is a mistake of the configuration, which the settings' problems name.
+    changes = [(name, change(facts)) for name, outcome, _, change in CASES
+               if outcome is FAIL and name != "sensors-self-heated"]  # fmt: skip
+    in_documents = [(name, changed) for name, changed in changes if changed.documents != facts.documents]
+    assert level(facts) is Level.OK
+    assert len(in_documents) > 15
+    assert [name for name, changed in in_documents if level(changed) is Level.OK] == []
