@@ -76,11 +76,11 @@ class _Budget(msgspec.Struct, frozen=True):
 
 
 def network_of(source: str) -> str:
-    """Return the network whose tries are limited together, for an address as text."""
+    """Return the network whose tries are limited together, for an address as text; no address is the serial console."""
     try:
         address = ipaddress.ip_address(source)
     except ValueError:
-        return OTHER_NETWORKS
+        return THIS_MACHINE
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if address.is_loopback:

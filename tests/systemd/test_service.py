@@ -64,6 +64,21 @@ def test_the_port_listens_within_the_units_confinement(machine: Machine) -> None
     assert machine.run("stat", "-c", "%a %U", "/var/lib/climahub/certificate.json").strip() == "600 climahub"
 
 
+def test_root_makes_codes_and_others_in_the_group_do_not(machine: Machine) -> None:
+    """The user namespace of the unit must not hide who asks."""
+    command = "/opt/climahub/bin/climahub"
+    assert machine.run(command, "port", "code", "--new").startswith("owner: ")
+    assert machine.run("runuser", "-u", UNIT, "--", command, "port", "code", "--new").startswith("owner: ")
+    machine.run("useradd", "--groups", UNIT, "helper")
+    refused = f"runuser -u helper -- {command} port code --new 2>&1; echo exit $?"
+    said = machine.run("sh", "-c", refused)
+    assert "use sudo, or sign in as owner" in said
+    assert "exit 1" in said
+    assert "codes      owner" in machine.run("runuser", "-u", "helper", "--", command, "port")
+    assert "root (owner) from socket: make_code" in machine.run(command, "port", "audit")
+    assert machine.run("stat", "-c", "%a %U", "/var/lib/climahub/credentials.json").strip() == "600 climahub"
+
+
 def test_killed_service_restarts(machine: Machine) -> None:
     before = pid(machine)
     machine.run("systemctl", "kill", "-s", "KILL", UNIT)
