@@ -6,7 +6,6 @@ import { get } from "./api.js";
 
 const DOCUMENTS = ["status", "climate", "zigbee", "update", "verdict"];
 const READ_MS = 30_000; // Without a stream, and for what the stream does not carry.
-const VERDICT_MS_MIN = 1_500;
 const BEAT_MS = 20_000;
 
 const documents = {};
@@ -15,7 +14,6 @@ const listeners = new Set();
 const hearers = new Map(); // Of events that are no documents: log and audit.
 let isAnswering = true;
 let answeredMs = performance.now();
-let verdictTimer = 0;
 
 function changed() {
   for (const listener of listeners) listener();
@@ -45,19 +43,13 @@ export async function refresh(...names) {
   changed();
 }
 
-function readVerdictSoon() {
-  verdictTimer ||= setTimeout(() => {
-    verdictTimer = 0;
-    if (documents.verdict !== null) void refresh("verdict");
-  }, VERDICT_MS_MIN);
-}
-
 function receive(message) {
   if (message.kind === "event") {
     isAnswering = true;
     if (DOCUMENTS.includes(message.name)) keep(message.name, message.data);
-    if (message.name !== "log" && message.name !== "audit") readVerdictSoon();
-    for (const hear of hearers.get(message.name) ?? []) hear(message.data);
+    // After a resync, entries of any list may be missing.
+    const heard = message.name === "resync" ? [...hearers.values()] : [hearers.get(message.name) ?? []];
+    for (const hear of heard.flatMap((each) => [...each])) hear(message.data);
     return;
   }
   if (message.isAnswering) answeredMs = performance.now();

@@ -1,7 +1,7 @@
 // The one stream of events from the hub. Runs in a SharedWorker for all tabs, or in the tab that leads (live.js).
 // Says honestly whether the hub answers. Must never hold a document longer than it takes to pass it on.
 
-const EVENTS = ["status", "climate", "zigbee", "update", "log", "audit"];
+const EVENTS = ["status", "climate", "zigbee", "update", "verdict", "log", "audit", "resync"];
 const ASK_MS = 15_000; // A dead link shows no error by itself for minutes.
 const ANSWER_MS_MAX = 6_000;
 const AGAIN_MS = 5_000;
