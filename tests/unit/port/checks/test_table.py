@@ -1,18 +1,14 @@
 """Every check: it passes where it has seen that all is well, it fails for the reason it names, and it is honest
 where it cannot know."""
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
 import pytest
 
 from agent.climate import fusion
-from agent.local.boots import BootReport
 from agent.local.climate import UNDECIDED, HoldReport
 from agent.local.problems import Level
 from agent.local.repair_table import REPAIRS
-from agent.local.status import EndpointReport, FaultReport, HubStatus, QuotaReport, RelayedReport, SensorReport
+from agent.local.status import EndpointReport, FaultReport, QuotaReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING
 from agent.local.verdict import verdict
 from agent.local.zigbee import MemberReport, RadioReport
@@ -22,7 +18,6 @@ from agent.port.checks.facts import (
     ChannelEnergy,
     Configuration,
     DiskRoom,
-    Documents,
     Facts,
     FlashWear,
     HardwareWatchdog,
@@ -48,91 +43,27 @@ from agent.port.checks.facts import (
 from agent.port.checks.report import Outcome
 from agent.port.checks.table import CHECKS, judge
 
+from .changes import (
+    Change,
+    boots_of,
+    doc,
+    docs_of,
+    fact,
+    first_boot,
+    first_paired,
+    first_zone,
+    link,
+    outbox,
+    sensors,
+    status_of,
+    unit_of,
+    update,
+    way,
+)
+
 replace = msgspec.structs.replace
 MIB = 1024 * 1024
 DAY_S = 86_400
-
-Change = Callable[[Facts], Facts]
-
-
-def fact(**changes: Any) -> Change:  # noqa: ANN401 - any fact
-    return lambda facts: replace(facts, **changes)
-
-
-def doc(name: str, **changes: Any) -> Change:  # noqa: ANN401 - fields of a document
-    def change(facts: Facts) -> Facts:
-        documents: Any = facts.documents
-        made = replace(getattr(documents, name), **changes)
-        return replace(facts, documents=replace(documents, **{name: made}))
-
-    return change
-
-
-def outbox(**changes: Any) -> Change:  # noqa: ANN401 - fields of the outbox
-    return lambda facts: doc("status", outbox=replace(status_of(facts).outbox, **changes))(facts)
-
-
-def link(**changes: Any) -> Change:  # noqa: ANN401 - fields of the link
-    return lambda facts: doc("status", link=replace(status_of(facts).link, **changes))(facts)
-
-
-def first_zone(**changes: Any) -> Change:  # noqa: ANN401 - fields of the zone
-    def change(facts: Facts) -> Facts:
-        documents: Any = facts.documents
-        return doc("climate", zones=[replace(documents.climate.zones[0], **changes)])(facts)
-
-    return change
-
-
-def first_paired(**changes: Any) -> Change:  # noqa: ANN401 - fields of the sensor
-    def change(facts: Facts) -> Facts:
-        documents: Any = facts.documents
-        return doc("zigbee", sensors=[replace(documents.zigbee.sensors[0], **changes)])(facts)
-
-    return change
-
-
-def first_boot(**changes: Any) -> Change:  # noqa: ANN401 - fields of the boot
-    return lambda facts: replace(facts, boots=(boots_of(facts)[0], replace(boots_of(facts)[1], **changes)))
-
-
-def sensors(index: int, **changes: Any) -> Change:  # noqa: ANN401 - fields of the sensor
-    def change(facts: Facts) -> Facts:
-        made: list[SensorReport] = list(status_of(facts).sensors)
-        made[index] = replace(made[index], **changes)
-        return doc("status", sensors=made)(facts)
-
-    return change
-
-
-def way(**changes: Any) -> Change:  # noqa: ANN401 - fields of the way to the cloud
-    return lambda facts: replace(facts, cloud=replace(facts.cloud, **changes))
-
-
-def update(**changes: Any) -> Change:  # noqa: ANN401 - fields of the update
-    return doc("update", **changes)
-
-
-def status_of(facts: Facts) -> HubStatus:
-    documents: Any = facts.documents
-    status: HubStatus = documents.status
-    return status
-
-
-def unit_of(facts: Facts) -> Unit:
-    assert not isinstance(facts.unit, Missing)
-    return facts.unit
-
-
-def docs_of(facts: Facts) -> Documents:
-    assert not isinstance(facts.documents, Missing)
-    return facts.documents
-
-
-def boots_of(facts: Facts) -> tuple[BootReport, ...]:
-    assert not isinstance(facts.boots, Missing)
-    return facts.boots
-
 
 BROKEN = Layer(is_working=False, text="refused")
 UNTRIED = Layer(is_working=None, text="the layer below failed")
