@@ -36,12 +36,12 @@ async def test_a_running_hub_answers_every_check_within_ten_seconds(tmp_path: Pa
     assert report.outcome is Outcome.FAIL
 
 
-async def test_nobody_else_is_told(tmp_path: Path) -> None:
+async def test_checks_are_refused_without_sign_in(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session(None) as client, client.get("/v1/checks") as response:
         assert response.status == 401
 
 
-async def test_the_radio_is_scanned_once_an_hour_and_the_history_is_looked_at(tmp_path: Path) -> None:
+async def test_radio_is_scanned_once_an_hour_and_the_history_is_used(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=f"{ZONES}[board.sim]\nsensors_count = 12\n") as port:
         network = port.hub.environment.board.network
         assert isinstance(network, SimNetwork)
@@ -66,7 +66,7 @@ async def test_the_radio_is_scanned_once_an_hour_and_the_history_is_looked_at(tm
     assert found["sensors-stuck"].fact == "no sensor has a history of 12 h yet"
 
 
-def test_how_a_sensor_has_behaved_is_told_by_its_whole_range() -> None:
+def test_sensor_history_is_judged_over_its_whole_range() -> None:
     series = Series("sensor/0x01/t/temperature", [20.0, None, 21.0], low=[19.5, None, 21.0], high=[20.5, None, 21.0])
     assert hub_probes._behaviour(series, 900) == SensorHistory("0x01", "t", "temperature", 0.5, 1.5, 2)
     assert hub_probes._behaviour(Series("sensor/hub/a/temperature", [None]), 900).device == ""

@@ -39,7 +39,7 @@ async def findings(hub: Daemon, *groups: str) -> dict[str, Any]:
     return {each["name"]: each for each in report["checks"]}
 
 
-async def test_a_hub_that_works(hub: Daemon) -> None:
+async def test_doctor_on_a_working_hub(hub: Daemon) -> None:
     found = await findings(hub)
     for name in ("hub-agent", "hub-configuration", "hub-configuration-in-force", "hub-secrets", "network-http",
                  "network-key", "sensors-silent", "hub-stores", "machine-clock"):  # fmt: skip
@@ -54,7 +54,7 @@ async def test_the_verdict_stands_above_the_checks(hub: Daemon) -> None:
     assert "Cloud " in said.partition("\n\n")[0]
 
 
-async def test_a_file_that_was_changed_since_the_start(hub: Daemon) -> None:
+async def test_doctor_reports_a_configuration_changed_since_the_start(hub: Daemon) -> None:
     hub.config.write_text(f"{hub.config.read_text()}[commands]\npending_max = 7\n")
     code, said = await doctor(hub, "hub")
     assert "WARN    hub-configuration-in-force" in said
@@ -62,7 +62,7 @@ async def test_a_file_that_was_changed_since_the_start(hub: Daemon) -> None:
     assert code in {1, 4}
 
 
-async def test_a_repair_at_the_hub(hub: Daemon) -> None:
+async def test_doctor_repairs_at_the_hub(hub: Daemon) -> None:
     aside = hub.state / "settings.json.corrupt-1"
     aside.write_text("{")
     assert (await findings(hub, "hub"))["hub-stores"]["outcome"] == "warn"
@@ -73,7 +73,7 @@ async def test_a_repair_at_the_hub(hub: Daemon) -> None:
     assert aside.exists(), "what removes something is left to a person"
 
 
-async def test_a_hub_that_is_dead(hub: Daemon) -> None:
+async def test_doctor_on_a_dead_hub(hub: Daemon) -> None:
     hub.process.kill()
     await hub.wait()
     code, said = await doctor(hub)

@@ -114,7 +114,7 @@ async def test_a_defect_of_the_port_gives_the_outputs_back(tmp_path: Path, monke
         await until(lambda: output_of(rig) == "off")
 
 
-async def test_a_stop_of_the_agent_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_of_the_agent_ends_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driven: list[HvacDemand] = []
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
@@ -132,7 +132,7 @@ async def test_a_stop_of_the_agent_ends_it(tmp_path: Path, monkeypatch: pytest.M
     assert driven[-1] == HvacDemand()
 
 
-async def test_a_walk_is_stopped_by_hand_and_its_report_stays(tmp_path: Path) -> None:
+async def test_commissioning_stopped_by_hand_keeps_its_report(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         cold = {"do": "set", "mode": "heat", "heat_setpoint_c": 28.0}
         assert (await ask(rig, "POST", "/v1/climate/all", cold))[0] == 200
@@ -149,7 +149,7 @@ async def test_a_walk_is_stopped_by_hand_and_its_report_stays(tmp_path: Path) ->
         assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": begun["test_id"]}))[0] == 409
 
 
-async def test_a_control_that_decides_nothing_fails_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_control_without_decisions_fails_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
         monkeypatch.setattr(service, "HUNG_S", -1.0)
@@ -170,9 +170,7 @@ async def test_a_control_that_decides_nothing_fails_the_test(tmp_path: Path, mon
         ("renew", {"test_id": "unknown"}, 409, "begin a new test"),
     ],
 )
-async def test_what_cannot_be_tested_is_refused(
-    tmp_path: Path, route: str, body: object, status: int, word: str
-) -> None:
+async def test_untestable_output_is_refused(tmp_path: Path, route: str, body: object, status: int, word: str) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         refused = await ask(rig, "POST", f"/v1/tests/{route}", body)
         assert refused[0] == status
@@ -187,7 +185,7 @@ async def test_a_hub_without_zones_has_sensors_and_no_outputs(tmp_path: Path) ->
             assert response.status == 404
 
 
-async def test_sensors_are_read_for_who_watches_once_a_second_at_most(tmp_path: Path) -> None:
+async def test_live_sensors_are_read_at_most_once_a_second(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         first = (await ask(rig, "GET", "/v1/tests/sensors"))[1]["sensors"]
         again = (await ask(rig, "GET", "/v1/tests/sensors"))[1]["sensors"]
@@ -200,7 +198,7 @@ async def test_sensors_are_read_for_who_watches_once_a_second_at_most(tmp_path: 
         assert own != [sensor for sensor in later if not sensor["device"]]
 
 
-async def test_the_channels_of_the_radio(tmp_path: Path) -> None:
+async def test_radio_channels_are_scanned(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         document = (await ask(rig, "POST", "/v1/tests/radio-scan"))[1]
         assert [channel["channel"] for channel in document["channels"]] == list(range(11, 27))

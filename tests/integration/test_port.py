@@ -27,7 +27,7 @@ async def port(tmp_path: Path) -> AsyncIterator[PortRig]:
         yield rig
 
 
-async def test_nobody_looks_without_signing_in_on_loopback_either(port: PortRig) -> None:
+async def test_loopback_requires_sign_in_too(port: PortRig) -> None:
     async with port.session() as client, client.get("/v1/status") as response:
         assert response.status == 401
         assert response.headers["Content-Type"] == "application/problem+json"
@@ -43,7 +43,9 @@ async def test_nobody_looks_without_signing_in_on_loopback_either(port: PortRig)
         assert response.status == 200
 
 
-async def test_what_is_no_http_is_a_problem_and_fills_no_log(port: PortRig, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_http_gets_a_problem_document_and_no_log_lines(
+    port: PortRig, caplog: pytest.LogCaptureFixture
+) -> None:
     host, tcp_port = port.url.removeprefix("http://").split(":")
     for sent in (b"\x16\x03\x01\x02", b"GET /v1/status?" + b"x" * 9000, b"GET / HTTP/1.1\r\nHost\r\n\r\n"):
         reader, writer = await asyncio.open_connection(host, int(tcp_port))
@@ -58,7 +60,7 @@ async def test_what_is_no_http_is_a_problem_and_fills_no_log(port: PortRig, capl
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
 
 
-async def test_a_role_opens_what_it_may_and_nothing_else(port: PortRig) -> None:
+async def test_role_opens_its_routes_only(port: PortRig) -> None:
     async with port.session(Role.VIEWER) as client:
         async with client.get("/v1/status") as response:
             assert msgspec.json.decode(await response.read(), type=HubStatus).board == "sim"
@@ -72,7 +74,7 @@ async def test_a_role_opens_what_it_may_and_nothing_else(port: PortRig) -> None:
             assert response.status == 403
 
 
-async def test_other_hosts_other_sites_and_other_forms_are_refused(port: PortRig) -> None:
+async def test_foreign_host_names_origins_and_content_types_are_refused(port: PortRig) -> None:
     async with port.session(Role.OWNER) as client:
         for headers, status in (
             ({"Host": "evil.example"}, 421),
@@ -100,7 +102,7 @@ async def test_the_page_is_open_and_protected(port: PortRig) -> None:
             assert (response.status, response.content_type) == (404, "application/problem+json")
 
 
-async def test_the_port_says_where_it_is_and_how_to_know_it(tmp_path: Path) -> None:
+async def test_port_document_has_addresses_and_fingerprint(tmp_path: Path) -> None:
     async with open_port(tmp_path, port_text='listen = ["127.0.0.1", "0.0.0.0"]\nport = 0\n') as rig:
         await until(lambda: len(rig.hub.port.listeners.addresses) == 2)
         async with rig.socket_session() as client, client.get("/v1/port") as response:
@@ -118,7 +120,7 @@ async def test_the_port_says_where_it_is_and_how_to_know_it(tmp_path: Path) -> N
             assert response.status == 200
 
 
-async def test_what_the_router_answers_has_the_shape_of_all_errors(port: PortRig) -> None:
+async def test_errors_of_the_router_are_problem_documents(port: PortRig) -> None:
     async with port.session(Role.OWNER) as client:
         for method, path, status in (("GET", "/v1/x/y/z", 404), ("DELETE", "/v1/status", 405)):
             async with client.request(method, path) as response:

@@ -19,7 +19,7 @@ TLS = 'listen = ["0.0.0.0"]\nport = 0\n'
 
 
 @pytest.mark.parametrize("port_text", ["port = 0\n", TLS], ids=["plain", "tls"])
-async def test_under_attack_nobody_gets_in_but_its_people_and_control_goes_on(
+async def test_attack_admits_nobody_and_control_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port_text: str
 ) -> None:
     monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.05)

@@ -55,7 +55,7 @@ async def test_a_technician_makes_a_code_signs_in_and_sees_it(
         ]
 
 
-async def test_a_second_code_has_to_be_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_replacing_a_code_needs_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with open_port(tmp_path) as port:
         command = Command(port, capsys)
         first = await command("code", "--role", "viewer")
@@ -100,7 +100,7 @@ async def test_sessions_are_shown_and_ended(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("words", [["tokens", "list"], ["sessions"], ["audit"]])
-async def test_the_documents_are_printed_as_they_are(
+async def test_documents_are_printed_unchanged_as_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     async with open_port(tmp_path) as port:

@@ -43,7 +43,7 @@ async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path:
     assert "# A person's file." in rig.text
 
 
-async def test_a_change_that_nobody_confirms_undoes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unconfirmed_change_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.port.config_editor.TRIAL_S_MIN", 1)
     async with run_daemon(tmp_path) as rig:
         await rig.ask("PATCH", "/v1/config", {**CHANGE, "trial_s": 1})
@@ -52,7 +52,7 @@ async def test_a_change_that_nobody_confirms_undoes_itself(tmp_path: Path, monke
         assert "nobody confirmed" in (await rig.config())["last_trial"]
 
 
-async def test_a_process_that_dies_during_the_trial_undoes_it(tmp_path: Path) -> None:
+async def test_crash_during_the_trial_undoes_the_change(tmp_path: Path) -> None:
     async with run_daemon(tmp_path, dies=True) as rig:
         await rig.ask("PATCH", "/v1/config", CHANGE)
         await rig.trial_started()

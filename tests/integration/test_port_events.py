@@ -136,7 +136,7 @@ async def test_the_audit_trail_is_live_for_service_and_up(tmp_path: Path) -> Non
         assert "audit" not in found
 
 
-async def test_a_client_that_does_not_read_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_reads_nothing_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responses, "UNREAD_S_MAX", 0.5)
     async with open_port(tmp_path) as port, port.session(Role.VIEWER) as client:
         host, tcp_port = port.url.removeprefix("http://").split(":")

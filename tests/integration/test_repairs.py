@@ -53,7 +53,7 @@ def sim_network(rig: PortRig) -> SimNetwork:
     return network
 
 
-async def test_the_list_says_what_each_will_do(rig: PortRig) -> None:
+async def test_list_of_repairs_describes_each(rig: PortRig) -> None:
     async with rig.session(Role.VIEWER) as client, client.get("/v1/repairs") as response:
         listed = (await response.json())["repairs"]
     assert [each["name"] for each in listed] == list(REPAIRS)
@@ -61,7 +61,7 @@ async def test_the_list_says_what_each_will_do(rig: PortRig) -> None:
     assert all(each["effect"].endswith(".") for each in listed)
 
 
-async def test_what_cannot_be_done_is_refused_with_the_reason(rig: PortRig) -> None:
+async def test_impossible_repair_is_refused_with_its_reason(rig: PortRig) -> None:
     assert (await repair(rig, "make-coffee"))[0] == 404
     assert (await repair(rig, "forget-sensor"))[0] == 400
     status, answer = await repair(rig, "reset-update", role=Role.SERVICE)
@@ -246,7 +246,7 @@ async def test_renew_certificate_changes_the_fingerprint_of_running_listeners(tm
         assert certificate.fingerprint not in {"", before}
 
 
-async def test_the_checks_look_anew_after_a_repair(rig: PortRig) -> None:
+async def test_checks_run_again_after_a_repair(rig: PortRig) -> None:
     await rig.hub.checks.run()
     runner = rig.hub.checks._runner
     assert runner is not None

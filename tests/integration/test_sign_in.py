@@ -58,7 +58,7 @@ async def test_a_second_sign_in_of_a_browser_ends_its_first_session(tmp_path: Pa
             assert [each["id"] for each in (await response.json())["sessions"]] == [3]
 
 
-async def test_a_role_opens_what_it_may(tmp_path: Path) -> None:
+async def test_role_opens_its_routes(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session() as client:
         await sign_in(client, await port.make_code(Role.VIEWER))
         assert await status_of(client) == 200
@@ -98,7 +98,7 @@ async def test_a_script_uses_a_token_and_may_not_make_codes(tmp_path: Path) -> N
         assert await status_of(client) == 401
 
 
-async def test_owners_end_sessions_and_see_who_tried(tmp_path: Path) -> None:
+async def test_owner_ends_sessions_and_sees_failed_sign_ins(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session() as client, port.session() as other:
         code = await port.make_code()
         await sign_in(other, "0000-0000-0000-0000")
@@ -117,7 +117,7 @@ async def test_owners_end_sessions_and_see_who_tried(tmp_path: Path) -> None:
         assert await status_of(client) == 401
 
 
-async def test_wrong_tries_are_slowed_down(tmp_path: Path) -> None:
+async def test_wrong_codes_are_throttled(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session() as client:
         code = await port.make_code()
         answers = [await sign_in(client, "0000-0000-0000-0000") for _ in range(7)]

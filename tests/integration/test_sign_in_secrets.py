@@ -97,7 +97,7 @@ async def test_nothing_shows_a_code_a_token_or_a_session(tmp_path: Path, caplog:
         assert [place for place, text in shown.items() if any(each in text for each in spellings(secret))] == []
 
 
-def test_the_search_finds_what_it_shall_find() -> None:
+def test_search_for_secrets_finds_planted_ones() -> None:
     text = b'{"code":"7h2k9qxm4tnaw0ce"}'
     assert any(each in text for each in spellings("7H2K-9QXM-4TNA-W0CE"))
     assert re.search(b"|".join(spellings("climahub_abc")), b"x abc y")

@@ -227,9 +227,7 @@ async def test_one_bundle_at_a_time_and_only_for_service(tmp_path: Path) -> None
                 assert unpack(await again.read())
 
 
-async def test_a_document_that_cannot_be_made_costs_itself_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failing_document_is_left_out_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object) -> None:
         raise StorageFull(f"no room for {ZIGBEE_KEY}")
 
@@ -302,7 +300,7 @@ def dead_hub(directory: Path) -> Path:
     return directory / "hub.toml"
 
 
-async def test_a_dead_hub_has_a_bundle_too(
+async def test_dead_hub_has_a_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("agent.cli.doctor.examine_here", lambda *_, **__: {"checks": f"none, {ZIGBEE_KEY}"})

@@ -83,7 +83,7 @@ def test_two_swapped_wires_are_found(seed: int) -> None:
     assert not home.oracle.broken, home.oracle.examples
 
 
-def test_right_wires_are_not_suspected() -> None:
+def test_correct_wiring_is_confirmed() -> None:
     walk = walk_through(build_home(4))
     assert {found.verdict for found in walk.findings} == {Verdict.OWN}, walk.findings
 
@@ -167,7 +167,7 @@ def test_a_test_that_skips_the_minimum_times_is_found(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("faults", "seed"), [("none", 1), ("default", 2), ("harsh", 3)])
-def test_a_whole_hub_outlives_a_technician_who_walks_away(faults: FaultProfile, seed: int) -> None:
+def test_lost_session_of_a_technician_harms_no_hub(faults: FaultProfile, seed: int) -> None:
     options = Options(days=0.25, seed=seed, faults=faults, config_text=HEATED, tests_per_day=100.0)
     verdict = simulate(options)
     assert not verdict.violations, as_text(verdict, f"seed {seed}")

@@ -1,4 +1,4 @@
-"""Names of files and classes use the terms of docs/glossary.md, not the private words that they replaced."""
+"""Names use the terms of docs/glossary.md, not the private words that they replaced; and no file grows too long."""
 
 import ast
 import re
@@ -129,6 +129,12 @@ def test_an_old_name_is_found(file: str, name: str) -> None:
 
 def test_old_name_is_allowed_where_it_is_the_standard_term() -> None:
     assert problems(iter([("hal/sim/house.py", "House"), ("agent/telemetry/intake.py", "Intake")])) == []
+
+
+@pytest.mark.parametrize(("directory", "lines_max"), [("agent", 450), ("hal", 450), ("lab", 450), ("tests/unit", 500)])
+def test_no_file_is_longer_than_its_limit(directory: str, lines_max: int) -> None:
+    files = {path: len(path.read_text().splitlines()) for path in (ROOT / directory).rglob("*.py")}
+    assert [str(path.relative_to(ROOT)) for path, lines in files.items() if lines > lines_max] == []
 
 
 def test_the_glossary_has_each_term_once_in_alphabetical_order() -> None:

@@ -27,7 +27,7 @@ def test_a_value_is_toml_or_else_a_text(text: str, value: object) -> None:
     assert parse_value(text) == value
 
 
-def test_what_is_on_trial_is_told_with_what_to_do() -> None:
+def test_change_on_trial_is_shown_with_the_next_step() -> None:
     trial = ConfigTrialReport(["cloud.proxy"], 300, is_started=False, caller="root")
     text = as_text(ConfigReport("f", [], [], trial, "", ""))
     assert text.startswith("cloud.proxy: on trial")

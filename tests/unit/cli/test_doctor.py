@@ -97,7 +97,7 @@ def test_problems_come_first_and_the_rest_is_counted() -> None:
     assert sum("mains" in line for line in as_lines(report, shows_all=True)) == 1
 
 
-def test_what_the_hub_cannot_know_is_taken_from_this_process() -> None:
+def test_facts_unknown_to_the_hub_come_from_the_command() -> None:
     hub = report_of([result("hub-unit", Outcome.UNKNOWN), result("hub-agent", Outcome.PASS, "hub")], 1.0)
     local = report_of([result("hub-unit", Outcome.WARN), result("hub-agent", Outcome.FAIL, "local")], 2.0)
     merged = merge(hub, local)
@@ -106,7 +106,7 @@ def test_what_the_hub_cannot_know_is_taken_from_this_process() -> None:
     assert merged.took_s == 2.0
 
 
-def test_what_the_hub_can_do_is_offered_and_done_after_a_question(
+def test_repairs_are_offered_and_run_after_confirmation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -24,6 +24,6 @@ def test_a_view_is_shown_again_and_again(
     assert waits == [watch.WATCH_INTERVAL_S] * 2
 
 
-def test_without_it_a_view_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_view_without_watch_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     watch.show(lambda: "view", is_watched=False)
     assert capsys.readouterr().out == "view\n"

@@ -28,7 +28,7 @@ def test_a_test_switches_a_zone_on_that_needs_no_heat_and_leaves_the_others_alon
     assert made.demand.zones == {"z0": OFF, "z1": OFF}
 
 
-def test_it_ends_by_itself() -> None:
+def test_output_test_ends_by_itself() -> None:
     bench = Bench(home())
     bench.run(inputs(25.0), minutes=10)
     bench.test = OutputTest({"z0": HEAT}, bench.now_ms + 300_000)
@@ -75,7 +75,7 @@ def test_a_hot_room_is_not_heated_for_a_test() -> None:
     assert (made.demand.zones["z0"], made.reasons[0]) == (OFF, "off: 30.1 °C, the limit is 30.0")
 
 
-def test_frost_protection_goes_on_in_a_walk() -> None:
+def test_frost_protection_continues_during_commissioning() -> None:
     bench = Bench(home(2))
     bench.run(inputs(25.0), inputs(25.0), minutes=10)
     bench.test = OutputTest({"z0": HEAT, "z1": OFF}, FAR_MS)
@@ -93,7 +93,7 @@ def test_a_test_never_cools_beside_a_heated_room() -> None:
     assert made.reasons[1] == "cool: hardware test; heating is active, so cooling must wait"
 
 
-def test_an_output_that_cannot_do_it_goes_on_as_it_was() -> None:
+def test_output_without_the_function_is_unchanged() -> None:
     bench = Bench(home(can_cool=False))
     bench.test = OutputTest({"z0": COOL, "nowhere": HEAT}, FAR_MS)
     assert "hardware test" not in bench.step(inputs(25.0)).reasons[0]

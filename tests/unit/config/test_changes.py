@@ -48,7 +48,7 @@ def test_a_second_start_without_a_confirmation_undoes_the_change() -> None:
     assert start(undone) == undone
 
 
-def test_a_person_or_the_end_of_the_time_undoes_it() -> None:
+def test_change_is_undone_by_a_person_or_at_its_deadline() -> None:
     assert roll_back(start(begun()), "nobody confirmed") == ConfigChanges(OLD, None, "nobody confirmed")
 
 
@@ -86,7 +86,7 @@ def test_edits_add_replace_and_take_back() -> None:
 
 
 @given(st.lists(st.sampled_from(("begin", "start", "confirm", "roll back"))))
-def test_whatever_happens_a_value_is_confirmed_or_undone_by_the_second_start(steps: list[str]) -> None:
+def test_value_is_confirmed_or_undone_by_the_second_start(steps: list[str]) -> None:
     changes, confirmed = ConfigChanges(OLD), OLD
     for number, step in enumerate(steps):
         match step:

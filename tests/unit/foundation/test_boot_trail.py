@@ -39,7 +39,7 @@ def start(boot_id: str = "b1", previous: ExitCause | None = None, **given: objec
 FIRST = with_agent_start((), start())
 
 
-def test_the_first_boot_has_none_before_it() -> None:
+def test_first_boot_has_no_predecessor() -> None:
     (boot,) = FIRST
     assert boot == BootRecord("b1", "power_on", NOON_MS, 20, agent_starts=1, versions=("1.0.0",))
     assert boot.end is BootEnd.RUNNING
@@ -81,12 +81,12 @@ def test_an_update_and_its_roll_back_show_as_versions() -> None:
     assert boots[0].versions == ("1.0.0", "1.1.0", "1.0.0")
 
 
-def test_an_end_that_is_known_stays() -> None:
+def test_known_end_is_not_changed() -> None:
     ended = (msgspec.structs.replace(FIRST[0], end=BootEnd.RESTARTED),)
     assert with_agent_start(ended, start("b2", ExitCause.POWER_LOST))[0].end is BootEnd.RESTARTED
 
 
-def test_a_note_is_worth_a_write_only_with_news() -> None:
+def test_unchanged_note_is_not_written() -> None:
     assert with_note((), uptime_s=9, at_utc_ms=None, power_problems=()) == ()
     assert with_note(FIRST, uptime_s=20 + SEEN_INTERVAL_S - 1, at_utc_ms=NOON_MS + 9, power_problems=()) is FIRST
     later = with_note(FIRST, uptime_s=20 + SEEN_INTERVAL_S, at_utc_ms=None, power_problems=())
@@ -104,7 +104,7 @@ def test_the_time_is_noted_once_it_is_known() -> None:
     assert (known[0].at_utc_ms, known[0].seen_s) == (NOON_MS, 30)
 
 
-def test_everything_that_grows_has_an_end(tmp_path: Path) -> None:
+def test_trail_is_bounded(tmp_path: Path) -> None:
     boots: tuple[BootRecord, ...] = ()
     for number in range(BOOTS_MAX + 5):
         for cause in ExitCause:
@@ -142,7 +142,7 @@ def history(directory: Path, clock: Clock, disk: Disk, *power: str) -> StartHist
     return starts
 
 
-def test_the_trail_outlives_the_boots(tmp_path: Path) -> None:
+def test_trail_survives_reboots(tmp_path: Path) -> None:
     """As `climahub boots` prints it: a power cut under low voltage, a restart in order, a crash."""
     clock = Clock()
     history(tmp_path, clock, Disk(), "under_voltage").note_boot()
@@ -162,12 +162,12 @@ def test_the_trail_outlives_the_boots(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01", b'{"boots": 7}', b'{"boots": [{"boot_id": 1}]}', b"x" * 10**6])
-def test_a_broken_trail_begins_anew(tmp_path: Path, content: bytes) -> None:
+def test_unreadable_trail_starts_empty(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     assert len(history(tmp_path, Clock(), Disk()).boots) == 1
 
 
-def test_a_dead_disk_costs_the_trail_and_nothing_else(tmp_path: Path) -> None:
+def test_failed_disk_costs_the_trail_only(tmp_path: Path) -> None:
     def refuse(operation: Operation, target: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 

@@ -58,7 +58,7 @@ def test_a_power_cut_leaves_the_old_content_and_what_came_of_the_new(tmp_path: P
     assert path.read_bytes().rstrip(b"\0") in {b"old ", b"old new"}
 
 
-def test_in_a_hurry_nothing_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urgent_write_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise AssertionError
 
@@ -72,7 +72,7 @@ def test_in_a_hurry_nothing_is_synced(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_no_room(tmp_path: Path, number: int) -> None:
+def test_full_disk_raises(tmp_path: Path, number: int) -> None:
     def fail(operation: Operation, _: str) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -80,7 +80,7 @@ def test_no_room(tmp_path: Path, number: int) -> None:
         write(Disk(fail), tmp_path / "a", 0, b"1")
 
 
-def test_another_error_of_the_disk(tmp_path: Path) -> None:
+def test_other_disk_errors_raise(tmp_path: Path) -> None:
     def fail(operation: Operation, _: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -88,7 +88,7 @@ def test_another_error_of_the_disk(tmp_path: Path) -> None:
         write(Disk(fail), tmp_path / "a", 0, b"1")
 
 
-def test_a_part_that_had_room_is_taken_back(tmp_path: Path) -> None:
+def test_partial_write_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old ")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -101,7 +101,7 @@ def test_a_part_that_had_room_is_taken_back(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old "
 
 
-def test_what_is_no_file_is_not_written_to(tmp_path: Path) -> None:
+def test_irregular_file_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

@@ -35,7 +35,7 @@ def test_what_is_kept_is_redacted_and_printable() -> None:
     assert "[redacted]" in record.traceback
 
 
-def test_the_oldest_makes_room_by_number() -> None:
+def test_oldest_records_are_dropped_by_number() -> None:
     ring, log = ring_of(records_max=3)
     for number in range(5):
         log.info("line %d", number)
@@ -43,7 +43,7 @@ def test_the_oldest_makes_room_by_number() -> None:
     assert [record.id for record in ring.records()] == [3, 4, 5]
 
 
-def test_the_oldest_makes_room_by_size_and_the_newest_always_stays() -> None:
+def test_oldest_records_are_dropped_by_size_and_the_newest_stays() -> None:
     ring, log = ring_of(characters_max=40)
     log.info("short")
     log.info("x" * 20)
@@ -97,7 +97,7 @@ RECORDS = [
         ({"limit": 1, "before": 4, "level": "info"}, [3]),
     ],
 )
-def test_selects(wanted: dict[str, object], ids: list[int]) -> None:
+def test_records_are_selected_by_level_and_text(wanted: dict[str, object], ids: list[int]) -> None:
     assert [each.id for each in select(RECORDS, **({"limit": 100} | wanted))] == ids  # type: ignore[arg-type]
 
 

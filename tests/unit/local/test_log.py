@@ -76,7 +76,7 @@ def test_a_wrong_query_is_refused_with_what_is_allowed(wrong: dict[str, str]) ->
         query.read(wrong, LogQuery)
 
 
-async def test_the_handler(log: logging.Logger) -> None:
+async def test_handler_returns_a_page_of_the_log(log: logging.Logger) -> None:
     log.error("failed")
     log.info("went on")
     request = LocalRequest({}, Caller("", Role.VIEWER, "socket"), query={"level": "error"})

@@ -113,7 +113,7 @@ def with_sensor(status: HubStatus, **changes: object) -> HubStatus:
         (lambda s: with_sensor(s, age_s=181.0), "sensor sim/temperature: silent for 3 min 1 s"),
     ],
 )
-def test_each_problem_is_said_once(status: HubStatus, change: Callable[[HubStatus], HubStatus], told: str) -> None:
+def test_each_problem_is_listed_once(status: HubStatus, change: Callable[[HubStatus], HubStatus], told: str) -> None:
     assert [problem.what for problem in problems(change(status))] == [told]
 
 
@@ -156,11 +156,11 @@ def test_advice_follows_the_cause(status: HubStatus, cause: str, said: str, advi
         assert problem.advice.startswith(advice)
 
 
-def test_every_cause_has_its_words() -> None:
+def test_every_cause_has_a_text() -> None:
     assert set(REMEDIES) == set(Cause)
 
 
-def test_what_explains_waiting_readings_is_told_instead_of_them(status: HubStatus) -> None:
+def test_cause_of_waiting_readings_replaces_their_problem(status: HubStatus) -> None:
     waiting = with_outbox(with_failing_telemetry(status), sendable=42, stalled_s=600)
     assert len(problems(waiting)) == 1
 
@@ -170,7 +170,7 @@ def test_readings_that_wait_for_a_moment_are_no_problem(status: HubStatus) -> No
     assert problems(with_outbox(status, sendable=0, stalled_s=10_000)) == []
 
 
-def test_a_failure_that_is_over_is_no_problem(status: HubStatus) -> None:
+def test_past_failure_is_no_problem(status: HubStatus) -> None:
     over = with_failing_telemetry(status, is_failing=False)
     assert problems(with_link(over, state="up")) == []
 
@@ -217,7 +217,7 @@ def test_a_time_without_a_bound_is_right() -> None:
         (lambda s: replace(s, climate_problems=["hall: no sensor"]), Level.FAULT),
     ],
 )
-def test_what_needs_a_person_or_loses_something_is_a_fault(
+def test_problem_that_needs_a_person_or_loses_data_is_a_fault(
     status: HubStatus, change: Callable[[HubStatus], HubStatus], level: Level
 ) -> None:
     assert [problem.level for problem in problems(change(status))] == [level]

@@ -67,7 +67,7 @@ def test_all_is_well_where_everything_has_been_seen(status: HubStatus) -> None:
     assert found.problems == found.actions == []
 
 
-def test_a_silent_sensor_and_who_stands_in_for_it(status: HubStatus) -> None:
+def test_silent_sensor_is_named_with_its_substitute(status: HubStatus) -> None:
     silent = "bedroom sensor has been silent for 180 min"
     zone = replace(ZONE, sensor_problem=silent, sensors_in_use=["hall sensor"], action="heat")
     told = replace(
@@ -181,7 +181,7 @@ def test_a_zone_without_a_temperature_is_a_fault_and_says_what_it_does(status: H
         (lambda d: d | {"zigbee": replace(ZIGBEE, radio=RadioReport("starting"))}, "The radio is starting."),
     ],
 )
-def test_what_was_not_seen_yet_is_not_well(
+def test_unknown_state_is_not_well(
     status: HubStatus, change: Callable[[dict[str, Any]], dict[str, Any]], said: str
 ) -> None:
     found = judge(**change({"status": status}))
@@ -215,7 +215,7 @@ def with_link(status: HubStatus, state: str) -> HubStatus:
         ("degraded", "Cloud works in part, 12 readings waiting, newest 30 s old."),
     ],
 )
-def test_the_cloud_has_one_sentence(status: HubStatus, state: str, said: str) -> None:
+def test_cloud_state_is_one_sentence(status: HubStatus, state: str, said: str) -> None:
     assert judge(with_link(status, state)).sentences[-1] == said
 
 

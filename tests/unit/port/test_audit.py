@@ -37,7 +37,7 @@ def refuse(operation: Operation, name: str) -> None:
     raise OSError(errno.ENOSPC, "full")
 
 
-async def test_what_was_recorded_is_shown_newest_first_and_outlives_a_restart(bench: Bench) -> None:
+async def test_entries_are_newest_first_and_survive_a_restart(bench: Bench) -> None:
     audit = bench.audit()
     audit.record(OWNER, "check_update", "/v1/update/check", "200")
     audit.record(NOBODY, "sign_in", "", "wrong_code")
@@ -48,14 +48,14 @@ async def test_what_was_recorded_is_shown_newest_first_and_outlives_a_restart(be
     await again.close()
 
 
-async def test_a_hub_that_nobody_touches_has_no_file(bench: Bench) -> None:
+async def test_unused_port_writes_no_audit_file(bench: Bench) -> None:
     audit = bench.audit()
     assert await audit.flush()
     await audit.close()
     assert list(bench.directory.iterdir()) == []
 
 
-async def test_the_loop_writes_within_a_moment(bench: Bench) -> None:
+async def test_entries_are_written_within_their_delay(bench: Bench) -> None:
     audit = bench.audit()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(audit.run())
@@ -69,7 +69,7 @@ async def test_the_loop_writes_within_a_moment(bench: Bench) -> None:
     await audit.close()
 
 
-async def test_the_loop_waits_for_what_is_not_due(bench: Bench) -> None:
+async def test_entries_that_are_not_due_wait(bench: Bench) -> None:
     audit = bench.audit()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(audit.run())
@@ -92,7 +92,7 @@ async def test_a_count_is_written_into_its_entry(bench: Bench) -> None:
     await audit.close()
 
 
-async def test_what_is_recorded_during_a_write_is_not_lost(bench: Bench) -> None:
+async def test_entry_recorded_during_a_write_is_not_lost(bench: Bench) -> None:
     audit = bench.audit()
     audit.record(OWNER, "check_update", "", "200")
     bench.disk.on_operation = lambda operation, name: (
@@ -139,7 +139,7 @@ async def test_pages_follow_each_other(bench: Bench) -> None:
     await audit.close()
 
 
-async def test_a_disk_that_refuses_delays_nobody_and_gets_it_later(bench: Bench) -> None:
+async def test_refused_write_blocks_no_request_and_is_retried(bench: Bench) -> None:
     audit = bench.audit()
     bench.disk.on_operation = refuse
     audit.record(OWNER, "check_update", "", "200")
@@ -155,9 +155,7 @@ async def test_a_disk_that_refuses_delays_nobody_and_gets_it_later(bench: Bench)
     await audit.close()
 
 
-async def test_a_damaged_file_is_put_aside_and_a_new_trail_begun(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_damaged_file_is_quarantined_and_replaced(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     (bench.directory / FILE_NAME).write_bytes(b"\x00" * 4096)
     audit = bench.audit()
     audit.record(OWNER, "check_update", "", "200")
@@ -167,7 +165,7 @@ async def test_a_damaged_file_is_put_aside_and_a_new_trail_begun(
     await audit.close()
 
 
-async def test_a_file_that_breaks_in_use_is_put_aside(bench: Bench) -> None:
+async def test_file_damaged_in_use_is_quarantined(bench: Bench) -> None:
     audit = bench.audit()
     audit.record(OWNER, "first", "", "200")
     await audit.flush()
@@ -180,7 +178,7 @@ async def test_a_file_that_breaks_in_use_is_put_aside(bench: Bench) -> None:
     await audit.close()
 
 
-async def test_one_damaged_row_costs_no_other(bench: Bench) -> None:
+async def test_damaged_row_does_not_affect_the_others(bench: Bench) -> None:
     audit = bench.audit()
     for number in range(3):
         audit.record(OWNER, "act", str(number), "200")

@@ -58,7 +58,7 @@ def test_an_entry_of_a_known_caller_is_due_at_once_and_one_of_nobody_later() -> 
     assert buffer.unwritten() == []
 
 
-def test_the_same_again_is_counted_and_its_count_may_wait() -> None:
+def test_repeated_entry_is_counted() -> None:
     buffer = AuditBuffer()
     buffer.add(entry(0))
     write(buffer)
@@ -78,7 +78,7 @@ def test_another_caller_target_or_result_is_another_entry() -> None:
     assert len(write(buffer)) == 4
 
 
-def test_the_order_of_what_people_did_stays() -> None:
+def test_order_of_actions_is_kept() -> None:
     buffer = AuditBuffer()
     for number, target in enumerate("aabaacb"):
         buffer.add(entry(number, target=target))
@@ -106,7 +106,7 @@ def test_the_same_in_the_next_window_is_another_entry() -> None:
     assert [each.count for each in write(buffer)] == [1, 1]
 
 
-def test_a_flood_without_a_sign_in_gets_few_entries_and_is_counted_to_the_last() -> None:
+def test_unauthenticated_flood_gets_few_entries_with_a_complete_count() -> None:
     buffer = AuditBuffer()
     for number in range(10_000):
         buffer.add(entry(number, nobody(number % 250), result="401 wrong_code"))

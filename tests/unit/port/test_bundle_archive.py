@@ -71,7 +71,7 @@ def test_of_a_long_text_the_end_is_kept_and_a_long_document_is_left_out() -> Non
 
 @pytest.mark.parametrize("is_zstd", [False, pytest.param(True, marks=pytest.mark.skipif(
     not bundle_archive.has_zstd(), reason="zstd is not installed"))])  # fmt: skip
-def test_twenty_megabytes_are_the_end(is_zstd: bool) -> None:
+def test_bundle_is_limited_to_twenty_megabytes(is_zstd: bool) -> None:
     """Of noise, which no program compresses."""
     noise = os.urandom(6 * 1024 * 1024)
     members = [Member(f"{number}.txt", lambda: noise, 10**9, is_text=True) for number in range(5)]
@@ -79,7 +79,7 @@ def test_twenty_megabytes_are_the_end(is_zstd: bool) -> None:
     assert 0.9 * BUNDLE_BYTES_MAX < size <= BUNDLE_BYTES_MAX
 
 
-def test_whoever_leaves_early_leaves_nothing_behind() -> None:
+def test_aborted_download_leaves_no_files() -> None:
     if not bundle_archive.has_zstd():
         pytest.skip("zstd is not installed")
     archive = stream([(f"{number}", os.urandom(10**6)) for number in range(8)], is_zstd=True, at_s=0)

@@ -51,7 +51,7 @@ def grouped(text: str, size: int, separator: str) -> str:
 @pytest.mark.parametrize(
     "place", ["{}", "the sensor {} is silent", "says that {} was", "key={}", '{{"name": "{}"}}', "a\n{}\nb", "({})"]
 )
-def test_what_looks_like_a_secret_is_removed(secret: str, place: str) -> None:
+def test_text_that_looks_like_a_secret_is_removed(secret: str, place: str) -> None:
     told = Scrubber().text(place.format(secret))
     assert secret not in told
     assert secret.replace("\n", "") not in told.replace("\n", "")
@@ -76,7 +76,7 @@ def test_what_looks_like_a_secret_is_removed(secret: str, place: str) -> None:
         "cs_dev_[redacted]",
     ],
 )
-def test_what_support_needs_stays(text: str) -> None:
+def test_harmless_text_is_kept(text: str) -> None:
     assert Scrubber().text(text) == text
 
 
@@ -112,7 +112,7 @@ def test_every_code_and_token_that_the_hub_can_make_is_removed(seed: bytes) -> N
     assert token not in told
 
 
-def test_what_a_secret_file_holds_is_known() -> None:
+def test_secrets_of_a_network_file_are_found() -> None:
     network = {
         "phase": "formed", "settings": {"ieee": "00124b", "key": ZIGBEE_KEY},
         "backups": [{"network_key": {"key": "ff" * 16}, "devices": [{"link_key": {"key": "ee" * 16}, "nwk": "1a2b"}]}],

@@ -114,7 +114,7 @@ def test_two_hubs_have_different_keys() -> None:
     assert make_certificate(NAMES, NOW_MS).key != make_certificate(NAMES, NOW_MS).key
 
 
-def test_it_is_made_once_and_renewed_before_it_ends() -> None:
+def test_certificate_is_made_once_and_renewed_before_it_expires() -> None:
     begins_ms, ends_ms = validity(NOW_MS)
     assert begins_ms < NOW_MS
     assert (ends_ms - begins_ms) // DAY_MS <= 825
@@ -126,12 +126,12 @@ def test_it_is_made_once_and_renewed_before_it_ends() -> None:
     assert is_due(CertificateRecord(), None)
 
 
-def test_without_the_time_it_lasts_long() -> None:
+def test_certificate_made_without_the_time_lasts_long() -> None:
     begins_ms, ends_ms = validity(None)
     assert (ends_ms - begins_ms) // DAY_MS == 3650
 
 
-async def test_it_survives_a_restart_and_only_the_agent_reads_it(make: Make, tmp_path: Path) -> None:
+async def test_certificate_survives_a_restart_and_is_private(make: Make, tmp_path: Path) -> None:
     first = make()
     context = await first.context()
     assert ssl.DER_cert_to_PEM_cert(served(context)).strip() == first._store.value.certificate.strip()
@@ -167,7 +167,7 @@ async def test_a_disk_that_refuses_it_costs_only_its_life_over_a_restart(make: M
     assert [fault.startswith("the certificate is not kept over a restart") for fault in faults] == [True]
 
 
-async def test_a_damaged_one_is_made_anew(make: Make, faults: list[str]) -> None:
+async def test_damaged_certificate_is_replaced(make: Make, faults: list[str]) -> None:
     first = make()
     await first.context()
     broken = msgspec.structs.replace(first._store.value, key="no key")
@@ -178,7 +178,7 @@ async def test_a_damaged_one_is_made_anew(make: Make, faults: list[str]) -> None
     assert "makes another certificate" in faults[0]
 
 
-async def test_the_operators_own_is_used_and_read_again_when_it_changes(make: Make, tmp_path: Path) -> None:
+async def test_operators_certificate_is_used_and_reloaded(make: Make, tmp_path: Path) -> None:
     used = make(own_files(tmp_path))
     context = await used.context()
     assert used.is_own

@@ -72,7 +72,7 @@ def verdicts(walk: Walk) -> list[tuple[str, Verdict, str]]:
     return [(found.zone, found.verdict, found.answered_by) for found in walk.findings]
 
 
-def test_right_wires_are_right() -> None:
+def test_correct_wiring_is_confirmed() -> None:
     walk = House(RIGHT).run()
     assert verdicts(walk) == [(zone, Verdict.OWN, zone) for zone in RIGHT]
     assert all(found.certainty > 0.5 for found in walk.findings)
@@ -103,7 +103,7 @@ def test_open_doors_are_unclear() -> None:
     assert sentences(walk.findings)[0].startswith("Close the doors and repeat bath")
 
 
-def test_all_other_zones_rest() -> None:
+def test_other_zones_are_off_during_a_step() -> None:
     house = House(RIGHT)
     assert commissioning.demand(house.walk).actions == {"bath": OFF, "hall": OFF, "loft": OFF}  # type: ignore[union-attr]
     for _ in range(round(SETTLE_S * 1000 / TICK_MS)):
@@ -134,7 +134,7 @@ def test_a_zone_that_is_cut_short_is_skipped_with_the_reason() -> None:
     )  # fmt: skip
 
 
-def test_the_loss_of_the_session_ends_it_and_keeps_what_was_found() -> None:
+def test_lost_session_ends_commissioning_and_keeps_its_findings() -> None:
     house = House(RIGHT)
     while not house.walk.findings:
         house.tick(lambda walk: Observation(walk.phase is WalkPhase.HEATING))
@@ -146,13 +146,13 @@ def test_the_loss_of_the_session_ends_it_and_keeps_what_was_found() -> None:
     assert (len(house.walk.findings), house.walk.text) == (1, "nobody has renewed it for 20 s")
 
 
-def test_outputs_that_do_not_follow_end_it() -> None:
+def test_failing_outputs_end_commissioning() -> None:
     house = House(RIGHT)
     house.tick(lambda _: Observation(is_on=False, problem="relay bath does not follow"))
     assert (house.walk.phase, house.walk.text) == (WalkPhase.DONE, "relay bath does not follow")
 
 
-def test_a_stop_by_hand() -> None:
+def test_manual_stop() -> None:
     walk = commissioning.stop(House(RIGHT).walk)
     assert (walk.phase, walk.text) == (WalkPhase.DONE, "stopped by hand")
     assert commissioning.stop(walk, "again") is walk
@@ -181,7 +181,7 @@ def test_a_zone_that_does_not_heat_is_left_out() -> None:
         ({"T2": Rise(0.6), "T2b": Rise(0.5)}, Verdict.OTHER, "hall"),
     ],
 )
-def test_which_sensor_answers(rises: Mapping[str, Rise], verdict: Verdict, answered_by: str) -> None:
+def test_responding_sensor_is_identified(rises: Mapping[str, Rise], verdict: Verdict, answered_by: str) -> None:
     found = judge("bath", PLAN, rises)
     assert (found.verdict, found.answered_by) == (verdict, answered_by)
     assert 0.0 <= found.certainty <= 1.0

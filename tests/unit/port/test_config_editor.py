@@ -117,7 +117,7 @@ def test_the_document_has_every_key_with_all_that_a_form_needs(bench: Bench) -> 
     assert {each.table for each in report.tables} >= {"cloud", "board.sim", "port"}
 
 
-def test_credentials_are_not_in_it(bench: Bench) -> None:
+def test_document_has_no_credentials(bench: Bench) -> None:
     proxy = key(bench.ask("get_config"), "cloud.proxy")
     assert "secret" not in f"{proxy.value}{proxy.text}"
     assert "proxy.example" in proxy.text
@@ -191,7 +191,7 @@ def test_a_change_that_nobody_confirms_is_undone(bench: Bench) -> None:
     assert report.last_trial == "nobody confirmed the change in time: it was undone"
 
 
-def test_a_person_undoes_it(bench: Bench) -> None:
+def test_change_is_undone_by_a_person(bench: Bench) -> None:
     bench.change({"cloud.proxy": "none"}, trial_s=60)
     bench.start()
     bench.ask("roll_back_config")
@@ -203,7 +203,7 @@ def test_a_person_undoes_it(bench: Bench) -> None:
         bench.ask("roll_back_config")
 
 
-def test_what_cannot_be_confirmed(bench: Bench) -> None:
+def test_confirmation_out_of_turn_is_refused(bench: Bench) -> None:
     with pytest.raises(RequestRefused, match="nothing to confirm: no change is on trial"):
         bench.ask("confirm_config")
     bench.change({"cloud.proxy": "none"})
@@ -228,9 +228,7 @@ def test_what_cannot_be_confirmed(bench: Bench) -> None:
         ({"cloud.api_key": "cs_dev_hidden"}, "there is no such key"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_what_is_allowed(
-    bench: Bench, changes: dict[str, Any], reason: str
-) -> None:
+def test_invalid_value_is_refused_with_what_is_allowed(bench: Bench, changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(RequestRefused, match=reason) as refused:
         bench.change(changes)
     assert (refused.value.status, refused.value.code) == (422, "config_invalid")
@@ -239,7 +237,7 @@ def test_what_cannot_be_used_is_refused_with_what_is_allowed(
     assert bench.used == []
 
 
-def test_what_does_not_fit_the_board_is_refused(bench: Bench) -> None:
+def test_change_that_does_not_fit_the_board_is_refused(bench: Bench) -> None:
     bench.refusal = "climate.zones: this board has no output attic"
     with pytest.raises(RequestRefused, match="no output attic"):
         bench.change({"climate.zones": [{"id": "attic", "sensors": ["a"]}]})

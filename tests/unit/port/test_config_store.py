@@ -117,7 +117,7 @@ async def test_a_disk_that_refuses_lets_no_trial_begin_and_none_start(tmp_path: 
     assert store.problem
 
 
-async def test_an_end_that_cannot_be_written_counts_all_the_same(tmp_path: Path) -> None:
+async def test_end_of_a_trial_applies_on_a_full_disk(tmp_path: Path) -> None:
     is_full = False
 
     def refuse(operation: Operation, target: str) -> None:
@@ -149,7 +149,7 @@ async def test_what_cannot_be_read_leaves_the_file_of_the_configuration_alone_in
     assert "the values of the configuration file are in force" in store.problem
 
 
-async def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+async def test_file_is_private(tmp_path: Path) -> None:
     await with_old(tmp_path / "a")
     assert (tmp_path / "a" / FILE_NAME).stat().st_mode & 0o077 == 0
 

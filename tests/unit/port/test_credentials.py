@@ -57,7 +57,7 @@ async def test_a_new_hub_lets_nobody_in_and_names_the_remedy(bench: Bench) -> No
     assert list(bench.directory.iterdir()) == []
 
 
-async def test_who_knows_the_code_gets_a_session(bench: Bench) -> None:
+async def test_valid_code_opens_a_session(bench: Bench) -> None:
     credentials = await bench.credentials()
     code, _ = await credentials.make_code(Role.SERVICE)
     cookie, session = credentials.sign_in(code.lower().replace("-", " "), PERSON)
@@ -233,7 +233,7 @@ async def test_a_damaged_file_is_replaced_by_its_copy(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("damage", ["lost", "garbage", "other json"])
-async def test_where_nothing_is_left_nobody_gets_in_and_the_remedy_is_named(bench: Bench, damage: str) -> None:
+async def test_lost_credentials_admit_nobody_and_name_the_remedy(bench: Bench, damage: str) -> None:
     before = await bench.credentials()
     code, _ = await before.make_code(Role.OWNER)
     token, _ = await before.add_token("metrics", Role.VIEWER, 30)
@@ -383,9 +383,7 @@ def memory() -> Iterator[Path]:
 
 @pytest.mark.parametrize("damages_file", [False, True], ids=["whole", "then damaged"])
 @pytest.mark.parametrize("at", range(1, OPERATIONS + 1))
-async def test_a_power_cut_at_any_operation_revives_nothing_and_halves_nothing(
-    memory: Path, at: int, damages_file: bool
-) -> None:
+async def test_power_cut_at_any_operation_revives_no_credential(memory: Path, at: int, damages_file: bool) -> None:
     bench, promises = Bench(memory), Promises()
     cutter = Cutter(at)
     bench.disk = Disk(cutter)

@@ -49,7 +49,7 @@ SECONDS_OF_THEIR_OWN = {"window_s"}
         (True, 1, 0.0, False),
     ],
 )
-def test_news(*, before: Json, after: Json, elapsed_s: float, is_news: bool) -> None:
+def test_changed_documents_are_detected(*, before: Json, after: Json, elapsed_s: float, is_news: bool) -> None:
     assert is_changed(before, after, elapsed_s=elapsed_s) is is_news
 
 

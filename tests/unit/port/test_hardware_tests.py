@@ -36,7 +36,7 @@ def new(duration_s: float = hardware_tests.DURATION_S) -> RelayTest:
     return hardware_tests.begin("t1", "hall", HEAT, 0, duration_s=duration_s)
 
 
-def test_it_is_on_for_its_time_and_then_off() -> None:
+def test_output_is_on_for_its_time_and_then_off() -> None:
     test = run(new(duration_s=30.0), ON, 0, for_s=30)
     assert (test.phase, test.outcome) == (TestPhase.ON, Outcome.RUNNING)
     made = hardware_tests.demand(test, 30_000)
@@ -52,14 +52,14 @@ def test_it_is_on_for_its_time_and_then_off() -> None:
     assert hardware_tests.demand(test, 32_000) is None
 
 
-def test_it_waits_for_the_minimum_times_and_says_so() -> None:
+def test_minimum_times_delay_the_test_and_are_reported() -> None:
     test = run(new(), RESTING, 0, for_s=60)
     assert (test.phase, test.text) == (TestPhase.WAITING, "minimum off time, 90 s to go")
     test = run(test, ON, 60_000, for_s=1)
     assert (test.phase, test.text) == (TestPhase.ON, "")
 
 
-def test_it_does_not_wait_for_ever() -> None:
+def test_wait_for_minimum_times_is_limited() -> None:
     test = run(new(), RESTING, 0, for_s=WAIT_S_MAX - 1)
     assert test.phase is TestPhase.WAITING
     test = run(test, RESTING, round(WAIT_S_MAX - 1) * 1000, for_s=1)
@@ -67,21 +67,21 @@ def test_it_does_not_wait_for_ever() -> None:
 
 
 @pytest.mark.parametrize("seen", [ON, RESTING])
-def test_the_loss_of_the_session_ends_it(seen: Observation) -> None:
+def test_lost_session_ends_the_test(seen: Observation) -> None:
     test = run(new(), seen, 0, for_s=LEASE_S - 1, is_renewed=False)
     assert test.phase in {TestPhase.ON, TestPhase.WAITING}
     test = run(test, seen, round(LEASE_S - 1) * 1000, for_s=1, is_renewed=False)
     assert (test.phase, test.outcome) == (TestPhase.ENDING, Outcome.SESSION_LOST)
 
 
-def test_what_it_demands_ends_with_its_lease_although_nobody_advances_it() -> None:
+def test_demand_ends_with_its_lease() -> None:
     """The port may hang: the climate control then takes the output back by itself."""
     made = hardware_tests.demand(hardware_tests.renew(new(), 5000), 6000)
     assert made is not None
     assert made.until_ms == 5000 + LEASE_S * 1000
 
 
-def test_a_stop_by_hand() -> None:
+def test_manual_stop() -> None:
     test = hardware_tests.stop(run(new(), ON, 0, for_s=5), 5000)
     assert (test.phase, test.outcome) == (TestPhase.ENDING, Outcome.STOPPED)
     # The second one changes nothing, nor does one after the end.
@@ -96,7 +96,7 @@ def test_a_relay_that_does_not_follow_is_a_failure() -> None:
     assert (test.outcome, test.text) == (Outcome.FAILED, "relay hall does not follow")
 
 
-def test_the_hub_may_cut_it_short() -> None:
+def test_hub_may_end_the_test_early() -> None:
     hot = Observation(is_on=False, reason="off: 30.1 °C, the limit is 30.0")
     test = run(run(new(), ON, 0, for_s=5), hot, 5000, for_s=1)
     assert (test.outcome, test.text) == (Outcome.CUT_SHORT, hot.reason)

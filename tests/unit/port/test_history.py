@@ -116,7 +116,7 @@ def test_every_minute_is_recorded_and_the_disk_is_written_every_quarter_of_an_ho
     )
 
 
-def test_values_stand_at_their_time(bench: Bench) -> None:
+def test_values_keep_their_time(bench: Bench) -> None:
     async def scene() -> None:
         await asyncio.sleep(61)
         bench.values[ROOM] = 21.0
@@ -193,7 +193,7 @@ def test_a_full_disk_costs_nothing_for_four_hours_and_then_the_oldest(bench: Ben
     assert len(bench.shown(**{"from": "-86400", "points": "2000"})) == UNWRITTEN_BLOCKS_MAX * BLOCK_ROWS
 
 
-def test_a_damaged_file_costs_itself(bench: Bench) -> None:
+def test_damaged_segment_costs_itself_only(bench: Bench) -> None:
     bench.run(31)
     (path,) = bench.directory.iterdir()
     data = bytearray(path.read_bytes())

@@ -44,7 +44,7 @@ def blocks_in(data: bytes) -> list[HistoryBlock | None]:
 
 
 @given(st.lists(blocks(), max_size=4))
-def test_what_was_written_is_read(written: list[HistoryBlock]) -> None:
+def test_written_block_is_read(written: list[HistoryBlock]) -> None:
     assert blocks_in(b"".join(map(encode, written))) == written
 
 
@@ -58,7 +58,7 @@ def test_values_are_kept_in_hundredths_and_what_is_no_number_is_a_gap() -> None:
 
 
 @given(st.lists(values, min_size=1, max_size=15))
-def test_values_come_back_as_they_were(column: list[float | None]) -> None:
+def test_values_round_trip(column: list[float | None]) -> None:
     made = make_block("b", start_ms=0, interval_ms=1, zero_utc_ms=None, columns={"c": column})
     assert list(made.values("c")) == column
 

@@ -25,7 +25,7 @@ QUIET = dict.fromkeys(range(11, 27), 30)
         ({}, 15, "reported no channel"),
     ],
 )
-def test_what_a_scan_means(energies: Mapping[int, int], own: int, words: str) -> None:
+def test_scan_marks_noisy_and_quieter_channels(energies: Mapping[int, int], own: int, words: str) -> None:
     report = build_scan(energies, own)
     assert words in report.sentence
     assert [each.channel for each in report.channels if each.is_own] == [own] * (own in energies)

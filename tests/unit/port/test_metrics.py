@@ -87,7 +87,7 @@ def test_what_is_not_known_and_what_is_not_there_has_no_series(status: HubStatus
     assert 'climahub_zigbee_device_online{device="0x02"' not in scrape(status)
 
 
-def test_promtool_has_nothing_to_say(status: HubStatus) -> None:
+def test_promtool_accepts_the_metrics(status: HubStatus) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("install promtool (Debian: apt-get install prometheus)")

@@ -23,16 +23,16 @@ async def ask(name: str, status: HubStatus = ANY, **checks: Callable[[], str]) -
     return await handlers[name](REQUEST)
 
 
-async def test_alive_says_nothing_of_the_house() -> None:
+async def test_healthz_reveals_nothing_of_the_house() -> None:
     assert msgspec.to_builtins(await ask("get_liveness")) == {"status": "alive"}
 
 
-async def test_ready_is_ready() -> None:
+async def test_readyz_of_a_ready_hub() -> None:
     answer = await ask("get_readiness", control=lambda: "", disk=lambda: "")
     assert answer == Readiness(is_ready=True, checks={"control": "", "disk": ""})
 
 
-async def test_not_ready_names_what_is_not() -> None:
+async def test_readyz_names_the_failed_checks() -> None:
     answer = await ask("get_readiness", control=lambda: "", disk=lambda: "free some space: the disk is full")
     assert isinstance(answer, Answer)
     assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE
@@ -41,7 +41,7 @@ async def test_not_ready_names_what_is_not() -> None:
     )
 
 
-async def test_metrics_are_text_of_now(status: HubStatus) -> None:
+async def test_metrics_are_current_text(status: HubStatus) -> None:
     answer = await ask("get_metrics", status)
     assert isinstance(answer, Answer)
     assert isinstance(answer.document, bytes)

@@ -33,7 +33,7 @@ def references(value: object) -> set[str]:
             return set()
 
 
-def test_it_keeps_the_rules_of_openapi(document: dict[str, Any]) -> None:
+def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
     assert [f"{error.instance_path}: {error.message}" for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
     assert list(OPENAPI_31_VALIDATOR.iter_errors({**document, "paths": []}))
     for reference in references(document):
@@ -44,7 +44,7 @@ def test_it_keeps_the_rules_of_openapi(document: dict[str, Any]) -> None:
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
-def test_it_has_every_route_and_no_other(document: dict[str, Any]) -> None:
+def test_document_has_every_route_and_no_other(document: dict[str, Any]) -> None:
     documented = {
         (method.upper(), path, operation["operationId"])
         for path, operations in document["paths"].items()

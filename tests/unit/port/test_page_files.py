@@ -42,12 +42,12 @@ async def test_files_are_compressed_and_have_their_type(page: Path) -> None:
     assert (await ask(page, "get_page_library", "lib.mjs")).content_type == "text/javascript; charset=utf-8"
 
 
-async def test_who_takes_no_gzip_gets_plain_bytes(page: Path) -> None:
+async def test_client_without_gzip_gets_plain_bytes(page: Path) -> None:
     plain = await ask(page, "get_page", headers={})
     assert (plain.document, plain.headers.get("Content-Encoding")) == (b"<p>hub</p>", None)
 
 
-async def test_what_a_browser_has_already_is_not_sent_again(page: Path) -> None:
+async def test_unchanged_file_is_answered_304(page: Path) -> None:
     etag = (await ask(page, "get_page")).headers["ETag"]
     again = await ask(page, "get_page", headers={**GZIP, "If-None-Match": etag})
     assert (again.status, again.document) == (HTTPStatus.NOT_MODIFIED, b"")

@@ -57,7 +57,7 @@ def test_a_session_ends_after_twelve_hours_whatever_happens() -> None:
     assert sessions.find(cookie, 5 + AGE_S_MAX * 1000) is None
 
 
-def test_their_number_is_bounded_and_the_one_unused_for_longest_makes_room() -> None:
+def test_number_of_sessions_is_bounded_and_the_least_recent_ends() -> None:
     sessions = Sessions(os.urandom)
     cookies = [sessions.open(Role.VIEWER, "digest", PLACE, at_ms)[0] for at_ms in range(SESSIONS_MAX)]
     assert sessions.find(cookies[0], 1000) is not None

@@ -74,7 +74,7 @@ def test_a_code_is_read_as_people_type_it(typed: str) -> None:
     ["", "0123", CODE + "0", CODE[:-1] + "U", CODE[:-1] + "\u00e9", CODE[:-1] + "\u0660", CODE[:-1] + "\x00",
      CODE + " " * TYPED_CHARACTERS_MAX, "\ud800" * 16],
 )  # fmt: skip
-def test_what_cannot_be_a_code_is_none(typed: str) -> None:
+def test_invalid_code_is_rejected(typed: str) -> None:
     assert read_code(typed) is None
 
 

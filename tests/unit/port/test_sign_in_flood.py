@@ -50,7 +50,7 @@ async def flood(tmp_path: Path) -> Flood:
     return Flood(bench, await bench.credentials(audit), audit)
 
 
-async def test_nobody_gets_in_and_few_tries_are_looked_at(flood: Flood) -> None:
+async def test_flood_admits_nobody_and_few_attempts_are_checked(flood: Flood) -> None:
     await flood.credentials.make_code(Role.OWNER)
     await flood.run(TRIES)
     assert flood.admitted == 0
@@ -59,7 +59,7 @@ async def test_nobody_gets_in_and_few_tries_are_looked_at(flood: Flood) -> None:
     await flood.audit.close()
 
 
-async def test_people_get_in_meanwhile(flood: Flood) -> None:
+async def test_valid_sign_in_works_during_a_flood(flood: Flood) -> None:
     code, _ = await flood.credentials.make_code(Role.OWNER)
     flood.credentials.sign_in(code, PERSON)
     await flood.run(TRIES)
@@ -69,7 +69,7 @@ async def test_people_get_in_meanwhile(flood: Flood) -> None:
     await flood.audit.close()
 
 
-async def test_the_card_is_spared_and_what_people_did_stays_in_the_trail(flood: Flood) -> None:
+async def test_flood_writes_little_and_keeps_the_audit_trail(flood: Flood) -> None:
     await flood.credentials.make_code(Role.OWNER)
     flood.audit.record(Caller("session 1", Role.OWNER, PERSON), "restore_network", "/v1/zigbee/restore", "200")
     await flood.audit.flush()
@@ -86,7 +86,7 @@ async def test_the_card_is_spared_and_what_people_did_stays_in_the_trail(flood: 
     await flood.audit.close()
 
 
-async def test_memory_is_back_where_it_was(flood: Flood) -> None:
+async def test_flood_grows_no_memory(flood: Flood) -> None:
     await flood.credentials.make_code(Role.OWNER)
     await flood.run(1000)
     tracemalloc.start()

@@ -34,7 +34,7 @@ def wrong_tries(throttle: Throttle, source: str, now_ms: int, count: int) -> int
     return seen
 
 
-def test_a_person_may_mistype_a_few_times() -> None:
+def test_few_wrong_codes_are_free() -> None:
     throttle = Throttle()
     for _ in range(FREE_TRIES - 1):
         assert throttle.admit(PERSON, 0) == 0
@@ -42,7 +42,7 @@ def test_a_person_may_mistype_a_few_times() -> None:
     assert throttle.admit(PERSON, 0) == 0
 
 
-def test_then_the_wait_doubles_up_to_a_limit() -> None:
+def test_wait_doubles_up_to_a_limit() -> None:
     throttle, now_ms = Throttle(), 0
     waits = []
     for _ in range(FREE_TRIES + 12):
@@ -69,14 +69,14 @@ def test_a_thousand_years_of_wrong_tries_overflow_nothing() -> None:
     assert throttle.admit(PERSON, now_ms) == WAIT_S_MAX
 
 
-def test_a_right_sign_in_forgets_the_wrong_ones() -> None:
+def test_successful_sign_in_resets_the_wait() -> None:
     throttle = Throttle()
     wrong_tries(throttle, PERSON, 0, FREE_TRIES - 1)
     throttle.add_right(PERSON)
     assert wrong_tries(throttle, PERSON, 0, 100) == FREE_TRIES
 
 
-def test_so_does_an_hour_of_quiet() -> None:
+def test_quiet_hour_resets_the_wait() -> None:
     throttle = Throttle()
     wrong_tries(throttle, PERSON, 0, FREE_TRIES)
     assert throttle.add_wrong(PERSON, round(FORGET_S * 1000) - 1) == 4

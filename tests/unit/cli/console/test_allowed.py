@@ -15,7 +15,7 @@ def test_a_line_is_split_as_a_shell_does() -> None:
 
 
 @pytest.mark.parametrize("line", ["x" * (LINE_CHARACTERS_MAX + 1), "logs --text 'a"])
-def test_a_line_that_is_none_is_refused(line: str) -> None:
+def test_unparsable_line_is_refused(line: str) -> None:
     with pytest.raises(CommandRefused):
         split(line)
 

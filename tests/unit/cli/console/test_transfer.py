@@ -112,7 +112,7 @@ def test_cobs_of_the_published_example() -> None:
 
 
 @given(st.binary(max_size=600))
-def test_noise_is_no_message_and_breaks_nothing(noise: bytes) -> None:
+def test_noise_is_ignored(noise: bytes) -> None:
     reader = FrameReader()
     assert list(reader.feed(noise)) == []
     assert list(reader.feed(encode(Ack(7)))) == [Ack(7)]
@@ -183,7 +183,7 @@ def test_both_sides_give_up_when_nobody_is_there() -> None:
         Receiver(digest=b"", part=b"", write=lambda _: None, now_s=0.0).send(SILENT_S_MAX + 1)
 
 
-def test_what_the_other_side_refuses_is_told() -> None:
+def test_refusal_of_the_receiver_is_reported() -> None:
     with pytest.raises(TransferFailed, match="no room"):
         Sender("x", b"x", now_s=0.0).receive(Refused("no room"), 1.0)
     with pytest.raises(TransferFailed, match="gone"):

@@ -90,7 +90,7 @@ def working(path: CloudPath) -> list[bool | None]:
     return [layer.is_working for layer in (path.dns, path.tcp, path.tls, path.http)]
 
 
-async def test_a_cloud_that_works(tmp_path: Path) -> None:
+async def test_working_cloud(tmp_path: Path) -> None:
     pem = certificate(tmp_path)
     async with serving(OK, pem) as port:
         path = await probe(f"https://localhost:{port}", ca_file=pem)
@@ -101,14 +101,14 @@ async def test_a_cloud_that_works(tmp_path: Path) -> None:
     assert path.http.text == "localhost answers a request (status 404)"
 
 
-async def test_a_name_that_nobody_knows() -> None:
+async def test_unknown_host_name() -> None:
     path = await probe("https://cloud.invalid")
     assert working(path) == [False, None, None, None]
     assert "cloud.invalid" in path.dns.text
     assert path.tcp.text == "not tried, because a layer below failed"
 
 
-async def test_a_port_that_nobody_listens_on() -> None:
+async def test_closed_port() -> None:
     path = await probe("https://localhost:9")
     assert working(path) == [True, False, None, None]
     assert "refused" in path.tcp.text.lower()
@@ -129,7 +129,7 @@ async def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
     assert "expired" in path.tls.text
 
 
-async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
+async def test_silent_server(tmp_path: Path) -> None:
     pem = certificate(tmp_path)
     async with serving(b"", pem) as port:
         path = await probe(f"https://localhost:{port}", ca_file=pem)
@@ -145,7 +145,7 @@ async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "no answer to a request"),
     ],
 )
-async def test_an_answer_that_is_none(answer: bytes, said: str) -> None:
+async def test_invalid_http_answer(answer: bytes, said: str) -> None:
     async with serving(answer) as port:
         path = await probe(f"http://127.0.0.1:{port}")
     assert working(path) == [True, True, True, False]
@@ -153,7 +153,7 @@ async def test_an_answer_that_is_none(answer: bytes, said: str) -> None:
     assert path.clock_difference_s is None
 
 
-async def test_a_portal_that_answers_in_the_clouds_place(tmp_path: Path) -> None:
+async def test_captive_portal(tmp_path: Path) -> None:
     portal = b"HTTP/1.1 302 Found\r\nLocation: http://login.hotel.example/\r\n\r\n"
     async with serving(OK, certificate(tmp_path)) as port, serving(portal) as portal_port:
         path = await probe(f"https://localhost:{port}", portal_port=portal_port)
@@ -171,7 +171,9 @@ async def test_a_portal_that_answers_in_the_clouds_place(tmp_path: Path) -> None
         (b"\0\0\r\n\r\n", None),
     ],
 )
-async def test_what_an_unencrypted_answer_proves(tmp_path: Path, answer: bytes, is_working: bool | None) -> None:
+async def test_unencrypted_answer_tells_a_portal_from_an_open_network(
+    tmp_path: Path, answer: bytes, is_working: bool | None
+) -> None:
     async with serving(OK, certificate(tmp_path)) as port, serving(answer) as portal_port:
         path = await probe(f"https://localhost:{port}", portal_port=portal_port)
     assert path.portal.is_working is is_working
@@ -244,7 +246,7 @@ async def test_a_name_server_that_hangs_is_asked_once(monkeypatch: pytest.Monkey
     assert len(asked) == 2, "once for all addresses, once for IPv6"
 
 
-async def test_a_network_in_which_everything_vanishes_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_network_that_drops_all_packets_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_probe, "LAYER_S_MAX", 0.1)
 
     async def vanish(*_: object, **__: object) -> None:

@@ -52,7 +52,7 @@ def test_without_the_firmware_the_voltage_driver_reports_it(roots: Roots, alarm:
     assert machine_probes.throttling(roots) == Throttling(now, [])
 
 
-def test_another_machine_reports_neither(roots: Roots) -> None:
+def test_other_machine_reports_no_supply_voltage(roots: Roots) -> None:
     put(roots.sys / "class/hwmon/hwmon0/name", "coretemp")
     found = machine_probes.throttling(roots)
     assert isinstance(found, Missing)
@@ -207,7 +207,7 @@ def test_the_shipped_unit_has_all_that_the_hub_relies_on(roots: Roots) -> None:
     assert set(UNIT_DIRECTIVES) > UNIT_VITAL
 
 
-def test_files_that_were_put_aside_and_leftovers(tmp_path: Path) -> None:
+def test_quarantined_files_and_leftovers(tmp_path: Path) -> None:
     put(tmp_path / "settings.json", "{}")
     put(tmp_path / "settings.json.corrupt-1", "12345")
     old, young = put(tmp_path / "climate.json.new", ""), put(tmp_path / "starts.json.new", "")

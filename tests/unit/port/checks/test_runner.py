@@ -30,13 +30,13 @@ async def breaks(error: Exception) -> None:
         (KeyError("defect"), "KeyError: 'defect'"),
     ],
 )
-async def test_what_a_probe_raises_is_the_reason_of_its_own_fact_alone(error: Exception, reason: str) -> None:
+async def test_error_of_a_probe_affects_its_own_fact_only(error: Exception, reason: str) -> None:
     facts = await gather_facts([Probe("disk", lambda: breaks(error)), immediate("agent", lambda: Agent(""))])
     assert facts.disk == Missing(reason)
     assert facts.agent == Agent("")
 
 
-async def test_a_probe_that_hangs_costs_its_own_time_and_fact() -> None:
+async def test_hanging_probe_costs_its_own_time_and_fact() -> None:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     facts = await gather_facts([Probe("disk", never, 0.05), Probe("memory", never, 0.05)])
@@ -69,7 +69,7 @@ async def test_a_read_that_hangs_is_not_started_again(monkeypatch: pytest.Monkey
     assert found.disk == "done"
 
 
-async def test_those_who_ask_together_get_one_run() -> None:
+async def test_concurrent_requests_share_one_run() -> None:
     runs = []
 
     async def read() -> Agent:

@@ -414,12 +414,12 @@ def test_each_check_fails_for_its_reason(facts: Facts, name: str, outcome: Outco
         ("heating-minimum-times", "a minimum time holds bedroom", first_zone(reason="minimum off time, 20 s to go")),
     ],
 )
-def test_what_is_fine_is_said_with_what_was_seen(facts: Facts, name: str, text: str, change: Change) -> None:
+def test_passed_check_shows_the_observed_value(facts: Facts, name: str, text: str, change: Change) -> None:
     (found,) = (each for each in judge(change(facts)) if each.name == name)
     assert (found.outcome, text in found.fact, found.remedy) == (Outcome.PASS, True, ""), found
 
 
-def test_every_check_was_seen_to_find_something() -> None:
+def test_every_check_has_a_failing_case() -> None:
     assert {name for name, outcome, _, _ in CASES if outcome is not UNKNOWN} == {check.name for check in CHECKS}
 
 
@@ -433,7 +433,7 @@ def test_every_repair_is_offered_by_a_check_and_every_offer_is_a_repair(facts: F
     assert offered == {(repair.name, repair.has_target) for repair in REPAIRS.values()}
 
 
-def test_nothing_passes_that_was_not_seen() -> None:
+def test_unknown_fact_never_passes() -> None:
     assert {each.outcome for each in judge(Facts())} == {Outcome.UNKNOWN}
     assert {each.fact for each in judge(Facts())} == {"this was not asked"}
 
@@ -444,7 +444,7 @@ def test_the_table_is_what_the_issue_asks_for() -> None:
     assert all(check.name.startswith(f"{check.group.value}-") and check.meaning.endswith(".") for check in CHECKS)
 
 
-def test_the_copied_constant_is_that_of_the_control() -> None:
+def test_copied_constant_equals_the_original() -> None:
     assert sensor_checks.DISAGREE_K == fusion.DISAGREE_K
 
 
