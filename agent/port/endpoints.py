@@ -12,11 +12,6 @@ import msgspec
 CABLES = frozenset({"usb0"})
 """Interfaces that are one cable to one laptop (rpi-usb-gadget): whoever is at the other end stands beside the hub."""
 
-CONNECTIONS_MAX = 256
-"""On all listeners together; each takes up to 100 KiB with TLS."""
-CONNECTIONS_PER_SOURCE_MAX = 64
-"""From one address: ten browsers with six connections each. A reverse proxy or ssh on the hub is one address."""
-
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 HOST_BITS = 64
@@ -98,32 +93,3 @@ def source_of(address: str) -> str:
     if parsed.version == IPV4:
         return address
     return str(IPv6Network((int(parsed) >> HOST_BITS << HOST_BITS, HOST_BITS)))
-
-
-class ConnectionCount:
-    """Counts open connections, in all and by source, and refuses those beyond the limits."""
-
-    def __init__(self) -> None:
-        self._by_source: dict[str, int] = {}
-        self.total = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no connection is admitted any more."""
-        return self.total >= CONNECTIONS_MAX
-
-    def admit(self, source: str) -> bool:
-        """Count a new connection and return `True`, or return `False` where there are too many."""
-        of_source = self._by_source.get(source, 0)
-        if self.is_full or of_source >= CONNECTIONS_PER_SOURCE_MAX:
-            return False
-        self._by_source[source] = of_source + 1
-        self.total += 1
-        return True
-
-    def release(self, source: str) -> None:
-        """Forget a connection that was admitted."""
-        self.total -= 1
-        self._by_source[source] -= 1
-        if not self._by_source[source]:
-            del self._by_source[source]

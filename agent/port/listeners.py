@@ -13,7 +13,6 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
 
 from aiohttp import web
 
@@ -21,7 +20,8 @@ from agent.config.tables import PortConfig
 from agent.config.types import is_address
 from agent.errors import ClimahubError, Defect
 from agent.foundation.supervisor import contain_failure
-from agent.port.endpoints import ConnectionCount, Endpoint, endpoints_of, source_of
+from agent.port.crowd import CONNECTIONS_MAX, TLS_CONNECTIONS_MAX, CountedConnection, Crowd
+from agent.port.endpoints import Endpoint, endpoints_of, source_of
 
 _log = logging.getLogger(__name__)
 
@@ -108,9 +108,8 @@ class Listeners:
         self._tls = tls
         self._add_fault = add_fault
         self._address_of = address_of
-        self._count = ConnectionCount()
-        self._strangers: dict[asyncio.BaseProtocol, _CountedConnection] = {}
-        """Connections on which nobody has signed in yet, the oldest first, by the HTTP server's protocol."""
+        self._plain = Crowd(CONNECTIONS_MAX)
+        self._tls_crowd = Crowd(TLS_CONNECTIONS_MAX)
         self._runner: web.AppRunner | None = None
         self._open: dict[Endpoint, tuple[str, asyncio.Task[None]]] = {}
         self.problems: Sequence[str] = ()
@@ -120,6 +119,11 @@ class Listeners:
         """Where they listen now, for a person: "http://127.0.0.1:8480"."""
         return [address for address, _ in self._open.values()]
 
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return self._plain.total + self._tls_crowd.total
+
     def know(self, protocol: asyncio.BaseProtocol | None) -> None:
         """Keep a connection when there are too many: somebody has signed in on it.
 
@@ -127,7 +131,8 @@ class Listeners:
             protocol: That of the HTTP server.
         """
         if protocol is not None:
-            self._strangers.pop(protocol, None)
+            self._plain.know(protocol)
+            self._tls_crowd.know(protocol)
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -196,42 +201,31 @@ class Listeners:
                     _log.warning("no connection is accepted for %g s: %s", ACCEPT_PAUSE_S, error.strerror)
                     await asyncio.sleep(ACCEPT_PAUSE_S)
                     continue
-                source = source_of(host)
-                if self._count.is_full and self._strangers:
-                    # Whoever fills all connections must not keep a person out who comes after.
-                    self._strangers.pop(next(iter(self._strangers))).abort()
-                if self._count.admit(source):
-                    group.create_task(self._serve(connected, source, context))
+                if made := self._admit(source_of(host), context):
+                    made.task = group.create_task(self._serve(made, connected, context))
                 else:
                     connected.close()
                 # A flood of connections must not keep the event loop from control.
                 await asyncio.sleep(0)
 
-    async def _serve(self, connected: socket.socket, source: str, context: ssl.SSLContext | None) -> None:
+    def _admit(self, source: str, context: ssl.SSLContext | None) -> CountedConnection | None:
+        if self._runner is None or self._runner.server is None:
+            return None
+        return (self._tls_crowd if context else self._plain).admit(source, self._runner.server)
+
+    async def _serve(self, made: CountedConnection, connected: socket.socket, context: ssl.SSLContext | None) -> None:
         """Hand an accepted connection to the HTTP server, after the handshake of TLS. Its failure costs no other."""
-        with contextlib.suppress(Defect), contain_failure(f"a connection from {source}"):
-            if self._runner is None or self._runner.server is None:
-                connected.close()
-                self._count.release(source)
-                return
-            inner = self._runner.server()
-
-            def end() -> None:
-                self._strangers.pop(inner, None)
-                self._count.release(source)
-
-            made = _CountedConnection(inner, end)
+        with contextlib.suppress(Defect), contain_failure("a connection"):
             try:
                 await self._open_connection(made, connected, context)
-                if made.is_made and not made.is_ended:
-                    self._strangers[inner] = made
             finally:
                 if not made.is_made:
                     connected.close()
+                    made.task = None
                     made.abort()
 
     async def _open_connection(
-        self, made: "_CountedConnection", connected: socket.socket, context: ssl.SSLContext | None
+        self, made: CountedConnection, connected: socket.socket, context: ssl.SSLContext | None
     ) -> None:
         """Open a connection; one that breaks meanwhile is no failure."""
         _set_limits(connected)
@@ -240,52 +234,6 @@ class Listeners:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: made, connected, ssl=context, ssl_handshake_timeout=limit_s, ssl_shutdown_timeout=limit_s
             )
-
-
-class _CountedConnection(asyncio.Protocol):
-    """Passes everything to the HTTP server's protocol, and reports the end of the connection."""
-
-    def __init__(self, inner: asyncio.Protocol, on_end: Callable[[], None]) -> None:
-        self._inner = inner
-        self._on_end = on_end
-        self._transport: asyncio.Transport | None = None
-        self.is_ended = False
-
-    @property
-    def is_made(self) -> bool:
-        """Whether the connection has been open, after the handshake of TLS."""
-        return self._transport is not None
-
-    def abort(self) -> None:
-        """Break the connection. It no longer counts from now on."""
-        self._end()
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _end(self) -> None:
-        if not self.is_ended:
-            self.is_ended = True
-            self._on_end()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._inner.connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
-        self._inner.connection_lost(exc)
 
 
 def _bind(endpoint: Endpoint, port: int) -> socket.socket:

@@ -103,7 +103,7 @@ async def hub(directory: Path, listen: str) -> None:
                     "decisions": len(late_ms) + 1,
                     "late_p99_ms": round(late_ms[int(len(late_ms) * 0.99)], 1),
                     "late_max_ms": round(late_ms[-1], 1),
-                    "connections": running.port.listeners._count.total,
+                    "connections": running.port.listeners.connections,
                 }
             )
             print(json.dumps(marks[-1]), flush=True)

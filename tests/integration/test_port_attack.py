@@ -55,6 +55,6 @@ async def test_attack_admits_nobody_and_control_continues(
         assert port.hub.port.events.clients == LISTENERS
         await until(lambda: len(decided) > 10)
         await port_attack.end(tasks)
-        await until(lambda: not port.hub.port.listeners._count.total)
+        await until(lambda: not port.hub.port.listeners.connections)
         await until(lambda: not port.hub.port.events.clients)
         assert port.hub.faults.entries == []

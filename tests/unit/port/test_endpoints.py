@@ -1,11 +1,8 @@
-"""Where the port listens, and how many connections it takes."""
+"""Where the port listens."""
 
 import pytest
 
 from agent.port.endpoints import (
-    CONNECTIONS_MAX,
-    CONNECTIONS_PER_SOURCE_MAX,
-    ConnectionCount,
     Endpoint,
     endpoints_of,
     reachable_addresses,
@@ -60,21 +57,3 @@ def test_the_addresses_by_which_people_reach_the_hub(listen: list[str], addresse
 )
 def test_one_machine_is_one_source(address: str, source: str) -> None:
     assert source_of(address) == source
-
-
-def test_one_source_cannot_take_all_connections() -> None:
-    count = ConnectionCount()
-    assert [count.admit("a") for _ in range(CONNECTIONS_PER_SOURCE_MAX + 1)].count(False) == 1
-    assert count.admit("b")
-    count.release("a")
-    assert count.admit("a")
-    assert not count.admit("a")
-
-
-def test_the_number_of_connections_is_limited() -> None:
-    count = ConnectionCount()
-    admitted = [source for source in map(str, range(CONNECTIONS_MAX + 5)) if count.admit(source)]
-    assert (len(admitted), count.total) == (CONNECTIONS_MAX, CONNECTIONS_MAX)
-    for source in admitted:
-        count.release(source)
-    assert (count.total, count._by_source) == (0, {})

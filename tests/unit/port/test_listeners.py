@@ -192,14 +192,14 @@ async def test_a_connection_that_fails_by_a_defect_costs_no_other(rig: Rig, monk
         with contextlib.suppress(ConnectionError):
             assert await ask("127.0.0.1", port) == b""
     assert await ask("127.0.0.1", port) == b"HTTP/1.1 200 OK\r\n"
-    await rig.until(lambda made: not made._count.total)
+    await rig.until(lambda made: not made.connections)
     assert made.addresses
 
 
 async def test_a_source_with_too_many_connections_is_refused_and_others_are_not(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "CONNECTIONS_PER_SOURCE_MAX", 3)
+    monkeypatch.setattr(listeners, "CONNECTIONS_MAX", 12)
     rig.start("127.0.0.1")
     port = await rig.port()
     held = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.5", 0)) for _ in range(3)]
@@ -221,25 +221,25 @@ async def test_a_source_with_too_many_connections_is_refused_and_others_are_not(
 async def test_who_comes_when_all_is_full_takes_the_place_of_the_oldest_who_has_not_signed_in(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(listeners, "CONNECTIONS_MAX", 4)
     made = rig.start("127.0.0.1")
     port = await rig.port()
     held = []
-    for number in range(3):
+    for number in range(4):
         held.append(await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.0.{number + 5}", 0)))
-        await rig.until(lambda made: len(made._strangers) == len(held))
-    made.know(next(iter(made._strangers)))
+        await rig.until(lambda made: len(made._plain._strangers) == len(held))
+    made.know(next(iter(made._plain._strangers)))
     assert await ask("127.0.0.1", port) == b"HTTP/1.1 200 OK\r\n"
     async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionError):
             assert await held[1][0].read() == b""
-    for number in (0, 2):
+    for number in (0, 2, 3):
         held[number][1].write(ASK)
         assert await held[number][0].readline() == b"HTTP/1.1 200 OK\r\n"
     for _, writer in held:
         writer.close()
-    await rig.until(lambda made: not made._count.total)
-    assert made._strangers == {}
+    await rig.until(lambda made: not made.connections)
+    assert made._plain._strangers == {}
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0"])
@@ -257,7 +257,7 @@ async def test_whoever_sends_no_whole_head_in_time_is_disconnected(
         with contextlib.suppress(ConnectionError):
             assert b"200" not in await reader.read()
         writer.close()
-        while made._count.total:  # noqa: ASYNC110 - there is no event for it
+        while made.connections:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.005)
 
 
