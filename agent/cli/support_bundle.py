@@ -1,5 +1,6 @@
 """`climahub support-bundle`: one file for whoever helps, from the hub, or from the disk where it does not answer."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -80,9 +81,9 @@ def support_bundle(
     return exit_codes.OK
 
 
-def _replace_content(file: IO[bytes], seal: Callable[[bytes], bytes]) -> None:
+def _replace_content(file: IO[bytes], change: Callable[[bytes], bytes]) -> None:
     file.seek(0)
-    content = seal(file.read())
+    content = change(file.read())
     file.seek(0)
     file.truncate()
     file.write(content)
@@ -101,6 +102,7 @@ def _write(file: IO[bytes], config_file: Path | None, socket_path: Path | None) 
         # A ConfigInvalid may quote the file. What is wrong with it is a check in the bundle.
         reason = "the configuration cannot be used" if isinstance(error, ConfigInvalid) else str(error)
     else:
+        _complete(file, config_file or DEFAULT_CONFIG)
         return name or "climahub-support.bin", ""
     file.seek(0)
     file.truncate()
@@ -108,6 +110,29 @@ def _write(file: IO[bytes], config_file: Path | None, socket_path: Path | None) 
     for chunk in chunks:
         file.write(chunk)
     return name, f"{reason}; the bundle holds what the disk and the machine tell"
+
+
+def _complete(file: IO[bytes], config_file: Path) -> None:
+    """Add the journals that the hub's user may not read and this one may. Without a configuration, nothing is added.
+
+    The configuration tells which secrets to look for in them.
+    """
+    from agent.port import support_bundle  # noqa: PLC0415 - as in `agent.cli.doctor`
+    from agent.port.bundle_machine import Machine, known_secrets  # noqa: PLC0415
+    from agent.port.bundle_scrub import Scrubber  # noqa: PLC0415
+
+    config, _ = _configuration(config_file)
+    if config is None:
+        return
+    machine = Machine(config, Scrubber(known_secrets(config, os.environ)), utc_ms=None)
+
+    def add(content: bytes) -> bytes:
+        chunks = support_bundle.completed(content, machine)
+        return content if chunks is None else b"".join(chunks)
+
+    # The hub's own bundle is better than none.
+    with contextlib.suppress(ValueError, OSError):
+        _replace_content(file, add)
 
 
 def _offline(config_file: Path) -> "tuple[str, Iterator[bytes]]":

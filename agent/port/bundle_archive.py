@@ -29,6 +29,9 @@ CHUNK_BYTES = 64 * 1024
 ZSTD = ("zstd", "--quiet", "--stdout", "-3")
 """Level 3: 20 MB take a quarter of a second on a Pi 4, and 8 MiB of memory."""
 ZSTD_END_S_MAX = 10.0
+UNZSTD = ("zstd", "--decompress", "--quiet", "--stdout")
+UNPACK_S_MAX = 30.0
+_ZIP = b"PK"
 
 FAILURES = (OSError, ValueError, RuntimeError, LookupError, TypeError, subprocess.SubprocessError, msgspec.MsgspecError)
 """What making a member may raise: it costs that member, and the manifest says so."""
@@ -152,6 +155,31 @@ def stream(files: Iterable[tuple[str, bytes]], *, is_zstd: bool, at_s: int) -> I
         OSError: zstd failed.
     """
     return _compressed(_tar(files, at_s)) if is_zstd else _zip(files)
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """Return the members of a bundle of either form by name, within the limit of its size.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        if data.startswith(_ZIP):
+            with zipfile.ZipFile(io.BytesIO(data)) as packed:
+                return {found.filename: packed.read(found) for found in packed.infolist() if _fits(found.file_size)}
+        tar = subprocess.run([*UNZSTD], input=data, capture_output=True, check=True, timeout=UNPACK_S_MAX).stdout  # noqa: S603 - a fixed command
+        with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+            return {
+                found.name: file.read()
+                for found in opened.getmembers()
+                if _fits(found.size) and (file := opened.extractfile(found)) is not None
+            }
+    except (OSError, subprocess.SubprocessError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(f"this is no support bundle ({type(error).__name__})") from error
+
+
+def _fits(size_bytes: int) -> bool:
+    return size_bytes <= BUNDLE_BYTES_MAX
 
 
 def _tar(files: Iterable[tuple[str, bytes]], at_s: int) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from agent.foundation import rfc3339, system_info
 from agent.foundation.clock import Clock
 from agent.local.routes import Answer, Caller, Handler, Handlers, LocalRequest, RequestRefused, Role, Stream
 from agent.port import bundle_archive
-from agent.port.bundle_archive import Member
+from agent.port.bundle_archive import Manifest, Member
 from agent.port.bundle_handler import MEDIA_TYPE
 from agent.port.bundle_machine import DOCUMENT_BYTES_MAX, Machine, document, known_secrets
 from agent.port.bundle_scrub import Scrubber
@@ -41,6 +41,9 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
     }
 )
 """By the name in the bundle: the handler whose answer it holds. In the order of their importance."""
+
+JOURNALS = ("kernel.txt", "journal.txt")
+"""What a hub whose user is not in the group systemd-journal cannot read."""
 
 DOCUMENT_S_MAX = 20.0
 """How long one document may take; the checks take up to 10 s."""
@@ -136,6 +139,38 @@ def _close(archive: Iterator[bytes]) -> None:
     close = getattr(archive, "close", None)
     if close is not None:
         close()
+
+
+def completed(data: bytes, machine: Machine) -> Iterator[bytes] | None:
+    """Return a hub's bundle with the journals that the hub's user may not read; `None` where nothing is missing.
+
+    Args:
+        data: The bundle.
+        machine: Reads the journals as the user of this process.
+
+    Raises:
+        ValueError: It is no bundle.
+        OSError: zstd failed.
+    """
+    files = bundle_archive.unpack(data)
+    own = {member.name: member for member in machine.members() if member.name in JOURNALS}
+    manifest = msgspec.json.decode(files.pop(bundle_archive.MANIFEST, b""), type=Manifest)
+    missing = [each.name for each in manifest.members if each.name in own and not each.size_bytes]
+    if not missing:
+        return None
+    kept = [_kept(name, content) for name, content in files.items()]
+    again = bundle_archive.contents(
+        [*kept, *(own[name] for name in missing)],
+        made=manifest.made,
+        versions=manifest.versions,
+        made_by=f"{manifest.made_by}; {', '.join(missing)} by the command line",
+    )
+    made = None if manifest.made is None else rfc3339.parse(manifest.made)
+    return bundle_archive.stream(again, is_zstd=not data.startswith(b"PK"), at_s=(made or 0) // 1000)
+
+
+def _kept(name: str, content: bytes) -> Member:
+    return Member(name, lambda: content, len(content))
 
 
 def offline_members(machine: Machine, documents: Mapping[str, msgspec.Struct], scrubber: Scrubber) -> Iterator[Member]:

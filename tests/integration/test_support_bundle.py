@@ -293,6 +293,24 @@ async def test_the_command_writes_a_bundle_of_the_hub(
     assert not leftovers(tmp_path)
 
 
+async def test_the_command_adds_the_journals_that_the_hub_may_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's user is in no group for it; the command runs as root."""
+    target, config = tmp_path / "bundle", dead_hub(tmp_path)
+    readable = iter(["", "", "Undervoltage detected!", f"of root: {PROXY_PASSWORD}"])
+    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(lambda _: next(readable)))
+    async with open_port(tmp_path) as rig:
+        assert await command("--output", target, "--socket", rig.socket, "--config", config) == exit_codes.OK
+    files = unpack(target.read_bytes())
+    assert set(files) >= EXPECTED
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["made_by"] == "hub; kernel.txt, journal.txt by the command line"
+    assert {each["name"] for each in manifest["members"]} == set(files) - {"manifest.json"}
+    assert (files["kernel.txt"], files["journal.txt"]) == (b"Undervoltage detected!", b"of root: [redacted]")
+    assert leaks(files) == []
+
+
 def dead_hub(directory: Path) -> Path:
     text = f'[cloud]\nbase_url = "https://127.0.0.1:9"\nproxy = "http://t:{PROXY_PASSWORD}@proxy.example:3128"\n'
     text += f'{CONFIG}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'

@@ -106,6 +106,21 @@ def test_a_source_that_fails_is_no_bundle() -> None:
         list(stream(failing(), is_zstd=True, at_s=0))
 
 
+@pytest.mark.parametrize("is_zstd", [False, pytest.param(True, marks=pytest.mark.skipif(
+    not bundle_archive.has_zstd(), reason="zstd is not installed"))])  # fmt: skip
+def test_a_bundle_can_be_taken_apart(is_zstd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"".join(stream([("a", b"1"), ("b", b"2" * 5000)], is_zstd=is_zstd, at_s=1_774_785_600))
+    assert bundle_archive.unpack(data) == {"a": b"1", "b": b"2" * 5000}
+    monkeypatch.setattr(bundle_archive, "BUNDLE_BYTES_MAX", 4999)
+    assert bundle_archive.unpack(data) == {"a": b"1"}
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"PK\x03\x04 cut off", b"anything"])
+def test_what_is_no_bundle_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="no support bundle"):
+        bundle_archive.unpack(data)
+
+
 def test_the_name_of_a_bundle_says_how_it_is_packed() -> None:
     assert bundle_archive.file_extension(is_zstd=True) == "tar.zst"
     assert bundle_archive.file_extension(is_zstd=False) == "zip"
