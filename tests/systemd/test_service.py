@@ -79,6 +79,21 @@ def test_root_makes_codes_and_others_in_the_group_do_not(machine: Machine) -> No
     assert machine.run("stat", "-c", "%a %U", "/var/lib/climahub/credentials.json").strip() == "600 climahub"
 
 
+def test_the_checks_see_through_the_units_confinement(machine: Machine) -> None:
+    """The service's own run, and that of root beside it, which sees what the service may not."""
+    ask = "/opt/climahub/bin/climahub doctor --json --all; true"
+    found = {each["name"]: each for each in json.loads(machine.run("sh", "-c", ask))["checks"]}
+    passing = [
+        "hub-agent", "hub-configuration", "hub-configuration-in-force", "hub-secrets", "hub-state-directory",
+        "hub-unit", "hub-stores", "hub-outbox", "machine-disk", "machine-read-only", "machine-memory", "machine-clock",
+        "machine-watchdog-service", "network-dns", "network-tcp", "network-http", "network-key",
+    ]  # fmt: skip
+    assert {name: found[name] for name in passing if found[name]["outcome"] != "pass"} == {}
+    assert "without a sign of life" in found["machine-watchdog-service"]["fact"]
+    assert "defect" not in " ".join(each["fact"] for each in found.values())
+    assert "/etc/climahub/api-key" not in found["hub-secrets"]["remedy"]
+
+
 def test_killed_service_restarts(machine: Machine) -> None:
     before = pid(machine)
     machine.run("systemctl", "kill", "-s", "KILL", UNIT)
