@@ -83,7 +83,7 @@ class Hub:
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
-        self.config_editor = build_editor(environment.running_config, clock)
+        self.config_editor = build_editor(environment.running_config, clock, lambda: self.port.audit)
         self.reports = self._reports()
         self.assembly = self._assembly()
         self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests

@@ -20,9 +20,10 @@ from agent.config.tables import BY_PATH
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.signals import Signal
-from agent.local.config import ConfigReport, build_config, trial_report
-from agent.local.routes import Caller, ConfigPatch, Handler, LocalRequest, RequestRefused
+from agent.local.config import ConfigReport, build_config, changed_keys, trial_report
+from agent.local.routes import Caller, ConfigPatch, Handler, LocalRequest, RequestRefused, Role
 from agent.local.status import ConfigTrialReport
+from agent.port.access import AuditTrail
 from agent.port.config_store import ConfigStore
 
 _log = logging.getLogger(__name__)
@@ -54,16 +55,22 @@ class RunningConfig(msgspec.Struct, frozen=True):
     restart: Callable[[], None] | None
 
 
+HUB_CALLER = Caller("", Role.OWNER, "hub")
+"""Undoes what nobody has confirmed."""
+
+
 class ConfigEditor:
     """The configuration of one hub."""
 
-    def __init__(self, running: RunningConfig, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, running: RunningConfig, *, now_ms: Callable[[], int], audit: Callable[[], AuditTrail]) -> None:
         """Begin the clock of a trial that is in force.
 
         Args:
             running: The configuration.
             now_ms: Returns boot time.
+            audit: Returns what keeps which keys were changed, beside the request itself.
         """
+        self._audit = audit
         self._running = running
         self._resolved = running.resolved
         self._store = running.store
@@ -91,6 +98,9 @@ class ConfigEditor:
             await asyncio.sleep(RESTART_DELAY_S)
         else:
             self._needs_restart = True
+            self._audit().record(
+                HUB_CALLER, "roll_back_config", ", ".join(changed_keys(self._store.changes)), "not confirmed"
+            )
             await self._store.roll_back("nobody confirmed the change in time: it was undone")
         if self._running.restart is not None:
             self._running.restart()
@@ -146,6 +156,7 @@ class ConfigEditor:
             await self._store.set_confirmed(values)
             self._running.use(resolved, values)
             self._resolved = resolved
+            self._audit().record(caller, "change_config", ", ".join(differing), "in force")
             return self.report()
         if self._running.restart is None:
             text = (
@@ -154,6 +165,7 @@ class ConfigEditor:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", text)
         name = f"{caller.name} ({caller.origin})" if caller.name else caller.origin
         await self._store.begin(values, trial_s=patch.trial_s, caller=name)
+        self._audit().record(caller, "change_config", ", ".join(differing), f"on trial for {patch.trial_s} s")
         _log.warning("configuration: %s changed by %s, on trial for %d s", ", ".join(differing), name, patch.trial_s)
         self._restart_soon()
         return self.report()
@@ -211,9 +223,9 @@ class ConfigEditor:
         self._decided.set()
 
 
-def build_editor(running: RunningConfig | None, clock: Clock) -> ConfigEditor | None:
+def build_editor(running: RunningConfig | None, clock: Clock, audit: Callable[[], AuditTrail]) -> ConfigEditor | None:
     """Return the editor of a hub; none where its configuration was not given."""
-    return None if running is None else ConfigEditor(running, now_ms=clock.monotonic_ms)
+    return None if running is None else ConfigEditor(running, now_ms=clock.monotonic_ms, audit=audit)
 
 
 def handlers(editor: ConfigEditor | None) -> Mapping[str, Handler]:

@@ -39,6 +39,9 @@ async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path:
     async with run_daemon(tmp_path) as rig:
         assert await rig.value(KEY) == 7
         assert (await rig.ask("GET", "/v1/status"))[0] == 200
+        entries = (await rig.ask("GET", "/v1/audit"))[1]["entries"]
+        assert {"change_config", "confirm_config"} <= {entry["action"] for entry in entries}
+        assert KEY in {entry["target"] for entry in entries}
     assert rig.path.read_text() == rig.text
     assert "# A person's file." in rig.text
 

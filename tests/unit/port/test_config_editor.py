@@ -16,7 +16,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.config import ConfigKey, ConfigReport
 from agent.local.routes import Caller, ConfigPatch, LocalRequest, RequestRefused, Role
-from agent.port.config_editor import RESTART_DELAY_S, ConfigEditor, RunningConfig, handlers
+from agent.port.config_editor import HUB_CALLER, RESTART_DELAY_S, ConfigEditor, RunningConfig, handlers
 from agent.port.config_store import ConfigStore
 from lab.simulation.virtual_loop import VirtualLoop
 
@@ -31,6 +31,7 @@ class Bench:
         self.loop = loop
         self.directory = directory
         self.store = ConfigStore(directory, disk=Disk(), worker=InlineWorker())
+        self.audit: list[tuple[Caller, str, str, str]] = []
         self.used: list[Mapping[str, Any]] = []
         self.restarts = 0
         self.refusal = ""
@@ -48,12 +49,15 @@ class Bench:
             use=lambda _, values: self.used.append(values),
             restart=self.restart if self.can_restart else None,
         )
-        self.editor = ConfigEditor(running, now_ms=lambda: round(self.loop.time() * 1000))
+        self.editor = ConfigEditor(running, now_ms=lambda: round(self.loop.time() * 1000), audit=lambda: self)
 
     def resolve(self, changes: Mapping[str, Any]) -> Resolved:
         if self.refusal:
             raise ConfigInvalid(self.refusal)
         return resolve_text(TEXT, file="config.toml", directory=self.directory, environ={}, changes=changes)
+
+    def record(self, caller: Caller, action: str, target: str, result: str) -> None:
+        self.audit.append((caller, action, target, result))
 
     def restart(self) -> None:
         self.restarts += 1
@@ -267,6 +271,18 @@ def test_the_same_value_again_restarts_nothing(bench: Bench) -> None:
     assert bench.change({"cloud.gzip": "auto"}).trial is None
     bench.pass_time(5)
     assert bench.restarts == 0
+
+
+def test_the_audit_trail_names_the_keys_and_what_became_of_them(bench: Bench) -> None:
+    bench.change({"log.level": "debug"})
+    bench.change({"cloud.proxy": "http://me:hidden@p:1", "cloud.gzip": "off", "log.level": "info"}, trial_s=30)
+    bench.start()
+    bench.pass_time(31)
+    assert bench.audit == [
+        (OWNER, "change_config", "log.level", "in force"),
+        (OWNER, "change_config", "cloud.gzip, cloud.proxy, log.level", "on trial for 30 s"),
+        (HUB_CALLER, "roll_back_config", "cloud.gzip, cloud.proxy, log.level", "not confirmed"),
+    ]
 
 
 def test_no_value_is_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
