@@ -42,7 +42,7 @@ def main() -> int:
         for name in names:
             found.append(one(hub, name, options.inputs // len(names), options.seed))
             print(json.dumps(found[-1]), flush=True)
-        problems = hub.problems()
+        problems = hub.take_problems()
         late_s_max = hub.late_s_max
     inputs = sum(int(str(each["inputs"])) for each in found)
     failed = [each["operation"] for each in found if each["failure"]]

@@ -119,10 +119,10 @@ class FuzzedHub:
         """Send one request."""
         return requests.request(method, self.url + path, headers=dict(self.headers(role)), timeout=ANSWER_S_MAX)
 
-    def problems(self) -> list[str]:
-        """Return what has gone wrong in the hub so far."""
+    def take_problems(self) -> list[str]:
+        """Return what has gone wrong in the hub since the last call."""
         climate = self._port.hub.climate
-        found = list(self._defects.found)
+        found, self._defects.found = self._defects.found, []
         if climate is None or climate.is_hung:
             found.append("control decides nothing")
         return found
@@ -229,5 +229,5 @@ def fuzz(hub: FuzzedHub, operation: Any, *, examples: int, first_seed: int, role
             case.validate_response(response, checks=CHECKS)
 
         ask()
-    assert hub.problems() == []
+    assert hub.take_problems() == []
     return count
