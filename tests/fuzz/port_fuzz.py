@@ -225,7 +225,7 @@ def fuzz(hub: FuzzedHub, operation: Any, *, examples: int, first_seed: int, role
             case.headers = {**(case.headers or {}), **hub.headers(role)}
             response = case.call(base_url=hub.url, session=session, timeout=ANSWER_S_MAX)
             assert response.status_code != 500, response.text
-            assert '"error":"sign_in"' not in response.text, response.text
+            assert b'"error":"sign_in"' not in response.content, response.text
             case.validate_response(response, checks=CHECKS)
 
         ask()
