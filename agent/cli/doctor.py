@@ -70,6 +70,8 @@ def doctor(
 
     GROUP: power, machine, network, hub, sensors, zigbee or heating; all without one.
     """
+    if fix and as_json:
+        raise click.UsageError("give --fix or --json: a repair asks and answers in words")
     report = examine(config_file, socket_path)
     if groups:
         report = report_of([each for each in report.checks if each.group in groups], report.took_s)

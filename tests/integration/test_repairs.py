@@ -152,6 +152,17 @@ async def test_free_space_removes_old_leftovers_and_nothing_else(rig: PortRig) -
     assert (await twice(rig, "free-space")).startswith("0 leftovers removed")
 
 
+async def test_free_space_removes_so_many_at_a_time(rig: PortRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.port.repairs.SPACE_FILES_MAX", 2)
+    begun_s = (rig.clock.utc_ms() or 0) / 1000
+    for number in range(5):
+        path = rig.hub.config.storage.state_dir / f"{number}.new"
+        path.write_text("")
+        os.utime(path, (begun_s - 2 * DAY_S, begun_s - 2 * DAY_S))
+    said = [(await repair(rig, "free-space"))[1]["done"].partition(",")[0] for _ in range(4)]
+    assert said == ["2 leftovers removed", "2 leftovers removed", "1 leftover removed", "0 leftovers removed"]
+
+
 async def test_rebuild_stores_writes_files_that_are_gone_or_damaged(rig: PortRig) -> None:
     state = rig.hub.config.storage.state_dir
     files = [state / name for name in ("settings.json", "relayed.json", "climate.json")]

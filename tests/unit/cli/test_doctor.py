@@ -144,3 +144,8 @@ def test_repairs_are_offered_and_run_after_confirmation(
     assert asked == []
     assert repair(tmp_path, report_of([], 0.0), is_agreed=False) == exit_codes.OK
     assert "nothing here that the hub can repair" in capsys.readouterr().out
+
+
+def test_a_report_for_a_program_is_no_place_for_questions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["doctor", "--json", "--fix"]) == exit_codes.USAGE
+    assert "give --fix or --json" in capsys.readouterr().err

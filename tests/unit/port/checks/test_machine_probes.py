@@ -217,6 +217,15 @@ def test_quarantined_files_and_leftovers(tmp_path: Path) -> None:
     assert machine_probes.stores(tmp_path, None) == Stores(("settings.json.corrupt-1",), 5)
 
 
+def test_a_directory_full_of_files_is_looked_at_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_probes, "FILES_MAX", 3)
+    for number in range(5):
+        put(tmp_path / f"f.corrupt-{number}", "")
+    found = machine_probes.stores(tmp_path, NOW_MS)
+    assert isinstance(found, Stores)
+    assert len(found.quarantined) == 3
+
+
 def test_the_age_of_a_file(tmp_path: Path) -> None:
     file = put(tmp_path / "f", "")
     os.utime(file, (NOW_MS / 1000 - 60, NOW_MS / 1000 - 60))
