@@ -76,9 +76,12 @@ class SocketGate:
         return caller
 
     def lasts(self, request: web.Request, caller: Caller) -> bool:
-        """Return true: who may open the socket may go on."""
-        del request, caller
-        return True
+        """Tell whether the session that was sent along is still valid; who may open the socket may go on."""
+        cookie = request.cookies.get(SESSION_COOKIE)
+        if cookie is None:
+            return True
+        found = self._callers.session(cookie, is_use=False) if self._callers else None
+        return found is not None and (found.name, found.role) == (caller.name, caller.role)
 
 
 class NetworkGate:

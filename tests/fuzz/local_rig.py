@@ -84,7 +84,7 @@ class LocalRig:
             },
             SocketGate(),
         )
-        runner = web.AppRunner(made, access_log=None, handle_signals=False)
+        runner = server.runner_of(made, idle_s_max=60.0)
         await runner.setup()
         return runner
 

@@ -1,20 +1,30 @@
 """The port of a running hub over TCP: signing in, problem details, protecting headers, the page."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import pwd
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest import mock
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
 from agent.local.port import PortReport
-from agent.local.routes import Role
+from agent.local.routes import Caller, Role
 from agent.local.status import HubStatus
 from agent.port.certificate import fingerprint
+from agent.port.gates import SocketGate
+from tests.integration import port_attack
 from tests.integration.conftest import until
+from tests.integration.port_attack import Target
 from tests.integration.port_rig import PortRig, open_port
 
 CHANGE = {"do": "set", "mode": "off"}
@@ -127,6 +137,52 @@ async def test_errors_of_the_router_are_problem_documents(port: PortRig) -> None
                 assert (response.status, (await response.json(content_type=None))["status"]) == (status, status)
                 assert response.content_type == "application/problem+json"
                 assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_audit_trail_names_the_user_of_the_socket(port: PortRig) -> None:
+    async with port.socket_session() as client:
+        async with client.post("/v1/climate/living", data=BODY) as response:
+            assert response.status == 200
+        async with client.get("/v1/audit") as response:
+            entry = (await response.json())["entries"][0]
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert (entry["name"], entry["origin"], entry["action"], entry["result"]) == (
+        user, "socket", "change_climate", "200",
+    )  # fmt: skip
+
+
+async def test_a_stream_on_the_socket_ends_with_the_session_that_was_sent_along(port: PortRig) -> None:
+    cookie = await port_attack.sign_in(Target(port.url), await port.make_code(Role.VIEWER))
+    async with (
+        port.socket_session() as client,
+        client.get("/v1/events", headers={"Cookie": cookie}) as response,
+    ):
+        assert response.status == 200
+        port.hub.port.credentials.sign_out(cookie.partition("=")[2])
+        async with asyncio.timeout(60):
+            with contextlib.suppress(aiohttp.ClientError):
+                await response.read()
+
+
+@pytest.mark.parametrize(
+    ("uid", "name"), [(0, "root"), (65_534, "another user of this machine"), (4_000_000_000, "user 4000000000")]
+)
+def test_a_user_is_named_as_the_kernel_tells(uid: int, name: str) -> None:
+    near, far = socket.socketpair()
+
+    class End:
+        family = socket.AF_UNIX
+
+        def getsockopt(self, *_: int) -> bytes:
+            return struct.pack("=iII", 1, uid, uid)
+
+    request = mock.Mock(spec=web.Request, cookies={})
+    request.transport.get_extra_info.return_value = End()
+    assert SocketGate().admit(request, None) == Caller(name, Role.OWNER, "socket")
+    request.transport.get_extra_info.return_value = near
+    assert SocketGate().admit(request, None).name == pwd.getpwuid(os.geteuid()).pw_name
+    near.close()
+    far.close()
 
 
 async def test_a_large_body_and_a_compressed_one_are_refused(port: PortRig) -> None:
