@@ -99,6 +99,13 @@ async def test_tabs_share_one_stream_where_the_browser_has_no_shared_worker(visi
         await expect(other.locator(".stepper output")).to_have_text("23.0\u00a0°C")
 
 
+async def test_a_session_that_ends_at_the_hub_ends_on_the_page(visitor: Visitor, hub: PortRig) -> None:
+    await expect(visitor.page.get_by_role("link", name="Living")).to_be_visible()
+    async with hub.socket_session() as client, client.delete("/v1/sessions") as response:
+        assert (await response.json())["sessions_ended"] == 1
+    await expect(visitor.page.get_by_label("Code")).to_be_visible()
+
+
 @pytest.mark.slow
 async def test_a_silent_hub_is_told_with_the_age_of_what_is_shown_until_it_is_back(
     visit: Visit, tmp_path: Path

@@ -5,7 +5,7 @@ import { useEffect, useReducer, useState } from "./vendor/hooks.mjs";
 import { get } from "./api.js";
 
 const DOCUMENTS = ["status", "climate", "zigbee", "update", "verdict"];
-const READ_MS = 30_000; // Without a stream, and for what the stream does not carry.
+const READ_MS = 15_000; // While there is no stream: too many listen, or the session has ended.
 const BEAT_MS = 20_000;
 
 const documents = {};
@@ -14,6 +14,7 @@ const listeners = new Set();
 const hearers = new Map(); // Of events that are no documents: log and audit.
 let isAnswering = true;
 let answeredMs = performance.now();
+let isStreaming = false;
 
 function changed() {
   for (const listener of listeners) listener();
@@ -45,14 +46,17 @@ export async function refresh(...names) {
 
 function receive(message) {
   if (message.kind === "event") {
-    isAnswering = true;
+    isAnswering = isStreaming = true;
     if (DOCUMENTS.includes(message.name)) keep(message.name, message.data);
     // After a resync, entries of any list may be missing.
     const heard = message.name === "resync" ? [...hearers.values()] : [hearers.get(message.name) ?? []];
     for (const hear of heard.flatMap((each) => [...each])) hear(message.data);
     return;
   }
+  isStreaming = message.isOpen;
   if (message.isAnswering) answeredMs = performance.now();
+  // The hub answers and gives no stream: the session may have ended.
+  if (message.isAnswering && !isStreaming) void refresh("verdict");
   const isBack = message.isAnswering && !isAnswering;
   isAnswering = message.isAnswering;
   if (isBack) void refresh(...DOCUMENTS);
@@ -78,10 +82,7 @@ function share() {
 export function start() {
   void refresh(...DOCUMENTS.filter((name) => documents[name] === undefined));
   const leave = share();
-  const timer = setInterval(() => {
-    const isOld = (name) => performance.now() - (receivedMs[name] ?? 0) > READ_MS;
-    if (!document.hidden) void refresh(...DOCUMENTS.filter((name) => documents[name] !== null && isOld(name)));
-  }, READ_MS);
+  const timer = setInterval(() => isStreaming || document.hidden || refresh(...DOCUMENTS.filter((name) => documents[name] !== null)), READ_MS);
   window.addEventListener("pagehide", leave);
   // A page that the browser had frozen comes back without its stream.
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());

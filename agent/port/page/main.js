@@ -22,7 +22,7 @@ const VIEWS = {
 };
 
 const AGAIN_MS = 3_000;
-const IDLE_MS = 30 * 60_000; // As the hub ends a session that asks nothing.
+const STIR_MS = 5 * 60_000;
 
 function currentPath() {
   return location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
@@ -76,19 +76,18 @@ function Silence() {
   </div>`}</div>`;
 }
 
-// A page that is left open keeps asking, so its session would never be idle: whoever leaves it is signed out.
-function useIdleEnd() {
+// The hub ends a session that asks nothing for 30 min, and its stream does not ask: whoever touches the page does.
+function useSessionKept() {
   useEffect(() => {
-    let timer = 0;
+    let askedMs = performance.now();
     const stir = () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => signOut().catch(() => undefined), IDLE_MS);
+      if (performance.now() - askedMs < STIR_MS) return;
+      askedMs = performance.now();
+      readSession().catch(() => undefined);
     };
     const signs = ["pointerdown", "keydown"];
     for (const sign of signs) window.addEventListener(sign, stir);
-    stir();
     return () => {
-      clearTimeout(timer);
       for (const sign of signs) window.removeEventListener(sign, stir);
     };
   }, []);
@@ -96,7 +95,7 @@ function useIdleEnd() {
 
 function Frame() {
   const path = usePath();
-  useIdleEnd();
+  useSessionKept();
   useEffect(start, []);
   const session = currentSession();
   return html`<a class="skip" href="#content" onClick=${skip}>${t("frame.skip")}</a>

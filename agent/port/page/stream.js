@@ -6,7 +6,8 @@ const ASK_MS = 15_000; // A dead link shows no error by itself for minutes.
 const ANSWER_MS_MAX = 6_000;
 const AGAIN_MS = 5_000;
 
-// Open the stream. `tell` receives {kind: "event", name, data} and {kind: "answer", isAnswering}. Returns its end.
+// Open the stream. `tell` receives {kind: "event", name, data} and
+// {kind: "answer", isAnswering, isOpen}. Returns its end.
 export function openStream(tell) {
   let source = null;
   let again = 0;
@@ -14,7 +15,7 @@ export function openStream(tell) {
 
   function answered(next) {
     isAnswering = next;
-    tell({ kind: "answer", isAnswering: next });
+    tell({ kind: "answer", isAnswering: next, isOpen: source.readyState === EventSource.OPEN });
   }
 
   function connect() {
