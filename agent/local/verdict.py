@@ -22,6 +22,9 @@ SENSORS_SPOKEN_MAX = 3
 PROBLEMS_SPOKEN_MAX = 3
 """More sentences do not fit a verdict; all problems are listed below it."""
 
+_CLOUD_PROBLEM = "cloud: "
+"""How `agent.local.problems` begins those of the link."""
+
 _CLOUD = {
     "untried": "not asked yet",
     "up": "fine",
@@ -30,6 +33,9 @@ _CLOUD = {
     "key_refused": "refuses the hub's key",
     "unprovisioned": "not asked, as the hub has no key,",
 }
+
+_DOING = {"heat": "Heating", "cool": "Cooling"}
+"""By `hal.interface.HvacAction`."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -99,7 +105,10 @@ def verdict(
         *_hub_actions(status, zigbee),
         *_update_actions(update),
     ]
-    return Verdict(level, [*head, *_heating(climate), _cloud(status)], found, actions)
+    rest = [*_heating(climate), _cloud(status)]
+    if any(problem.what.startswith(_CLOUD_PROBLEM) for problem in found):
+        rest.reverse()
+    return Verdict(level, [*head, *rest], found, actions)
 
 
 def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> list[str]:
@@ -114,7 +123,7 @@ def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateRepor
     others = [
         problem
         for problem in found
-        if not problem.what.startswith(("cloud: ", "sensor ")) and problem.what not in explained
+        if not problem.what.startswith((_CLOUD_PROBLEM, "sensor ")) and problem.what not in explained
     ]
     faults = sum(problem.level is Level.FAULT for problem in others[:PROBLEMS_SPOKEN_MAX])
     spoken = [_sentence(problem.what) for problem in others[:PROBLEMS_SPOKEN_MAX]]
@@ -166,11 +175,10 @@ def _heating(climate: ClimateReport) -> Iterator[str]:
     zones = climate.zones
     if not zones or any(zone.reason == UNDECIDED for zone in zones):
         return
-    active = [f"{zone.zone} ({zone.action})" for zone in zones if zone.action != "off"]
-    cold = [zone.zone for zone in zones if zone.room_c is None]
-    if active:
-        yield f"{plural(len(active), 'zone')} of {len(zones)} active: {', '.join(active)}."
-    elif not cold:
+    for action, word in _DOING.items():
+        if active := [zone.zone for zone in zones if zone.action == action]:
+            yield f"{word} {_listed(active)}."
+    if all(zone.action not in _DOING for zone in zones) and all(zone.room_c is not None for zone in zones):
         yield "No zone needs heating or cooling."
 
 

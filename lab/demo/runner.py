@@ -247,7 +247,7 @@ class _Demo:
         )
         config = resolve().config
         for directory in (config.storage.state_dir, config.storage.run_dir):
-            directory.mkdir()
+            directory.mkdir(mode=0o750)
         key, sensor_keys = self._cloud.provision(
             [sensor.device for sensor in board.network.sensors] if board.network else []
         )

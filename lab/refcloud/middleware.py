@@ -182,7 +182,9 @@ class DeviceApiMiddleware:
         """Pass one request on, or respond in its place."""
         endpoint = _ENDPOINTS.get(request.match_info.route.name or "")
         if endpoint is None:
-            return await self._answer(request, handler)
+            response = await self._answer(request, handler)
+            response.headers[hdrs.DATE] = http_date(self._utc_ms())
+            return response
         if not self.listening:
             return _abort(request)
         faults = self.faults.draw(endpoint, self._monotonic_s())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from agent.foundation.format import DAY_S, duration
+from agent.foundation.format import DAY_S, MINUTE_S, duration
 from agent.local.problems import REMEDIES
 from agent.local.status import HubStatus
 from agent.port.checks.facts import CloudPath, Documents, Layer, LocalNetwork
@@ -110,11 +110,13 @@ def _clock_difference(found: CloudPath) -> Finding:
     difference_s = found.clock_difference_s
     if difference_s is None:
         return unknown("the cloud's clock could not be compared")
-    text = f"this hub's clock differs from the cloud's by {abs(difference_s):.1f} s"
+    apart_s = abs(difference_s)
+    apart = duration(apart_s) if apart_s >= MINUTE_S else f"{apart_s:.1f} s"
+    text = f"this hub's clock differs from the cloud's by {apart}"
     remedy = "check the time service (timedatectl)"
-    if abs(difference_s) > CLOCK_FAIL_S:
+    if apart_s > CLOCK_FAIL_S:
         return failed(text, remedy, RepairOffer("fetch-time"))
-    return warned(text, remedy, RepairOffer("fetch-time")) if abs(difference_s) > CLOCK_WARN_S else passed(text)
+    return warned(text, remedy, RepairOffer("fetch-time")) if apart_s > CLOCK_WARN_S else passed(text)
 
 
 def _ipv6(found: CloudPath) -> Finding:

@@ -82,7 +82,7 @@ def test_silent_sensor_is_named_with_its_substitute(status: HubStatus) -> None:
     assert found.level is Level.ATTENTION
     assert found.sentences == [
         "Bedroom sensor silent for 3 h; bedroom is controlled by hall sensor.",
-        "1 zone of 1 active: bedroom (heat).",
+        "Heating bedroom.",
         "Cloud fine, 214 readings waiting, newest 2 min old.",
     ]
     assert [problem.what for problem in found.problems] == [
@@ -216,7 +216,21 @@ def with_link(status: HubStatus, state: str) -> HubStatus:
     ],
 )
 def test_cloud_state_is_one_sentence(status: HubStatus, state: str, said: str) -> None:
-    assert judge(with_link(status, state)).sentences[-1] == said
+    assert judge(with_link(status, state)).sentences.count(said) == 1
+
+
+def test_lost_cloud_is_said_before_heating(status: HubStatus) -> None:
+    assert [each[:5] for each in judge(with_link(status, "down")).sentences] == ["Cloud", "No zo"]
+    assert [each[:5] for each in judge(with_link(status, "up")).sentences] == ["All i", "No zo", "Cloud"]
+
+
+def test_zones_that_heat_and_cool_are_named(status: HubStatus) -> None:
+    actions = {"living": "heat", "bath": "heat", "office": "cool", "attic": "off"}
+    zones = [replace(ZONE, zone=zone, action=action) for zone, action in actions.items()]
+    assert judge(status, replace(CLIMATE, zones=zones)).sentences[1:3] == [
+        "Heating living and bath.",
+        "Cooling office.",
+    ]
 
 
 def test_a_lost_radio_is_a_fault_where_sensors_are_paired(status: HubStatus) -> None:

@@ -82,7 +82,8 @@ class TestAnyEndpoint:
         assert reply.headers["Allow"] == "POST"
 
     async def test_date_header_is_the_servers_clock(self, world: World) -> None:
-        assert (await world.call("GET", "/v1/settings")).headers["Date"] == "Sun, 29 Mar 2026 12:00:00 GMT"
+        for path in ("/v1/settings", "/", "/nowhere"):
+            assert (await world.call("GET", path)).headers["Date"] == "Sun, 29 Mar 2026 12:00:00 GMT"
 
     @pytest.mark.parametrize(("method", "path"), READS + WRITES)
     async def test_request_over_the_quota_is_429(self, world: World, method: str, path: str) -> None:
