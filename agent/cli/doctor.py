@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,6 @@ REPAIR_TIMEOUT_S = 30.0
 CHECKS_TIMEOUT_S = 15.0
 """The hub answers within 10 s."""
 
-_COLOURS = {Outcome.PASS: "green", Outcome.UNKNOWN: "cyan", Outcome.WARN: "yellow", Outcome.FAIL: "red"}
 _EXITS = {Outcome.PASS: exit_codes.OK, Outcome.WARN: exit_codes.WARNED, Outcome.FAIL: exit_codes.FAILED}
 
 
@@ -80,7 +80,7 @@ def doctor(
     else:
         if not groups and (sentences := verdict_sentences(config_file, socket_path)):
             click.echo(escape_lines("\n".join([*sentences, ""])))
-        click.echo("\n".join(as_lines(report, shows_all=shows_all or bool(groups))))
+        show(report, shows_all=shows_all or bool(groups), is_terminal=sys.stdout.isatty())
     if fix:
         return run_on_hub(lambda path: repair(path, report, is_agreed=is_agreed), config_file, socket_path)
     return _EXITS[report.outcome]
@@ -176,25 +176,43 @@ def examine_here(config_file: Path, agent: "Agent | Missing", *, with_network: b
     return asyncio.run(work())
 
 
-def as_lines(report: ChecksReport, *, shows_all: bool) -> Iterator[str]:
-    """Yield the report as lines: problems first, each with its remedy, and then the rest or how much of it there is."""
-    ranks = [Outcome.FAIL, Outcome.WARN, *([Outcome.UNKNOWN, Outcome.PASS] if shows_all else [])]
-    for outcome in ranks:
-        found = [each for each in report.checks if each.outcome is outcome]
-        for each in found:
-            yield from _lines(each)
-        if found:
-            yield ""
+def show(report: ChecksReport, *, shows_all: bool, is_terminal: bool) -> None:
+    """Print a report: in columns that wrap on a terminal, as plain lines elsewhere."""
+    if not is_terminal:
+        click.echo("\n".join(as_lines(report, shows_all=shows_all)))
+        return
+    from rich.console import Console  # noqa: PLC0415 - a pipe does without
+
+    from agent.cli.doctor_table import render  # noqa: PLC0415 - as above
+
+    Console(highlight=False).print(render(report, _ranks(shows_all=shows_all), _summary(report, shows_all=shows_all)))
+
+
+def _ranks(*, shows_all: bool) -> list[Outcome]:
+    return [Outcome.FAIL, Outcome.WARN, *([Outcome.UNKNOWN, Outcome.PASS] if shows_all else [])]
+
+
+def _summary(report: ChecksReport, *, shows_all: bool) -> str:
     counts = report.counts
     hidden = "" if shows_all else "; --all shows them"
-    yield (
+    return (
         f"{plural(counts['fail'], 'failure')}, {plural(counts['warn'], 'warning')};"
         f" {counts['pass']} passed, {counts['unknown']} unknown{hidden}"
     )
 
 
+def as_lines(report: ChecksReport, *, shows_all: bool) -> Iterator[str]:
+    """Yield the report as lines: problems first, each with its remedy, and then the rest or how much of it there is."""
+    for outcome in _ranks(shows_all=shows_all):
+        found = [each for each in report.checks if each.outcome is outcome]
+        for each in found:
+            yield from _lines(each)
+        if found:
+            yield ""
+    yield _summary(report, shows_all=shows_all)
+
+
 def _lines(result: CheckResult) -> Iterator[str]:
-    word = click.style(f"{result.outcome.value.upper():7}", fg=_COLOURS[result.outcome])
-    yield f"{word} {result.name}: {escape_lines(result.fact)}"
+    yield f"{result.outcome.value.upper():7} {result.name}: {escape_lines(result.fact)}"
     if result.outcome in {Outcome.FAIL, Outcome.WARN} and result.remedy:
         yield f"        -> {escape_lines(result.remedy)}"

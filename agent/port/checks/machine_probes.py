@@ -267,9 +267,13 @@ def configuration(file: Path, environ: Mapping[str, str], at_start: Config | Non
         at_start: What the file held when the hub started, without the changes that were made at the hub; `None` where
             that is not known.
     """
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return Configuration(str(file), (f"{file} is missing",))
+    except OSError as error:
+        return Missing(f"{file}: {error.strerror}")
     if not os.access(file, os.R_OK):
-        if os.access(file.parent, os.X_OK) and not os.access(file, os.F_OK):
-            return Configuration(str(file), (f"{file} is missing",))
         return Missing(f"this user may not read {file}")
     problems = check(file, environ=environ).errors
     is_in_force = None

@@ -1,13 +1,17 @@
 """`climahub doctor`: problems first, exit code by the worst, and useful where the agent is dead."""
 
+import io
 import json
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from agent.cli import exit_codes, hub_client, root
-from agent.cli.doctor import as_lines, repair
+from agent.cli.doctor import as_lines, repair, show
+from agent.cli.doctor_table import render
 from agent.foundation.boot_trail import AgentStart, BootTrail
 from agent.foundation.disk import Disk
 from agent.port.checks.report import CheckResult, Outcome, RepairOffer, merge, report_of
@@ -86,10 +90,10 @@ def test_problems_come_first_and_the_rest_is_counted() -> None:
         1.0,
     )
     assert list(as_lines(report, shows_all=False)) == [
-        "\x1b[31mFAIL   \x1b[0m machine-disk: seen",
+        "FAIL    machine-disk: seen",
         "        -> do this",
         "",
-        "\x1b[33mWARN   \x1b[0m hub-agent: seen",
+        "WARN    hub-agent: seen",
         "        -> do this",
         "",
         "1 failure, 1 warning; 1 passed, 1 unknown; --all shows them",
@@ -149,3 +153,28 @@ def test_repairs_are_offered_and_run_after_confirmation(
 def test_a_report_for_a_program_is_no_place_for_questions(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["doctor", "--json", "--fix"]) == exit_codes.USAGE
     assert "give --fix or --json" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_columns_that_wrap_at_its_width_and_nothing_that_moves_its_cursor() -> None:
+    long = result("hub-outbox", Outcome.FAIL, "the disk of /var/lib is full \x1b[2J and [bold]more[/bold] of it")
+    report = report_of([long, result("power-mains", Outcome.PASS), result("hub-unit", Outcome.WARN)], 1.0)
+    screen = io.StringIO()
+    console = Console(file=screen, width=50, force_terminal=True, color_system="standard", highlight=False)
+    console.print(render(report, [Outcome.FAIL, Outcome.WARN], "1 failure"))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert "\x1b" not in plain
+    assert all(len(line) <= 50 for line in plain.splitlines())
+    words = " ".join(plain.split())
+    assert "FAIL hub-outbox the disk of" in words
+    assert "[bold]more[/bold]" in words
+    assert "-> do this" in words
+    assert "power-mains" not in words
+    assert words.endswith("1 failure")
+
+
+def test_a_terminal_is_seen_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of([result("hub-unit", Outcome.WARN)], 1.0)
+    show(report, shows_all=False, is_terminal=True)
+    assert "hub-unit  seen" in capsys.readouterr().out
+    show(report, shows_all=False, is_terminal=False)
+    assert "WARN    hub-unit: seen" in capsys.readouterr().out
