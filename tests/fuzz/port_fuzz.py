@@ -27,13 +27,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from agent.config.hardware_tables import BoardConfig
-from agent.foundation.clock import Clock
 from agent.local.routes import Role
-from hal import sim
-from hal.interface import Board
 from tests.integration.conftest import until
-from tests.integration.port_rig import PortRig, open_port
+from tests.integration.port_rig import PortRig, open_port, radio_board
 
 TICK_S = 0.01
 ANSWER_S_MAX = 30.0
@@ -54,13 +50,6 @@ class Defects(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one."""
         self.found.append(f"{record.getMessage()}: {record.exc_info[1]!r}" if record.exc_info else record.getMessage())
-
-
-def radio_board(config: BoardConfig, clock: Clock) -> Board:
-    """Return a simulated house with a Zigbee radio, paired sensors and boxed ones."""
-    del config
-    options = sim.SimOptions(seed=3, start_utc_ms=0, sensors_count=7 + 18, unpaired_count=3, report_interval_s=1.0)
-    return sim.SimBoard(sim.SimEnvironment(options), monotonic_ms=clock.monotonic_ms)
 
 
 class FuzzedHub:

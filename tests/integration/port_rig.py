@@ -22,6 +22,7 @@ from agent.foundation.log_ring import LogRing
 from agent.foundation.worker import ThreadWorker
 from agent.local.routes import Caller, Role
 from agent.ota.context import RunningRelease
+from hal import sim
 from hal.interface import Board
 from tests.integration.conftest import KEY, Hasty, Host, HubClock, until
 
@@ -102,6 +103,13 @@ class _Callers:
 
     def token(self, bearer: str) -> Caller | None:
         return self._rig.token(bearer) or self._own.token(bearer)
+
+
+def radio_board(config: BoardConfig, clock: Clock) -> Board:
+    """Return a simulated house with a Zigbee radio, paired sensors and boxed ones."""
+    del config
+    options = sim.SimOptions(seed=3, start_utc_ms=0, sensors_count=7 + 18, unpaired_count=3, report_interval_s=1.0)
+    return sim.SimBoard(sim.SimEnvironment(options), monotonic_ms=clock.monotonic_ms)
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from agent.local.routes import Role
 from agent.port import responses
 from hal.interface import SensorKind
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestSensor, until
-from tests.integration.port_rig import PortRig, open_port
+from tests.integration.port_rig import PortRig, open_port, radio_board
 
 LATE_S_MAX = 0.5
 """Beside other tests on a small machine; tests/bench/bench_port_events.py gives the figure."""
@@ -182,3 +184,19 @@ async def test_many_clients_cost_little_and_leave_nothing(tmp_path: Path, caplog
         await stack.aclose()
         await until(lambda: events.clients == 0)
         assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def test_promtool_accepts_the_metrics_of_a_hub_with_zones_and_a_radio(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("install promtool (Debian: apt-get install prometheus)")
+    async with open_port(tmp_path, make_board=radio_board) as port, port.session(Role.VIEWER) as client:
+        await until(lambda: port.hub.reports.zigbee().sensors)
+        await until(lambda: port.hub.reports.climate().zones[0].room_c is not None)
+        async with client.get("/metrics") as response:
+            text = await response.text()
+    for name in ("climahub_zone_temperature_celsius", "climahub_zigbee_sensor_info", "process_resident_memory_bytes"):
+        assert f"\n{name}" in text
+    check = [promtool, "check", "metrics"]
+    checked = await asyncio.to_thread(subprocess.run, check, input=text, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

@@ -8,6 +8,7 @@ import pytest
 from agent.local.climate import ClimateReport
 from agent.local.status import HubStatus
 from agent.local.updates import UpdateReport
+from agent.local.verdict import Verdict
 from agent.local.zigbee import ZigbeeReport
 from agent.port import document_change
 from agent.port.document_change import Json, is_changed
@@ -71,7 +72,7 @@ def seconds_of(struct: type[msgspec.Struct]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("struct", [HubStatus, ClimateReport, ZigbeeReport, UpdateReport])
+@pytest.mark.parametrize("struct", [HubStatus, ClimateReport, ZigbeeReport, UpdateReport, Verdict])
 def test_every_field_in_seconds_of_a_document_has_its_rule(struct: type[msgspec.Struct]) -> None:
     known = document_change.GROWS | document_change.SHRINKS | document_change.DRIFTS | SECONDS_OF_THEIR_OWN
     assert seconds_of(struct) - known == set()
