@@ -282,6 +282,7 @@ class Hub:
             ConfigInvalid: The hub's own key cannot be read; the old one stays in use.
         """
         self.pairing.keys_changed()
+        self.port.certificate.look_now()
         self.client.reload_key()
 
     def _loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

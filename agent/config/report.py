@@ -89,11 +89,28 @@ def check(
             except ConfigInvalid as error:
                 errors.append(str(error))
     _check_authorities(config.cloud.ca_file, errors, warnings)
+    errors += _certificate_problems(config.port.certificate_file, config.port.key_file)
     if problem := ProxyRules(config.cloud.proxy, environ).problem:
         warnings.append(f"cloud.proxy: {problem}")
     zones = {zone.id: zone.sensors for zone in config.climate.zones}
     warnings += machine_parts_named(config.sensors.primary, zones)
     return CheckResult(errors=tuple(errors), warnings=tuple(warnings))
+
+
+def _certificate_problems(certificate: Path | None, key: Path | None) -> Iterator[str]:
+    """Check the port's own certificate: it must be one, with its private key. Missing files are warnings."""
+    if certificate is None or key is None or not all(os.access(each, os.F_OK) for each in (certificate, key)):
+        return
+    import ssl  # noqa: PLC0415 - most configurations name none
+
+    try:
+        # Without a password OpenSSL would ask the terminal for that of an encrypted key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except ssl.SSLError as error:
+        text = f"use a certificate and its own key, both as PEM, the key not encrypted ({error.reason})"
+        yield f"port.certificate_file: {certificate}, {key}: {text}"
+    except OSError as error:
+        yield f"port.certificate_file: let this user read {certificate} and {key} ({error.strerror})"
 
 
 def _check_authorities(ca_file: Path | None, errors: list[str], warnings: list[str]) -> None:

@@ -4,6 +4,7 @@ Owns `certificate.json`, which holds the private key. Must never let the key lea
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -180,6 +181,7 @@ class Certificate:
         self._context: ssl.SSLContext | None = None
         self._used: object = None
         self._lock = asyncio.Lock()
+        self._looks = asyncio.Event()
         self.fingerprint = ""
 
     @property
@@ -219,10 +221,17 @@ class Certificate:
             if self._context is not None:
                 await self._use_record(self._store.value)
 
+    def look_now(self) -> None:
+        """Have the operator's files looked at soon."""
+        self._looks.set()
+
     async def run(self) -> None:
         """Renew the certificate before it ends, and read the operator's again when its files change."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._looks.wait()
+            self._looks.clear()
             if self._context is not None:
                 try:
                     await self.context()

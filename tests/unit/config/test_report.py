@@ -7,6 +7,7 @@ import pytest
 from agent.config import resolve
 from agent.config.report import REDACTED, CheckResult, check, rows_text, show
 from agent.config.tables import KEYS
+from agent.port.certificate import make_certificate
 from tests.unit.config.test_certificates import CA, SKI, pem
 
 API_KEY = "cs_dev_" + "a1B2" * 8
@@ -98,6 +99,16 @@ def test_a_file_without_a_certificate_is_an_error(hub: Path, content: str) -> No
     (hub.parent / "ca.pem").write_text(content)
     (error,) = check(hub, environ=credential(hub.parent, API_KEY)).errors
     assert "contains no certificate in PEM form" in error
+
+
+@pytest.mark.parametrize("is_fitting", [True, False])
+def test_the_ports_certificate_has_to_fit_its_key(hub: Path, is_fitting: bool) -> None:
+    one, other = make_certificate(("hub",), None), make_certificate(("hub",), None)
+    (hub.parent / "p.pem").write_text(one.certificate)
+    (hub.parent / "p.key").write_text((one if is_fitting else other).key)
+    append(hub, '[port]\ncertificate_file = "p.pem"\nkey_file = "p.key"\n')
+    errors = check(hub, environ=credential(hub.parent, API_KEY)).errors
+    assert ["use a certificate and its own key" in error for error in errors] == ([] if is_fitting else [True])
 
 
 def test_missing_files_are_warnings(hub: Path) -> None:

@@ -189,6 +189,19 @@ async def test_operators_certificate_is_used_and_reloaded(make: Make, tmp_path: 
     assert ssl.DER_cert_to_PEM_cert(served(context)) == (tmp_path / "own.pem").read_text()
 
 
+async def test_the_operators_new_files_are_used_at_once_when_told(make: Make, tmp_path: Path) -> None:
+    used = make(own_files(tmp_path))
+    context = await used.context()
+    task = asyncio.get_running_loop().create_task(used.run())
+    own_files(tmp_path, "renewed-name")
+    used.look_now()
+    async with asyncio.timeout(60):
+        while used.fingerprint != fingerprint((tmp_path / "own.pem").read_text()):  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0)
+    task.cancel()
+    assert ssl.DER_cert_to_PEM_cert(served(context)) == (tmp_path / "own.pem").read_text()
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
