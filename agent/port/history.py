@@ -24,7 +24,7 @@ from agent.local import query
 from agent.local.queries import HISTORY_DAYS, HistoryQuery
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 from agent.port.history_blocks import HistoryBlock
-from agent.port.history_buffer import INTERVAL_MS, HistoryBuffer
+from agent.port.history_buffer import BLOCK_ROWS, INTERVAL_MS, HistoryBuffer
 from agent.port.history_channels import STALE_MS, HistoryChannel, channel_of, sensor_values, zone_values
 from agent.port.history_segments import HistorySegments
 from agent.port.history_series import Series, Thinning
@@ -34,6 +34,10 @@ _log = logging.getLogger(__name__)
 
 UNWRITTEN_BLOCKS_MAX = 16
 """Blocks that wait in memory for a disk that takes nothing: four hours."""
+
+WRITE_INTERVAL_MS = (BLOCK_ROWS - 2) * INTERVAL_MS
+"""Between two writes at least: a clock that is corrected again and again makes short blocks and must not wear the card.
+A little less than a block takes, so that a full block is written at once."""
 
 CHANNELS_ASKED_MAX = 128
 """The ids of more do not fit an address."""
@@ -139,6 +143,7 @@ class History:
         self._unwritten: deque[HistoryBlock] = deque(maxlen=UNWRITTEN_BLOCKS_MAX)
         self._problem_log = ProblemLog(_log, "the history stays in memory", level=logging.WARNING)
         self._turn = asyncio.Lock()
+        self._written_ms = clock.monotonic_ms()
 
     @property
     def problem(self) -> str:
@@ -155,8 +160,8 @@ class History:
                 await asyncio.sleep(self._pause_s())
                 now = read_now(self._clock)
                 done = self._buffer.add(now, self._values(now.now_ms))
-                if done:
-                    self._unwritten += done
+                self._unwritten += done
+                if done and now.now_ms - self._written_ms >= WRITE_INTERVAL_MS:
                     await self._write()
         finally:
             self._unwritten += self._buffer.take()
@@ -173,17 +178,19 @@ class History:
         base_ms = self._clock.utc_ms()
         if base_ms is None:
             base_ms = self._clock.monotonic_ms()
-        return (INTERVAL_MS - base_ms % INTERVAL_MS) / 1000
+        left_ms = INTERVAL_MS - base_ms % INTERVAL_MS
+        # A wall clock that is slewed has the minute still ahead by a few milliseconds when the loop wakes for it.
+        return (left_ms if left_ms > INTERVAL_MS // 2 else left_ms + INTERVAL_MS) / 1000
 
     async def _write(self) -> None:
-        while self._unwritten:
-            block = self._unwritten[0]
+        self._written_ms = self._clock.monotonic_ms()
+        while blocks := list(self._unwritten):
             try:
-                await self._worker.run(functools.partial(self._segments.append, block))
+                count = await self._worker.run(functools.partial(self._segments.append, blocks))
             except StorageFull as error:
                 self._problem_log.report(str(error))
                 return
-            if self._unwritten and self._unwritten[0] is block:
+            for _ in range(count):
                 self._unwritten.popleft()
         self._problem_log.clear()
 
@@ -202,9 +209,10 @@ class History:
             zero_utc_ms = None if now.utc_ms is None else now.utc_ms - now.now_ms
             collected = _Collected(asked, boot_id=now.boot_id, zero_utc_ms=zero_utc_ms)
             self._segments.problem = ""
+            # Before the files are read: a block that is written meanwhile is in one of both.
+            newest = [*self._unwritten, *filter(None, [self._buffer.block()])]
             for number in await self._worker.run(self._segments.numbers):
                 await self._worker.run(functools.partial(self._collect, collected, number))
-            newest = [*self._unwritten, *filter(None, [self._buffer.block()])]
             return await self._worker.run(functools.partial(self._finish, collected, newest))
 
     def _collect(self, collected: "_Collected", number: int) -> None:
@@ -226,6 +234,7 @@ class _Collected:
         self._is_utc = zero_utc_ms is not None
         self._zero_ms = {boot_id: zero_utc_ms or 0}
         self._unanchored: list[HistoryBlock] = []
+        self._seen: set[tuple[str, int]] = set()
         self._channels: dict[str, None] = {}
         self._thinning = Thinning(
             asked.channels,
@@ -236,7 +245,14 @@ class _Collected:
         )
 
     def add(self, block: HistoryBlock) -> None:
-        """Take a block: at once where the time of its boot is known, or once another block of that boot knows it."""
+        """Take a block: at once where the time of its boot is known, or once another block of that boot knows it.
+
+        A block that was taken already, from a file or from memory, is left out.
+        """
+        key = (block.boot_id, block.start_ms)
+        if key in self._seen:
+            return
+        self._seen.add(key)
         self._channels.update(dict.fromkeys(block.differences))
         if self._is_utc and block.zero_utc_ms is not None:
             # Of this boot, the clock knows better by now than the block did.

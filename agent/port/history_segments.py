@@ -8,7 +8,7 @@ worker.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
@@ -26,6 +26,9 @@ SEGMENT_BYTES_MAX = 256 * 1024
 
 STEP_BYTES = 32 * 1024
 """A segment grows by this: between a quarter of an hour and a day of blocks."""
+
+WRITE_BYTES_MAX = 64 * 1024
+"""Of several blocks that are written at once, after a disk that refused."""
 
 SEGMENT_READ_BYTES_MAX = 2 * SEGMENT_BYTES_MAX
 
@@ -54,30 +57,40 @@ class HistorySegments:
         self._leftover_bytes = 0
         self.problem = ""
 
-    def append(self, block: HistoryBlock) -> None:
-        """Add a block, durably.
+    def append(self, blocks: Sequence[HistoryBlock]) -> int:
+        """Add the first blocks in one write, durably; return how many: at least one, and what fits a write.
 
         Raises:
-            StorageFull: The disk refuses; nothing is lost but the block.
+            StorageFull: The disk refuses; nothing is lost but these blocks.
         """
-        frame = encode(block)
+        data, rows, count = b"", 0, 0
+        for block in blocks:
+            frame = encode(block)
+            if data and len(data) + len(frame) > WRITE_BYTES_MAX:
+                break
+            data, rows, count = data + frame, rows + block.rows, count + 1
         try:
-            path = self._path(self._segment_for(block.rows, len(frame)))
-            # What a write that was cut short has left behind is overwritten.
-            data = frame + bytes(max(0, self._leftover_bytes - len(frame)))
-            try:
-                self._disk.write_at(path, self._end_bytes, data, step_bytes=STEP_BYTES)
-            except Corrupt:
-                self._disk.quarantine(path)
-                self._disk.write_at(path, 0, frame, step_bytes=STEP_BYTES)
+            self._write(data, rows)
         except OSError as error:
             self._current = None
             raise StorageFull(f"the disk refused the history ({error.strerror}); check the disk") from error
         except StorageFull:
             self._current = None
             raise
-        self._rows += block.rows
-        self._end_bytes += len(frame)
+        return count
+
+    def _write(self, data: bytes, rows: int) -> None:
+        path = self._path(self._segment_for(rows, len(data)))
+        # What a write that was cut short has left behind is overwritten.
+        padded = data + bytes(max(0, self._leftover_bytes - len(data)))
+        try:
+            self._disk.write_at(path, self._end_bytes, padded, step_bytes=STEP_BYTES)
+        except Corrupt:
+            self._disk.quarantine(path)
+            self._rows = self._end_bytes = 0
+            self._disk.write_at(path, 0, data, step_bytes=STEP_BYTES)
+        self._rows += rows
+        self._end_bytes += len(data)
         self._leftover_bytes = 0
 
     def read(self, number: int) -> Iterator[HistoryBlock]:

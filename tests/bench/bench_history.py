@@ -58,7 +58,7 @@ def blocks(channels: int, days: int) -> Iterator[HistoryBlock]:
 async def write_segments(directory: Path, made: list[HistoryBlock]) -> None:
     segments = HistorySegments(directory, Disk())
     for block in made:
-        segments.append(block)
+        segments.append([block])
 
 
 async def write_database(directory: Path, made: list[HistoryBlock]) -> None:
@@ -120,7 +120,7 @@ async def query_ms(directory: Path, made: list[HistoryBlock], days: int) -> floa
     """Return the median time of a chart of seven days of eight channels."""
     segments = HistorySegments(directory, Disk())
     for block in made:
-        segments.append(block)
+        segments.append([block])
     clock = Clock(days)
     history = History(directory, values=lambda _: {}, clock=clock, disk=Disk(), worker=InlineWorker())
     names = ",".join(list(made[0].differences)[:8])

@@ -79,6 +79,6 @@ def take_segment(directory: Path, data: bytes, disk: Any) -> None:  # noqa: ANN4
         thinning.add("c", block.values("c"), start_ms=block.start_ms, interval_ms=block.interval_ms)
     assert len(thinning.chart().times_s) <= 51
     before = sum(1 for _ in segments.read(1))
-    segments.append(make_block("n", start_ms=0, interval_ms=60_000, zero_utc_ms=None, columns={"c": [1.0]}))
+    segments.append([make_block("n", start_ms=0, interval_ms=60_000, zero_utc_ms=None, columns={"c": [1.0]})])
     assert sum(1 for _ in segments.read(1)) == before + 1
     path.unlink()

@@ -25,6 +25,7 @@ from agent.port.history import (
     handlers,
 )
 from agent.port.history_buffer import BLOCK_ROWS
+from agent.port.history_segments import HistorySegments
 from lab.simulation.virtual_loop import VirtualLoop
 
 ZERO_UTC_MS = 1_767_225_600_000
@@ -41,6 +42,7 @@ class Bench:
         self.boot_s = loop.time()
         self.knows_time = True
         self.is_full = False
+        self.utc_rate = 1.0
         self.operations: list[Operation] = []
         self.values: dict[str, float | None] = {ROOM: 20.0, OUTPUT: 0.0}
         self.history = self.make()
@@ -70,16 +72,18 @@ class Bench:
         return round((self.loop.time() - self.boot_s) * 1000)
 
     def utc_ms(self) -> int | None:
-        return ZERO_UTC_MS + round(self.loop.time() * 1000) if self.knows_time else None
+        return ZERO_UTC_MS + round(self.loop.time() * self.utc_rate * 1000) if self.knows_time else None
 
     def run(self, minutes: float, scene: Coroutine[Any, Any, None] | None = None) -> None:
         """Let the history run, and stop it in order."""
 
         async def live() -> None:
             task = self.loop.create_task(self.history.run())
-            await (scene or asyncio.sleep(minutes * 60 + 1))
-            task.cancel()
-            await asyncio.wait({task})
+            try:
+                await (scene or asyncio.sleep(minutes * 60 + 1))
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
 
         self.loop.run_until_complete(live())
 
@@ -131,6 +135,50 @@ def test_values_keep_their_time(bench: Bench) -> None:
     by_time = dict(zip(report.times, report.series[0].mean, strict=True))
     first_s = ZERO_UTC_MS // 1000
     assert [by_time.get(first_s + minute * 60) for minute in range(1, 5)] == [20.0, 21.0, None, 22.0]
+
+
+def test_a_wall_clock_that_is_slowed_down_adds_no_rows(bench: Bench) -> None:
+    bench.utc_rate = 0.9995  # as fast as the kernel slews
+    bench.run(120)
+    rows = [block.rows for block in HistorySegments(bench.directory, Disk()).read(1)]
+    assert rows == [15] * 7 + [sum(rows) - 105]
+    assert sum(rows) in range(118, 121)
+
+
+def test_a_clock_that_is_corrected_again_and_again_does_not_wear_the_card(bench: Bench) -> None:
+    async def scene() -> None:
+        for _ in range(60):
+            bench.boot_s -= 20
+            await asyncio.sleep(60)
+
+    bench.run(0, scene())
+    assert bench.operations.count(Operation.FSYNC) <= 6
+    assert len(bench.shown(**{"from": "-3600"})) > 40
+
+
+def test_a_block_that_is_written_while_a_chart_is_made_is_there_once(bench: Bench) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(20 * 60)
+        segments = bench.history._segments
+        numbers = segments.numbers
+
+        def write_meanwhile() -> list[int]:
+            patch.setattr(segments, "numbers", numbers)
+            segments.append(list(bench.history._unwritten))
+            bench.history._unwritten.clear()
+            return numbers()
+
+        bench.is_full = True
+        await asyncio.sleep(20 * 60 + 1)
+        bench.is_full = False
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(segments, "numbers", write_meanwhile)
+            report = await bench.history.answer(HistoryQuery(channels=ROOM, from_s=-3600))
+        (series,) = report.series
+        assert len([value for value in series.mean if value is not None]) == 40
+        assert series.low == []
+
+    bench.run(0, scene())
 
 
 def test_seven_days_are_thinned_to_the_points_that_were_asked_for(bench: Bench) -> None:
