@@ -1,6 +1,7 @@
 """Hardware tests on a real hub with a simulated board: over its socket and by the command line."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,27 @@ async def test_the_command_line_walks_through_the_zones(
         await until(lambda: rig.hub.hardware_tests and rig.hub.hardware_tests.commissioning())
         assert await command(rig, "commission", "--show") == exit_codes.FAILED
         assert "NO ANSWER" in capsys.readouterr().out
+
+
+async def test_the_command_line_shows_boots_and_documents_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        assert await command(rig, "boots") == exit_codes.OK
+        assert "keeps no trail of boots" in capsys.readouterr().out
+        for words in (("boots",), ("sensors",), ("relay", "list"), ("zigbee", "scan"), ("commission", "--show")):
+            await command(rig, *words, "--json")
+            assert isinstance(json.loads(capsys.readouterr().out), dict)
+
+
+async def test_ctrl_c_ends_the_test_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        await switch_heating_off(rig)
+
+        def interrupt(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("agent.cli.relay.time.sleep", interrupt)
+        assert await command(rig, "relay", "test", "living", "--for", "600", "--yes") == exit_codes.INTERRUPTED
+        await until(lambda: phase_of(rig) == "done")
+        assert (await ask(rig, "GET", "/v1/tests"))[1]["test"]["outcome"] == "stopped"
