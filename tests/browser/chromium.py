@@ -1,9 +1,13 @@
 """Chromium and axe-core for the tests of the port's page: found, installed where possible, or said to be missing."""
 
+import contextlib
+import fcntl
 import functools
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,14 @@ NPM_S_MAX = 120.0
 NODE_MODULES = Path(__file__).parent / "node_modules"
 
 
+@contextlib.contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """Let one process at a time install something: tests run in several."""
+    with (Path(tempfile.gettempdir()) / f"climahub-installs-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @functools.cache
 def find_chromium() -> str:
     """Return the browser's path; skips the test where there is none and none can be installed."""
@@ -31,6 +43,11 @@ def find_chromium() -> str:
         return found
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         pytest.skip("install Chromium (on Debian: sudo apt-get install chromium): no browser was found")
+    with _alone("chromium"):
+        return _found() or _install()
+
+
+def _install() -> str:
     for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
         done = subprocess.run(
             ["apt-get", *command],
@@ -52,16 +69,21 @@ def _found() -> str:
 def axe_script() -> str:
     """Return axe-core's script; skips the test where npm cannot get it."""
     script = NODE_MODULES / "axe-core" / "axe.min.js"
-    if not script.exists():
-        if shutil.which("npm") is None:
-            pytest.skip("install npm: axe-core comes from there (tests/browser/package-lock.json)")
-        done = subprocess.run(
-            ["npm", "ci", "--prefix", str(NODE_MODULES.parent), "--no-audit", "--no-fund", "--ignore-scripts"],
-            capture_output=True,
-            check=False,
-            timeout=NPM_S_MAX,
-        )
-        if done.returncode or not script.exists():
-            reason = done.stderr.decode(errors="replace").strip()[-200:]
-            pytest.skip(f"let npm reach its registry: axe-core could not be had ({reason})")
+    with _alone("axe"):
+        if not script.exists():
+            _fetch_axe(script)
     return script.read_text()
+
+
+def _fetch_axe(script: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("install npm: axe-core comes from there (tests/browser/package-lock.json)")
+    done = subprocess.run(
+        ["npm", "ci", "--prefix", str(NODE_MODULES.parent), "--no-audit", "--no-fund", "--ignore-scripts"],
+        capture_output=True,
+        check=False,
+        timeout=NPM_S_MAX,
+    )
+    if done.returncode or not script.exists():
+        reason = done.stderr.decode(errors="replace").strip()[-200:]
+        pytest.skip(f"let npm reach its registry: axe-core could not be had ({reason})")
