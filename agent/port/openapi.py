@@ -42,6 +42,12 @@ service, owner.
 Every error is a problem (RFC 9457): `detail` is for people and names the remedy first, `error` is for programs.
 Fields may be added to a document, never renamed."""
 
+EVENTS = """\
+Server-sent events. `status`, `climate`, `zigbee`, `update` and `verdict` carry the document of that route whenever it
+says something new; `log` and `audit` (for service and owner) one entry of that list; `resync` tells that entries of
+lists may be missing. A comment comes every 15 s without an event. With `Last-Event-ID` the stream begins where it
+ended."""
+
 _BODIES: Mapping[str, Any] = MappingProxyType({"change_climate": ClimateRequest})
 """The form of bodies that the table gives as bytes, because their handlers import it late."""
 
@@ -156,6 +162,8 @@ def _operation(route: Route, answer: Content, schemas: Schemas) -> Document:
         "security": [] if route.role is Role.PUBLIC else [{name: [route.role.value]} for name in SECURITY_SCHEMES],
         "responses": dict(_responses(answer, schemas)),
     }
+    if answer.media_type == EVENT_STREAM:
+        operation["description"] = EVENTS
     if parameters := [*_path_parameters(route.path), *_query_parameters(route), *_header_parameters(answer)]:
         operation["parameters"] = parameters
     if route.body is not None:

@@ -1,7 +1,8 @@
 """The OpenAPI document: it keeps the rules of OpenAPI 3.1 and has every route, with what goes in and comes out."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
+from unittest.mock import Mock
 
 import jsonschema_rs
 import msgspec
@@ -11,6 +12,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from agent import __version__
 from agent.local.routes import ROUTES, Answer, Done, LocalRequest, Role, Stream
 from agent.port import openapi
+from agent.port.event_ring import RESYNC
+from agent.port.events import hub_documents
 from agent.port.openapi import Content, answer_of
 from tests.unit.port.test_routes import all_handlers
 
@@ -82,6 +85,7 @@ def test_an_operation_says_what_goes_in_and_comes_out(document: dict[str, Any]) 
     events = document["paths"]["/v1/events"]["get"]
     assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
     assert events["parameters"][0]["name"] == "Last-Event-ID"
+    assert all(f"`{name}`" in events["description"] for name in (*hub_documents(cast("Any", Mock())), RESYNC))
     assert set(document["paths"]["/readyz"]["get"]["responses"]) == {"200", "503", "4XX", "5XX"}
 
 
