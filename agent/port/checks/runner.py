@@ -26,8 +26,8 @@ CLOUD_S_MAX = 9.5
 """All checks have an answer within 10 s, also where nothing answers on the network."""
 THREADS_MAX = 24
 """More than there are facts that are read on threads, so that those that hang delay no other."""
-REUSE_S = 2.0
-"""A report that is this young is given again: a page with a nervous finger costs no second run."""
+REUSE_S = 5.0
+"""A report that is this young is given again: a nervous finger on the page asks the cloud no more often than this."""
 
 
 class Probe(msgspec.Struct, frozen=True):

@@ -162,7 +162,10 @@ def test_the_configuration_and_whether_it_is_in_force(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     missing = machine_probes.configuration(file, {}, None)
     assert missing == Configuration(str(file), (f"{file} is missing",))
-    assert machine_probes.configuration(tmp_path / "none" / "c", {}, None) != Missing("")
+    elsewhere = tmp_path / "none" / "c"
+    assert machine_probes.configuration(elsewhere, {}, None) == Configuration(
+        str(elsewhere), (f"{elsewhere} is missing",)
+    )
     assert isinstance(machine_probes.configuration(put(tmp_path / "f", "") / "c", {}, None), Missing)
     put(file, CONFIG)
     running = resolve(file, environ={}).config
