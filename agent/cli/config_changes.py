@@ -42,8 +42,9 @@ def as_text(report: ConfigReport) -> str:
     if report.trial is None:
         return "in force now"
     keys, left = ", ".join(report.trial.keys), duration(report.trial.left_s)
+    restart = "" if report.trial.is_started else "; the hub restarts in a moment, which takes a second or two"
     return (
-        f"{keys}: on trial; the hub restarts in a moment, which takes a second or two.\n"
+        f"{keys}: on trial{restart}.\n"
         f"Within {left}: check that all is well, then `climahub config confirm`. Otherwise the change undoes itself."
     )
 

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from agent.cli.config_changes import as_text, parse_value
 from agent.local.config import ConfigReport
@@ -32,5 +33,8 @@ def test_change_on_trial_is_shown_with_the_next_step() -> None:
     text = as_text(ConfigReport("f", [], [], trial, "", ""))
     assert text.startswith("cloud.proxy: on trial")
     assert "Within 5 min" in text
+    assert "restarts in a moment" in text
+    started = as_text(ConfigReport("f", [], [], replace(trial, is_started=True), "", ""))
+    assert started.startswith("cloud.proxy: on trial.\nWithin 5 min")
     assert "climahub config confirm" in text
     assert as_text(ConfigReport("f", [], [], None, "", "")) == "in force now"
