@@ -42,8 +42,16 @@ async def test_no_view_has_a_serious_finding(visit: Visit, tmp_path: Path, is_da
         for view, heading in VIEWS.items():
             await page.goto(f"{hub.url}/#/{view}")
             await page.get_by_role("heading", name=heading, level=1).wait_for()
-            found[view] = await findings(page, axe)
+            found[view] = [*await findings(page, axe), *await too_wide(page)]
     assert {view: problems for view, problems in found.items() if problems} == {}
+
+
+async def too_wide(page: Page) -> list[str]:
+    """What makes a phone scroll sideways."""
+    script = """
+    [...document.querySelectorAll('body *')].filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
+      .map((each) => each.outerHTML.slice(0, 100))"""
+    return list(await page.evaluate(script))
 
 
 async def test_the_rules_find_what_is_planted(visit: Visit, hub: PortRig) -> None:

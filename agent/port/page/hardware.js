@@ -59,7 +59,7 @@ function Output({ output, test }) {
   return html`<li class="stack">
     <div class="row"><strong class="grow">${output.output}</strong><${Doing} action=${output.action} /></div>
     <${Said}>${output.reason}</${Said}>
-    ${isTested && html`<p role="status"><${Level} level=${OUTCOMES[test.outcome] ?? "fail"} text=${word("outcome", isRunning ? test.phase : test.outcome)} /> ${t("tests.on_for", { time: duration(test.on_s) })}</p><${Said}>${test.text}</${Said}>`}
+    ${isTested && html`<p role="status"><${Level} level=${OUTCOMES[test.outcome] ?? "fail"} text=${word("outcome", isRunning ? test.phase : test.outcome)} /> ${test.on_s > 0 && t("tests.on_for", { time: duration(test.on_s) })}</p><${Said}>${test.text}</${Said}>`}
     ${may("service") && html`<div class="buttons">
       ${isRunning
         ? isTested && html`<${Act} kind="danger" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`

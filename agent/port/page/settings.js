@@ -74,7 +74,7 @@ export default function Settings() {
       return keys.length > 0 && html`<details class="card" key=${table.table} open=${filter[0] !== ""}>
         <summary><span class="grow">${table.table} <small class="soft" lang="en">${table.about}</small></span></summary>
         <ul class="rows">${keys.map((each) => html`<li class="row" key=${each.key}>
-          <span class="grow">${each.key.slice(table.table.length + 1)} <code class="small value">${each.text}</code> ${each.unit}<br /><small class="soft" lang="en">${each.origin === "default" ? each.help : each.origin}</small></span>
+          <span class="grow">${each.key.slice(table.table.length + 1)} <code class="small">${each.text}</code> ${each.unit}<br /><small class="soft" lang="en">${each.origin === "default" ? each.help : each.origin}</small></span>
           ${may("owner") && each.edit !== "file" && html`<button aria-label=${t("settings.change_key", { key: each.key })} onClick=${() => setEntry(each)}>${t("settings.change")}</button>`}
         </li>`)}</ul>
       </details>`;
