@@ -5,7 +5,8 @@ own: it has a place in the ring, and one that falls out of the ring is dropped. 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Generic, TypeVar
 
@@ -126,21 +127,26 @@ class EventStream:
         self._built_ms = now_ms = self._now_ms()
         before = self._ring.number
         for name, build in self._documents.items():
-            if now_ms >= self._broken_until_ms.get(name, now_ms):
-                self._update(name, build, now_ms)
+            with self._contained(name, now_ms) as is_sound:
+                if is_sound:
+                    self._append_document(name, build(), now_ms)
         for name, read_added in self._lists.items():
-            for entry in read_added():
-                self._ring.append(name, msgspec.json.encode(entry), Role.VIEWER, is_document=False)
+            with self._contained(name, now_ms) as is_sound:
+                if is_sound:
+                    self._append_entries(name, read_added())
         if self._ring.number != before or now_ms - self._woken_ms >= HEARTBEAT_S * 1000:
             self._wake()
 
-    def _update(self, name: str, build: Build, now_ms: int) -> None:
+    @contextlib.contextmanager
+    def _contained(self, name: str, now_ms: int) -> Iterator[bool]:
+        """Contain a defect of one event: it costs no other. Yields whether the event is to be tried now."""
         try:
             with contain_failure(f"the event {name}"):
-                document = build()
+                yield now_ms >= self._broken_until_ms.get(name, now_ms)
         except ClimahubError:
             self._broken_until_ms[name] = now_ms + int(BROKEN_S * 1000)
-            return
+
+    def _append_document(self, name: str, document: object, now_ms: int) -> None:
         if document is None:
             return
         values = to_json_values(document)
@@ -148,8 +154,12 @@ class EventStream:
             before, before_ms = self._sent[name]
             if not is_changed(before, values, elapsed_s=(now_ms - before_ms) / 1000):
                 return
-        self._sent[name] = values, now_ms
         self._ring.append(name, msgspec.json.encode(values), Role.VIEWER, is_document=True)
+        self._sent[name] = values, now_ms
+
+    def _append_entries(self, name: str, entries: Sequence[object]) -> None:
+        for entry in entries:
+            self._ring.append(name, msgspec.json.encode(entry), Role.VIEWER, is_document=False)
 
     def publish(self, name: str, entry: object, role: Role = Role.VIEWER) -> None:
         """Send one entry of a list, such as one of the audit trail. For the loop's thread only.

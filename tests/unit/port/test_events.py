@@ -194,6 +194,25 @@ def test_a_document_that_cannot_be_built_costs_no_other(caplog: pytest.LogCaptur
     in_virtual_time(test)
 
 
+@pytest.mark.usefixtures("caplog")
+def test_a_text_that_json_cannot_hold_costs_no_other_event() -> None:
+    async def test(hub: Hub) -> None:
+        client = hub.listen()
+        await anext(client)
+        hub.log = ["\ud800"]
+        hub.status["value"] = 2
+        assert b"event: status\n" in await anext(client)
+        hub.status["value"] = "\ud800"
+        hub.log = ["sound"]
+        assert await anext(client) == HEARTBEAT
+        hub.status["value"] = 3
+        sent = b""
+        while b"sound" not in sent or b'"value":3' not in sent:
+            sent += await anext(client)
+
+    in_virtual_time(test)
+
+
 async def ask(stream: EventStream, **headers: str) -> Stream:
     request = LocalRequest({}, Caller("", Role.VIEWER, "socket"), headers=headers)
     answer = await events.handlers(stream)["get_events"](request)
