@@ -142,9 +142,8 @@ function showApp() {
 }
 
 async function begin() {
-  // All at once: the first view waits for the slowest of them, not for their sum.
-  const reading = readSession().then(() => currentSession() && Promise.all([refresh("verdict", "climate"), VIEWS[currentPath()[0]]?.()]));
-  await Promise.all([loadTexts(), reading.catch(() => undefined)]);
+  // All at once: the first view waits for the slowest of them, not for their sum. Who is not signed in is refused twice more.
+  await Promise.all([loadTexts(), readSession().catch(() => undefined), refresh("verdict", "climate"), VIEWS[currentPath()[0]]?.().catch(() => undefined)]);
   showApp();
 }
 
