@@ -17,7 +17,7 @@ from agent.local.routes import Caller, Role, Route
 from agent.port.access import CallerLookup, RequestHead, check_content_type, check_role, check_source
 
 CONSOLE = "console"
-"""The origin of a caller on the Unix socket who has a session."""
+"""The origin of a caller on the Unix socket who sends a session or token along."""
 
 _BEARER = "bearer "
 
@@ -57,7 +57,7 @@ class SocketGate:
     """The gate of the Unix socket: its permissions have admitted the caller to every role. No browser reaches it.
 
     A program that asks on behalf of a person sends that person's session along, and gets no more than its role: the
-    serial console does.
+    serial console does. So does one that sends a token.
     """
 
     def __init__(self, callers: CallerLookup | None = None) -> None:
@@ -65,23 +65,17 @@ class SocketGate:
         self._callers = callers
 
     def admit(self, request: web.Request, route: Route | None) -> Caller:
-        """Return the user of the other process, or the session that it sends along, checked against the route."""
-        cookie = request.cookies.get(SESSION_COOKIE)
-        if cookie is None:
+        """Return the user of the other process, or the session or token that it sends along, checked for the route."""
+        if not _names_caller(request):
             return Caller(_user_name(request), Role.OWNER, "socket")
-        found = self._callers.session(cookie) if self._callers else None
-        caller = Caller("", Role.PUBLIC, CONSOLE) if found is None else Caller(found.name, found.role, CONSOLE)
+        caller = _caller(self._callers, request, CONSOLE, is_use=_is_use(route))
         if route is not None:
             check_role(route, caller)
         return caller
 
     def lasts(self, request: web.Request, caller: Caller) -> bool:
-        """Tell whether the session that was sent along is still valid; who may open the socket may go on."""
-        cookie = request.cookies.get(SESSION_COOKIE)
-        if cookie is None:
-            return True
-        found = self._callers.session(cookie, is_use=False) if self._callers else None
-        return found is not None and (found.name, found.role) == (caller.name, caller.role)
+        """Tell whether what was sent along is still valid; who may open the socket may go on."""
+        return not _names_caller(request) or _caller(self._callers, request, CONSOLE, is_use=False) == caller
 
 
 class NetworkGate:
@@ -115,7 +109,7 @@ class NetworkGate:
             content_type=headers.get(hdrs.CONTENT_TYPE, ""),
         )
         check_source(route, head, self._names)
-        caller = self._caller(request, is_use=route is None or not route.is_automatic)
+        caller = _caller(self._callers, request, request.remote or "", is_use=_is_use(route))
         if caller.role is not Role.PUBLIC:
             self._on_known(request.protocol)
         if route is not None:
@@ -125,19 +119,37 @@ class NetworkGate:
 
     def lasts(self, request: web.Request, caller: Caller) -> bool:
         """Tell whether the session or token of a request is still valid."""
-        return self._caller(request, is_use=False) == caller
+        return _caller(self._callers, request, request.remote or "", is_use=False) == caller
 
-    def _caller(self, request: web.Request, *, is_use: bool) -> Caller:
-        origin = request.remote or ""
-        found = None
-        if self._callers is not None:
-            # A request with a token is that of a program: a cookie beside it does not make up for a wrong one.
-            authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-            if authorization[: len(_BEARER)].lower() == _BEARER:
-                found = self._callers.token(authorization[len(_BEARER) :].strip())
-            elif cookie := request.cookies.get(SESSION_COOKIE, ""):
-                found = self._callers.session(cookie, is_use=is_use)
-        return Caller("", Role.PUBLIC, origin) if found is None else Caller(found.name, found.role, origin)
+
+def _is_use(route: Route | None) -> bool:
+    """Tell whether a request keeps its session from becoming idle."""
+    return route is None or not route.is_automatic
+
+
+def _names_caller(request: web.Request) -> bool:
+    """Tell whether a request brings a session or token, right or wrong."""
+    return SESSION_COOKIE in request.cookies or bool(request.headers.get(hdrs.AUTHORIZATION))
+
+
+def _caller(callers: CallerLookup | None, request: web.Request, origin: str, *, is_use: bool) -> Caller:
+    """Return who has signed in, by the session or token of a request; nobody's role where that is wrong or missing.
+
+    Args:
+        callers: Knows who has signed in; without it nobody has.
+        request: The request.
+        origin: Where it comes from.
+        is_use: Keep the session from becoming idle.
+    """
+    found = None
+    if callers is not None:
+        # A request with a token is that of a program: a cookie beside it does not make up for a wrong one.
+        authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+        if authorization[: len(_BEARER)].lower() == _BEARER:
+            found = callers.token(authorization[len(_BEARER) :].strip())
+        elif cookie := request.cookies.get(SESSION_COOKIE, ""):
+            found = callers.session(cookie, is_use=is_use)
+    return Caller("", Role.PUBLIC, origin) if found is None else Caller(found.name, found.role, origin)
 
 
 def _user_name(request: web.Request) -> str:

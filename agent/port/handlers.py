@@ -1,7 +1,8 @@
 """The handlers of sign-in: session, codes, tokens, sessions and the audit trail.
 
 A code or token goes out once, in the answer to the request that makes it; a cookie only to its browser. Must never give
-a caller more than its role, and lets nobody make a code who could not read the hub's files anyway or is its owner.
+a caller more than its role, and lets nobody make a code or token who could not read the hub's files anyway or is its
+owner.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,9 @@ from agent.port.sign_in import SIGN_IN_ROLES
 SOCKET = "socket"
 """The origin of a caller on the Unix socket."""
 
+SESSION_DIGITS_MAX = 18
+"""Of the number of a session in a path; no hub opens so many."""
+
 
 def handlers(credentials: Credentials, audit: Audit, clock: Clock, *, service_user: str) -> Mapping[str, Handler]:
     """Return the handlers of sign-in.
@@ -45,13 +49,13 @@ def handlers(credentials: Credentials, audit: Audit, clock: Clock, *, service_us
     return {
         **_session_handlers(credentials, clock),
         **_code_handlers(credentials, service_user),
-        **_token_handlers(credentials, clock),
+        **_token_handlers(credentials, clock, service_user),
         **_trail_handlers(credentials, audit, clock),
     }
 
 
-def may_make_code(caller: Caller, of_session: Caller | None, service_user: str) -> bool:
-    """Tell whether a caller with the role of an owner may make a code.
+def may_make_secret(caller: Caller, of_session: Caller | None, service_user: str) -> bool:
+    """Tell whether a caller with the role of an owner may make a code or token.
 
     Root and the service's user may, over the Unix socket: they could change the file as well. An owner who has signed
     in may. Others in the socket's group may not give themselves a way in from outside, and a token may not outlive
@@ -65,6 +69,17 @@ def may_make_code(caller: Caller, of_session: Caller | None, service_user: str) 
     if caller.origin == SOCKET:
         return caller.name in {"root", service_user}
     return of_session is not None and (of_session.name, of_session.role) == (caller.name, caller.role)
+
+
+def _check_may_make(what: str, request: LocalRequest, credentials: Credentials, service_user: str) -> None:
+    """Refuse a caller that may not make a code or token.
+
+    Raises:
+        RequestRefused: See `may_make_secret`.
+    """
+    if not may_make_secret(request.caller, credentials.session(request.session), service_user):
+        text = f"use sudo, or sign in as owner on the page: this caller may not make a {what}"
+        raise RequestRefused(HTTPStatus.FORBIDDEN, "forbidden", text)
 
 
 def _by_name(*found: Handler) -> Mapping[str, Handler]:
@@ -96,7 +111,8 @@ def _session_handlers(credentials: Credentials, clock: Clock) -> Mapping[str, Ha
 
     async def end_session(request: LocalRequest) -> SessionsEnded:
         number = request.parameters["number"]
-        if not (number.isascii() and number.isdecimal()) or not credentials.sessions.end_where(number=int(number)):
+        is_number = len(number) <= SESSION_DIGITS_MAX and number.isascii() and number.isdecimal()
+        if not is_number or not credentials.sessions.end_where(number=int(number)):
             text = f"look at the numbers (climahub port sessions): there is no session {quote(number)}"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text)
         return SessionsEnded(1)
@@ -107,9 +123,7 @@ def _session_handlers(credentials: Credentials, clock: Clock) -> Mapping[str, Ha
 def _code_handlers(credentials: Credentials, service_user: str) -> Mapping[str, Handler]:
     async def make_code(request: LocalRequest) -> NewCode:
         role = _role(request.parameters["role"])
-        if not may_make_code(request.caller, credentials.session(request.session), service_user):
-            text = "use sudo, or sign in as owner on the page: this caller may not make a code"
-            raise RequestRefused(HTTPStatus.FORBIDDEN, "forbidden", text)
+        _check_may_make("code", request, credentials, service_user)
         if not request.body.replace and any(each.role is role for each in credentials.stored.codes):
             text = f"add --new to replace the code of the {role.value}: it was shown once and cannot be shown again"
             raise RequestRefused(HTTPStatus.CONFLICT, "exists", text)
@@ -119,11 +133,12 @@ def _code_handlers(credentials: Credentials, service_user: str) -> Mapping[str, 
     return _by_name(make_code)
 
 
-def _token_handlers(credentials: Credentials, clock: Clock) -> Mapping[str, Handler]:
+def _token_handlers(credentials: Credentials, clock: Clock, service_user: str) -> Mapping[str, Handler]:
     async def get_tokens(_: LocalRequest) -> TokensReport:
         return report_tokens(credentials, clock.utc_ms())
 
     async def add_token(request: LocalRequest) -> NewToken:
+        _check_may_make("token", request, credentials, service_user)
         body = request.body
         token, made = await credentials.add_token(body.name, _role(body.role), body.days)
         return NewToken(made.name, made.role.value, token, rfc3339.render(made.expires_utc_ms))

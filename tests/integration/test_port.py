@@ -176,7 +176,7 @@ def test_a_user_is_named_as_the_kernel_tells(uid: int, name: str) -> None:
         def getsockopt(self, *_: int) -> bytes:
             return struct.pack("=iII", 1, uid, uid)
 
-    request = mock.Mock(spec=web.Request, cookies={})
+    request = mock.Mock(spec=web.Request, cookies={}, headers={})
     request.transport.get_extra_info.return_value = End()
     assert SocketGate().admit(request, None) == Caller(name, Role.OWNER, "socket")
     request.transport.get_extra_info.return_value = near

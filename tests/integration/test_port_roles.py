@@ -125,6 +125,19 @@ async def test_the_unix_socket_admits_its_group_to_every_route(tmp_path: Path, s
         assert {await spy.ask(client, route) for route in ROUTES} == {200}
 
 
+async def test_a_token_sent_along_over_the_unix_socket_gives_its_role_and_a_wrong_one_nothing(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.session(Role.VIEWER), port.socket_session() as client:
+        for header, path, expected in (
+            ("Bearer test-viewer", "/v1/status", 200),
+            ("Bearer test-viewer", "/v1/audit", 403),
+            ("Bearer test-wrong", "/v1/status", 401),
+            ("Bearer", "/v1/status", 401),
+            ("Basic cm9vdDo=", "/v1/status", 401),
+        ):
+            async with client.get(path, headers={"Authorization": header}) as response:
+                assert response.status == expected, (header, path)
+
+
 async def test_the_walk_finds_a_planted_open_route(tmp_path: Path, spy: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = Route("POST", "/v1/planted", Role.PUBLIC, "planted")
     for module in (routes, server):

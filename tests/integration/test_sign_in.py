@@ -90,6 +90,12 @@ async def test_a_script_uses_a_token_and_may_not_make_codes(tmp_path: Path) -> N
         client.headers["Authorization"] = f"Bearer {token}"
         assert await status_of(client) == 200
         assert await status_of(client, "/v1/codes/owner", "POST") == 403
+        another = {"name": "longer", "role": "owner", "days": 366}
+        async with client.post("/v1/tokens", json=another) as response:
+            assert response.status == 403
+            assert (await response.json())["detail"] == (
+                "use sudo, or sign in as owner on the page: this caller may not make a token"
+            )
         async with client.get("/v1/tokens") as response:
             (shown,) = (await response.json())["tokens"]
         assert (shown["name"], shown["role"], shown["is_expired"]) == ("backup", "owner", False)
@@ -111,7 +117,8 @@ async def test_owner_ends_sessions_and_sees_failed_sign_ins(tmp_path: Path) -> N
         assert [each["id"] for each in access["sessions"]] == [1, 2]
         assert [(each["origin"], each["tries"]) for each in access["refused"]] == [("127.0.0.1", 1)]
         assert await status_of(client, "/v1/sessions/2", "DELETE") == 200
-        assert await status_of(client, "/v1/sessions/2", "DELETE") == 404
+        for unknown in ("2", "x", "9" * 5000):
+            assert await status_of(client, f"/v1/sessions/{unknown}", "DELETE") == 404
         assert await status_of(other) == 401
         assert await status_of(client, "/v1/sessions", "DELETE") == 200
         assert await status_of(client) == 401
@@ -152,6 +159,17 @@ async def test_a_new_code_ends_the_streams_of_the_old_one(tmp_path: Path) -> Non
             with pytest.raises(aiohttp.ClientPayloadError):
                 async with asyncio.timeout(10):
                     await events.read()
+
+
+async def test_a_session_that_is_sent_along_over_the_socket_ends_when_only_a_page_asks(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, port.socket_session() as client:
+        async with client.post("/v1/session", json={"code": await port.make_code()}) as response:
+            cookie = response.headers["Set-Cookie"].partition(";")[0]
+        client.headers["Cookie"] = cookie
+        for _ in range(2):
+            port.clock.skip(15 * 60)
+            await status_of(client, "/v1/session")
+        assert await status_of(client) == 401
 
 
 async def test_the_audit_trail_is_live_for_service_and_hidden_from_viewers(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""Who may make a code: the way into a hub from outside."""
+"""Who may make a code or token: the way into a hub from outside."""
 
 import pytest
 
 from agent.local.routes import Caller, Role
-from agent.port.handlers import may_make_code
+from agent.port.handlers import may_make_secret
 
 OWNER = Caller("session 1", Role.OWNER, "192.168.1.7")
 
@@ -33,4 +33,4 @@ def on_socket(name: str) -> Caller:
 def test_root_the_service_s_user_and_an_owner_who_has_signed_in_may(
     caller: Caller, of_session: Caller | None, may: bool
 ) -> None:
-    assert may_make_code(caller, of_session, "climahub") is may
+    assert may_make_secret(caller, of_session, "climahub") is may
