@@ -14,12 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import StorageFull
+from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import strip_checksum
 from agent.foundation.json_store import JsonStore
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import plural, sanitize
-from agent.foundation.worker import InlineWorker, Worker
+from agent.foundation.worker import Worker
 from agent.local.routes import Caller, RequestRefused, Role
 from agent.port.access import AuditTrail
 from agent.port.sessions import Session, Sessions
@@ -268,8 +270,12 @@ class Credentials:
 
 
 def read_codes(state_dir: Path, disk: Disk) -> Sequence[CodeRecord]:
-    """Return the codes of a hub whose agent does not run. Blocks."""
-    return _store(state_dir, disk, InlineWorker()).load().codes
+    """Return the codes of a hub whose agent does not run, and change nothing. Blocks."""
+    try:
+        data = disk.read(state_dir / FILE_NAME, bytes_max=FILE_BYTES_MAX)
+        return () if data is None else msgspec.json.decode(strip_checksum(data), type=CredentialSet).codes
+    except (ReadFailed, Corrupt, *DECODE_ERRORS):
+        return ()
 
 
 def _store(state_dir: Path, disk: Disk, worker: Worker) -> JsonStore[CredentialSet]:

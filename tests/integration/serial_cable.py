@@ -104,8 +104,8 @@ class Cable:
 
 
 @contextlib.asynccontextmanager
-async def open_console(*arguments: str | Path, environment: dict[str, str] | None = None) -> AsyncIterator[Cable]:
-    """Run `climahub console` on a terminal of its own until the block ends."""
+async def open_console(*arguments: str | Path, cwd: Path | None = None) -> AsyncIterator[Cable]:
+    """Run the installed `climahub console` on a terminal of its own until the block ends."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, b"\x18\x00\x50\x00\x00\x00\x00\x00")  # 24 lines of 80 characters
 
@@ -113,13 +113,14 @@ async def open_console(*arguments: str | Path, environment: dict[str, str] | Non
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-        [sys.executable, "-m", "agent", "console", *map(str, arguments)],
+        [Path(sys.executable).with_name("climahub"), "console", *map(str, arguments)],
         stdin=slave,
         stdout=slave,
         stderr=slave,
         start_new_session=True,
         preexec_fn=take_terminal,  # noqa: PLW1509 - a child of a test
-        env={**os.environ, "TERM": "vt100", **(environment or {})},
+        env={**os.environ, "TERM": "vt100"},
+        cwd=cwd,
     )
     os.close(slave)
     cable = Cable(process, master)

@@ -137,6 +137,41 @@ async def test_beside_a_dead_agent_the_code_still_opens_the_console(tmp_path: Pa
         await cable.expect("the hub does not run here|the hub has stopped")
 
 
+async def test_beside_an_agent_without_a_usable_configuration_the_console_answers(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("nonsense")
+    async with open_console("--config", config, "--socket", tmp_path / "none.sock") as cable:
+        await cable.expect("\ncode: ")
+        cable.type("AAAA-BBBB-CCCC-DDDD")
+        await cable.expect("type the code once more")
+        await cable.expect("\ncode: ")
+
+
+async def test_code_of_the_directory_that_it_was_started_in_is_not_run(tmp_path: Path) -> None:
+    planted = tmp_path / "elsewhere" / "agent"
+    planted.mkdir(parents=True)
+    (planted / "__init__.py").touch()
+    (planted / "__main__.py").write_text("print('planted')")
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket, cwd=planted.parent) as cable:
+        await cable.expect("\ncode: ")
+        cable.type(await port.make_code(Role.VIEWER))
+        await cable.expect("climahub> ")
+        cable.type("version")
+        await cable.expect(r"climahub \d")
+
+
+async def test_ctrl_c_does_not_shorten_the_wait_after_a_wrong_code(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:
+        await cable.expect("\ncode: ")
+        cable.type("AAAA-BBBB-CCCC-DDDD")
+        await cable.expect("check the code|make a code")
+        cable.type("\x03\x03")
+        await asyncio.sleep(0.5)
+        cable.type("\x03")
+        assert "code: " not in cable.seen
+        await cable.expect("code: ")
+
+
 @contextlib.asynccontextmanager
 async def signed_in(tmp_path: Path) -> AsyncIterator[Cable]:
     async with open_port(tmp_path) as port, open_console("--socket", port.socket) as cable:

@@ -1,5 +1,6 @@
-"""`climahub console`: a person on a serial line. `climahub receive`: the other end, which takes the bundle away."""
+"""`climahub console`: a person on a serial line."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -19,12 +20,14 @@ from agent.cli.console.transfer import Sender, TransferFailed
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import SESSION_VARIABLE, SOCKET_VARIABLE, config_option, socket_of, socket_option
 from agent.daemon import DEFAULT_CONFIG
+from agent.errors import ConfigInvalid
 from agent.foundation.clock import monotonic_s
 from agent.foundation.text import escape_lines
 from agent.local.routes import Role
 
-OFFLINE_SESSION = ""
-"""What a command sends to a hub that did not answer at sign-in. If it answers now, the person has to sign in again."""
+COMMAND_S_MAX = 3600.0
+"""How long one command may hold the terminal. A commissioning walk takes half an hour. A command that only shows must
+not keep a terminal signed in whose person has left."""
 
 LINGER_S = 1.0
 """How long acknowledgements are read after the last one that was needed."""
@@ -55,10 +58,8 @@ def console(config_file: Path | None, socket_path: Path | None) -> int:
         run=lambda words, session: _run(words, session, socket),
         send=lambda session, way: _send(session, way, socket),
     )
-    try:
+    with contextlib.suppress(SignedOut):
         shell.serve()
-    except SignedOut:
-        return exit_codes.OK
     return exit_codes.OK
 
 
@@ -70,25 +71,35 @@ def _root() -> click.Group:
 
 def _role_offline(typed: str, config_file: Path | None) -> Role | None:
     """Return the role of a code by the hub's file, for a hub whose agent does not run; `None` for a wrong code."""
-    from agent.config import resolve  # noqa: PLC0415 - seldom needed
+    from agent.config import StorageConfig, resolve  # noqa: PLC0415 - seldom needed
     from agent.foundation.disk import Disk  # noqa: PLC0415
     from agent.port.credentials import read_codes  # noqa: PLC0415
     from agent.port.sign_in import read_code, role_of  # noqa: PLC0415
 
-    code = read_code(typed)
-    state_dir = resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.storage.state_dir
-    return role_of(read_codes(state_dir, Disk()), code or "")
+    try:
+        state_dir = resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.storage.state_dir
+    except ConfigInvalid:
+        # What keeps the agent from starting must not keep the technician out.
+        state_dir = StorageConfig().state_dir
+    return role_of(read_codes(state_dir, Disk()), read_code(typed) or "")
 
 
 def _run(words: Sequence[str], session: ConsoleSession, socket: Path, directory: Path | None = None) -> int:
-    environment = {**os.environ, SESSION_VARIABLE: session.cookie or OFFLINE_SESSION, SOCKET_VARIABLE: str(socket)}
-    process = subprocess.Popen([sys.executable, "-m", "agent", *words], env=environment, cwd=directory)  # noqa: S603 - checked before
+    environment = {**os.environ, SESSION_VARIABLE: session.cookie, SOCKET_VARIABLE: str(socket)}
+    # -P: the directory of whoever started the console must not be searched for code.
+    command = [sys.executable, "-P", "-m", "agent", *words]
+    process = subprocess.Popen(command, env=environment, cwd=directory)  # noqa: S603 - checked before
+    ends_s = monotonic_s() + COMMAND_S_MAX
     while True:
         try:
-            return process.wait()
+            return process.wait(max(ends_s - monotonic_s(), 0))
         except KeyboardInterrupt:
             # The command has received it as well, and ends.
             continue
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise SignedOut("the command took too long") from None
 
 
 def _send(session: ConsoleSession, way: str, socket: Path) -> None:

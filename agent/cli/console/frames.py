@@ -79,7 +79,7 @@ def decode(frame: bytes) -> Message | None:
         return None
     try:
         message: Message = msgspec.convert(cbor2.loads(body), Message, builtin_types=(bytes,))
-    except (cbor2.CBORError, msgspec.ValidationError, RecursionError, ValueError, TypeError, OverflowError):
+    except (cbor2.CBORError, msgspec.ValidationError, ArithmeticError, RecursionError, ValueError, TypeError):
         return None
     return message
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import signal
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -12,6 +13,7 @@ from typing import NoReturn
 import click
 
 from agent.cli.console.shell import SignedOut
+from agent.foundation.clock import monotonic_s
 
 IDLE_S_MAX = 30 * 60
 """How long nothing may be typed; the hub's sessions end as early (docs/port.md)."""
@@ -39,6 +41,8 @@ class TtyTerminal:
         else:
             readline.set_history_length(HISTORY_LINES_MAX)
             readline.set_auto_history(False)
+            # Without one, the Tab key lists the files of the service's user.
+            readline.set_completer(lambda text, state: None)  # noqa: ARG005
             self._readline = readline
 
     def ask(self, prompt: str, *, is_secret: bool = False) -> str:
@@ -48,10 +52,7 @@ class TtyTerminal:
             SignedOut: Nothing was typed for too long, or the line was closed.
         """
         with self._limited():
-            try:
-                line = input(prompt)
-            except EOFError:
-                raise SignedOut("the line was closed") from None
+            line = _read_plainly(prompt) if is_secret else _read_edited(prompt)
         typed = "".join(each for each in line if each.isprintable() or each == "\t")
         if self._readline is not None and not is_secret and typed.strip():
             self._readline.add_history(typed)
@@ -64,8 +65,13 @@ class TtyTerminal:
         click.echo(text)
 
     def pause(self, seconds: float) -> None:
-        """Wait, and forget what was typed meanwhile."""
-        time.sleep(seconds)
+        """Wait, whatever is typed meanwhile, and forget it."""
+        ends_s = monotonic_s() + seconds
+        while (left_s := ends_s - monotonic_s()) > 0:
+            with contextlib.suppress(KeyboardInterrupt):
+                time.sleep(left_s)
+        with contextlib.suppress(termios.error):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
     @contextlib.contextmanager
     def _limited(self) -> Iterator[None]:
@@ -80,3 +86,28 @@ class TtyTerminal:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+
+def _read_edited(prompt: str) -> str:
+    """Return a line with history and editing.
+
+    Raises:
+        SignedOut: The line was closed.
+    """
+    try:
+        return input(prompt)
+    except EOFError:
+        raise SignedOut("the line was closed") from None
+
+
+def _read_plainly(prompt: str) -> str:
+    """Return a line without editing: nobody has signed in, and its keys complete file names.
+
+    Raises:
+        SignedOut: The line was closed.
+    """
+    click.echo(prompt, nl=False)
+    line = sys.stdin.readline()
+    if not line:
+        raise SignedOut("the line was closed")
+    return line

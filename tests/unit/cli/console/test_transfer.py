@@ -1,5 +1,6 @@
 """A file over a line that loses, doubles and corrupts bytes, in virtual time."""
 
+import binascii
 import hashlib
 import random
 
@@ -126,6 +127,15 @@ def test_a_frame_with_one_wrong_bit_is_dropped(message: Get | Offer | Chunk | Re
         spoilt = bytearray(frame)
         spoilt[position] ^= 0x10
         assert decode(bytes(spoilt)) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xc4\x82\x1b\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\xc5\x82\x1b\x7f\xff\xff\xff\xff\xff\xff\xff\x03"]
+)
+def test_a_frame_of_numbers_beyond_measure_is_dropped(body: bytes) -> None:
+    """RFC 8949, tags 4 and 5: decimal fractions and bigfloats."""
+    checksum = binascii.crc32(body).to_bytes(4, "little")
+    assert decode(encode_cobs(body + checksum)) is None
 
 
 def test_a_frame_without_end_takes_no_memory() -> None:
