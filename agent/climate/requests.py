@@ -4,13 +4,15 @@ Every interface (command line, page, the local APIs of other vendors) uses these
 Times of day are those of the house.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
 from agent.climate import effective_setpoint, holds, schedule
 from agent.climate.model import (
+    COOLING_MODES,
+    HEATING_MODES,
     Block,
     Eco,
     Hold,
@@ -158,6 +160,29 @@ def decode(body: bytes) -> ClimateRequest:
         # `Schedule` itself accepts unknown fields: in `climate.json` a newer release may have added some.
         _decode_strictly(body)
     return request
+
+
+def usable_modes(*, can_heat: bool, can_cool: bool) -> tuple[Mode, ...]:
+    """Return the modes that the equipment of a zone can carry out, "off" last."""
+    able = (HEATING_MODES if can_heat else frozenset()) | (COOLING_MODES if can_cool else frozenset())
+    return tuple(mode for mode in Mode if mode in able or mode is Mode.OFF)
+
+
+def check_mode(request: ClimateRequest, usable: Sequence[Mode], zone_id: str) -> None:
+    """Refuse a mode that the equipment of a zone cannot carry out: it would switch the zone off in silence.
+
+    Args:
+        request: The change.
+        usable: From `usable_modes`.
+        zone_id: Names the zone in the message.
+
+    Raises:
+        SettingInvalid: The mode is not usable.
+    """
+    mode = request.mode if isinstance(request, SetRequest | HoldRequest) else None
+    if mode is not None and mode not in usable:
+        choice = " or ".join(usable)
+        raise SettingInvalid(f"choose {choice}: the equipment of {zone_id} cannot do {mode.value}")
 
 
 def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzinfo, *, new_id: str) -> ZoneProgram:

@@ -62,6 +62,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
         reason: The reason for the action.
         sensors: The names of the zone's sensors, as configured.
         sensors_in_use: The names of those that count at present.
+        modes: Those that the zone's equipment can carry out; others are refused.
     """
 
     zone: str
@@ -87,6 +88,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
     loss_k_per_h: float
     sensors: list[str] = []
     sensors_in_use: list[str] = []
+    modes: list[str] = []
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -176,7 +178,14 @@ def _zone(
         loss_k_per_h=round(zone.learned.loss_k_per_h, 2),
         sensors=[name for name, _ in zone.settings.sensors],
         sensors_in_use=list(zone.temperature.names),
+        modes=_usable_modes(zone),
     )
+
+
+def _usable_modes(zone: "ZoneController") -> "list[str]":
+    from agent.climate.requests import usable_modes  # noqa: PLC0415 - see above
+
+    return [*usable_modes(can_heat=zone.settings.can_heat, can_cool=zone.settings.can_cool)]
 
 
 def _hold(hold: "Hold", now: "Now") -> HoldReport:
@@ -212,8 +221,11 @@ def apply_request(
     names = list(zones) if zone_id == ALL_ZONES else [zone_id]
     if climate is None or not all(name in zones for name in names):
         raise KeyError(zone_id)
-    from agent.climate.requests import apply  # noqa: PLC0415 - see above
+    from agent.climate.requests import apply, check_mode, usable_modes  # noqa: PLC0415 - see above
 
+    for name in names:
+        equipment = zones[name].settings
+        check_mode(request, usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool), name)
     now, timezone = climate.now(), climate.timezone()
     programs = {name: apply(zones[name].program, request, now, timezone, new_id=new_id()) for name in names}
     for name, program in programs.items():

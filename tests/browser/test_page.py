@@ -156,8 +156,9 @@ async def test_boost_away_eco_and_mode(visitor: Visitor, hub: PortRig) -> None:
     await page.get_by_role("button", name="Off", exact=True).click()
     await expect(page.get_by_role("button", name="Off", exact=True)).to_have_attribute("aria-pressed", "true")
     assert (await zone_of(hub))["mode"] == "off"
-    await page.get_by_role("button", name="Cool", exact=True).click()
-    await expect(page.get_by_role("button", name="Cool", exact=True)).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("button", name="Heat", exact=True).click()
+    await expect(page.get_by_role("button", name="Heat", exact=True)).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("button", name="Cool", exact=True)).to_have_count(0)
 
 
 async def test_a_viewer_sees_everything_and_changes_nothing(visit: Visit, hub: PortRig) -> None:

@@ -12,7 +12,6 @@ const C_MIN = 4;
 const C_MAX = 35;
 const HOUR_S = 3600;
 const AWAY_C = 16;
-const MODES = ["heat", "cool", "auto", "off"];
 const SIDES = { heat: ["heat"], cool: ["cool"], auto: ["heat", "cool"], off: [] };
 
 // Holds of the page have one id for each kind: a second one takes the first one's place.
@@ -75,7 +74,7 @@ function Actions({ zone }) {
 function Mode({ zone }) {
   const [choose, isBusy, problem] = useAction((mode) => change(zone.zone, { do: "set", mode }));
   return html`<${Card} title=${t("mode.title")}>
-    <div class="segments">${MODES.map((mode) => html`<button aria-pressed=${zone.mode === mode} disabled=${isBusy || !may("service")} onClick=${() => choose(mode)}>${t(`mode.${mode}`)}</button>`)}</div>
+    <div class="segments">${zone.modes.map((mode) => html`<button aria-pressed=${zone.mode === mode} disabled=${isBusy || !may("service")} onClick=${() => choose(mode)}>${t(`mode.${mode}`)}</button>`)}</div>
     <div role="alert" class="toned fail">${problem}</div>
   </${Card}>`;
 }

@@ -20,6 +20,8 @@ from agent.climate.requests import (
     ResumeRequest,
     SetRequest,
     apply,
+    check_mode,
+    usable_modes,
 )
 from agent.climate.schedule import BLOCKS_MAX, build_timeline
 from agent.errors import SettingInvalid
@@ -263,3 +265,25 @@ def kept(program: ZoneProgram, hours: float) -> ZoneProgram:
     if program.active_schedule is not None and moment.utc_ms is not None:
         plan = build_timeline(program.active_schedule, utc_ms=moment.utc_ms, timezone=BERLIN)
     return holds.tidy(program, moment, plan)
+
+
+@pytest.mark.parametrize(
+    ("can_heat", "can_cool", "usable"),
+    [
+        (True, True, [Mode.HEAT, Mode.COOL, Mode.AUTO, Mode.OFF]),
+        (True, False, [Mode.HEAT, Mode.AUTO, Mode.OFF]),
+        (False, True, [Mode.COOL, Mode.AUTO, Mode.OFF]),
+        (False, False, [Mode.OFF]),
+    ],
+)
+def test_a_mode_that_the_equipment_cannot_do_is_refused(*, can_heat: bool, can_cool: bool, usable: list[Mode]) -> None:
+    known = usable_modes(can_heat=can_heat, can_cool=can_cool)
+    assert list(known) == usable
+    for mode in Mode:
+        for request in (SetRequest(mode=mode), HoldRequest(mode=mode)):
+            if mode in usable:
+                check_mode(request, known, "bath")
+                continue
+            with pytest.raises(SettingInvalid, match=f"choose .*off: the equipment of bath cannot do {mode}"):
+                check_mode(request, known, "bath")
+    check_mode(SetRequest(heat_setpoint_c=20.0), known, "bath")

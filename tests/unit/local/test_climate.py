@@ -141,6 +141,10 @@ async def test_schedules_from_a_file(
         (["set", "--zone", "attic", "--heat", "20"], "name another zone: there is no attic; there is living, bath"),
         (["set", "--heat", "50"], "allowed are 4 to 35"),
         (["hold", "--heat", "20", "--until", "next"], "follows no schedule"),
+        (
+            ["set", "--zone", "bath", "--mode", "cool"],
+            "choose heat or auto or off: the equipment of bath cannot do cool",
+        ),
         (["resume", "--id", "x"], "there is no hold x"),
         (["schedule", "living", "--follow", "x"], "there is no schedule x"),
     ],
