@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from agent.foundation.format import duration, plural
-from agent.local.climate import UNDECIDED, ClimateReport
+from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
 from agent.local.document_problems import battery_problem, document_problems, names_by_place, silence
 from agent.local.problems import STALE_INTERVALS, Level, Problem, problems, trouble
 from agent.local.repair_table import REPAIRS
@@ -36,6 +36,9 @@ _CLOUD = {
 
 _DOING = {"heat": "Heating", "cool": "Cooling"}
 """By `hal.interface.HvacAction`."""
+
+WAITS_K = 0.5
+"""A zone that is idle this far from its setpoint waits; less is within what the control law lets it swing."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -178,8 +181,28 @@ def _heating(climate: ClimateReport) -> Iterator[str]:
     for action, word in _DOING.items():
         if active := [zone.zone for zone in zones if zone.action == action]:
             yield f"{word} {_listed(active)}."
-    if all(zone.action not in _DOING for zone in zones) and all(zone.room_c is not None for zone in zones):
+    waiting = [*filter(None, map(_wait, zones))]
+    yield from waiting
+    is_idle = all(zone.action not in _DOING and not zone.duty and zone.room_c is not None for zone in zones)
+    if is_idle and not waiting:
         yield "No zone needs heating or cooling."
+
+
+def _wait(zone: ZoneReport) -> str:
+    """Return for what a zone that is idle and away from its setpoint waits; empty for any other."""
+    if zone.action in _DOING or zone.room_c is None:
+        return ""
+    is_cold = zone.room_c <= zone.heat_setpoint_c - WAITS_K and zone.mode in {"heat", "auto"} and "heat" in zone.modes
+    is_warm = zone.room_c >= zone.cool_setpoint_c + WAITS_K and zone.mode in {"cool", "auto"} and "cool" in zone.modes
+    if not is_cold and not is_warm:
+        return ""
+    # A limit stands behind the setpoint's description, which ends with the last bracket.
+    why = zone.reason.rpartition(")")[2].removeprefix("; ") if ")" in zone.reason else ""
+    if not why and zone.duty:
+        why = f"{zone.duty * 100:.0f} % of the time is enough"
+    return _sentence(
+        f"{zone.zone} waits to {'heat' if is_cold else 'cool'}: {why or zone.reason.removeprefix('idle: ')}"
+    )
 
 
 def _cloud(status: HubStatus) -> str:

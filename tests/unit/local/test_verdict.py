@@ -29,6 +29,7 @@ ZONE = ZoneReport(
     cool_setpoint_c=26.0, setpoint_reason="schedule", label="Day", until=None, setpoint_text="Day", is_eco=False,
     action="off", duty=0.0, reason="off: warm", problem="", schedule="week", schedules=[], holds=[], rate_k_per_h=1.0,
     loss_k_per_h=0.5, sensors=["bedroom sensor", "hall sensor"], sensors_in_use=["bedroom sensor", "hall sensor"],
+    modes=["heat", "auto", "off"],
 )  # fmt: skip
 CLIMATE = ClimateReport([ZONE], None, [], "UTC")
 ZIGBEE = ZigbeeReport(RadioReport("up"), [], [], "")
@@ -65,6 +66,37 @@ def test_all_is_well_where_everything_has_been_seen(status: HubStatus) -> None:
         "Cloud fine, 12 readings waiting, newest 30 s old.",
     ]
     assert found.problems == found.actions == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"reason": "heating: 1.0 K below 20.0 at 100% (Day; late); minimum off time, 120 s to go", "duty": 1.0},
+            "Bedroom waits to heat: minimum off time, 120 s to go.",
+        ),
+        (
+            {"reason": "heating: 1.0 K below 20.0 at 100% (Day); boiler: minimum off time, 3 min to go", "duty": 1.0},
+            "Bedroom waits to heat: boiler: minimum off time, 3 min to go.",
+        ),
+        (
+            {"reason": "idle: 1.0 K below 20.0 at 30% (Day)", "duty": 0.3},
+            "Bedroom waits to heat: 30 % of the time is enough.",
+        ),
+        ({"reason": "idle: 1.0 K below 20.0 at 0% (Day)"}, "Bedroom waits to heat: 1.0 K below 20.0 at 0% (Day)."),
+        (
+            {"mode": "auto", "room_c": 27.0, "modes": ["cool", "auto", "off"], "reason": "idle: cooled in vain"},
+            "Bedroom waits to cool: cooled in vain.",
+        ),
+        ({"mode": "auto", "room_c": 27.0}, "No zone needs heating or cooling."),
+        ({"mode": "off", "reason": "off"}, "No zone needs heating or cooling."),
+        ({"room_c": 19.9}, "No zone needs heating or cooling."),
+        ({"room_c": 19.9, "duty": 0.1}, "Cloud fine, 12 readings waiting, newest 30 s old."),
+    ],
+)
+def test_a_zone_that_waits_says_what_it_waits_for(status: HubStatus, changes: dict[str, Any], said: str) -> None:
+    waiting = replace(ZONE, **({"room_c": 19.0} | changes))
+    assert judge(status, replace(CLIMATE, zones=[waiting])).sentences[1] == said
 
 
 def test_silent_sensor_is_named_with_its_substitute(status: HubStatus) -> None:
