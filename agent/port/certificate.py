@@ -32,7 +32,7 @@ DAY_MS = 86_400_000
 VALIDITY_DAYS = 820
 """Apple refuses certificates that are valid for more than 825 days (support.apple.com/en-us/103769)."""
 VALIDITY_DAYS_WITHOUT_TIME = 3650
-"""Of a certificate made while the hub does not know the time: it cannot be renewed in time."""
+"""Of a certificate made while the hub does not know the time: it may not learn it for years. Replaced when it does."""
 RENEWAL_DAYS = 30
 """How long before its end a certificate is renewed."""
 BACKDATED_DAYS = 1
@@ -66,10 +66,16 @@ class CertificateRecord(msgspec.Struct, frozen=True):
 
 
 def is_due(record: CertificateRecord, utc_ms: int | None) -> bool:
-    """Tell whether a certificate has to be made. Without the time, one that is there stays."""
+    """Tell whether a certificate has to be made. Without the time, one that is there stays.
+
+    With the time, one that was made without it, or in the future, is due too: browsers refuse it.
+    """
     if not record.certificate:
         return True
-    return utc_ms is not None and utc_ms >= record.ends_ms - RENEWAL_DAYS * DAY_MS
+    if utc_ms is None:
+        return False
+    left_ms = record.ends_ms - utc_ms
+    return left_ms <= RENEWAL_DAYS * DAY_MS or left_ms > (VALIDITY_DAYS + BACKDATED_DAYS) * DAY_MS
 
 
 def validity(utc_ms: int | None) -> tuple[int, int]:

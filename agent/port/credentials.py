@@ -45,6 +45,7 @@ LOG_INTERVAL_S = 60.0
 """Between two lines about wrong sign-ins: a flood of them must not push everything else out of the log."""
 
 _LOSS = "nobody can sign in until a code is made at the hub (sudo climahub port code --new)"
+_NOT_LOADED = f"try again in a minute, or check the disk: {FILE_NAME} has not been read yet"
 _ORIGIN_CHARACTERS_MAX = 64
 
 
@@ -138,7 +139,7 @@ class Credentials:
             StorageFull: The disk does not give it.
         """
         if not await self.wait_until_loaded():
-            raise StorageFull(f"try again in a minute, or check the disk: {FILE_NAME} has not been read yet")
+            raise StorageFull(_NOT_LOADED)
 
     async def _save_uses(self) -> None:
         uses = dict(self._uses)
@@ -157,7 +158,10 @@ class Credentials:
 
         Raises:
             RequestRefused: The code is wrong (401), or the source has to wait (429); the message says how long.
+            StorageFull: The file has not been read yet, so nobody can tell.
         """
+        if not self._loaded.is_set():
+            raise StorageFull(_NOT_LOADED)
         source = sanitize(source, characters_max=_ORIGIN_CHARACTERS_MAX)
         now_ms = self._clock.monotonic_ms()
         if wait_s := self.throttle.admit(source, now_ms):

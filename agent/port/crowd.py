@@ -28,12 +28,15 @@ class ConnectionCount:
         """Whether no connection is admitted any more."""
         return self.total >= self._max
 
+    def has_share(self, source: str) -> bool:
+        """Tell whether a source has as many connections as one may have."""
+        return self._by_source.get(source, 0) >= self._max // SOURCE_SHARE
+
     def admit(self, source: str) -> bool:
         """Count a new connection and return `True`, or return `False` where there are too many."""
-        of_source = self._by_source.get(source, 0)
-        if self.is_full or of_source >= self._max // SOURCE_SHARE:
+        if self.is_full or self.has_share(source):
             return False
-        self._by_source[source] = of_source + 1
+        self._by_source[source] = self._by_source.get(source, 0) + 1
         self.total += 1
         return True
 
@@ -124,6 +127,8 @@ class Crowd:
             source: Where it comes from.
             make_inner: Makes the HTTP server's protocol.
         """
+        if self._count.has_share(source):
+            return None
         if self._count.is_full and self._strangers:
             self._strangers.pop(next(iter(self._strangers))).abort()
         if not self._count.admit(source):

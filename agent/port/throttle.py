@@ -2,11 +2,13 @@
 
 Three rules:
 
-* A source (an address) may mistype a few times. After that it waits, twice as long after each further wrong try.
+* A source (an address) may mistype a few times. After that it waits, twice as long after each further wrong try. This
+  machine does not: its users, `ssh -L` and proxies share one address, and one must not keep out the others.
 * The tries of one network are limited together, however many addresses they come from: a local network (IPv4 /16, IPv6
   /64), this machine, or all public addresses.
-* A source from which a person has signed in before does not count against its network: a flood of other sources does
-  not keep that person out, and a flood on one network does not keep anybody out on another (cable, `ssh -L`).
+* A source, other than this machine, from which a person has signed in before does not count against its network: a
+  flood of other sources does not keep that person out, and a flood on one network does not keep anybody out on another
+  (cable, `ssh -L`).
 
 A person on a new address of a flooded network gets a fair share of `NETWORK_TRIES_PER_S`. Nothing here grows with the
 number of sources: every table is bounded.
@@ -115,15 +117,18 @@ class Throttle:
         count = 1 if before is None or is_new else before.count + 1
         over = count - FREE_TRIES
         # The exponent is bounded: 2.0**1100 is no float.
-        wait_s = 0.0 if over < 0 else min(WAIT_S_MAX, WAIT_S_FIRST * 2.0 ** min(over, 30))
+        is_free = over < 0 or network_of(source) == THIS_MACHINE
+        wait_s = 0.0 if is_free else min(WAIT_S_MAX, WAIT_S_FIRST * 2.0 ** min(over, 30))
         while len(self._wrong) >= SOURCES_MAX:
             self._wrong.popitem(last=False)
         self._wrong[source] = _Tries(count, now_ms, now_ms + round(wait_s * 1000))
         return math.ceil(wait_s)
 
     def add_right(self, source: str) -> None:
-        """Forget the wrong tries of a source and trust it: a person has signed in there."""
+        """Forget the wrong tries of a source and trust it, unless others share it: a person has signed in there."""
         self._wrong.pop(source, None)
+        if network_of(source) == THIS_MACHINE:
+            return
         self._trusted.pop(source, None)
         while len(self._trusted) >= TRUSTED_MAX:
             self._trusted.popitem(last=False)

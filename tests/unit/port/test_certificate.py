@@ -131,6 +131,27 @@ def test_certificate_made_without_the_time_lasts_long() -> None:
     assert (ends_ms - begins_ms) // DAY_MS == 3650
 
 
+@pytest.mark.parametrize(
+    ("ends_days", "due"), [(VALIDITY_DAYS, False), (VALIDITY_DAYS + 1, False), (VALIDITY_DAYS + 1.001, True)]
+)
+def test_a_certificate_that_browsers_refuse_is_due_once_the_time_is_known(ends_days: float, due: bool) -> None:
+    record = CertificateRecord("pem", "key", NOW_MS + round(ends_days * DAY_MS))
+    assert is_due(record, NOW_MS) is due
+    assert not is_due(record, None)
+
+
+async def test_a_certificate_made_without_the_time_is_replaced_once_when_the_time_is_known(make: Make) -> None:
+    clock = Clock(None)
+    used = make(clock=clock)
+    before = served(await used.context())
+    clock.at_ms = NOW_MS
+    after = served(await used.context())
+    assert after != before
+    assert used.ends_ms == validity(NOW_MS)[1]
+    clock.at_ms = NOW_MS - 3_600_000
+    assert served(await used.context()) == after
+
+
 async def test_certificate_survives_a_restart_and_is_private(make: Make, tmp_path: Path) -> None:
     first = make()
     context = await first.context()

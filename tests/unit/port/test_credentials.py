@@ -309,12 +309,22 @@ async def test_nothing_is_written_before_the_file_has_been_read(bench: Bench, mo
     monkeypatch.setattr("agent.port.credentials.LOAD_S_MAX", 0.01)
     code, _ = await (await bench.credentials()).make_code(Role.OWNER)
     unread = bench.unread_credentials()
-    assert role_by_code(unread, code) is None
     with pytest.raises(StorageFull, match="try again in a minute"):
         await unread.make_code(Role.OWNER)
     with pytest.raises(StorageFull, match="try again in a minute"):
         await unread.revoke_token("metrics")
     assert role_by_code(await bench.credentials(), code) is Role.OWNER
+
+
+async def test_a_right_code_that_comes_before_the_file_has_been_read_is_no_wrong_try(bench: Bench) -> None:
+    code, _ = await (await bench.credentials()).make_code(Role.OWNER)
+    unread = bench.unread_credentials()
+    with pytest.raises(StorageFull, match="try again in a minute"):
+        unread.sign_in(code, PERSON)
+    assert unread.throttle.report(0) == []
+    assert bench.trail.entries == []
+    await unread.load()
+    assert role_by_code(unread, code) is Role.OWNER
 
 
 async def test_no_old_copy_revives_a_revoked_token(bench: Bench) -> None:

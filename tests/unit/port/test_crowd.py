@@ -49,6 +49,14 @@ def test_who_comes_later_takes_the_place_of_the_oldest_stranger() -> None:
     assert crowd.total == 4
 
 
+def test_a_source_that_has_its_share_puts_nobody_out() -> None:
+    crowd = Crowd(8)
+    held = [opened(crowd, source) for source in ("a", "b", "c", "d", "e", "f", "many", "many")]
+    assert crowd.admit("many", asyncio.Protocol) is None
+    assert not any(transport.is_aborted for _, _, transport in held)
+    assert crowd.total == 8
+
+
 def test_people_are_never_put_out() -> None:
     crowd = Crowd(4)
     held = [opened(crowd, str(number)) for number in range(4)]

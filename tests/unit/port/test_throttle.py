@@ -83,6 +83,26 @@ def test_quiet_hour_resets_the_wait() -> None:
     assert throttle.add_wrong(PERSON, round(2 * FORGET_S * 1000)) == 0
 
 
+@pytest.mark.parametrize("source", ["127.0.0.1", "::1", "socket", "console"])
+def test_wrong_tries_of_others_on_this_machine_let_the_person_there_try(source: str) -> None:
+    throttle = Throttle()
+    for _ in range(3 * FREE_TRIES):
+        assert throttle.admit(source, 0) == 0
+        assert throttle.add_wrong(source, 0) == 0
+    assert throttle.admit(source, 0) == 0
+    assert [each.wait_s for each in throttle.report(0)] == [0]
+
+
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_all_tries_on_this_machine_are_limited(is_trusted: bool) -> None:
+    throttle = Throttle()
+    if is_trusted:
+        throttle.add_right("127.0.0.1")
+    seen = sum(wrong_tries(throttle, "127.0.0.1", at_ms, 5) for at_ms in range(0, 1_000_000, 1000))
+    assert 1000 < seen <= NETWORK_TRIES_MAX + 1000 * NETWORK_TRIES_PER_S
+    assert throttle.admit("127.0.0.1", 1_000_000 + 500) == 0
+
+
 def test_one_source_gets_few_tries_in_an_hour() -> None:
     throttle = Throttle()
     seen = sum(wrong_tries(throttle, ATTACKER, at_ms, 50) for at_ms in range(0, HOUR_MS, 500))
