@@ -240,3 +240,5 @@ def _compressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
         with suppress(OSError):
             process.kill()
         process.wait()
+        # It may be making a member still.
+        feeder.join(ZSTD_END_S_MAX)

@@ -7,6 +7,7 @@ made on the loop one after the other, everything that blocks runs on a thread, a
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -47,6 +48,8 @@ JOURNALS = ("kernel.txt", "journal.txt")
 
 DOCUMENT_S_MAX = 20.0
 """How long one document may take; the checks take up to 10 s."""
+
+THREAD_NAME = "support bundle"
 
 _QUERIES: Mapping[str, Mapping[str, str]] = MappingProxyType({"get_log": {"limit": "1000"}})
 _CALLER = Caller("", Role.VIEWER, "support bundle")
@@ -91,8 +94,14 @@ class SupportBundle:
         if self._is_busy:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", "a support bundle is being made already")
         self._is_busy = True
+        loop = asyncio.get_running_loop()
+        # One thread of its own: what closes the archive comes after the piece that is being made, also where the caller
+        # has left meanwhile.
+        thread = ThreadPoolExecutor(1, THREAD_NAME)
+        archive: Iterator[bytes] = iter(())
         try:
-            scrubber = Scrubber(await asyncio.to_thread(known_secrets, self._config, os.environ))
+            secrets = await loop.run_in_executor(thread, known_secrets, self._config, os.environ)
+            scrubber = Scrubber(secrets)
             known = self._handlers()
             documents = [
                 await _document(name, found, scrubber, query=_QUERIES.get(handler, {}))
@@ -108,13 +117,16 @@ class SupportBundle:
                 made_by="hub",
             )
             archive = bundle_archive.stream(files, is_zstd=is_zstd, at_s=(utc_ms or 0) // 1000)
-            try:
-                while (chunk := await asyncio.to_thread(_next, archive)) is not None:
-                    yield chunk
-            finally:
-                await asyncio.to_thread(_close, archive)
+            while (chunk := await loop.run_in_executor(thread, _next, archive)) is not None:
+                yield chunk
         finally:
-            self._is_busy = False
+            closing = loop.run_in_executor(thread, _close, archive)
+            closing.add_done_callback(self._end)
+            thread.shutdown(wait=False)
+            await asyncio.shield(closing)
+
+    def _end(self, _: object) -> None:
+        self._is_busy = False
 
 
 async def _document(name: str, handler: Handler, scrubber: Scrubber, *, query: Mapping[str, str]) -> Member:
@@ -126,8 +138,13 @@ async def _document(name: str, handler: Handler, scrubber: Scrubber, *, query: M
         kind = type(error).__name__
         return document(name, lambda: {"not_available": kind}, scrubber)
     if isinstance(answer, Answer) and isinstance(answer.document, bytes):
-        text = scrubber.text(answer.document.decode(errors="replace")).encode()
-        return Member(name, lambda: text, DOCUMENT_BYTES_MAX, is_text=True)
+        content = answer.document
+        return Member(
+            name,
+            lambda: scrubber.text(content.decode(errors="replace")).encode(),
+            DOCUMENT_BYTES_MAX,
+            is_text=True,
+        )
     return document(name, lambda: answer, scrubber)
 
 
