@@ -78,6 +78,8 @@ class ConfigEditor:
         self._started_ms = now_ms()
         self._decided = Signal()
         self._needs_restart = False
+        self._lock = asyncio.Lock()
+        """One decision at a time: each begins from what the one before has written."""
 
     @property
     def _left_s(self) -> float | None:
@@ -92,18 +94,24 @@ class ConfigEditor:
 
         The restart is this loop's, so that a hub that ends for another reason takes it along.
         """
-        while not (self._is_restart_due() or self._is_over()):
-            await self._decided.wait(self._left_s)
-        if self._is_restart_due():
-            await asyncio.sleep(RESTART_DELAY_S)
-        else:
+        while not self._is_restart_due():
+            if self._is_over():
+                async with self._lock:
+                    await self._undo_unconfirmed()
+            else:
+                await self._decided.wait(self._left_s)
+        await asyncio.sleep(RESTART_DELAY_S)
+        if self._running.restart is not None:
+            self._running.restart()
+
+    async def _undo_unconfirmed(self) -> None:
+        """Undo what is on trial, unless it was confirmed meanwhile."""
+        if self._is_over():
             self._needs_restart = True
             self._audit().record(
                 HUB_CALLER, "roll_back_config", ", ".join(changed_keys(self._store.changes)), "not confirmed"
             )
             await self._store.roll_back("nobody confirmed the change in time: it was undone")
-        if self._running.restart is not None:
-            self._running.restart()
 
     def _is_restart_due(self) -> bool:
         return self._needs_restart
@@ -137,6 +145,10 @@ class ConfigEditor:
             RequestRefused: A value cannot be used, or another change is on trial.
             StorageFull: The disk refuses; nothing has changed.
         """
+        async with self._lock:
+            return await self._change(patch, caller)
+
+    async def _change(self, patch: ConfigPatch, caller: Caller) -> ConfigReport:
         changes = self._store.changes
         if changes.trial is not None:
             text = "confirm or undo the change that is on trial first (climahub config confirm, or rollback)"
@@ -194,6 +206,10 @@ class ConfigEditor:
             RequestRefused: None is, or it is not in force yet.
             StorageFull: The disk refuses; it is still on trial.
         """
+        async with self._lock:
+            return await self._confirm()
+
+    async def _confirm(self) -> ConfigReport:
         trial = self._store.changes.trial
         if trial is None:
             text = f"there is nothing to confirm: {self._store.changes.last_trial or 'no change is on trial'}"
@@ -212,6 +228,10 @@ class ConfigEditor:
         Raises:
             RequestRefused: None is.
         """
+        async with self._lock:
+            return await self._roll_back()
+
+    async def _roll_back(self) -> ConfigReport:
         if self._store.changes.trial is None:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", "there is nothing to undo: no change is on trial")
         await self._store.roll_back("the change was undone by a person")

@@ -273,6 +273,67 @@ def test_the_same_value_again_restarts_nothing(bench: Bench) -> None:
     assert bench.restarts == 0
 
 
+@pytest.fixture
+def slow_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each write of the store take a second."""
+
+    def slow(write: Any) -> Any:  # noqa: ANN401
+        async def wait_and_write(*given: Any, **named: Any) -> None:  # noqa: ANN401
+            await asyncio.sleep(1)
+            await write(*given, **named)
+
+        return wait_and_write
+
+    for name in ("begin", "set_confirmed", "confirm", "roll_back"):
+        monkeypatch.setattr(bench.store, name, slow(getattr(bench.store, name)))
+
+
+@pytest.mark.usefixtures("slow_disk")
+def test_of_two_changes_at_once_none_is_lost(bench: Bench) -> None:
+    async def change_both() -> None:
+        # Neither needs a restart: the second is as it was.
+        patches = [ConfigPatch({"log.level": "debug"}, 300), ConfigPatch({"cloud.gzip": "auto"}, 300)]
+        await asyncio.gather(*(bench.editor.change(patch, OWNER) for patch in patches))
+
+    bench.do(change_both())
+    assert bench.store.changes.values == {"log.level": "debug", "cloud.gzip": "auto"}
+    bench.start()
+    assert key(bench.ask("get_config"), "log.level").value == "debug"
+
+
+@pytest.mark.usefixtures("slow_disk")
+def test_of_two_trials_at_once_the_second_is_refused(bench: Bench) -> None:
+    async def change_both() -> list[Any]:
+        patches = [ConfigPatch({"cloud.proxy": "none"}, 300), ConfigPatch({"cloud.gzip": "off"}, 300)]
+        return await asyncio.gather(*(bench.editor.change(each, OWNER) for each in patches), return_exceptions=True)
+
+    _, second = bench.do(change_both())
+    assert isinstance(second, RequestRefused)
+    trial = bench.store.changes.trial
+    assert trial is not None
+    assert trial.values == {"cloud.proxy": "none"}
+
+
+def test_confirmation_in_the_last_second_counts_on_a_slow_disk(bench: Bench, request: pytest.FixtureRequest) -> None:
+    bench.change({"cloud.proxy": "none"}, trial_s=60)
+    bench.start()
+    request.getfixturevalue("slow_disk")
+
+    async def confirm_late() -> None:
+        running = bench.loop.create_task(bench.editor.run())
+        await asyncio.sleep(59.5)
+        await bench.editor.confirm()
+        await asyncio.sleep(100)
+        assert not running.done()
+        running.cancel()
+        await asyncio.wait({running})
+
+    bench.do(confirm_late())
+    assert bench.restarts == 0
+    assert bench.ask("get_config").last_trial == "the change was confirmed"
+    assert not [each for each in bench.audit if each[3] == "not confirmed"]
+
+
 def test_the_audit_trail_names_the_keys_and_what_became_of_them(bench: Bench) -> None:
     bench.change({"log.level": "debug"})
     bench.change({"cloud.proxy": "http://me:hidden@p:1", "cloud.gzip": "off", "log.level": "info"}, trial_s=30)
