@@ -30,6 +30,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
 SOAK_EXAMPLES ?= 40000
+SOAK_INPUTS ?= 200000
 SOAK_DAYS ?= 365
 
 .PHONY: help demo test quick check lint bench soak sweeps campaigns interop install container raspberry lock vendor fmt picture clean
@@ -77,7 +78,7 @@ campaigns: $(DEV)
 	$(BIN)/python tests/bench/soak_simulation.py --pairing --count 50 --faults harsh \
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_borders.py --examples $(SOAK_EXAMPLES) --output $(RESULTS)/soak_borders.json
-	$(BIN)/python tests/bench/soak_port.py --inputs 200000
+	$(BIN)/python tests/bench/soak_port.py --inputs $(SOAK_INPUTS)
 	$(BIN)/python tests/bench/soak_climate.py --days $(SOAK_DAYS) --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 	$(BIN)/python -m tests.replay --twice 8 --output $(RESULTS)/soak_replay.json $(SOAK_ARGS)

@@ -3,7 +3,9 @@
 Locally it looks for new ones; what it finds is pinned with `@example` or a test of its own.
 """
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(directory) for directory in directories):
             item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(autouse=True)
+def _restore_log_level() -> Iterator[None]:
+    """Undo what a hub in the test's own process has set."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)

@@ -115,5 +115,7 @@ async def run_daemon(directory: Path, *, dies: bool = False) -> AsyncIterator[Da
             rig.restarts.stop()
         async with asyncio.timeout(60):
             await asyncio.wait({task})
+            # Connections that a listener has just closed end with the next turn of the loop.
+            await asyncio.sleep(0)
         if not dies:
             task.result()
