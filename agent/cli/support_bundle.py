@@ -146,7 +146,8 @@ def _offline(config_file: Path) -> "tuple[str, Iterator[bytes]]":
     from agent.port.checks.facts import Agent  # noqa: PLC0415
 
     config, shown = _configuration(config_file)
-    utc_ms = SystemClock(trust_wall_clock=True).utc_ms()
+    clock = SystemClock(trust_wall_clock=True)
+    utc_ms = clock.utc_ms()
     scrubber = Scrubber(known_secrets(config, os.environ) if config else ())
     machine = Machine(config, scrubber, shown=shown, utc_ms=utc_ms)
     checks = examine_here(config_file, Agent("the hub does not answer"), with_network=True)
@@ -158,7 +159,7 @@ def _offline(config_file: Path) -> "tuple[str, Iterator[bytes]]":
     )
     is_zstd = bundle_archive.has_zstd()
     chunks = bundle_archive.stream(files, is_zstd=is_zstd, at_s=(utc_ms or 0) // 1000)
-    return support_bundle.file_name(utc_ms, is_zstd=is_zstd), chunks
+    return support_bundle.file_name(utc_ms, clock.monotonic_ms(), is_zstd=is_zstd), chunks
 
 
 def _configuration(config_file: Path) -> "tuple[Config | None, Sequence[Shown]]":

@@ -66,11 +66,17 @@ class LinkReport(msgspec.Struct, frozen=True):
 
 
 class QuotaReport(msgspec.Struct, frozen=True):
-    """The use of one quota of the cloud."""
+    """The use of one quota of the cloud.
+
+    Attributes:
+        is_history_unknown: The quota is full only because the requests before this boot are not known: it is free
+            one window after the boot at the latest.
+    """
 
     used: int
     limit: int
     window_s: int
+    is_history_unknown: bool = False
 
 
 class OutboxReport(msgspec.Struct, frozen=True):

@@ -120,7 +120,9 @@ class HubReports:
             clock=_clock(self._clock, self._timekeeper, now_ms),
             link=_link(self._client, now_ms),
             quotas={
-                endpoint.value: QuotaReport(window.used(), window.quota.limit, window.quota.window_s)
+                endpoint.value: QuotaReport(
+                    window.used(), window.quota.limit, window.quota.window_s, window.is_history_unknown
+                )
                 for endpoint, window in self._client.quotas.items()
             },
             outbox=_outbox(telemetry, self._clock, telemetry.problem or self._disk.problem),

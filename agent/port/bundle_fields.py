@@ -22,7 +22,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "ClockStatus": "synchronised utc boot_id uptime_s source error_s known_for_s confirmed_s_ago",
             "LinkReport": "state reason since_s outages compression cause endpoints",
             "EndpointReport": "state reason cause since_s failures is_failing",
-            "QuotaReport": "used limit window_s",
+            "QuotaReport": "used limit window_s is_history_unknown",
             "OutboxReport": "pending in_memory fresh unregistered unanchored retrying used_bytes oldest_age_s committed"
             " accepted unconfirmed downsampled dropped dead_letters problem last_refusal sendable stalled_s"
             " accepted_age_s in_memory_age_s accepted_from_memory",

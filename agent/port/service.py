@@ -173,6 +173,7 @@ class PortService:
             tuple(each for each in self._config.listen if not is_loopback(each)),
             None if ends_ms is None or utc_ms is None else (ends_ms - utc_ms) / 1000,
             tuple(code.role.value for code in self.credentials.stored.codes),
+            tuple(each for each in self._config.listen if is_loopback(each)),
         )
 
     async def close(self) -> None:

@@ -55,10 +55,19 @@ _QUERIES: Mapping[str, Mapping[str, str]] = MappingProxyType({"get_log": {"limit
 _CALLER = Caller("", Role.VIEWER, "support bundle")
 
 
-def file_name(utc_ms: int | None, *, is_zstd: bool) -> str:
-    """Return the name of a bundle made now."""
-    stamp = "" if utc_ms is None else "-" + rfc3339.render(utc_ms)[:19].replace(":", "").replace("T", "-")
-    return f"climahub-support{stamp}.{bundle_archive.file_extension(is_zstd=is_zstd)}"
+def file_name(utc_ms: int | None, now_ms: int, *, is_zstd: bool) -> str:
+    """Return the name of a bundle made now.
+
+    Args:
+        utc_ms: The time; `None` while it is not known.
+        now_ms: Boot time: names the bundle in place of the time, so that a second one does not meet the first.
+        is_zstd: Its format.
+    """
+    if utc_ms is None:
+        stamp = f"uptime-{now_ms // 1000}s"
+    else:
+        stamp = rfc3339.render(utc_ms)[:19].replace(":", "").replace("T", "-")
+    return f"climahub-support-{stamp}.{bundle_archive.file_extension(is_zstd=is_zstd)}"
 
 
 class SupportBundle:
@@ -87,7 +96,7 @@ class SupportBundle:
             text = "wait a minute: a support bundle is being made already"
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", text)
         is_zstd = bundle_archive.has_zstd()
-        name = file_name(self._clock.utc_ms(), is_zstd=is_zstd)
+        name = file_name(self._clock.utc_ms(), self._clock.monotonic_ms(), is_zstd=is_zstd)
         return Stream(MEDIA_TYPE, self._chunks(is_zstd=is_zstd), name)
 
     async def _chunks(self, *, is_zstd: bool) -> AsyncGenerator[bytes, None]:

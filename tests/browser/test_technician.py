@@ -108,8 +108,12 @@ async def test_history_is_drawn_and_read_by_the_arrow_keys(visitor: Visitor, hub
 
 async def test_who_changed_what_is_shown_and_a_code_is_made_once(visitor: Visitor, hub: PortRig) -> None:
     page = visitor.page
+    async with hub.session() as client, client.post("/v1/session", json={"code": "AAAA-AAAA-AAAA-AAAA"}) as response:
+        assert response.status == 401
     await visitor.go("access", "Access")
-    await expect(page.get_by_role("region", name="Who changed what")).to_contain_text("signed in")
+    audit = page.get_by_role("region", name="Who changed what")
+    await expect(audit.get_by_role("listitem").first).to_contain_text("sign-in wrong code")
+    await expect(audit).not_to_contain_text("signed in")
     codes = page.get_by_role("region", name="Codes")
     await codes.get_by_role("listitem").filter(has_text="viewer").get_by_role("button", name="New code").click()
     code = await codes.locator(".code").inner_text()

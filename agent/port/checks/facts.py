@@ -234,11 +234,13 @@ class PortState(msgspec.Struct, frozen=True):
         listens: The addresses of its network listeners.
         certificate_s_left: How long its certificate is valid; `None` without one.
         code_roles: The roles for which there is a code to sign in.
+        loopback: The addresses of its listeners on this machine only; they ask for a code as well.
     """
 
     listens: tuple[str, ...]
     certificate_s_left: float | None = None
     code_roles: tuple[str, ...] = ()
+    loopback: tuple[str, ...] = ()
 
 
 class Agent(msgspec.Struct, frozen=True):

@@ -173,8 +173,12 @@ def _unregistered(found: Documents) -> Finding:
     if outbox.unregistered:
         text = f"{plural(outbox.unregistered, 'reading')} of sensors without an identity in the cloud"
         return warned(text, "give the sensor its key (climahub zigbee key)", RepairOffer("retry-registrations"))
+    if outbox.unanchored and not found.status.clock.synchronised:
+        text = f"{plural(outbox.unanchored, 'reading')} wait until this hub knows the time"
+        remedy = "check the network and the time service (timedatectl); those of earlier boots are kept apart"
+        return warned(text, remedy, RepairOffer("fetch-time"))
     if outbox.unanchored:
-        text = f"{plural(outbox.unanchored, 'reading')} of a boot that never learnt the time"
+        text = f"{plural(outbox.unanchored, 'reading')} of an earlier boot that never learnt the time"
         return warned(text, "nothing: they are kept, and never sent")
     return passed("every waiting reading can be sent")
 
@@ -254,12 +258,13 @@ def _port_certificate(found: PortState) -> Finding:
 
 
 def _port_codes(found: PortState) -> Finding:
-    if not found.listens:
-        return passed("the port does not listen on the network, so no code is needed")
+    listens = (*found.listens, *found.loopback)
+    if not listens:
+        return passed("the port does not listen, so no code is needed")
     if not found.code_roles:
         return warned(
-            f"the port listens on {', '.join(found.listens)}, and there is no code to sign in",
-            "climahub port code makes one",
+            f"the port listens on {', '.join(listens)}, and there is no code to sign in",
+            "make a code: sudo climahub port code",
         )
     return passed(f"there is a code for {', '.join(found.code_roles)}")
 

@@ -163,10 +163,18 @@ def _quota(found: Documents) -> Finding:
     full = [
         f"{name}: {quota.used} of {quota.limit} in {duration(quota.window_s)}"
         for name, quota in found.status.quotas.items()
-        if quota.used >= quota.limit
+        if quota.used >= quota.limit and not quota.is_history_unknown
     ]
     if full:
         return warned(f"used up: {', '.join(full)}", "wait: the hub goes on by itself; many restarts use a quota up")
+    uptime_s = found.status.clock.uptime_s
+    assumed = [
+        f"{name}: requests before this boot count for {duration(max(0, quota.window_s - uptime_s))} more"
+        for name, quota in found.status.quotas.items()
+        if quota.is_history_unknown
+    ]
+    if assumed:
+        return unknown(f"how many are left is not known ({', '.join(assumed)})", "wait: the hub goes on by itself")
     return passed("no quota is used up")
 
 

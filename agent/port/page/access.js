@@ -37,7 +37,7 @@ function Audit() {
   return html`<${Card} title=${t("access.audit")}>
     <ul class="rows">${entries.map((entry) => html`<li class="tight" key=${entry.id ?? entry.boot_age_s}>
       <div class="row"><span class="grow"><strong>${word("audited", entry.action)}</strong> <small class="soft">${entry.target}</small></span>
-        <span class="small toned ${entry.result.startsWith("2") ? "" : "fail"}">${entry.result}</span></div>
+        <span class="small toned ${entry.result.startsWith("2") ? "" : "fail"}">${word("audited", entry.result)}</span></div>
       <p class="small soft">${[entry.utc ? moment(entry.utc) : t("boots.unknown_time"), entry.name || word("role", entry.role), entry.origin, entry.count > 1 && `${entry.count}×`].filter(Boolean).join(" · ")}</p>
     </li>`)}</ul>
     ${isMore && html`<button onClick=${() => read(entries.at(-1).id, entries)}>${t("log.older")}</button>`}

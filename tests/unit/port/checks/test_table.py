@@ -8,7 +8,7 @@ from agent.climate import fusion
 from agent.local.climate import UNDECIDED, HoldReport
 from agent.local.problems import Level
 from agent.local.repair_table import REPAIRS
-from agent.local.status import EndpointReport, FaultReport, QuotaReport, RelayedReport
+from agent.local.status import ClockStatus, EndpointReport, FaultReport, QuotaReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING
 from agent.local.verdict import verdict
 from agent.local.zigbee import MemberReport, RadioReport
@@ -60,6 +60,12 @@ from .changes import (
     update,
     way,
 )
+
+
+def timeless(facts: Facts) -> Facts:
+    """Return facts of a hub that has readings and does not know the time."""
+    return outbox(unanchored=3)(doc("status", clock=ClockStatus(False, None, "b", 600))(facts))
+
 
 replace = msgspec.structs.replace
 MIB = 1024 * 1024
@@ -186,6 +192,16 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("network-key", FAIL, "refuses the key: 401", link(state="key_refused", reason="401")),
     ("network-key", FAIL, "has no key", link(state="unprovisioned")),
     ("network-key", UNKNOWN, "not judged", link(state="down")),
+    (
+        "network-quota",
+        UNKNOWN,
+        "ota_download: requests before this boot count for 50 min more",
+        doc(
+            "status",
+            quotas={"ota_download": QuotaReport(6, 6, 3600, is_history_unknown=True)},
+            clock=ClockStatus(True, None, "b", 600),
+        ),
+    ),
     ("network-quota", WARN, "telemetry: 60 of 60", doc("status", quotas={"telemetry": QuotaReport(60, 60, 60)})),
     (
         "network-cloud",
@@ -241,7 +257,8 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("hub-dead-letters", WARN, "1 reading refused for good: too hot", outbox(dead_letters=1, last_refusal="too hot")),
     ("hub-gaps", WARN, "7 readings dropped", outbox(dropped=7)),
     ("hub-unsendable", WARN, "without an identity", outbox(unregistered=3)),
-    ("hub-unsendable", WARN, "never learnt the time", outbox(unanchored=3)),
+    ("hub-unsendable", WARN, "of an earlier boot that never learnt the time", outbox(unanchored=3)),
+    ("hub-unsendable", WARN, "3 readings wait until this hub knows the time", timeless),
     ("hub-faults", WARN, "uplink: KeyError", doc("status", faults=[FaultReport("uplink", "KeyError", 2, 60)])),
     ("hub-update-keys", FAIL, "without a signature", update(warning=UNSIGNED_WARNING)),
     ("hub-update-keys", WARN, "no key is trusted", update(trusted_keys=[])),
@@ -258,6 +275,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("hub-port-certificate", WARN, "expires in 3 d", fact(port=PortState(("usb0",), 3.0 * DAY_S, ("owner",)))),
     ("hub-port-certificate", UNKNOWN, "no certificate", fact(port=PortState(("127.0.0.1",)))),
     ("hub-port-codes", WARN, "no code to sign in", fact(port=PortState(("usb0",)))),
+    ("hub-port-codes", WARN, "127.0.0.1, and there is no code", fact(port=PortState((), loopback=("127.0.0.1",)))),
     ("sensors-silent", FAIL, "board/air for 10 min", sensors(0, age_s=600.0)),
     ("sensors-silent", FAIL, "bedroom 1 for 3 h", first_paired(is_online=False, last_seen_age_s=10_800)),
     ("sensors-silent", FAIL, "no sensor has reported", doc("status", sensors=[])),
