@@ -38,7 +38,7 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
         "sudo climahub support-bundle",
         "sudo climahub support-bundle --output /media/usb/hub.tar.zst",
         "sudo climahub support-bundle --encrypt-to operator.pem",
-        exits="0 written, 1 the certificate cannot be used, 73 the file cannot be written, 77 this user may not ask",
+        exits="0 written, 1 refused, or no usable certificate, 73 the file cannot be written, 77 this user may not ask",
     )
 )
 @click.option("--output", type=_FILE, help="The file to write; by default one here, named by the time.")
@@ -94,11 +94,12 @@ def _write(file: IO[bytes], config_file: Path | None, socket_path: Path | None) 
 
     Raises:
         NotAllowed: The hub runs, and this user may not ask it.
+        RequestRefused: The hub answers, and refuses: what it refuses is not taken from the disk instead.
     """
     try:
         path = socket_path or socket_of(config_file)
         name = hub_client.download(path, "/v1/support-bundle", file.write, timeout_s=BUNDLE_TIMEOUT_S)
-    except (NoAnswer, hub_client.RequestRefused, ConfigInvalid) as error:
+    except (NoAnswer, ConfigInvalid) as error:
         # A ConfigInvalid may quote the file. What is wrong with it is a check in the bundle.
         reason = "the configuration cannot be used" if isinstance(error, ConfigInvalid) else str(error)
     else:

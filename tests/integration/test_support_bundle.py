@@ -15,6 +15,7 @@ import tarfile
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from agent.errors import StorageFull
-from agent.local.routes import ROUTES, Role
+from agent.local.routes import ROUTES, RequestRefused, Role, Stream
 from agent.port import bundle_archive, bundle_machine
 from agent.port.bundle_archive import Manifest
 from tests.integration.conftest import KEY, until
@@ -309,6 +310,29 @@ async def test_the_command_adds_the_journals_that_the_hub_may_not_read(
     assert {each["name"] for each in manifest["members"]} == set(files) - {"manifest.json"}
     assert (files["kernel.txt"], files["journal.txt"]) == (b"Undervoltage detected!", b"of root: [redacted]")
     assert leaks(files) == []
+
+
+async def test_what_the_hub_refuses_is_not_taken_from_the_disk_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not for a session without the role, and not for one who is impatient."""
+    target, config = tmp_path / "bundle", dead_hub(tmp_path)
+    async with open_port(tmp_path) as rig:
+        words = ("--output", target, "--socket", rig.socket, "--config", config)
+        monkeypatch.setattr("agent.cli.support_bundle._offline", lambda _: pytest.fail("taken from the disk"))
+        monkeypatch.setenv("CLIMAHUB_SESSION", "of-nobody")
+        assert await command(*words) == exit_codes.FAILED
+        assert "sign in" in capsys.readouterr().err
+        monkeypatch.delenv("CLIMAHUB_SESSION")
+
+        def refuse(_: object) -> Stream:
+            raise RequestRefused(HTTPStatus.CONFLICT, "conflict", "wait a minute: one is being made")
+
+        monkeypatch.setattr("agent.port.support_bundle.SupportBundle.make", refuse)
+        assert await command(*words) == exit_codes.FAILED
+        assert "wait a minute" in capsys.readouterr().err
+    assert not target.exists()
+    assert not leftovers(tmp_path)
 
 
 def dead_hub(directory: Path) -> Path:
