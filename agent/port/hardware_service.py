@@ -4,6 +4,7 @@ Owns `commissioning.json`, the report of the last walk. Must never drive an outp
 alive that nobody renews: the climate control ends each demand by itself, also where this loop hangs.
 """
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -69,7 +70,7 @@ class HardwareTestService:
         new_id: Callable[[], str],
         can_scan: bool,
     ) -> None:
-        """Prepare; the report of the last walk is read with the first tick.
+        """Prepare; the report of the last walk is read beside the tests.
 
         Args:
             directory: Of `commissioning.json`.
@@ -96,21 +97,35 @@ class HardwareTestService:
         self._walk: Walk | None = None
         self._began: str | None = None
         self._changed = Signal()
+        self._walk_ended = Signal()
 
     async def run(self) -> None:
         """Advance the running test; sleep without one. However this ends, no test goes on."""
-        await self._store.load_patiently()
         try:
-            while True:
-                await self._keep_report()
-                if self._is_busy:
-                    self._tick()
-                    await self._changed.wait(TICK_S)
-                else:
-                    await self._changed.wait()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._test_loop())
+                # A disk that hangs must not hold up a test, nor its end.
+                group.create_task(self._report_loop())
         finally:
             self._climate.set_test(None)
             self._test = self._walk = None
+
+    async def _test_loop(self) -> None:
+        while True:
+            if self._walk is not None and self._walk.phase is WalkPhase.DONE:
+                self._walk_ended.set()
+            if self._is_busy:
+                self._tick()
+                await self._changed.wait(TICK_S)
+            else:
+                await self._changed.wait()
+
+    async def _report_loop(self) -> None:
+        """Read the last report, then keep that of each walk that ends."""
+        await self._store.load_patiently()
+        while True:
+            await self._keep_report()
+            await self._walk_ended.wait()
 
     @property
     def _is_busy(self) -> bool:
@@ -223,7 +238,7 @@ class HardwareTestService:
         now_ms = self._clock.monotonic_ms()
         if self._test is not None and self._test.test_id == reference.test_id and self._is_busy:
             self._test = hardware_tests.renew(self._test, now_ms)
-        elif self._walk is not None and self._walk.test_id == reference.test_id:
+        elif self._walk is not None and self._walk.test_id == reference.test_id and self._is_busy:
             self._walk = commissioning.renew(self._walk, now_ms)
         else:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", "begin a new test: this one has ended")

@@ -9,6 +9,7 @@ import pytest
 
 from agent.cli import exit_codes, relay, root
 from agent.climate import service
+from agent.foundation.json_store import JsonStore
 from agent.port import hardware_service
 from hal.interface import HvacAction, HvacDemand
 from tests.integration.conftest import until
@@ -148,6 +149,40 @@ async def test_commissioning_stopped_by_hand_keeps_its_report(tmp_path: Path) ->
         report = (await ask(rig, "GET", "/v1/tests/commissioning"))[1]
         assert (report["phase"], report["text"], report["turns"]) == ("done", "stopped by hand", [])
         assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": begun["test_id"]}))[0] == 409
+
+
+async def stopped_walk(rig: PortRig) -> str:
+    """Begin a walk and stop it; return its id."""
+    begun = (await ask(rig, "POST", "/v1/tests/commissioning", {}))[1]["commissioning"]
+    assert (await ask(rig, "POST", "/v1/tests/stop"))[0] == 200
+    test_id: str = begun["test_id"]
+    return test_id
+
+
+async def test_tests_run_although_the_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report of a walk that ends meanwhile is kept as soon as the disk answers, over that of an earlier walk."""
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        await stopped_walk(rig)
+        await until((rig.directory / "state" / hardware_service.FILE_NAME).exists)
+    answers = asyncio.Event()
+    load = JsonStore.load_patiently
+
+    async def load_late(store: JsonStore[Any]) -> Any:  # noqa: ANN401
+        if store.path.name == hardware_service.FILE_NAME:
+            await answers.wait()
+        return await load(store)
+
+    monkeypatch.setattr(JsonStore, "load_patiently", load_late)
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        await switch_heating_off(rig)
+        test_id = await stopped_walk(rig)
+        await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 5})
+        await until(lambda: output_of(rig) == "heat" and phase_of(rig) == "on")
+        assert (await ask(rig, "GET", "/v1/tests/commissioning"))[1]["test_id"] == test_id
+        answers.set()
+        file = rig.directory / "state" / hardware_service.FILE_NAME
+        await until(lambda: test_id in file.read_text())
+        assert (await ask(rig, "GET", "/v1/tests/commissioning"))[1]["test_id"] == test_id
 
 
 async def test_control_without_decisions_fails_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
