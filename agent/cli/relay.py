@@ -20,7 +20,7 @@ TESTS = "/v1/tests"
 LOOK_S = 1.0
 """How often a running test is renewed and shown: well within its lease."""
 
-_PHASES = {"waiting": "waiting", "on": "on", "ending": "switching off", "done": "done"}
+_PHASES = {"waiting": "waiting", "on": "on", "ending": "switching off, after any minimum on time", "done": "done"}
 _OUTCOMES = {
     "passed": "it was on for {on_s:.0f} s and is off again",
     "stopped": "stopped after {on_s:.0f} s",
@@ -77,7 +77,10 @@ def test(
     """Switch one output on for some seconds, then off. It also ends with Ctrl-C, or when this command is cut off."""
     if not is_confirmed:
         verb = "cool" if is_cooled else "heat"
-        click.confirm(f"Does somebody watch? {output} will {verb} for {duration_s:.0f} s", abort=True)
+        click.confirm(
+            f"Does somebody watch? {output} will {verb} for {duration_s:.0f} s, longer with a minimum on time",
+            abort=True,
+        )
     action = HvacAction.COOL if is_cooled else HvacAction.HEAT
     request = RelayTestRequest(action, duration_s, override)
 

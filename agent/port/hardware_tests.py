@@ -82,7 +82,8 @@ class RelayTest(msgspec.Struct, frozen=True):
         phase_ms: Since when.
         outcome: How it ended or ends.
         text: The reason, for people.
-        on_s: For how long it has been on.
+        on_s: For how long it has been on, with what a minimum on time added.
+        on_since_ms: Boot time at which it was seen on first; `None` before.
     """
 
     test_id: str
@@ -96,6 +97,7 @@ class RelayTest(msgspec.Struct, frozen=True):
     outcome: Outcome = Outcome.RUNNING
     text: str = ""
     on_s: float = 0.0
+    on_since_ms: int | None = None
 
 
 def begin(
@@ -141,17 +143,25 @@ def advance(test: RelayTest, seen: Observation, now_ms: int) -> RelayTest:
     if test.phase is TestPhase.DONE:
         return test
     if test.phase is TestPhase.ENDING:
+        if seen.is_on:
+            test = _count(test, now_ms)
         is_over = not seen.is_on or in_phase_s >= END_S_MAX
         return _enter(test, TestPhase.DONE, now_ms) if is_over else test
-    if test.phase is TestPhase.ON:
-        test = msgspec.structs.replace(test, on_s=min(in_phase_s, test.duration_s))
+    test = _count(test, now_ms)
     if end := _reason_to_end(test, seen, now_ms, in_phase_s):
         return _end(test, now_ms, *end)
     if test.phase is TestPhase.ON:
         return test
     if seen.is_on:
-        return _enter(msgspec.structs.replace(test, text=""), TestPhase.ON, now_ms)
+        return _enter(msgspec.structs.replace(test, text="", on_since_ms=now_ms), TestPhase.ON, now_ms)
     return msgspec.structs.replace(test, text=seen.reason)
+
+
+def _count(test: RelayTest, now_ms: int) -> RelayTest:
+    """Return the test with the time that its output has been on until now."""
+    if test.on_since_ms is None:
+        return test
+    return msgspec.structs.replace(test, on_s=(now_ms - test.on_since_ms) / 1000.0)
 
 
 def _reason_to_end(test: RelayTest, seen: Observation, now_ms: int, in_phase_s: float) -> tuple[Outcome, str] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Pa
         await until(lambda: output_of(rig) == "off")
         await until(lambda: phase_of(rig) == "done")
         last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
-        assert (last["phase"], last["outcome"], last["on_s"]) == ("done", "passed", 5.0)
+        assert (last["phase"], last["outcome"]) == ("done", "passed")
+        assert 5.0 <= last["on_s"] < 8.0
         assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": test_id}))[0] == 409
 
 
@@ -251,12 +253,10 @@ async def test_the_command_line_tests_an_output(tmp_path: Path, capsys: pytest.C
         await switch_heating_off(rig)
         assert await command(rig, "relay", "test", "living", "--for", "5", "--yes") == exit_codes.OK
         told = capsys.readouterr().out.splitlines()
-        assert told[-2:] == ["living: switching off", "living: it was on for 5 s and is off again"] or told[-1] == (
-            "living: it was on for 5 s and is off again"
-        )
+        assert re.fullmatch(r"living: it was on for [5-7] s and is off again", told[-1])
         assert await command(rig, "relay", "test", "attic", "--yes") == exit_codes.FAILED
         assert await command(rig, "relay", "list") == exit_codes.OK
-        assert "test: living: it was on for 5 s and is off again" in capsys.readouterr().out
+        assert f"test: {told[-1]}" in capsys.readouterr().out
         assert await command(rig, "relay", "stop") == exit_codes.OK
         assert await command(rig, "sensors") == exit_codes.OK
         assert "sim/temperature" in capsys.readouterr().out

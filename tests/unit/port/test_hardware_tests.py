@@ -52,6 +52,18 @@ def test_output_is_on_for_its_time_and_then_off() -> None:
     assert hardware_tests.demand(test, 32_000) is None
 
 
+def test_a_minimum_on_time_counts_until_the_output_is_off() -> None:
+    test = run(run(new(duration_s=5.0), ON, 0, for_s=6), ON, 6000, for_s=175)
+    assert (test.phase, test.outcome, test.on_s) == (TestPhase.ENDING, Outcome.PASSED, 180.0)
+    test = run(test, RESTING, 181_000, for_s=1)
+    assert (test.phase, test.on_s) == (TestPhase.DONE, 180.0)
+
+
+def test_an_output_that_others_switch_on_while_a_test_ends_is_not_counted() -> None:
+    test = run(hardware_tests.stop(new(), 0), ON, 0, for_s=60)
+    assert (test.phase, test.on_s) == (TestPhase.ENDING, 0.0)
+
+
 def test_minimum_times_delay_the_test_and_are_reported() -> None:
     test = run(new(), RESTING, 0, for_s=60)
     assert (test.phase, test.text) == (TestPhase.WAITING, "minimum off time, 90 s to go")
