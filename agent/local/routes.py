@@ -46,9 +46,11 @@ class Role(Enum):
     VIEWER = "viewer"
     """Look."""
     SERVICE = "service"
-    """Also pair sensors and change setpoints, holds and schedules."""
+    """Also pair sensors, change setpoints, holds and schedules, test outputs, carry out repairs, fetch the
+    support bundle, and see who has access and what they did."""
     OWNER = "owner"
-    """Also read or replace the network's secrets, update the hub and confirm a factory reset."""
+    """Also read or replace the network's secrets, change the configuration, update the hub, confirm a factory reset,
+    make codes and tokens, and end tokens and sessions."""
 
     def __lt__(self, other: "Role") -> bool:
         order = list(Role)

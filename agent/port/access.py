@@ -1,7 +1,9 @@
 """Who may do what over which way in. Pure: no clock, no I/O, no asyncio.
 
-Decides from the table of routes, the way in, the caller and the headers, and denies what is not allowed by name. Must
-stay the only place that decides it: a route, page or handler that checks roles for itself is a defect.
+Decides every request from the table of routes, the way in, the caller and the headers, and denies what is not allowed
+by name. Must come before every handler. What depends on more than the route is refused by its owner, who may only
+narrow what this admits: a repair by its role (`repairs`), an event by its document's role (`event_ring`), codes and
+tokens by the way in (`handlers`). A page or console that checks roles spares a person the refusal; it replaces none.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The certificate of the TLS listeners: the operator's own, or one that the hub makes, keeps and renews before it ends.
+"""The certificate of the TLS listeners: the operator's, or one that the hub makes, keeps and renews before it ends.
 
 Owns `certificate.json`, which holds the private key. Must never let the key leave the hub, nor write it anywhere else.
 """
@@ -42,7 +42,7 @@ TIMELESS_BEGIN_MS = 1_767_225_600_000
 """2026-01-01: the begin of a certificate made while the hub does not know the time."""
 
 LOOK_S = 3600.0
-"""How often the own certificate is looked at for its end, and the operator's files for a change."""
+"""How often the hub's certificate is looked at for its end, and the operator's files for a change."""
 
 NAMES_MAX = 20
 
@@ -163,14 +163,14 @@ class Certificate:
 
         Args:
             config: Names the operator's certificate, if there is one.
-            state_dir: Where the hub's own is kept.
+            state_dir: Where the one that the hub has made is kept.
             names: Returns the names and addresses that a certificate made here is for.
             clock: Tells when it ends.
             disk: Keeps it.
             worker: Where reading and making it block.
             add_fault: Shows a problem.
         """
-        self._own_files = (config.certificate_file, config.key_file) if config.certificate_file else None
+        self._operator_files = (config.certificate_file, config.key_file) if config.certificate_file else None
         self._names = names
         self._clock = clock
         self._worker = worker
@@ -191,9 +191,9 @@ class Certificate:
         self.fingerprint = ""
 
     @property
-    def is_own(self) -> bool:
+    def is_operators(self) -> bool:
         """Whether the certificate is the operator's."""
-        return self._own_files is not None
+        return self._operator_files is not None
 
     @property
     def ends_ms(self) -> int | None:
@@ -218,14 +218,14 @@ class Certificate:
         Raises:
             ConfigInvalid: The certificate is the operator's.
         """
-        if self.is_own:
+        if self.is_operators:
             raise ConfigInvalid("replace port.certificate_file and port.key_file: the certificate is the operator's")
         async with self._lock:
             if self._context is None:
                 await self._store.load_patiently()
             await self._make()
             if self._context is not None:
-                await self._use_record(self._store.value)
+                self._use_record(self._store.value)
 
     def look_now(self) -> None:
         """Have the operator's files looked at soon."""
@@ -246,8 +246,8 @@ class Certificate:
                     self._add_fault(str(error))
 
     async def _refresh(self) -> None:
-        if self._own_files is not None:
-            certificate, key = self._own_files
+        if self._operator_files is not None:
+            certificate, key = self._operator_files
             await self._worker.run(lambda: self._use_files(certificate, key))
             return
         if self._context is None:
@@ -256,11 +256,11 @@ class Certificate:
             await self._make()
         if self._store.value is not self._used:
             try:
-                await self._use_record(self._store.value)
+                self._use_record(self._store.value)
             except ssl.SSLError as error:
                 self._add_fault(f"the hub makes another certificate: the one it has cannot be used ({error.reason})")
                 await self._make()
-                await self._use_record(self._store.value)
+                self._use_record(self._store.value)
 
     async def _make(self) -> None:
         utc_ms = self._clock.utc_ms()
@@ -291,7 +291,7 @@ class Certificate:
             raise ConfigInvalid(f"let the agent read {error.filename or certificate} ({error.strerror})") from error
         self._used = state
 
-    async def _use_record(self, record: CertificateRecord) -> None:
+    def _use_record(self, record: CertificateRecord) -> None:
         """Use a certificate that the hub has made.
 
         Raises:

@@ -31,7 +31,7 @@ BODY_S_MAX = 60.0
 SHUTDOWN_S_MAX = 0.5
 """How long a stop waits for requests that are being answered."""
 
-_GATE_KEY: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+_CALLER_KEY: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
 def runner_of(application: web.Application, *, idle_s_max: float) -> web.AppRunner:
@@ -84,7 +84,7 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
             RequestRefused: The gate refuses it.
         """
         route = routes.get(request.match_info.route)
-        request[_GATE_KEY] = caller = gate.admit(request, route)
+        request[_CALLER_KEY] = caller = gate.admit(request, route)
         if route is None or audit is None or not is_audited(route):
             return await handler(request)
         result = "no answer"
@@ -104,7 +104,7 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
 
 def _http_handler(route: Route, handler: Handler, gate: Gate) -> HttpHandler:
     async def answer(request: web.Request) -> web.StreamResponse:
-        caller = request[_GATE_KEY]
+        caller = request[_CALLER_KEY]
         answered = await handler(
             LocalRequest(
                 request.match_info,

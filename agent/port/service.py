@@ -201,6 +201,6 @@ class PortService:
             addresses=self._typed_addresses(),
             problems=list(self.listeners.problems),
             fingerprint=self.certificate.fingerprint,
-            is_own_certificate=self.certificate.is_own,
+            is_own_certificate=self.certificate.is_operators,
             certificate_ends=None if ends_ms is None else rfc3339.render(ends_ms),
         )

@@ -202,7 +202,7 @@ async def test_damaged_certificate_is_replaced(make: Make, faults: list[str]) ->
 async def test_operators_certificate_is_used_and_reloaded(make: Make, tmp_path: Path) -> None:
     used = make(own_files(tmp_path))
     context = await used.context()
-    assert used.is_own
+    assert used.is_operators
     assert fingerprint((tmp_path / "own.pem").read_text()) == used.fingerprint
     assert not (tmp_path / FILE_NAME).exists()
     own_files(tmp_path, "renewed-name")
