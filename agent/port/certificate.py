@@ -95,12 +95,24 @@ def fingerprint(certificate: str) -> str:
     return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
 
 
+def certificate_names(names: Sequence[str]) -> list[str]:
+    """Return the names that a certificate can hold, as browsers ask for them (IDNA), without those that it cannot."""
+    usable = []
+    for name in names:
+        with contextlib.suppress(UnicodeError):
+            usable.append(name if name.isascii() else name.encode("idna").decode("ascii"))
+    return usable[:NAMES_MAX]
+
+
 def make_certificate(names: Sequence[str], utc_ms: int | None) -> CertificateRecord:
     """Make a key and a certificate signed by itself (RFC 5280), for a TLS server. Blocks for 10 ms.
 
     Args:
-        names: Names and addresses of the hub; the first is its common name.
+        names: Names and addresses of the hub; the first is its common name. Those that cannot be used are left out.
         utc_ms: The time; `None` while it is unknown.
+
+    Raises:
+        ValueError: No name can be used, or no certificate can be made of them.
     """
     # Imported late: hubs without a TLS listener do without, and it costs memory.
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -117,8 +129,11 @@ def make_certificate(names: Sequence[str], utc_ms: int | None) -> CertificateRec
         except ValueError:
             return x509.DNSName(name)
 
+    usable = certificate_names(names)
+    if not usable:
+        raise ValueError("there is no plain name")
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, usable[0][:64])])
     begins_ms, ends_ms = validity(utc_ms)
     made = (
         x509.CertificateBuilder()
@@ -128,7 +143,7 @@ def make_certificate(names: Sequence[str], utc_ms: int | None) -> CertificateRec
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.fromtimestamp(begins_ms // 1000, UTC))
         .not_valid_after(datetime.fromtimestamp(ends_ms // 1000, UTC))
-        .add_extension(x509.SubjectAlternativeName([general_name(name) for name in names[:NAMES_MAX]]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([general_name(name) for name in usable]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -204,7 +219,7 @@ class Certificate:
         """Return the context of all TLS listeners; its certificate is replaced in place when it is renewed.
 
         Raises:
-            ConfigInvalid: The operator's files cannot be used.
+            ConfigInvalid: The operator's files cannot be used, or the hub's names.
         """
         async with self._lock:
             await self._refresh()
@@ -216,7 +231,7 @@ class Certificate:
         """Make another certificate at once, and use it.
 
         Raises:
-            ConfigInvalid: The certificate is the operator's.
+            ConfigInvalid: The certificate is the operator's, or the hub's names cannot be used.
         """
         if self.is_operators:
             raise ConfigInvalid("replace port.certificate_file and port.key_file: the certificate is the operator's")
@@ -264,7 +279,11 @@ class Certificate:
 
     async def _make(self) -> None:
         utc_ms = self._clock.utc_ms()
-        made = await self._worker.run(lambda: make_certificate(self._names(), utc_ms))
+        try:
+            made = await self._worker.run(lambda: make_certificate(self._names(), utc_ms))
+        except ValueError as error:
+            text = "set the machine's name (hostnamectl) to letters, digits and dashes: no certificate can be made"
+            raise ConfigInvalid(f"{text} ({error})") from error
         _log.info("the port has a new certificate, with the fingerprint %s", fingerprint(made.certificate))
         await self._store.apply(lambda _: made)
         if self._store.save_problem:

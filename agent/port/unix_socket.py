@@ -5,6 +5,7 @@ Owns the socket file. Its permissions decide who may ask: the service's user and
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 from aiohttp import web
@@ -33,20 +34,31 @@ async def serve(
         callers: Knows who has signed in.
     """
     runner = runner_of(application(handlers, SocketGate(callers), audit), idle_s_max=IDLE_S_MAX)
-    await runner.setup()
     # The lock on the state directory makes this the only agent: an existing socket is a leftover of a killed process.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
-    try:
-        await _start(web.UnixSite(runner, str(path)))
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+    with _bind(path) as listening:
+        try:
+            await runner.setup()
+            await web.SockSite(runner, listening).start()
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - see above
 
 
-async def _start(site: web.UnixSite) -> None:
-    """Open the socket with its permissions from the first moment on."""
+def _bind(path: Path) -> socket.socket:
+    """Return a socket that has its permissions from the first moment on. No other task runs under its umask.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(SOCKET_UMASK)
     try:
-        await site.start()
+        bound.bind(str(path))
+    except OSError:
+        bound.close()
+        raise
     finally:
         os.umask(before)
+    return bound

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,11 +58,16 @@ def faults() -> list[str]:
 
 @pytest.fixture
 def make(tmp_path: Path, faults: list[str]) -> Make:
-    def made(config: PortConfig | None = None, clock: Clock | None = None, disk: Disk | None = None) -> Certificate:
+    def made(
+        config: PortConfig | None = None,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+        names: Sequence[str] = NAMES,
+    ) -> Certificate:
         return Certificate(
             config or PortConfig(),
             tmp_path,
-            names=lambda: NAMES,
+            names=lambda: names,
             clock=clock or Clock(),
             disk=disk or Disk(),
             worker=InlineWorker(),
@@ -108,6 +113,18 @@ def test_a_certificate_names_the_hub_and_is_for_servers_only() -> None:
     assert parsed.not_valid_after_utc == datetime.fromtimestamp(made.ends_ms / 1000, UTC)
     assert fingerprint(made.certificate).replace(":", "") == parsed.fingerprint(hashes.SHA256()).hex().upper()
     assert made.key not in repr(made)
+
+
+def test_a_name_that_is_not_ascii_is_named_as_browsers_ask_for_it_or_left_out() -> None:
+    made = make_certificate(("h\xfcb", "\ud800", "\xfc" * 70, "cellar"), NOW_MS)
+    parsed = x509.load_pem_x509_certificate(made.certificate.encode())
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["xn--hb-xka", "cellar"]
+
+
+async def test_a_hub_without_a_usable_name_is_told_the_remedy(make: Make) -> None:
+    with pytest.raises(ConfigInvalid, match="set the machine's name"):
+        await make(names=["\ud800"]).context()
 
 
 def test_two_hubs_have_different_keys() -> None:

@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -128,6 +129,30 @@ async def test_only_the_service_and_its_group_may_ask(path: Path, start: Start) 
     _ = start()
     await is_served(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+async def test_no_other_task_meets_the_umask_of_the_socket(path: Path, start: Start) -> None:
+    def umask() -> int:
+        found = os.umask(0o022)
+        os.umask(found)
+        return found
+
+    before = umask()
+    _ = start()
+    found = set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+        found.add(umask())
+    await is_served(path)
+    assert found == {before}
+
+
+async def test_the_socket_file_goes_with_the_server(path: Path, start: Start) -> None:
+    task = start()
+    await is_served(path)
+    task.cancel()
+    await asyncio.wait({task})
+    assert not path.exists()
 
 
 async def test_nothing_else_is_answered(path: Path, start: Start) -> None:
