@@ -46,7 +46,7 @@ class Role(Enum):
     VIEWER = "viewer"
     """Look."""
     SERVICE = "service"
-    """Also pair sensors, change setpoints, holds and schedules, test outputs, carry out repairs, fetch the
+    """Also pair sensors, change setpoints, holds and schedules, test outputs, make most repairs, fetch the
     support bundle, and see who has access and what they did."""
     OWNER = "owner"
     """Also read or replace the network's secrets, change the configuration, update the hub, confirm a factory reset,
