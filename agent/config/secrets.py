@@ -38,7 +38,8 @@ def read_api_key(cloud: CloudConfig) -> str:
     """
     if cloud.api_key_file is None:
         raise ConfigInvalid(
-            "the hub has no API key: set cloud.api_key_file, or give the service the systemd credential"
+            "the hub has no API key: set cloud.api_key_file to a file with it (a reference cloud makes one:"
+            " climahub cloud provision), or give the service the systemd credential"
             f" LoadCredential={cloud.api_key_credential}:/path/of/the/key"
         )
     lines = _read(cloud.api_key_file).splitlines()

@@ -38,7 +38,8 @@ async def test_a_sensor_is_paired_named_and_given_its_key(
         page = visitor.page
         await visitor.sign_in()
         await visitor.go("zigbee", "Zigbee")
-        await expect(page.get_by_role("region", name="Radio")).to_contain_text("up", timeout=STEP_MS)
+        radio_state = page.get_by_role("region", name="Radio").get_by_text("up", exact=True)
+        await expect(radio_state).to_be_visible(timeout=STEP_MS)
         await page.get_by_role("link", name="Pair a sensor").click()
         await page.get_by_label("Name (where it hangs)").fill("attic")
         await page.get_by_role("button", name="Let it join").click()

@@ -37,7 +37,7 @@ def test_the_key_is_read_from_its_credential(tmp_path: Path) -> None:
 
 
 def test_missing_key_message_names_both_ways_to_set_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match=r"set cloud\.api_key_file, .* LoadCredential=climahub-api-key:"):
+    with pytest.raises(ConfigInvalid, match=r"set cloud\.api_key_file .* LoadCredential=climahub-api-key:"):
         read_api_key(config(tmp_path, credentials=tmp_path).cloud)
 
 
