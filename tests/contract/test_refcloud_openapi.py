@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]  # stubs are not worth a dependency
 from aiohttp import web
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
@@ -25,6 +26,8 @@ from lab.refcloud.rfc3339 import format_ms
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 ADMIN_TOKEN = "let-me-in"
 NOON_MS = 1_774_785_600_000
+VERSION_LENGTHS = range(1, 65)
+"""The schema "Version" of the document."""
 
 schemathesis.openapi.format("date-time", st.integers(0, 4_000_000_000_000).map(format_ms))
 schemathesis.openapi.format("iana-time-zone", st.sampled_from(["UTC", "Europe/Zurich", "America/Los_Angeles"]))
@@ -110,12 +113,25 @@ FEW = settings(
 )
 
 
+def is_valid_check(case: "schemathesis.Case[Any]") -> bool:
+    """Tell whether a request for an update is valid, although schemathesis has meant it to be wrong.
+
+    The parameter that it has renamed may get its old name back, and the test gives the header that it has left out.
+    """
+    version = dict(case.query or {}).get("current_version")
+    return len(case.query or {}) == 1 and isinstance(version, str) and len(version) in VERSION_LENGTHS
+
+
 @pytest.mark.slow
 @device_api.parametrize()
 @FEW
 def test_device_api_matches_its_document(server: Server, case: "schemathesis.Case[Any]") -> None:
     server.calm()
-    case.call_and_validate(base_url=server.url, headers={"Authorization": f"Bearer {server.key}"})
+    case.call_and_validate(
+        base_url=server.url,
+        headers={"Authorization": f"Bearer {server.key}"},
+        excluded_checks=[negative_data_rejection] if is_valid_check(case) else [],
+    )
 
 
 @pytest.mark.slow
