@@ -11,9 +11,6 @@ from tests.fuzz.port_fuzz import FuzzedHub, fuzz, fuzzed_hub, operations
 EXAMPLES = 12
 """Of each operation."""
 
-LATE_S_MAX = 1.0
-"""A hub and its attacker share this machine and one interpreter here; the soak gives the figure."""
-
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[FuzzedHub]:
@@ -26,7 +23,6 @@ def test_an_owner_can_ask_anything(hub: FuzzedHub) -> None:
     found = operations(hub)
     assert len(found) > 20
     assert sum(fuzz(hub, each, examples=EXAMPLES, first_seed=1) for each in found.values()) > 5 * len(found)
-    assert hub.late_s_max < LATE_S_MAX
 
 
 @pytest.mark.slow

@@ -20,13 +20,15 @@ import aiohttp
 import pytest
 
 from agent.foundation.disk import Disk
+from agent.foundation.shutdown import STOP_S_MAX
 from agent.foundation.worker import InlineWorker
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits
 from agent.telemetry.outbox.store import open_outbox
 from lab.refcloud import faults
 from tests.integration.conftest import KEY, Cloud, until
 
-EXIT_WITHIN_S = 2.0
+EXIT_WITHIN_S = STOP_S_MAX
+"""After it the agent would end itself."""
 ROOT = Path(__file__).parents[2]
 SENSOR_KEY = "sk_sensor_secretsecret"
 
