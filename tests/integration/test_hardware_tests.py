@@ -75,7 +75,7 @@ async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Pa
         await until(lambda: phase_of(rig) == "done")
         last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
         assert (last["phase"], last["outcome"]) == ("done", "passed")
-        assert 5.0 <= last["on_s"] < 8.0
+        assert 5.0 <= last["on_s"] < 60.0
         assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": test_id}))[0] == 409
 
 
