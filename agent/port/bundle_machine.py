@@ -56,7 +56,7 @@ FILES = (
 _SUFFIX = re.compile(r"(\.copy|\.made|\.new|-wal|-shm|-journal|\.corrupt-[1-9])?$")
 
 SECRET_FILES = ("relayed.json", "zigbee-network.json", "certificate.json")
-"""Whose secrets must not leave by any way, so the scrubber is told of them."""
+"""Their secrets must not leave in any text, so the scrubber looks for them."""
 SECRET_FILE_BYTES_MAX = 4 * 1024 * 1024
 
 SQLITE_S_MAX = 5.0

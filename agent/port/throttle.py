@@ -35,7 +35,7 @@ TRUSTED_MAX = 16
 
 NETWORK_TRIES_PER_S = 2.0
 NETWORK_TRIES_MAX = 30.0
-"""Tries of one network: this many at once, and so many a second in the long run."""
+"""Tries of one network: the number at once, and the number a second over a long time."""
 NETWORKS_MAX = 8
 """Local networks with a limit of their own. Further ones share one limit, so that all tries together are bounded."""
 
