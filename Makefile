@@ -42,7 +42,7 @@ demo: $(RUNTIME) ## watch a hub and its cloud (options: make demo DEMO_ARGS="--f
 	@$(BIN)/climahub demo $(DEMO_ARGS)
 
 test: $(DEV) ## all tests
-	@echo "all tests: about ten minutes on 2 cores (make quick leaves out the slow ones); skipped ones are listed at the end, with the reason"
+	@echo "all tests: a quarter of an hour or more on 2 cores (make quick leaves out the slow ones); skipped ones are listed at the end, with the reason"
 	$(PYTEST) $(ON_ALL_CORES) $(TEST_ARGS)
 
 quick: $(DEV) ## the tests that take no long time
