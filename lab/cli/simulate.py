@@ -45,7 +45,7 @@ DAYS_MAX = 3660
 @click.option(
     "--crash-points",
     is_flag=True,
-    help="Cut the power before each durable operation of an hour with an outage.",
+    help="Cut the power before each durable operation of half an hour with an outage.",
 )
 @click.option(
     "--pairing",

@@ -70,7 +70,7 @@ async def test_the_label_is_read_from_a_photo_on_the_device(visitor: Visitor, hu
     await page.get_by_label("Photo of the QR code").set_input_files(PHOTO)
     await expect(page.get_by_label("Label or QR text")).to_have_value(LABEL)
     assert all(url.startswith(hub.url) for url in loaded if not url.startswith(("blob:", "data:")))
-    # A photo without a code is told.
+    # The page says that a photo has no code.
     await page.get_by_label("Photo of the QR code").set_input_files(
         FilePayload(name="no.svg", mimeType="image/svg+xml", buffer=b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     )

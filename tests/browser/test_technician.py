@@ -98,7 +98,7 @@ async def test_the_support_bundle_is_one_file(visitor: Visitor) -> None:
     assert (await bundle.path()).stat().st_size > 1000
 
 
-async def test_history_is_drawn_and_read_by_the_arrow_keys(visitor: Visitor, hub: PortRig) -> None:
+async def test_history_offers_a_day_and_a_week(visitor: Visitor, hub: PortRig) -> None:
     await visitor.go("rooms/living", "Living")
     card = visitor.page.get_by_role("region", name="The last days")
     await expect(card.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")

@@ -158,7 +158,7 @@ def test_random_tests_and_lost_sessions_break_no_rule(seed: int) -> None:
 
 
 def test_a_test_that_skips_the_minimum_times_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oracle would see it: it is told of no override."""
+    """The oracle knows of no override, so it reports the breach."""
     monkeypatch.setattr("agent.climate.output_test.overrides", lambda test, zone_id: bool(test))
     home = build_home(1)
     home.run(2 * DAY_MS, Technician(1).step)

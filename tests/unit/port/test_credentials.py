@@ -343,7 +343,7 @@ async def test_no_old_copy_revives_a_revoked_token(bench: Bench) -> None:
 
 
 class Promises:
-    """What a person was told before the power was cut."""
+    """What the hub had confirmed to a person before the power was cut."""
 
     def __init__(self) -> None:
         self.valid: dict[str, Role] = {}

@@ -44,7 +44,7 @@ class Clock:
 
 
 class Sensor:
-    """Does as it is told."""
+    """A sensor that gives a value, or raises an error, as the test sets it."""
 
     kind = SensorKind.TEMPERATURE
 
