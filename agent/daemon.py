@@ -40,7 +40,7 @@ from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.outputs import EXIT_CONFIG
 from agent.port.config_editor import RunningConfig
 from agent.port.config_store import ConfigStore
-from agent.port.sessions import Sessions
+from agent.port.sign_in.sessions import Sessions
 from agent.reloading import ReloadableConfig
 from hal.errors import HalError
 

@@ -118,9 +118,9 @@ def _complete(file: IO[bytes], config_file: Path) -> None:
 
     The configuration tells which secrets to look for in them.
     """
-    from agent.port import support_bundle  # noqa: PLC0415 - as in `agent.cli.doctor`
-    from agent.port.bundle_machine import Machine, known_secrets  # noqa: PLC0415
-    from agent.port.bundle_scrub import Scrubber  # noqa: PLC0415
+    from agent.port.bundle import support_bundle  # noqa: PLC0415 - as in `agent.cli.doctor`
+    from agent.port.bundle.machine import Machine, known_secrets  # noqa: PLC0415
+    from agent.port.bundle.scrub import Scrubber  # noqa: PLC0415
 
     config, _ = _configuration(config_file)
     if config is None:
@@ -141,9 +141,9 @@ def _offline(config_file: Path) -> "tuple[str, Iterator[bytes]]":
     from agent.cli.doctor import examine_here  # noqa: PLC0415
     from agent.foundation import rfc3339, system_info  # noqa: PLC0415
     from agent.foundation.clock import SystemClock  # noqa: PLC0415
-    from agent.port import bundle_archive, support_bundle  # noqa: PLC0415
-    from agent.port.bundle_machine import Machine, known_secrets  # noqa: PLC0415
-    from agent.port.bundle_scrub import Scrubber  # noqa: PLC0415
+    from agent.port.bundle import packing, support_bundle  # noqa: PLC0415
+    from agent.port.bundle.machine import Machine, known_secrets  # noqa: PLC0415
+    from agent.port.bundle.scrub import Scrubber  # noqa: PLC0415
     from agent.port.checks.facts import Agent  # noqa: PLC0415
 
     config, shown = _configuration(config_file)
@@ -152,14 +152,14 @@ def _offline(config_file: Path) -> "tuple[str, Iterator[bytes]]":
     scrubber = Scrubber(known_secrets(config, os.environ) if config else ())
     machine = Machine(config, scrubber, shown=shown, utc_ms=utc_ms)
     checks = examine_here(config_file, Agent("the hub does not answer"), with_network=True)
-    files = bundle_archive.contents(
+    files = packing.contents(
         support_bundle.offline_members(machine, {"checks.json": checks}, scrubber),
         made=None if utc_ms is None else rfc3339.render(utc_ms),
         versions={"climahub": __version__, **system_info.versions()},
         made_by="command line",
     )
-    is_zstd = bundle_archive.has_zstd()
-    chunks = bundle_archive.stream(files, is_zstd=is_zstd, at_s=(utc_ms or 0) // 1000)
+    is_zstd = packing.has_zstd()
+    chunks = packing.stream(files, is_zstd=is_zstd, at_s=(utc_ms or 0) // 1000)
     return support_bundle.file_name(utc_ms, clock.monotonic_ms(), is_zstd=is_zstd), chunks
 
 

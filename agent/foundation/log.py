@@ -146,7 +146,7 @@ def set_level(level: str) -> None:
 
 # Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme,
 # and what stands before the host of a URL: the credentials of a proxy. Then what opens the port: API tokens, session
-# cookies, and codes as they are shown (agent.port.sign_in, agent.port.tokens).
+# cookies, and codes as they are shown (agent.port.sign_in.codes, agent.port.sign_in.tokens).
 _SECRETS = re.compile(
     r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer|basic)\s+)[^\s\"',;]+|(://)[^\s/@\"'<>]+(?=@)"
     r"|(climahub_)[0-9a-hjkmnp-tv-z]{32}|(climahub_session=)[^\s\"',;]+"

@@ -88,7 +88,7 @@ class RiseReport(msgspec.Struct, frozen=True):
 
 
 class TurnReport(msgspec.Struct, frozen=True):
-    """What the turn of one zone has shown: see `agent.port.commissioning.ZoneFinding`.
+    """What the turn of one zone has shown: see `agent.port.hardware.commissioning.ZoneFinding`.
 
     Attributes:
         verdict: "own", "other", "none", "unclear" or "skipped".

@@ -16,18 +16,20 @@ from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
 from agent.local.routes import Handlers
-from agent.port import config_editor, hardware_handlers, history
+from agent.port import config_editor
+from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
 from agent.port.config_editor import ConfigEditor
+from agent.port.hardware import handlers
+from agent.port.hardware.live_values import LiveValues
+from agent.port.history import recorder
 from agent.port.hub_parts import HubParts
-from agent.port.live_values import LiveValues
-from agent.port.repairs import Repairs
 from agent.port.service import PortService
 from hal.interface import Sensor
 from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
-    from agent.port.hardware_service import HardwareTestService
+    from agent.port.hardware.runner import HardwareTestService
 
 
 class PortAssembly:
@@ -74,7 +76,7 @@ class PortAssembly:
         self._confirm_command = confirm_command
         self._new_id = new_id
         self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
-        self.history = history.build_history(hub, interval_s=interval_s)
+        self.history = recorder.build_history(hub, interval_s=interval_s)
         self._editor = editor
         self.hardware_tests = self._build_hardware_tests()
         self.service = PortService(
@@ -96,7 +98,7 @@ class PortAssembly:
         if hub.climate is None:
             return None
         # Imported late, as the climate service.
-        from agent.port.hardware_service import HardwareTestService  # noqa: PLC0415
+        from agent.port.hardware.runner import HardwareTestService  # noqa: PLC0415
 
         return HardwareTestService(
             hub.config.storage.state_dir,
@@ -126,8 +128,8 @@ class PortAssembly:
             **local_climate.handlers(hub.climate, self._new_id),
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
             **local_updates.handlers(hub.updates),
-            **history.handlers(self.history),
-            **hardware_handlers.handlers(self.hardware_tests, self._live, self._radio_channel),
+            **recorder.handlers(self.history),
+            **handlers.handlers(self.hardware_tests, self._live, self._radio_channel),
             **config_editor.handlers(self._editor),
             **local_log.handlers(self._log_ring, lambda: read_now(hub.clock)),
         }

@@ -23,8 +23,8 @@ from agent.foundation.signals import Signal
 from agent.local.config import ConfigReport, build_config, changed_keys, trial_report
 from agent.local.routes import Caller, ConfigPatch, Handler, LocalRequest, RequestRefused, Role
 from agent.local.status import ConfigTrialReport
-from agent.port.access import AuditTrail
 from agent.port.config_store import ConfigStore
+from agent.port.http.access import AuditTrail
 
 _log = logging.getLogger(__name__)
 

@@ -22,18 +22,21 @@ from agent.local.log import LogEntry
 from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers, Role
 from agent.local.status_builder import HubReports
-from agent.port import bundle_handler, events, monitoring, page_files, unix_socket
-from agent.port import handlers as sign_in_handlers
-from agent.port.access import CallerLookup, own_names
-from agent.port.access_report import report_entry
-from agent.port.audit import Audit, NumberedEntry
-from agent.port.certificate import Certificate
-from agent.port.credentials import Credentials
-from agent.port.endpoints import reachable_addresses
-from agent.port.events import EventStream, hub_documents
-from agent.port.gates import NetworkGate, user_name
-from agent.port.listeners import Listeners, interface_address, interfaces
-from agent.port.server import application, runner_of
+from agent.port import monitoring, page_files
+from agent.port.bundle import handler as bundle_handler
+from agent.port.events import stream
+from agent.port.events.stream import EventStream, hub_documents
+from agent.port.http import unix_socket
+from agent.port.http.access import CallerLookup, own_names
+from agent.port.http.certificate import Certificate
+from agent.port.http.endpoints import reachable_addresses
+from agent.port.http.gates import NetworkGate, user_name
+from agent.port.http.listeners import Listeners, interface_address, interfaces
+from agent.port.http.server import application, runner_of
+from agent.port.sign_in import handlers as sign_in_handlers
+from agent.port.sign_in.access_report import report_entry
+from agent.port.sign_in.audit import Audit, NumberedEntry
+from agent.port.sign_in.credentials import Credentials
 
 if TYPE_CHECKING:
     from agent.port.checks.facts import PortState
@@ -152,7 +155,7 @@ class PortService:
         return {
             **page_files.handlers(self._worker),
             **local_port.handlers(self._report),
-            **events.handlers(self.events),
+            **stream.handlers(self.events),
             **monitoring.handlers(
                 self._readiness,
                 status=self._reports.status,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from agent import app
 from agent.errors import ClimahubError
 from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
-from agent.port.hardware_service import HardwareTestService
-from agent.port.hardware_tests import LEASE_S
+from agent.port.hardware.output_test import LEASE_S
+from agent.port.hardware.runner import HardwareTestService
 from hal.interface import HvacAction
 
 DAY_S = 86_400.0

@@ -1,7 +1,7 @@
 """What the history costs the card: bytes a day that reach the device, in two ways, for three sizes of a hub.
 
-A block of fifteen minutes is written 96 times a day, synced: to segments (`agent.port.history_segments`), and as a row
-of a database (`agent.foundation.database`), which keeps seven days of rows. Device bytes are the sectors that a
+A block of fifteen minutes is written 96 times a day, synced: to segments (`agent.port.history.segment_files`), and as a
+row of a database (`agent.foundation.database`), which keeps seven days of rows. Device bytes are the sectors that a
 private, loop-mounted ext4 with 4 KiB blocks writes, journal included, which needs root. Also the time of a query of
 seven days. Prints JSON.
 
@@ -27,11 +27,11 @@ from agent.foundation.database import open_database
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.queries import HistoryQuery
-from agent.port.history import History, chart_query
-from agent.port.history_blocks import HistoryBlock, encode
-from agent.port.history_buffer import INTERVAL_MS, HistoryBuffer
-from agent.port.history_channels import sensor_values
-from agent.port.history_segments import ROWS_A_DAY, HistorySegments
+from agent.port.history.blocks import HistoryBlock, encode
+from agent.port.history.buffer import INTERVAL_MS, HistoryBuffer
+from agent.port.history.channels import sensor_values
+from agent.port.history.recorder import History, chart_query
+from agent.port.history.segment_files import ROWS_A_DAY, HistorySegments
 from agent.telemetry.intake import ChannelState
 from hal.interface import Reading, SensorKind
 

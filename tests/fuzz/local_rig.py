@@ -14,8 +14,8 @@ from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
 from agent.local.status import HubStatus
 from agent.local.verdict import Verdict
-from agent.port import server
-from agent.port.gates import SocketGate
+from agent.port.http import server
+from agent.port.http.gates import SocketGate
 from hal.interface import HvacDemand
 from lab.simulation import virtual_loop
 from lab.simulation.virtual_loop import VirtualLoop

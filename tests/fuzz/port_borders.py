@@ -13,9 +13,9 @@ from agent.config.tables import KEYS
 from agent.errors import ConfigInvalid
 from agent.foundation.lenient_json import DECODE_ERRORS, decode_leniently
 from agent.local.config import build_config
-from agent.port.history_blocks import encode, make_block
-from agent.port.history_segments import HistorySegments
-from agent.port.history_series import Thinning
+from agent.port.history.blocks import encode, make_block
+from agent.port.history.segment_files import HistorySegments
+from agent.port.history.series import Thinning
 from tests.fuzz import hostile
 
 _TEXT = '[cloud]\nbase_url = "https://cloud.example"\n'

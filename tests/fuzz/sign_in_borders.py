@@ -10,14 +10,14 @@ from agent.foundation.clock import Now
 from agent.foundation.lenient_json import DECODE_ERRORS, decode_leniently
 from agent.foundation.text import sanitize
 from agent.local.routes import Caller, Role
-from agent.port.access_report import report_entry
-from agent.port.audit import NumberedEntry
-from agent.port.audit_entries import OPEN_ENTRIES_MAX, AuditBuffer, AuditEntry, make_entry
-from agent.port.credentials import CredentialSet
-from agent.port.sessions import Sessions
-from agent.port.sign_in import CODE_CHARACTERS, CodeRecord, hash_secret, read_code, role_of
-from agent.port.throttle import Throttle, network_of
-from agent.port.tokens import find_token, new_token, with_uses
+from agent.port.sign_in.access_report import report_entry
+from agent.port.sign_in.audit import NumberedEntry
+from agent.port.sign_in.audit_entries import OPEN_ENTRIES_MAX, AuditBuffer, AuditEntry, make_entry
+from agent.port.sign_in.codes import CODE_CHARACTERS, CodeRecord, hash_secret, read_code, role_of
+from agent.port.sign_in.credentials import CredentialSet
+from agent.port.sign_in.sessions import Sessions
+from agent.port.sign_in.throttle import Throttle, network_of
+from agent.port.sign_in.tokens import find_token, new_token, with_uses
 from tests.fuzz import hostile, hostile_files
 
 NOW_MS = 1_795_000_000_000

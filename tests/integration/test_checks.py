@@ -10,7 +10,7 @@ from agent.port.checks import hub_probes
 from agent.port.checks.facts import SensorHistory
 from agent.port.checks.report import ChecksReport, Outcome
 from agent.port.checks.table import CHECKS
-from agent.port.history_series import Series
+from agent.port.history.series import Series
 from hal.sim.network import SimNetwork
 from tests.integration.port_rig import ZONES, open_port
 

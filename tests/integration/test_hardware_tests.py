@@ -11,7 +11,7 @@ import pytest
 from agent.cli import exit_codes, relay, root
 from agent.climate import service
 from agent.foundation.json_store import JsonStore
-from agent.port import hardware_service
+from agent.port.hardware import runner
 from hal.interface import HvacAction, HvacDemand
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
@@ -32,7 +32,7 @@ WARM = {"do": "set", "mode": "off"}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware_service, "TICK_S", 0.02)
+    monkeypatch.setattr(runner, "TICK_S", 0.02)
     monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.02)
     monkeypatch.setattr(relay, "LOOK_S", 0.02)
 
@@ -80,7 +80,7 @@ async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Pa
 
 
 async def test_a_lost_session_ends_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.hardware_tests.LEASE_S", 0.5)
+    monkeypatch.setattr("agent.port.hardware.output_test.LEASE_S", 0.5)
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
         await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 600})
@@ -92,7 +92,7 @@ async def test_a_lost_session_ends_the_test(tmp_path: Path, monkeypatch: pytest.
 
 async def test_the_output_goes_off_although_the_port_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demand ends by itself in the climate control; the port's loop is not asked."""
-    monkeypatch.setattr("agent.port.hardware_tests.LEASE_S", 0.5)
+    monkeypatch.setattr("agent.port.hardware.output_test.LEASE_S", 0.5)
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
         tests = rig.hub.hardware_tests
@@ -165,12 +165,12 @@ async def test_tests_run_although_the_disk_hangs(tmp_path: Path, monkeypatch: py
     """The report of a walk that ends meanwhile is kept as soon as the disk answers, over that of an earlier walk."""
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await stopped_walk(rig)
-        await until((rig.directory / "state" / hardware_service.FILE_NAME).exists)
+        await until((rig.directory / "state" / runner.FILE_NAME).exists)
     answers = asyncio.Event()
     load = JsonStore.load_patiently
 
     async def load_late(store: JsonStore[Any]) -> Any:  # noqa: ANN401
-        if store.path.name == hardware_service.FILE_NAME:
+        if store.path.name == runner.FILE_NAME:
             await answers.wait()
         return await load(store)
 
@@ -182,7 +182,7 @@ async def test_tests_run_although_the_disk_hangs(tmp_path: Path, monkeypatch: py
         await until(lambda: output_of(rig) == "heat" and phase_of(rig) == "on")
         assert (await ask(rig, "GET", "/v1/tests/commissioning"))[1]["test_id"] == test_id
         answers.set()
-        file = rig.directory / "state" / hardware_service.FILE_NAME
+        file = rig.directory / "state" / runner.FILE_NAME
         await until(lambda: test_id in file.read_text())
         assert (await ask(rig, "GET", "/v1/tests/commissioning"))[1]["test_id"] == test_id
 
@@ -194,7 +194,7 @@ async def test_control_without_decisions_fails_the_test(tmp_path: Path, monkeypa
         await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 600})
         await until(lambda: phase_of(rig) == "done")
         last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
-        assert (last["outcome"], last["text"]) == ("failed", hardware_service.NO_DECISION)
+        assert (last["outcome"], last["text"]) == ("failed", runner.NO_DECISION)
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ async def test_the_command_line_walks_through_the_zones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The walk itself is shown in a simulation; here nobody has its patience, and the report stays after the end."""
-    monkeypatch.setattr("agent.port.commissioning.SETTLE_S", 0.2)
-    monkeypatch.setattr(hardware_service, "CYCLES_MAX", 0.3 / 900)
+    monkeypatch.setattr("agent.port.hardware.commissioning.SETTLE_S", 0.2)
+    monkeypatch.setattr(runner, "CYCLES_MAX", 0.3 / 900)
     async with open_port(tmp_path, config_text=ZONES) as rig:
         assert await command(rig, "commission", "--show") == exit_codes.FAILED
         assert "no commissioning walk has been made" in capsys.readouterr().out
@@ -279,7 +279,7 @@ async def test_the_command_line_walks_through_the_zones(
         assert "Check the wires, the valve and the heat source of living: no sensor rose" in told
         tests = rig.hub.hardware_tests
         assert tests is not None
-        await until((rig.directory / "state" / hardware_service.FILE_NAME).exists)
+        await until((rig.directory / "state" / runner.FILE_NAME).exists)
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await until(lambda: rig.hub.hardware_tests and rig.hub.hardware_tests.commissioning())
         assert await command(rig, "commission", "--show") == exit_codes.FAILED

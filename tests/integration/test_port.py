@@ -20,8 +20,8 @@ from aiohttp import web
 from agent.local.port import PortReport
 from agent.local.routes import Caller, Role
 from agent.local.status import HubStatus
-from agent.port.certificate import fingerprint
-from agent.port.gates import SocketGate
+from agent.port.http.certificate import fingerprint
+from agent.port.http.gates import SocketGate
 from tests.integration import port_attack
 from tests.integration.conftest import until
 from tests.integration.port_attack import Target

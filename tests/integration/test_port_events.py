@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from agent.local.routes import Role
-from agent.port import responses
+from agent.port.http import responses
 from hal.interface import SensorKind
 from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestSensor, until
 from tests.integration.port_rig import PortRig, open_port, radio_board

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.local.routes import Role
-from agent.port.history import History
+from agent.port.history.recorder import History
 from tests.integration.port_rig import open_port
 
 OFF = 'port = 0\nhistory = "off"\n'

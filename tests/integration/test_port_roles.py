@@ -13,8 +13,8 @@ from aiohttp import web
 
 from agent.local import routes
 from agent.local.routes import ROUTES, Caller, Handler, LocalRequest, Role, Route
-from agent.port import server
-from agent.port.gates import NetworkGate
+from agent.port.http import server
+from agent.port.http.gates import NetworkGate
 from tests.integration.port_rig import PortRig, open_port
 
 OPEN = {

@@ -73,7 +73,7 @@ async def test_impossible_repair_is_refused_with_its_reason(rig: PortRig) -> Non
 
 
 async def test_a_repair_that_does_not_end_is_not_waited_for(rig: PortRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.repairs.REPAIR_S_MAX", 0.05)
+    monkeypatch.setattr("agent.port.checks.repairs.REPAIR_S_MAX", 0.05)
 
     async def hang() -> None:
         await asyncio.Event().wait()
@@ -129,7 +129,7 @@ def replaced(rig: PortRig, **changes: object) -> Any:  # noqa: ANN401 - the part
 
 
 async def test_fetch_time_gives_up_where_the_cloud_is_silent(rig: PortRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.repairs.TIME_S_MAX", 0.1)
+    monkeypatch.setattr("agent.port.checks.repairs.TIME_S_MAX", 0.1)
     rig.hub.repairs._hub = replaced(rig, timekeeper=Keeper())
     assert "has not answered" in await twice(rig, "fetch-time")
 
@@ -153,7 +153,7 @@ async def test_free_space_removes_old_leftovers_and_nothing_else(rig: PortRig) -
 
 
 async def test_free_space_removes_so_many_at_a_time(rig: PortRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.repairs.SPACE_FILES_MAX", 2)
+    monkeypatch.setattr("agent.port.checks.repairs.SPACE_FILES_MAX", 2)
     begun_s = (rig.clock.utc_ms() or 0) / 1000
     for number in range(5):
         path = rig.hub.config.storage.state_dir / f"{number}.new"

@@ -25,8 +25,8 @@ import pytest
 from agent.cli import exit_codes, root
 from agent.errors import StorageFull
 from agent.local.routes import ROUTES, RequestRefused, Role, Stream
-from agent.port import bundle_archive, bundle_machine
-from agent.port.bundle_archive import Manifest
+from agent.port.bundle import machine, packing
+from agent.port.bundle.packing import Manifest
 from tests.integration.conftest import KEY, until
 from tests.integration.port_rig import PortRig, open_port
 
@@ -101,7 +101,7 @@ async def planted_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     """Run a hub full of secrets."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://technician:{PROXY_PASSWORD}@proxy.example:3128")
     lines = [f"Nov 28 18:00:00 hub climahub[1]: {secret} in the journal" for secret in SECRETS]
-    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(journal_of(*lines, "a last harmless line")))
+    monkeypatch.setattr(machine.Machine, "_run", staticmethod(journal_of(*lines, "a last harmless line")))
     (tmp_path / "state").mkdir()
     plant(tmp_path / "state")
     async with open_port(tmp_path, config_text=CONFIG) as rig:
@@ -155,9 +155,9 @@ EXPECTED = {
 
 @pytest.mark.parametrize("has_zstd", [True, False])
 async def test_no_secret_leaves_with_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_zstd: bool) -> None:
-    if has_zstd and not bundle_archive.has_zstd():
+    if has_zstd and not packing.has_zstd():
         pytest.skip("zstd is not installed")
-    monkeypatch.setattr(bundle_archive, "has_zstd", lambda: has_zstd)
+    monkeypatch.setattr(packing, "has_zstd", lambda: has_zstd)
     async with planted_hub(tmp_path, monkeypatch) as rig:
         data = await download(rig)
     files = unpack(data)
@@ -188,7 +188,7 @@ def test_the_planted_secrets_would_be_found() -> None:
 
 
 async def test_a_bundle_without_its_scrubber_leaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.bundle_scrub.Scrubber.text", lambda self, text: text)
+    monkeypatch.setattr("agent.port.bundle.scrub.Scrubber.text", lambda self, text: text)
     async with planted_hub(tmp_path, monkeypatch) as rig:
         found = leaks(unpack(await download(rig)))
     assert {"journal.txt", "zigbee.json", "status.json"} <= {name for name, _ in found}
@@ -244,8 +244,8 @@ async def test_control_goes_on_while_a_bundle_is_made(tmp_path: Path, monkeypatc
     line = (
         "Nov 28 18:00:00 hub climahub[123]: agent.telemetry.uplink: 42 readings accepted, 0x00158d0001a2b3c4 is silent"
     )
-    lines = [line] * (bundle_machine.JOURNAL_BYTES_MAX // len(line))
-    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(journal_of(*lines)))
+    lines = [line] * (machine.JOURNAL_BYTES_MAX // len(line))
+    monkeypatch.setattr(machine.Machine, "_run", staticmethod(journal_of(*lines)))
     async with open_port(tmp_path) as rig:
         climate = rig.hub.climate
         assert climate is not None
@@ -262,7 +262,7 @@ async def test_control_goes_on_while_a_bundle_is_made(tmp_path: Path, monkeypatc
         watching = asyncio.create_task(watch())
         files = unpack(await download(rig))
         watching.cancel()
-        assert len(files["journal.txt"]) > 0.9 * bundle_machine.JOURNAL_BYTES_MAX
+        assert len(files["journal.txt"]) > 0.9 * machine.JOURNAL_BYTES_MAX
         # Searched as a whole, the journal would hold the loop for 15 s.
         assert max(late_s) < 5.0
 
@@ -299,7 +299,7 @@ async def test_the_command_adds_the_journals_that_the_hub_may_not_read(
     """The hub's user is in no group for it; the command runs as root."""
     target, config = tmp_path / "bundle", dead_hub(tmp_path)
     readable = iter(["", "", "Undervoltage detected!", f"of root: {PROXY_PASSWORD}"])
-    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(lambda _: next(readable)))
+    monkeypatch.setattr(machine.Machine, "_run", staticmethod(lambda _: next(readable)))
     async with open_port(tmp_path) as rig:
         assert await command("--output", target, "--socket", rig.socket, "--config", config) == exit_codes.OK
     files = unpack(target.read_bytes())
@@ -327,7 +327,7 @@ async def test_what_the_hub_refuses_is_not_taken_from_the_disk_instead(
         def refuse(_: object) -> Stream:
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", "wait a minute: one is being made")
 
-        monkeypatch.setattr("agent.port.support_bundle.SupportBundle.make", refuse)
+        monkeypatch.setattr("agent.port.bundle.support_bundle.SupportBundle.make", refuse)
         assert await command(*words) == exit_codes.FAILED
         assert "wait a minute" in capsys.readouterr().err
     assert not target.exists()
@@ -360,7 +360,7 @@ async def test_a_hub_without_a_usable_configuration_has_one_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.cli.doctor.examine_here", lambda *_, **__: {})
-    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(journal_of("a line")))
+    monkeypatch.setattr(machine.Machine, "_run", staticmethod(journal_of("a line")))
     (tmp_path / "hub.toml").write_text(f'[cloud]\nbase_url = "{KEY}"\n')
     target = tmp_path / "bundle"
     assert await command("--output", target, "--config", tmp_path / "hub.toml") == exit_codes.OK
@@ -392,7 +392,7 @@ async def test_only_the_operator_reads_an_encrypted_bundle(
     tmp_path: Path, operator: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = operator
-    monkeypatch.setattr(bundle_machine.Machine, "_run", staticmethod(journal_of("Undervoltage detected!")))
+    monkeypatch.setattr(machine.Machine, "_run", staticmethod(journal_of("Undervoltage detected!")))
     target = tmp_path / "bundle.p7m"
     async with open_port(tmp_path) as rig:
         words = ("--output", target, "--encrypt-to", certificate, "--socket", rig.socket)

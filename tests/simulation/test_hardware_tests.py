@@ -8,9 +8,9 @@ import pytest
 
 from agent.climate.model import Mode, Setpoints, ZoneProgram
 from agent.climate.output_test import OutputTest
-from agent.port import commissioning, hardware_tests
-from agent.port.commissioning import PlannedZone, Verdict, Walk, WalkPhase
-from agent.port.hardware_tests import Observation, RelayTest, TestPhase
+from agent.port.hardware import commissioning, output_test
+from agent.port.hardware.commissioning import PlannedZone, Verdict, Walk, WalkPhase
+from agent.port.hardware.output_test import Observation, RelayTest, TestPhase
 from hal.interface import HvacAction
 from lab.simulation import heating_year
 from lab.simulation.heating import HeatedHome, HeatedHomeOptions
@@ -125,7 +125,7 @@ class Technician:
             self._walk = commissioning.begin("walk", plan, now_ms)
             return
         action = self._rng.choice((HvacAction.HEAT, HvacAction.HEAT, HvacAction.COOL))
-        self._active = hardware_tests.begin(
+        self._active = output_test.begin(
             "test", self._rng.choice(ROOMS), action, now_ms, duration_s=self._rng.uniform(5, 600)
         )
 
@@ -139,12 +139,12 @@ class Technician:
             return made
         if self._active is None:
             return None
-        test = hardware_tests.renew(self._active, now_ms) if self._is_present else self._active
-        self._active = test = hardware_tests.advance(test, observe(home, test.output, test.action), now_ms)
-        self.lost += test.outcome is hardware_tests.Outcome.SESSION_LOST and test.phase is TestPhase.DONE
+        test = output_test.renew(self._active, now_ms) if self._is_present else self._active
+        self._active = test = output_test.advance(test, observe(home, test.output, test.action), now_ms)
+        self.lost += test.outcome is output_test.Outcome.SESSION_LOST and test.phase is TestPhase.DONE
         if test.phase is TestPhase.DONE:
             self._active = None
-        return hardware_tests.demand(test, now_ms)
+        return output_test.demand(test, now_ms)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -176,7 +176,7 @@ def test_lost_session_of_a_technician_harms_no_hub(faults: FaultProfile, seed: i
 
 @pytest.mark.slow
 def test_a_session_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware_tests, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
+    monkeypatch.setattr(output_test, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
     monkeypatch.setattr(commissioning, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
     verdict = simulate(Options(days=0.25, seed=1, faults="none", config_text=HEATED, tests_per_day=100.0))
     assert "a hardware test ends with its session" in {violation.promise for violation in verdict.violations}

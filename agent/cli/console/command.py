@@ -73,8 +73,8 @@ def _role_offline(typed: str, config_file: Path | None) -> Role | None:
     """Return the role of a code by the hub's file, for a hub whose agent does not run; `None` for a wrong code."""
     from agent.config import StorageConfig, resolve  # noqa: PLC0415 - seldom needed
     from agent.foundation.disk import Disk  # noqa: PLC0415
-    from agent.port.credentials import read_codes  # noqa: PLC0415
-    from agent.port.sign_in import read_code, role_of  # noqa: PLC0415
+    from agent.port.sign_in.codes import read_code, role_of  # noqa: PLC0415
+    from agent.port.sign_in.credentials import read_codes  # noqa: PLC0415
 
     try:
         state_dir = resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.storage.state_dir

@@ -19,9 +19,9 @@ from agent.port.checks.facts import (
 from agent.port.checks.machine_probes import file_age_s
 from agent.port.checks.probes import Machine, machine_probes_of
 from agent.port.checks.runner import CheckRunner, Probe, ThreadReads, immediate
-from agent.port.history import ChartQuery, History
-from agent.port.history_channels import HUB_DEVICE, channel_of, sensor_values
-from agent.port.history_series import Series
+from agent.port.history.channels import HUB_DEVICE, channel_of, sensor_values
+from agent.port.history.recorder import ChartQuery, History
+from agent.port.history.series import Series
 from agent.port.hub_parts import HubParts
 from hal.interface import SensorKind
 from hal.radio import RadioState, ScansEnergy

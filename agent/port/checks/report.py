@@ -36,7 +36,7 @@ class RepairOffer(msgspec.Struct, frozen=True):
     """A repair that would help.
 
     Attributes:
-        name: The name of the repair (`agent.port.repairs`).
+        name: The name of the repair (`agent.port.checks.repairs`).
         target: What it is done to, such as a sensor's device; empty where it needs none.
     """
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from agent.local.routes import Handler, LocalRequest
 from agent.port.checks.report import ChecksReport
-from agent.port.history import History
+from agent.port.history.recorder import History
 from agent.port.hub_parts import HubParts
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSe
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate as local_climate
-from agent.port import unix_socket
+from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
 
 ZONES = ("living", "bath")

@@ -25,7 +25,7 @@ from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.service import UpdateService
-from agent.port import unix_socket
+from agent.port.http import unix_socket
 from lab.simulation.rollout import make_release, public_key_pem
 
 

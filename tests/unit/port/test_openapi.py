@@ -12,10 +12,10 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from agent import __version__
 from agent.local.routes import ROUTES, Answer, Done, LocalRequest, Role, Stream
 from agent.port import openapi
-from agent.port.event_ring import RESYNC
-from agent.port.events import hub_documents
+from agent.port.events.ring import RESYNC
+from agent.port.events.stream import hub_documents
 from agent.port.openapi import Content, answer_of
-from tests.unit.port.test_routes import all_handlers
+from tests.unit.port.http.test_routes import all_handlers
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The support bundle: one file for those who help, without secrets."""

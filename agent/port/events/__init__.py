@@ -1,0 +1,1 @@
+"""Server-sent events: every change of the documents, once."""

@@ -1,0 +1,1 @@
+"""Tests of the hardware with a person watching."""

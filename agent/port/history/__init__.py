@@ -1,0 +1,1 @@
+"""The last seven days of sensors and zones, for charts."""

@@ -1,0 +1,273 @@
+"""The TCP listeners of the port: opens them, accepts connections within limits, and finds interfaces that appear later.
+
+A listener that cannot be opened is a fault with a remedy, and is tried again. Must never end the hub, and never open an
+endpoint without TLS that `agent.port.http.endpoints` wants with it.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from agent.config.tables import PortConfig
+from agent.config.types import is_address
+from agent.errors import ClimahubError, Defect
+from agent.foundation.supervisor import contain_failure
+from agent.port.http.crowd import CONNECTIONS_MAX, TLS_CONNECTIONS_MAX, CountedConnection, Crowd
+from agent.port.http.endpoints import Endpoint, endpoints_of, source_of
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 10.0
+"""How often a listener that cannot be opened is tried again, and interfaces are looked for."""
+
+HANDSHAKE_S_MAX = 10.0
+"""How long a TLS handshake may take."""
+
+BACKLOG = 64
+"""Connections that wait to be accepted, in the kernel."""
+
+UNACKNOWLEDGED_MS_MAX = 60_000
+"""After this time the kernel drops a connection whose other end takes nothing more (tcp(7), TCP_USER_TIMEOUT)."""
+KEEPALIVE_S = 60
+"""A silent connection is probed after this time."""
+
+ACCEPT_PAUSE_S = 1.0
+"""How long to wait when the process has no file descriptor left."""
+
+INTERFACES = "/sys/class/net"
+
+_SIOCGIFADDR = 0x8915
+_IFREQ_BYTES = 40
+_IFREQ_IPV4 = slice(20, 24)
+"""Where `struct ifreq` holds an IPv4 address: after the name of 16 bytes, the family and the port (netdevice(7))."""
+
+_REMEDIES = {
+    errno.EADDRINUSE: "choose another port.port: another program listens there",
+    errno.EACCES: "choose a port.port of 1024 or more: this user may not open it",
+    errno.EPERM: "choose addresses in place of an interface: this kernel binds none to a device for this user",
+    errno.EADDRNOTAVAIL: "correct port.listen: this machine does not have that address",
+}
+
+
+def interface_address(name: str) -> str | None:
+    """Return the IPv4 address of an interface; `None` where it does not exist or has none."""
+    request = name.encode().ljust(_IFREQ_BYTES, b"\0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            answer = fcntl.ioctl(asking, _SIOCGIFADDR, request)
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[_IFREQ_IPV4])
+
+
+def interfaces() -> Sequence[str]:
+    """Return the names of all interfaces. Blocks for no time: sysfs is memory."""
+    # Not socket.if_nameindex(): it needs a netlink socket, which the unit does not allow.
+    try:
+        return sorted(os.listdir(INTERFACES))  # noqa: PTH208 - names only
+    except OSError:
+        return []
+
+
+class Listeners:
+    """The TCP listeners. Their loop is `run`.
+
+    Attributes:
+        addresses: Where they listen now: "http://127.0.0.1:8480".
+        problems: Why some do not, in words.
+    """
+
+    def __init__(
+        self,
+        config: PortConfig,
+        *,
+        make_runner: Callable[[], web.AppRunner],
+        tls: Callable[[], Awaitable[ssl.SSLContext]],
+        add_fault: Callable[[str], None],
+        address_of: Callable[[str], str | None] = interface_address,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            config: Where to listen.
+            make_runner: Makes the HTTP server, when the first listener is opened.
+            tls: Returns the context with the certificate; raises `ClimahubError` where there is none.
+            add_fault: Shows a problem, once.
+            address_of: See `endpoints_of`.
+        """
+        self._config = config
+        self._make_runner = make_runner
+        self._tls = tls
+        self._add_fault = add_fault
+        self._address_of = address_of
+        self._plain = Crowd(CONNECTIONS_MAX)
+        self._tls_crowd = Crowd(TLS_CONNECTIONS_MAX)
+        self._runner: web.AppRunner | None = None
+        self._open: dict[Endpoint, tuple[str, asyncio.Task[None]]] = {}
+        self.problems: Sequence[str] = ()
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where they listen now, for a person: "http://127.0.0.1:8480"."""
+        return [address for address, _ in self._open.values()]
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return self._plain.total + self._tls_crowd.total
+
+    def know(self, protocol: asyncio.BaseProtocol | None) -> None:
+        """Keep a connection when there are too many: somebody has signed in on it.
+
+        Args:
+            protocol: That of the HTTP server.
+        """
+        if protocol is not None:
+            self._plain.know(protocol)
+            self._tls_crowd.know(protocol)
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    missing = await self._reconcile(group)
+                    has_interfaces = any(not is_address(item) for item in self._config.listen)
+                    if not (missing or self.problems or has_interfaces):
+                        await asyncio.Event().wait()
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            self._open.clear()
+            if self._runner is not None:
+                runner, self._runner = self._runner, None
+                await runner.cleanup()
+
+    async def _reconcile(self, group: asyncio.TaskGroup) -> Sequence[str]:
+        """Open what is wanted and closed, close what is open and gone; return the interfaces that are not here."""
+        wanted, missing = endpoints_of(self._config.listen, self._address_of)
+        for endpoint in set(self._open) - set(wanted):
+            _, task = self._open.pop(endpoint)
+            _log.info("no longer listening on %s: the address is gone", endpoint.address)
+            task.cancel()
+        problems = []
+        for endpoint in wanted:
+            if endpoint not in self._open:
+                try:
+                    await self._listen(endpoint, group)
+                except (OSError, ClimahubError) as error:
+                    problems.append(f"the port cannot be opened on {endpoint.address}: {_remedy(error)}")
+        for problem in problems:
+            if problem not in self.problems:
+                _log.warning("%s", problem)
+                self._add_fault(problem)
+        self.problems = problems
+        return missing
+
+    async def _listen(self, endpoint: Endpoint, group: asyncio.TaskGroup) -> None:
+        """Open one endpoint.
+
+        Raises:
+            OSError: The system refuses.
+            ClimahubError: There is no certificate.
+        """
+        context = await self._tls() if endpoint.is_tls else None
+        if self._runner is None:
+            self._runner = self._make_runner()
+            await self._runner.setup()
+        listening = _bind(endpoint, self._config.port)
+        host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+        address = f"{'https' if endpoint.is_tls else 'http'}://{host}:{listening.getsockname()[1]}"
+        self._open[endpoint] = address, group.create_task(self._accept(listening, context, group))
+        _log.info("the port listens on %s", address)
+
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None, group: asyncio.TaskGroup) -> None:
+        """Accept connections until cancelled, then close the listening socket."""
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    connected, (host, *_) = await loop.sock_accept(listening)
+                except ConnectionError:
+                    continue
+                except OSError as error:
+                    _log.warning("no connection is accepted for %g s: %s", ACCEPT_PAUSE_S, error.strerror)
+                    await asyncio.sleep(ACCEPT_PAUSE_S)
+                    continue
+                if made := self._admit(source_of(host), context):
+                    made.task = group.create_task(self._serve(made, connected, context))
+                else:
+                    connected.close()
+                # A flood of connections must not keep the event loop from control.
+                await asyncio.sleep(0)
+
+    def _admit(self, source: str, context: ssl.SSLContext | None) -> CountedConnection | None:
+        if self._runner is None or self._runner.server is None:
+            return None
+        return (self._tls_crowd if context else self._plain).admit(source, self._runner.server)
+
+    async def _serve(self, made: CountedConnection, connected: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Hand an accepted connection to the HTTP server, after the handshake of TLS. Its failure costs no other."""
+        with contextlib.suppress(Defect), contain_failure("a connection"):
+            try:
+                await self._open_connection(made, connected, context)
+            finally:
+                if not made.is_made:
+                    connected.close()
+                    made.task = None
+                    made.abort()
+
+    async def _open_connection(
+        self, made: CountedConnection, connected: socket.socket, context: ssl.SSLContext | None
+    ) -> None:
+        """Open a connection; one that breaks meanwhile is no failure."""
+        _set_limits(connected)
+        limit_s = HANDSHAKE_S_MAX if context else None
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: made, connected, ssl=context, ssl_handshake_timeout=limit_s, ssl_shutdown_timeout=limit_s
+            )
+
+
+def _bind(endpoint: Endpoint, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if endpoint.device:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, endpoint.device.encode())
+        listening.bind((endpoint.address, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _set_limits(connected: socket.socket) -> None:
+    """Have the kernel end a connection whose other end is gone, or takes nothing more."""
+    with contextlib.suppress(OSError):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS_MAX)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+
+
+def _remedy(error: Exception) -> str:
+    """Return what to do about a listener that cannot be opened."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return _REMEDIES.get(error.errno or 0, f"check port.listen and port.port ({error.strerror})")

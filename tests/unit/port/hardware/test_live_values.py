@@ -1,0 +1,103 @@
+"""What a scan means, and sensors that do not answer."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from agent.port.hardware import live_values
+from agent.port.hardware.live_values import LiveValues, build_scan
+from hal.errors import NetworkLost, SensorUnavailable
+from hal.interface import SensorKind
+
+QUIET = dict.fromkeys(range(11, 27), 30)
+
+
+@pytest.mark.parametrize(
+    ("energies", "own", "words"),
+    [
+        (QUIET, 15, "Channel 15 is quiet enough"),
+        (QUIET | {15: 149}, 15, "Channel 15 is quiet enough"),
+        (QUIET | {15: 150}, 15, "channel 15 is disturbed. Channel 11 is the quietest"),
+        (dict.fromkeys(QUIET, 160) | {15: 170}, 15, "channel 15 is disturbed, and so are the others"),
+        (QUIET | {20: 3}, 0, "Channel 20 is the quietest"),
+        ({}, 15, "reported no channel"),
+    ],
+)
+def test_scan_marks_noisy_and_quieter_channels(energies: Mapping[int, int], own: int, words: str) -> None:
+    report = build_scan(energies, own)
+    assert words in report.sentence
+    assert [each.channel for each in report.channels if each.is_own] == [own] * (own in energies)
+
+
+class Clock:
+    """Stands still."""
+
+    boot_id = "b1"
+
+    def monotonic_ms(self) -> int:
+        return 0
+
+    def utc_ms(self) -> int | None:
+        return None
+
+
+class Sensor:
+    """A sensor that gives a value, or raises an error, as the test sets it."""
+
+    kind = SensorKind.TEMPERATURE
+
+    def __init__(self, name: str, value: float | Exception | None) -> None:
+        self.name = name
+        self._value = value
+
+    async def read(self) -> float:
+        if self._value is None:
+            await asyncio.sleep(60)
+        if isinstance(self._value, Exception):
+            raise self._value
+        return cast("float", self._value)
+
+
+async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_values, "READ_S_MAX", 0.05)
+    sensors = [
+        Sensor("fine", 21.0),
+        Sensor("hangs", None),
+        Sensor("fails", SensorUnavailable("no answer on the bus")),
+        Sensor("gone", OSError("No such device")),
+        Sensor("nan", float("nan")),
+    ]
+    intake = cast("Any", type("Intake", (), {"channels": {}}))
+    live = LiveValues(sensors=sensors, intake=intake, network=None, clock=Clock())
+    found = {each.sensor: (each.value, each.problem) for each in (await live.sensors()).sensors}
+    assert found == {
+        "fine": (21.0, ""),
+        "hangs": (None, "no answer within 0 s"),
+        "fails": (None, "no answer on the bus"),
+        "gone": (None, "No such device"),
+        "nan": (None, "no number"),
+    }
+
+
+async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = cast("Any", type("Intake", (), {"channels": {}}))
+    live = LiveValues(sensors=[], intake=intake, network=None, clock=Clock())
+    assert not live.can_scan
+    with pytest.raises(NetworkLost, match="no radio that can scan"):
+        await live.scan(int)
+    monkeypatch.setattr(live_values, "SCAN_S_MAX", 0.05)
+
+    class Hanging:
+        sensors: tuple[()] = ()
+        receive = drain = confirm = staticmethod(tuple)
+
+        async def energy_scan(self) -> Mapping[int, int]:
+            await asyncio.sleep(60)
+            return {}
+
+    live = LiveValues(sensors=[], intake=intake, network=Hanging(), clock=Clock())
+    assert live.can_scan
+    with pytest.raises(NetworkLost, match="try again"):
+        await live.scan(int)
