@@ -24,7 +24,7 @@ from agent.port.http import server
 from agent.port.http.gates import SocketGate
 from agent.port.sign_in import handlers as port_handlers
 
-PAGE = Path(__file__).parents[3] / "docs" / "local-api.md"
+PAGE = Path(__file__).parents[4] / "docs" / "local-api.md"
 ANY = cast("Any", None)
 
 
