@@ -1,0 +1,1 @@
+"""APIs that integrators know from elsewhere, answered by the hub itself: one face each over `agent.home`."""
