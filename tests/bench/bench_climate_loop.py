@@ -1,7 +1,7 @@
 """How late the control loop decides while 100,000 readings drain to the cloud, on a real loop and disk. Prints JSON.
 
 The hub is a process of its own, the reference cloud another; the quotas of both are lifted, so that the drain is as
-fast as the machine. Decisions are asked for every 100 ms in place of 10 s: what comes later than that is jitter.
+fast as the machine. Decisions are asked for every 100 ms (`watched_hub`): what comes later than that is jitter.
 
 python tests/bench/bench_climate_loop.py [--readings N]
 """
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 import uuid
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -25,10 +24,8 @@ from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.contract import QUOTAS, EndpointQuota
 
-TICK_S = 0.1
 SLICE = 1000
 LIMIT = 100_000
-ZONES = '[climate]\nheat_source = "heat_pump"\nzones = [{ id = "living", sensors = ["sim/temperature"] }]\n'
 
 
 async def parent(readings: int) -> str:
@@ -65,55 +62,16 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
     """Run the hub until all is accepted."""
     lifted = {endpoint: msgspec.structs.replace(quota, limit=LIMIT) for endpoint, quota in contract.QUOTAS.items()}
     contract.QUOTAS = lifted  # before anybody else looks at it
-    from agent import app, environment  # noqa: PLC0415 - after the quotas are lifted
-    from agent.climate import service  # noqa: PLC0415
-    from agent.cloud.quota import QuotaLedger  # noqa: PLC0415
-    from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
-    from agent.config import resolve_text  # noqa: PLC0415
-    from agent.foundation.clock import SystemClock  # noqa: PLC0415
-    from agent.foundation.disk import Disk  # noqa: PLC0415
-    from agent.foundation.host import Unmanaged  # noqa: PLC0415
-    from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
+    # They read the quotas when they are imported.
+    from watched_hub import ZONES, watched_hub  # noqa: PLC0415
+
     from hal.interface import HUB, Reading, SensorKind  # noqa: PLC0415
 
-    service.DECISION_INTERVAL_S = TICK_S
     text = f'[cloud]\nbase_url = "{url}"\nbatch_linger_s = 0\n{ZONES}[port]\nlisten = []\n'
-    text += '[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
-    text += "memory_readings_max = 1000000\ncommit_interval_s = 0.1\ndisk_free_bytes_min = 0\n"
-    config = resolve_text(text, file="bench", directory=directory, environ={}).config
-    for path in (config.storage.state_dir, config.storage.run_dir):
-        path.mkdir()
-    clock, worker = SystemClock(trust_wall_clock=True), ThreadWorker("storage")
-    async with new_session(tcp_connector(None), user_agent="climahub/bench") as session:
-        given = environment.Environment(
-            board=environment.make_board(config.board, clock),
-            clock=clock,
-            rng=random.Random(1),
-            disk=Disk(),
-            worker=worker,
-            session=session,
-            ledger=QuotaLedger(None, clock.boot_id),
-            read_key=lambda: key,
-            sensor_keys={},
-            host=Unmanaged(),
-            check_for=environment.check_for,
-            serve=False,
-        )
-        running = app.Hub(config, given)
-        climate = running.climate
-        if climate is None:
-            raise RuntimeError("the bench's hub drives nothing")
-        decided: list[float] = []
-        step = climate.control.step
-
-        def noted(*arguments: object, **named: object) -> object:
-            decided.append(time.perf_counter())
-            return step(*arguments, **named)  # type: ignore[arg-type] # as it was called
-
-        climate.control.step = noted  # type: ignore[method-assign, assignment]
-        now_ms = clock.monotonic_ms()
-        stop = asyncio.Event()
-        task = asyncio.get_running_loop().create_task(running.run(stop))
+    text += "[storage]\nmemory_readings_max = 1000000\ncommit_interval_s = 0.1\n"
+    async with watched_hub(text, directory, key=key, serve=False) as watched:
+        running = watched.hub
+        now_ms = running.environment.clock.monotonic_ms()
         began_s = time.perf_counter()
         for number in range(readings):
             value = 20.0 + number % 100 / 100
@@ -125,16 +83,13 @@ async def hub(url: str, key: str, readings: int, directory: Path) -> None:
         while running.telemetry.uplink.counts.accepted < readings:  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.05)
         took_s = time.perf_counter() - began_s
-        stop.set()
-        await task
-    worker.close()
-    late_ms = sorted(1000 * (other - one - TICK_S) for one, other in pairwise(decided))
+        decisions, late_ms = len(watched.decided_s), watched.take_late_ms()
     print(
         json.dumps(
             {
                 "readings": readings,
                 "drained_in_s": round(took_s, 1),
-                "decisions": len(decided),
+                "decisions": decisions,
                 "late_median_ms": round(late_ms[len(late_ms) // 2], 1),
                 "late_p99_ms": round(late_ms[int(len(late_ms) * 0.99)], 1),
                 "late_max_ms": round(late_ms[-1], 1),

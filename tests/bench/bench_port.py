@@ -1,7 +1,7 @@
 """The port under attack: lateness of control, who gets in, memory. Prints JSON.
 
-A hub with a heated zone is a process of its own. Decisions are asked for every 100 ms in place of 10 s: what comes
-later than that is jitter. 200 clients listen to the event stream throughout; 10,000 wrong codes come from 250
+A hub with a heated zone is a process of its own. Decisions are asked for every 100 ms (`watched_hub`): what comes later
+than that is jitter. 200 clients listen to the event stream throughout; 10,000 wrong codes come from 250
 addresses; then 500 connections whose heads never end. A second round shows whether memory grows. Reach: late by less
 than 100 ms, nobody let in, memory back to where it was.
 
@@ -12,11 +12,9 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import sys
 import tempfile
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import service
@@ -24,13 +22,11 @@ import service
 from tests.integration import port_attack
 from tests.integration.port_attack import Target
 
-TICK_S = 0.1
 CALM_S = 10.0
 """Before the attack, and after it until connections have ended."""
 SLOW_S = 35.0
 """How long connections are held: twice the time after which the hub closes one without a head."""
 CODES_AT_ONCE = 20
-ZONES = '[climate]\nheat_source = "heat_pump"\nzones = [{ id = "living", sensors = ["sim/temperature"] }]\n'
 DISCARD = "http://127.0.0.1:9"
 
 
@@ -42,62 +38,20 @@ def memory_mib() -> float:
 
 async def hub(directory: Path, listen: str) -> None:
     """Run a hub; speak with the parent over standard input and output, a line each."""
-    from agent import app, environment  # noqa: PLC0415 - the parent does without
-    from agent.climate import service as control  # noqa: PLC0415
-    from agent.cloud.quota import QuotaLedger  # noqa: PLC0415
-    from agent.cloud.session import new_session, tcp_connector  # noqa: PLC0415
-    from agent.config import resolve_text  # noqa: PLC0415
-    from agent.foundation.clock import SystemClock  # noqa: PLC0415
-    from agent.foundation.disk import Disk  # noqa: PLC0415
-    from agent.foundation.host import Unmanaged  # noqa: PLC0415
-    from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
+    from watched_hub import ZONES, watched_hub  # noqa: PLC0415 - the parent does without
+
     from agent.local.routes import Role  # noqa: PLC0415
 
-    control.DECISION_INTERVAL_S = TICK_S
-    text = f'[cloud]\nbase_url = "{DISCARD}"\n{ZONES}[storage]\nstate_dir = "state"\nrun_dir = "run"\n'
-    text += f'disk_free_bytes_min = 0\n[port]\nlisten = ["{listen}"]\nport = 0\n'
-    config = resolve_text(text, file="bench", directory=directory, environ={}).config
-    for path in (config.storage.state_dir, config.storage.run_dir):
-        path.mkdir()
-    clock, worker = SystemClock(trust_wall_clock=True), ThreadWorker("storage")
-    async with new_session(tcp_connector(None), user_agent="climahub/bench") as session:
-        running = app.Hub(
-            config,
-            environment.Environment(
-                board=environment.make_board(config.board, clock),
-                clock=clock,
-                rng=random.Random(1),
-                disk=Disk(),
-                worker=worker,
-                session=session,
-                ledger=QuotaLedger(None, clock.boot_id),
-                read_key=lambda: "cs_dev_" + "A1b2" * 8,
-                sensor_keys={},
-                host=Unmanaged(),
-                check_for=environment.check_for,
-            ),
-        )
-        climate = running.climate
-        if climate is None:
-            raise RuntimeError("the bench's hub drives nothing")
-        decided: list[float] = []
-        step = climate.control.step
-
-        def noted(*arguments: object, **named: object) -> object:
-            decided.append(time.perf_counter())
-            return step(*arguments, **named)  # type: ignore[arg-type] # as it was called
-
-        climate.control.step = noted  # type: ignore[method-assign, assignment]
-        stop = asyncio.Event()
-        task = asyncio.get_running_loop().create_task(running.run(stop))
+    text = f'[cloud]\nbase_url = "{DISCARD}"\n{ZONES}[port]\nlisten = ["{listen}"]\nport = 0\n[storage]\n'
+    async with watched_hub(text, directory, key="cs_dev_" + "A1b2" * 8, serve=True) as watched:
+        running = watched.hub
         while not running.port.listeners.addresses:  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.05)
         code, _ = await running.port.credentials.make_code(Role.OWNER)
         print(json.dumps({"url": running.port.listeners.addresses[0], "code": code}), flush=True)
         marks = []
         while await asyncio.to_thread(sys.stdin.readline):
-            late_ms = sorted(1000 * (other - one - TICK_S) for one, other in pairwise(decided))
-            decided.clear()
+            late_ms = watched.take_late_ms()
             marks.append(
                 {
                     "rss_mib": round(memory_mib(), 1),
@@ -108,9 +62,6 @@ async def hub(directory: Path, listen: str) -> None:
                 }
             )
             print(json.dumps(marks[-1]), flush=True)
-        stop.set()
-        await task
-    worker.close()
 
 
 class Hub:

@@ -9,12 +9,9 @@ import pytest
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.disk import QUARANTINED_MAX, Disk, Operation, allow_operation
+from tests.unit.power_cut import PowerCut
 
 WRITING = [Operation.WRITE, Operation.FSYNC, Operation.RENAME, Operation.FSYNC_DIRECTORY]
-
-
-class PowerCut(BaseException):
-    pass
 
 
 class Stop:

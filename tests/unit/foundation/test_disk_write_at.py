@@ -9,12 +9,9 @@ import pytest
 
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk, Operation
+from tests.unit.power_cut import PowerCut
 
 STEP = 16
-
-
-class PowerCut(BaseException):
-    pass
 
 
 def write(disk: Disk, path: Path, offset: int, data: bytes) -> None:

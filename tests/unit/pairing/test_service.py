@@ -6,11 +6,12 @@ import pytest
 
 from agent.commands import factory_reset
 from agent.errors import Refused
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
 from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage, PairingStepKind
 from agent.pairing.store import FILE_NAME
 from tests.unit.pairing.conftest import KEY, ONE, address, pair, sensor, stage, steps
+from tests.unit.power_cut import Cutter, PowerCut
 
 Bench = Any
 Service = Any
@@ -87,23 +88,6 @@ async def test_factory_reset_erases_the_pairing_state(bench: Bench, service: Ser
         factory_reset.FILE_NAME,
         f"{factory_reset.FILE_NAME}.copy",
     }
-
-
-class PowerCut(BaseException):
-    pass
-
-
-class Cutter:
-    """Cuts the power before operation number `at`, and lets nothing happen after it."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.operations = 0
-
-    def __call__(self, operation: Operation, target: str) -> None:
-        self.operations += 1
-        if self.operations >= self.at:
-            raise PowerCut
 
 
 async def scenario(bench: Bench, service: Service) -> None:

@@ -16,10 +16,7 @@ from agent.port.history.segment_files import (
     STEP_BYTES,
     HistorySegments,
 )
-
-
-class PowerCut(BaseException):
-    pass
+from tests.unit.power_cut import Cutter, PowerCut
 
 
 def block(number: int, rows: int = 15) -> HistoryBlock:
@@ -85,16 +82,9 @@ def test_a_power_cut_at_any_operation_costs_no_block_but_the_one_that_was_writte
 
     def run(directory: Path, cut_at: int) -> int:
         """Write seven blocks, cut the power at an operation, go on; return how many operations there were."""
-        operations, written = 0, 0
-
-        def cut(_: Operation, __: str) -> None:
-            nonlocal operations
-            operations += 1
-            if operations == cut_at:
-                raise PowerCut
-
+        cutter, written = Cutter(cut_at), 0
         try:
-            segments = HistorySegments(directory, Disk(cut))
+            segments = HistorySegments(directory, Disk(cutter))
             for number in range(7):
                 segments.append([block(number)])
                 written += 1
@@ -106,7 +96,7 @@ def test_a_power_cut_at_any_operation_costs_no_block_but_the_one_that_was_writte
         again.append([block(99)])
         assert numbers_in(again)[-1] == 99
         assert again.problem == ""
-        return operations
+        return cutter.operations
 
     total = run(tmp_path_of(tmp_path, 0), 10**9)
     seen = [run(tmp_path_of(tmp_path, cut_at), cut_at) for cut_at in range(1, total + 1)]

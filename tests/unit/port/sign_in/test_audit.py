@@ -13,7 +13,8 @@ from agent.foundation.disk import Disk, Operation
 from agent.local.routes import Caller, Role
 from agent.port.sign_in.audit import FILE_NAME, Audit
 from agent.port.sign_in.audit_entries import STORED_ENTRIES_MAX, AuditEntry
-from tests.unit.port.http.access_bench import UTC_MS, Bench, Cutter, PowerCut
+from tests.unit.port.sign_in.access_bench import UTC_MS, Bench
+from tests.unit.power_cut import Cutter, PowerCut
 
 OWNER = Caller("session 1", Role.OWNER, "192.168.1.7")
 NOBODY = Caller("", Role.PUBLIC, "192.168.1.66")

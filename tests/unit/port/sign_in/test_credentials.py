@@ -17,7 +17,8 @@ from agent.port.sign_in.credentials import FILE_NAME, LOG_INTERVAL_S, Credential
 from agent.port.sign_in.sessions import IDLE_S_MAX
 from agent.port.sign_in.throttle import FREE_TRIES
 from agent.port.sign_in.tokens import DAY_MS
-from tests.unit.port.http.access_bench import UTC_MS, Bench, Cutter, PowerCut
+from tests.unit.port.sign_in.access_bench import UTC_MS, Bench
+from tests.unit.power_cut import Cutter, PowerCut
 
 PERSON, ATTACKER = "192.168.1.7", "192.168.1.66"
 WRONG = "0000-0000-0000-0000"

@@ -11,7 +11,7 @@ from agent.local.routes import Caller, RequestRefused, Role
 from agent.port.sign_in.audit import Audit
 from agent.port.sign_in.credentials import Credentials
 from agent.port.sign_in.throttle import SOURCES_MAX
-from tests.unit.port.http.access_bench import Bench
+from tests.unit.port.sign_in.access_bench import Bench
 
 TRIES = 10_000
 STEP_MS = 10

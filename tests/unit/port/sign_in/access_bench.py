@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.routes import Caller
 from agent.port.http.access import AuditTrail
@@ -38,23 +38,6 @@ class Trail:
 
     def record(self, caller: Caller, action: str, target: str, result: str) -> None:
         self.entries.append((caller, action, target, result))
-
-
-class PowerCut(BaseException):
-    pass
-
-
-class Cutter:
-    """Cuts the power before operation number `at`, and lets nothing happen after it."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.operations = 0
-
-    def __call__(self, operation: Operation, target: str) -> None:
-        self.operations += 1
-        if self.operations >= self.at:
-            raise PowerCut
 
 
 class Bench:
