@@ -1,7 +1,8 @@
 """The setpoints in force: what a zone is to reach now, for what reason, and until when. Pure.
 
 A boost takes precedence over away, away over other holds, and holds over the schedule. Of two holds of a kind the one
-that began later counts. Eco bounds the result. When a hold ends, what it covered is in force again (Amps "windowed").
+that began later counts. Eco bounds the result, except what a boost asks for. When a hold ends, what it covered is in
+force again (Amps "windowed").
 
 No schedule can be followed while the time of day is unknown: the block that was in force last stays in force.
 """
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.climate.model import Hold, HoldKind, Mode, Setpoints, Until, ZoneProgram, separate_setpoints
+from agent.climate.model import Eco, Hold, HoldKind, Mode, Setpoints, Until, ZoneProgram, separate_setpoints
 from agent.climate.schedule import Timeline
 from agent.foundation import rfc3339
 from agent.foundation.clock import Now
@@ -146,9 +147,7 @@ def resolve(program: ZoneProgram, now: Now, timeline: Timeline | None, timezone:
     until_ms = _earliest(until_ms, _next_start(program, now))
     wanted = setpoints = separate_setpoints(heat_c, cool_c, keep=keep)
     if program.eco.is_enabled:
-        setpoints = Setpoints(
-            min(wanted.heat_setpoint_c, program.eco.heat_limit_c), max(wanted.cool_setpoint_c, program.eco.cool_limit_c)
-        )
+        setpoints = _bound_by_eco(wanted, program.eco, [hold for hold in holds if hold.kind is HoldKind.BOOST])
     is_eco = setpoints != wanted
     text = _describe(reason, label) + (", bounded by eco" if is_eco else "")
     left_s = remaining_s(holds[0], now) if holds else None
@@ -157,6 +156,16 @@ def resolve(program: ZoneProgram, now: Now, timeline: Timeline | None, timezone:
     elif left_s is not None:
         text += f", {math.ceil(left_s / 60)} min more"
     return EffectiveSetpoint(mode, setpoints, reason, label, until_ms, is_eco, base.sensors, text)
+
+
+def _bound_by_eco(wanted: Setpoints, eco: Eco, boosts: list[Hold]) -> Setpoints:
+    """Return the setpoints within eco's limits. What a boost asks for is asked for although eco is on."""
+    heat_c, cool_c = wanted.heat_setpoint_c, wanted.cool_setpoint_c
+    if all(boost.heat_setpoint_c is None for boost in boosts):
+        heat_c = min(heat_c, eco.heat_limit_c)
+    if all(boost.cool_setpoint_c is None for boost in boosts):
+        cool_c = max(cool_c, eco.cool_limit_c)
+    return Setpoints(heat_c, cool_c)
 
 
 def _resolve_base(program: ZoneProgram, now: Now, timeline: Timeline | None) -> _Base:

@@ -35,7 +35,7 @@ AWAY_SETPOINTS = Setpoints(16.0, 28.0)
 """Setpoints of an away without any."""
 
 BOOST_K = 2.0
-"""A boost without a setpoint heats this much warmer."""
+"""A boost without a setpoint heats this much warmer than the zone would without boost and eco."""
 
 BOOST_S = 3600.0
 """The duration of a boost without an end."""
@@ -185,6 +185,55 @@ def check_mode(request: ClimateRequest, usable: Sequence[Mode], zone_id: str) ->
         raise SettingInvalid(f"choose {choice}: the equipment of {zone_id} cannot do {mode.value}")
 
 
+class HoldWithoutEffect(SettingInvalid):
+    """A hold that begins at once and would change nothing."""
+
+
+def check_effect(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzinfo, zone_id: str) -> None:
+    """Refuse a hold that begins at once and that the zone would ignore: it is off, in another mode, or in eco.
+
+    Args:
+        program: Of the zone, as `apply` returned it for the request.
+        request: The change.
+        now: The present instant.
+        timezone: Of the house.
+        zone_id: Names the zone in the message.
+
+    Raises:
+        HoldWithoutEffect: The zone would go on as before.
+    """
+    if not isinstance(request, HoldRequest) or request.start:
+        return
+    hold = program.holds[-1]
+    mode = effective_setpoint.resolve(program, now, None, timezone).mode
+    if mode is Mode.OFF and hold.mode is not Mode.OFF:
+        if program.mode is Mode.OFF:
+            raise HoldWithoutEffect(
+                f"choose a mode for {zone_id} first: it is off, and no {hold.kind} would change that"
+            )
+        raise HoldWithoutEffect(f"end the holds of {zone_id} first: one of them has switched it off")
+    if hold.mode is not None:
+        return
+    if mode is Mode.HEAT and hold.heat_setpoint_c is None:
+        raise HoldWithoutEffect(f"give a heat setpoint, or choose another mode for {zone_id} first: it does not cool")
+    if mode is Mode.COOL and hold.cool_setpoint_c is None:
+        raise HoldWithoutEffect(f"give a cool setpoint, or choose another mode for {zone_id} first: it does not heat")
+    if hold.kind is HoldKind.HOLD and program.eco.is_enabled and _is_bounded(hold, mode, program.eco):
+        raise HoldWithoutEffect(
+            f"switch eco off in {zone_id} first, or boost it: eco heats to at most {program.eco.heat_limit_c:.1f} °C"
+            f" and cools to at least {program.eco.cool_limit_c:.1f} °C"
+        )
+
+
+def _is_bounded(hold: Hold, mode: Mode, eco: Eco) -> bool:
+    """Return whether eco takes away all that a hold asks for."""
+    is_heat = mode in HEATING_MODES and hold.heat_setpoint_c is not None
+    is_cool = mode in COOLING_MODES and hold.cool_setpoint_c is not None
+    is_heat_left = is_heat and (hold.heat_setpoint_c or 0.0) <= eco.heat_limit_c
+    is_cool_left = is_cool and (hold.cool_setpoint_c or 0.0) >= eco.cool_limit_c
+    return not is_heat_left and not is_cool_left
+
+
 def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzinfo, *, new_id: str) -> ZoneProgram:
     """Return the program after a request.
 
@@ -293,9 +342,9 @@ def _resolve_end(
 
 
 def _heat_setpoint_without_boost_c(program: ZoneProgram, now: Now, timezone: tzinfo) -> float:
-    """Return the heating setpoint without boosts: a boost that is sent twice must not add up."""
+    """Return the heating setpoint without boosts and eco: a boost that is sent twice must not add up."""
     others = tuple(hold for hold in program.holds if hold.kind is not HoldKind.BOOST)
-    program = msgspec.structs.replace(program, holds=others)
+    program = msgspec.structs.replace(program, holds=others, eco=Eco())
     timeline = None
     if program.active_schedule is not None and now.utc_ms is not None:
         timeline = schedule.build_timeline(program.active_schedule, utc_ms=now.utc_ms, timezone=timezone)

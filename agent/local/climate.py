@@ -63,6 +63,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
         sensors: The names of the zone's sensors, as configured.
         sensors_in_use: The names of those that count at present.
         modes: Those that the zone's equipment can carry out; others are refused.
+        is_eco: Eco changes the setpoints now.
+        is_eco_enabled: Eco is switched on.
     """
 
     zone: str
@@ -89,6 +91,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
     sensors: list[str] = []
     sensors_in_use: list[str] = []
     modes: list[str] = []
+    is_eco_enabled: bool = False
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -179,6 +182,7 @@ def _zone(
         sensors=[name for name, _ in zone.settings.sensors],
         sensors_in_use=list(zone.temperature.names),
         modes=_usable_modes(zone),
+        is_eco_enabled=program.eco.is_enabled,
     )
 
 
@@ -213,6 +217,8 @@ def apply_request(
 ) -> list[str]:
     """Apply a request and return the zones that it reached.
 
+    Of all zones, those in which a hold would change nothing are left as they are.
+
     Raises:
         KeyError: There is no such zone.
         SettingInvalid: The request does not fit a zone; nothing changes in any zone.
@@ -221,16 +227,26 @@ def apply_request(
     names = list(zones) if zone_id == ALL_ZONES else [zone_id]
     if climate is None or not all(name in zones for name in names):
         raise KeyError(zone_id)
-    from agent.climate.requests import apply, check_mode, usable_modes  # noqa: PLC0415 - see above
+    from agent.climate import requests  # noqa: PLC0415 - see above
 
     for name in names:
         equipment = zones[name].settings
-        check_mode(request, usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool), name)
+        usable = requests.usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool)
+        requests.check_mode(request, usable, name)
     now, timezone = climate.now(), climate.timezone()
-    programs = {name: apply(zones[name].program, request, now, timezone, new_id=new_id()) for name in names}
+    programs, unmoved = {}, None
+    for name in names:
+        program = requests.apply(zones[name].program, request, now, timezone, new_id=new_id())
+        try:
+            requests.check_effect(program, request, now, timezone, name)
+            programs[name] = program
+        except requests.HoldWithoutEffect as error:
+            unmoved = error
+    if unmoved and not programs:
+        raise unmoved
     for name, program in programs.items():
         climate.set_program(name, program)
-    return names
+    return list(programs)
 
 
 def handlers(climate: "ClimateService | None", new_id: Callable[[], str]) -> Mapping[str, Handler]:

@@ -11,8 +11,11 @@ import pytest
 from agent.cli import exit_codes, root
 from agent.cli.climate import as_text
 from agent.climate.fusion import SensorReading
+from agent.climate.model import HoldKind, Mode
+from agent.climate.requests import EcoRequest, HoldRequest, SetRequest
 from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.errors import SettingInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local import climate as local_climate
@@ -205,6 +208,28 @@ async def test_hold_is_shown_with_its_end_in_local_time(
     report = local_climate.build_climate(hub[1])
     zone = msgspec.structs.replace(report.zones[0], holds=[msgspec.structs.replace(nothing, **changed)])
     assert f"living: hold h, {said}" in as_text(msgspec.structs.replace(report, zones=[zone]))
+
+
+def test_of_all_zones_those_that_are_off_are_left_as_they_are(tmp_path: Path) -> None:
+    climate = make(tmp_path)
+    boost = HoldRequest(kind=HoldKind.BOOST)
+    local_climate.apply_request(climate, "bath", SetRequest(mode=Mode.OFF), str)
+    assert local_climate.apply_request(climate, "all", boost, str) == ["living"]
+    assert [len(zone.holds) for zone in local_climate.build_climate(climate).zones] == [1, 0]
+    for zone_id in ("bath", "living"):
+        local_climate.apply_request(climate, zone_id, SetRequest(mode=Mode.OFF), str)
+        with pytest.raises(SettingInvalid, match=f"choose a mode for {zone_id} first"):
+            local_climate.apply_request(climate, zone_id, boost, str)
+    with pytest.raises(SettingInvalid, match="it is off"):
+        local_climate.apply_request(climate, "all", boost, str)
+
+
+def test_eco_is_shown_as_switched_on_where_it_changes_nothing(tmp_path: Path) -> None:
+    climate = make(tmp_path)
+    local_climate.apply_request(climate, "living", EcoRequest(is_enabled=True), str)
+    local_climate.apply_request(climate, "living", HoldRequest(kind=HoldKind.AWAY), str)
+    zone = local_climate.build_climate(climate).zones[0]
+    assert (zone.is_eco, zone.is_eco_enabled) == (False, True)
 
 
 def test_a_hub_without_zones_says_so() -> None:
