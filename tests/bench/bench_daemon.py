@@ -3,7 +3,10 @@
 `climahub run` on the simulated house with 50 sensors against a reference cloud in this process, over loopback. Reach:
 at most 42 MiB RSS, 2.5 CPU s an hour, first request within 400 ms of its start.
 
-python tests/bench/bench_daemon.py [--seconds N] [--sensors N]
+python tests/bench/bench_daemon.py [--seconds N] [--sensors N] [--without-port]
+
+`--without-port`: without listeners on the network and without the history that the page shows. Two runs at the same
+time, one with it, tell what the port costs.
 """
 
 import argparse
@@ -57,8 +60,11 @@ class Cloud:
         return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
-def write_configuration(directory: Path, base_url: str, cloud: ReferenceCloud, sensors: int) -> Path:
+def write_configuration(
+    directory: Path, base_url: str, cloud: ReferenceCloud, sensors: int, *, with_port: bool
+) -> Path:
     """Write a configuration with its secrets; return its path."""
+    port = "port = 0\n" if with_port else 'listen = []\nhistory = "off"\n'
     key = cloud.admin.provision(NewDevice(name="hub")).api_key
     (directory / "key").write_text(key)
     relayed = SimOptions(seed=1, start_utc_ms=0, sensors_count=sensors).relayed
@@ -74,7 +80,7 @@ def write_configuration(directory: Path, base_url: str, cloud: ReferenceCloud, s
         f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\n'
         f"[board.sim]\nseed = 1\nsensors_count = {sensors}\n"
         '[relayed_sensors]\nsensor_keys_file = "sensor-keys.toml"\n'
-        f'[port]\nport = 0\n[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
+        f'[port]\n{port}[storage]\nstate_dir = "{directory}/state"\nrun_dir = "{directory}/run"\n'
         '[clock]\ntrust = "system"\n[log]\nlevel = "warning"\n'
     )
     return path
@@ -92,11 +98,11 @@ def memory_mib(pid: int, name: str) -> float:
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
 
 
-async def measure(seconds: float, sensors: int) -> dict[str, float]:
+async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str, float]:
     cloud = Cloud()
     runner, base_url = await cloud.start()
     with tempfile.TemporaryDirectory() as name:
-        configuration = write_configuration(Path(name), base_url, cloud.cloud, sensors)
+        configuration = write_configuration(Path(name), base_url, cloud.cloud, sensors, with_port=with_port)
         began_s = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -134,8 +140,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--sensors", type=int, default=50)
+    parser.add_argument("--without-port", action="store_true")
     options = parser.parse_args()
-    print(json.dumps(asyncio.run(measure(options.seconds, options.sensors)), indent=2))
+    print(
+        json.dumps(asyncio.run(measure(options.seconds, options.sensors, with_port=not options.without_port)), indent=2)
+    )
 
 
 if __name__ == "__main__":

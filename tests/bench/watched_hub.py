@@ -33,10 +33,10 @@ class WatchedHub:
         self.decided_s: list[float] = []
 
     def take_late_ms(self) -> list[float]:
-        """Return how late each decision since the last call came, in order of lateness."""
+        """Return how late each decision since the last call came, in order of lateness; 0 where none did."""
         late_ms = sorted(1000 * (other - one - TICK_S) for one, other in pairwise(self.decided_s))
         self.decided_s.clear()
-        return late_ms
+        return late_ms or [0.0]
 
 
 @contextlib.asynccontextmanager
