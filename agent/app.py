@@ -23,6 +23,7 @@ from agent.environment import Environment, phase_of
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
+from agent.home.assembly import HomeAssembly
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
@@ -83,6 +84,13 @@ class Hub:
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
+        self.home = HomeAssembly(
+            climate=self.climate,
+            telemetry=self.telemetry,
+            pairing=self.pairing,
+            clock=clock,
+            new_id=self._new_id,
+        )
         self.config_editor = build_editor(environment.running_config, clock, lambda: self.port.audit)
         self.reports = self._reports()
         self.assembly = self._assembly()
@@ -100,9 +108,12 @@ class Hub:
             readiness=self.health.readiness_checks(self._interval_s),
             interval_s=self._interval_s,
             confirm_command=self.commands.confirm,
-            new_id=lambda: f"{environment.rng.getrandbits(32):08x}",
+            new_id=self._new_id,
             add_fault=lambda text: self.faults.add("port", text),
         )
+
+    def _new_id(self) -> str:
+        return f"{self.environment.rng.getrandbits(32):08x}"
 
     def _parts(self) -> HubParts:
         environment, running = self.environment, self.environment.running_config
@@ -125,6 +136,7 @@ class Hub:
             network=environment.board.network,
             updates=self.updates,
             climate=self.climate,
+            home=self.home,
         )
 
     def _client(self) -> CloudClient:
@@ -307,6 +319,7 @@ class Hub:
             loops |= self.pairing.loops(self.telemetry)
         if isinstance(displays := environment.board.network, ShowsTime):
             loops["display clock"] = lambda: show_time(displays, self._local_time)
+        loops |= self.home.loops()
         if environment.serve:
             loops |= self.assembly.loops()
         return loops

@@ -114,6 +114,10 @@ class UnknownSensor(PairingRefused):
     """There is no such sensor."""
 
 
+class UnknownDevice(Rejected):
+    """There is no such zone or other device."""
+
+
 class ConfigInvalid(Rejected):
     """The configuration cannot be used. The message lists every error, each with file, line and key."""
 

@@ -1,4 +1,4 @@
-"""`climahub climate`: shows and controls the zones. The only place with Fahrenheit: the hub works in Celsius."""
+"""`climahub climate`: shows and controls the zones. The hub itself works in Celsius."""
 
 import contextlib
 import math
@@ -15,12 +15,11 @@ import msgspec
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
-from agent.climate.model import Until
+from agent.climate.model import ALL_ZONES, Until
 from agent.foundation.format import duration
-from agent.local.climate import ALL_ZONES, ClimateReport, HoldReport, ZoneReport
+from agent.home.temperatures import fahrenheit, from_fahrenheit
+from agent.local.climate import ClimateReport, HoldReport, ZoneReport
 
-_FREEZING_F = 32.0
-_F_PER_K = 1.8
 _UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
 
@@ -40,7 +39,7 @@ class Temperature(click.ParamType[float]):
             degrees = math.nan
         if not math.isfinite(degrees):
             self.fail(f"write 21, 21.5C or 70F: {value!r} is not a temperature", param, ctx)
-        return (degrees - _FREEZING_F) / _F_PER_K if is_fahrenheit else degrees
+        return from_fahrenheit(degrees) if is_fahrenheit else degrees
 
 
 class Duration(click.ParamType[float]):
@@ -309,5 +308,5 @@ def _setpoints(zone: ZoneReport, unit: str) -> str:
 def _degrees(value_c: float | None, unit: str, *, bare: bool = False) -> str:
     if value_c is None:
         return "-"
-    value = value_c * _F_PER_K + _FREEZING_F if unit == "F" else value_c
+    value = fahrenheit(value_c) if unit == "F" else value_c
     return f"{value:.1f}" if bare else f"{value:.1f} °{unit}"

@@ -23,6 +23,10 @@ ECO_COOL_LIMIT_C = 25.6
 """62 and 78 °F, the defaults of the AURRA contract (POST .../eco)."""
 
 
+ALL_ZONES = "all"
+"""In place of the id of a zone: every zone."""
+
+
 class Mode(StrEnum):
     """What a zone may do to reach its setpoints."""
 

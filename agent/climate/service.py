@@ -133,6 +133,7 @@ class ClimateService:
         self._changed_zones: set[str] = set()
         self._last_key: object = None
         self._test: OutputTest | None = None
+        self._listeners: list[Callable[[], None]] = []
         self._reported_problems: dict[str, str] = {}
         self.output_problem = ""
         self.sensor_problem = ""
@@ -173,6 +174,10 @@ class ClimateService:
         self._changed_zones.add(zone_id)
         self._snapshot_due.set()
         self._decision_due.set()
+
+    def on_decision(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called after each decision. It must do no more than wake a loop: control waits for it."""
+        self._listeners.append(listener)
 
     def set_test(self, test: OutputTest | None) -> None:
         """Let a person test outputs; `None` ends the test. It ends by itself at its `until_ms`."""
@@ -234,6 +239,8 @@ class ClimateService:
             decision = self.control.step(self.now(), self._readings(), self.timezone(), test=self._test)
             await self._apply(decision.demand)
             self._driven_ms = self._clock.monotonic_ms()
+            for listener in self._listeners:
+                listener()
             self._report_problems(decision)
             self._request_snapshot(decision)
             self._report_missing_sensors()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.errors import UnknownDevice
 from agent.foundation import rfc3339
 from agent.foundation.clock import Now
 from agent.foundation.lenient_json import DECODE_ERRORS
@@ -19,11 +20,8 @@ from hal.interface import HvacAction
 if TYPE_CHECKING:
     from agent.climate.controller import ZoneController
     from agent.climate.model import Hold
-    from agent.climate.requests import ClimateRequest
     from agent.climate.service import ClimateService
-    from agent.foundation.clock import Now
-
-ALL_ZONES = "all"
+    from agent.home.thermostats import Thermostats
 
 UNDECIDED = "not decided yet"
 """The reason that a zone gives before its first decision."""
@@ -212,49 +210,12 @@ def _text(utc_ms: int | None) -> str | None:
     return None if utc_ms is None else rfc3339.render(utc_ms)
 
 
-def apply_request(
-    climate: "ClimateService | None", zone_id: str, request: "ClimateRequest", new_id: Callable[[], str]
-) -> list[str]:
-    """Apply a request and return the zones that it reached.
-
-    Of all zones, those in which a hold would change nothing are left as they are.
-
-    Raises:
-        KeyError: There is no such zone.
-        SettingInvalid: The request does not fit a zone; nothing changes in any zone.
-    """
-    zones = climate.control.zones if climate else {}
-    names = list(zones) if zone_id == ALL_ZONES else [zone_id]
-    if climate is None or not all(name in zones for name in names):
-        raise KeyError(zone_id)
-    from agent.climate import requests  # noqa: PLC0415 - see above
-
-    for name in names:
-        equipment = zones[name].settings
-        usable = requests.usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool)
-        requests.check_mode(request, usable, name)
-    now, timezone = climate.now(), climate.timezone()
-    programs, unmoved = {}, None
-    for name in names:
-        program = requests.apply(zones[name].program, request, now, timezone, new_id=new_id())
-        try:
-            requests.check_effect(program, request, now, timezone, name)
-            programs[name] = program
-        except requests.HoldWithoutEffect as error:
-            unmoved = error
-    if unmoved and not programs:
-        raise unmoved
-    for name, program in programs.items():
-        climate.set_program(name, program)
-    return list(programs)
-
-
-def handlers(climate: "ClimateService | None", new_id: Callable[[], str]) -> Mapping[str, Handler]:
+def handlers(climate: "ClimateService | None", thermostats: "Callable[[], Thermostats]") -> Mapping[str, Handler]:
     """Return the handlers of the climate.
 
     Args:
         climate: The control; `None` where the hub drives nothing.
-        new_id: Makes the id of a hold.
+        thermostats: Returns what a change goes through, as those of every other interface.
     """
 
     async def get_climate(_: LocalRequest) -> ClimateReport:
@@ -267,12 +228,12 @@ def handlers(climate: "ClimateService | None", new_id: Callable[[], str]) -> Map
         from agent.climate import requests  # noqa: PLC0415 - see above
 
         try:
-            return ChangedZones(apply_request(climate, zone_id, requests.decode(request.body), new_id))
+            change = requests.decode(request.body)
+            return ChangedZones([*thermostats().apply(zone_id, change, by=request.caller.name)])
         except DECODE_ERRORS as error:
             text = f"this is not a climate request: {error}"
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text) from error
-        except KeyError:
-            text = f"name another zone: there is no {zone_id}; there is {', '.join(climate.control.zones)}"
-            raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text) from None
+        except UnknownDevice as error:
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", str(error)) from error
 
     return {"get_climate": get_climate, "change_climate": change_climate}

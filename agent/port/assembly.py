@@ -125,7 +125,7 @@ class PortAssembly:
             **self.repairs.handlers(),
             **local_boots.handlers(lambda: hub.starts.boots if hub.starts else ()),
             **local_commands.handlers(hub.reports.commands, self._confirm_command),
-            **local_climate.handlers(hub.climate, self._new_id),
+            **local_climate.handlers(hub.climate, lambda: hub.home.home.thermostats),
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
             **local_updates.handlers(hub.updates),
             **recorder.handlers(self.history),

@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from agent import __version__, app, environment
+from agent.climate.model import ALL_ZONES
 from agent.climate.requests import PutScheduleRequest
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
@@ -28,7 +29,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.host import Unmanaged
 from agent.foundation.log_ring import LogRing
 from agent.foundation.worker import ThreadWorker
-from agent.local.climate import ALL_ZONES, ClimateReport, apply_request, build_climate
+from agent.local.climate import ClimateReport, build_climate
 from agent.local.routes import Role
 from agent.local.status import HubStatus
 from agent.port.config_editor import RunningConfig
@@ -282,7 +283,7 @@ class _Demo:
                 ),
             )
             if hub.climate is not None:
-                apply_request(hub.climate, ALL_ZONES, PutScheduleRequest(WEEK), str)
+                hub.home.home.thermostats.apply(ALL_ZONES, PutScheduleRequest(WEEK), by="demo")
             with self._recorded_log():
                 await self._watch(hub)
         account = await self._audit(config.storage.state_dir, worker)

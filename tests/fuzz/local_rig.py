@@ -9,6 +9,7 @@ from aiohttp import web
 from agent.climate.service import ClimateService
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
+from agent.home.home import Home
 from agent.local import climate, status_builder
 from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
@@ -76,11 +77,18 @@ class LocalRig:
             raise KeyError(command_id)
 
         rng = random.Random(1)
+        home = Home(
+            climate=room,
+            channels={},
+            device_names=dict,
+            clock=LoopClock(self.loop),
+            new_id=lambda: f"{rng.getrandbits(32):08x}",
+        )
         made = server.application(
             {
                 **status_builder.handlers(status, no_verdict),
                 **local_commands.handlers(commands, confirm),
-                **climate.handlers(room, lambda: f"{rng.getrandbits(32):08x}"),
+                **climate.handlers(room, lambda: home.thermostats),
             },
             SocketGate(),
         )

@@ -18,6 +18,8 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSe
 from agent.errors import SettingInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
+from agent.home.home import Home
+from agent.home.thermostats import Thermostats
 from agent.local import climate as local_climate
 from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
@@ -62,14 +64,25 @@ def make(directory: Path) -> ClimateService:
     )
 
 
+def thermostats_of(climate: ClimateService) -> Thermostats:
+    numbers = itertools.count(1)
+    home = Home(
+        climate=climate,
+        channels={},
+        device_names=dict,
+        clock=Clock(),
+        new_id=lambda: f"h{next(numbers)}",
+    )
+    return home.thermostats
+
+
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, ClimateService]]:
     climate = make(tmp_path)
     climate.control.step(climate.now(), {"living": SensorReading(19.4, 10_000_000)}, climate.timezone())
     path = tmp_path / "status.sock"
-    numbers = itertools.count(1)
-
-    handlers = local_climate.handlers(climate, lambda: f"h{next(numbers)}")
+    thermostats = thermostats_of(climate)
+    handlers = local_climate.handlers(climate, lambda: thermostats)
     task = asyncio.get_running_loop().create_task(unix_socket.serve(path, handlers))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
@@ -213,29 +226,27 @@ async def test_hold_is_shown_with_its_end_in_local_time(
 def test_of_all_zones_those_that_are_off_are_left_as_they_are(tmp_path: Path) -> None:
     climate = make(tmp_path)
     boost = HoldRequest(kind=HoldKind.BOOST)
-    local_climate.apply_request(climate, "bath", SetRequest(mode=Mode.OFF), str)
-    assert local_climate.apply_request(climate, "all", boost, str) == ["living"]
+    thermostats_of(climate).apply("bath", SetRequest(mode=Mode.OFF), by="anna")
+    assert thermostats_of(climate).apply("all", boost, by="anna") == ("living",)
     assert [len(zone.holds) for zone in local_climate.build_climate(climate).zones] == [1, 0]
     for zone_id in ("bath", "living"):
-        local_climate.apply_request(climate, zone_id, SetRequest(mode=Mode.OFF), str)
+        thermostats_of(climate).apply(zone_id, SetRequest(mode=Mode.OFF), by="anna")
         with pytest.raises(SettingInvalid, match=f"choose a mode for {zone_id} first"):
-            local_climate.apply_request(climate, zone_id, boost, str)
+            thermostats_of(climate).apply(zone_id, boost, by="anna")
     with pytest.raises(SettingInvalid, match="it is off"):
-        local_climate.apply_request(climate, "all", boost, str)
+        thermostats_of(climate).apply("all", boost, by="anna")
 
 
 def test_eco_is_shown_as_switched_on_where_it_changes_nothing(tmp_path: Path) -> None:
     climate = make(tmp_path)
-    local_climate.apply_request(climate, "living", EcoRequest(is_enabled=True), str)
-    local_climate.apply_request(climate, "living", HoldRequest(kind=HoldKind.AWAY), str)
+    thermostats_of(climate).apply("living", EcoRequest(is_enabled=True), by="anna")
+    thermostats_of(climate).apply("living", HoldRequest(kind=HoldKind.AWAY), by="anna")
     zone = local_climate.build_climate(climate).zones[0]
     assert (zone.is_eco, zone.is_eco_enabled) == (False, True)
 
 
 def test_a_hub_without_zones_says_so() -> None:
     assert "drives nothing" in as_text(local_climate.build_climate(None))
-    with pytest.raises(KeyError):
-        local_climate.apply_request(None, "all", None, str)  # type: ignore[arg-type] # never looked at
 
 
 def test_command_without_a_running_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,9 +254,13 @@ def test_command_without_a_running_hub(tmp_path: Path, capsys: pytest.CaptureFix
     assert "climahub config check" in capsys.readouterr().err
 
 
+def never() -> Thermostats:
+    raise AssertionError("nothing to change")
+
+
 async def test_hub_without_zones_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "idle.sock"
-    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, local_climate.handlers(None, str)))
+    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, local_climate.handlers(None, never)))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)

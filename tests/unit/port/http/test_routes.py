@@ -35,7 +35,7 @@ def all_handlers() -> dict[str, Handler]:
         **Repairs(ANY, renew_certificate=ANY, on_repaired=ANY).handlers(),
         **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),
-        **climate.handlers(None, str),
+        **climate.handlers(None, ANY),
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),

@@ -1,0 +1,64 @@
+"""Builds the home for one hub when it is first needed: a hub without zones and APIs imports none of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agent.foundation.clock import Clock
+from agent.pairing.service import PairingService
+from agent.telemetry.service import TelemetryService
+
+if TYPE_CHECKING:
+    from agent.climate.service import ClimateService
+    from agent.home.home import Home
+
+
+class HomeAssembly:
+    """The home of one hub.
+
+    Attributes:
+        has_zones: The hub heats or cools something.
+    """
+
+    def __init__(
+        self,
+        *,
+        climate: "ClimateService | None",
+        telemetry: TelemetryService,
+        pairing: PairingService,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        """Keep the components.
+
+        Args:
+            climate: The control; `None` where the hub drives nothing.
+            telemetry: Readings.
+            pairing: Sensors of the radio.
+            clock: The clocks of the boot.
+            new_id: Makes ids of holds and actions.
+        """
+        self._climate = climate
+        self._telemetry = telemetry
+        self._pairing = pairing
+        self._clock = clock
+        self._new_id = new_id
+        self.has_zones = climate is not None
+
+    @cached_property
+    def home(self) -> "Home":
+        """The home, built at the first use."""
+        # Imported late: with the types of the climate control it takes 2 MiB.
+        from agent.home.home import Home  # noqa: PLC0415
+
+        return Home(
+            climate=self._climate,
+            channels=self._telemetry.intake.channels,
+            device_names=self._pairing.queries.devices_by_name,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops of a home that has been built, by the name under which their faults are shown."""
+        return self.home.loops() if "home" in vars(self) else {}

@@ -1,0 +1,112 @@
+"""The thermostats of the hub: their state, and the one path on which every interface changes them.
+
+The page, the command line and the APIs all come through `Thermostats.apply`, so that one file checks a request and a
+change through one interface is seen by all others at once.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from agent.climate import requests
+from agent.climate.model import ALL_ZONES
+from agent.climate.requests import ClimateRequest
+from agent.errors import UnknownDevice
+from agent.home.changes import HomeChanges
+from agent.home.humidity import HumidityLookup
+from agent.home.thermostat import Thermostat, read_thermostat
+
+if TYPE_CHECKING:
+    from agent.climate.service import ClimateService
+
+
+class Thermostats:
+    """The zones of one hub.
+
+    Attributes:
+        changes: Tells what changes.
+    """
+
+    def __init__(
+        self,
+        climate: "ClimateService | None",
+        *,
+        humidity: HumidityLookup,
+        changes: HomeChanges,
+        new_id: Callable[[], str],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            climate: The control; `None` where the hub drives nothing.
+            humidity: Finds the humidity of a zone.
+            changes: Tells what a request changes.
+            new_id: Makes the id of a hold.
+        """
+        self._climate = climate
+        self._humidity = humidity
+        self._new_id = new_id
+        self.changes = changes
+
+    @property
+    def zone_ids(self) -> tuple[str, ...]:
+        """The ids of all zones, in the order of the configuration."""
+        return tuple(self._climate.control.zones) if self._climate else ()
+
+    def all(self) -> tuple[Thermostat, ...]:
+        """Return the present state of every zone, in the order of the configuration."""
+        return tuple(self.get(zone_id) for zone_id in self.zone_ids)
+
+    def get(self, zone_id: str) -> Thermostat:
+        """Return the present state of a zone.
+
+        Raises:
+            UnknownDevice: There is no such zone.
+        """
+        if self._climate is None or zone_id not in self._climate.control.zones:
+            raise _unknown(zone_id, self.zone_ids)
+        return read_thermostat(self._climate, zone_id, self._humidity.zone_percent(zone_id))
+
+    def apply(self, zone_id: str, request: ClimateRequest, *, by: str) -> tuple[str, ...]:
+        """Put a request in force at once, and return the zones that it reached. It is written to the disk soon.
+
+        Of all zones, those in which a hold would change nothing are left as they are.
+
+        Args:
+            zone_id: A zone, or `ALL_ZONES`.
+            request: The change.
+            by: Who requests it: the name of the caller.
+
+        Raises:
+            UnknownDevice: There is no such zone.
+            SettingInvalid: The request does not fit a zone; nothing changes in any zone.
+        """
+        names = self.zone_ids if zone_id == ALL_ZONES else (zone_id,)
+        climate = self._climate
+        zones = climate.control.zones if climate else {}
+        if climate is None or not all(name in zones for name in names):
+            raise _unknown(zone_id, self.zone_ids)
+        for name in names:
+            equipment = zones[name].settings
+            usable = requests.usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool)
+            requests.check_mode(request, usable, name)
+        now, timezone = climate.now(), climate.timezone()
+        programs, unmoved = {}, None
+        for name in names:
+            program = requests.apply(zones[name].program, request, now, timezone, new_id=self._new_id())
+            try:
+                requests.check_effect(program, request, now, timezone, name)
+                programs[name] = program
+            except requests.HoldWithoutEffect as error:
+                unmoved = error
+        if unmoved and not programs:
+            raise unmoved
+        # What time has done until now is not this caller's.
+        self.changes.look()
+        for name, program in programs.items():
+            climate.set_program(name, program)
+        self.changes.look(by)
+        return tuple(programs)
+
+
+def _unknown(zone_id: str, known: tuple[str, ...]) -> UnknownDevice:
+    return UnknownDevice(f"name another zone: there is no {zone_id[:64]}; there is {', '.join(known) or 'none'}")
