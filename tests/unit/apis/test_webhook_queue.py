@@ -16,8 +16,9 @@ from agent.apis.webhooks.queue import (
     WebhookQueue,
     open_queue,
 )
-from agent.foundation.disk import Disk, Operation
+from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
+from tests.unit.power_cut import Cutter, PowerCut
 
 
 def delivery(number: int, endpoint: str = "a", body: bytes = b"{}") -> Delivery:
@@ -107,21 +108,6 @@ async def test_an_endpoint_that_is_removed_takes_its_deliveries_along(tmp_path: 
     assert (await queue.counts()).pending == {"b": 1}
 
 
-class PowerCutError(BaseException):
-    """Not an `Exception`: nothing may catch it."""
-
-
-def cut_at(operation_number: int) -> Disk:
-    left = [operation_number]
-
-    def on_operation(operation: Operation, target: str) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise PowerCutError
-
-    return Disk(on_operation)
-
-
 async def history(directory: Path, disk: Disk, settled: list[str], promised: list[str]) -> None:
     queue = await opened(directory, disk)
     for number in (1, 2, 3):
@@ -144,8 +130,8 @@ async def test_a_power_cut_before_any_operation_loses_nothing_and_repeats_at_mos
         received: list[str] = []
         promised: list[str] = []
         try:
-            await history(directory, cut_at(number), received, promised)
-        except PowerCutError:
+            await history(directory, Disk(Cutter(number)), received, promised)
+        except PowerCut:
             cuts += 1
         else:
             break
