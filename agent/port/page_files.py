@@ -28,7 +28,10 @@ LIBRARIES = "vendor"
 _NOT_SENT = re.compile(rb"^[ \t]*//.*\n|^/\*.*\*/\n|^[ \t]*\n|^[ \t]+", re.MULTILINE)
 """Safe while no text of the page spans lines: markup joins white space, and the scripts have no other templates."""
 
-_CSS_SPACE = re.compile(rb"\s*([{};])\s*")
+_JS_LINE_END = re.compile(rb"(?<=[;{,]) // [^\"`\n]*\n|(?<=[;{,(\[>])\n|\n(?=[})\]<])")
+"""Comments behind code, and line ends that neither a script nor markup needs."""
+
+_CSS_SPACE = re.compile(rb"\s*([{};>])\s*|([:,])\s+")
 """No text of the style sheet has one of these."""
 
 FILE_BYTES_MAX = 1024 * 1024
@@ -77,7 +80,13 @@ def as_sent(content: bytes, suffix: str) -> bytes:
     if suffix == ".json":
         return msgspec.json.encode(msgspec.json.decode(content))
     content = _NOT_SENT.sub(b"", content)
-    return _CSS_SPACE.sub(rb"\1", content) if suffix == ".css" else content
+    match suffix:
+        case ".css":
+            return _CSS_SPACE.sub(rb"\1\2", content)
+        case ".js":
+            return _JS_LINE_END.sub(b"", content)
+        case _:
+            return content
 
 
 def read_page_file(path: Path) -> PageFile:
