@@ -130,21 +130,22 @@ def follow(
     Raises:
         KeyboardInterrupt: The person has stopped it; the hub knows.
     """
+    reference = TestReference(test_id, report.lease)
     try:
         while True:
             on_report(report)
             if not is_running(report):
                 return report
             time.sleep(LOOK_S)
-            report = _renewed(path, test_id)
+            report = _renewed(path, reference)
     except KeyboardInterrupt:
         _post(path, f"{TESTS}/stop")
         raise
 
 
-def _renewed(path: Path, test_id: str) -> TestsReport:
+def _renewed(path: Path, reference: TestReference) -> TestsReport:
     try:
-        return _post(path, f"{TESTS}/renew", TestReference(test_id))
+        return _post(path, f"{TESTS}/renew", reference)
     except hub_client.RequestRefused:
         # It has ended meanwhile.
         return hub_client.decode(hub_client.fetch(path, TESTS), TestsReport)

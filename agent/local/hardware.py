@@ -32,11 +32,12 @@ class CommissioningRequest(msgspec.Struct):
 
 
 class TestReference(msgspec.Struct):
-    """Names the running test."""
+    """Names the running test, with the lease that its beginning was answered with."""
 
     __test__ = False
 
     test_id: str
+    lease: str = ""
 
 
 class OutputReport(msgspec.Struct, frozen=True):
@@ -142,6 +143,7 @@ class TestsReport(msgspec.Struct, frozen=True):
         commissioning: The last walk; `None` without one.
         renew_s: How often a client renews a running test.
         can_scan: The radio can measure the energy of its channels.
+        lease: Only in the answer to whoever begins a test: their renewals name it.
     """
 
     __test__ = False
@@ -151,6 +153,7 @@ class TestsReport(msgspec.Struct, frozen=True):
     commissioning: CommissioningReport | None = None
     renew_s: float = RENEW_S
     can_scan: bool = False
+    lease: str = ""
 
 
 class LiveSensorReport(msgspec.Struct, frozen=True):

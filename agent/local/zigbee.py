@@ -45,6 +45,8 @@ class PairedSensor(msgspec.Struct, frozen=True):
     Attributes:
         about: Manufacturer and model.
         is_online: Nothing while its reporting interval is unknown.
+        last_seen_age_s: Since its last frame or value, whichever is younger; `None` where the hub has received neither
+            since its start.
         lqi_last_hop: The link quality of the last hop, which may be that of a router.
         notes: Further measurements that the hub does not use, with the reasons.
     """
@@ -182,9 +184,7 @@ def _sensor(
         about=record.about or (_about(link) if link else ""),
         is_online=link.is_online if link else None,
         is_sleepy=link.is_sleepy if link else None,
-        last_seen_age_s=(
-            None if link is None or link.last_seen_ms is None else max(0, now_ms - link.last_seen_ms) // 1000
-        ),
+        last_seen_age_s=_last_seen_age_s(link, states, now_ms),
         lqi_last_hop=link.lqi_last_hop if link else None,
         readings=[
             ReadingReport(
@@ -197,6 +197,15 @@ def _sensor(
         ],
         notes=list(link.notes) if link else [],
     )
+
+
+def _last_seen_age_s(
+    link: SensorLink | None, states: Sequence[tuple[SensorKind, ChannelState]], now_ms: int
+) -> int | None:
+    seen_ms = [state.latest.at_ms for _, state in states if state.latest]
+    if link is not None and link.last_seen_ms is not None:
+        seen_ms.append(link.last_seen_ms)
+    return max(0, now_ms - max(seen_ms)) // 1000 if seen_ms else None
 
 
 def _newest(states: Sequence[tuple[SensorKind, ChannelState]]) -> Sequence[tuple[SensorKind, ChannelState]]:

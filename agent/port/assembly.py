@@ -3,6 +3,7 @@
 `agent.app` makes one call here. Must decide nothing.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
     from agent.port.hardware.runner import HardwareTestService
+
+LEASE_BYTES = 16
+"""Of what proves that a client has begun the running test."""
 
 
 class PortAssembly:
@@ -107,6 +111,7 @@ class PortAssembly:
             disk=hub.disk,
             worker=hub.worker,
             new_id=self._new_id,
+            new_lease=lambda: os.urandom(LEASE_BYTES).hex(),
             can_scan=isinstance(hub.network, ScansEnergy),
         )
 

@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from agent.local.routes import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visit, Visitor
 from tests.integration.config_rig import run_daemon
-from tests.integration.port_rig import PortRig
+from tests.integration.port_rig import PortRig, open_port, radio_board
 
 KEY = "cloud.request_timeout_s"
 
@@ -48,10 +48,48 @@ async def test_an_output_is_switched_on_by_a_person_who_watches_and_goes_off_wit
         assert (await response.json())["test"]["outcome"] == "stopped"
 
 
-async def test_live_sensors_are_read_each_second(visitor: Visitor) -> None:
+@pytest.mark.slow
+async def test_only_the_tab_that_began_a_test_keeps_it_on_and_others_can_stop_it(
+    visit: Visit, visitor: Visitor, hub: PortRig
+) -> None:
+    mine = visitor.page
     await visitor.go("tests", "Hardware tests")
-    await visitor.page.get_by_role("button", name="Watch").click()
-    await expect(visitor.page.get_by_text("sim/temperature")).to_be_visible()
+    await mine.get_by_role("button", name="Switch on…").first.click()
+    await mine.get_by_role("dialog").get_by_role("button", name="Switch on").click()
+    await expect(mine.get_by_role("button", name="Stop")).to_be_visible()
+    async with visit(hub) as somebody:
+        await somebody.sign_in(Role.SERVICE)
+        renewals: list[str] = []
+        somebody.page.on("request", lambda asked: renewals.append(asked.url) if "renew" in asked.url else None)
+        await somebody.go("tests", "Hardware tests")
+        foreign = "Somebody else has begun this test."
+        await expect(somebody.page.get_by_text(foreign)).to_be_visible()
+        for _ in range(2):
+            async with mine.expect_response("**/v1/tests/renew") as renewed:
+                pass
+            assert (await renewed.value).status == 200
+        await expect(mine.get_by_text(foreign)).to_have_count(0)
+        assert renewals == []
+        await somebody.page.get_by_role("button", name="Stop").click()
+        await expect(mine.get_by_text("stopped", exact=True)).to_be_visible()
+
+
+async def test_live_sensors_are_read_each_second_and_have_names(visit: Visit, tmp_path: Path) -> None:
+    async with (
+        open_port(tmp_path, config_text="", make_board=radio_board) as hub,
+        hub.socket_session() as client,
+        visit(hub) as visitor,
+    ):
+        async with client.get("/v1/zigbee") as response:
+            paired = (await response.json())["sensors"][0]
+        assert paired["name"] != paired["device"]
+        await visitor.sign_in()
+        await visitor.go("tests", "Hardware tests")
+        await visitor.page.get_by_role("button", name="Watch").click()
+        card = visitor.page.get_by_role("region", name="Sensors each second")
+        await expect(card.get_by_text("sim/temperature")).to_be_visible()
+        await expect(card.get_by_text(paired["name"], exact=True).first).to_be_visible()
+        await expect(card).not_to_contain_text(paired["device"])
 
 
 async def test_a_setting_is_changed_on_trial_and_kept(

@@ -69,14 +69,36 @@ async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Pa
         assert output_of(rig, "kitchen") == "off"
         status, refused = await ask(rig, "POST", "/v1/tests/relays/kitchen", {})
         assert (status, refused["error"]) == (409, "conflict")
-        test_id = begun["test"]["test_id"]
-        assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": test_id}))[1]["test"]["phase"] == "on"
+        mine = {"test_id": begun["test"]["test_id"], "lease": begun["lease"]}
+        assert (await ask(rig, "POST", "/v1/tests/renew", mine))[1]["test"]["phase"] == "on"
         await until(lambda: output_of(rig) == "off")
         await until(lambda: phase_of(rig) == "done")
         last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
         assert (last["phase"], last["outcome"]) == ("done", "passed")
         assert 5.0 <= last["on_s"] < 60.0
-        assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": test_id}))[0] == 409
+        assert (await ask(rig, "POST", "/v1/tests/renew", mine))[0] == 409
+
+
+async def test_who_only_watches_cannot_keep_a_test_on_but_can_stop_it(tmp_path: Path) -> None:
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        await switch_heating_off(rig)
+        begun = (await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 600}))[1]
+        watched = (await ask(rig, "GET", "/v1/tests"))[1]
+        assert (begun["lease"] != "", watched["lease"]) == (True, "")
+        for lease in ({}, {"lease": ""}, {"lease": "é"}):
+            other = {"test_id": watched["test"]["test_id"], **lease}
+            status, refused = await ask(rig, "POST", "/v1/tests/renew", other)
+            assert (status, refused["detail"]) == (
+                403,
+                "stop this test or let it end: only who has begun it can keep it on",
+            )
+        assert (await ask(rig, "POST", "/v1/tests/stop"))[1]["lease"] == ""
+        await until(lambda: phase_of(rig) == "done")
+        # The next one has another lease.
+        again = (await ask(rig, "POST", "/v1/tests/commissioning", {}))[1]
+        stale = {"test_id": again["commissioning"]["test_id"], "lease": begun["lease"]}
+        assert (await ask(rig, "POST", "/v1/tests/renew", stale))[0] == 403
+        assert (await ask(rig, "POST", "/v1/tests/renew", {**stale, "lease": again["lease"]}))[0] == 200
 
 
 async def test_a_lost_session_ends_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,16 +163,18 @@ async def test_commissioning_stopped_by_hand_keeps_its_report(tmp_path: Path) ->
         cold = {"do": "set", "mode": "heat", "heat_setpoint_c": 28.0}
         assert (await ask(rig, "POST", "/v1/climate/all", cold))[0] == 200
         await until(lambda: output_of(rig) == "heat")
-        begun = (await ask(rig, "POST", "/v1/tests/commissioning", {"zones": ["kitchen"]}))[1]["commissioning"]
+        answered = (await ask(rig, "POST", "/v1/tests/commissioning", {"zones": ["kitchen"]}))[1]
+        begun = answered["commissioning"]
+        mine = {"test_id": begun["test_id"], "lease": answered["lease"]}
         assert (begun["zone"], begun["zones"]) == ("kitchen", ["kitchen", "living"])
-        assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": begun["test_id"]}))[0] == 200
+        assert (await ask(rig, "POST", "/v1/tests/renew", mine))[0] == 200
         # Everything rests while the drift is measured, although the rooms are cold.
         await until(lambda: output_of(rig) == output_of(rig, "kitchen") == "off")
         assert (await ask(rig, "POST", "/v1/tests/stop"))[0] == 200
         await until(lambda: output_of(rig) == "heat")
         report = (await ask(rig, "GET", "/v1/tests/commissioning"))[1]
         assert (report["phase"], report["text"], report["turns"]) == ("done", "stopped by hand", [])
-        assert (await ask(rig, "POST", "/v1/tests/renew", {"test_id": begun["test_id"]}))[0] == 409
+        assert (await ask(rig, "POST", "/v1/tests/renew", mine))[0] == 409
 
 
 async def stopped_walk(rig: PortRig) -> str:

@@ -39,7 +39,9 @@ def test_the_page_stays_within_its_weight() -> None:
 
 
 def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() -> None:
-    source = b"// Why.\nconst a = `x // y`; // Kept nowhere.\n\n  /* b */ c();\n/* d */\n\t// e\n\tf()\ng({\n  h,\n});\n"
+    source = (
+        b"// Why.\nconst a = `x // y`; // Kept nowhere.\n\n  /* b */ c();\n/* d */\n\t// e\n\tf()\ng({\n  h,\n});\n"
+    )
     assert as_sent(source, ".js") == b"const a = `x // y`;/* b */ c();f()\ng({h,});"
     assert as_sent(b"a > b:c { d: e f, g; }\n@media (x: y) {\n  h { i: j; }\n}\n", ".css") == (
         b"a>b:c{d:e f,g;}@media (x:y){h{i:j;}}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from agent.foundation.format import plural
 from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.document_problems import FROST_C, is_setpoint_late
 from agent.port.checks.facts import Documents, Facts, Heating, Missing
@@ -70,14 +71,15 @@ def _source(found: ClimateReport) -> Finding:
         text = f"no heated zone gets warmer: {', '.join(zone.zone for zone in failing)}"
         return failed(text, "check boiler or heat pump: its display, its pressure, its fuel, the pump")
     if failing:
-        return warned(f"{len(failing)} of {len(heated)} heated zones do not get warmer", "check their valves first")
+        text = f"{len(failing)} of {plural(len(heated), 'heated zone')} without a rise in temperature"
+        return warned(text, "check their valves first")
     return passed(f"the heat source is {found.heat_source.action}, and no zone was heated in vain")
 
 
 def _minimum_times(found: ResponseFacts) -> Finding:
     at_limit = [each for each in found.heating.equipment if each.starts_max and each.starts >= each.starts_max]
     if at_limit:
-        text = ", ".join(f"{each.name}: {each.starts} starts within an hour" for each in at_limit)
+        text = ", ".join(f"{each.name}: {plural(each.starts, 'start')} within an hour" for each in at_limit)
         return warned(text, "raise minimum times or deadband in climate, so that it runs longer and more rarely")
     waiting = [zone.zone for zone in found.climate.zones if "minimum" in zone.reason]
     more = f"; a minimum time holds {', '.join(waiting)}" if waiting else ""
@@ -113,7 +115,7 @@ def _temperature(found: ClimateReport) -> Finding:
     blind = [f"{zone.zone} ({zone.reason})" for zone in found.zones if zone.room_c is None]
     if blind:
         return failed(f"no trusted temperature: {', '.join(blind)}", "see the checks of the sensors")
-    return passed(f"{len(found.zones)} zones, each with a trusted temperature")
+    return passed(f"{plural(len(found.zones), 'zone')} with a trusted temperature, none without")
 
 
 def _programs(found: Heating) -> Finding:

@@ -163,7 +163,8 @@ def _dead_letters(found: Documents) -> Finding:
 def _gaps(found: Documents) -> Finding:
     outbox = found.status.outbox
     if outbox.dropped or outbox.downsampled:
-        text = f"{outbox.dropped:,} readings dropped and {outbox.downsampled:,} downsampled, as the outbox was full"
+        lost = plural(outbox.dropped, "reading")
+        text = f"{lost} dropped and {outbox.downsampled:,} downsampled, as the outbox was full"
         return warned(text, "raise storage.outbox_bytes_max, or free space on the disk", RepairOffer("free-space"))
     return passed("no reading was dropped")
 
@@ -186,7 +187,7 @@ def _unregistered(found: Documents) -> Finding:
 def _faults(found: Documents) -> Finding:
     recent = [each for each in found.status.faults if each.age_s < FAULT_RECENT_S]
     if recent:
-        text = "; ".join(f"{each.component}: {each.text} ({each.count} times)" for each in recent)
+        text = "; ".join(f"{each.component}: {each.text} ({plural(each.count, 'time')})" for each in recent)
         return warned(text, "take a support bundle if this continues")
     return passed("no component failed within the last hour")
 

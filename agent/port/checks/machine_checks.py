@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.foundation.format import duration, size
+from agent.foundation.format import duration, plural, size
 from agent.local.boots import BootReport
 from agent.local.problems import CLOCK_ERROR_S_MAX, exactness
 from agent.local.status import ClockStatus
@@ -61,7 +61,7 @@ def _disk(found: DiskRoom) -> Finding:
 def _inodes(found: DiskRoom) -> Finding:
     if not found.inodes:
         return passed("this file system does not limit the number of files")
-    text = f"room for {found.inodes_free:,} of {found.inodes:,} files"
+    text = f"room for {found.inodes_free:,} of {plural(found.inodes, 'file')}"
     if not found.inodes_free:
         return failed(text, "remove files that do not belong to the hub", FREE_SPACE)
     if found.inodes_free < INODES_SHARE_MIN * found.inodes:
@@ -111,7 +111,7 @@ def _temperature(found: Mapping[str, float]) -> Finding:
 
 def _load(found: Load) -> Finding:
     share = found.average / max(1, found.processors)
-    text = f"{found.average:.1f} processes want to run, for {found.processors} processors"
+    text = f"{found.average:.1f} processes want to run, for {plural(found.processors, 'processor')}"
     remedy = "end what else runs on this machine (top shows it); a failing card has the same effect"
     if share >= LOAD_FAIL:
         return failed(text, remedy)
@@ -189,9 +189,9 @@ def _crashes(found: tuple[BootReport, ...]) -> Finding:
         return unknown("this hub keeps no trail of boots")
     ends = {name: count for name, count in found[0].agent_ends.items() if name != "stopped" and count}
     if not ends:
-        return passed(f"the agent has not ended unexpectedly in this boot ({found[0].agent_starts} starts)")
+        return passed(f"the agent has not ended unexpectedly in this boot ({plural(found[0].agent_starts, 'start')})")
     texts = {"watchdog": "hung", "out_of_memory": "ran out of memory", "killed": "was killed"}
-    text = ", ".join(f"{texts.get(name, name)} {count} times" for name, count in ends.items())
+    text = ", ".join(f"{texts.get(name, name)} {plural(count, 'time')}" for name, count in ends.items())
     return warned(f"in this boot the agent {text}", "take a support bundle for the maker; climahub boots shows more")
 
 

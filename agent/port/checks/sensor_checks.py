@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from agent.config.primary import is_machine_part
-from agent.foundation.format import duration
+from agent.foundation.format import duration, plural
 from agent.local.climate import ClimateReport
 from agent.local.document_problems import BATTERY_PERCENT_MIN, STUCK
 from agent.local.problems import STALE_INTERVALS, name_of
@@ -58,7 +58,7 @@ def _silent(found: Documents) -> Finding:
         remedy = "pair a sensor (climahub zigbee pair), or check the sensors of the board"
         late = (status.running_s or 0) > STALE_INTERVALS * max(1, interval_s)
         return failed("no sensor has reported", remedy) if late else unknown("no sensor has reported yet")
-    return passed(f"{heard} of {len(status.sensors)} values have been reported, none is overdue")
+    return passed(f"{heard} of {plural(len(status.sensors), 'value')} reported, none overdue")
 
 
 def _stuck(found: SensorFacts) -> Finding:
@@ -76,7 +76,7 @@ def _stuck(found: SensorFacts) -> Finding:
         return warned(text, "breathe on the sensor and watch it; replace it if nothing changes")
     if not judged:
         return unknown(f"no sensor has a history of {STUCK_HOURS:.0f} h yet")
-    return passed(f"the values of {len(judged)} sensors change")
+    return passed(f"{plural(len(judged), 'sensor')} with changing values")
 
 
 def _history_names(stuck: Sequence[SensorHistory], status: HubStatus) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _contradiction(found: Documents) -> Finding:
         return warned("; ".join(texts), "move the wrong one off sun, draught and radiators, or replace it")
     if not compared:
         return unknown("no zone has two sensors that can be compared")
-    return passed(f"the sensors of {compared} zones agree within {DISAGREE_K:g} K")
+    return passed(f"the sensors of {plural(compared, 'zone')} agree within {DISAGREE_K:g} K")
 
 
 def _battery(found: Documents) -> Finding:
@@ -150,7 +150,7 @@ def _battery(found: Documents) -> Finding:
         return failed(f"nearly empty: {text}", "change the battery now")
     if low:
         return warned(f"low: {text}", "change the battery at the next visit")
-    return passed(f"{len(levels)} batteries, all above {BATTERY_WARN_PERCENT} %")
+    return passed(f"{plural(len(levels), 'battery', 'batteries')}, none below {BATTERY_WARN_PERCENT} %")
 
 
 def _self_heated(found: Documents) -> Finding:
@@ -189,7 +189,7 @@ def _identity(found: Documents) -> Finding:
     if texts:
         remedy = "follow the message; after a correction let the hub try again"
         return warned("; ".join(texts), remedy, RepairOffer("retry-registrations"))
-    return passed(f"{len(status.relayed_sensors)} relayed sensors, without a problem")
+    return passed(f"{plural(len(status.relayed_sensors), 'relayed sensor')} without a problem")
 
 
 CHECKS: Sequence[Check[Any]] = (

@@ -108,7 +108,7 @@ def _routers(found: ZigbeeReport) -> Finding:
     if gone:
         return warned(f"not on line: {', '.join(gone)}", "plug it in: sensors behind it look for another way")
     if not found.routers and len(found.sensors) > MANY_SENSORS:
-        return warned(f"{len(found.sensors)} sensors and no router", "add plugs that forward for others")
+        return warned(f"{plural(len(found.sensors), 'sensor')} and no router", "add plugs that forward for others")
     if not found.sensors:
         return unknown("no sensor is paired yet")
     return passed(f"{plural(len(found.routers), 'router')} for {plural(len(found.sensors), 'sensor')}")

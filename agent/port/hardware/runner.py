@@ -5,6 +5,7 @@ alive that nobody renews: the climate control ends each demand by itself, also w
 """
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -68,6 +69,7 @@ class HardwareTestService:
         disk: Disk,
         worker: Worker,
         new_id: Callable[[], str],
+        new_lease: Callable[[], str],
         can_scan: bool,
     ) -> None:
         """Prepare; the report of the last walk is read beside the tests.
@@ -79,11 +81,14 @@ class HardwareTestService:
             disk: Reads and writes the report.
             worker: Runs what blocks.
             new_id: Returns an id for a test.
+            new_lease: Returns what only the one who begins a test gets to know.
             can_scan: The radio can measure the energy of its channels.
         """
         self._climate = climate
         self._clock = clock
         self._new_id = new_id
+        self._new_lease = new_lease
+        self._lease = ""
         self._can_scan = can_scan
         self._store = JsonStore(
             directory / FILE_NAME,
@@ -196,8 +201,7 @@ class HardwareTestService:
             duration_s=request.duration_s,
             is_overridden=bool(request.override),
         )
-        self._changed.set()
-        return self.report()
+        return self._begun()
 
     def begin_commissioning(self, request: CommissioningRequest) -> TestsReport:
         """Begin a walk.
@@ -226,22 +230,31 @@ class HardwareTestService:
         self._walk = commissioning.begin(self._new_id(), plan, now_ms, turns=len(set(wanted)))
         utc_ms = self._clock.utc_ms()
         self._began = None if utc_ms is None else rfc3339.render(utc_ms)
+        return self._begun()
+
+    def _begun(self) -> TestsReport:
+        self._lease = self._new_lease()
         self._changed.set()
-        return self.report()
+        return msgspec.structs.replace(self.report(), lease=self._lease)
 
     def renew(self, reference: TestReference) -> TestsReport:
-        """Renew the lease of the running test.
+        """Renew the lease of the running test, for the one who has begun it: others who watch must not keep it on.
 
         Raises:
-            RequestRefused: It has ended, or is another one.
+            RequestRefused: It has ended, or is another one, or somebody else has begun it.
         """
         now_ms = self._clock.monotonic_ms()
-        if self._test is not None and self._test.test_id == reference.test_id and self._is_busy:
-            self._test = output_test.renew(self._test, now_ms)
-        elif self._walk is not None and self._walk.test_id == reference.test_id and self._is_busy:
-            self._walk = commissioning.renew(self._walk, now_ms)
-        else:
+        is_test = self._test is not None and self._test.test_id == reference.test_id
+        is_walk = self._walk is not None and self._walk.test_id == reference.test_id
+        if not self._is_busy or not (is_test or is_walk):
             raise RequestRefused(HTTPStatus.CONFLICT, "conflict", "begin a new test: this one has ended")
+        if not hmac.compare_digest(reference.lease.encode(), self._lease.encode()):
+            text = "stop this test or let it end: only who has begun it can keep it on"
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "forbidden", text)
+        if self._test is not None and is_test:
+            self._test = output_test.renew(self._test, now_ms)
+        elif self._walk is not None:
+            self._walk = commissioning.renew(self._walk, now_ms)
         return self.report()
 
     def stop(self) -> TestsReport:

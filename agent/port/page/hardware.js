@@ -2,7 +2,8 @@
 // The hub ends a test whose lease is not renewed: closing this page ends it. Must never begin one without asking.
 
 import { get, may, post } from "./api.js";
-import { Doing } from "./tiles.js";
+import { useDocuments } from "./live.js";
+import { Doing, placeName } from "./tiles.js";
 import { Act, AskForm, Card, Head, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
 import { ago, degrees, duration, measured, number, t, word } from "./words.js";
 
@@ -11,6 +12,8 @@ const ON_S = 60;
 const OVERRIDE = "short-cycle";
 const OUTCOMES = { running: "unknown", passed: "ok", stopped: "warn", not_started: "warn", cut_short: "warn" };
 const VERDICTS = { own: "ok", skipped: "unknown", unclear: "warn" };
+
+const isRunning = (test) => test && test.phase !== "done";
 
 // Reads a document again and again while the view is open.
 function usePolled(path, period_ms = LOOK_MS) {
@@ -33,19 +36,30 @@ function usePolled(path, period_ms = LOOK_MS) {
   return state;
 }
 
-// Renews the lease of a running test for as long as this view is open.
-function useLease(test, renew_s) {
-  const test_id = test && test.phase !== "done" ? test.test_id : "";
+let lease = ""; // Of the test that was begun in this tab, until the hub refuses it.
+
+async function begin(path, body) {
+  ({ lease } = await post(path, body));
+}
+
+// Renews the test that was begun here for as long as this view is open. Returns whether one runs that others have begun.
+function useLease({ test, commissioning, renew_s }) {
+  const running = [test, commissioning].find(isRunning);
+  const test_id = running && lease ? running.test_id : "";
   useEffect(() => {
     if (!test_id) return undefined;
-    const timer = setInterval(() => post("/v1/tests/renew", { test_id }).catch(() => undefined), renew_s * 1000);
+    const renew = () => post("/v1/tests/renew", { test_id, lease }).catch(({ status }) => {
+      if (status) lease = "";
+    });
+    const timer = setInterval(renew, renew_s * 1000);
     return () => clearInterval(timer);
   }, [test_id]);
+  return running && !lease;
 }
 
 function Begin({ output, action, close }) {
   const [isOverridden, setOverridden] = useState(false);
-  const send = () => post(`/v1/tests/relays/${encodeURIComponent(output)}`, { action, duration_s: ON_S, ...(isOverridden && { override: OVERRIDE }) });
+  const send = () => begin(`/v1/tests/relays/${encodeURIComponent(output)}`, { action, duration_s: ON_S, ...(isOverridden && { override: OVERRIDE }) });
   return html`<${AskForm} title=${output} label=${t(`tests.begin_${action}`)} close=${close} send=${send}>
     <p>${t("tests.watch", { count: ON_S })}</p>
     <label class="check"><input type="checkbox" checked=${isOverridden} onChange=${({ target }) => setOverridden(target.checked)} />${t("tests.override")}</label>
@@ -55,13 +69,13 @@ function Begin({ output, action, close }) {
 function Output({ output, test }) {
   const [action, setAction] = useState("");
   const isTested = test?.output === output.output;
-  const isRunning = test && test.phase !== "done";
+  const isBusy = isRunning(test);
   return html`<li class="stack">
     <div class="row"><strong class="grow">${output.output}</strong><${Doing} action=${output.action} /></div>
     <${Said}>${output.reason}</${Said}>
-    ${isTested && html`<p role="status"><${Level} level=${OUTCOMES[test.outcome] ?? "fail"} text=${word("outcome", isRunning ? test.phase : test.outcome)} /> ${test.on_s > 0 && t("tests.on_for", { time: duration(test.on_s) })}</p><${Said}>${test.text}</${Said}>`}
+    ${isTested && html`<p role="status"><${Level} level=${OUTCOMES[test.outcome] ?? "fail"} text=${word("outcome", isBusy ? test.phase : test.outcome)} /> ${test.on_s > 0 && t("tests.on_for", { time: duration(test.on_s) })}</p><${Said}>${test.text}</${Said}>`}
     ${may("service") && html`<div class="buttons">
-      ${isRunning
+      ${isBusy
         ? isTested && html`<${Act} kind="danger" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`
         : ["heat", "cool"].filter((each) => output[`can_${each}`]).map((each) => html`<button onClick=${() => setAction(each)}>${t(`tests.begin_${each}`)}…</button>`)}
     </div>`}
@@ -70,19 +84,19 @@ function Output({ output, test }) {
 }
 
 function Walk({ walk }) {
-  const isRunning = walk && walk.phase !== "done";
+  const isBusy = isRunning(walk);
   return html`<${Card} title=${t("walk.title")}>
     <p>${t("walk.about")}</p>
-    ${isRunning && html`<p role="status" class="lead">${t(`walk.${walk.phase}`, { zone: walk.zone, time: duration(walk.phase_s) })}</p>`}
+    ${isBusy && html`<p role="status" class="lead">${t(`walk.${walk.phase}`, { zone: walk.zone, time: duration(walk.phase_s) })}</p>`}
     ${walk && html`<${Said}>${walk.text}</${Said}>
       ${walk.sentences.map((sentence) => html`<p lang="en"><strong>${sentence}</strong></p>`)}
       <ul class="rows">${walk.turns.map((turn) => html`<li class="row" key=${turn.zone}><span class="grow">${turn.zone} <small class="soft" lang="en">${turn.sensor} ${turn.text}</small></span>
         <span class="number small">${t("walk.rise", { value: number(turn.rise_k) })}</span><${Level} level=${VERDICTS[turn.verdict] ?? "fail"} text=${t(`walk.verdict_${turn.verdict}`)} /></li>`)}
-        ${isRunning && walk.rises.map((rise) => html`<li class="row small" key=${rise.sensor}><span class="grow">${rise.sensor}</span><span class="number">${degrees(rise.value_c)} · ${t("walk.rise", { value: number(rise.rise_k) })}</span></li>`)}</ul>`}
+        ${isBusy && walk.rises.map((rise) => html`<li class="row small" key=${rise.sensor}><span class="grow">${rise.sensor}</span><span class="number">${degrees(rise.value_c)} · ${t("walk.rise", { value: number(rise.rise_k) })}</span></li>`)}</ul>`}
     <div class="buttons">
-      ${isRunning
+      ${isBusy
         ? html`<${Act} kind="danger" role="service" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`
-        : html`<${Act} role="service" label=${t("walk.begin")} question=${t("walk.question")} act=${() => post("/v1/tests/commissioning", { zones: [] })} />`}
+        : html`<${Act} role="service" label=${t("walk.begin")} question=${t("walk.question")} act=${() => begin("/v1/tests/commissioning", { zones: [] })} />`}
       ${walk && html`<button onClick=${() => window.print()}>${t("walk.print")}</button>`}
     </div>
   </${Card}>`;
@@ -90,8 +104,9 @@ function Walk({ walk }) {
 
 function Live() {
   const report = usePolled("/v1/tests/sensors");
+  const documents = useDocuments();
   return html`<ul class="rows">${report?.sensors.map((sensor) => html`<li class="reading" key=${sensor.device + sensor.sensor + sensor.kind}>
-    <span>${word("kind", sensor.kind)} <small class="soft">${sensor.device} ${sensor.sensor}</small></span>
+    <span><strong>${placeName(sensor.device, documents)}</strong><br />${word("kind", sensor.kind)} ${!sensor.device && html`<small class="soft">${sensor.sensor}</small>`}</span>
     <strong class="number">${measured(sensor.value, sensor.unit)}</strong><span class="small soft">${ago(sensor.age_s)}</span>
     <div class="whole"><${Said} level="warn">${sensor.problem}</${Said}></div>
   </li>`)}</ul>`;
@@ -112,12 +127,12 @@ function Scan() {
 export default function Hardware() {
   const report = usePolled("/v1/tests");
   const [isLive, setLive] = useState(false);
-  useLease(report?.test, report?.renew_s);
-  useLease(report?.commissioning, report?.renew_s);
+  const isForeign = useLease(report ?? {});
   if (!report) return html`<${Waiting} />`;
   return html`<div class="stack">
     <${Head} title=${t("tests.title")} />
     <${Note}>${t("tests.about")}</${Note}>
+    ${isForeign && html`<${Note} level="warn">${t("tests.foreign")}</${Note}>`}
     <div class="columns">
       <div class="stack">
         <${Card} title=${t("tests.outputs")}>

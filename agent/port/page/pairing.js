@@ -9,6 +9,7 @@ import { ago, duration, t, word } from "./words.js";
 
 const WINDOW_S = 254;
 const LEVELS = { done: "ok", relaying: "ok", needs_key: "warn", router: "warn", guest: "warn" };
+const TROUBLES = ["failed", "left", "refused", "waits"];
 
 const now_s = () => performance.now() / 1000;
 
@@ -66,10 +67,14 @@ function Running({ zigbee, progress, stop }) {
   const end = endOfPairing(progress, zigbee, now_s());
   const joined = joinedDevices(progress, zigbee);
   const sensor = zigbee.sensors.find((each) => each.device === joined.sensor);
+  const level = LEVELS[end] ?? "fail";
+  // The last step that went wrong: with the end's own words it says what failed, and what to do.
+  const trouble = level !== "ok" && progress.steps.filter(({ what, device }) => device === joined.sensor && TROUBLES.includes(what)).at(-1);
   const nameOf = (device) => zigbee.sensors.find((each) => each.device === device)?.name ?? device;
   return html`<div class="stack">
     <div aria-live="polite">${end
-      ? html`<${Note} level=${LEVELS[end] ?? "fail"}><${Level} level=${LEVELS[end] ?? "fail"} text=${t(`pair.end_${end}`)} /><p>${t(`pair.next_${end}`)}</p></${Note}>`
+      ? html`<${Note} level=${level}><${Level} level=${level} text=${t(`pair.end_${end}`)} />
+        ${trouble && html`<p>${word("step", trouble.what)} <span lang="en">${trouble.detail}</span></p>`}<p>${t(`pair.next_${end}`)}</p></${Note}>`
       : html`<p class="lead">${t(joined.all.length ? "pair.wait" : "pair.press")}</p>`}</div>
     ${left_s !== null && html`<div class="tight"><p class="soft">${t("pair.open_for", { time: duration(left_s) })}</p><progress max=${WINDOW_S} value=${left_s} aria-label=${t("pair.window")}></progress></div>`}
     <ol class="rows" aria-live="polite" aria-label=${t("pair.steps")}>${progress.steps.map((step) => html`<li class="row" key=${step.number}>
@@ -79,7 +84,8 @@ function Running({ zigbee, progress, stop }) {
     ${sensor && html`<${Finish} sensor=${sensor} end=${end} />`}
     <div class="buttons">
       ${left_s !== null && html`<${Act} role="service" label=${t("pair.close")} act=${async () => { await post("/v1/zigbee/join-window/close"); await refresh("zigbee"); }} />`}
-      ${end && html`<button onClick=${stop}>${t("pair.another")}</button><a class="button main" href="#/zigbee">${t("pair.finish")}</a>`}
+      ${end && html`<button class=${level === "fail" ? "main" : ""} onClick=${stop}>${t(level === "fail" ? "pair.again" : "pair.another")}</button>
+        <a class="button ${level === "ok" ? "main" : ""}" href="#/zigbee">${t("pair.finish")}</a>`}
     </div>
   </div>`;
 }

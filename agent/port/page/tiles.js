@@ -41,6 +41,12 @@ function levelOfPlace(place) {
   return levels.includes("ok") ? "ok" : "unknown";
 }
 
+// What people call a device: its name, never its address where it has one. The hub itself has none.
+export function placeName(device, { status, zigbee }) {
+  const known = [...(zigbee?.sensors ?? []), ...(status?.relayed_sensors ?? [])].find((each) => each.device === device);
+  return known?.name || device || t("sensors.hub");
+}
+
 // The sensors by the place they are at: the hub itself, then each device of the network.
 export function places(status, zigbee) {
   const found = new Map();
@@ -49,7 +55,7 @@ export function places(status, zigbee) {
     if (!found.has(device)) {
       const link = zigbee?.sensors.find((each) => each.device === device);
       const relayed = status.relayed_sensors.find((each) => each.device === device);
-      found.set(device, { device, link, name: link?.name ?? relayed?.name ?? (device || t("sensors.hub")), problem: link?.problem || relayed?.problem, sensors: [] });
+      found.set(device, { device, link, name: placeName(device, { status, zigbee }), problem: link?.problem || relayed?.problem, sensors: [] });
     }
     found.get(device).sensors.push(sensor);
   }

@@ -41,7 +41,7 @@ export function chooseLanguage(wanted) {
   location.reload();
 }
 
-// The text of a key, with {names} filled in. A missing key shows itself: tests/unit/test_page_texts.py finds it first.
+// The text of a key, with {names} filled in. A missing key shows itself: tests/unit/test_page.py finds it first.
 export function t(key, values = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }

@@ -69,3 +69,16 @@ def test_newer_of_two_readings_of_a_kind_is_shown() -> None:
         PairingState({"T1": PairingRecord("T1", PairingStage.RELAYING)}), one=("T1", 1000), two=("T1", 3000)
     )
     assert [(each.kind, each.value) for each in found.sensors[0].readings] == [("temperature", 3000.0)]
+
+
+def test_last_heard_is_no_older_than_the_newest_value() -> None:
+    state = PairingState({name: PairingRecord(name, PairingStage.RELAYING) for name in ("T1", "T2", "T3")})
+    found = document(
+        state,
+        SensorLink("T1", "m", "x"),
+        SensorLink("T2", "m", "x", last_seen_ms=9_000),
+        one=("T1", 7_000),
+        other=("T1", 3_000),
+        two=("T2", 2_000),
+    )
+    assert [each.last_seen_age_s for each in found.sensors] == [3, 1, None]
