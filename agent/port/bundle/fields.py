@@ -96,6 +96,7 @@ WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
         # Whoever knows them could renew a running test.
         "RelayTestReport": frozenset({"test_id"}),
         "CommissioningReport": frozenset({"test_id"}),
+        "TestsReport": frozenset({"lease"}),
     }
 )
 
