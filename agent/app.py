@@ -88,6 +88,7 @@ class Hub:
             climate=self.climate,
             telemetry=self.telemetry,
             pairing=self.pairing,
+            board_name=environment.board.name,
             clock=clock,
             new_id=self._new_id,
         )

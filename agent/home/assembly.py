@@ -26,6 +26,7 @@ class HomeAssembly:
         climate: "ClimateService | None",
         telemetry: TelemetryService,
         pairing: PairingService,
+        board_name: str,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
@@ -35,12 +36,14 @@ class HomeAssembly:
             climate: The control; `None` where the hub drives nothing.
             telemetry: Readings.
             pairing: Sensors of the radio.
+            board_name: The model of the hub.
             clock: The clocks of the boot.
             new_id: Makes ids of holds and actions.
         """
         self._climate = climate
         self._telemetry = telemetry
         self._pairing = pairing
+        self._board_name = board_name
         self._clock = clock
         self._new_id = new_id
         self.has_zones = climate is not None
@@ -54,7 +57,8 @@ class HomeAssembly:
         return Home(
             climate=self._climate,
             channels=self._telemetry.intake.channels,
-            device_names=self._pairing.queries.devices_by_name,
+            pairing=self._pairing.queries,
+            board_name=self._board_name,
             clock=self._clock,
             new_id=self._new_id,
         )

@@ -54,7 +54,7 @@ class ChangeKind(StrEnum):
     ACTION = "action"
     """The output of the zone (`HvacAction`)."""
     ONLINE = "online"
-    """A device can be reached, or no longer (`bool`)."""
+    """A device can be reached, or no longer (`bool`). A sensor is new where `old`, and gone where `new`, is `None`."""
 
 
 class HomeChange(msgspec.Struct, frozen=True):
@@ -137,23 +137,32 @@ Listener = Callable[[HomeChange], None]
 class HomeChanges:
     """Tells listeners what has changed. Compares nothing while nobody listens."""
 
-    def __init__(self, states: Callable[[], Mapping[str, Thermostat]], now: Callable[[], Now]) -> None:
+    def __init__(
+        self,
+        *,
+        zones: Callable[[], Mapping[str, Thermostat]],
+        sensors: Callable[[], Mapping[str, bool]],
+        now: Callable[[], Now],
+    ) -> None:
         """Know nothing yet.
 
         Args:
-            states: Returns the present state of each zone, by id.
+            zones: Returns the present state of each zone, by id.
+            sensors: Returns whether each relayed sensor is online, by id.
             now: Returns the present instant.
         """
-        self._states = states
+        self._zones = zones
+        self._sensors = sensors
         self._now = now
         self._known: Mapping[str, Thermostat] = {}
+        self._online: Mapping[str, bool] = {}
         self._listeners: list[Listener] = []
         self._due = Signal()
 
     def on_change(self, listener: Listener) -> None:
         """Have ``listener`` called with each change from now on, on the loop's thread. It must not block."""
         if not self._listeners:
-            self._known = self._states()
+            self._known, self._online = self._zones(), self._sensors()
         self._listeners.append(listener)
         self._due.set()
 
@@ -169,12 +178,16 @@ class HomeChanges:
         """
         if not self._listeners:
             return
-        before, self._known = self._known, self._states()
-        at = self._now()
+        at, before, online = self._now(), self._known, self._online
+        self._known, self._online = self._zones(), self._sensors()
         for zone_id, after in self._known.items():
             if zone_id in before:
                 for change in compare(before[zone_id], after, by=by, at=at):
                     self.tell(change)
+        for device_id in sorted({*online, *self._online}):
+            old, new = online.get(device_id), self._online.get(device_id)
+            if old != new:
+                self.tell(HomeChange(ChangeKind.ONLINE, device_id, old, new, by, at))
 
     def tell(self, change: HomeChange) -> None:
         """Tell a change that no comparison of zones finds."""

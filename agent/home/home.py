@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 
 from agent.foundation.clock import Clock, read_now
 from agent.home.changes import HomeChanges
+from agent.home.devices import Devices
 from agent.home.humidity import Channel, HumidityLookup
+from agent.home.thermostat import Thermostat
 from agent.home.thermostats import Thermostats
+from agent.pairing.service import PairingQueries
+from agent.telemetry.intake import ChannelState
 
 if TYPE_CHECKING:
-    from agent.climate.fusion import SensorState
     from agent.climate.service import ClimateService
 
 
@@ -19,14 +22,16 @@ class Home:
     Attributes:
         changes: Tells listeners what changes.
         thermostats: The zones.
+        devices: The hub, the zones and the sensors of the radio.
     """
 
     def __init__(
         self,
         *,
         climate: "ClimateService | None",
-        channels: "Mapping[Channel, SensorState]",
-        device_names: Callable[[], Mapping[str, str]],
+        channels: Mapping[Channel, ChannelState],
+        pairing: PairingQueries,
+        board_name: str,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
@@ -35,22 +40,30 @@ class Home:
         Args:
             climate: The control; `None` where the hub drives nothing.
             channels: The state of every sensor channel. It grows as sensors report.
-            device_names: Returns the devices of relayed sensors, by the names that people gave them.
+            pairing: Sensors of the radio.
+            board_name: The model of the hub.
             clock: The clocks of the boot.
             new_id: Makes ids of holds and actions.
         """
-        self.changes = HomeChanges(
-            lambda: {each.zone_id: each for each in self.thermostats.all()}, lambda: read_now(clock)
-        )
+        self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
         humidity = HumidityLookup(
             climate.settings if climate else None,
             channels=channels,
-            devices=device_names,
+            devices=pairing.devices_by_name,
             now_ms=clock.monotonic_ms,
         )
         self.thermostats = Thermostats(climate, humidity=humidity, changes=self.changes, new_id=new_id)
+        self.devices = Devices(
+            thermostats=self.thermostats, pairing=pairing, channels=channels, board_name=board_name, clock=clock
+        )
         if climate:
             climate.on_decision(self.changes.request_look)
+
+    def _zones(self) -> Mapping[str, Thermostat]:
+        return {each.zone_id: each for each in self.thermostats.all()}
+
+    def _sensors(self) -> Mapping[str, bool]:
+        return self.devices.online()
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""

@@ -22,6 +22,7 @@ from lab.simulation import virtual_loop
 from lab.simulation.virtual_loop import VirtualLoop
 from tests.fuzz.climate_borders import HOME
 from tests.fuzz.cloud_rig import LoopClock
+from tests.unit.home.home_bench import Pairing
 
 SETTLES_S = 0.5
 """Virtual: an answer takes no time."""
@@ -80,7 +81,8 @@ class LocalRig:
         home = Home(
             climate=room,
             channels={},
-            device_names=dict,
+            pairing=Pairing().queries,
+            board_name="sim",
             clock=LoopClock(self.loop),
             new_id=lambda: f"{rng.getrandbits(32):08x}",
         )

@@ -3,7 +3,10 @@
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from agent.climate.fusion import SensorReading
 from agent.climate.service import ClimateService
@@ -14,8 +17,11 @@ from agent.foundation.worker import InlineWorker
 from agent.home.changes import HomeChange
 from agent.home.home import Home
 from agent.home.humidity import Channel
+from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
+from agent.pairing.service import PairingQueries
 from agent.telemetry.intake import ChannelState
-from hal.interface import HvacDemand, ZoneOutput
+from hal.interface import HUB, HvacDemand, Quality, Reading, SensorKind, ZoneOutput
+from hal.radio import SensorLink
 
 NOON_MS = 1_768_392_000_000
 """2026-01-14, 13:00 in Berlin, a Wednesday."""
@@ -49,6 +55,36 @@ class Outputs:
         """Nothing."""
 
 
+class Pairing:
+    """Sensors of a radio, as a test wants them."""
+
+    def __init__(self) -> None:
+        self.state = PairingState()
+        self.links: list[SensorLink] = []
+        self.network_names: Mapping[str, str] = {}
+        self.problem = ""
+
+    @property
+    def radio(self) -> "Pairing":
+        return self
+
+    @property
+    def queries(self) -> PairingQueries:
+        return cast("PairingQueries", self)
+
+    def pair(self, device: str, name: str = "", *, is_online: bool | None = True, **changes: object) -> None:
+        record = PairingRecord(device, PairingStage.RELAYING, name=name)
+        self.state = PairingState({**self.state.sensors, device: msgspec.structs.replace(record, **changes)})
+        self.links = [link for link in self.links if link.device != device]
+        self.links.append(SensorLink(device, "ACME", "TH-1", is_online, lqi_last_hop=200))
+
+    def devices_by_name(self) -> Mapping[str, str]:
+        return {record.name: record.device for record in self.state.sensors.values()}
+
+    def problem_of(self, _: PairingRecord) -> str:
+        return self.problem
+
+
 class HomeBench:
     """One home over several processes.
 
@@ -63,7 +99,7 @@ class HomeBench:
         self.disk = Disk()
         self.values_c: dict[str, float] = {"living": 19.4, "bath": 22.0}
         self.channels: dict[Channel, ChannelState] = {}
-        self.devices: Mapping[str, str] = {}
+        self.pairing = Pairing()
         self.heard: list[HomeChange] = []
         self._ids = itertools.count(1)
         self.start()
@@ -88,7 +124,8 @@ class HomeBench:
         self.home = Home(
             climate=self.climate,
             channels=self.channels,
-            device_names=lambda: self.devices,
+            pairing=self.pairing.queries,
+            board_name="sim",
             clock=self.clock,
             new_id=lambda: f"h{next(self._ids)}",
         )
@@ -106,6 +143,13 @@ class HomeBench:
         """Let time pass, then decide."""
         self.clock.advance(seconds)
         self.step()
+
+    def report(
+        self, kind: SensorKind, value: float, device: str = HUB, sensor: str = "t", quality: Quality = Quality.GOOD
+    ) -> None:
+        """Have a sensor report a value."""
+        reading = Reading(device, sensor, kind, value, self.clock.now_ms, quality)
+        self.channels[device, sensor, kind] = ChannelState(latest=reading)
 
     def listen(self) -> None:
         self.home.changes.on_change(self.heard.append)

@@ -12,8 +12,7 @@ from agent.climate.requests import EcoRequest, HoldRequest, SetRequest
 from agent.errors import SettingInvalid, UnknownDevice
 from agent.home.temperatures import from_fahrenheit, to_fahrenheit
 from agent.home.thermostats import Thermostats
-from agent.telemetry.intake import ChannelState
-from hal.interface import HUB, HvacAction, Quality, Reading, SensorKind
+from hal.interface import HUB, HvacAction, Quality, SensorKind
 from tests.unit.home.home_bench import HomeBench
 
 
@@ -23,8 +22,7 @@ def bench(tmp_path: Path) -> HomeBench:
 
 
 def humidity(bench: HomeBench, device: str, sensor: str, value: float, quality: Quality = Quality.GOOD) -> None:
-    reading = Reading(device, sensor, SensorKind.HUMIDITY, value, bench.clock.now_ms, quality)
-    bench.channels[device, sensor, SensorKind.HUMIDITY] = ChannelState(latest=reading)
+    bench.report(SensorKind.HUMIDITY, value, device, sensor, quality)
 
 
 def test_a_zone_as_a_thermostat(bench: HomeBench) -> None:
@@ -61,7 +59,7 @@ def test_a_hub_without_zones(bench: HomeBench) -> None:
 
 
 def test_humidity_of_the_zones_own_devices(bench: HomeBench) -> None:
-    bench.devices = {"living": "0x01"}
+    bench.pairing.pair("0x01", "living")
     humidity(bench, "0x01", "humidity", 47.5)
     humidity(bench, "0x02", "humidity", 80.0)
     humidity(bench, HUB, "cellar/humidity1", 90.0)
@@ -69,7 +67,7 @@ def test_humidity_of_the_zones_own_devices(bench: HomeBench) -> None:
 
 
 def test_humidity_is_neither_stale_nor_doubtful(bench: HomeBench) -> None:
-    bench.devices = {"living": "0x01"}
+    bench.pairing.pair("0x01", "living")
     humidity(bench, "0x01", "humidity", 47.5, Quality.SUSPECT)
     assert bench.home.thermostats.get("living").humidity_percent is None
     humidity(bench, "0x01", "humidity", 47.5)

@@ -23,6 +23,7 @@ from agent.home.thermostats import Thermostats
 from agent.local import climate as local_climate
 from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
+from tests.unit.home.home_bench import Pairing
 
 ZONES = ("living", "bath")
 WEEK = b"""{"name": "week", "blocks": [
@@ -69,7 +70,8 @@ def thermostats_of(climate: ClimateService) -> Thermostats:
     home = Home(
         climate=climate,
         channels={},
-        device_names=dict,
+        pairing=Pairing().queries,
+        board_name="sim",
         clock=Clock(),
         new_id=lambda: f"h{next(numbers)}",
     )
