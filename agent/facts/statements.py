@@ -1,0 +1,92 @@
+"""The SQL of the facts: schema and statements. Values are always bound, never written into a statement."""
+
+# The statements are put together from parts of this file alone.
+# ruff: noqa: S608
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE tenants (tenant INTEGER PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (owner, name));
+CREATE TABLE facts (fact INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tenant INTEGER NOT NULL, text TEXT NOT NULL,
+                    topic TEXT NOT NULL, source TEXT NOT NULL, author TEXT NOT NULL, importance INTEGER NOT NULL,
+                    subject TEXT NOT NULL, zone TEXT NOT NULL, valid_from_ms INTEGER NOT NULL,
+                    known_from_ms INTEGER NOT NULL);
+CREATE INDEX facts_of_tenant ON facts (tenant);
+CREATE TABLE endings (ending INTEGER PRIMARY KEY, fact INTEGER NOT NULL, valid_to_ms INTEGER NOT NULL,
+                      superseded_by INTEGER, author TEXT NOT NULL, known_from_ms INTEGER NOT NULL);
+CREATE INDEX endings_of_fact ON endings (fact);
+CREATE INDEX replaced_facts ON endings (superseded_by) WHERE superseded_by IS NOT NULL;
+"""
+
+CHAIN_FACTS_MAX = 10_000
+"""Facts of one chain that are shown, newest first: a setpoint that changes five times a day for five years."""
+
+_VERSION = """
+SELECT f.fact, f.id, t.owner, t.name, f.text, f.topic, f.source, f.author, f.importance, f.subject, f.zone,
+       f.valid_from_ms, f.known_from_ms, e.valid_to_ms, s.id, coalesce(e.known_from_ms, f.known_from_ms),
+       (SELECT min(n.known_from_ms) FROM endings n WHERE n.fact = f.fact AND n.ending > coalesce(e.ending, 0))
+FROM facts f
+JOIN tenants t ON t.tenant = f.tenant
+LEFT JOIN endings e
+  ON e.ending = (SELECT max(ending) FROM endings WHERE fact = f.fact AND known_from_ms <= :known_at_ms)
+LEFT JOIN facts s ON s.fact = e.superseded_by
+"""
+
+_SHOWN = """
+ f.tenant = :tenant AND f.known_from_ms <= :known_at_ms
+AND CASE WHEN :valid_at_ms IS NULL THEN :has_superseded OR e.superseded_by IS NULL
+    ELSE f.valid_from_ms <= :valid_at_ms AND (e.valid_to_ms IS NULL OR :valid_at_ms < e.valid_to_ms) END
+AND (:sources IS NULL OR f.source IN (SELECT value FROM json_each(:sources)))
+AND (:zones IS NULL OR f.zone = '' OR f.zone IN (SELECT value FROM json_each(:zones)))
+"""
+
+LISTED = _VERSION + "WHERE" + _SHOWN + "ORDER BY f.fact DESC LIMIT :limit"
+FOUND = (
+    _VERSION
+    + "JOIN fact_text x ON x.rowid = f.fact WHERE x.text MATCH :match AND"
+    + _SHOWN
+    + "ORDER BY x.rank, f.fact DESC LIMIT :limit"
+)
+BY_ID = _VERSION + "WHERE f.id = :id AND t.owner IN (SELECT value FROM json_each(:owners))"
+BY_NUMBER = _VERSION + "WHERE f.fact = :fact"
+
+_SUCCESSORS = """
+WITH RECURSIVE chain (fact) AS (
+  SELECT :fact
+  UNION
+  SELECT e.superseded_by FROM chain JOIN endings e ON e.fact = chain.fact WHERE e.superseded_by IS NOT NULL
+)
+"""
+
+_CHAIN = """
+WITH RECURSIVE chain (fact) AS (
+  SELECT :fact
+  UNION
+  SELECT e.fact FROM chain JOIN endings e ON e.superseded_by = chain.fact
+  LIMIT :limit
+)
+"""
+
+SUCCESSORS = _SUCCESSORS + "SELECT fact FROM chain"
+SUCCESSOR_IDS = _SUCCESSORS + "SELECT facts.id FROM chain JOIN facts ON facts.fact = chain.fact"
+CHAIN = _CHAIN + "SELECT fact FROM chain"
+
+INSERT_FACT = """
+INSERT INTO facts (id, tenant, text, topic, source, author, importance, subject, zone, valid_from_ms, known_from_ms)
+VALUES (:id, :tenant, :text, :topic, :source, :author, :importance, :subject, :zone, :valid_from_ms, :known_from_ms)
+"""
+INSERT_ENDING = "INSERT INTO endings (fact, valid_to_ms, superseded_by, author, known_from_ms) VALUES (?, ?, ?, ?, ?)"
+
+ENDINGS = """
+SELECT e.valid_to_ms, s.id, e.author, e.known_from_ms
+FROM endings e LEFT JOIN facts s ON s.fact = e.superseded_by WHERE e.fact = ? ORDER BY e.ending
+"""
+
+LAST_KNOWN_MS = """
+SELECT max(coalesce((SELECT max(known_from_ms) FROM facts), 0),
+           coalesce((SELECT max(known_from_ms) FROM endings), 0))
+"""
+SUBJECTS = "SELECT tenant, subject, max(fact) FROM facts WHERE subject <> '' GROUP BY tenant, subject"
+
+LATEST_MS = 1 << 62
+"""Later than any instant: what is known now."""
