@@ -9,6 +9,7 @@ circle: so each chain has exactly one head, the fact that nothing has replaced.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -203,6 +204,15 @@ def version_at(fact: Fact, endings: Sequence[Ending], known_at_ms: int) -> FactV
         if version.known_from_ms <= known_at_ms:
             found = version
     return found
+
+
+def render_instant(utc_ms: int) -> str:
+    """Return an instant in ISO 8601 with microseconds and the offset `+00:00`."""
+    return (
+        datetime.fromtimestamp(utc_ms // 1000, UTC)
+        .replace(microsecond=utc_ms % 1000 * 1000)
+        .isoformat(timespec="microseconds")
+    )
 
 
 def check_draft(draft: FactDraft, known_from_ms: int) -> FactDraft:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from agent.facts import words
+from agent.facts import keywords
 from agent.facts.model import FactVersion, Tenant
 
 INDEX = (
@@ -77,12 +77,12 @@ def rank(
             `None`.
         has_index: Whether there is FTS5.
     """
-    asked = words.question_words(question)
+    asked = keywords.question_words(question)
     if not asked:
         return []
-    match = words.match_expression(asked) if has_index else None
+    match = keywords.match_expression(asked) if has_index else None
     found = [
-        FoundFact(version, words.similarity(asked, version.fact.text))
+        FoundFact(version, keywords.similarity(asked, version.fact.text))
         for tenant in tenants
         for version in candidates(tenant, match)
     ]

@@ -3,6 +3,8 @@
 # The statements are put together from parts of this file alone.
 # ruff: noqa: S608
 
+from uuid import UUID
+
 SCHEMA_VERSION = 1
 
 SCHEMA = """
@@ -88,5 +90,29 @@ SELECT max(coalesce((SELECT max(known_from_ms) FROM facts), 0),
 """
 SUBJECTS = "SELECT tenant, subject, max(fact) FROM facts WHERE subject <> '' GROUP BY tenant, subject"
 
+CLOSED = """
+SELECT e.fact FROM endings e JOIN facts f ON f.fact = e.fact JOIN tenants t ON t.tenant = f.tenant
+WHERE e.ending = (SELECT max(ending) FROM endings WHERE fact = e.fact) AND e.valid_to_ms <= :now_ms
+AND (:owner IS NULL OR t.owner = :owner) AND (:known_ms_max IS NULL OR e.known_from_ms <= :known_ms_max)
+ORDER BY e.ending
+"""
+
+REPLACED = "SELECT fact FROM endings WHERE superseded_by = ?"
+
+OWNERS_BY_SIZE = """
+SELECT t.owner FROM tenants t JOIN facts f ON f.tenant = t.tenant GROUP BY t.owner ORDER BY sum(length(f.text)) DESC
+"""
+COUNT_OF_OWNER = "SELECT count(*) FROM facts f JOIN tenants t ON t.tenant = f.tenant WHERE t.owner = ?"
+OF_OWNERS = """
+SELECT f.fact FROM facts f JOIN tenants t ON t.tenant = f.tenant
+WHERE t.owner IN (SELECT value FROM json_each(:owners)) ORDER BY f.fact LIMIT :limit OFFSET :after
+"""
+FORGET_TENANTS = "DELETE FROM tenants WHERE tenant NOT IN (SELECT tenant FROM facts)"
+
 LATEST_MS = 1 << 62
 """Later than any instant: what is known now."""
+
+
+def id_text(raw: bytes | None) -> str:
+    """Return the text of a stored id; empty for none."""
+    return "" if raw is None else str(UUID(bytes=raw))

@@ -69,7 +69,7 @@ class FactTables:
         self._database = database
         self._new_id = new_id
         self.has_index = has_index
-        self._last_known_ms = 0
+        self._last_known_ms: int = connection.execute(statements.LAST_KNOWN_MS).fetchone()[0]
         self._subjects: dict[tuple[int, str], int] = {}
         if has_index:
             with database.transaction(connection):
@@ -77,8 +77,7 @@ class FactTables:
         self.reload(connection)
 
     def reload(self, connection: sqlite3.Connection) -> None:
-        """Read what is kept in memory from the file again: after a change that was rolled back."""
-        (self._last_known_ms,) = connection.execute(statements.LAST_KNOWN_MS).fetchone()
+        """Read again which fact each subject has: after facts were removed, or a change was rolled back."""
         rows = connection.execute(statements.SUBJECTS)
         self._subjects = {(tenant, subject): fact for tenant, subject, fact in rows}
 
@@ -198,15 +197,17 @@ class FactTables:
             UnknownFact: It is no fact of these owners.
         """
         rows = connection.execute(statements.ENDINGS, (self._number(connection, owners, fact_id),))
-        return [Ending(valid_to, _id_text(other), author, known) for valid_to, other, author, known in rows]
+        return [Ending(valid_to, statements.id_text(other), author, known) for valid_to, other, author, known in rows]
 
     @contextmanager
     def _change(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Make one commit of the block; after a failure, read again what is kept in memory."""
+        """Make one commit of the block; after a failure, what is kept in memory is as before."""
+        before_ms = self._last_known_ms
         try:
             with self._database.transaction(connection):
                 yield
         except BaseException:
+            self._last_known_ms = before_ms
             self.reload(connection)
             raise
 
@@ -327,20 +328,16 @@ class FactTables:
 
     def _successor_ids(self, connection: sqlite3.Connection, fact: int) -> list[str]:
         rows = connection.execute(statements.SUCCESSOR_IDS, {"fact": fact})
-        return [_id_text(raw) for (raw,) in rows]
+        return [statements.id_text(raw) for (raw,) in rows]
 
 
 def _json(values: Sequence[str]) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def _id_text(raw: bytes | None) -> str:
-    return "" if raw is None else str(UUID(bytes=raw))
-
-
 def _version_of(row: Sequence[Any]) -> FactVersion:
     fact = Fact(
-        id=_id_text(row[1]),
+        id=statements.id_text(row[1]),
         tenant=Tenant(row[2], row[3]),
         text=row[4],
         topic=row[5],
@@ -352,4 +349,4 @@ def _version_of(row: Sequence[Any]) -> FactVersion:
         valid_from_ms=row[11],
         known_from_ms=row[12],
     )
-    return FactVersion(fact, row[13], _id_text(row[14]), row[15], row[16])
+    return FactVersion(fact, row[13], statements.id_text(row[14]), row[15], row[16])

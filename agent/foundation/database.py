@@ -235,10 +235,13 @@ def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Conn
 
 def _touch_every_table(connection: sqlite3.Connection) -> None:
     """Read one row of each table, so that a file that is not a database, or was cut short, is found at once."""
-    tables: list[tuple[Any, ...]] = connection.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+    tables: list[tuple[Any, ...]] = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type='table' AND sql NOT LIKE 'CREATE VIRTUAL %'"
+    ).fetchall()
     if not tables:
         raise sqlite3.DatabaseError("the file holds no table")
     for (table,) in tables:
+        # A virtual table may need a module that this SQLite does not have; the tables that hold its data are here too.
         # The names come from the file's own schema, quoted.
         connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
 

@@ -163,5 +163,3 @@ def play(seed: int, connection: sqlite3.Connection) -> None:
     """
     RandomHistory(seed, connection).check()
     connection.executescript(EMPTY)
-
-

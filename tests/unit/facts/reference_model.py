@@ -107,6 +107,10 @@ class ReferenceModel:
         shown = [
             fact
             for fact in facts.values()
-            if (fact.since <= at and (fact.until is None or at < fact.until) if at is not None else all_of or not fact.by)
+            if (
+                fact.since <= at and (fact.until is None or at < fact.until)
+                if at is not None
+                else all_of or not fact.by
+            )
         ]
         return sorted((fact for fact in shown if fact.tenant == tenant), key=lambda fact: -fact.known)
