@@ -131,6 +131,7 @@ class Hub:
             reports=self.reports,
             starts=environment.starts,
             client=self.client,
+            session=environment.session,
             telemetry=self.telemetry,
             settings=self.settings,
             pairing=self.pairing,

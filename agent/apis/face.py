@@ -35,7 +35,7 @@ class ApiClient(msgspec.Struct, frozen=True):
     client_id: str
     name: str
     api: str
-    scopes: frozenset[str] = frozenset()
+    scopes: tuple[str, ...] = ()
     tier: str = ""
     zones: tuple[str, ...] = ()
     is_test: bool = False
@@ -83,11 +83,14 @@ class ApiAnswer(msgspec.Struct, frozen=True):
         document: Sent as JSON; `bytes` are sent as they are.
         status: The HTTP status.
         headers: Further headers; the frame adds those of the limits.
+        action: What was done, for the audit trail; `None` takes the handler's name, and "" is a request that only read
+            something.
     """
 
     document: object
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = MappingProxyType({})
+    action: str | None = None
 
 
 ApiHandler = Callable[[ApiRequest], Awaitable[ApiAnswer]]

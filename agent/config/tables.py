@@ -312,6 +312,20 @@ class PortConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "7 days"
 
 
+class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[apis]`: which other APIs the port answers too (docs/apis.md)."""
+
+    aurra_home: Annotated[bool, key("answer the AURRA Home API under /aurra-home/v1 (docs/apis.md)")] = False
+    amps: Annotated[bool, key("answer the Amps HVAC API under /amps (docs/apis.md)")] = False
+    aqara: Annotated[bool, key("answer the Aqara Open API under /aqara/open/api (docs/apis.md)")] = False
+    aurra_facts: Annotated[bool, key("answer the Aurra facts API under /aurra (docs/apis.md)")] = False
+
+    @property
+    def any_on(self) -> bool:
+        """Whether one of them is switched on."""
+        return self.aurra_home or self.amps or self.aqara or self.aurra_facts
+
+
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[log]`."""
 
@@ -343,6 +357,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ]
     local_api: Annotated[LocalApiConfig, table("The local API: HTTP over a Unix socket, for people on this machine.")]
     port: Annotated[PortConfig, table("The technician's port: the local API and its page over the network.")]
+    apis: Annotated[
+        ApisConfig,
+        table("APIs that other programs know, answered by the hub on the port; each client has a credential."),
+    ]
     log: Annotated[LogConfig, table("The log.")]
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from agent.config.changes import TRIAL_S
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
+from agent.local.api_clients import ApiClientRequest
 from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery, RepairQuery
 from agent.pairing.actions import JoinWindowRequest
@@ -213,6 +214,9 @@ ROUTES = (
     Route("GET", "/v1/tokens", Role.OWNER, "get_tokens"),
     Route("POST", "/v1/tokens", Role.OWNER, "add_token", TokenRequest),
     Route("DELETE", "/v1/tokens/{token}", Role.OWNER, "revoke_token"),
+    Route("GET", "/v1/api-clients", Role.OWNER, "get_api_clients"),
+    Route("POST", "/v1/api-clients", Role.OWNER, "add_api_client", ApiClientRequest),
+    Route("DELETE", "/v1/api-clients/{client}", Role.OWNER, "revoke_api_client"),
     Route("DELETE", "/v1/sessions", Role.OWNER, "end_sessions"),
     Route("DELETE", "/v1/sessions/{number}", Role.OWNER, "end_session"),
 )

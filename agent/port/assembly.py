@@ -30,6 +30,7 @@ from hal.interface import Sensor
 from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
+    from agent.apis.assembly import ApiService
     from agent.port.hardware.runner import HardwareTestService
 
 LEASE_BYTES = 16
@@ -92,6 +93,7 @@ class PortAssembly:
             reports=hub.reports,
             readiness=readiness,
             log=local_log.follow(log_ring, lambda: read_now(hub.clock)),
+            apis=self._build_apis(add_fault),
             add_fault=add_fault,
         )
         self.checks = ChecksService(hub, self.history, self.service.state)
@@ -114,6 +116,39 @@ class PortAssembly:
             new_lease=lambda: os.urandom(LEASE_BYTES).hex(),
             can_scan=isinstance(hub.network, ScansEnergy),
         )
+
+    def _build_apis(self, add_fault: Callable[[str], None]) -> "ApiService | None":
+        hub = self._hub
+        if not hub.config.apis.any_on:
+            return None
+        # Imported late: a hub without local APIs does without.
+        from agent.apis.assembly import ApiParts, ApiService  # noqa: PLC0415
+        from agent.apis.clients import Clients  # noqa: PLC0415
+        from agent.apis.rate_limit import RateLimits  # noqa: PLC0415
+
+        state_dir = hub.config.storage.state_dir
+        clients = Clients(
+            state_dir,
+            clock=hub.clock,
+            disk=hub.disk,
+            worker=hub.worker,
+            random_bytes=os.urandom,
+            zones=[zone.id for zone in hub.config.climate.zones],
+        )
+        parts = ApiParts(
+            home=hub.home.home,
+            config=hub.config,
+            state_dir=state_dir,
+            clients=clients,
+            clock=hub.clock,
+            disk=hub.disk,
+            worker=hub.worker,
+            random_bytes=os.urandom,
+            new_id=self._new_id,
+            session=hub.session,
+            add_fault=add_fault,
+        )
+        return ApiService(parts, RateLimits(state_dir, clock=hub.clock, disk=hub.disk, worker=hub.worker))
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""

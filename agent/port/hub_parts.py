@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aiohttp
 import msgspec
 
 from agent.cloud.client import CloudClient
@@ -41,6 +42,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         reports: Makes the documents of the local API.
         starts: Earlier processes and boots; `None` where there is one process only.
         client: The way to the cloud.
+        session: For requests to others.
         telemetry: Readings.
         settings: The device settings.
         pairing: Sensors of the radio.
@@ -62,6 +64,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     reports: HubReports
     starts: StartHistory | None
     client: CloudClient
+    session: aiohttp.ClientSession
     telemetry: TelemetryService
     settings: SettingsSync
     pairing: PairingService

@@ -22,7 +22,7 @@ from agent.local.log import LogEntry
 from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers, Role
 from agent.local.status_builder import HubReports
-from agent.port import monitoring, page_files
+from agent.port import api_clients, monitoring, page_files
 from agent.port.bundle import handler as bundle_handler
 from agent.port.events import stream
 from agent.port.events.stream import EventStream, hub_documents
@@ -39,7 +39,9 @@ from agent.port.sign_in.audit import Audit, NumberedEntry
 from agent.port.sign_in.credentials import Credentials
 
 if TYPE_CHECKING:
+    from agent.apis.assembly import ApiService
     from agent.port.checks.facts import PortState
+    from agent.port.http.api_mount import MountedApis
 
 IDLE_S_MAX = 15.0
 """How long a TCP connection may stay open without a request, and the head of a request without its end (slowloris)."""
@@ -68,6 +70,7 @@ class PortService:
         reports: HubReports,
         readiness: Mapping[str, Callable[[], str]],
         log: Callable[[], Sequence[LogEntry]],
+        apis: "ApiService | None",
         add_fault: Callable[[str], None],
     ) -> None:
         """Build the parts; nothing listens yet.
@@ -81,9 +84,11 @@ class PortService:
             reports: Builds the documents.
             readiness: The checks of `/readyz`, by name; each returns its problem.
             log: Returns the records that were added to the log since its last call.
+            apis: The local APIs; `None` where all are switched off.
             add_fault: Shows a problem.
         """
         self._config = config.port
+        self._apis = apis
         self._socket = config.local_api.socket
         self._names = own_names(platform.node(), config.port.host_names)
         self._handlers_of_components = handlers
@@ -132,11 +137,15 @@ class PortService:
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "local API": lambda: unix_socket.serve(self._socket, self.handlers(), self.audit, self.callers),
+            "local API": lambda: unix_socket.serve(
+                self._socket, self.handlers(), self.audit, self.callers, self._mounted_apis()
+            ),
             "events": self.events.run,
             "sign-in": self.credentials.run,
             "audit": self.audit.run,
         }
+        if self._apis:
+            loops |= self._apis.loops()
         if self._config.listen:
             loops |= {"port": self._listen, "port certificate": self.certificate.run}
         return loops
@@ -144,6 +153,8 @@ class PortService:
     async def _listen(self) -> None:
         """Listen once it is known who may get in, so that a browser is not signed out by a restart."""
         await self.credentials.wait_until_loaded()
+        if self._apis:
+            await self._apis.wait_until_ready()
         await self.listeners.run()
 
     def handlers(self) -> Handlers:
@@ -164,6 +175,7 @@ class PortService:
             ),
             **monitoring.description_handlers(self.handlers),
             **self._bundle_handlers,
+            **api_clients.handlers(self._apis, self._clock, self.credentials.session),
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }
 
@@ -181,11 +193,22 @@ class PortService:
 
     async def close(self) -> None:
         """Write what the audit trail has in memory, after the loops have ended."""
+        if self._apis:
+            await self._apis.close()
         await self.audit.close()
+
+    def _mounted_apis(self) -> "MountedApis | None":
+        if self._apis is None:
+            return None
+        from agent.port.http.api_mount import MountedApis  # noqa: PLC0415 - hubs without local APIs do without
+
+        apis = self._apis
+        return MountedApis(apis.faces, apis.limits, lambda: apis.is_ready)
 
     def _make_runner(self) -> web.AppRunner:
         gate = NetworkGate(self.callers, self._names, self.listeners.know)
-        return runner_of(application(self.handlers(), gate, self.audit), idle_s_max=IDLE_S_MAX)
+        made = application(self.handlers(), gate, self.audit, self._mounted_apis())
+        return runner_of(made, idle_s_max=IDLE_S_MAX)
 
     def _typed_addresses(self) -> list[str]:
         """Return what a person types into a browser: of a listener on all addresses, each that the machine has now."""

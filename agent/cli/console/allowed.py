@@ -43,6 +43,7 @@ ALLOWED: Mapping[str, Allowed] = MappingProxyType(
         "logs": Allowed("the last log records"),
         "boots": Allowed("how each boot ended"),
         "port": Allowed("addresses, codes, tokens, sessions, audit"),
+        "api": Allowed("clients of the hub's other APIs", Role.OWNER),
         "version": Allowed("the version"),
     }
 )

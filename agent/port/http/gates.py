@@ -43,6 +43,18 @@ class Gate(Protocol):
         """
         ...
 
+    def check_source(self, request: web.Request) -> str:
+        """Return where a request to one of the local APIs comes from; its API checks the credential itself.
+
+        Raises:
+            RequestRefused: Another site's page has sent it, or it names another host.
+        """
+        ...
+
+    def know(self, request: web.Request) -> None:
+        """Take notice that the caller of such a request has shown a valid credential."""
+        ...
+
     def lasts(self, request: web.Request, caller: Caller) -> bool:
         """Tell whether the caller of a request that was admitted would still be: its session may have ended.
 
@@ -73,6 +85,14 @@ class SocketGate:
             check_role(route, caller)
         return caller
 
+    def check_source(self, request: web.Request) -> str:
+        """Return the origin of all callers here: no browser reaches the socket."""
+        del request
+        return "socket"
+
+    def know(self, request: web.Request) -> None:
+        """Do nothing: connections of the socket are not counted."""
+
     def lasts(self, request: web.Request, caller: Caller) -> bool:
         """Tell whether what was sent along is still valid; who may open the socket may go on."""
         return not _names_caller(request) or _caller(self._callers, request, CONSOLE, is_use=False) == caller
@@ -100,14 +120,7 @@ class NetworkGate:
 
     def admit(self, request: web.Request, route: Route | None) -> Caller:
         """Return the caller of a session or token, checked against the route."""
-        headers = request.headers
-        head = RequestHead(
-            request.method,
-            host=headers.get(hdrs.HOST, ""),
-            origin=headers.get(hdrs.ORIGIN, ""),
-            fetch_site=headers.get("Sec-Fetch-Site", ""),
-            content_type=headers.get(hdrs.CONTENT_TYPE, ""),
-        )
+        head = _head_of(request)
         check_source(route, head, self._names)
         caller = _caller(self._callers, request, request.remote or "", is_use=_is_use(route))
         if caller.role is not Role.PUBLIC:
@@ -117,9 +130,29 @@ class NetworkGate:
             check_content_type(route, head)
         return caller
 
+    def check_source(self, request: web.Request) -> str:
+        """Return the address of the other end of a request that no foreign page has sent."""
+        check_source(None, _head_of(request), self._names)
+        return request.remote or ""
+
+    def know(self, request: web.Request) -> None:
+        """Keep the connection of a caller with a valid credential when there are too many."""
+        self._on_known(request.protocol)
+
     def lasts(self, request: web.Request, caller: Caller) -> bool:
         """Tell whether the session or token of a request is still valid."""
         return _caller(self._callers, request, request.remote or "", is_use=False) == caller
+
+
+def _head_of(request: web.Request) -> RequestHead:
+    headers = request.headers
+    return RequestHead(
+        request.method,
+        host=headers.get(hdrs.HOST, ""),
+        origin=headers.get(hdrs.ORIGIN, ""),
+        fetch_site=headers.get("Sec-Fetch-Site", ""),
+        content_type=headers.get(hdrs.CONTENT_TYPE, ""),
+    )
 
 
 def _is_use(route: Route | None) -> bool:

@@ -3,10 +3,10 @@
 Must never answer a request that `agent.local.routes` does not list, nor call a handler that the gate has not admitted.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
@@ -19,15 +19,15 @@ from agent.foundation.text import sanitize
 from agent.local.access import SESSION_COOKIE
 from agent.local.routes import ROUTES, Caller, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
 from agent.port.http.access import AuditTrail, is_audited
+from agent.port.http.bodies import chunks_of, read_body
 from agent.port.http.connections import Runner
 from agent.port.http.gates import Gate
 from agent.port.http.responses import problem_response, protect, send
 from hal.errors import HalError
 
-SILENT_S_MAX = 30.0
-"""How long the next piece of a body may take."""
-BODY_S_MAX = 60.0
-"""How long a whole body may take that is not a stream."""
+if TYPE_CHECKING:
+    from agent.port.http.api_mount import MountedApis
+
 SHUTDOWN_S_MAX = 0.5
 """How long a stop waits for requests that are being answered."""
 
@@ -52,7 +52,9 @@ def runner_of(application: web.Application, *, idle_s_max: float) -> web.AppRunn
     )
 
 
-def application(handlers: Handlers, gate: Gate, audit: AuditTrail | None = None) -> web.Application:
+def application(
+    handlers: Handlers, gate: Gate, audit: AuditTrail | None = None, apis: "MountedApis | None" = None
+) -> web.Application:
     """Return the application that answers on one kind of listener.
 
     Args:
@@ -60,6 +62,7 @@ def application(handlers: Handlers, gate: Gate, audit: AuditTrail | None = None)
         gate: Admits or refuses each request.
         audit: Is given every admitted request that may have changed something, but of public routes, whose handlers
             report what matters: strangers must not fill it.
+        apis: The local APIs; `None` where all are switched off.
 
     Raises:
         ValueError: A handler has no route, so its role is undefined.
@@ -67,15 +70,27 @@ def application(handlers: Handlers, gate: Gate, audit: AuditTrail | None = None)
     if unlisted := set(handlers) - {route.handler for route in ROUTES}:
         raise ValueError(f"add a route for: {', '.join(sorted(unlisted))}")
     routes: dict[web.AbstractRoute, Route] = {}
-    made = web.Application(middlewares=[_answer_errors, _admission(routes, gate, audit)])
+    # Filled below, before the first request.
+    mounted: set[web.AbstractRoute] = set()
+    made = web.Application(middlewares=[_answer_errors, _admission(routes, mounted, gate, audit)])
     made.on_response_prepare.append(protect)
+    if apis is not None:
+        # Imported late: a hub without local APIs does without.
+        from agent.port.http.api_mount import mount  # noqa: PLC0415
+
+        mounted |= mount(made, apis, gate, audit)
     for route in ROUTES:
         if handler := handlers.get(route.handler):
             routes[made.router.add_route(route.method, route.path, _http_handler(route, handler, gate))] = route
     return made
 
 
-def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: AuditTrail | None) -> Any:  # noqa: ANN401 - aiohttp's type of a middleware is private
+def _admission(  # aiohttp's type of a middleware is private
+    routes: Mapping[web.AbstractRoute, Route],
+    mounted: AbstractSet[web.AbstractRoute],
+    gate: Gate,
+    audit: AuditTrail | None,
+) -> Any:  # noqa: ANN401
     @web.middleware
     async def admit(request: web.Request, handler: HttpHandler) -> web.StreamResponse:
         """Let a request pass the gate before its handler is called, and give what it did to the audit trail.
@@ -83,6 +98,9 @@ def _admission(routes: Mapping[web.AbstractRoute, Route], gate: Gate, audit: Aud
         Raises:
             RequestRefused: The gate refuses it.
         """
+        if request.match_info.route in mounted:
+            # Checked by `api_mount`, with the credentials and in the words of its API.
+            return await handler(request)
         route = routes.get(request.match_info.route)
         request[_CALLER_KEY] = caller = gate.admit(request, route)
         if route is None or audit is None or not is_audited(route):
@@ -124,45 +142,15 @@ async def _read_body(request: web.Request, route: Route) -> Any:  # noqa: ANN401
     if route.body is None:
         return None
     if route.is_stream:
-        return _chunks(request)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S_MAX):
-            async for chunk in _chunks(request):
-                body += chunk
-                if len(body) > route.bytes_max:
-                    text = f"send less: the body of this request has at most {route.bytes_max} bytes"
-                    raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", text)
-    except TimeoutError:
-        raise _too_slow(f"the body took more than {BODY_S_MAX:.0f} s") from None
+        return chunks_of(request)
+    body = await read_body(request, route.bytes_max)
     if route.body is bytes:
-        return bytes(body)
+        return body
     try:
         return msgspec.json.decode(body, type=route.body)
     except DECODE_ERRORS:
         # The cause is dropped: it may quote a key.
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_understood", "the request is not understood") from None
-
-
-def _too_slow(what: str) -> RequestRefused:
-    return RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "timeout", f"send the request again: {what}")
-
-
-async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield the body piece by piece.
-
-    Raises:
-        RequestRefused: The sender went silent.
-    """
-    while True:
-        try:
-            async with asyncio.timeout(SILENT_S_MAX):
-                chunk = await request.content.readany()
-        except TimeoutError:
-            raise _too_slow(f"nothing came for {SILENT_S_MAX:.0f} s") from None
-        if not chunk:
-            return
-        yield chunk
 
 
 @web.middleware

@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -14,6 +15,9 @@ from agent.local.routes import Handlers
 from agent.port.http.access import AuditTrail, CallerLookup
 from agent.port.http.gates import SocketGate
 from agent.port.http.server import application, runner_of
+
+if TYPE_CHECKING:
+    from agent.port.http.api_mount import MountedApis
 
 SOCKET_UMASK = 0o117
 """Leaves 0660: the service's user and group."""
@@ -23,7 +27,11 @@ IDLE_S_MAX = 60.0
 
 
 async def serve(
-    path: Path, handlers: Handlers, audit: AuditTrail | None = None, callers: CallerLookup | None = None
+    path: Path,
+    handlers: Handlers,
+    audit: AuditTrail | None = None,
+    callers: CallerLookup | None = None,
+    apis: "MountedApis | None" = None,
 ) -> None:
     """Answer on the socket until cancelled.
 
@@ -32,8 +40,9 @@ async def serve(
         handlers: See `agent.port.http.server.application`.
         audit: See there.
         callers: Knows who has signed in.
+        apis: The local APIs; `None` where all are switched off.
     """
-    runner = runner_of(application(handlers, SocketGate(callers), audit), idle_s_max=IDLE_S_MAX)
+    runner = runner_of(application(handlers, SocketGate(callers), audit, apis), idle_s_max=IDLE_S_MAX)
     # The lock on the state directory makes this the only agent: an existing socket is a leftover of a killed process.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
     with _bind(path) as listening:

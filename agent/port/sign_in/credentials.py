@@ -20,11 +20,12 @@ from agent.foundation.disk import Disk
 from agent.foundation.durable_file import strip_checksum
 from agent.foundation.json_store import JsonStore
 from agent.foundation.lenient_json import DECODE_ERRORS
+from agent.foundation.secret_hash import RandomBytes, hash_secret
 from agent.foundation.text import plural, sanitize
 from agent.foundation.worker import Worker
 from agent.local.routes import Caller, RequestRefused, Role
 from agent.port.http.access import AuditTrail
-from agent.port.sign_in.codes import CodeRecord, RandomBytes, find_code, hash_secret, make_code, read_code, with_code
+from agent.port.sign_in.codes import CodeRecord, find_code, make_code, read_code, with_code
 from agent.port.sign_in.sessions import Session, Sessions
 from agent.port.sign_in.throttle import Throttle
 from agent.port.sign_in.tokens import TokenRecord, find_token, new_token, with_token, with_uses, without_token

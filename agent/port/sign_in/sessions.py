@@ -13,8 +13,8 @@ from collections.abc import Collection
 
 import msgspec
 
+from agent.foundation.secret_hash import RandomBytes
 from agent.local.routes import Role
-from agent.port.sign_in.codes import RandomBytes
 
 IDLE_S_MAX = 1800
 """A session without a request for so long ends."""

@@ -11,9 +11,9 @@ import msgspec
 
 from agent.errors import SettingInvalid
 from agent.foundation import rfc3339
+from agent.foundation.secret_hash import RandomBytes, SecretHash, base32, hash_secret, is_secret_of
 from agent.foundation.text import quote
 from agent.local.routes import Role
-from agent.port.sign_in.codes import RandomBytes, SecretHash, base32, hash_secret, is_secret_of
 
 TOKENS_MAX = 16
 DAY_MS = 86_400_000

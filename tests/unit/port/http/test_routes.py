@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import config_editor, monitoring, page_files
+from agent.port import api_clients, config_editor, monitoring, page_files
 from agent.port.bundle import handler
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
@@ -49,6 +49,7 @@ def all_handlers() -> dict[str, Handler]:
         **page_files.handlers(ANY),
         **monitoring.description_handlers(dict),
         **port.handlers(ANY),
+        **api_clients.handlers(None, ANY, ANY),
     }
 
 

@@ -21,7 +21,7 @@ from agent.local.commands import CommandsReport
 from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 from agent.local.verdict import Verdict
-from agent.port.http import server, unix_socket
+from agent.port.http import bodies, server, unix_socket
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type, call-arg] # counts, then words
 STATUS = HubStatus(
@@ -220,7 +220,7 @@ async def test_an_idle_connection_is_closed(
 async def test_a_sender_that_falls_silent_is_not_waited_for(
     path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "SILENT_S_MAX", 0.05)
+    monkeypatch.setattr(bodies, "SILENT_S_MAX", 0.05)
 
     async def echo(request: LocalRequest) -> bytes:
         return bytes(request.body)

@@ -1,0 +1,105 @@
+"""Builds the APIs that are switched on, each imported late, and what they share: credentials and limits.
+
+A hub with all of them off imports none of this but the table. Must decide nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+
+from agent.apis.clients import Clients
+from agent.apis.face import Face
+from agent.apis.rate_limit import RateLimits
+from agent.config import Config
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.secret_hash import RandomBytes
+from agent.foundation.worker import Worker
+
+if TYPE_CHECKING:
+    from agent.home.home import Home
+
+LOAD_S_MAX = 4.0
+"""How long a listener waits for the credentials to be read; after that, APIs answer that the hub is not ready."""
+
+
+class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an API may be built of.
+
+    Attributes:
+        home: What it shows and changes.
+        config: In force.
+        state_dir: Where its files lie.
+        clients: The credential store.
+        clock: The machine's clocks.
+        disk: Reads and writes.
+        worker: Where reading, writing and long calculations block.
+        random_bytes: The system's random source.
+        new_id: Makes ids that need not be secret.
+        session: For requests to others, such as webhooks.
+        add_fault: Shows a problem.
+    """
+
+    home: "Home"
+    config: Config
+    state_dir: Path
+    clients: Clients
+    clock: Clock
+    disk: Disk
+    worker: Worker
+    random_bytes: RandomBytes
+    new_id: Callable[[], str]
+    session: aiohttp.ClientSession
+    add_fault: Callable[[str], None]
+
+
+def build_faces(parts: ApiParts) -> list[Face]:
+    """Return the APIs that are switched on."""
+    faces: list[Face] = []
+    return faces
+
+
+class ApiService:
+    """The local APIs of one hub.
+
+    Attributes:
+        faces: Those that are switched on.
+        clients: The credential store.
+        limits: Counts requests.
+        is_ready: The credentials have been read.
+    """
+
+    def __init__(self, parts: ApiParts, limits: RateLimits) -> None:
+        """Build the APIs that are switched on; nothing is read yet."""
+        self.clients = parts.clients
+        self.limits = limits
+        self.faces = build_faces(parts)
+        self.is_ready = False
+        self._loaded = asyncio.Event()
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops, by the name under which their faults are shown."""
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"API clients": self._load, "API limits": self.limits.run}
+        for face in self.faces:
+            loops |= face.loops()
+        return loops
+
+    async def _load(self) -> None:
+        await self.clients.load()
+        self.is_ready = True
+        self._loaded.set()
+
+    async def wait_until_ready(self) -> None:
+        """Wait for the credentials right after a start, but not for a disk that does not give them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOAD_S_MAX):
+                await self._loaded.wait()
+
+    async def close(self) -> None:
+        """Write what the limits have in memory, after the loops have ended."""
+        await self.limits.save()

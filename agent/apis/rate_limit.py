@@ -1,0 +1,163 @@
+"""Limits of the local APIs: windows of requests for each client, counted in memory and kept over restarts.
+
+Owns `api-limits.json`. A card must not wear with every request: the file is written at a stop, and once a minute while
+some client has used half of a limit. A power cut may give a client back one minute's requests, never more.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.apis.face import Limit, LimitUse
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.json_store import JsonStore
+from agent.foundation.worker import Worker
+
+FILE_NAME = "api-limits.json"
+FILE_BYTES_MAX = 64 * 1024
+"""256 windows take 30 KiB."""
+
+WINDOWS_MAX = 256
+"""Windows that are remembered, open calls by source among them; the one that began longest ago makes room."""
+
+SAVE_S = 60.0
+SAVED_SHARE_MIN = 0.5
+"""A window of which less is used is not worth a write."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The present window of one client and limit.
+
+    Attributes:
+        key: The client and the name of the limit.
+        began_ms: Boot time of its first request.
+        used: Requests since then, refused ones left out.
+        requests_max: Of the limit.
+        window_s: How long it lasts.
+    """
+
+    key: str
+    began_ms: int
+    used: int
+    requests_max: int
+    window_s: int
+
+    def is_over(self, now_ms: int) -> bool:
+        """Tell whether it has ended."""
+        return now_ms - self.began_ms >= self.window_s * 1000
+
+
+class WindowSet(msgspec.Struct, frozen=True):
+    """The content of the file: windows of one boot."""
+
+    boot_id: str = ""
+    windows: tuple[Window, ...] = ()
+
+
+def key_of(who: str, limit: Limit) -> str:
+    """Return the key of a window."""
+    return f"{who} {limit.name}"
+
+
+def count(
+    windows: Mapping[str, Window], who: str, limits: Sequence[Limit], now_ms: int
+) -> tuple[Mapping[str, Window], Sequence[LimitUse], int | None]:
+    """Count one request against all its limits, or against none where one of them is used up. Pure.
+
+    Args:
+        windows: By key.
+        who: The client, or the source of an open call.
+        limits: Those that count the request.
+        now_ms: Boot time.
+
+    Returns:
+        The windows that have changed; how much is used of each limit; and, where the request is refused, the whole
+        seconds until it would be counted.
+    """
+    found = []
+    for limit in limits:
+        window = windows.get(key_of(who, limit))
+        if window is None or window.is_over(now_ms):
+            window = Window(key_of(who, limit), now_ms, 0, limit.requests_max, limit.window_s)
+        found.append(window)
+    waits = [
+        _left_s(window, now_ms)
+        for limit, window in zip(limits, found, strict=True)
+        if window.used >= limit.requests_max
+    ]
+    if not waits:
+        found = [msgspec.structs.replace(window, used=window.used + 1) for window in found]
+    uses = [LimitUse(limit, window.used, _left_s(window, now_ms)) for limit, window in zip(limits, found, strict=True)]
+    return {window.key: window for window in found}, uses, max(waits) if waits else None
+
+
+def _left_s(window: Window, now_ms: int) -> int:
+    return max(1, math.ceil(window.window_s - (now_ms - window.began_ms) / 1000))
+
+
+def restore(saved: WindowSet, boot_id: str, now_ms: int) -> Sequence[Window]:
+    """Return the saved windows that still last. After a reboot nobody knows how long it took: they begin again."""
+    if saved.boot_id == boot_id:
+        return [window for window in saved.windows if not window.is_over(now_ms) and window.began_ms <= now_ms]
+    return [msgspec.structs.replace(window, began_ms=now_ms) for window in saved.windows]
+
+
+def worth_saving(windows: Mapping[str, Window], now_ms: int) -> Sequence[Window]:
+    """Return the windows of which enough is used to be written, oldest first."""
+    return [
+        window
+        for window in windows.values()
+        if not window.is_over(now_ms) and window.used >= SAVED_SHARE_MIN * window.requests_max
+    ]
+
+
+class RateLimits:
+    """The windows of all clients of one hub. Its loop is `run`."""
+
+    def __init__(self, state_dir: Path, *, clock: Clock, disk: Disk, worker: Worker) -> None:
+        """Prepare; every window is new before `load`."""
+        self._store = JsonStore(
+            state_dir / FILE_NAME,
+            WindowSet(),
+            disk=disk,
+            worker=worker,
+            bytes_max=FILE_BYTES_MAX,
+            loss="the limits of API clients begin again",
+        )
+        self._clock = clock
+        self._windows: dict[str, Window] = {}
+
+    async def load(self) -> None:
+        """Read what was used before the start."""
+        await self._store.load_patiently()
+        for window in restore(self._store.value, self._clock.boot_id, self._clock.monotonic_ms()):
+            self._windows.setdefault(window.key, window)
+
+    async def run(self) -> None:
+        """Read the file, then write what is worth it from time to time."""
+        await self.load()
+        while True:
+            await asyncio.sleep(SAVE_S)
+            await self.save()
+
+    async def save(self) -> None:
+        """Write the windows of which enough is used, where they are not on the disk already."""
+        found = tuple(worth_saving(self._windows, self._clock.monotonic_ms()))
+        if found or self._store.value.windows:
+            await self._store.apply(lambda _: WindowSet(self._clock.boot_id, found))
+
+    def count(self, who: str, limits: Sequence[Limit]) -> tuple[Sequence[LimitUse], int | None]:
+        """Count one request; see the function `count`. Answers from memory."""
+        changed, uses, wait_s = count(self._windows, who, limits, self._clock.monotonic_ms())
+        for key, window in changed.items():
+            # The latest at the end: the one that began longest ago makes room.
+            if (before := self._windows.get(key)) is None or before.began_ms != window.began_ms:
+                self._windows.pop(key, None)
+            self._windows[key] = window
+        while len(self._windows) > WINDOWS_MAX:
+            del self._windows[next(iter(self._windows))]
+        return uses, wait_s
