@@ -5,6 +5,7 @@ A hub with all of them off imports none of this but the table. Must decide nothi
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import msgspec
 
+from agent.apis.catalog import APIS
 from agent.apis.clients import Clients
 from agent.apis.face import Face
 from agent.apis.rate_limit import RateLimits
@@ -59,9 +61,9 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_faces(parts: ApiParts) -> list[Face]:
-    """Return the APIs that are switched on."""
-    faces: list[Face] = []
-    return faces
+    """Return the APIs that are switched on. The package of each has `face.build_face`, which takes the parts."""
+    names = [name for name in APIS if getattr(parts.config.apis, name)]
+    return [importlib.import_module(f"agent.apis.{name}.face").build_face(parts) for name in names]
 
 
 class ApiService:

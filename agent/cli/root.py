@@ -97,7 +97,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show how to reach the hub's page and API, and who may: codes, tokens, sessions, audit.",
             TECHNICIAN,
         ),
-        "api": Entry("agent.cli.api:api", "Show the other APIs that the hub answers, and who may use them.", TECHNICIAN),
+        "api": Entry("agent.cli.api:api", "Show which other APIs the hub answers, and to whom.", TECHNICIAN),
         "console": Entry(
             "agent.cli.console.command:console", "Serve a technician on this terminal or serial line.", TECHNICIAN
         ),

@@ -56,6 +56,7 @@ class PortService:
         certificate: That of their TLS.
         audit: What callers have changed.
         credentials: Codes, sessions and tokens.
+        apis: The local APIs; `None` where all are switched off.
         callers: Knows who has signed in.
     """
 
@@ -88,7 +89,7 @@ class PortService:
             add_fault: Shows a problem.
         """
         self._config = config.port
-        self._apis = apis
+        self.apis = apis
         self._socket = config.local_api.socket
         self._names = own_names(platform.node(), config.port.host_names)
         self._handlers_of_components = handlers
@@ -144,8 +145,8 @@ class PortService:
             "sign-in": self.credentials.run,
             "audit": self.audit.run,
         }
-        if self._apis:
-            loops |= self._apis.loops()
+        if self.apis:
+            loops |= self.apis.loops()
         if self._config.listen:
             loops |= {"port": self._listen, "port certificate": self.certificate.run}
         return loops
@@ -153,8 +154,8 @@ class PortService:
     async def _listen(self) -> None:
         """Listen once it is known who may get in, so that a browser is not signed out by a restart."""
         await self.credentials.wait_until_loaded()
-        if self._apis:
-            await self._apis.wait_until_ready()
+        if self.apis:
+            await self.apis.wait_until_ready()
         await self.listeners.run()
 
     def handlers(self) -> Handlers:
@@ -175,7 +176,7 @@ class PortService:
             ),
             **monitoring.description_handlers(self.handlers),
             **self._bundle_handlers,
-            **api_clients.handlers(self._apis, self._clock, self.credentials.session),
+            **api_clients.handlers(self.apis, self._clock, self.credentials.session),
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }
 
@@ -193,16 +194,16 @@ class PortService:
 
     async def close(self) -> None:
         """Write what the audit trail has in memory, after the loops have ended."""
-        if self._apis:
-            await self._apis.close()
+        if self.apis:
+            await self.apis.close()
         await self.audit.close()
 
     def _mounted_apis(self) -> "MountedApis | None":
-        if self._apis is None:
+        if self.apis is None:
             return None
         from agent.port.http.api_mount import MountedApis  # noqa: PLC0415 - hubs without local APIs do without
 
-        apis = self._apis
+        apis = self.apis
         return MountedApis(apis.faces, apis.limits, lambda: apis.is_ready)
 
     def _make_runner(self) -> web.AppRunner:

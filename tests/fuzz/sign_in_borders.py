@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from agent.foundation.clock import Now
 from agent.foundation.lenient_json import DECODE_ERRORS, decode_leniently
+from agent.foundation.secret_hash import hash_secret
 from agent.foundation.text import sanitize
 from agent.local.routes import Caller, Role
 from agent.port.sign_in.access_report import report_entry
 from agent.port.sign_in.audit import NumberedEntry
 from agent.port.sign_in.audit_entries import OPEN_ENTRIES_MAX, AuditBuffer, AuditEntry, make_entry
-from agent.port.sign_in.codes import CODE_CHARACTERS, CodeRecord, hash_secret, read_code, role_of
+from agent.port.sign_in.codes import CODE_CHARACTERS, CodeRecord, read_code, role_of
 from agent.port.sign_in.credentials import CredentialSet
 from agent.port.sign_in.sessions import Sessions
 from agent.port.sign_in.throttle import Throttle, network_of

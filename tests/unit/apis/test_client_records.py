@@ -99,8 +99,9 @@ def test_a_client_that_expires_needs_the_time() -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(changes: dict[str, object], message: str) -> None:
+    wanted = msgspec.structs.replace(NewClient("aurra_home", "one"), **changes)
     with pytest.raises(SettingInvalid, match=message):
-        make(**changes)
+        new_client(wanted, zones=ZONES, utc_ms=NOW_MS, random_bytes=os.urandom)
 
 
 def test_names_are_unique_within_an_api_and_clients_are_limited() -> None:

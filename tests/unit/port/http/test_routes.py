@@ -84,7 +84,7 @@ async def test_only_what_the_table_lists_is_reachable() -> None:
         for path in paths:
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 reached.clear()
-                body = b'{"name": "x", "key": "x", "new": "x", "code": "x", "role": "x", "test_id": "x", "changes": {}}'
+                body = b'{"name": "x", "key": "x", "new": "x", "code": "x", "role": "x", "api": "x", "test_id": "x", "changes": {}}'
                 async with client.request(method, path, data=body) as response:
                     # A path of one part may be a file of the page.
                     is_listed = (method, path) in listed or (method == "GET" and bool(re.fullmatch("/[^/]+", path)))

@@ -21,7 +21,7 @@ from agent.local.commands import CommandsReport
 from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 from agent.local.verdict import Verdict
-from agent.port.http import bodies, server, unix_socket
+from agent.port.http import bodies, unix_socket
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type, call-arg] # counts, then words
 STATUS = HubStatus(

@@ -3,14 +3,12 @@ import os
 
 import pytest
 
+from agent.foundation.secret_hash import base32, hash_secret, is_secret_of
 from agent.local.routes import Role
 from agent.port.sign_in.codes import (
     CODE_CHARACTERS,
     TYPED_CHARACTERS_MAX,
     CodeRecord,
-    base32,
-    hash_secret,
-    is_secret_of,
     make_code,
     read_code,
     role_of,
