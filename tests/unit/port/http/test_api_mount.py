@@ -109,7 +109,10 @@ async def client(face: FakeFace, trail: Trail, tmp_path: Path) -> AsyncIterator[
         yield found
 
 
-async def ask(client: TestClient[Any, Any], method: str, path: str, **given: Any) -> tuple[int, Any, Mapping[str, str]]:
+Answered = tuple[int, Any, Mapping[str, str]]
+
+
+async def ask(client: TestClient[Any, Any], method: str, path: str, **given: Any) -> Answered:  # noqa: ANN401 - see aiohttp
     async with client.request(method, path, **given) as response:
         body = await response.read()
         assert response.content_type == "application/json"
