@@ -1,0 +1,73 @@
+"""What Amps' documentation leaves open, and what this hub answers instead: each assumption with its reason.
+
+If Amps publishes one of these facts, this file changes and no other.
+"""
+
+VALIDATION_ERROR = "VALIDATION_ERROR"
+"""400. The pages list the status without a name; the reader of the contract chose this one."""
+
+ACTION_NOT_FOUND = "ACTION_NOT_FOUND"
+"""404. By analogy with DEVICE_NOT_FOUND, which is documented."""
+
+NOT_FOUND = "NOT_FOUND"
+METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+"""404, 405, 408, 413 and 503 have no documented names: each is the status' own phrase."""
+
+REQUESTS_PER_MINUTE_MAX = 120
+"""For each key. No number is published; a client that looks every second still has room to push."""
+
+PAGE_ITEMS = 50
+PAGE_ITEMS_MAX = 100
+"""Of `GET /actions`. "meta carries pagination" without names: `limit` and `cursor` are asked for, and `meta.limit`,
+`meta.hasMore` and `meta.nextCursor` answer, as in most APIs that page by cursor."""
+
+RELATIVE_TIMES_COUNT_FROM_RECEIPT = True
+"""Also those of `end`: one rule for one form. A client that meant the length of the window gets INVALID_TIME_WINDOW,
+or a shorter window than it meant, never a longer one."""
+
+MISSING_PARAMETER = "missing_parameter"
+UNKNOWN_FIELD = "unknown_field"
+MALFORMED = "malformed"
+"""Values of `details.reason` with VALIDATION_ERROR. Every declared parameter is required: a hold without a target has
+no meaning."""
+
+BAND_TOO_NARROW = "band_too_narrow"
+"""`details.reason` with PARAMETER_OUT_OF_RANGE of `coolSetpoint`. A band needs its lower end below its upper one, and
+the hub keeps both apart so that it does not heat and cool in turn."""
+
+END_WITHOUT_START = "end_without_start"
+END_NOT_AFTER_START = "end_not_after_start"
+END_OUT_OF_RANGE = "end_out_of_range"
+TIME_NOT_UNDERSTOOD = "time_not_understood"
+"""Values of `details.reason` with INVALID_TIME_WINDOW; the field is documented, its values are not."""
+
+HORIZON_DAYS = 30
+"""Documented for `start`. `end` may be as far behind `start`: no page bounds it."""
+
+NO_STRATEGY = "no_strategy_supplied"
+"""Documented."""
+STRATEGY_NOT_LISTED = "strategy_not_listed"
+IN_FLIGHT = "action_in_flight"
+NO_END = "conflicting_action_has_no_end"
+"""Further values of `details.reason` with CONFLICT: the pages describe the cases without a value."""
+
+VENDOR = "climahub"
+HUB_MODEL = "climahub zone"
+TWIN_MODEL = "climahub zone (simulated)"
+"""`vendor` and `metadata.model` are free texts."""
+
+MODE_OFF = "off"
+"""`state.mode` of a zone that is switched off, as in the older API. The samples show heat, cool and auto only."""
+
+WEBHOOK_DELAY_S = 0
+"""Amps delivers after 10 s in live and 3 min in sandbox, as an effect of its queue and not as a promise."""
+
+SANDBOX_FIELDS = ("forceState", "errorCode", "delayMs")
+"""The fields of `sandbox` are not published for HVAC. `forceState` is `completed`, `failed` (the action fails with
+`errorCode` after `delayMs`) or `refused` (the push itself is answered with `errorCode`)."""
+
+DELAY_MS_MAX = 600_000
+"""Of `sandbox.delayMs`: longer waits test patience only."""
