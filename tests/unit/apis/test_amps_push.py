@@ -32,9 +32,11 @@ def pushed(
     *,
     known: CapabilityMap | None = None,
     now_ms: int | None = NOW_MS,
-    **rest: str,
+    start: str | None = None,
+    end: str | None = None,
 ) -> Push:
-    action = {"command": command, **({} if parameters is None else {"parameters": parameters}), **rest}
+    given = {"parameters": parameters, "start": start, "end": end}
+    action = {"command": command, **{name: value for name, value in given.items() if value is not None}}
     body = decode_push(msgspec.json.encode({"action": action}))
     return check_push(body.action, known or commands(), now_utc_ms=now_ms, timezone=BERLIN)
 
@@ -45,10 +47,11 @@ def refused(
     *,
     known: CapabilityMap | None = None,
     now_ms: int | None = NOW_MS,
-    **rest: str,
+    start: str | None = None,
+    end: str | None = None,
 ) -> AmpsRefused:
     with pytest.raises(AmpsRefused) as caught:
-        pushed(command, parameters, known=known, now_ms=now_ms, **rest)
+        pushed(command, parameters, known=known, now_ms=now_ms, start=start, end=end)
     assert caught.value.code in STATUSES
     return caught.value
 
@@ -168,7 +171,7 @@ def test_execution_shapes() -> None:
         ("idle", None, {"start": "30m", "end": "1h"}, Execution.WINDOWED),
         ("auto", celsius(heatSetpoint=20, coolSetpoint=24), {"start": "30m", "end": "1h"}, Execution.WINDOWED),
     ):
-        error = refused(command, parameters, **rest)
+        error = refused(command, parameters, start=rest.get("start"), end=rest.get("end"))
         assert error.code == "EXECUTION_NOT_SUPPORTED"
         assert error.details["requestedExecution"] == asked
         assert error.details["supportedExecution"] == list(commands()[Command(command)].execution)
@@ -232,7 +235,7 @@ def test_wall_clock_times_of_the_nights_when_the_clocks_change(now: str, start: 
     ],
 )
 def test_times_that_are_refused(rest: dict[str, str], code: str, reason: str | None) -> None:
-    error = refused("heat", celsius(target=21), **rest)
+    error = refused("heat", celsius(target=21), start=rest.get("start"), end=rest.get("end"))
     assert (error.code, error.details.get("reason")) == (code, reason)
     assert "deviceCapabilities" in error.details
 
