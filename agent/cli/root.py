@@ -101,6 +101,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "console": Entry(
             "agent.cli.console.command:console", "Serve a technician on this terminal or serial line.", TECHNICIAN
         ),
+        "aqara": Entry(
+            "agent.cli.aqara:aqara",
+            "Read and set the devices of an Aqara Open API endpoint: Aqara's cloud, or another hub.",
+            TECHNICIAN,
+        ),
         "receive": Entry(
             "agent.cli.console.receive:receive", "Take a hub's support bundle over a serial cable.", TECHNICIAN
         ),

@@ -1,0 +1,199 @@
+"""The HTTP client of an Aqara endpoint: one address, four keys, a whitelist of types. Blocks.
+
+Must never send another type than the published seven, nor a token to another address than the configured one: it
+follows no redirection. The HTTP status is judged first, then the code. A request that timed out is sent once more,
+unless doing it twice would make two of something.
+"""
+
+import contextlib
+import http.client
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hal.errors import HalError
+
+TIMEOUT_S = 15.0
+"""A list of 200 devices takes a cloud some 3 s."""
+
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+"""A device takes some 4 KiB."""
+
+MESSAGE_CHARACTERS_MAX = 200
+"""Of a message of the endpoint, as far as it is shown."""
+
+VERSION = "v1"
+
+NOT_REPEATED = frozenset({"CreateSpaceRequest"})
+"""Done twice it makes two: after a timeout a person has to look."""
+
+TOKEN_EXPIRED = 1001
+DEVICE_NOT_FOUND = 2030
+_UNAUTHORIZED = 401
+
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class EndpointLost(HalError):
+    """The endpoint gives no usable answer. Try again later."""
+
+
+class EndpointTimedOut(EndpointLost):
+    """The endpoint did not answer in time."""
+
+
+class TokenRefused(HalError):
+    """The endpoint does not take the token, or no longer. A person has to get another."""
+
+
+class EndpointRefused(HalError):
+    """The endpoint refuses a request.
+
+    Attributes:
+        code: Its own.
+        data: What came with it, such as the failed items of a batch.
+    """
+
+    def __init__(self, message: str, code: int, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    code: int | str
+    message: str | None = None
+    data: Any = None
+
+
+class AqaraEndpoint:
+    """One endpoint and the token for it."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        new_id: Callable[[], str],
+        timeout_s: float = TIMEOUT_S,
+        ca_file: str | None = None,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            url: Of the endpoint: "https://HOST/open/api".
+            token: A secret.
+            new_id: Makes the unique part of a `msgId`.
+            timeout_s: How long to wait for an answer.
+            ca_file: PEM of the certificates that are trusted in place of the system's: for a hub with its own.
+
+        Raises:
+            ValueError: The address or the token cannot be used.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise ValueError("give the endpoint as https://HOST/open/api, without user name and query")
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("copy the token again: it has characters that no token has")
+        self._parts = parts
+        self._token = token
+        self._new_id = new_id
+        self._timeout_s = timeout_s
+        self._ca_file = ca_file
+        self.host = parts.netloc
+
+    def list_devices(self) -> object:
+        """Return the device list as it came; raises as `request`."""
+        return self.request("GetAllDevicesWithSpaceRequest")
+
+    def list_spaces(self) -> object:
+        """Return the tree of spaces as it came; raises as `request`."""
+        return self.request("GetSpacesRequest")
+
+    def execute(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Set traits, and return the items that failed.
+
+        Raises:
+            EndpointLost, TokenRefused, EndpointRefused: See `request`; the last only where nothing worked.
+        """
+        failed = self.request("ExecuteTraitRequest", items)
+        # A published sample shows one empty object where nothing failed.
+        return (
+            [each for each in failed if isinstance(each, dict) and each.get("deviceId")]
+            if isinstance(failed, list)
+            else []
+        )
+
+    def request(self, kind: str, data: object = None) -> Any:  # noqa: ANN401 - any JSON
+        """Send a request and return the data of its answer.
+
+        Raises:
+            EndpointLost: No connection, no answer in time, or one that makes no sense.
+            TokenRefused: The token is missing, wrong or expired.
+            EndpointRefused: The code is not 0.
+        """
+        try:
+            return self._send(kind, data)
+        except EndpointTimedOut:
+            if kind in NOT_REPEATED:
+                raise
+            return self._send(kind, data)
+
+    def _send(self, kind: str, data: object) -> Any:  # noqa: ANN401 - any JSON
+        message = {"type": kind, "version": VERSION, "msgId": f"msg-{self._new_id()}", "data": data}
+        status, body = self._exchange(msgspec.json.encode(message))
+        if status == _UNAUTHORIZED:
+            raise TokenRefused(f"get another token: {self.host} does not take this one")
+        try:
+            answer = msgspec.json.decode(body, type=_Answer)
+        except _DECODE_ERRORS as error:
+            raise EndpointLost(f"check the address: {self.host} answers with status {status} and no message") from error
+        if not 200 <= status < 300:  # noqa: PLR2004 - success
+            raise EndpointLost(f"try again later: {self.host} answers with status {status}: {_line(answer.message)}")
+        if answer.code == TOKEN_EXPIRED:
+            raise TokenRefused(f"get another token: {self.host} says that this one has expired")
+        if answer.code != 0 or isinstance(answer.code, bool):
+            code = answer.code if isinstance(answer.code, int) else -1
+            raise EndpointRefused(f"{self.host} refuses: {_line(answer.message)} (code {code})", code, answer.data)
+        return answer.data
+
+    def _exchange(self, body: bytes) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        with self._explained():
+            connection = self._connect()
+            try:
+                connection.request("POST", self._parts.path or "/", body=body, headers=headers)
+                response = connection.getresponse()
+                answer = response.read(ANSWER_BYTES_MAX + 1)
+            finally:
+                connection.close()
+        if len(answer) > ANSWER_BYTES_MAX:
+            raise EndpointLost(f"{self.host} answers with more than {ANSWER_BYTES_MAX} bytes")
+        return response.status, answer
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = str(self._parts.hostname), self._parts.port
+        if self._parts.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+        context = ssl.create_default_context(cafile=self._ca_file)
+        return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise the errors of a connection as `EndpointLost`."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise EndpointTimedOut(f"check the network: no answer from {self.host} in {self._timeout_s:g} s") from error
+        except ssl.SSLError as error:
+            raise EndpointLost(f"check the certificate of {self.host}: {_line(error.reason)}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise EndpointLost(f"check the network: no connection with {self.host} ({_line(str(error))})") from error
+
+
+def _line(text: str | None) -> str:
+    line = "".join(sign if sign.isprintable() else " " for sign in text or "no reason given")
+    return line[:MESSAGE_CHARACTERS_MAX]
