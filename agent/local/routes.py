@@ -272,6 +272,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
         detail: For people: what to do, then what happened.
         error: The code, for programs.
         retry_after_s: How long to wait before the next try, where that is known.
+        tries_left: After a wrong code: how many more may be wrong before there is a wait, where there ever is one.
     """
 
     type: str
@@ -280,6 +281,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     error: str
     retry_after_s: int | None = None
+    tries_left: int | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -315,13 +317,23 @@ class RequestRefused(ClimahubError):
         status: The HTTP status.
         code: The machine-readable `error` of the answer.
         retry_after_s: How long to wait before the next try; `None` where that is not known.
+        tries_left: See `ProblemDetails`.
     """
 
-    def __init__(self, status: HTTPStatus, code: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        tries_left: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
+        self.tries_left = tries_left
 
 
 _BY_ERROR: Mapping[type[Exception], tuple[HTTPStatus, str]] = MappingProxyType(

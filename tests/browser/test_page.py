@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from agent.local.routes import Role
+from agent.port.sign_in import throttle
 from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
@@ -42,7 +43,7 @@ async def test_a_wrong_code_is_refused_in_words_and_a_right_one_opens_the_page(v
         await expect(page.get_by_role("heading", name="Sign in to this hub")).to_be_visible()
         await page.get_by_label("Code").fill("0000-0000-0000-0000")
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("alert")).to_contain_text("code")
+        await expect(page.get_by_role("alert")).to_have_text(re.compile("^This code is wrong[^0-9]*$"))
         # Typed as people do: small letters, no dashes.
         await page.get_by_label("Code").fill("")
         await page.get_by_label("Code").press_sequentially(code.replace("-", "").lower())
@@ -51,6 +52,24 @@ async def test_a_wrong_code_is_refused_in_words_and_a_right_one_opens_the_page(v
         await expect(page.get_by_role("link", name="Living")).to_be_visible()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Code")).to_be_visible()
+
+
+async def test_who_types_wrong_codes_is_told_the_tries_left_and_then_the_wait_in_their_language(
+    visit: Visit, hub: PortRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if from another machine: this one never has to wait.
+    monkeypatch.setattr(throttle, "network_of", lambda _: "192.168.0.0/16")
+    await hub.make_code()
+    async with visit(hub, size=PHONE, language="de-DE") as visitor:
+        page = visitor.page
+        await page.goto(hub.url)
+        said = ["Dieser Code ist falsch.*Noch 4 Versuche", "Noch 3 Versuche", "Noch 2 Versuche", "Noch 1 Versuch,"]
+        said += ["Der nächste Versuch zählt in [12] s", "Zu viele falsche Codes. Der nächste Versuch zählt in [12] s"]
+        for each in said:
+            await page.get_by_label("Code").fill("0000-0000-0000-0000")
+            await page.get_by_role("button", name="Anmelden").click()
+            await expect(page.get_by_role("alert")).to_have_text(re.compile(each))
+        await visitor.picture("sign-in-phone-german")
 
 
 async def test_the_verdict_comes_first_in_words_and_tiles_lead_deeper(visitor: Visitor, hub: PortRig) -> None:

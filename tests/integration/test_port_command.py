@@ -60,7 +60,9 @@ async def test_replacing_a_code_needs_the_option(tmp_path: Path, capsys: pytest.
         command = Command(port, capsys)
         first = await command("code", "--role", "viewer")
         refused = await command("code", "--role", "viewer", fails=True)
-        assert refused.startswith("climahub: add --new to replace the code of the viewer")
+        assert refused.startswith(
+            "climahub: look on the provisioning sheet, or add --new for another code of the viewer"
+        )
         assert first.startswith("viewer: ")
         assert await command("code", "--role", "viewer", "--new") != first
 

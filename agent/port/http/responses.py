@@ -90,6 +90,7 @@ def problem_response(refusal: RequestRefused) -> web.Response:
         detail=str(refusal),
         error=refusal.code,
         retry_after_s=refusal.retry_after_s,
+        tries_left=refusal.tries_left,
     )
     response = web.Response(body=_encode(document), status=refusal.status, content_type=PROBLEM_TYPE)
     if refusal.retry_after_s is not None:

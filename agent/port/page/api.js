@@ -7,10 +7,9 @@ const ROLES = ["viewer", "service", "owner"];
 
 // A request that the hub refused, or did not answer (status 0). The message is for people.
 export class Refused extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, problem) {
     super(message);
-    this.status = status;
-    this.code = code;
+    Object.assign(this, { status, code, problem });
   }
 }
 
@@ -55,7 +54,7 @@ async function send(method, path, body, timeout_s) {
 async function refusal(answer) {
   const problem = await answer.json().catch(() => ({}));
   const message = problem.detail || t("error.status", { status: answer.status });
-  return new Refused(answer.status, problem.error ?? "", message);
+  return new Refused(answer.status, problem.error ?? "", message, problem);
 }
 
 // The document that the hub answers with; nothing for an empty answer.

@@ -46,6 +46,7 @@ LOG_INTERVAL_S = 60.0
 """Between two lines about wrong sign-ins: a flood of them must not push everything else out of the log."""
 
 _LOSS = "nobody can sign in until a code is made at the hub (sudo climahub port code --new)"
+_WHERE = "It stands on the provisioning sheet; sudo climahub port code --new at the hub makes another"
 _NOT_LOADED = f"try again in a minute, or check the disk: {FILE_NAME} has not been read yet"
 _ORIGIN_CHARACTERS_MAX = 64
 
@@ -191,8 +192,12 @@ class Credentials:
                 text = f"{then}make a code at the hub: sudo climahub port code"
                 return RequestRefused(HTTPStatus.UNAUTHORIZED, code, text, retry_after_s=wait_s or None)
             case _:
-                text = f"{then}check the code: 16 letters and digits, made by sudo climahub port code at the hub"
-                return RequestRefused(HTTPStatus.UNAUTHORIZED, code, text, retry_after_s=wait_s or None)
+                left = self.throttle.tries_left(source)
+                more = f" ({plural(left, 'more try', 'more tries')} without a wait)" if left else ""
+                text = f"{then}check the code: it is wrong{more}. {_WHERE}"
+                return RequestRefused(
+                    HTTPStatus.UNAUTHORIZED, code, text, retry_after_s=wait_s or None, tries_left=left
+                )
 
     def _log_wrong(self, source: str, wait_s: int) -> None:
         now_ms = self._clock.monotonic_ms()

@@ -125,7 +125,10 @@ def _code_handlers(credentials: Credentials, service_user: str) -> Mapping[str, 
         role = _role(request.parameters["role"])
         _check_may_make("code", request, credentials, service_user)
         if not request.body.replace and any(each.role is role for each in credentials.stored.codes):
-            text = f"add --new to replace the code of the {role.value}: it was shown once and cannot be shown again"
+            text = (
+                f"look on the provisioning sheet, or add --new for another code of the {role.value}, which ends the old"
+                " one and its sessions: there is a code, and it cannot be shown again"
+            )
             raise RequestRefused(HTTPStatus.CONFLICT, "exists", text)
         code, ended = await credentials.make_code(role)
         return NewCode(role.value, code, ended)

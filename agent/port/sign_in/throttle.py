@@ -124,6 +124,13 @@ class Throttle:
         self._wrong[source] = _Tries(count, now_ms, now_ms + round(wait_s * 1000))
         return math.ceil(wait_s)
 
+    def tries_left(self, source: str) -> int | None:
+        """Return how many more tries of a source may be wrong before it waits; `None` where it never waits."""
+        if network_of(source) == THIS_MACHINE:
+            return None
+        tries = self._wrong.get(source)
+        return max(0, FREE_TRIES - (tries.count if tries else 0))
+
     def add_right(self, source: str) -> None:
         """Forget the wrong tries of a source and trust it, unless others share it: a person has signed in there."""
         self._wrong.pop(source, None)

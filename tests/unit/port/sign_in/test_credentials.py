@@ -131,10 +131,14 @@ async def test_wrong_tries_are_told_in_the_answer_with_the_seconds_to_wait(bench
     code, _ = await credentials.make_code(Role.OWNER)
     first = refusal(credentials, WRONG, ATTACKER)
     assert (first.status, first.code) == (HTTPStatus.UNAUTHORIZED, "wrong_code")
-    assert str(first).startswith("check the code: 16 letters and digits")
-    for _ in range(FREE_TRIES - 2):
-        refusal(credentials, WRONG, ATTACKER)
-    assert str(refusal(credentials, WRONG, ATTACKER)).startswith("wait 2 s, then check the code")
+    assert str(first).startswith("check the code: it is wrong (4 more tries without a wait). It stands on the prov")
+    assert str(first).endswith("sudo climahub port code --new at the hub makes another")
+    left = [first.tries_left, *(refusal(credentials, WRONG, ATTACKER).tries_left for _ in range(FREE_TRIES - 2))]
+    assert left == [4, 3, 2, 1]
+    last = refusal(credentials, WRONG, ATTACKER)
+    assert (str(last).partition(".")[0], last.tries_left) == ("wait 2 s, then check the code: it is wrong", 0)
+    # This machine never waits: there is nothing to count.
+    assert refusal(credentials, WRONG, "127.0.0.1").tries_left is None
     blocked = refusal(credentials, code, ATTACKER)
     assert (blocked.status, blocked.code) == (HTTPStatus.TOO_MANY_REQUESTS, "too_many_tries")
     assert str(blocked) == "wait 2 s before the next try: there were too many wrong ones"
