@@ -55,6 +55,7 @@ class Hub:
         """
         self.config = config
         self.environment = environment
+        self._port_clock = environment.port_clock or environment.clock
         clock, state = environment.clock, config.storage.state_dir
         self.faults = Faults(clock.monotonic_ms)
         for problem in environment.problems:
@@ -73,6 +74,7 @@ class Hub:
             network=environment.board.network,
             keys=environment.sensor_keys,
             clock=clock,
+            port_clock=self._port_clock,
             disk=environment.disk,
             worker=environment.worker,
             client=self.client.provisioning,
@@ -92,7 +94,7 @@ class Hub:
             clock=clock,
             new_id=self._new_id,
         )
-        self.config_editor = build_editor(environment.running_config, clock, lambda: self.port.audit)
+        self.config_editor = build_editor(environment.running_config, self._port_clock, lambda: self.port.audit)
         self.reports = self._reports()
         self.assembly = self._assembly()
         self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests
@@ -102,7 +104,7 @@ class Hub:
         environment = self.environment
         return PortAssembly(
             self._parts(),
-            clock=environment.port_clock or environment.clock,
+            clock=self._port_clock,
             sensors=environment.board.sensors,
             editor=self.config_editor,
             log_ring=environment.log_ring,
@@ -326,6 +328,10 @@ class Hub:
             loops |= self.assembly.loops()
         return loops
 
+    def _port_loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops that serve people, whose requests they also carry out."""
+        return self.port.loops() if self.environment.serve else {}
+
     def _health(self) -> Health:
         environment = self.environment
         return Health(
@@ -366,7 +372,11 @@ class Hub:
             supervise, faults=self.faults, now_ms=environment.clock.monotonic_ms, rng=environment.rng
         )
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(run(name, work), name=name) for name, work in self._loops().items()]
+            tasks = [
+                group.create_task(run(name, work), name=name, context=context)
+                for loops, context in ((self._loops(), None), (self._port_loops(), environment.port_context))
+                for name, work in loops.items()
+            ]
             environment.host.ready()
             await stop.wait()
             environment.host.stopping()

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ from hal.interface import Board, HasUnsupportedSensors, Reading, Sensor, SensorK
 from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
+    from hal.sim import SimOptions
     from hal.zigbee import ZigbeeNetwork
 
 _log = logging.getLogger(__name__)
@@ -87,8 +89,10 @@ class Environment(msgspec.Struct, frozen=True):
         environ: Of the process.
         log_ring: The last log records; `None` where the process keeps none.
         running_config: The configuration and how it is changed at the hub; `None` where it cannot be shown.
-        port_clock: The clock of the people at the port, for events and sessions; `None` where it is `clock`. In a demo
-            the house's time runs faster than theirs.
+        port_clock: The clock of the people at the port: for events, sessions, leases and join windows; `None` where it
+            is `clock`. In a demo the house's time runs faster than theirs.
+        port_context: The context in which the port serves people: a demo's event loop reads in it whose time a timer
+            counts; `None` for the caller's.
     """
 
     board: Board
@@ -118,6 +122,7 @@ class Environment(msgspec.Struct, frozen=True):
     log_ring: LogRing | None = None
     running_config: RunningConfig | None = None
     port_clock: Clock | None = None
+    port_context: Context | None = None
 
 
 def make_board(config: BoardConfig, clock: Clock) -> Board:
@@ -143,16 +148,21 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
         case "sim":
             from hal import sim  # noqa: PLC0415
 
-            world = sim.SimEnvironment(
-                sim.SimOptions(
-                    seed=config.sim.seed,
-                    start_utc_ms=clock.utc_ms() or SIM_START_UTC_MS,
-                    sensors_count=config.sim.sensors_count,
-                    report_interval_s=config.sim.report_interval_s,
-                    has_occupant_thermostat=config.sim.tenant_thermostat,
-                )
-            )
+            world = sim.SimEnvironment(sim_options(config, clock.utc_ms() or SIM_START_UTC_MS))
             return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
+
+
+def sim_options(config: BoardConfig, start_utc_ms: int) -> "SimOptions":
+    """Return the options of the simulated house that is configured."""
+    from hal import sim  # noqa: PLC0415
+
+    return sim.SimOptions(
+        seed=config.sim.seed,
+        start_utc_ms=start_utc_ms,
+        sensors_count=config.sim.sensors_count,
+        report_interval_s=config.sim.report_interval_s,
+        has_occupant_thermostat=config.sim.tenant_thermostat,
+    )
 
 
 def output_names(config: BoardConfig) -> list[str]:

@@ -58,7 +58,7 @@ class PairingActions:
 
         Args:
             store: What is stored about pairing.
-            clock: The boot's clocks.
+            clock: Of the people who pair, for join windows.
             loops: Bring the radio to the stored state.
             registrar: Registers sensors with the cloud.
             progress: Receives each step.

@@ -64,7 +64,7 @@ class PairingLoops:
         Args:
             network: The board's relayed sensors.
             store: What is stored about pairing.
-            clock: The boot's clocks.
+            clock: Of the people who pair, for join windows.
             registrar: Registers sensors with the cloud.
             progress: Receives each step.
         """

@@ -125,6 +125,7 @@ class PairingService:
         network: SensorNetwork | None,
         keys: Mapping[str, str],
         clock: Clock,
+        port_clock: Clock,
         disk: Disk,
         worker: Worker,
         client: ProvisioningClient,
@@ -136,6 +137,7 @@ class PairingService:
             network: The board's relayed sensors.
             keys: The keys of `relayed_sensors.sensor_keys_file`, by device, IEEE address or name.
             clock: The boot's clocks.
+            port_clock: The clock of the people who pair, for join windows.
             disk: Reads and writes the file.
             worker: Runs what blocks.
             client: The connection to the cloud.
@@ -154,14 +156,14 @@ class PairingService:
             now_ms=clock.monotonic_ms,
             progress=progress,
         )
-        self._loops = PairingLoops(network, store, clock=clock, registrar=self._registrar, progress=progress)
+        self._loops = PairingLoops(network, store, clock=port_clock, registrar=self._registrar, progress=progress)
         self.identities = SensorIdentities(store, progress)
         self.queries = PairingQueries(
             store, network=network, keys=sensor_keys, registrar=self._registrar, progress=progress
         )
         self.actions = PairingActions(
             store,
-            clock=clock,
+            clock=port_clock,
             loops=self._loops,
             registrar=self._registrar,
             progress=progress,

@@ -66,7 +66,7 @@ class PortAssembly:
 
         Args:
             hub: The hub's own parts.
-            clock: Of the people at the port, for events and sessions.
+            clock: Of the people at the port, for events, sessions and leases.
             sensors: The hub's own.
             editor: Changes the configuration; `None` where it cannot be shown.
             log_ring: The last log records; `None` where the process keeps none.
@@ -77,6 +77,7 @@ class PortAssembly:
             add_fault: Records a fault.
         """
         self._hub = hub
+        self._clock = clock
         self._log_ring = log_ring
         self._confirm_command = confirm_command
         self._new_id = new_id
@@ -110,6 +111,7 @@ class PortAssembly:
             hub.config.storage.state_dir,
             climate=hub.climate,
             clock=hub.clock,
+            port_clock=self._clock,
             disk=hub.disk,
             worker=hub.worker,
             new_id=self._new_id,
@@ -151,8 +153,8 @@ class PortAssembly:
         return ApiService(parts, RateLimits(state_dir, clock=hub.clock, disk=hub.disk, worker=hub.worker))
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return the loops, by the name under which their faults are shown."""
-        loops = {"history": self.history.run, **self.service.loops()}
+        """Return the loops beside those of `service`, by the name under which their faults are shown."""
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"history": self.history.run}
         if self._editor:
             loops["configuration"] = self._editor.run
         return loops

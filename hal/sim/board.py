@@ -235,6 +235,7 @@ class SimBoard:
         monotonic_ms: Callable[[], int],
         utc_ms: Callable[[], int] | None = None,
         on_value: OnValue | None = None,
+        window_pace: float = 1.0,
     ) -> None:
         """Boot a hub in an environment.
 
@@ -244,6 +245,7 @@ class SimBoard:
             utc_ms: The true UTC, which relates the boot to simulated time. Without it, the simulation continues from
                 its last minute.
             on_value: Called for every value of a sensor and every reading of the network.
+            window_pace: See `SimNetwork`.
         """
         self.environment = environment
         now_ms = monotonic_ms()
@@ -269,6 +271,7 @@ class SimBoard:
                 monotonic_ms=monotonic_ms,
                 advance_to=environment.advance_to,
                 on_value=on_value,
+                window_pace=window_pace,
             )
         )
         self.outputs = SimOutputs(environment, monotonic_ms=monotonic_ms, sim_offset_ms=offset_ms)

@@ -38,6 +38,7 @@ class SimNetwork:
         monotonic_ms: Callable[[], int],
         advance_to: Callable[[int], None],
         on_value: OnValue | None,
+        window_pace: float = 1.0,
     ) -> None:
         """Start to listen. An open join window is closed, as by a stick that starts.
 
@@ -47,12 +48,14 @@ class SimNetwork:
             monotonic_ms: This boot's clock.
             advance_to: Advances the simulated environment to an instant.
             on_value: Called for every returned value.
+            window_pace: Seconds of this house in one of the people who open a join window.
         """
         self._radio = radio
         self._mesh = mesh
         self._monotonic_ms = monotonic_ms
         self._advance_to = advance_to
         self._on_value = on_value
+        self._window_pace = window_pace
         self._events: deque[JoinEvent] = deque(maxlen=JOIN_EVENTS_MAX)
         self._due: list[tuple[int, int, str, JoinStep]] = []
         self._number = 0
@@ -109,14 +112,14 @@ class SimNetwork:
         mesh = self._mesh
         if mesh.is_lost:
             return RadioStatus(RadioState.LOST, problem="the Zigbee stick is gone; plug it in", port="sim")
-        until_ms = mesh.join_window_until_ms - self._radio.sim_offset_ms
-        is_open = until_ms > self._monotonic_ms()
+        now_ms = self._monotonic_ms()
+        left_ms = mesh.join_window_until_ms - self._radio.sim_offset_ms - now_ms
         return RadioStatus(
             RadioState.UP,
             port="sim",
             channel=15,
             pan_id=mesh.pan_id,
-            join_window_until_ms=until_ms if is_open else None,
+            join_window_until_ms=now_ms + round(left_ms / self._window_pace) if left_ms > 0 else None,
         )
 
     @property
@@ -155,7 +158,8 @@ class SimNetwork:
         if not 1 <= seconds <= JOIN_WINDOW_S_MAX:
             raise ValueError(f"a join window is open for 1 to {JOIN_WINDOW_S_MAX} s, not {seconds}")
         sim_ms = self._sim_ms()
-        self._mesh.open_join_window(sim_ms, sim_ms + seconds * 1000, through, install_code)
+        left_ms = round(seconds * 1000 * self._window_pace)
+        self._mesh.open_join_window(sim_ms, sim_ms + left_ms, through, install_code)
 
     async def close_join_window(self) -> None:
         """Close the join window."""

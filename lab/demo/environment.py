@@ -17,8 +17,8 @@ from agent import environment
 from agent.climate.model import Block, Schedule
 from agent.config import BoardConfig, Resolved, resolve_text
 from agent.config.loading import NO_CHANGES
-from hal import replay
-from hal.interface import HUB, Board, SensorKind
+from hal import replay, sim
+from hal.interface import HUB, SERIES_MAX, Board, SensorKind
 from lab.demo.paced_loop import UPTIME_S, PacedClock
 from lab.refcloud.admin import NewDevice
 from lab.refcloud.cloud import ReferenceCloud
@@ -91,6 +91,19 @@ UNWELL = (FaultRule(ErrorStatus(503, is_json=False)),)
 SHUTDOWN_S = 0.5
 
 
+def with_boxed_sensor(config: BoardConfig, start_utc_ms: int) -> sim.SimOptions:
+    """Return the options of the house that is configured, with one sensor more that is still in its box.
+
+    A house without relayed sensors, or with as many series as there may be, gets none.
+    """
+    plain = environment.sim_options(config, start_utc_ms)
+    for count in range(plain.sensors_count + 1, SERIES_MAX + 1):
+        larger = msgspec.structs.replace(plain, sensors_count=count, unpaired_count=1)
+        if plain.relayed and len(larger.relayed) > len(plain.relayed):
+            return larger
+    return plain
+
+
 class Scenario(msgspec.Struct, frozen=True):
     """The house of the demo: a recording or, without one, the simulated house."""
 
@@ -103,10 +116,17 @@ class Scenario(msgspec.Struct, frozen=True):
             return SIM_START_UTC_MS
         return self.recording.instants_ms[0] - int(RECORDING_LEAD_S * 1000)
 
-    def board(self, config: BoardConfig, clock: PacedClock) -> Board:
-        """Return the board. A recording's first row keeps its instant."""
+    def board(self, config: BoardConfig, clock: PacedClock, *, speed: float) -> Board:
+        """Return the board. A recording's first row keeps its instant; a simulated house has one sensor in its box.
+
+        Args:
+            config: The board.
+            clock: Of the house.
+            speed: Seconds of the house in one of the people.
+        """
         if self.recording is None:
-            return environment.make_board(config, clock)
+            house = sim.SimEnvironment(with_boxed_sensor(config, clock.utc_ms()))
+            return sim.SimBoard(house, monotonic_ms=clock.monotonic_ms, window_pace=speed)
         start_ms = int((UPTIME_S + RECORDING_LEAD_S) * 1000)
         return replay.ReplayBoard(self.recording, monotonic_ms=clock.monotonic_ms, start_ms=start_ms)
 

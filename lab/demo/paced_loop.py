@@ -8,10 +8,19 @@ Sockets, files and threads are real.
 import asyncio
 import selectors
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVarTuple
+
+_Ts = TypeVarTuple("_Ts")
+
+_SERVES_PEOPLE: ContextVar[bool] = ContextVar("serves_people", default=False)
 
 UPTIME_S = 180.0
 """The machine's uptime when the demo begins: long enough for a free quota (`agent.cloud.quota`)."""
+
+
+ROUNDING_S = 1e-6
+"""More than the error of converting an instant."""
 
 
 class PacedSelector(selectors.BaseSelector):
@@ -60,8 +69,18 @@ class PacedSelector(selectors.BaseSelector):
         self._inner.close()
 
 
+def people_context() -> Context:
+    """Return a context in which the time of a `PacedLoop` is that of people: sleeping an hour takes an hour."""
+    context = copy_context()
+    context.run(_SERVES_PEOPLE.set, True)
+    return context
+
+
 class PacedLoop(asyncio.SelectorEventLoop):
-    """An event loop in which sleeping an hour takes an hour divided by the speed."""
+    """An event loop in which sleeping an hour takes an hour divided by the speed, except in a `people_context`.
+
+    A task and the callbacks that it makes inherit its context: timers of both kinds can be mixed in one loop.
+    """
 
     def __init__(self, speed: float, real_s: Callable[[], float]) -> None:
         """Begin at time 0.
@@ -71,11 +90,24 @@ class PacedLoop(asyncio.SelectorEventLoop):
             real_s: A real clock.
         """
         self._paced = PacedSelector(speed, real_s)
+        self._speed = speed
         super().__init__(self._paced)
 
-    def time(self) -> float:
-        """Return the paced seconds since the beginning."""
+    def house_s(self) -> float:
+        """Return the paced seconds since the beginning, whoever asks."""
         return self._paced.now_s
+
+    def time(self) -> float:
+        """Return the paced seconds since the beginning; in a `people_context` those of people."""
+        return self._paced.now_s / self._speed if _SERVES_PEOPLE.get() else self._paced.now_s
+
+    def call_at(
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call something at an instant of `time`."""
+        # Rounded up: a callback that finds itself too early asks again at once, and time stands still meanwhile.
+        paced_s = when * self._speed + ROUNDING_S if _SERVES_PEOPLE.get() else when
+        return super().call_at(paced_s, callback, *args, context=context)
 
 
 class PacedClock:
@@ -87,7 +119,7 @@ class PacedClock:
         """Set it.
 
         Args:
-            loop_s: The time of the paced loop.
+            loop_s: The time of the house: `PacedLoop.house_s`.
             start_utc_ms: UTC at the loop's time 0.
         """
         self._loop_s = loop_s

@@ -37,9 +37,11 @@ from agent.port.config_store import ConfigStore
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits, OutboxStats, PendingReading
 from agent.telemetry.outbox.store import open_outbox
 from hal.interface import Reading
+from hal.sim import SimBoard
 from lab.cli.options import on_signals
+from lab.demo.boxed_sensor import BoxedSensor
 from lab.demo.environment import WEEK, Cloud, CloudCondition, OutagePhase, Scenario, make_config, phases, zones_of
-from lab.demo.paced_loop import PacedClock, PacedLoop
+from lab.demo.paced_loop import PacedClock, PacedLoop, people_context
 from lab.refcloud.records import AcceptedReading
 
 Key: TypeAlias = tuple[str, str, int]
@@ -211,24 +213,28 @@ def run_demo(options: Options, audience: DemoDisplay, real_s: Callable[[], float
     with tempfile.TemporaryDirectory(prefix="climahub-demo-") as directory:
         loop = PacedLoop(options.speed, real_s)
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            return runner.run(_play(options, audience, real_s, Path(directory)))
+            return runner.run(_play(loop, options, audience, real_s, Path(directory)))
 
 
-async def _play(options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path) -> AuditResult:
-    return await _Demo(options, audience, real_s, directory).run()
+async def _play(
+    loop: PacedLoop, options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path
+) -> AuditResult:
+    return await _Demo(loop, options, audience, real_s, directory).run()
 
 
 class _Demo:
     """One run; created inside the loop."""
 
-    def __init__(self, options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path) -> None:
+    def __init__(
+        self, loop: PacedLoop, options: Options, audience: DemoDisplay, real_s: Callable[[], float], directory: Path
+    ) -> None:
         self._options = options
         self._audience = audience
         self._real_s = real_s
         self._directory = directory
         self._began_s = real_s()
-        self._loop = asyncio.get_running_loop()
-        self._clock = PacedClock(self._loop.time, options.scenario.start_utc_ms)
+        self._loop = loop
+        self._clock = PacedClock(loop.house_s, options.scenario.start_utc_ms)
         self._books = Audit(self._clock.zero_utc_ms)
         self._cloud = Cloud(self._clock, random.Random(options.seed))  # noqa: S311 - a demo needs no secrets
         self._phase = OutagePhase(CloudCondition.FAIR, 0.0, 0.0)
@@ -242,16 +248,16 @@ class _Demo:
         base_url = await self._cloud.open()
         seed, sensors = self._options.seed, self._options.sensors
         plain = make_config(base_url, self._directory, seed=seed, sensors=sensors).config
-        board = self._options.scenario.board(plain.board, self._clock)
+        board = self._options.scenario.board(plain.board, self._clock, speed=self._options.speed)
         resolve = functools.partial(
             make_config, base_url, self._directory, seed=seed, sensors=sensors, climate=zones_of(board)
         )
         config = resolve().config
         for directory in (config.storage.state_dir, config.storage.run_dir):
             directory.mkdir(mode=0o750)
-        key, sensor_keys = self._cloud.provision(
-            [sensor.device for sensor in board.network.sensors] if board.network else []
-        )
+        boxed = BoxedSensor(board, self._clock) if isinstance(board, SimBoard) else None
+        paired = [sensor.device for sensor in board.network.sensors] if board.network else []
+        key, sensor_keys = self._cloud.provision([*paired, *(boxed.devices if boxed else ())])
         worker = ThreadWorker("storage")
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
@@ -270,6 +276,7 @@ class _Demo:
                     check_for=environment.check_for,
                     on_committed=self._books.committed,
                     port_clock=SystemClock(trust_wall_clock=True),
+                    port_context=people_context(),
                     log_ring=self._log_ring,
                     running_config=RunningConfig(
                         file="demo",
@@ -285,7 +292,7 @@ class _Demo:
             if hub.climate is not None:
                 hub.home.home.thermostats.apply(ALL_ZONES, PutScheduleRequest(WEEK), by="demo")
             with self._recorded_log():
-                await self._watch(hub)
+                await self._watch(hub, boxed)
         account = await self._audit(config.storage.state_dir, worker)
         worker.close()
         await self._cloud.close()
@@ -300,10 +307,12 @@ class _Demo:
         finally:
             _AGENT_LOG.removeHandler(self._log_ring)
 
-    async def _watch(self, hub: app.Hub) -> None:
+    async def _watch(self, hub: app.Hub, boxed: BoxedSensor | None) -> None:
         async with asyncio.TaskGroup() as group:
             others = [group.create_task(self._make_weather()), group.create_task(self._perform(hub))]
             others.append(group.create_task(self._open_page(hub)))
+            if boxed:
+                others.append(group.create_task(boxed.run(), context=people_context()))
             await hub.run(self._stop)
             for task in others:
                 task.cancel()
@@ -325,7 +334,7 @@ class _Demo:
             await self._cloud.set_weather(phase.weather)
             if phase.ends_s == math.inf:
                 return
-            await asyncio.sleep(phase.ends_s - self._loop.time())
+            await asyncio.sleep(phase.ends_s - self._loop.house_s())
 
     async def _perform(self, hub: app.Hub) -> None:
         """Show a snapshot at each refresh; end when the time is over."""
@@ -353,7 +362,7 @@ class _Demo:
         return DemoSnapshot(
             status=hub.status(),
             phase=self._phase,
-            house_s=self._loop.time(),
+            house_s=self._loop.house_s(),
             real_s=shown_s,
             taken=self._books.taken,
             stored=self._cloud.accepted,

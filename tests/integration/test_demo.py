@@ -165,7 +165,9 @@ async def test_recording_keeps_its_timestamps(tmp_path: Path) -> None:
     stage = Scenario(replay.load(DATA / "three-rooms-1day.csv", DATA / "three-rooms-1day.toml"))
     assert stage.recording is not None
     clock = PacedClock(lambda: 61.5, stage.start_utc_ms)
-    network = stage.board(make_config("http://127.0.0.1:1", tmp_path, seed=1, sensors=7).config.board, clock).network
+    network = stage.board(
+        make_config("http://127.0.0.1:1", tmp_path, seed=1, sensors=7).config.board, clock, speed=1
+    ).network
     assert network is not None
     readings = await network.receive()
     assert {clock.zero_utc_ms + reading.at_ms for reading in readings} == {stage.recording.instants_ms[0]}

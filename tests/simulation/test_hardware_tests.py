@@ -133,6 +133,7 @@ class Technician:
         if self._walk is not None:
             walk = commissioning.renew(self._walk, now_ms) if self._is_present else self._walk
             seen = observe(home, walk.zone.zone_id, HvacAction.HEAT) if walk.zone else Observation(is_on=False)
+            walk = commissioning.expire(walk, now_ms)
             self._walk = commissioning.advance(walk, {}, seen, now_ms)
             made = commissioning.demand(self._walk)
             self._walk = None if self._walk.phase is WalkPhase.DONE else self._walk

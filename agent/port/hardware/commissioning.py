@@ -149,7 +149,7 @@ class Walk(msgspec.Struct, frozen=True):
         test_id: Names it in renewals.
         plan: The zones in their order.
         turns: How many of them are heated, from the first; the others only rest and are compared.
-        lease_ms: Boot time at which it ends unless it is renewed.
+        lease_ms: When it ends unless it is renewed, on the clock of the people who renew it.
         phase_ms: Since when it has been in its phase.
         phase: Where it stands.
         turn: The number of the zone whose turn it is.
@@ -201,6 +201,16 @@ def renew(walk: Walk, now_ms: int) -> Walk:
     return msgspec.structs.replace(walk, lease_ms=lease_end_ms(now_ms))
 
 
+def expire(walk: Walk, now_ms: int) -> Walk:
+    """Return the walk, ended where its lease is over.
+
+    Args:
+        walk: From the last step.
+        now_ms: On the clock of the people who renew it.
+    """
+    return walk if now_ms < walk.lease_ms else stop(walk, f"nobody has renewed it for {LEASE_S:.0f} s")
+
+
 def stop(walk: Walk, text: str = "stopped by hand") -> Walk:
     """Return the walk, ended early; what was found so far stays."""
     return walk if walk.phase is WalkPhase.DONE else msgspec.structs.replace(walk, phase=WalkPhase.DONE, text=text)
@@ -229,8 +239,6 @@ def advance(walk: Walk, values_c: Mapping[str, float], seen: Observation, now_ms
     zone = walk.zone
     if zone is None:
         return walk
-    if now_ms >= walk.lease_ms:
-        return stop(walk, f"nobody has renewed it for {LEASE_S:.0f} s")
     if seen.problem:
         return stop(walk, seen.problem)
     if walk.phase is WalkPhase.SETTLING:

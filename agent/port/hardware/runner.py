@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.climate.output_test import OutputTest
 from agent.climate.settings import ZONES_MAX
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
@@ -66,6 +67,7 @@ class HardwareTestService:
         *,
         climate: "ClimateService",
         clock: Clock,
+        port_clock: Clock,
         disk: Disk,
         worker: Worker,
         new_id: Callable[[], str],
@@ -77,7 +79,8 @@ class HardwareTestService:
         Args:
             directory: Of `commissioning.json`.
             climate: Drives the outputs.
-            clock: The clocks of the boot.
+            clock: Of the house: what the commissioning walk and the climate control go by.
+            port_clock: Of the people who watch: for leases and relay tests.
             disk: Reads and writes the report.
             worker: Runs what blocks.
             new_id: Returns an id for a test.
@@ -86,6 +89,7 @@ class HardwareTestService:
         """
         self._climate = climate
         self._clock = clock
+        self._port_clock = port_clock
         self._new_id = new_id
         self._new_lease = new_lease
         self._lease = ""
@@ -138,16 +142,24 @@ class HardwareTestService:
         return is_testing or (self._walk is not None and self._walk.phase is not WalkPhase.DONE)
 
     def _tick(self) -> None:
-        climate, now_ms = self._climate, self._clock.monotonic_ms()
+        climate, people_ms = self._climate, self._port_clock.monotonic_ms()
         if self._test is not None and self._test.phase is not TestPhase.DONE:
             self._test = output_test.advance(
-                self._test, self._observe(climate, self._test.output, self._test.action), now_ms
+                self._test, self._observe(climate, self._test.output, self._test.action), people_ms
             )
-            climate.set_test(output_test.demand(self._test, now_ms))
+            self._demand(output_test.demand(self._test, people_ms))
         elif self._walk is not None and (zone := self._walk.zone) is not None:
             seen = self._observe(climate, zone.zone_id, HvacAction.HEAT)
-            self._walk = commissioning.advance(self._walk, self._values_c(climate), seen, now_ms)
-            climate.set_test(commissioning.demand(self._walk))
+            walk = commissioning.expire(self._walk, people_ms)
+            self._walk = commissioning.advance(walk, self._values_c(climate), seen, self._clock.monotonic_ms())
+            self._demand(commissioning.demand(self._walk))
+
+    def _demand(self, test: OutputTest | None) -> None:
+        """Pass a demand on to the climate control, which ends it by its own clock, also where this loop hangs."""
+        if test is not None and self._port_clock is not self._clock:
+            # The two clocks cannot be compared. Each tick renews the demand while the people's lease lasts.
+            test = msgspec.structs.replace(test, until_ms=output_test.lease_end_ms(self._clock.monotonic_ms()))
+        self._climate.set_test(test)
 
     @staticmethod
     def _observe(climate: "ClimateService", zone_id: str, action: HvacAction) -> Observation:
@@ -197,7 +209,7 @@ class HardwareTestService:
             self._new_id(),
             output,
             request.action,
-            self._clock.monotonic_ms(),
+            self._port_clock.monotonic_ms(),
             duration_s=request.duration_s,
             is_overridden=bool(request.override),
         )
@@ -226,8 +238,8 @@ class HardwareTestService:
             )
             for name in ordered
         ]
-        now_ms = self._clock.monotonic_ms()
-        self._walk = commissioning.begin(self._new_id(), plan, now_ms, turns=len(set(wanted)))
+        walk = commissioning.begin(self._new_id(), plan, self._clock.monotonic_ms(), turns=len(set(wanted)))
+        self._walk = commissioning.renew(walk, self._port_clock.monotonic_ms())
         utc_ms = self._clock.utc_ms()
         self._began = None if utc_ms is None else rfc3339.render(utc_ms)
         return self._begun()
@@ -243,7 +255,7 @@ class HardwareTestService:
         Raises:
             RequestRefused: It has ended, or is another one, or somebody else has begun it.
         """
-        now_ms = self._clock.monotonic_ms()
+        now_ms = self._port_clock.monotonic_ms()
         is_test = self._test is not None and self._test.test_id == reference.test_id
         is_walk = self._walk is not None and self._walk.test_id == reference.test_id
         if not self._is_busy or not (is_test or is_walk):
@@ -260,7 +272,7 @@ class HardwareTestService:
     def stop(self) -> TestsReport:
         """End the running test; without one, do nothing."""
         if self._test is not None:
-            self._test = output_test.stop(self._test, self._clock.monotonic_ms())
+            self._test = output_test.stop(self._test, self._port_clock.monotonic_ms())
         if self._walk is not None:
             self._walk = commissioning.stop(self._walk)
             self._climate.set_test(None)
@@ -310,7 +322,7 @@ class HardwareTestService:
             test.duration_s,
             test.is_overridden,
             test.phase.value,
-            (self._clock.monotonic_ms() - test.phase_ms) // 1000,
+            (self._port_clock.monotonic_ms() - test.phase_ms) // 1000,
             test.outcome.value,
             test.text,
             round(test.on_s, 1),

@@ -185,6 +185,7 @@ class Bench:
             network=network or self.radio,
             keys=self.keys,
             clock=self.clock,
+            port_clock=self.clock,
             disk=self.disk,
             worker=InlineWorker(),
             client=cast("ProvisioningClient", self.cloud),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from lab.demo.paced_loop import UPTIME_S, PacedClock, PacedLoop, PacedSelector
+from lab.demo.paced_loop import UPTIME_S, PacedClock, PacedLoop, PacedSelector, people_context
 
 SPEED = 10_000.0
 
@@ -96,3 +96,56 @@ def test_clock_follows_the_paced_loop() -> None:
     assert clock.monotonic_ms() == (60 + UPTIME_S) * 1000
     assert clock.utc_ms() == 1_000_000_000_000 + 60_000
     assert clock.zero_utc_ms + clock.monotonic_ms() == clock.utc_ms()
+
+
+def test_people_wait_in_their_own_time() -> None:
+    """A task for people and one for the house sleep side by side: an hour of the house passes in 0.36 s of people."""
+    ended: list[tuple[str, float]] = []
+
+    async def sleep(whose: str, delay_s: float) -> None:
+        began_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(delay_s)
+        ended.append((whose, round(asyncio.get_running_loop().time() - began_s, 3)))
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(sleep("people", 0.5), context=people_context())
+            group.create_task(sleep("house", 3600.0))
+
+    assert run(work) == pytest.approx(0.5 * SPEED)
+    assert ended == [("house", 3600.0), ("people", 0.5)]
+
+
+def test_a_timer_of_people_finds_that_its_time_has_come() -> None:
+    early: list[float] = []
+
+    async def look() -> None:
+        loop = asyncio.get_running_loop()
+        for number in range(1, 300):
+            due_s = number / 7000
+            woken = asyncio.Event()
+            loop.call_at(due_s, woken.set)
+            await woken.wait()
+            early.append(due_s - loop.time())
+
+    async def work() -> None:
+        await asyncio.get_running_loop().create_task(look(), context=people_context())
+
+    run(work)
+    assert max(early) <= 0
+
+
+def test_the_clock_of_the_house_is_the_same_for_people() -> None:
+    seen_s: list[float] = []
+
+    async def look(loop: PacedLoop) -> None:
+        seen_s.append(loop.house_s())
+
+    async def whole(loop: PacedLoop) -> None:
+        await asyncio.sleep(3600.0)
+        await loop.create_task(look(loop), context=people_context())
+
+    loop = PacedLoop(SPEED, time.monotonic)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(whole(loop))
+    assert seen_s == [pytest.approx(3600.0)]

@@ -55,6 +55,7 @@ class House:
                     self.rooms_c[room] += 2.0 * share * TICK_MS / 3.6e6
         if is_renewed:
             self.walk = commissioning.renew(self.walk, self.now_ms)
+        self.walk = commissioning.expire(self.walk, self.now_ms)
         self.walk = commissioning.advance(self.walk, self.values_c(), seen(self.walk), self.now_ms)
 
     def run(
