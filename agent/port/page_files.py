@@ -1,13 +1,11 @@
 """The files of the technician's page: found once, compressed at the first request, and known to browsers by their hash.
 
-Comments and indentation stay here: a phone on a weak link need not load them, and there is no build step that would
-take them out. Serves the files of `agent/port/page` and nothing else: a name is looked up among them and never joined
-to a path.
+What no browser needs stays here (`agent.port.page_minifier`). Serves the files of `agent/port/page` and nothing else: a
+name is looked up among them and never joined to a path.
 """
 
 import gzip
 import hashlib
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -18,21 +16,13 @@ import msgspec
 
 from agent.foundation.worker import Worker
 from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
+from agent.port.page_minifier import as_sent
 
 PAGE_DIRECTORY = Path(__file__).parent / "page"
 
 INDEX = "index.html"
 LIBRARIES = "vendor"
 """Sent byte for byte as they are: their hashes are published."""
-
-_NOT_SENT = re.compile(rb"^[ \t]*//.*\n|^/\*.*\*/\n|^[ \t]*\n|^[ \t]+", re.MULTILINE)
-"""Safe while no text of the page spans lines: markup joins white space, and the scripts have no other templates."""
-
-_JS_LINE_END = re.compile(rb"(?<=[;{,]) // [^\"`\n]*\n|(?<=[;{,(\[>])\n|\n(?=[})\]<])")
-"""Comments behind code, and line ends that neither a script nor markup needs."""
-
-_CSS_SPACE = re.compile(rb"\s*([{};>])\s*|([:,])\s+")
-"""No text of the style sheet has one of these."""
 
 FILE_BYTES_MAX = 1024 * 1024
 """A larger file does not belong to a page that may have 150 KB in all."""
@@ -73,20 +63,6 @@ def page_files(directory: Path) -> Mapping[str, Path]:
     """Return the files that are served, by their path below the directory. Blocks."""
     found = [path for path in sorted(directory.rglob("*")) if path.suffix in _TYPES and path.is_file()]
     return {path.relative_to(directory).as_posix(): path for path in found}
-
-
-def as_sent(content: bytes, suffix: str) -> bytes:
-    """Return a file of our own without comment lines, empty lines, indentation and other space that means nothing."""
-    if suffix == ".json":
-        return msgspec.json.encode(msgspec.json.decode(content))
-    content = _NOT_SENT.sub(b"", content)
-    match suffix:
-        case ".css":
-            return _CSS_SPACE.sub(rb"\1\2", content)
-        case ".js":
-            return _JS_LINE_END.sub(b"", content)
-        case _:
-            return content
 
 
 def read_page_file(path: Path) -> PageFile:

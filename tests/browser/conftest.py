@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from playwright.async_api import Browser, Page, Response, async_playwright, expect
@@ -27,6 +27,28 @@ zones = [{ id = "living", sensors = ["sim/temperature"] }, { id = "bedroom", sen
 """
 
 expect.set_options(timeout=PATIENCE_MS)
+
+
+WEEK: dict[str, Any] = {
+    "do": "put_schedule",
+    "schedule": {
+        "name": "Work",
+        "blocks": [
+            {"label": "Day", "start": "06:30", "end": "22:00", "heat_setpoint_c": 21, "cool_setpoint_c": 26},
+            {"label": "Night", "start": "22:00", "end": "06:30", "heat_setpoint_c": 17, "cool_setpoint_c": 26},
+        ],
+    },
+}
+
+
+async def change(hub: PortRig, request: object, zone: str = "living") -> None:
+    async with hub.socket_session() as client, client.post(f"/v1/climate/{zone}", json=request) as response:
+        assert response.status == 200
+
+
+async def zone_of(hub: PortRig, name: str = "living") -> dict[str, object]:
+    async with hub.socket_session() as client, client.get("/v1/climate") as response:
+        return next(zone for zone in (await response.json())["zones"] if zone["zone"] == name)
 
 
 class Reachable(Protocol):
@@ -108,12 +130,18 @@ Visit = Callable[..., contextlib.AbstractAsyncContextManager[Visitor]]
 def visit(browser: Browser) -> Visit:
     @contextlib.asynccontextmanager
     async def make(
-        hub: Reachable, *, size: tuple[int, int] = DESKTOP, is_dark: bool = False, language: str = "en-GB"
+        hub: Reachable,
+        *,
+        size: tuple[int, int] = DESKTOP,
+        is_dark: bool = False,
+        language: str = "en-GB",
+        has_touch: bool = False,
     ) -> AsyncIterator[Visitor]:
         context = await browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if is_dark else "light",
             locale=language,
+            has_touch=has_touch,
         )
         visitor = Visitor(await context.new_page(), hub)
         yield visitor

@@ -6,8 +6,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser.chromium import axe_script
-from tests.browser.conftest import PHONE, Visit
-from tests.browser.test_page import WEEK
+from tests.browser.conftest import PHONE, WEEK, Visit
 from tests.integration.config_rig import run_daemon
 from tests.integration.port_rig import PortRig
 

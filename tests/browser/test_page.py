@@ -1,4 +1,4 @@
-"""The page of a running hub as a person uses it: sign-in, verdict, live values, rooms and the week."""
+"""The page of a running hub as a person uses it: sign-in, verdict, live values, addresses and languages."""
 
 import contextlib
 import re
@@ -9,30 +9,9 @@ from playwright.async_api import expect
 
 from agent.local.routes import Role
 from agent.port.sign_in import throttle
-from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor
+from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor, change
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
-
-WEEK = {
-    "do": "put_schedule",
-    "schedule": {
-        "name": "Work",
-        "blocks": [
-            {"label": "Day", "start": "06:30", "end": "22:00", "heat_setpoint_c": 21, "cool_setpoint_c": 26},
-            {"label": "Night", "start": "22:00", "end": "06:30", "heat_setpoint_c": 17, "cool_setpoint_c": 26},
-        ],
-    },
-}
-
-
-async def change(hub: PortRig, request: object, zone: str = "living") -> None:
-    async with hub.socket_session() as client, client.post(f"/v1/climate/{zone}", json=request) as response:
-        assert response.status == 200
-
-
-async def zone_of(hub: PortRig, name: str = "living") -> dict[str, object]:
-    async with hub.socket_session() as client, client.get("/v1/climate") as response:
-        return next(zone for zone in (await response.json())["zones"] if zone["zone"] == name)
 
 
 async def test_a_wrong_code_is_refused_in_words_and_a_right_one_opens_the_page(visit: Visit, hub: PortRig) -> None:
@@ -146,40 +125,6 @@ async def test_a_silent_hub_is_told_with_the_age_of_what_is_shown_until_it_is_ba
         await expect(page.get_by_label("Code")).to_be_visible()
 
 
-async def test_a_setpoint_becomes_a_hold_when_its_end_is_chosen(visitor: Visitor, hub: PortRig) -> None:
-    page = visitor.page
-    await visitor.go("rooms/living", "Living")
-    for _ in range(3):
-        await page.get_by_role("button", name="Warmer").click()
-    assert (await zone_of(hub))["heat_setpoint_c"] == 20.0
-    await page.get_by_role("button", name="For 2 h").click()
-    await expect(page.get_by_text("for 2 h more")).to_be_visible()
-    assert (await zone_of(hub))["heat_setpoint_c"] == 21.5
-    await page.get_by_role("button", name="End", exact=True).click()
-    await expect(page.locator(".stepper output")).to_have_text("20.0\u00a0°C")
-    assert (await zone_of(hub))["holds"] == []
-
-
-async def test_boost_away_eco_and_mode(visitor: Visitor, hub: PortRig) -> None:
-    page = visitor.page
-    await visitor.go("rooms/living", "Living")
-    await page.get_by_role("button", name="Boost for 1 h").click()
-    await expect(page.locator(".stepper output")).to_have_text("22.0\u00a0°C")
-    await page.get_by_role("button", name="Away…").click()
-    await page.get_by_role("button", name="Go away").click()
-    await expect(page.get_by_role("dialog")).to_have_count(0)
-    await page.get_by_role("button", name="Resume schedule").click()
-    await expect(page.locator(".stepper output")).to_have_text("20.0\u00a0°C")
-    await page.get_by_role("button", name="Eco on").click()
-    await expect(page.get_by_role("button", name="Eco off")).to_be_visible()
-    await page.get_by_role("button", name="Off", exact=True).click()
-    await expect(page.get_by_role("button", name="Off", exact=True)).to_have_attribute("aria-pressed", "true")
-    assert (await zone_of(hub))["mode"] == "off"
-    await page.get_by_role("button", name="Heat", exact=True).click()
-    await expect(page.get_by_role("button", name="Heat", exact=True)).to_have_attribute("aria-pressed", "true")
-    await expect(page.get_by_role("button", name="Cool", exact=True)).to_have_count(0)
-
-
 async def test_a_viewer_sees_everything_and_changes_nothing(visit: Visit, hub: PortRig) -> None:
     async with visit(hub) as visitor:
         await visitor.sign_in(Role.VIEWER)
@@ -189,69 +134,22 @@ async def test_a_viewer_sees_everything_and_changes_nothing(visit: Visit, hub: P
         await expect(visitor.page.get_by_role("button", name="Boost for 1 h")).to_have_count(0)
 
 
-async def test_the_week_is_edited_by_mouse(visitor: Visitor, hub: PortRig) -> None:
-    page = visitor.page
-    await change(hub, WEEK)
-    await visitor.go("week/living", "Living: week")
-    track = page.locator(".track").first
-    box = await track.bounding_box()
-    assert box
-    middle = box["y"] + box["height"] / 2
-
-    def at(hour: float) -> float:
-        return box["x"] + box["width"] * hour / 24
-
-    await page.mouse.click(at(14), middle)
-    await expect(page.get_by_label("Start")).to_have_value("06:30")
-    # Its start from 06:30 to 05:00.
-    await page.mouse.move(at(6.5) + 4, middle)
-    await page.mouse.down()
-    await page.mouse.move(at(5), middle, steps=8)
-    await page.mouse.up()
-    await expect(page.get_by_label("Start")).to_have_value("05:00")
-    # All of it one hour later.
-    await page.mouse.move(at(14), middle)
-    await page.mouse.down()
-    await page.mouse.move(at(15), middle, steps=8)
-    await page.mouse.up()
-    await expect(page.get_by_label("Start")).to_have_value("06:00")
-    await visitor.picture("week-desktop")
-    await page.get_by_role("button", name="Save the week").click()
-    await expect(page.get_by_text("Changed, not saved yet.")).to_have_count(0)
-    blocks = (await zone_of(hub))["schedules"][0]["blocks"]  # type: ignore[index]
-    assert (blocks[0]["start"], blocks[0]["end"]) == ("06:00", "23:00")
-
-
-async def test_the_week_is_edited_by_keyboard_and_on_a_phone(visit: Visit, hub: PortRig) -> None:
-    await change(hub, WEEK)
-    async with visit(hub, size=PHONE) as visitor:
-        page = visitor.page
-        await visitor.sign_in()
-        await visitor.go("week/living", "Living: week")
-        block = page.get_by_role("list", name="Blocks").get_by_role("button").first
-        await block.focus()
-        await page.keyboard.press("ArrowRight")
-        await page.keyboard.press("Shift+ArrowLeft")
-        await expect(block).to_contain_text(re.compile("06:45 . 22:00"))
-        await page.get_by_role("button", name="Saturday").click()
-        await page.get_by_role("group", name="Heat to").get_by_role("button", name="Warmer").click()
-        await visitor.picture("week-phone")
-        await page.get_by_role("button", name="Save the week").click()
-        await expect(page.get_by_text("Changed, not saved yet.")).to_have_count(0)
-    day = (await zone_of(hub))["schedules"][0]["blocks"][0]  # type: ignore[index]
-    assert (day["start"], day["end"], day["heat_setpoint_c"]) == ("06:45", "22:00", 21.5)
-    assert "sat" not in day["days"]
-
-
-async def test_the_hub_refuses_and_the_page_says_why(visitor: Visitor, hub: PortRig) -> None:
-    page = visitor.page
-    await change(hub, WEEK)
-    await visitor.go("week/living", "Living: week")
-    # Taken away meanwhile, by somebody else.
-    await change(hub, {"do": "drop_schedule", "name": "Work"})
-    await expect(page.get_by_text("There is no week yet.")).to_be_visible()
-    await page.get_by_role("button", name="Begin a new week").click()
-    await expect(page.get_by_text("Follows the schedule “Week”.")).to_be_visible()
+@pytest.mark.parametrize(
+    ("view", "heading"),
+    [
+        ("rooms/nowhere", "There is no such room"),
+        ("week/nowhere", "There is no such room"),
+        ("nowhere", "There is no such page"),
+        ("constructor", "There is no such page"),
+        ("%", "There is no such page"),
+    ],
+)
+async def test_an_address_of_nothing_says_so_and_leads_back(visitor: Visitor, view: str, heading: str) -> None:
+    await visitor.go(view, heading)
+    await visitor.page.reload()
+    await expect(visitor.page.get_by_role("heading", name=heading, level=1)).to_be_focused()
+    await visitor.page.get_by_role("link", name="Overview").click()
+    await expect(visitor.page.get_by_role("link", name="Living")).to_be_visible()
 
 
 async def test_german(visit: Visit, hub: PortRig) -> None:

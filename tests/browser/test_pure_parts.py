@@ -74,10 +74,20 @@ async def test_gestures_keep_a_block_valid(page: Page) -> None:
     assert await call(page, "week_model", "lengthOf", night) == 480
     (moved,) = await call(page, "week_model", "moveBlock", [night], 0, 130)
     assert (moved["start"], moved["end"]) == ("00:15", "08:15")
-    (longer,) = await call(page, "week_model", "moveEdge", [night], 0, "end", 7 * 60 + 5)
-    assert longer["end"] == "07:00"
-    (same,) = await call(page, "week_model", "moveEdge", [night], 0, "end", 22 * 60 + 4)
-    assert same["end"] == "06:00", "a block keeps its least length"
+    for edge, hour, expected in (
+        ("end", 31, ("22:00", "07:00")),
+        ("end", 24, ("22:00", "00:00")),
+        ("end", 23.4, ("22:00", "23:30")),
+        ("end", 20, ("22:00", "22:15")),
+        ("end", 50, ("22:00", "22:00")),
+        ("start", 20, ("20:00", "06:00")),
+        ("start", 31, ("05:45", "06:00")),
+        ("start", 1, ("06:00", "06:00")),
+    ):
+        (made,) = await call(page, "week_model", "moveEdge", [night], 0, edge, hour * 60 + 5)
+        assert (made["start"], made["end"]) == expected, "a block keeps a step at least and a day at most"
+    for end, is_over in (("06:00", True), ("22:00", True), ("00:00", False), ("23:00", False)):
+        assert await call(page, "week_model", "isOverMidnight", {**night, "end": end}) is is_over
     (kept,) = await call(page, "week_model", "toggleDay", [night], 0, "mon")
     assert kept["days"] == ["mon"], "the last day stays"
     _, added = await call(page, "week_model", "addBlock", [night], 0, 720, 840, "New", night)

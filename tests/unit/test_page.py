@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.port.page_files import as_sent, read_page_file
+from agent.port.page_files import read_page_file
+from agent.port.page_minifier import as_sent
 from tests.unit.page_source import HOLE, PAGE, html_templates, keys, scripts, strings
 
 RAW_BYTES_MAX = 150_000
@@ -42,13 +43,21 @@ def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() ->
     source = (
         b"// Why.\nconst a = `x // y`; // Kept nowhere.\n\n  /* b */ c();\n/* d */\n\t// e\n\tf()\ng({\n  h,\n});\n"
     )
-    assert as_sent(source, ".js") == b"const a = `x // y`;/* b */ c();f()\ng({h,});"
+    assert as_sent(source, ".js") == b"const a=`x // y`;/* b */ c();f()\ng({h,});"
     assert as_sent(b"a > b:c { d: e f, g; }\n@media (x: y) {\n  h { i: j; }\n}\n", ".css") == (
-        b"a>b:c{d:e f,g;}@media (x:y){h{i:j;}}"
+        b"a>b:c{d:e f,g}@media (x:y){h{i:j}}"
     )
     quoted = re.findall(r'"([^"\n]*)"', (PAGE / "style.css").read_text())
     assert not [text for text in quoted if set(text) & set("{};>:,")]
     assert as_sent(b'{\n  "a": "b  c"\n}\n', ".json") == b'{"a":"b  c"}'
+
+
+def test_space_goes_from_code_and_stays_in_texts_and_templates() -> None:
+    source = b'd = a / b ( c ) / 2; e = f(/^a (b )?["] \\/[/"]/g, "c (d");'
+    assert as_sent(source, ".js") == b'd=a / b(c)/ 2;e=f(/^a (b )?["] \\/[/"]/g,"c (d");'
+    source = b'f = (a, b) => ({ ...a, b: "x = y", c: `${b ? "a , b" : `{ ${c} }`} = \\` ;` });\nconst d = a + +b;'
+    sent = b'f=(a,b)=>({...a,b:"x = y",c:`${b?"a , b":`{ ${c} }`} = \\` ;`});const d=a + +b;'
+    assert as_sent(source, ".js") == sent
 
 
 @pytest.mark.parametrize("path", scripts(), ids=lambda path: path.name)

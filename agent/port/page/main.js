@@ -2,7 +2,8 @@
 
 import { currentSession, onSession, readSession, signOut } from "./api.js";
 import { connection, refresh, start, useDocuments, useTick } from "./live.js";
-import { Act, Note, Waiting, html, render, useEffect, useState } from "./ui.js";
+import { Act, Head, Note, Waiting, html, render, useEffect, useState } from "./ui.js";
+import { LeaveQuestion, leave } from "./unsaved.js";
 import { LANGUAGES, chooseLanguage, currentLanguage, duration, loadTexts, t, word } from "./words.js";
 
 const VIEWS = {
@@ -25,13 +26,27 @@ const AGAIN_MS = 3_000;
 const STIR_MS = 5 * 60_000;
 
 function currentPath() {
-  return location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const parts = location.hash.replace(/^#\/?/, "").split("/");
+  try {
+    return parts.map(decodeURIComponent);
+  } catch {
+    return parts; // Typed by hand: no name has such a character.
+  }
 }
 
 function usePath() {
   const [path, setPath] = useState(currentPath);
   useEffect(() => {
-    const follow = () => setPath(currentPath());
+    let here = location.href;
+    const follow = () => {
+      const there = location.href;
+      const go = () => {
+        here = there;
+        location.replace(there);
+        setPath(currentPath());
+      };
+      leave(go, () => history.replaceState(null, "", here));
+    };
     window.addEventListener("hashchange", follow);
     return () => window.removeEventListener("hashchange", follow);
   }, []);
@@ -39,12 +54,13 @@ function usePath() {
 }
 
 function View({ path }) {
-  const name = path[0] in VIEWS ? path[0] : "";
+  const [name] = path;
   const [view, setView] = useState(null);
   const [problem, setProblem] = useState("");
   useEffect(() => {
     let isCurrent = true;
     setProblem("");
+    if (!Object.hasOwn(VIEWS, name)) return setView({ name, Part: Nowhere });
     VIEWS[name]().then(
       (module) => isCurrent && setView({ name, Part: module.default }),
       () => isCurrent && setProblem(t("error.no_answer")),
@@ -56,6 +72,10 @@ function View({ path }) {
   if (problem) return html`<${Note} level="fail">${problem}</${Note}>`;
   if (view?.name !== name) return html`<${Waiting} />`;
   return html`<${view.Part} parts=${path.slice(1)} />`;
+}
+
+function Nowhere() {
+  return html`<${Head} title=${t("missing.view")} />`;
 }
 
 function Connection() {
@@ -104,9 +124,10 @@ function Frame() {
     <main class="sheet" id="content" tabindex="-1"><${View} path=${path} /></main>
     <footer class="foot sheet">
       <span>${t("frame.signed_in", { name: session.name, role: word("role", session.role) })}</span>
-      <${Act} kind="plain" label=${t("frame.sign_out")} act=${signOut} />
+      <${Act} kind="plain" label=${t("frame.sign_out")} act=${() => leave(signOut)} />
       <${Languages} />
-    </footer>`;
+    </footer>
+    <${LeaveQuestion} />`;
 }
 
 function skip(event) {
@@ -116,7 +137,7 @@ function skip(event) {
 
 function Languages() {
   return LANGUAGES.filter((each) => each !== currentLanguage()).map(
-    (each) => html`<button type="button" class="plain" lang=${each} onClick=${() => chooseLanguage(each)}>${t(`language.${each}`)}</button>`,
+    (each) => html`<button class="plain" lang=${each} onClick=${() => chooseLanguage(each)}>${t(`language.${each}`)}</button>`,
   );
 }
 
@@ -143,10 +164,9 @@ function showApp() {
 
 async function begin() {
   // All at once: the first view waits for the slowest of them, not for their sum. Who is not signed in is refused twice more.
-  await Promise.all([loadTexts(), readSession().catch(() => undefined), refresh("verdict", "climate"), VIEWS[currentPath()[0]]?.().catch(() => undefined)]);
+  await Promise.all([loadTexts(), readSession().catch(() => undefined), refresh("verdict", "climate"), Object.hasOwn(VIEWS, currentPath()[0]) && VIEWS[currentPath()[0]]().catch(() => undefined)]);
   showApp();
 }
-
 
 // Without its texts the page can say nothing: it tries until the hub gives them.
 function beginUntilShown() {

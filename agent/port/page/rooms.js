@@ -29,16 +29,18 @@ export function Stepper({ label, bind: [value, set], disabled }) {
   </div>`;
 }
 
-// Another setpoint becomes a hold only when its end has been chosen.
+// Another setpoint becomes a hold only when its end has been chosen. Eco, away and boost would keep it from counting.
 function Setpoint({ zone }) {
   const [draft, setDraft] = useState(null);
+  const stronger = ["away", "boost"].includes(zone.setpoint_reason) ? t(`hold.kind_${zone.setpoint_reason}`) : zone.is_eco_enabled && t("eco.title");
   const shown = { heat: zone.heat_setpoint_c, cool: zone.cool_setpoint_c, ...draft };
   const until = (end) => async () => {
     await change(zone.zone, hold("hold", { ...Object.fromEntries(SIDES[zone.mode].map((side) => [`${side}_setpoint_c`, shown[side]])), ...end }));
     setDraft(null);
   };
   return html`<div class="stack">
-    ${SIDES[zone.mode].map((side) => html`<${Stepper} label=${t(`rooms.setpoint_${side}`)} disabled=${!may("service")} bind=${[shown[side], (value) => setDraft({ ...draft, [side]: value })]} />`)}
+    ${SIDES[zone.mode].map((side) => html`<${Stepper} label=${t(`rooms.setpoint_${side}`)} disabled=${stronger || !may("service")} bind=${[shown[side], (value) => setDraft({ ...draft, [side]: value })]} />`)}
+    ${stronger && SIDES[zone.mode][0] && html`<p class="hint">${t("rooms.stronger", { what: stronger })}</p>`}
     ${draft && html`<div class="note unknown tight"><p>${t("hold.how_long")}</p><div class="buttons">
       <${Act} kind="main" label=${t("hold.hours", { count: 2 })} act=${until({ for_s: 2 * HOUR_S })} />
       ${zone.schedule && html`<${Act} kind="main" label=${t("hold.next")} act=${until({ until: "next" })} />`}
@@ -63,9 +65,9 @@ function Actions({ zone }) {
   const send = (request) => () => change(zone.zone, request);
   if (!may("service")) return html`<p class="soft">${t("rooms.look_only")}</p>`;
   return html`<div class="buttons">
-    <${Act} label=${t("boost.title")} act=${send(hold("boost", { for_s: HOUR_S }))} />
-    <button onClick=${() => setLeaving(true)}>${t("away.title")}…</button>
-    <${Act} label=${t(zone.is_eco ? "eco.end" : "eco.begin")} act=${send({ do: "eco", is_enabled: !zone.is_eco })} />
+    ${SIDES[zone.mode].includes("heat") && html`<${Act} label=${t("boost.title")} act=${send(hold("boost", { for_s: HOUR_S }))} />`}
+    ${zone.mode !== "off" && html`<button onClick=${() => setLeaving(true)}>${t("away.title")}…</button>`}
+    <${Act} label=${t(zone.is_eco_enabled ? "eco.end" : "eco.begin")} act=${send({ do: "eco", is_enabled: !zone.is_eco_enabled })} />
     ${zone.holds.length > 0 && html`<${Act} label=${t("hold.resume")} act=${send({ do: "resume" })} />`}
     ${isLeaving && html`<${Away} zone=${zone} close=${() => setLeaving(false)} />`}
   </div>`;
@@ -112,7 +114,7 @@ function Room({ zone, timezone }) {
     <div class="columns">
       <div class="stack"><section class="card stack" aria-label=${t("rooms.now")}>
         <div class="row"><span class="big grow">${degrees(zone.room_c)}</span><${Doing} action=${zone.action} /></div>
-        <${Setpoint} key=${zone.mode} zone=${zone} />
+        <${Setpoint} key=${[zone.mode, zone.setpoint_reason, zone.label, zone.is_eco_enabled].join()} zone=${zone} />
         <${Actions} zone=${zone} />
         <${Holds} zone=${zone} timezone=${timezone} />
       </section>
@@ -133,5 +135,6 @@ export default function Rooms({ parts }) {
   const { climate } = useDocuments();
   useTick();
   const zone = climate?.zones.find((each) => each.zone === parts[0]);
-  return zone ? html`<${Room} key=${zone.zone} zone=${zone} timezone=${climate.timezone} />` : html`<${Waiting} />`;
+  if (climate === undefined) return html`<${Waiting} />`;
+  return zone ? html`<${Room} key=${zone.zone} zone=${zone} timezone=${climate.timezone} />` : html`<${Head} title=${t("missing.room")} />`;
 }

@@ -114,7 +114,7 @@ export function Act({ label, act, kind = "", role = "viewer", question, done, di
   </span>`;
 }
 
-function Ask({ title, question, kind, close, agree }) {
+export function Ask({ title, question, kind, close, agree }) {
   return html`<${Dialog} title=${title} close=${close}>
     <p>${question}</p>
     <div class="buttons">

@@ -5,8 +5,9 @@ import { may } from "./api.js";
 import { useDocuments } from "./live.js";
 import { Stepper, change } from "./rooms.js";
 import { nameOf } from "./tiles.js";
+import { useUnsaved, leave } from "./unsaved.js";
 import { Act, Head, Input, Waiting, announce, html, useRef, useState } from "./ui.js";
-import { DAYS, DAY_MIN, STEP_MIN, addBlock, changeBlock, firstWeek, lengthOf, moveBlock, moveEdge, pieces, removeBlock, toggleDay } from "./week_model.js";
+import { DAYS, DAY_MIN, STEP_MIN, addBlock, changeBlock, firstWeek, isOverMidnight, lengthOf, moveBlock, moveEdge, pieces, removeBlock, toMinutes, toggleDay } from "./week_model.js";
 import { degrees, number, t, weekdays } from "./words.js";
 
 const HOURS = [0, 6, 12, 18, 24];
@@ -37,7 +38,8 @@ function Picture({ blocks, chosen, choose, edit }) {
     const { index, at, isUpright, what, perPx, from, blocks: before } = drag.current ?? {};
     const here = isUpright ? event.clientY : event.clientX;
     if (before === undefined || Math.abs(here - at) < DRAG_PX_MIN) return;
-    edit(what ? moveEdge(before, index, what, (here - from) * perPx) : moveBlock(before, index, (here - at) * perPx));
+    const minute = Math.min(DAY_MIN, Math.max(0, (here - from) * perPx)) + (what === "end" && isOverMidnight(before[index]) ? DAY_MIN : 0);
+    edit(what ? moveEdge(before, index, what, minute) : moveBlock(before, index, (here - at) * perPx));
   };
   const end = () => {
     drag.current = null;
@@ -50,10 +52,15 @@ function Picture({ blocks, chosen, choose, edit }) {
         style=${{ "--from": percent(piece.from), "--size": percent(piece.to - piece.from), "--warmth": `${warmth(blocks[piece.index])}%` }}
         onPointerDown=${(event) => begin(event, piece.index)} onPointerMove=${move} onPointerUp=${end} onPointerCancel=${end}>
         <b>${number(blocks[piece.index].heat_setpoint_c, blocks[piece.index].heat_setpoint_c % 1 ? 1 : 0)}°</b>
-        ${edit && piece.index === chosen && !piece.isGap && html`<i data-edge="start"></i><i data-edge="end"></i>`}
+        ${edit && piece.index === chosen && !piece.isGap && edgesOf(piece, blocks[chosen]).map((edge) => html`<i data-edge=${edge}></i>`)}
       </div>`)}
     </div></div>`)}
   </div>`;
+}
+
+// Where a block is cut, by midnight or by another block, it has no edge to drag.
+function edgesOf(piece, block) {
+  return [piece.from === toMinutes(block.start) && "start", piece.to % DAY_MIN === toMinutes(block.end) && "end"].filter(Boolean);
 }
 
 function daysText(block) {
@@ -70,16 +77,15 @@ function List({ blocks, chosen, choose, edit }) {
     choose(index);
     if (!by) return edit(removeBlock(blocks, index));
     const block = blocks[index];
-    const next = event.shiftKey ? moveEdge(blocks, index, "end", toEnd(block) + by) : moveBlock(blocks, index, by);
+    const next = event.shiftKey ? moveEdge(blocks, index, "end", toMinutes(block.start) + lengthOf(block) + by) : moveBlock(blocks, index, by);
     announce(`${next[index].start} – ${next[index].end}`);
     return edit(next);
   };
-  const toEnd = (block) => Number(block.start.slice(0, 2)) * 60 + Number(block.start.slice(3)) + lengthOf(block);
   return html`<ul class="stack blocks" aria-label=${t("week.blocks")}>
-    ${blocks.map((block, index) => html`<li key=${index}><button type="button" aria-pressed=${index === chosen} aria-describedby="week-keys"
+    ${blocks.map((block, index) => html`<li key=${index}><button aria-pressed=${index === chosen} aria-describedby="week-keys"
       onClick=${() => choose(index)} onKeyDown=${(event) => press(event, index)}>
       <span class="grow"><strong>${block.label || t("value.none")}</strong> <span class="small">${daysText(block)}</span></span>
-      <span class="number">${block.start} – ${block.end}</span><span class="number">${degrees(block.heat_setpoint_c)}</span>
+      <span class="number">${block.start} – ${block.end}${isOverMidnight(block) && ` ${t("week.next_day")}`}</span><span class="number">${degrees(block.heat_setpoint_c)}</span>
     </button></li>`)}
   </ul>`;
 }
@@ -88,24 +94,29 @@ function Editor({ blocks, index, edit, choose, mode }) {
   const block = blocks[index];
   const set = (changes) => edit(changeBlock(blocks, index, changes));
   const long = weekdays("long");
+  const hours = lengthOf(block) / 60;
   const time = (name) => html`<${Input} id="block-${name}" type="time" required label=${t(`week.${name}`)} bind=${[block[name], (value) => value && set({ [name]: value })]} />`;
   return html`<div class="card stack" role="group" aria-label=${t("week.block")}>
     <${Input} id="block-label" maxlength="64" label=${t("week.label")} bind=${[block.label, (label) => set({ label })]} />
     <div class="pair">${time("start")}${time("end")}</div>
+    <p class="hint" role="status">${t(isOverMidnight(block) ? "week.lasts_over" : "week.lasts", { hours: number(hours, hours % 1 ? 2 : 0) })}</p>
     <${Stepper} label=${t("rooms.setpoint_heat")} bind=${[block.heat_setpoint_c, (heat_setpoint_c) => set({ heat_setpoint_c, cool_setpoint_c: Math.max(block.cool_setpoint_c, heat_setpoint_c + 1) })]} />
     ${(mode === "cool" || mode === "auto") && html`<${Stepper} label=${t("rooms.setpoint_cool")} bind=${[block.cool_setpoint_c, (cool_setpoint_c) => set({ cool_setpoint_c, heat_setpoint_c: Math.min(block.heat_setpoint_c, cool_setpoint_c - 1) })]} />`}
     <fieldset><legend>${t("week.days")}</legend><div class="segments">
-      ${DAYS.map((day, at) => html`<button type="button" class="day-button" aria-label=${long[at]} aria-pressed=${(block.days ?? DAYS).includes(day)} onClick=${() => edit(toggleDay(blocks, index, day))}>${weekdays()[at]}</button>`)}
+      ${DAYS.map((day, at) => html`<button class="day-button" aria-label=${long[at]} aria-pressed=${(block.days ?? DAYS).includes(day)} onClick=${() => edit(toggleDay(blocks, index, day))}>${weekdays()[at]}</button>`)}
     </div></fieldset>
     <div class="buttons">
-      <button type="button" class="danger" onClick=${() => { choose(null); edit(removeBlock(blocks, index)); }}>${t("week.remove_block")}</button>
+      <button class="danger" onClick=${() => { choose(null); edit(removeBlock(blocks, index)); }}>${t("week.remove_block")}</button>
     </div>
   </div>`;
 }
 
-function Schedule({ zone, schedule }) {
+function Schedule({ zone, schedule, isNew, close }) {
   const [draft, setDraft] = useState(null);
+  const [name, setName] = useState(schedule.name);
   const [chosen, choose] = useState(null);
+  const isChanged = Boolean(isNew || draft || name !== schedule.name);
+  useUnsaved(isChanged);
   const blocks = draft ?? schedule.blocks;
   const edit = may("service") ? setDraft : null;
   const isFollowed = zone.schedule === schedule.name;
@@ -115,63 +126,78 @@ function Schedule({ zone, schedule }) {
     choose(blocks.length);
   };
   const save = async () => {
-    await change(zone.zone, { do: "put_schedule", schedule: { name: schedule.name, blocks }, is_followed: isFollowed || !zone.schedule });
+    const isOther = isNew || name !== schedule.name;
+    if (isOther && zone.schedules.some((each) => each.name === name)) throw new Error(t("week.name_taken"));
+    await change(zone.zone, { do: "put_schedule", schedule: { name, blocks }, is_followed: isFollowed || !zone.schedule });
     setDraft(null);
+    close(name);
+    if (isOther && !isNew) await change(zone.zone, { do: "drop_schedule", name: schedule.name });
+  };
+  const discard = () => {
+    setDraft(null);
+    setName(schedule.name);
+    choose(null);
+    close();
   };
   return html`<div class="stack">
+    ${edit && html`<${Input} id="week-name" maxlength="64" label=${t("week.name")} bind=${[name, setName]} />`}
     <div class="columns wide-left">
       <div class="stack">
         <${Picture} blocks=${blocks} chosen=${chosen} choose=${choose} edit=${edit} />
         <p class="hint" id="week-keys">${edit ? t("week.keys") : t("rooms.look_only")}</p>
         <${List} blocks=${blocks} chosen=${chosen} choose=${choose} edit=${edit} />
-        ${edit && html`<div class="buttons"><button type="button" onClick=${add}>${t("week.add")}</button></div>`}
+        ${edit && html`<div class="buttons"><button onClick=${add}>${t("week.add")}</button></div>`}
       </div>
       ${edit && chosen !== null && blocks[chosen] && html`<${Editor} blocks=${blocks} index=${chosen} edit=${edit} choose=${choose} mode=${zone.mode} />`}
     </div>
-    ${draft && html`<div class="note warn tight save"><p>${t("week.unsaved")}</p><div class="buttons">
+    ${isChanged && html`<div class="note warn tight save"><p>${t("week.unsaved")}</p><div class="buttons">
       <${Act} kind="main" role="service" label=${t("week.save")} act=${save} />
-      <button type="button" onClick=${() => { setDraft(null); choose(null); }}>${t("week.discard")}</button>
+      <button onClick=${discard}>${t("week.discard")}</button>
     </div></div>`}
   </div>`;
 }
 
 function Schedules({ zone }) {
   const [name, setName] = useState(zone.schedule || zone.schedules[0]?.name || "");
-  const schedule = zone.schedules.find((each) => each.name === name) ?? zone.schedules[0];
+  const [fresh, setFresh] = useState(null); // A week that the hub does not know yet.
+  const schedule = fresh ?? zone.schedules.find((each) => each.name === name) ?? zone.schedules[0];
   const send = (request) => () => change(zone.zone, request);
   const begin = () => {
     const blocks = firstWeek({ day: t("week.day"), night: t("week.night") }, zone);
     const taken = zone.schedules.map((each) => each.name);
     let free = t("week.first_name");
-    while (taken.includes(free)) free += "+";
-    setName(free);
-    return change(zone.zone, { do: "put_schedule", schedule: { name: free, blocks }, is_followed: !zone.schedule });
+    for (let number = 2; taken.includes(free); number++) free = `${t("week.first_name")} ${number}`;
+    setFresh({ name: free, blocks });
+  };
+  const close = (saved) => {
+    setFresh(null);
+    if (saved) setName(saved);
   };
   return html`<div class="stack">
     ${schedule
-      ? html`<div class="row">
-          ${zone.schedules.length > 1 && html`<${Input} id="schedule" kind="select" label=${t("week.which")} bind=${[schedule.name, setName]}>
+      ? html`${!fresh && html`<div class="row">
+          ${zone.schedules.length > 1 && html`<${Input} id="schedule" kind="select" label=${t("week.which")} bind=${[schedule.name, (wanted) => leave(() => setName(wanted))]}>
             ${zone.schedules.map((each) => html`<option value=${each.name}>${each.name}</option>`)}
           </${Input}>`}
           <p class="grow">${zone.schedule === schedule.name ? t("week.follows", { name: schedule.name }) : t("week.not_followed", { name: schedule.name })}</p>
           ${zone.schedule === schedule.name
             ? html`<${Act} role="service" label=${t("week.follow_none")} act=${send({ do: "follow_schedule", name: "" })} />`
             : html`<${Act} role="service" kind="main" label=${t("week.follow")} act=${send({ do: "follow_schedule", name: schedule.name })} />`}
-        </div>
-        <${Schedule} key=${schedule.name} zone=${zone} schedule=${schedule} />`
+        </div>`}
+        <${Schedule} key=${fresh ? "" : schedule.name} zone=${zone} schedule=${schedule} isNew=${fresh !== null} close=${close} />`
       : html`<p>${t("week.empty")}</p>`}
-    <div class="buttons">
-      <${Act} role="service" kind=${schedule ? "" : "main"} label=${t("week.begin")} act=${begin} />
+    ${!fresh && html`<div class="buttons">
+      ${may("service") && html`<button class=${schedule ? "" : "main"} onClick=${() => leave(begin)}>${t("week.begin")}</button>`}
       ${schedule && html`<${Act} role="service" kind="danger" label=${t("week.drop")} question=${t("week.drop_question", { name: schedule.name })} act=${send({ do: "drop_schedule", name: schedule.name })} />`}
-    </div>
+    </div>`}
   </div>`;
 }
 
 export default function Week({ parts }) {
   const { climate } = useDocuments();
-  if (!climate) return html`<${Waiting} />`;
-  const zone = climate.zones.find((each) => each.zone === parts[0]);
-  if (!zone) return html`<${Head} title=${t("week.title")} />`;
+  if (climate === undefined) return html`<${Waiting} />`;
+  const zone = climate?.zones.find((each) => each.zone === parts[0]);
+  if (!zone) return html`<${Head} title=${t("missing.room")} />`;
   return html`<div class="stack">
     <${Head} title=${t("week.of", { room: nameOf(zone) })} back="#/rooms/${encodeURIComponent(zone.zone)}" backTitle=${nameOf(zone)} />
     <${Schedules} key=${zone.zone} zone=${zone} />

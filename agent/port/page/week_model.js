@@ -23,6 +23,10 @@ export function lengthOf(block) {
   return length > 0 ? length : length + DAY_MIN;
 }
 
+export function isOverMidnight(block) {
+  return toMinutes(block.start) + lengthOf(block) > DAY_MIN;
+}
+
 // For each day the pieces {from, to, index, isGap} in order. Without blocks there are none.
 export function pieces(blocks) {
   const owners = new Int16Array(WEEK_MIN).fill(NOBODY);
@@ -59,14 +63,14 @@ export function changeBlock(blocks, index, changes) {
   return replaced(blocks, index, changes);
 }
 
-// Move one edge of a block, "start" or "end", to a minute of the day. A block keeps at least one step.
+// Move one edge of a block, "start" or "end", to a minute of the day on which it begins; the next day goes on from there.
+// No edge passes the other: a block keeps at least one step, and a day at most.
 export function moveEdge(blocks, index, edge, minutes) {
-  const block = blocks[index];
-  const other = toMinutes(edge === "start" ? block.end : block.start);
+  const start = toMinutes(blocks[index].start);
+  const end = start + lengthOf(blocks[index]);
   const to = snap(minutes);
-  const length = edge === "start" ? other - to : to - other;
-  if (((length % DAY_MIN) + DAY_MIN) % DAY_MIN < STEP_MIN) return blocks;
-  return replaced(blocks, index, { [edge]: toText(to) });
+  const length = Math.min(DAY_MIN, Math.max(STEP_MIN, edge === "start" ? end - to : to - start));
+  return replaced(blocks, index, edge === "start" ? { start: toText(end - length) } : { end: toText(start + length) });
 }
 
 // Move a whole block by some minutes; it keeps its length and its days.
