@@ -91,7 +91,10 @@ class Hub:
             telemetry=self.telemetry,
             pairing=self.pairing,
             board_name=environment.board.name,
+            directory=state,
             clock=clock,
+            disk=environment.disk,
+            worker=environment.worker,
             new_id=self._new_id,
         )
         self.config_editor = build_editor(environment.running_config, self._port_clock, lambda: self.port.audit)

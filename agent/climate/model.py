@@ -188,6 +188,7 @@ class ZoneProgram(msgspec.Struct, frozen=True):
         holds: In the order in which they were made, at most `holds.HOLDS_MAX`.
         eco: Bounds on the setpoints.
         last: The block that was in force last.
+        last_action: The id of the action that was put in force last: each is put in force once, whatever power cuts do.
     """
 
     mode: Mode = Mode.HEAT
@@ -197,6 +198,7 @@ class ZoneProgram(msgspec.Struct, frozen=True):
     holds: tuple[Hold, ...] = ()
     eco: Eco = Eco()
     last: LastScheduledBlock | None = None
+    last_action: str = ""
 
     @property
     def active_schedule(self) -> Schedule | None:

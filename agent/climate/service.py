@@ -143,6 +143,11 @@ class ClimateService:
             self._add_fault(self.file_problem)
         self._driven_ms = clock.monotonic_ms()
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the disk has not given the programs yet: those in force are the default ones."""
+        return self._store.is_unread
+
     def now(self) -> Now:
         """Return the present instant."""
         return read_now(self._clock)
@@ -208,7 +213,7 @@ class ClimateService:
         Raises:
             StorageFull: The disk refuses.
         """
-        await self._save()
+        await self.save()
         await self._store.rewrite()
         self.file_problem = ""
 
@@ -231,7 +236,7 @@ class ClimateService:
                     _log.error("the outputs did not go off within %.0f s", OFF_S_MAX)
             finally:
                 with contextlib.suppress(StorageFull):
-                    await self._save()
+                    await self.save()
 
     async def _control_loop(self) -> None:
         while True:
@@ -316,7 +321,7 @@ class ClimateService:
             await asyncio.sleep(SNAPSHOT_DELAY_S)
             self._snapshot_due.clear()
             try:
-                await self._save()
+                await self.save()
             except StorageFull as error:
                 problem = f"programs of the zones would not survive a restart: {error}"
                 if not self.file_problem:
@@ -327,7 +332,12 @@ class ClimateService:
             else:
                 self.file_problem = ""
 
-    async def _save(self) -> None:
+    async def save(self) -> None:
+        """Write the programs of the zones now: they are on the disk when this returns.
+
+        Raises:
+            StorageFull: The disk refuses. They stay in force, and are written later.
+        """
         await self._store.commit(lambda _: self.control.take_snapshot(self.now()))
 
     def _restore_late(self, present: ClimateSnapshot, saved: ClimateSnapshot) -> ClimateSnapshot:

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
 from agent.pairing.service import PairingService
 from agent.telemetry.service import TelemetryService
 
@@ -27,7 +30,10 @@ class HomeAssembly:
         telemetry: TelemetryService,
         pairing: PairingService,
         board_name: str,
+        directory: Path,
         clock: Clock,
+        disk: Disk,
+        worker: Worker,
         new_id: Callable[[], str],
     ) -> None:
         """Keep the components.
@@ -37,14 +43,20 @@ class HomeAssembly:
             telemetry: Readings.
             pairing: Sensors of the radio.
             board_name: The model of the hub.
+            directory: Of the files.
             clock: The clocks of the boot.
+            disk: Writes the files.
+            worker: Runs what blocks.
             new_id: Makes ids of holds and actions.
         """
         self._climate = climate
         self._telemetry = telemetry
         self._pairing = pairing
         self._board_name = board_name
+        self._directory = directory
         self._clock = clock
+        self._disk = disk
+        self._worker = worker
         self._new_id = new_id
         self.has_zones = climate is not None
 
@@ -59,7 +71,10 @@ class HomeAssembly:
             channels=self._telemetry.intake.channels,
             pairing=self._pairing.queries,
             board_name=self._board_name,
+            directory=self._directory,
             clock=self._clock,
+            disk=self._disk,
+            worker=self._worker,
             new_id=self._new_id,
         )
 

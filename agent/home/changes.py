@@ -53,6 +53,8 @@ class ChangeKind(StrEnum):
     """Eco or its limits (`Eco`)."""
     ACTION = "action"
     """The output of the zone (`HvacAction`)."""
+    ACTION_SETTLED = "action_settled"
+    """An action of a client has come to its end (`HomeAction`)."""
     ONLINE = "online"
     """A device can be reached, or no longer (`bool`). A sensor is new where `old`, and gone where `new`, is `None`."""
 

@@ -1,9 +1,14 @@
 """The home: what every API of the hub sees and changes. No API reaches past it."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.foundation.clock import Clock, read_now
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+from agent.home.action_service import ActionService
 from agent.home.changes import HomeChanges
 from agent.home.devices import Devices
 from agent.home.humidity import Channel, HumidityLookup
@@ -32,7 +37,10 @@ class Home:
         channels: Mapping[Channel, ChannelState],
         pairing: PairingQueries,
         board_name: str,
+        directory: Path,
         clock: Clock,
+        disk: Disk,
+        worker: Worker,
         new_id: Callable[[], str],
     ) -> None:
         """Build the services; nothing runs yet.
@@ -42,7 +50,10 @@ class Home:
             channels: The state of every sensor channel. It grows as sensors report.
             pairing: Sensors of the radio.
             board_name: The model of the hub.
+            directory: Of the files.
             clock: The clocks of the boot.
+            disk: Writes the files.
+            worker: Runs what blocks.
             new_id: Makes ids of holds and actions.
         """
         self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
@@ -56,8 +67,23 @@ class Home:
         self.devices = Devices(
             thermostats=self.thermostats, pairing=pairing, channels=channels, board_name=board_name, clock=clock
         )
+        self._make_actions = partial(
+            ActionService,
+            directory,
+            thermostats=self.thermostats,
+            changes=self.changes,
+            clock=clock,
+            disk=disk,
+            worker=worker,
+            new_id=new_id,
+        )
         if climate:
             climate.on_decision(self.changes.request_look)
+
+    @cached_property
+    def actions(self) -> ActionService:
+        """The actions of clients. They are carried out where an API has used this before the loops begin."""
+        return self._make_actions()
 
     def _zones(self) -> Mapping[str, Thermostat]:
         return {each.zone_id: each for each in self.thermostats.all()}
@@ -67,4 +93,5 @@ class Home:
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
-        return {"home": self.changes.run}
+        loops = {"home": self.changes.run}
+        return loops | {"actions": self.actions.run} if "actions" in vars(self) else loops

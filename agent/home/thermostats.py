@@ -7,6 +7,8 @@ change through one interface is seen by all others at once.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from agent.climate import requests
 from agent.climate.model import ALL_ZONES
 from agent.climate.requests import ClimateRequest
@@ -66,7 +68,24 @@ class Thermostats:
             raise _unknown(zone_id, self.zone_ids)
         return read_thermostat(self._climate, zone_id, self._humidity.zone_percent(zone_id))
 
-    def apply(self, zone_id: str, request: ClimateRequest, *, by: str) -> tuple[str, ...]:
+    def check(self, zone_id: str, request: ClimateRequest) -> "ClimateService":
+        """Refuse what a zone can never do, and return the control of the zones.
+
+        Raises:
+            UnknownDevice: There is no such zone.
+            SettingInvalid: The equipment of a zone cannot carry out the mode.
+        """
+        names = self.zone_ids if zone_id == ALL_ZONES else (zone_id,)
+        climate = self._climate
+        if climate is None or not all(name in climate.control.zones for name in names):
+            raise _unknown(zone_id, self.zone_ids)
+        for name in names:
+            equipment = climate.control.zones[name].settings
+            usable = requests.usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool)
+            requests.check_mode(request, usable, name)
+        return climate
+
+    def apply(self, zone_id: str, request: ClimateRequest, *, by: str, action_id: str = "") -> tuple[str, ...]:
         """Put a request in force at once, and return the zones that it reached. It is written to the disk soon.
 
         Of all zones, those in which a hold would change nothing are left as they are.
@@ -75,27 +94,22 @@ class Thermostats:
             zone_id: A zone, or `ALL_ZONES`.
             request: The change.
             by: Who requests it: the name of the caller.
+            action_id: The action that this carries out; `last_action` returns it then, also after a restart.
 
         Raises:
             UnknownDevice: There is no such zone.
             SettingInvalid: The request does not fit a zone; nothing changes in any zone.
         """
         names = self.zone_ids if zone_id == ALL_ZONES else (zone_id,)
-        climate = self._climate
-        zones = climate.control.zones if climate else {}
-        if climate is None or not all(name in zones for name in names):
-            raise _unknown(zone_id, self.zone_ids)
-        for name in names:
-            equipment = zones[name].settings
-            usable = requests.usable_modes(can_heat=equipment.can_heat, can_cool=equipment.can_cool)
-            requests.check_mode(request, usable, name)
+        climate = self.check(zone_id, request)
+        zones = climate.control.zones
         now, timezone = climate.now(), climate.timezone()
         programs, unmoved = {}, None
         for name in names:
             program = requests.apply(zones[name].program, request, now, timezone, new_id=self._new_id())
             try:
                 requests.check_effect(program, request, now, timezone, name)
-                programs[name] = program
+                programs[name] = msgspec.structs.replace(program, last_action=action_id or program.last_action)
             except requests.HoldWithoutEffect as error:
                 unmoved = error
         if unmoved and not programs:
@@ -106,6 +120,25 @@ class Thermostats:
             climate.set_program(name, program)
         self.changes.look(by)
         return tuple(programs)
+
+    def last_action(self, zone_id: str) -> str:
+        """Return the id of the action that was put in force last in a zone; empty for none, and without the zone."""
+        zone = self._climate.control.zones.get(zone_id) if self._climate else None
+        return zone.program.last_action if zone else ""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the disk has not given what is set for the zones yet."""
+        return self._climate is not None and self._climate.is_unread
+
+    async def save(self) -> None:
+        """Write what is set for the zones now: it is on the disk when this returns.
+
+        Raises:
+            StorageFull: The disk refuses. It stays in force, and is written later.
+        """
+        if self._climate is not None:
+            await self._climate.save()
 
 
 def _unknown(zone_id: str, known: tuple[str, ...]) -> UnknownDevice:

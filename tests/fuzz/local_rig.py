@@ -9,7 +9,6 @@ from aiohttp import web
 from agent.climate.service import ClimateService
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.home.home import Home
 from agent.local import climate, status_builder
 from agent.local import commands as local_commands
 from agent.local.commands import CommandsReport
@@ -22,7 +21,7 @@ from lab.simulation import virtual_loop
 from lab.simulation.virtual_loop import VirtualLoop
 from tests.fuzz.climate_borders import HOME
 from tests.fuzz.cloud_rig import LoopClock
-from tests.unit.home.home_bench import Pairing
+from tests.unit.home.home_bench import make_home
 
 SETTLES_S = 0.5
 """Virtual: an answer takes no time."""
@@ -78,14 +77,7 @@ class LocalRig:
             raise KeyError(command_id)
 
         rng = random.Random(1)
-        home = Home(
-            climate=room,
-            channels={},
-            pairing=Pairing().queries,
-            board_name="sim",
-            clock=LoopClock(self.loop),
-            new_id=lambda: f"{rng.getrandbits(32):08x}",
-        )
+        home = make_home(room, LoopClock(self.loop), directory, new_id=lambda: f"{rng.getrandbits(32):08x}")
         made = server.application(
             {
                 **status_builder.handlers(status, no_verdict),

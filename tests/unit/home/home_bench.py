@@ -1,7 +1,7 @@
 """A home on two zones, without loops: a test moves the clock, the sensors and the control by hand."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from agent.climate.fusion import SensorReading
 from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
+from agent.foundation.clock import Clock as FoundationClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.home.changes import HomeChange
@@ -85,6 +86,31 @@ class Pairing:
         return self.problem
 
 
+def make_home(
+    climate: ClimateService,
+    clock: FoundationClock,
+    directory: Path,
+    *,
+    disk: Disk | None = None,
+    channels: Mapping[Channel, ChannelState] | None = None,
+    pairing: Pairing | None = None,
+    new_id: Callable[[], str] | None = None,
+) -> Home:
+    """Return a home over a climate control."""
+    ids = itertools.count(1)
+    return Home(
+        climate=climate,
+        channels={} if channels is None else channels,
+        pairing=(pairing or Pairing()).queries,
+        board_name="sim",
+        directory=directory,
+        clock=clock,
+        disk=disk or Disk(),
+        worker=InlineWorker(),
+        new_id=new_id or (lambda: f"h{next(ids)}"),
+    )
+
+
 class HomeBench:
     """One home over several processes.
 
@@ -95,6 +121,7 @@ class HomeBench:
     def __init__(self, directory: Path, *, living_sensor: str = "living") -> None:
         self.living_sensor = living_sensor
         self.directory = directory
+        self.zone_ids: tuple[str, ...] = ("living", "bath")
         self.clock = Clock()
         self.disk = Disk()
         self.values_c: dict[str, float] = {"living": 19.4, "bath": 22.0}
@@ -106,14 +133,11 @@ class HomeBench:
 
     def start(self) -> None:
         """Begin a process: what is on the disk is in force."""
+        living = ZoneSettings(zone_id="living", sensors=((self.living_sensor, 1.0),), can_cool=True, limits=LIMITS)
+        bath = ZoneSettings(zone_id="bath", sensors=(("bath", 1.0),), limits=LIMITS)
         self.climate = ClimateService(
             self.directory,
-            settings=ClimateSettings(
-                zones=(
-                    ZoneSettings(zone_id="living", sensors=((self.living_sensor, 1.0),), can_cool=True, limits=LIMITS),
-                    ZoneSettings(zone_id="bath", sensors=(("bath", 1.0),), limits=LIMITS),
-                )
-            ),
+            settings=ClimateSettings(zones=tuple(each for each in (living, bath) if each.zone_id in self.zone_ids)),
             outputs=Outputs(),
             readings=self.readings,
             timezone=lambda: TIMEZONE,
@@ -121,12 +145,13 @@ class HomeBench:
             disk=self.disk,
             worker=InlineWorker(),
         )
-        self.home = Home(
-            climate=self.climate,
+        self.home = make_home(
+            self.climate,
+            self.clock,
+            self.directory,
+            disk=self.disk,
             channels=self.channels,
-            pairing=self.pairing.queries,
-            board_name="sim",
-            clock=self.clock,
+            pairing=self.pairing,
             new_id=lambda: f"h{next(self._ids)}",
         )
         self.step()

@@ -1,7 +1,6 @@
 """The climate in the local API and on the command line, through a real socket: what was set is shown."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,12 +17,11 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSe
 from agent.errors import SettingInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.home.home import Home
 from agent.home.thermostats import Thermostats
 from agent.local import climate as local_climate
 from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
-from tests.unit.home.home_bench import Pairing
+from tests.unit.home.home_bench import make_home
 
 ZONES = ("living", "bath")
 WEEK = b"""{"name": "week", "blocks": [
@@ -66,16 +64,7 @@ def make(directory: Path) -> ClimateService:
 
 
 def thermostats_of(climate: ClimateService) -> Thermostats:
-    numbers = itertools.count(1)
-    home = Home(
-        climate=climate,
-        channels={},
-        pairing=Pairing().queries,
-        board_name="sim",
-        clock=Clock(),
-        new_id=lambda: f"h{next(numbers)}",
-    )
-    return home.thermostats
+    return make_home(climate, Clock(), Path("unused")).thermostats
 
 
 @pytest.fixture
