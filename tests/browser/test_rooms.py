@@ -1,8 +1,11 @@
 """Rooms on the page: setpoint, holds, boost, away, eco and mode. What the hub would refuse is not offered."""
 
-from playwright.async_api import expect
+import json
 
-from tests.browser.conftest import Visitor, change, zone_of
+import pytest
+from playwright.async_api import Route, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, Visit, Visitor, change, zone_of
 from tests.integration.port_rig import PortRig
 
 
@@ -79,3 +82,47 @@ async def test_the_question_of_a_setpoint_goes_with_the_next_action(visitor: Vis
     await change(hub, {"do": "hold", "heat_setpoint_c": 18, "for_s": 3600})
     await expect(page.locator(".stepper output")).to_have_text("18.0\u00a0°C")
     await expect(question).to_have_count(0)
+
+
+LABEL_PX_MIN = 11
+NARROW = (320, 700)
+
+
+@pytest.mark.parametrize("size", [NARROW, PHONE, DESKTOP], ids=lambda size: f"{size[0]} px")
+async def test_a_chart_is_readable_on_every_screen_and_read_by_arrow_keys(
+    visit: Visit, hub: PortRig, size: tuple[int, int]
+) -> None:
+    values = [20.0 + number / 10 for number in range(20)]
+    series = [{"channel": name, "mean": mean} for name, mean in (("t", values), ("s", [21.0] * 20))]
+    report = {"time_base": "utc", "times": [1_700_000_000 + 300 * number for number in range(20)], "series": series}
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(body=json.dumps(report), content_type="application/json")
+
+    async with visit(hub, size=size) as visitor:
+        page = visitor.page
+        await page.route("**/v1/history?**", answer)
+        await visitor.sign_in()
+        await visitor.go("rooms/living", "Living")
+        chart = page.get_by_role("img", name="The values over time")
+        await expect(chart).to_be_visible()
+        heights = await chart.locator("text").evaluate_all(
+            "(all) => all.map((each) => parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a)"
+        )
+        assert min(heights) >= LABEL_PX_MIN
+        boxes = await chart.locator("text").evaluate_all("(all) => all.map((each) => each.getBoundingClientRect())")
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= size[0] for box in boxes)
+        shown = page.locator("figcaption")
+        await expect(shown).to_contain_text("21.9")
+        await chart.focus()
+        await page.keyboard.press("ArrowLeft")
+        await expect(shown).to_contain_text("21.8")
+        await page.keyboard.press("ArrowLeft")
+        await page.keyboard.press("ArrowLeft")
+        await expect(shown).to_contain_text("21.6")
+        await page.keyboard.press("ArrowRight")
+        await expect(shown).to_contain_text("21.7")
+        for _ in range(25):
+            await page.keyboard.press("ArrowLeft")
+        await expect(shown).to_contain_text("20.0")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"

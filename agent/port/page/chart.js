@@ -1,9 +1,8 @@
 // Lines over time, as SVG: a sparkline in a list, and a chart whose values are read by pointer or arrow keys.
 
-import { html, useFetched, useState } from "./ui.js";
+import { html, useEffect, useFetched, useRef, useState } from "./ui.js";
 import { measured, moment, number, t } from "./words.js";
 
-const WIDTH = 640;
 const HEIGHT = 220;
 const LEFT = 44;
 const BOTTOM = 30;
@@ -42,18 +41,35 @@ export function Sparkline({ values, label }) {
   </svg>`;
 }
 
+// The width of an element in pixels: drawn one to one, a chart has letters of one size on every screen.
+function useWidth() {
+  const box = useRef(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.round(entry.contentRect.width)));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  return [box, width];
+}
+
 function Chart({ report, lines, timezone }) {
+  const [box, width] = useWidth();
+  return html`<div ref=${box}>${width > 0 && html`<${Drawing} report=${report} lines=${lines} timezone=${timezone} width=${width} />`}</div>`;
+}
+
+function Drawing({ report, lines, timezone, width }) {
   const [at, setAt] = useState(null);
   const { times, series } = report;
   const range = rangeOf(lines.map((_, line) => series[line].mean));
   if (!range || times.length < 2) return html`<p class="soft">${t("history.none")}</p>`;
-  const x = (index) => LEFT + ((WIDTH - LEFT) * index) / (times.length - 1);
+  const x = (index) => LEFT + ((width - LEFT) * index) / (times.length - 1);
   const y = (value) => (HEIGHT - BOTTOM) * (1 - (value - range.low) / (range.high - range.low)) + 8;
   const when = (index) => (report.time_base === "utc" ? moment(times[index] * 1000, timezone) : "");
   const limit = (index) => Math.min(times.length - 1, Math.max(0, index));
   const point = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
-    setAt(limit(Math.round((((event.clientX - box.left) / box.width) * WIDTH - LEFT) / (WIDTH - LEFT) * (times.length - 1))));
+    setAt(limit(Math.round((((event.clientX - box.left) / box.width) * width - LEFT) / (width - LEFT) * (times.length - 1))));
   };
   const press = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -63,9 +79,9 @@ function Chart({ report, lines, timezone }) {
   };
   const shown = at ?? times.length - 1;
   return html`<figure class="tight">
-    <svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" tabindex="0" role="img" aria-label=${t("history.about")} onPointerMove=${point} onPointerDown=${point} onKeyDown=${press}>
-      ${ticksOf(range).map((tick) => html`<line class="grid" x1=${LEFT} x2=${WIDTH} y1=${y(tick)} y2=${y(tick)} /><text x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick, tick % 1 ? 1 : 0)}</text>`)}
-      ${[0, 0.5, 1].map((part) => html`<text x=${LEFT + part * (WIDTH - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(Math.round(part * (times.length - 1)))}</text>`)}
+    <svg class="chart" viewBox="0 0 ${width} ${HEIGHT}" tabindex="0" role="img" aria-label=${t("history.about")} onPointerMove=${point} onPointerDown=${point} onKeyDown=${press}>
+      ${ticksOf(range).map((tick) => html`<line class="grid" x1=${LEFT} x2=${width} y1=${y(tick)} y2=${y(tick)} /><text x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick, tick % 1 ? 1 : 0)}</text>`)}
+      ${[0, 0.5, 1].map((part) => html`<text x=${LEFT + part * (width - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(Math.round(part * (times.length - 1)))}</text>`)}
       ${lines.map((line, each) => html`<path class="line ${line.tone}" d=${pathOf(series[each].mean, x, y)} />`)}
       ${at !== null && html`<line class="cursor" x1=${x(at)} x2=${x(at)} y1="0" y2=${HEIGHT - BOTTOM} />`}
     </svg>
