@@ -1,15 +1,23 @@
 """`climahub boots`: why the machine booted, how each boot ended, and what happened in it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.config import resolve
+from agent.daemon import DEFAULT_CONFIG
+from agent.errors import ConfigInvalid, Corrupt, ReadFailed
+from agent.foundation.boot_trail import read_trail
+from agent.foundation.disk import Disk
 from agent.foundation.format import duration, plural
-from agent.local.boots import BootReport, BootsReport
+from agent.foundation.text import escape_lines
+from agent.local.boots import BootReport, BootsReport, build_boots
 
 _REASONS = {"power_on": "power came on", "watchdog": "hardware watchdog", "restart": "restart"}
 _ENDS = {
@@ -37,20 +45,35 @@ _POWER = {
     epilog=epilog(
         "climahub boots",
         "climahub boots --json | jq '.boots[0].power_problems'",
-        exits="0 the hub answered, 3 it does not answer, 77 this user may not ask",
+        exits="0 shown, 3 no hub answers and its trail cannot be read, 77 this user may not ask",
     )
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 @config_option
 @socket_option
 def boots(as_json: bool, config_file: Path | None, socket_path: Path | None) -> int:
-    """List the boots of this machine, the newest first: how each ended, crashes, under-voltage and updates in it."""
+    """List the boots of this machine, the newest first: how each ended, crashes, under-voltage and updates in it.
 
-    def ask(path: Path) -> None:
-        body = hub_client.fetch(path, "/v1/boots")
+    Where the hub does not answer, its trail is read from the disk.
+    """
+
+    def show(body: bytes) -> None:
         click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, BootsReport)))
 
-    return run_on_hub(ask, config_file, socket_path)
+    def read() -> bool:
+        try:
+            state_dir = resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.storage.state_dir
+            records = read_trail(state_dir, Disk())
+        except (ConfigInvalid, ReadFailed, Corrupt) as error:
+            click.echo(escape_lines(f"! the trail of boots cannot be read: {error}"), err=True)
+            return False
+        if records:
+            show(msgspec.json.encode(build_boots(records)))
+        return bool(records)
+
+    return run_on_hub(
+        lambda path: show(hub_client.fetch(path, "/v1/boots")), config_file, socket_path, without_hub=read
+    )
 
 
 def as_text(report: BootsReport) -> str:

@@ -12,11 +12,16 @@ from agent.cli.config_changes import ROUTE, as_text, confirm, roll_back, set_val
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import socket_option
 from agent.config import resolve
-from agent.config.report import CheckResult, Shown, check, example_text, rows_text, short_text, show
+from agent.config.changes import usable
+from agent.config.loading import changes_problems
+from agent.config.report import CheckResult, Shown, check, example_text, rows_text, short_text, show, shown_value
 from agent.daemon import DEFAULT_CONFIG
 from agent.environment import output_names
+from agent.errors import Corrupt, ReadFailed
+from agent.foundation.disk import Disk
 from agent.foundation.text import escape, escape_lines
 from agent.local.config import ConfigReport
+from agent.port.config_store import read_changes
 from hal import replay
 from hal.errors import RecordingInvalid
 
@@ -85,12 +90,13 @@ def _with_recording(result: CheckResult, file: Path) -> CheckResult:
 def show_file(file: Path | None, as_json: bool, socket_path: Path | None) -> None:
     """Show every value in force and its origin. Secrets are never shown.
 
-    Without FILE: of the hub that runs on this machine, with the changes that were made at it; where none answers, the
-    configuration file of the service, /etc/climahub/config.toml.
+    Without FILE: of the hub that runs on this machine; where none answers, the configuration file of the service,
+    /etc/climahub/config.toml. A change that was made at the hub counts before the file, and both are shown.
     """
     rows, notes = _running_rows(socket_path) if file is None else (None, [])
     if rows is None:
-        rows = show(resolve(file or DEFAULT_CONFIG, environ=os.environ))
+        rows, found = _file_rows(file or DEFAULT_CONFIG)
+        notes += found
     if as_json:
         click.echo(escape(msgspec.json.encode(rows).decode()))
         return
@@ -114,6 +120,28 @@ def _running_rows(socket_path: Path | None) -> tuple[Sequence[Shown] | None, lis
     elif report.last_trial:
         notes.append(f"last change: {report.last_trial}")
     return [Shown(each.key, each.text, each.unit, each.origin) for each in report.keys], notes
+
+
+def _file_rows(file: Path) -> tuple[Sequence[Shown], list[str]]:
+    """Return what a hub with this file shows, and for each value that was changed at it what the file has."""
+    plain = resolve(file, environ=os.environ)
+    try:
+        changes = read_changes(plain.config.storage.state_dir, Disk())
+    except (ReadFailed, Corrupt) as error:
+        return show(plain), [f"! use sudo: what was changed at the hub is missing here ({error})"]
+    values, problem = usable(
+        changes.in_force,
+        problems=changes_problems,
+        check=lambda values: resolve(file, environ=os.environ, changes=values),
+    )
+    notes = [f"! {problem}"] if problem else []
+    for path in sorted(values):
+        was, origin = shown_value(plain.values[path]), plain.origins[path]
+        notes.append(f"{path}: changed at the hub, which counts; {origin} has {was} (`climahub config unset {path}`)")
+    if changes.trial is not None:
+        state = "undone at the next start" if changes.trial.has_started else "in force from the next start on"
+        notes.append(f"on trial: {', '.join(sorted(changes.trial.values))}; {state}, unless somebody decides before")
+    return show(resolve(file, environ=os.environ, changes=values)), notes
 
 
 @config.command("example", epilog=epilog("climahub config example > hub.toml", "climahub config example --all | less"))

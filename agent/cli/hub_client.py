@@ -52,12 +52,6 @@ SOCKET_VARIABLE = "CLIMAHUB_SOCKET"
 RADIO_TIMEOUT_S = 60.0
 """Restoring a network restarts the stick."""
 
-ADVICE = """\
-what to do next:
-  is it started?        systemctl status climahub
-  why did it stop?      journalctl -u climahub -n 50
-  is it configured?     climahub config check /etc/climahub/config.toml
-  is it elsewhere?      climahub status --config FILE, or --socket PATH"""
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -236,18 +230,44 @@ def decode(body: bytes, model: type[T]) -> T:
         raise NoAnswer(text) from error
 
 
-def run_on_hub(act: Callable[[Path], int | None], config_file: Path | None, socket_path: Path | None) -> int:
+def advice(config_file: Path | None) -> str:
+    """Return what to do where no hub answers.
+
+    Args:
+        config_file: The configuration that the user named; `None` for the service's.
+    """
+    start = "" if config_file is None else f", or climahub run --config {config_file}"
+    return (
+        "what to do next:\n"
+        f"  is it started?        systemctl status climahub{start}\n"
+        "  why did it stop?      journalctl -u climahub -n 50\n"
+        f"  is it configured?     climahub config check {config_file or DEFAULT_CONFIG}\n"
+        "  is it elsewhere?      climahub status --config FILE, or --socket PATH"
+    )
+
+
+def run_on_hub(
+    act: Callable[[Path], int | None],
+    config_file: Path | None,
+    socket_path: Path | None,
+    *,
+    without_hub: Callable[[], bool] = lambda: False,
+) -> int:
     """Run one action against the hub and return the exit code.
 
     Args:
         act: Asks on the given socket and prints the answer; returns an exit code where it is not always 0.
         config_file: The configuration that names the socket, where the user gave one.
         socket_path: The socket itself, where the user gave one.
+        without_hub: Shows from the disk what it can, where no hub answers; returns whether that was anything.
     """
     try:
         return act(socket_path or socket_of(config_file)) or exit_codes.OK
     except NoAnswer as error:
-        click.echo(escape_lines(f"{error}\n{ADVICE}"), err=True)
+        if socket_path is None and without_hub():
+            click.echo(escape_lines(f"! {error}"), err=True)
+            return exit_codes.OK
+        click.echo(escape_lines(f"{error}\n{advice(config_file)}"), err=True)
         return exit_codes.NO_DAEMON
     except NotAllowed as error:
         click.echo(escape_lines(str(error)), err=True)

@@ -12,6 +12,8 @@ import msgspec
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.journal import read_journal
+from agent.foundation.clock import SystemClock
 from agent.foundation.log_ring import LEVELS
 from agent.local.log import LogEntry, LogReport
 from agent.local.queries import LIMIT_MAX
@@ -25,8 +27,8 @@ FOLLOW_INTERVAL_S = 1.0
         "climahub logs --level warning",
         "climahub logs --follow --text zigbee",
         "climahub logs --lines 1000 --json | jq .text",
-        "journalctl -u climahub        (older records, and those of a hub that does not answer)",
-        exits="0 the hub answered, 3 it does not answer, 77 this user may not ask",
+        "journalctl -u climahub        (older records)",
+        exits="0 shown, 3 no hub answers and its journal cannot be read, 77 this user may not ask",
     )
 )
 @click.option("--follow", is_flag=True, help="Go on with new records until Ctrl-C.")
@@ -45,7 +47,10 @@ def logs(
     config_file: Path | None,
     socket_path: Path | None,
 ) -> int:
-    """Show the last log records of the hub on this machine, the newest at the end."""
+    """Show the last log records of the hub on this machine, the newest at the end.
+
+    Where the hub does not answer, they are those of the journal.
+    """
 
     def ask(path: Path) -> None:
         def get(after: int, limit: int) -> LogReport:
@@ -57,7 +62,23 @@ def logs(
         if follow:
             _follow(report, get, is_json=is_json)
 
-    return run_on_hub(ask, config_file, socket_path)
+    def read() -> bool:
+        try:
+            found = read_journal(
+                level=level, text=text, lines=lines, now_ms=SystemClock(trust_wall_clock=True).utc_ms() or 0
+            )
+        except OSError:
+            click.echo("! this machine keeps no journal: look where the output of the agent goes", err=True)
+            return False
+        if not found:
+            click.echo("! the journal has nothing of climahub that this user may read: use sudo", err=True)
+            return False
+        _show(LogReport(list(found), 0, 0), is_json=is_json)
+        if follow:
+            click.echo("! no hub to follow: journalctl -fu climahub", err=True)
+        return True
+
+    return run_on_hub(ask, config_file, socket_path, without_hub=read)
 
 
 def _follow(report: LogReport, get: Callable[[int, int], LogReport], *, is_json: bool) -> None:

@@ -203,6 +203,9 @@ _SHORT_HEADER = """\
 # The configuration of a climahub hub: what has to be chosen. Every other key has a default that fits;
 # climahub config example --all prints all of them. What the hub heats and cools: docs/climate.md.
 # Relative paths start at the directory of this file. Check it with: climahub config check FILE
+# A hub needs a key of its cloud. A cloud on this machine (package climahub-lab) gives one out for the file as it is:
+#   export CLIMAHUB_ADMIN_TOKEN=$(head -c 18 /dev/urandom | base64); climahub cloud --port 8080 &
+#   climahub cloud provision hub-1 --key-file hub.key      # api_key_file below names it
 """
 
 

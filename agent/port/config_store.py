@@ -7,11 +7,15 @@ configuration counts alone, and a trial that cannot be recorded as started does 
 import logging
 from pathlib import Path
 
+import msgspec
+
 from agent.config import changes as transitions
 from agent.config.changes import ConfigChanges
-from agent.errors import StorageFull
+from agent.errors import Corrupt, StorageFull
 from agent.foundation.disk import Disk
+from agent.foundation.durable_file import strip_checksum
 from agent.foundation.json_store import JsonStore
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -21,6 +25,20 @@ FILE_BYTES_MAX = 256 * 1024
 """As much as the configuration itself may have (`agent.config.reading.CONFIG_BYTES_MAX`)."""
 
 _LOSS = "the values of the configuration file are in force, without the changes that were made at the hub"
+
+
+def read_changes(state_dir: Path, disk: Disk) -> ConfigChanges:
+    """Return the record as it is on the disk, and change nothing: for a hub whose agent is dead, or not asked.
+
+    Raises:
+        ReadFailed: The file cannot be read now, or this user may not read it.
+        Corrupt: It is damaged.
+    """
+    data = disk.read(state_dir / FILE_NAME, bytes_max=FILE_BYTES_MAX)
+    try:
+        return ConfigChanges() if data is None else msgspec.json.decode(strip_checksum(data), type=ConfigChanges)
+    except DECODE_ERRORS as error:
+        raise Corrupt(f"{FILE_NAME} is damaged") from error
 
 
 class ConfigStore:
