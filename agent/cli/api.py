@@ -13,6 +13,7 @@ from agent.apis.catalog import APIS
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.root import OpenGroup
 from agent.local.api_clients import ApiClientReport, ApiClientRequest, ApiClientsReport, NewApiClient
 
 _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
@@ -35,13 +36,14 @@ def _on_hub(ask: Callable[..., None]) -> Callable[..., int]:
 
 
 @click.group(
+    cls=OpenGroup,
     epilog=epilog(
         "climahub api client list",
         "sudo climahub api client add aurra_home installer",
         "sudo climahub api client add amps garage --zone living --days 90",
         "climahub api client revoke acc_5k2q8xw0v3t1n9rd",
         exits=_EXITS,
-    )
+    ),
 )
 def api() -> None:
     """Show the APIs of others that this hub answers, and who may use them (docs/apis.md)."""

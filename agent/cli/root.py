@@ -45,10 +45,11 @@ HOME, TECHNICIAN, FLEET, DEVELOPER = "Home", "Technician", "Fleet", "Developer"
 GROUPS = (HOME, TECHNICIAN, FLEET, DEVELOPER)
 
 ENTRY_POINTS = "climahub.commands"
-"""The entry point group of other packages' commands. Each entry point is a mapping from names to `Entry`."""
+"""The entry point group of other packages' commands. Each entry point is a mapping from names to `Entry`. A name of two
+words, such as "api check", is a command of an `OpenGroup`."""
 
 LAB_PACKAGE = "climahub-lab"
-LAB_COMMANDS = ("demo", "cloud", "simulate", "ncp")
+LAB_COMMANDS = ("demo", "cloud", "simulate", "ncp", "api check")
 """The commands of `LAB_PACKAGE`; a hub without it has none of them, and names the package."""
 
 
@@ -163,11 +164,7 @@ class Root(click.Group):
         """Import a command."""
         del ctx
         entry = COMMANDS.get(cmd_name) or all_commands().get(cmd_name)
-        if entry is None:
-            return None
-        module, _, name = entry.place.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+        return None if entry is None else _command_of(entry)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -183,8 +180,7 @@ class Root(click.Group):
         except click.UsageError as error:
             name = args[0]
             if name in LAB_COMMANDS:
-                text = f"install {LAB_PACKAGE}, which brings climahub {name}: pip install {LAB_PACKAGE}=={__version__}"
-                raise NotInstalled(text) from error
+                raise _not_installed(name) from error
             near = get_close_matches(name, all_commands(), n=1)
             raise click.UsageError(f"there is no command {name}{_hint(near)}", ctx) from error
 
@@ -203,8 +199,44 @@ class Root(click.Group):
         return [
             CompletionItem(name, help=entry.summary)
             for name, entry in all_commands().items()
-            if name.startswith(incomplete)
+            if name.startswith(incomplete) and " " not in name
         ]
+
+
+class OpenGroup(click.Group):
+    """A group to which other packages add commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, those of other packages last."""
+        added = [name.removeprefix(f"{self.name} ") for name in all_commands() if name.startswith(f"{self.name} ")]
+        return [*super().list_commands(ctx), *added]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; one of another package is imported.
+
+        Raises:
+            NotInstalled: It is a command of a package that is not installed.
+        """
+        name = f"{self.name} {cmd_name}"
+        if found := super().get_command(ctx, cmd_name):
+            return found
+        if entry := all_commands().get(name):
+            return _command_of(entry)
+        if name in LAB_COMMANDS:
+            raise _not_installed(name)
+        return None
+
+
+def _command_of(entry: Entry) -> click.Command:
+    module, _, name = entry.place.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), name)
+    return command
+
+
+def _not_installed(name: str) -> NotInstalled:
+    return NotInstalled(
+        f"install {LAB_PACKAGE}, which brings climahub {name}: pip install {LAB_PACKAGE}=={__version__}"
+    )
 
 
 def _hint(near: Sequence[str]) -> str:

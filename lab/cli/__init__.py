@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Simulate days of a hub's life in seconds, with faults, and check what it must never do.",
             DEVELOPER,
         ),
+        "api check": Entry("lab.cli.api_check:api_check", "Check a server against the contract of its API.", FLEET),
         "ncp": Entry(
             "lab.cli.ncp:ncp", "Emulate a Zigbee coordinator and its sensors on a pseudo terminal.", DEVELOPER
         ),

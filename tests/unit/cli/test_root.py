@@ -18,7 +18,7 @@ def test_every_command_of_the_table_can_be_imported_and_has_help(capsys: pytest.
     for name in root.all_commands():
         if name == "run":
             continue
-        assert root.run([name, "--help"]) == exit_codes.OK
+        assert root.run([*name.split(), "--help"]) == exit_codes.OK
         assert f"Usage: climahub {name}" in capsys.readouterr().out
 
 
