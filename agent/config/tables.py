@@ -319,6 +319,9 @@ class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
     amps: Annotated[bool, key("answer the Amps HVAC API under /amps (docs/apis.md)")] = False
     aqara: Annotated[bool, key("answer the Aqara Open API under /aqara/open/api (docs/apis.md)")] = False
     aurra_facts: Annotated[bool, key("answer the Aurra facts API under /aurra (docs/apis.md)")] = False
+    aqara_names_follow_spaces: Annotated[
+        bool, key("show a zone under the name of the space that it is in, in the Aqara Open API")
+    ] = False
 
     @property
     def any_on(self) -> bool:

@@ -249,6 +249,10 @@ class Spaces:
         """What was wrong with the file; empty where nothing was."""
         return self._store.problem
 
+    async def read_again(self) -> None:
+        """Read a file that the disk did not give at the start, as often as the disk needs."""
+        await self._store.retry_read(lambda _, found: found)
+
     def on_change(self, listener: Callable[[SpaceTree], None]) -> None:
         """Have ``listener`` called with each new tree."""
         self._store.on_change(listener)

@@ -1,0 +1,1 @@
+"""The Aqara Open API of the hub: seven request types on one address, answered from the home."""
