@@ -35,7 +35,7 @@ class SkillClient:
 
     def call(self, kind: str, data: object = None) -> Any:  # noqa: ANN401
         assert kind in ALLOWED
-        message = {"type": kind, "version": "v1", "msgId": f"msg-{time.time_ns()}"}
+        message: dict[str, Any] = {"type": kind, "version": "v1", "msgId": f"msg-{time.time_ns()}"}
         if data is not None:
             message["data"] = data
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}

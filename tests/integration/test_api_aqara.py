@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.climate.model import Mode
+from agent.climate.model import HoldKind, Mode
 from agent.climate.requests import EcoRequest, HoldRequest, PutScheduleRequest, decode
 from tests.integration.api_rig import ApiRig, open_apis
 from tests.integration.aqara_skill_client import SkillClient, SkillError
@@ -90,6 +91,24 @@ async def test_every_curl_line_of_the_page_is_answered(apis: ApiRig, token: str)
     }
     assert (await curl(url, token, json.dumps(message("ExecuteTraitRequest", [item]))))["data"] == []
     assert apis.home.thermostats.get("living").heat_setpoint_c == 21.3
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+async def test_examples_of_the_page_work_as_they_stand(apis: ApiRig, token: str) -> None:
+    section = (ROOT / "docs" / "apis.md").read_text().partition("## Aqara Open API")[2].partition("\n## ")[0]
+    commands = re.findall(r"^curl .*?'$", section, re.MULTILINE | re.DOTALL)
+    variables = {**os.environ, "AQARA_ENDPOINT_URL": apis.url + PATH, "AQARA_OPEN_API_TOKEN": token}
+    answers: dict[str, dict[str, Any]] = {}
+    for command in commands:
+        space = answers["CreateSpaceResponse"]["data"] if "SPACE" in command else ""
+        process = await asyncio.create_subprocess_shell(
+            command.replace("SPACE", space), env=variables, stdout=asyncio.subprocess.PIPE
+        )
+        answer = json.loads((await process.communicate())[0])
+        assert answer["code"] == 0, answer
+        answers[answer["type"]] = answer
+    assert len(answers) == 7
+    assert answers["ExecuteTraitResponse"]["data"] == []
 
 
 async def test_client_that_follows_the_rules_controls_a_zone(apis: ApiRig, skill: SkillClient) -> None:
@@ -303,7 +322,7 @@ async def test_setpoint_that_eco_bounds_is_refused_and_changes_nothing(apis: Api
 
 
 async def test_setpoint_ends_a_boost(apis: ApiRig, token: str) -> None:
-    apis.home.thermostats.apply("living", HoldRequest(kind="boost", heat_setpoint_c=25), by="test")
+    apis.home.thermostats.apply("living", HoldRequest(kind=HoldKind.BOOST, heat_setpoint_c=25), by="test")
     assert (await send(apis, token, message("ExecuteTraitRequest", [{**ITEM, "value": 19}])))[1]["data"] == []
     assert apis.home.thermostats.get("living").heat_setpoint_c == 19
 
