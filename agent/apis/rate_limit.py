@@ -101,9 +101,16 @@ def _left_s(window: Window, now_ms: int) -> int:
 
 def restore(saved: WindowSet, boot_id: str, now_ms: int) -> Sequence[Window]:
     """Return the saved windows that still last. After a reboot nobody knows how long it took: they begin again."""
-    if saved.boot_id == boot_id:
-        return [window for window in saved.windows if not window.is_over(now_ms) and window.began_ms <= now_ms]
-    return [msgspec.structs.replace(window, began_ms=now_ms) for window in saved.windows]
+    return [
+        window if saved.boot_id == boot_id and window.began_ms <= now_ms else begin_again(window, now_ms)
+        for window in saved.windows
+        if saved.boot_id != boot_id or not window.is_over(now_ms)
+    ]
+
+
+def begin_again(window: Window, now_ms: int) -> Window:
+    """Return a window with what was used of it, as if it began now."""
+    return msgspec.structs.replace(window, began_ms=now_ms)
 
 
 def worth_saving(windows: Mapping[str, Window], now_ms: int) -> Sequence[Window]:

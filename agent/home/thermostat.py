@@ -7,6 +7,7 @@ import msgspec
 
 from agent.climate.effective_setpoint import SetpointReason, active_holds
 from agent.climate.model import Eco, Hold, Mode, Schedule
+from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import usable_modes
 from hal.interface import HvacAction
 
@@ -44,6 +45,7 @@ class Thermostat(msgspec.Struct, frozen=True, kw_only=True):
         reason: Why it does what it does, for people.
         problem: What is wrong and what to do about it, for people; empty where nothing is.
         sensors: The names of its sensors, as configured.
+        learned: How fast it warms and cools, as far as that has been learned.
     """
 
     zone_id: str
@@ -69,6 +71,7 @@ class Thermostat(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     problem: str
     sensors: tuple[str, ...]
+    learned: LearnedDynamics = LearnedDynamics()
 
 
 def read_thermostat(climate: "ClimateService", zone_id: str, humidity_percent: float | None = None) -> Thermostat:
@@ -111,4 +114,5 @@ def read_thermostat(climate: "ClimateService", zone_id: str, humidity_percent: f
         reason=decision.reasons[number] if decision else UNDECIDED,
         problem=state.problem or zone.temperature.problem or climate.output_problem,
         sensors=tuple(name for name, _ in settings.sensors),
+        learned=zone.learned,
     )

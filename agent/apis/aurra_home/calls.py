@@ -1,0 +1,255 @@
+"""The calls of AURRA Home that need a token: each reads its body, asks a service of the hub, and answers.
+
+Must never reach past `agent.home`, and never tell a client anything about a zone that it may not see.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+
+from agent.apis.aurra_home import wire
+from agent.apis.aurra_home.assumptions import ALERT_THRESHOLD
+from agent.apis.aurra_home.errors import INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, invalid, no_device, refused
+from agent.apis.aurra_home.optimization import propose
+from agent.apis.aurra_home.records import (
+    AlertRecord,
+    AurraRecords,
+    ReadingRecord,
+    VoiceLink,
+    with_alert,
+    with_link,
+    with_posted,
+)
+from agent.apis.aurra_home.translation import (
+    blocks_of,
+    eco_answer,
+    eco_request,
+    schedule_request,
+    setpoint_requests,
+    status_of,
+    zone_of,
+)
+from agent.apis.face import ApiAnswer, ApiClient, ApiRequest
+from agent.climate.requests import FollowScheduleRequest, PutScheduleRequest
+from agent.foundation import rfc3339
+from agent.foundation.clock import Clock
+from agent.foundation.lenient_json import DECODE_ERRORS
+from agent.foundation.secret_hash import RandomBytes, base32, hash_secret
+from agent.foundation.text import sanitize
+from agent.foundation.worker import Worker
+from agent.home.home import Home
+from agent.home.thermostat import Thermostat
+
+ENTERPRISE = "enterprise"
+
+REASON_HEADER = "X-Climahub-Reason"
+"""Of answers that say less than a client may expect: the reason, in words."""
+
+NO_MAINTENANCE_MODEL = "this hub keeps the readings that clients send, but predicts nothing from them yet"
+
+HOMEKIT_MISSING = "HomeKit cannot be linked: this hub has no HomeKit accessory server"
+CLOUD_NEEDED = "stored; {platform} reaches a hub only through the cloud of its maker, which has to be set up there"
+
+_ID_BYTES = 5
+"""Eight characters."""
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+
+class Calls:
+    """The eleven calls with a token."""
+
+    def __init__(
+        self,
+        home: Home,
+        records: AurraRecords,
+        *,
+        clock: Clock,
+        worker: Worker,
+        random_bytes: RandomBytes,
+        add_fault: Callable[[str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            home: What is shown and changed.
+            records: Keeps what clients send.
+            clock: For times in answers.
+            worker: Where a simulation blocks.
+            random_bytes: Makes ids, and salts of hashes.
+            add_fault: Shows an alert to people at the hub.
+        """
+        self._home = home
+        self._records = records
+        self._clock = clock
+        self._worker = worker
+        self._random_bytes = random_bytes
+        self._add_fault = add_fault
+
+    async def get_status(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `GET /thermostat/{device_id}/status`."""
+        return ApiAnswer(status_of(self._thermostat(request.known_client, request.parameters["device_id"])))
+
+    async def set_setpoint(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /thermostat/{device_id}/setpoint`."""
+        thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
+        body = _read(request.body, wire.SetpointBody)
+        for each in setpoint_requests(thermostat, body):
+            self._home.thermostats.apply(thermostat.zone_id, each, by=request.caller.name)
+        return ApiAnswer(wire.Applied(success=True, applied_at=self._instant()))
+
+    async def put_schedule(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /thermostat/{device_id}/schedule`: the zone follows it from now on."""
+        thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
+        body = _read(request.body, wire.ScheduleBody)
+        self._home.thermostats.apply(thermostat.zone_id, schedule_request(body), by=request.caller.name)
+        await self._records.store.commit(lambda stored: with_posted(stored, thermostat.zone_id, body.name))
+        answer = wire.ScheduleStored(success=True, name=body.name, blocks_count=len(body.blocks))
+        return ApiAnswer(answer, HTTPStatus.CREATED)
+
+    async def sync_schedule(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /thermostat/{device_id}/schedule/sync`: the schedule posted last is in force."""
+        thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
+        posted = self._records.value.posted.get(thermostat.zone_id, "")
+        if posted in thermostat.schedules and thermostat.schedule != posted:
+            self._home.thermostats.apply(thermostat.zone_id, FollowScheduleRequest(posted), by=request.caller.name)
+        return ApiAnswer(wire.Synced(synced=True, synced_at=self._instant()))
+
+    async def set_eco(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /thermostat/{device_id}/eco`."""
+        thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
+        body = _read(request.body, wire.EcoBody)
+        self._home.thermostats.apply(thermostat.zone_id, eco_request(thermostat, body), by=request.caller.name)
+        return ApiAnswer(eco_answer(self._home.thermostats.get(thermostat.zone_id)))
+
+    async def add_vibration(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /diagnostics/vibration`."""
+        body = _read(request.body, wire.VibrationBody)
+        _check_instant("timestamp", body.timestamp)
+        return self._add_reading(request.known_client, "vibration", body.device_id, body)
+
+    async def add_energy(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /diagnostics/energy`."""
+        body = _read(request.body, wire.EnergyBody)
+        _check_instant("period_start", body.period_start)
+        return self._add_reading(request.known_client, "energy", body.device_id, body)
+
+    def _add_reading(self, client: ApiClient, kind: str, device_id: str, body: msgspec.Struct) -> ApiAnswer:
+        zone_id = self._thermostat(client, device_id).zone_id
+        reading_id = self._new_id("rdg_")
+        values = {name: value for name, value in msgspec.to_builtins(body).items() if name != "device_id"}
+        self._records.add_reading(ReadingRecord(reading_id, zone_id, kind, client.client_id, values))
+        return ApiAnswer(wire.ReadingAccepted(accepted=True, reading_id=reading_id), HTTPStatus.CREATED, action="")
+
+    async def get_prediction(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `GET /predictive/hvac/{device_id}/status`: the hub predicts nothing yet, and says so in a header."""
+        self._thermostat(request.known_client, request.parameters["device_id"])
+        answer = wire.PredictiveStatus(maintenance_needed=False, prediction=None, last_service=None)
+        return ApiAnswer(answer, headers={REASON_HEADER: NO_MAINTENANCE_MODEL})
+
+    async def create_alert(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /alerts`. From the threshold on, people see the alert at the hub."""
+        client = request.known_client
+        body = _read(request.body, wire.AlertBody)
+        zone_id = self._thermostat(client, body.device_id).zone_id
+        if body.dispatch and client.tier != ENTERPRISE:
+            text = f"leave out dispatch, or use a client of the tier {ENTERPRISE}"
+            raise refused(HTTPStatus.FORBIDDEN, INSUFFICIENT_SCOPE, text)
+        alert = AlertRecord(
+            alert_id=self._new_id("alt_"),
+            zone_id=zone_id,
+            client_id=client.client_id,
+            issue=sanitize(body.issue, characters_max=wire.ISSUE_CHARACTERS_MAX),
+            confidence=body.confidence,
+            action=sanitize(body.action, characters_max=wire.ACTION_CHARACTERS_MAX),
+            priority=body.priority,
+            is_dispatched=body.dispatch,
+            made_utc_ms=self._clock.utc_ms(),
+        )
+        await self._records.store.commit(lambda stored: with_alert(stored, alert))
+        is_shown = body.confidence >= ALERT_THRESHOLD
+        if is_shown:
+            self._add_fault(f"{zone_id}: {alert.issue}; {alert.action} (alert {alert.alert_id} of {client.name})")
+        return ApiAnswer(wire.AlertCreated(success=True, alert_id=alert.alert_id, shown=is_shown), HTTPStatus.CREATED)
+
+    async def optimize(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /climate/optimize`: applied only where that is asked for."""
+        body = _read(request.body, wire.OptimizeBody)
+        thermostat = self._thermostat(request.known_client, body.device_id)
+        schedule = thermostat.schedules.get(thermostat.schedule)
+        if schedule is None:
+            raise invalid("post a schedule first: this zone follows none, so there is nothing to optimize")
+        # Off the loop: two simulated weeks of two schedules.
+        proposal = await self._worker.run(
+            lambda: propose(schedule, thermostat.learned, body.mode, can_heat=thermostat.can_heat)
+        )
+        is_applied = body.apply_immediate and proposal.schedule != schedule
+        if is_applied:
+            request_ = PutScheduleRequest(proposal.schedule)
+            self._home.thermostats.apply(thermostat.zone_id, request_, by=request.caller.name)
+        answer = wire.Optimized(
+            wire.OptimizedSchedule(
+                proposal.schedule.name, blocks_of(proposal.schedule), f"{proposal.savings_percent}%"
+            ),
+            requires_approval=not body.apply_immediate,
+        )
+        headers = {REASON_HEADER: proposal.reason} if proposal.reason else {}
+        return ApiAnswer(answer, headers=headers, action=None if is_applied else "")
+
+    async def link_voice(self, request: ApiRequest) -> ApiAnswer:
+        """Answer `POST /integration/voice-assistant`, and say what the platform still needs."""
+        body = _read(request.body, wire.VoiceBody)
+        client = request.known_client
+        zone_id = self._thermostat(client, body.device_id).zone_id
+        if body.platform == "HomeKit":
+            raise refused(HTTPStatus.SERVICE_UNAVAILABLE, SERVICE_UNAVAILABLE, HOMEKIT_MISSING)
+        link = VoiceLink(zone_id, body.platform, client.client_id, hash_secret(body.user_token, self._random_bytes))
+        await self._records.store.commit(lambda stored: with_link(stored, link))
+        message = CLOUD_NEEDED.format(platform=body.platform)
+        return ApiAnswer(wire.VoiceLinked(success=True, platform=body.platform, message=message))
+
+    def _thermostat(self, client: ApiClient, device_id: str) -> Thermostat:
+        """Return the zone of a device.
+
+        Raises:
+            ApiRefused: It does not exist for this client.
+        """
+        zone_id = zone_of(device_id, self._home.thermostats.zone_ids)
+        if zone_id is None or not client.may_see(zone_id):
+            raise no_device()
+        return self._home.thermostats.get(zone_id)
+
+    def _instant(self) -> str | None:
+        utc_ms = self._clock.utc_ms()
+        return None if utc_ms is None else rfc3339.render(utc_ms)
+
+    def _new_id(self, prefix: str) -> str:
+        return prefix + base32(self._random_bytes(_ID_BYTES)).lower()
+
+
+def _read(body: bytes, kind: type[B]) -> B:
+    """Return a JSON body. Unknown fields are ignored, as a newer client may send some.
+
+    Raises:
+        ApiRefused: It is not what the contract says.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise invalid(sanitize(str(error))) from error
+    except DECODE_ERRORS:
+        raise invalid("send one JSON object") from None
+
+
+def _check_instant(name: str, text: str) -> None:
+    """Refuse a text that is no instant.
+
+    Raises:
+        ApiRefused: It is none.
+    """
+    try:
+        rfc3339.parse(text)
+    except ValueError:
+        raise invalid(f"send {name} in ISO 8601 with Z, {rfc3339.BOUNDS}") from None

@@ -1,0 +1,120 @@
+"""AURRA Home as the frame sees it: its table of calls, limits, headers and errors."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from agent.apis.aurra_home.assumptions import DIAGNOSTICS_ENDPOINT
+from agent.apis.aurra_home.calls import Calls
+from agent.apis.aurra_home.errors import word
+from agent.apis.aurra_home.records import AurraRecords
+from agent.apis.aurra_home.signing_keys import SigningKeys
+from agent.apis.aurra_home.tokens import API, Tokens
+from agent.apis.catalog import APIS
+from agent.apis.face import ApiAnswer, ApiClient, ApiProblem, ApiRoute, Limit, LimitUse
+
+if TYPE_CHECKING:
+    from agent.apis.assembly import ApiParts
+
+TIERS = {"standard": Limit("standard", 100), "enterprise": Limit("enterprise", 500)}
+"""Requests a minute (the handout)."""
+DIAGNOSTICS = Limit("diagnostics", 60)
+"""Of `POST /diagnostics/*`, besides the tier's (the handout)."""
+
+COMFORT, READ_DIAGNOSTICS, ALERTS = "comfort:write", "diagnostics:read", "alerts:write"
+
+
+def routes(tokens: Tokens, calls: Calls) -> tuple[ApiRoute, ...]:
+    """Return the twelve documented calls, and the keys, which are this hub's own."""
+    zone = "/thermostat/{device_id}"
+    diagnostics = (DIAGNOSTICS.name,)
+    return (
+        ApiRoute("POST", "/auth/token", tokens.give_token, is_open=True),
+        ApiRoute("GET", "/auth/jwks.json", tokens.get_keys, is_open=True),
+        ApiRoute("GET", f"{zone}/status", calls.get_status),
+        ApiRoute("POST", f"{zone}/setpoint", calls.set_setpoint, COMFORT),
+        ApiRoute("POST", f"{zone}/schedule", calls.put_schedule, COMFORT),
+        ApiRoute("POST", f"{zone}/schedule/sync", calls.sync_schedule, COMFORT),
+        ApiRoute("POST", f"{zone}/eco", calls.set_eco, COMFORT),
+        ApiRoute("POST", "/diagnostics/vibration", calls.add_vibration, READ_DIAGNOSTICS, limits=diagnostics),
+        ApiRoute("POST", "/diagnostics/energy", calls.add_energy, READ_DIAGNOSTICS, limits=diagnostics),
+        ApiRoute("GET", "/predictive/hvac/{device_id}/status", calls.get_prediction, READ_DIAGNOSTICS),
+        ApiRoute("POST", "/alerts", calls.create_alert, ALERTS),
+        ApiRoute("POST", "/climate/optimize", calls.optimize, COMFORT),
+        ApiRoute("POST", "/integration/voice-assistant", calls.link_voice, COMFORT),
+    )
+
+
+class AurraHomeFace:
+    """The face of one hub."""
+
+    name = API
+    prefix = APIS[API].prefix
+
+    def __init__(self, tokens: Tokens, calls: Calls, loops: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+        """Prepare.
+
+        Args:
+            tokens: Gives and accepts tokens.
+            calls: Answers the rest.
+            loops: Of keys and records.
+        """
+        self._tokens = tokens
+        self._loops = loops
+        self._routes = routes(tokens, calls)
+
+    @property
+    def routes(self) -> Sequence[ApiRoute]:
+        """Every call."""
+        return self._routes
+
+    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+        """Return the client of a token; see `Tokens.authenticate`."""
+        return self._tokens.authenticate(headers)
+
+    def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
+        """Return the limit of the client's tier and, of diagnostics, theirs first."""
+        tier = TIERS.get(client.tier, TIERS["standard"])
+        return [DIAGNOSTICS, tier] if DIAGNOSTICS.name in route.limits else [tier]
+
+    def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
+        """Return the tier, and the numbers of the limit that is the smaller one."""
+        shown, tier = uses[0], uses[-1]
+        headers = {
+            "X-RateLimit-Tier": tier.limit.name,
+            "X-RateLimit-Limit": str(shown.limit.requests_max),
+            "X-RateLimit-Remaining": str(shown.remaining),
+            "X-RateLimit-Reset": str(shown.reset_s),
+        }
+        if shown.limit is DIAGNOSTICS:
+            headers["X-RateLimit-Endpoint"] = DIAGNOSTICS_ENDPOINT
+        return headers
+
+    def refuse(self, problem: ApiProblem) -> ApiAnswer:
+        """Return a problem in the envelope of AURRA Home."""
+        return word(problem)
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops of keys and records."""
+        return self._loops
+
+
+def build_face(parts: "ApiParts") -> AurraHomeFace:
+    """Return the face of a hub."""
+    keys = SigningKeys(
+        parts.state_dir,
+        clock=parts.clock,
+        disk=parts.disk,
+        worker=parts.worker,
+        random_bytes=parts.random_bytes,
+    )
+    records = AurraRecords(parts.state_dir, disk=parts.disk, worker=parts.worker)
+    tokens = Tokens(parts.clients, keys, clock=parts.clock, worker=parts.worker, random_bytes=parts.random_bytes)
+    calls = Calls(
+        parts.home,
+        records,
+        clock=parts.clock,
+        worker=parts.worker,
+        random_bytes=parts.random_bytes,
+        add_fault=parts.add_fault,
+    )
+    return AurraHomeFace(tokens, calls, {"AURRA Home keys": keys.run, "AURRA Home records": records.run})

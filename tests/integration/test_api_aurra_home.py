@@ -1,0 +1,457 @@
+"""AURRA Home over a real hub: all twelve calls as the contract writes them, and who may make which."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
+from agent.climate.model import HoldKind, Mode
+from agent.climate.optimum_start import LearnedDynamics
+from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
+from agent.home.temperatures import to_fahrenheit
+from tests.integration.api_rig import ApiRig, MadeClient, open_apis
+from tests.integration.conftest import until
+
+PREFIX = "/aurra-home/v1"
+ZONE = f"{PREFIX}/thermostat/living"
+
+WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+SCHEDULE: dict[str, Any] = {
+    "name": "Winter",
+    "blocks": [
+        {"label": "Morning", "start": "06:00", "end": "09:00", "heat": 70, "cool": 78, "days": WEEK},
+        {"label": "Day", "start": "09:00", "end": "17:00", "heat": 66, "cool": 80, "days": WEEK},
+        {"label": "Evening", "start": "17:00", "end": "22:00", "heat": 71, "cool": 78, "days": WEEK},
+        {"label": "Night", "start": "22:00", "end": "06:00", "heat": 62, "cool": 82, "days": WEEK},
+    ],
+}
+
+Answered = tuple[int, Any, Mapping[str, str]]
+
+
+class Aurra:
+    """A client of the API."""
+
+    def __init__(self, apis: ApiRig) -> None:
+        self.apis = apis
+        self.headers: dict[str, str] = {}
+
+    async def sign_in(self, made: MadeClient, **further: str) -> Answered:
+        body = {"client_id": made.client_id, "client_secret": made.secret, "grant_type": "client_credentials"}
+        answered = await self.ask("POST", "/auth/token", body | further)
+        if answered[0] == 200:
+            self.headers = {"Authorization": f"Bearer {answered[1]['access_token']}"}
+        return answered
+
+    async def ask(self, method: str, path: str, body: object = None) -> Answered:
+        given: dict[str, Any] = {} if body is None else {"json": body}
+        async with (
+            self.apis.session(self.headers) as client,
+            client.request(method, PREFIX + path, **given) as response,
+        ):
+            return response.status, await response.json(), response.headers
+
+    async def post(self, path: str, body: object = None) -> Answered:
+        return await self.ask("POST", path, body)
+
+
+async def signed_in(apis: ApiRig, name: str = "test", **wanted: object) -> Aurra:
+    # The first key takes a moment.
+    made = await apis.client("aurra_home", name, **wanted)
+    client = Aurra(apis)
+    async with asyncio.timeout(30):
+        while (await client.sign_in(made))[0] == 503:  # noqa: ASYNC110 - the client has no event for it
+            await asyncio.sleep(0.02)
+    return client
+
+
+@pytest.fixture
+async def apis(tmp_path: Path) -> AsyncIterator[ApiRig]:
+    async with open_apis(tmp_path, "aurra_home") as found:
+        await until(lambda: found.home.thermostats.get("living").temperature_c is not None)
+        yield found
+
+
+@pytest.fixture
+async def aurra(apis: ApiRig) -> Aurra:
+    return await signed_in(apis)
+
+
+def code_of(answered: Answered) -> tuple[int, str]:
+    return answered[0], answered[1]["error"]["code"]
+
+
+async def test_a_token_is_what_the_contract_says(apis: ApiRig) -> None:
+    client = await signed_in(apis)
+    made = await apis.client("aurra_home", "other")
+    status, body, headers = await client.sign_in(made)
+    assert (status, set(body), body["token_type"], body["expires_in"]) == (
+        200,
+        {"access_token", "token_type", "expires_in"},
+        "Bearer",
+        3600,
+    )
+    assert headers["Cache-Control"] == "no-store"
+    for wrong in ({"client_secret": "sk_live_x"}, {"client_id": "acc_x"}):
+        answered = await Aurra(apis).sign_in(made, **wrong)
+        assert answered[1] == {"error": {"code": "INVALID_CREDENTIALS", "message": "Bad client_id or client_secret"}}
+        assert answered[0] == 401
+
+
+async def test_status_is_in_whole_degrees_fahrenheit(aurra: Aurra) -> None:
+    status, body, headers = await aurra.ask("GET", "/thermostat/living/status")
+    room_c = aurra.apis.home.thermostats.get("living").temperature_c
+    assert room_c is not None
+    assert (status, body["temperature"]) == (200, round(room_c * 1.8 + 32))
+    assert set(body) == {"temperature", "humidity", "mode", "eco_mode", "status"}
+    assert (body["mode"], body["eco_mode"]) == ("heat", False)
+    assert body["status"] in {"active", "idle"}
+    assert headers["X-RateLimit-Tier"] == "standard"
+    assert headers["X-RateLimit-Limit"] == "100"
+    assert (await aurra.ask("GET", "/thermostat/aurra_001/status"))[1]["mode"] == "heat"
+
+
+@pytest.mark.parametrize("value", [40, 61, 68, 70, 89])
+async def test_a_setpoint_is_in_force_at_once_and_comes_back_exactly(aurra: Aurra, value: int) -> None:
+    status, body, _ = await aurra.post("/thermostat/living/setpoint", {"temperature": value, "mode": "heat"})
+    assert (status, body["success"]) == (200, True)
+    assert body["applied_at"].endswith("Z")
+    thermostat = aurra.apis.home.thermostats.get("living")
+    assert to_fahrenheit(thermostat.heat_setpoint_c) == value
+    assert thermostat.heat_setpoint_c == pytest.approx((value - 32) * 5 / 9, abs=1e-12)
+
+
+async def test_a_setpoint_counts_until_the_next_block_of_a_schedule_and_over_an_away(aurra: Aurra) -> None:
+    thermostats = aurra.apis.home.thermostats
+    assert (await aurra.post("/thermostat/living/schedule", SCHEDULE))[0] == 201
+    thermostats.apply("living", HoldRequest(HoldKind.AWAY), by="test")
+    assert (await aurra.post("/thermostat/living/setpoint", {"temperature": 75, "mode": "heat"}))[0] == 200
+    found = thermostats.get("living")
+    assert to_fahrenheit(found.heat_setpoint_c) == 75
+    assert [(hold.id, hold.kind, hold.until) for hold in found.holds] == [("aurra_home", "hold", "next_block")]
+    # "off" counts although there is a hold.
+    await aurra.post("/thermostat/living/setpoint", {"temperature": 75, "mode": "off"})
+    assert thermostats.get("living").mode is Mode.OFF
+    await aurra.post("/thermostat/living/setpoint", {"temperature": 66, "mode": "heat"})
+    assert to_fahrenheit(thermostats.get("living").heat_setpoint_c) == 66
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"temperature": 39, "mode": "heat"}, "INVALID_TEMPERATURE"),
+        ({"temperature": 91, "mode": "heat"}, "INVALID_TEMPERATURE"),
+        ({"temperature": 70.5, "mode": "heat"}, "INVALID_REQUEST"),
+        ({"temperature": "70", "mode": "heat"}, "INVALID_REQUEST"),
+        ({"temperature": True, "mode": "heat"}, "INVALID_REQUEST"),
+        ({"temperature": 70, "mode": "warm"}, "INVALID_REQUEST"),
+        ({"temperature": 70}, "INVALID_REQUEST"),
+        ({"mode": "heat"}, "INVALID_REQUEST"),
+        ([], "INVALID_REQUEST"),
+        (None, "INVALID_REQUEST"),
+    ],
+)
+async def test_what_is_no_setpoint_changes_nothing(aurra: Aurra, body: object, code: str) -> None:
+    before = aurra.apis.home.thermostats.get("living").heat_setpoint_c
+    assert code_of(await aurra.post("/thermostat/living/setpoint", body)) == (400, code)
+    assert aurra.apis.home.thermostats.get("living").heat_setpoint_c == before
+
+
+async def test_schedules_by_name_are_replaced_and_sync_brings_the_last_into_force(aurra: Aurra) -> None:
+    thermostats = aurra.apis.home.thermostats
+    assert (await aurra.post("/thermostat/living/schedule", SCHEDULE))[1] == {
+        "success": True,
+        "name": "Winter",
+        "blocks_count": 4,
+    }
+    summer = SCHEDULE | {"name": "Summer", "blocks": SCHEDULE["blocks"][:1]}
+    assert (await aurra.post("/thermostat/living/schedule", summer))[0] == 201
+    again = SCHEDULE | {"blocks": SCHEDULE["blocks"][:2]}
+    assert (await aurra.post("/thermostat/living/schedule", again))[1]["blocks_count"] == 2
+    found = thermostats.get("living")
+    assert (set(found.schedules), found.schedule) == ({"Winter", "Summer"}, "Winter")
+    assert len(found.schedules["Winter"].blocks) == 2
+    thermostats.apply("living", FollowScheduleRequest("Summer"), by="page")
+    status, body, _ = await aurra.post("/thermostat/living/schedule/sync")
+    assert (status, body["synced"], thermostats.get("living").schedule) == (200, True, "Winter")
+    assert body["synced_at"].endswith("Z")
+
+
+def with_block(**changes: object) -> dict[str, object]:
+    return {"name": "X", "blocks": [{**SCHEDULE["blocks"][0], **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (with_block(heat=39), "INVALID_TEMPERATURE"),
+        (with_block(cool=91), "INVALID_TEMPERATURE"),
+        (with_block(heat=78), "INVALID_REQUEST"),
+        (with_block(start="24:00"), "INVALID_REQUEST"),
+        (with_block(start="6:00"), "INVALID_REQUEST"),
+        (with_block(days=[]), "INVALID_REQUEST"),
+        (with_block(days=["monday"]), "INVALID_REQUEST"),
+        (SCHEDULE | {"name": ""}, "INVALID_REQUEST"),
+        (SCHEDULE | {"name": "x" * 65}, "INVALID_REQUEST"),
+        (SCHEDULE | {"blocks": []}, "INVALID_REQUEST"),
+    ],
+)
+async def test_what_is_no_schedule_is_not_stored(aurra: Aurra, body: object, code: str) -> None:
+    assert code_of(await aurra.post("/thermostat/living/schedule", body)) == (400, code)
+    assert not aurra.apis.home.thermostats.get("living").schedules
+
+
+async def test_eco_bounds_the_setpoint_and_has_the_documented_defaults(aurra: Aurra) -> None:
+    status, body, _ = await aurra.post("/thermostat/living/eco", {"enabled": True})
+    assert (status, body) == (200, {"success": True, "enabled": True, "heat_limit": 62, "cool_limit": 78})
+    await aurra.post("/thermostat/living/setpoint", {"temperature": 70, "mode": "heat"})
+    assert to_fahrenheit(aurra.apis.home.thermostats.get("living").heat_setpoint_c) == 62
+    assert (await aurra.ask("GET", "/thermostat/living/status"))[1]["eco_mode"] is True
+    body = (await aurra.post("/thermostat/living/eco", {"enabled": True, "heat_limit": 66}))[1]
+    assert (body["heat_limit"], body["cool_limit"]) == (66, 78)
+    await aurra.post("/thermostat/living/eco", {"enabled": False})
+    assert to_fahrenheit(aurra.apis.home.thermostats.get("living").heat_setpoint_c) == 70
+    assert code_of(await aurra.post("/thermostat/living/eco", {"enabled": 1})) == (400, "INVALID_REQUEST")
+    assert code_of(await aurra.post("/thermostat/living/eco", {"enabled": True, "heat_limit": 20})) == (
+        400,
+        "INVALID_TEMPERATURE",
+    )
+
+
+VIBRATION = {"device_id": "living", "timestamp": "2025-04-22T14:33:10Z", "amplitude": 0.42, "frequency": 58.7}
+ENERGY = {
+    "device_id": "living",
+    "runtime_mins": 42,
+    "voltage": 238.5,
+    "current_amps": 12.3,
+    "period_start": "2025-04-22T14:00:00Z",
+}
+
+
+async def test_readings_are_kept_and_nothing_is_predicted_from_them(aurra: Aurra) -> None:
+    for path, body in (("/diagnostics/vibration", VIBRATION), ("/diagnostics/energy", ENERGY)):
+        status, answer, headers = await aurra.post(path, body)
+        assert (status, answer["accepted"]) == (201, True)
+        assert answer["reading_id"].startswith("rdg_")
+        assert (headers["X-RateLimit-Endpoint"], headers["X-RateLimit-Limit"]) == ("diag", "60")
+        for name in body:
+            if name != "duration_ms":
+                less = {key: value for key, value in body.items() if key != name}
+                assert code_of(await aurra.post(path, less)) == (400, "INVALID_REQUEST")
+    assert code_of(await aurra.post("/diagnostics/vibration", VIBRATION | {"amplitude": 10.1}))[0] == 400
+    assert code_of(await aurra.post("/diagnostics/vibration", VIBRATION | {"timestamp": "yesterday"}))[0] == 400
+    status, answer, headers = await aurra.ask("GET", "/predictive/hvac/living/status")
+    assert (status, answer) == (200, {"maintenance_needed": False, "prediction": None, "last_service": None})
+    assert headers["X-Climahub-Reason"] == NO_MAINTENANCE_MODEL
+
+
+ALERT = {"device_id": "living", "issue": "bearing wear", "confidence": 0.87, "action": "replace the fan"}
+
+
+async def test_an_alert_from_the_threshold_on_is_shown_at_the_hub(aurra: Aurra) -> None:
+    hub = aurra.apis.port.hub
+    status, low, _ = await aurra.post("/alerts", ALERT | {"confidence": 0.71})
+    assert (status, low["shown"]) == (201, False)
+    assert all("bearing wear" not in each.text for each in hub.status().faults)
+    status, high, _ = await aurra.post("/alerts", ALERT | {"confidence": 0.72})
+    assert (status, high["shown"], high["alert_id"][:4]) == (201, True, "alt_")
+    assert any("living: bearing wear; replace the fan" in each.text for each in hub.status().faults)
+    assert code_of(await aurra.post("/alerts", ALERT | {"issue": "x" * 257})) == (400, "INVALID_REQUEST")
+    assert code_of(await aurra.post("/alerts", ALERT | {"priority": "urgent"})) == (400, "INVALID_REQUEST")
+
+
+async def test_only_enterprise_may_dispatch(aurra: Aurra) -> None:
+    assert code_of(await aurra.post("/alerts", ALERT | {"dispatch": True})) == (403, "INSUFFICIENT_SCOPE")
+    enterprise = await signed_in(aurra.apis, name="big", tier="enterprise")
+    status, _, headers = await enterprise.post("/alerts", ALERT | {"dispatch": True})
+    assert (status, headers["X-RateLimit-Tier"], headers["X-RateLimit-Limit"]) == (201, "enterprise", "500")
+
+
+async def test_optimize_invents_nothing(aurra: Aurra) -> None:
+    assert code_of(await aurra.post("/climate/optimize", {"device_id": "living"})) == (400, "INVALID_REQUEST")
+    await aurra.post("/thermostat/living/schedule", SCHEDULE)
+    status, body, headers = await aurra.post("/climate/optimize", {"device_id": "living"})
+    assert (status, body["requires_approval"]) == (200, True)
+    assert body["optimized_schedule"]["projected_savings"] == "0%"
+    assert body["optimized_schedule"]["blocks"] == SCHEDULE["blocks"]
+    assert "has not learned yet" in headers["X-Climahub-Reason"]
+
+
+async def test_optimize_applies_only_when_asked(aurra: Aurra) -> None:
+    climate = aurra.apis.port.hub.climate
+    assert climate is not None
+    await aurra.post("/thermostat/living/schedule", SCHEDULE)
+    climate.control.zones["living"].learned = LearnedDynamics(2.0, 0.4, 600.0, 5)
+    body = (await aurra.post("/climate/optimize", {"device_id": "living", "mode": "efficiency"}))[1]
+    proposed = body["optimized_schedule"]
+    assert int(proposed["projected_savings"].removesuffix("%")) > 0
+    thermostats = aurra.apis.home.thermostats
+    assert thermostats.get("living").schedule == "Winter"
+    # What was returned can be posted as it is.
+    posted = {"name": proposed["name"], "blocks": proposed["blocks"]}
+    assert (await aurra.post("/thermostat/living/schedule", posted))[0] == 201
+    await aurra.post("/thermostat/living/schedule", SCHEDULE)
+    applied = {"device_id": "living", "mode": "efficiency", "apply_immediate": True}
+    assert (await aurra.post("/climate/optimize", applied))[1]["requires_approval"] is False
+    assert thermostats.get("living").schedule == "Winter (efficiency)"
+
+
+async def test_a_voice_link_says_what_is_missing_and_keeps_no_token(aurra: Aurra) -> None:
+    body = {"device_id": "living", "platform": "Alexa", "user_token": "voice-secret-1"}
+    status, answer, _ = await aurra.post("/integration/voice-assistant", body)
+    assert (status, answer["success"]) == (200, True)
+    assert "through the cloud of its maker" in answer["message"]
+    assert code_of(await aurra.post("/integration/voice-assistant", body | {"platform": "HomeKit"})) == (
+        503,
+        "SERVICE_UNAVAILABLE",
+    )
+    assert code_of(await aurra.post("/integration/voice-assistant", body | {"platform": "Siri"}))[0] == 400
+    for path in (aurra.apis.port.directory / "state").iterdir():
+        assert b"voice-secret-1" not in path.read_bytes()
+
+
+async def test_every_call_needs_a_token_and_its_scope(apis: ApiRig) -> None:
+    bare = Aurra(apis)
+    reader = await signed_in(apis, name="reader", scopes=("energy:read",))
+    for method, path, scope in CALLS:
+        assert code_of(await bare.ask(method, path)) == (401, "UNAUTHORIZED"), path
+        answered = await reader.ask(method, path)
+        if scope:
+            assert code_of(answered) == (403, "INSUFFICIENT_SCOPE"), path
+        else:
+            assert answered[0] == 200
+
+
+CALLS = [
+    ("GET", "/thermostat/living/status", ""),
+    ("POST", "/thermostat/living/setpoint", "comfort:write"),
+    ("POST", "/thermostat/living/schedule", "comfort:write"),
+    ("POST", "/thermostat/living/schedule/sync", "comfort:write"),
+    ("POST", "/thermostat/living/eco", "comfort:write"),
+    ("POST", "/diagnostics/vibration", "diagnostics:read"),
+    ("POST", "/diagnostics/energy", "diagnostics:read"),
+    ("GET", "/predictive/hvac/living/status", "diagnostics:read"),
+    ("POST", "/alerts", "alerts:write"),
+    ("POST", "/climate/optimize", "comfort:write"),
+    ("POST", "/integration/voice-assistant", "comfort:write"),
+]
+
+
+async def test_a_token_may_have_less_than_its_client(apis: ApiRig, aurra: Aurra) -> None:
+    made = await apis.client("aurra_home", "narrow", scopes=("comfort:write", "alerts:write"))
+    await aurra.sign_in(made, scope="alerts:write")
+    assert code_of(await aurra.post("/thermostat/living/schedule/sync")) == (403, "INSUFFICIENT_SCOPE")
+    assert (await aurra.post("/alerts", ALERT))[0] == 201
+    assert code_of(await aurra.sign_in(made, scope="alerts:write diagnostics:read")) == (403, "INSUFFICIENT_SCOPE")
+
+
+async def test_a_zone_that_a_client_may_not_see_does_not_exist_for_it(apis: ApiRig) -> None:
+    client = await signed_in(apis, zones=("bedroom",))
+    assert (await client.ask("GET", "/thermostat/bedroom/status"))[0] == 200
+    bodies: dict[str, object] = {
+        "/thermostat/living/setpoint": {"temperature": 70, "mode": "heat"},
+        "/thermostat/living/schedule": SCHEDULE,
+        "/thermostat/living/eco": {"enabled": True},
+        "/diagnostics/vibration": VIBRATION,
+        "/diagnostics/energy": ENERGY,
+        "/alerts": ALERT,
+        "/climate/optimize": {"device_id": "living"},
+        "/integration/voice-assistant": {"device_id": "living", "platform": "Alexa", "user_token": "x"},
+    }
+    for method, path, _ in CALLS:
+        answered = await client.ask(method, path, bodies.get(path))
+        assert code_of(answered) == (404, "DEVICE_NOT_FOUND"), path
+        unknown = await client.ask(method, path.replace("living", "attic"), _renamed(bodies.get(path)))
+        # An unknown zone and a hidden one are the same.
+        assert (answered[0], answered[1]) == (unknown[0], unknown[1]), path
+    assert (await client.ask("GET", "/thermostat/aurra_001/status"))[0] == 404
+
+
+def _renamed(body: object) -> object:
+    return body | {"device_id": "attic"} if isinstance(body, dict) and "device_id" in body else body
+
+
+async def test_revoking_a_client_ends_its_tokens_at_once(apis: ApiRig, aurra: Aurra) -> None:
+    made = await apis.client("aurra_home", "gone")
+    await aurra.sign_in(made)
+    assert (await aurra.ask("GET", "/thermostat/living/status"))[0] == 200
+    await apis.revoke(made)
+    assert code_of(await aurra.ask("GET", "/thermostat/living/status")) == (401, "UNAUTHORIZED")
+    assert code_of(await aurra.sign_in(made)) == (401, "INVALID_CREDENTIALS")
+
+
+async def test_a_token_ends_after_an_hour_and_not_when_somebody_sets_the_clock(aurra: Aurra) -> None:
+    clock = aurra.apis.port.clock
+    clock.off_ms = 2 * 86_400_000
+    assert (await aurra.ask("GET", "/thermostat/living/status"))[0] == 200
+    clock.skip(3600)
+    assert code_of(await aurra.ask("GET", "/thermostat/living/status")) == (401, "UNAUTHORIZED")
+
+
+async def test_two_buckets_and_their_numbers(aurra: Aurra) -> None:
+    for _ in range(60):
+        status, _, headers = await aurra.post("/diagnostics/vibration", VIBRATION)
+        assert status == 201
+    assert headers["X-RateLimit-Remaining"] == "0"
+    status, body, headers = await aurra.post("/diagnostics/vibration", VIBRATION)
+    assert (status, body["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert 0 < body["error"]["retry_after"] <= 60
+    assert headers["Retry-After"] == str(body["error"]["retry_after"])
+    assert headers["X-RateLimit-Endpoint"] == "diag"
+    # The tier's limit has 40 left.
+    status, _, headers = await aurra.ask("GET", "/thermostat/living/status")
+    assert (status, headers["X-RateLimit-Remaining"]) == (200, "39")
+    assert "X-RateLimit-Endpoint" not in headers
+
+
+async def test_a_restart_keeps_credentials_tokens_records_and_limits(tmp_path: Path) -> None:
+    async with open_apis(tmp_path, "aurra_home") as apis:
+        aurra = await signed_in(apis)
+        headers = aurra.headers
+        for _ in range(60):
+            await aurra.post("/diagnostics/vibration", VIBRATION)
+        await aurra.post("/thermostat/living/setpoint", {"temperature": 71, "mode": "heat"})
+    async with open_apis(tmp_path, "aurra_home") as apis:
+        aurra = Aurra(apis)
+        aurra.headers = headers
+        async with asyncio.timeout(30):
+            while (found := await aurra.ask("GET", "/thermostat/living/status"))[0] == 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert found[0] == 200
+        assert to_fahrenheit(apis.home.thermostats.get("living").heat_setpoint_c) == 71
+        assert (await aurra.post("/diagnostics/vibration", VIBRATION))[0] == 429
+        stored = (tmp_path / "state" / "aurra-home-readings.json").read_bytes()
+        assert stored.count(b'"reading_id"') == 60
+
+
+async def test_errors_under_the_prefix_have_the_envelope(aurra: Aurra) -> None:
+    assert code_of(await aurra.ask("GET", "/nothing")) == (404, "INVALID_REQUEST")
+    assert code_of(await aurra.ask("DELETE", "/thermostat/living/status")) == (405, "INVALID_REQUEST")
+    assert code_of(await aurra.post("/alerts", ALERT | {"more": "x" * 40_000})) == (413, "INVALID_REQUEST")
+    assert code_of(await aurra.ask("GET", "/auth/token")) == (405, "INVALID_REQUEST")
+
+
+async def test_changes_of_clients_are_in_the_audit_trail_and_readings_are_not(aurra: Aurra) -> None:
+    await aurra.post("/thermostat/living/eco", {"enabled": True})
+    await aurra.post("/diagnostics/vibration", VIBRATION)
+    entries = await aurra.apis.port.hub.port.audit.entries(entries_max=50)
+    found = [(each.entry.name, each.entry.action) for each in entries]
+    assert ("api:aurra_home/test", "set_eco") in found
+    assert not [action for _, action in found if action == "add_vibration"]
+
+
+async def test_what_people_do_shows_at_once(aurra: Aurra) -> None:
+    aurra.apis.home.thermostats.apply("living", SetRequest(mode=Mode.OFF), by="page")
+    assert (await aurra.ask("GET", "/thermostat/living/status"))[1]["mode"] == "off"
+
+
+async def test_a_page_of_another_site_gets_nothing_with_a_stolen_token(apis: ApiRig, aurra: Aurra) -> None:
+    async with aiohttp.ClientSession(apis.url, headers=aurra.headers) as client:
+        for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            async with client.get(f"{ZONE}/status", headers=headers) as response:
+                assert response.status in {403, 421}
+                assert (await response.json())["error"]["code"] == "INVALID_REQUEST"
