@@ -106,7 +106,7 @@ class Calls:
         body = _read(request.body, wire.ScheduleBody)
         self._home.thermostats.apply(thermostat.zone_id, schedule_request(body), by=request.caller.name)
         await self._records.store.commit(lambda stored: with_posted(stored, thermostat.zone_id, body.name))
-        answer = wire.ScheduleStored(success=True, name=body.name, blocks_count=len(body.blocks))
+        answer = wire.ScheduleAnswer(success=True, name=body.name, blocks_count=len(body.blocks))
         return ApiAnswer(answer, HTTPStatus.CREATED)
 
     async def sync_schedule(self, request: ApiRequest) -> ApiAnswer:

@@ -71,7 +71,7 @@ class ScheduleBody(msgspec.Struct, frozen=True):
     blocks: Annotated[list[BlockDocument], msgspec.Meta(min_length=1, max_length=BLOCKS_MAX)]
 
 
-class ScheduleStored(msgspec.Struct, frozen=True):
+class ScheduleAnswer(msgspec.Struct, frozen=True):
     """Its answer."""
 
     success: bool
