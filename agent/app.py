@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
+from agent.cloud.data_usage import DataUsageLog
 from agent.commands.handlers import CommandHandler
 from agent.commands.lifecycle import CommandType
 from agent.commands.poller import METERED_FACTOR
@@ -62,6 +63,13 @@ class Hub:
             self.faults.add("storage", problem)
         self.connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=environment.rng)
         self.client = self._client()
+        self.usage = DataUsageLog(
+            state,
+            usages=self.client.data_usage.values,
+            clock=clock,
+            disk=environment.disk,
+            worker=environment.worker,
+        )
         self.settings = SettingsSync(
             state,
             disk=environment.disk,
@@ -311,6 +319,7 @@ class Hub:
             **self.telemetry.loops(),
             "disk": self.disk_watch.run,
             "settings": self.settings.run,
+            "data usage": self.usage.run,
             "commands": self.commands.run,
             "service manager": self.health.feed_watchdog,
         }
@@ -356,6 +365,7 @@ class Hub:
             timekeeper=environment.timekeeper,
             starts=environment.starts,
             client=self.client,
+            usage=self.usage.days,
             faults=self.faults,
             disk=self.disk_watch,
             telemetry=self.telemetry,
@@ -399,6 +409,7 @@ class Hub:
         async with contextlib.AsyncExitStack() as last:
             # The last one is called first. A failure does not keep the others from their end.
             last.push_async_callback(self.port.close)
+            last.push_async_callback(self.usage.save)
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)

@@ -8,9 +8,9 @@ import click
 from agent.cli import hub_client, watch
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
-from agent.foundation.format import duration, measured, plural, size
+from agent.foundation.format import duration, measured, plural, size, traffic
 from agent.local.problems import end_text, exactness, name_of, problems, trouble
-from agent.local.status import ClockStatus, HubStatus, QuotaReport, StartReport
+from agent.local.status import ClockStatus, HubStatus, LinkReport, QuotaReport, StartReport
 
 _CLOCK_SOURCES = {"ntp": "NTP", "cloud": "the cloud", "rtc": "the clock battery", "system": "configuration"}
 
@@ -62,6 +62,8 @@ def _facts(status: HubStatus) -> Iterator[str]:
     link, outbox, clock = status.link, status.outbox, status.clock
     accepted = "" if outbox.accepted_age_s is None else f"; a reading accepted {duration(outbox.accepted_age_s)} ago"
     yield f"cloud     {link.state} for {duration(link.since_s)}, {plural(link.outages, 'outage')} so far{accepted}"
+    if link.last_error and link.state == "up":
+        yield f"          last error {duration(link.last_error_age_s or 0)} ago: {link.last_error}"
     age = f", the oldest {duration(outbox.oldest_age_s)} old" if outbox.pending and outbox.oldest_age_s else ""
     yield f"outbox    {plural(outbox.pending, 'reading')} waiting{age}; {size(outbox.used_bytes)}"
     yield f"          {outbox.committed:,} taken, {outbox.accepted:,} accepted, {outbox.in_memory} still in memory"
@@ -71,10 +73,23 @@ def _facts(status: HubStatus) -> Iterator[str]:
     if status.update:
         yield f"update    {status.update}"
     yield f"quotas    {_quotas(list(status.quotas.items()))}"
+    if data := data_line(status.link):
+        yield f"data      {data}"
     pending = f", {len(status.settings.pending)} on their way to the cloud" if status.settings.pending else ""
     in_force = status.settings.in_force
     interval_s = in_force.get("reporting_interval_seconds")
     yield f"settings  a report every {interval_s} s{pending}"
+
+
+def data_line(link: LinkReport) -> str:
+    """Return what the link costs; empty while nothing is known."""
+    usage, parts = link.usage, []
+    if usage.days:
+        today = usage.days[0]
+        parts.append(f"today {traffic(today.sent_bytes)} sent, {traffic(today.received_bytes)} received")
+    if usage.bytes_per_day is not None and usage.bytes_per_month is not None:
+        parts.append(f"at this rate {traffic(usage.bytes_per_day)} a day, {traffic(usage.bytes_per_month)} a month")
+    return "; ".join(parts)
 
 
 def _clock_text(clock: ClockStatus) -> str:

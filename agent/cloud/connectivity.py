@@ -96,7 +96,13 @@ _UNANSWERED = {Cause.NO_CONNECTION, Cause.CERTIFICATE, Cause.NO_ANSWER}
 
 
 class Connectivity:
-    """Records the outcomes of requests: one method for each, one for each change of the key."""
+    """Records the outcomes of requests: one method for each, one for each change of the key.
+
+    Attributes:
+        outages: So many are over since the start.
+        last_error: Why a request failed last, also where the link works again; empty for never.
+        last_error_ms: When that was, in boot time.
+    """
 
     def __init__(self, *, now_ms: Callable[[], int], rng: random.Random) -> None:
         self._now_ms = now_ms
@@ -115,6 +121,8 @@ class Connectivity:
         self._recovered_ms = now_ms()
         self._status = ConnectivityStatus(ConnectivityState.UNTRIED, "no request made yet", now_ms())
         self.outages = 0
+        self.last_error = ""
+        self.last_error_ms: int | None = None
         self._on_recovery: list[Callable[[], None]] = []
 
     @property
@@ -187,6 +195,7 @@ class Connectivity:
 
     def _note(self, endpoint: Endpoint, reason: str, cause: Cause) -> None:
         was, number = self.health[endpoint], self._count()
+        self.last_error, self.last_error_ms = reason, self._now_ms()
         is_first = was.state is not EndpointState.FAILING
         self.health[endpoint] = EndpointHealth(
             EndpointState.FAILING,
@@ -205,6 +214,7 @@ class Connectivity:
         wait_ms = int(wait_s * 1000 * self._rng.uniform(1.0, 1.1))
         self._not_before_ms[endpoint] = self._now_ms() + wait_ms
         was = self.health[endpoint]
+        self.last_error, self.last_error_ms = reason, self._now_ms()
         since_ms = was.since_ms if was.state is EndpointState.THROTTLED else self._now_ms()
         self.health[endpoint] = EndpointHealth(EndpointState.THROTTLED, since_ms, reason, failures=was.failures)
 

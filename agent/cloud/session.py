@@ -130,7 +130,8 @@ TRANSPORT_OVERHEAD_BYTES = 280
 """What TLS 1.3 and TCP add to one small exchange on an open connection: a record each way (22 bytes each), two segments
 and their two acknowledgements (4 headers of 52 bytes, IPv4 with timestamps), rounded up for retransmissions."""
 
-_LINES_BYTES = len("  HTTP/1.1\r\n\r\nHTTP/1.1 200 \r\n\r\n")
+_REQUEST_LINES_BYTES = len("  HTTP/1.1\r\n\r\n")
+_RESPONSE_LINES_BYTES = len("HTTP/1.1 200 \r\n\r\n")
 _HEADER_BYTES = len(": \r\n")
 
 
@@ -139,17 +140,24 @@ class DataUsage(msgspec.Struct):
 
     Attributes:
         requests: How many.
-        bytes: Both ways, without TLS and TCP.
+        sent_bytes: Without TLS and TCP.
+        received_bytes: Likewise.
     """
 
     requests: int = 0
-    bytes: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Both ways."""
+        return self.sent_bytes + self.received_bytes
 
     def add(self, response: aiohttp.ClientResponse, sent_bytes: int, received_bytes: int) -> None:
         """Add one exchange."""
         request, reason = response.request_info, response.reason or ""
-        lines = len(request.method) + len(request.url.raw_path_qs) + len(reason) + _LINES_BYTES
-        headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in request.headers.items())
-        headers += sum(len(name) + len(value) + _HEADER_BYTES for name, value in response.raw_headers)
         self.requests += 1
-        self.bytes += lines + headers + sent_bytes + received_bytes
+        self.sent_bytes += len(request.method) + len(request.url.raw_path_qs) + _REQUEST_LINES_BYTES + sent_bytes
+        self.sent_bytes += sum(len(name) + len(value) + _HEADER_BYTES for name, value in request.headers.items())
+        self.received_bytes += len(reason) + _RESPONSE_LINES_BYTES + received_bytes
+        self.received_bytes += sum(len(name) + len(value) + _HEADER_BYTES for name, value in response.raw_headers)

@@ -278,6 +278,7 @@ class CloudTransport:
                 self.connectivity.record_success(endpoint)
                 yield response
         finally:
+            self.data_usage[endpoint].add(response, 0, response.content.total_bytes)
             response.close()
 
     async def _open_stream(self, endpoint: Endpoint, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:

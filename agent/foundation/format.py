@@ -2,7 +2,7 @@
 
 from agent.foundation.text import plural
 
-__all__ = ["duration", "measured", "plural", "size"]
+__all__ = ["duration", "measured", "plural", "size", "traffic"]
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -36,6 +36,11 @@ def size(size_bytes: int) -> str:
             return f"{amount:.0f} {unit}"
         amount /= _KIB
     return f"{amount:.1f} GiB"
+
+
+def traffic(traffic_bytes: float) -> str:
+    """Return an amount of traffic as contracts of metered links count it, in megabytes of a million bytes."""
+    return f"{traffic_bytes / 1_000_000:,.1f} MB"
 
 
 def measured(value: float | None, unit: str) -> str:

@@ -53,8 +53,37 @@ class EndpointReport(msgspec.Struct, frozen=True):
     is_failing: bool
 
 
+class UsageDayReport(msgspec.Struct, frozen=True):
+    """Traffic with the cloud on one day of UTC: answered requests and downloads, with what HTTP, TLS and TCP add."""
+
+    day: str
+    requests: int
+    sent_bytes: int
+    received_bytes: int
+
+
+class UsageReport(msgspec.Struct, frozen=True):
+    """What the link costs.
+
+    Attributes:
+        days: The last eight days, the latest first; empty while the date is not known.
+        bytes_per_day: Both ways, at the rate of the last week; `None` before an hour is counted.
+        bytes_per_month: The same for 30 days.
+    """
+
+    days: list[UsageDayReport] = []
+    bytes_per_day: int | None = None
+    bytes_per_month: int | None = None
+
+
 class LinkReport(msgspec.Struct, frozen=True):
-    """The connection to the cloud. "degraded": some endpoints work, others fail."""
+    """The connection to the cloud. "degraded": some endpoints work, others fail.
+
+    Attributes:
+        last_error: Why a request failed last, also where the link works again; empty for never since the start.
+        last_error_age_s: The time since then.
+        usage: What the link costs.
+    """
 
     state: str
     reason: str
@@ -63,6 +92,9 @@ class LinkReport(msgspec.Struct, frozen=True):
     compression: str
     cause: str = ""
     endpoints: Mapping[str, EndpointReport] = {}
+    last_error: str = ""
+    last_error_age_s: int | None = None
+    usage: UsageReport = UsageReport()
 
 
 class QuotaReport(msgspec.Struct, frozen=True):

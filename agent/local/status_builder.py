@@ -8,6 +8,7 @@ import msgspec
 
 from agent import __version__
 from agent.cloud.client import CloudClient
+from agent.cloud.data_usage import MONTH_DAYS, UsageDays, bytes_per_day
 from agent.commands.service import CommandService
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.log import redact
@@ -31,6 +32,8 @@ from agent.local.status import (
     SensorReport,
     SettingsReport,
     StartReport,
+    UsageDayReport,
+    UsageReport,
 )
 from agent.local.updates import UpdateReport, build_updates, update_line
 from agent.local.verdict import Verdict, verdict
@@ -45,6 +48,9 @@ from hal.interface import UNITS, Board, HasUnsupportedSensors
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
 
+USAGE_DAYS_SHOWN = 8
+"""Today and the week before."""
+
 
 class HubReports:
     """Makes the documents of the local API from the components of one hub. Changes nothing."""
@@ -57,6 +63,7 @@ class HubReports:
         timekeeper: Timekeeper | None,
         starts: StartHistory | None,
         client: CloudClient,
+        usage: Callable[[], UsageDays] = UsageDays,
         faults: Faults,
         disk: DiskMonitor,
         telemetry: TelemetryService,
@@ -70,7 +77,8 @@ class HubReports:
     ) -> None:
         """Prepare; the arguments are the components.
 
-        `control_problem` returns why heating and cooling do not work, `config_trial` what is on trial.
+        `control_problem` returns why heating and cooling do not work, `config_trial` what is on trial, `usage` the
+        traffic of the last days.
         """
         self._config_trial = config_trial
         self._board = board
@@ -78,6 +86,7 @@ class HubReports:
         self._timekeeper = timekeeper
         self._starts = starts
         self._client = client
+        self._usage = usage
         self._faults = faults
         self._disk = disk
         self._telemetry = telemetry
@@ -118,7 +127,7 @@ class HubReports:
             version=__version__,
             board=board.name,
             clock=_clock(self._clock, self._timekeeper, now_ms),
-            link=_link(self._client, now_ms),
+            link=_link(self._client, self._usage(), now_ms),
             quotas={
                 endpoint.value: QuotaReport(
                     window.used(), window.quota.limit, window.quota.window_s, window.is_history_unknown
@@ -178,7 +187,19 @@ def _clock(clock: Clock, timekeeper: Timekeeper | None, now_ms: int) -> ClockSta
     )
 
 
-def _link(client: CloudClient, now_ms: int) -> LinkReport:
+def _usage(kept: UsageDays) -> UsageReport:
+    per_day = bytes_per_day(kept)
+    return UsageReport(
+        [
+            UsageDayReport(each.day, each.requests, each.sent_bytes, each.received_bytes)
+            for each in reversed(kept.days[-USAGE_DAYS_SHOWN:])
+        ],
+        per_day,
+        None if per_day is None else per_day * MONTH_DAYS,
+    )
+
+
+def _link(client: CloudClient, usage: UsageDays, now_ms: int) -> LinkReport:
     connectivity, status = client.connectivity, client.connectivity.status
     return LinkReport(
         state=status.state,
@@ -198,6 +219,9 @@ def _link(client: CloudClient, now_ms: int) -> LinkReport:
             )
             for endpoint, health in connectivity.health.items()
         },
+        last_error=connectivity.last_error,
+        last_error_age_s=_age_s(connectivity.last_error_ms, now_ms),
+        usage=_usage(usage),
     )
 
 

@@ -1,5 +1,6 @@
 """What a technician does on the page: checks and repairs, an output's test, settings with the way back, the bundle."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from playwright.async_api import expect
 from agent.local.routes import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visit, Visitor
 from tests.integration.config_rig import run_daemon
+from tests.integration.conftest import Cloud, cloud
 from tests.integration.port_rig import PortRig, open_port, radio_board
+
+__all__ = ["cloud"]
 
 KEY = "cloud.request_timeout_s"
 
@@ -134,6 +138,27 @@ async def test_the_support_bundle_is_one_file(visitor: Visitor) -> None:
     bundle = await downloading.value
     assert bundle.suggested_filename.endswith((".tar.zst", ".zip"))
     assert (await bundle.path()).stat().st_size > 1000
+
+
+async def test_the_cloud_link_says_what_went_wrong_last_and_what_it_costs(
+    visit: Visit, cloud: Cloud, tmp_path: Path
+) -> None:
+    trusted = '[clock]\ntrust = "system"\n'
+    async with open_port(tmp_path, config_text=trusted, cloud_url=cloud.url) as hub, visit(hub, size=PHONE) as visitor:
+        page = visitor.page
+        await visitor.sign_in()
+        await visitor.go("cloud", "Cloud link")
+        cost = page.get_by_role("region", name="What the link costs")
+        await expect(cost).to_contain_text(re.compile(r"20\d\d-\d\d-\d\d.*0\.\d\u00a0MB sent, 0\.\d\u00a0MB received"))
+        await expect(cost).to_contain_text("known after an hour")
+        (usage,) = hub.hub.status().link.usage.days
+        assert min(usage.requests, usage.sent_bytes, usage.received_bytes) > 0
+        hub.clock.skip(3600)
+        # Sessions end meanwhile.
+        await visitor.sign_in()
+        await visitor.go("cloud", "Cloud link")
+        await expect(cost).to_contain_text(re.compile(r"In 30 days\d+\.\d\u00a0MB"))
+        await visitor.picture("cloud-phone")
 
 
 async def test_history_offers_a_day_and_a_week(visitor: Visitor, hub: PortRig) -> None:

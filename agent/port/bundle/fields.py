@@ -20,7 +20,9 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             " running_s climate_problems commands_problem starts update unmatched_keys config_trial",
             "ConfigTrialReport": "keys left_s is_started caller",
             "ClockStatus": "synchronised utc boot_id uptime_s source error_s known_for_s confirmed_s_ago",
-            "LinkReport": "state reason since_s outages compression cause endpoints",
+            "LinkReport": "state reason since_s outages compression cause endpoints last_error last_error_age_s usage",
+            "UsageReport": "days bytes_per_day bytes_per_month",
+            "UsageDayReport": "day requests sent_bytes received_bytes",
             "EndpointReport": "state reason cause since_s failures is_failing",
             "QuotaReport": "used limit window_s is_history_unknown",
             "OutboxReport": "pending in_memory fresh unregistered unanchored retrying used_bytes oldest_age_s committed"

@@ -43,6 +43,7 @@ FILES = (
     "credentials.json",
     "certificate.json",
     "commissioning.json",
+    "data-usage.json",
     "config-changes.json",
     "simulated-boots.json",
     "zigbee-network.json",

@@ -18,6 +18,7 @@ GROWS = frozenset(
         "confirmed_s_ago",
         "in_memory_age_s",
         "known_for_s",
+        "last_error_age_s",
         "last_seen_age_s",
         "oldest_age_s",
         "running_s",

@@ -1,9 +1,9 @@
 // The link to the cloud and the outbox: what works, what is used of each quota, what waits and what was lost.
 
-import { useDocuments, useTick } from "./live.js";
+import { ageNow, useDocuments, useTick } from "./live.js";
 import { linkSummary } from "./tiles.js";
 import { Card, Facts, Head, Level, Note, Said, Waiting, html } from "./ui.js";
-import { ago, bytes, duration, number, t, word } from "./words.js";
+import { ago, bytes, duration, megabytes, number, t, word } from "./words.js";
 
 const ENDPOINT = { working: "ok", throttled: "warn", failing: "fail" };
 const COUNTS = ["pending", "sendable", "unregistered", "unanchored", "in_memory", "committed", "accepted", "downsampled", "dropped", "dead_letters"];
@@ -18,6 +18,19 @@ function Endpoint({ name, endpoint, quota }) {
   </li>`;
 }
 
+// What the link costs, as contracts of metered links count it.
+function Cost({ usage }) {
+  const rate = usage.bytes_per_day != null && [
+    [t("cloud.per_day"), megabytes(usage.bytes_per_day)],
+    [t("cloud.per_month"), megabytes(usage.bytes_per_month)],
+  ];
+  return html`<${Card} title=${t("cloud.cost")}>
+    <p class="hint">${t(rate ? "cloud.cost_about" : "cloud.cost_soon")}</p>
+    ${rate && html`<${Facts} facts=${rate} />`}
+    <${Facts} facts=${usage.days.map((each) => [each.day, t("cloud.both", { sent: megabytes(each.sent_bytes), received: megabytes(each.received_bytes) })])} />
+  </${Card}>`;
+}
+
 export default function Cloud() {
   const { status } = useDocuments();
   useTick();
@@ -30,12 +43,14 @@ export default function Cloud() {
       <${Said}>${link.reason}</${Said}>
       <${Facts} facts=${[
         [t("cloud.outages"), number(link.outages, 0)],
+        [t("cloud.last_error"), link.last_error && html`<span lang="en">${link.last_error}</span> · ${ago(ageNow("status", link.last_error_age_s))}`],
         [t("outbox.accepted_last"), ago(status.outbox.accepted_age_s)],
         [t("cloud.compression"), word("compression", link.compression)],
         [t("cloud.interval"), duration(Number(settings.in_force.reporting_interval_seconds ?? 0))],
       ]} />
       ${[...settings.problems, status.commands_problem].map((text) => html`<${Said} level="warn">${text}</${Said}>`)}
     </div>
+    <${Cost} usage=${link.usage} />
     <${Card} title=${t("cloud.endpoints")}><ul class="rows">
       ${Object.entries(link.endpoints).map(([name, endpoint]) => html`<${Endpoint} key=${name} name=${name} endpoint=${endpoint} quota=${quotas[name]} />`)}
     </ul></${Card}>

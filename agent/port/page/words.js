@@ -77,6 +77,10 @@ export function bytes(count) {
   return `${number(count / size, size > 1 && count / size < 10 ? 1 : 0)}\u00a0${unit}`;
 }
 
+export function megabytes(count) {
+  return `${number(count / 1e6, 1)}\u00a0MB`;
+}
+
 // A span of time in its largest unit, as people say it.
 export function duration(seconds) {
   if (seconds < 100) return t("time.seconds", { count: Math.round(seconds) });
