@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import pytest
 
-from agent.cloud import data_usage
 from agent.cloud.data_usage import (
     DAY_S,
     DAYS_MAX,
@@ -74,7 +73,7 @@ class Hub:
         async def sleep(_: float) -> None:
             raise _Ended
 
-        monkeypatch.setattr(data_usage.asyncio, "sleep", sleep)
+        monkeypatch.setattr("agent.cloud.data_usage.asyncio.sleep", sleep)
         with pytest.raises(_Ended):
             await self.log.run()
 
