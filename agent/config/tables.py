@@ -317,6 +317,9 @@ class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     aurra_home: Annotated[bool, key("answer the AURRA Home API under /aurra-home/v1 (docs/apis.md)")] = False
     amps: Annotated[bool, key("answer the Amps HVAC API under /amps (docs/apis.md)")] = False
+    amps_fahrenheit: Annotated[
+        bool, key("take setpoints of the Amps HVAC API in degrees Fahrenheit too, which its makers do not")
+    ] = False
     aqara: Annotated[bool, key("answer the Aqara Open API under /aqara/open/api (docs/apis.md)")] = False
     aurra_facts: Annotated[bool, key("answer the Aurra facts API under /aurra (docs/apis.md)")] = False
     aqara_names_follow_spaces: Annotated[

@@ -9,7 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
+from agent.climate.requests import ClimateRequest
 from agent.errors import Rejected, StorageFull
 from agent.foundation.clock import Clock, read_now
 from agent.foundation.disk import Disk
@@ -20,7 +22,7 @@ from agent.home import action_admission, actions
 from agent.home.action_admission import ActionRequest
 from agent.home.actions import ActionEvent, ActionsFile, ActionState, HomeAction
 from agent.home.changes import ChangeKind, HomeChange, HomeChanges
-from agent.home.thermostats import Thermostats
+from agent.home.thermostat import Thermostat
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,35 @@ PAGE_MAX = 100
 TIME_PASSED = "push it again: the hub was off, or did not know the time, until its time had passed"
 
 
+class ActsOnZones(Protocol):
+    """What carries actions out: the thermostats of the hub, or simulated ones."""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is not known yet what is set for the zones."""
+        ...
+
+    def get(self, zone_id: str) -> Thermostat:
+        """Return the present state of a zone. Raises `UnknownDevice`."""
+        ...
+
+    def check(self, zone_id: str, request: ClimateRequest) -> object:
+        """Refuse what a zone can never do. Raises `UnknownDevice` or `SettingInvalid`."""
+        ...
+
+    def apply(self, zone_id: str, request: ClimateRequest, *, by: str, action_id: str = "") -> Sequence[str]:
+        """Put a request in force. Raises `Rejected` where the zone does not take it."""
+        ...
+
+    def last_action(self, zone_id: str) -> str:
+        """Return the id of the action that was put in force last; empty for none."""
+        ...
+
+    async def save(self) -> None:
+        """Write what is set for the zones now. Raises `StorageFull`."""
+        ...
+
+
 class ActionService:
     """The actions of one hub.
 
@@ -54,12 +85,13 @@ class ActionService:
         self,
         directory: Path,
         *,
-        thermostats: Thermostats,
+        thermostats: ActsOnZones,
         changes: HomeChanges,
         clock: Clock,
         disk: Disk,
         worker: Worker,
         new_id: Callable[[], str],
+        file_name: str = FILE_NAME,
     ) -> None:
         """Prepare; `run` reads the file.
 
@@ -71,13 +103,14 @@ class ActionService:
             disk: Writes the file.
             worker: Runs what blocks.
             new_id: Makes the id of an action.
+            file_name: Of the file, where it is not that of the hub's own zones.
         """
         self._thermostats = thermostats
         self._changes = changes
         self._clock = clock
         self._new_id = new_id
         self._store = JsonStore(
-            directory / FILE_NAME,
+            directory / file_name,
             ActionsFile(),
             disk=disk,
             worker=worker,

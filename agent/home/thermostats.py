@@ -5,6 +5,7 @@ change through one interface is seen by all others at once.
 """
 
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,6 +54,10 @@ class Thermostats:
     def zone_ids(self) -> tuple[str, ...]:
         """The ids of all zones, in the order of the configuration."""
         return tuple(self._climate.control.zones) if self._climate else ()
+
+    def timezone(self) -> tzinfo:
+        """Return the time zone of the house; UTC where the hub drives nothing."""
+        return self._climate.timezone() if self._climate else UTC
 
     def all(self) -> tuple[Thermostat, ...]:
         """Return the present state of every zone, in the order of the configuration."""

@@ -49,9 +49,9 @@ HORIZON_DAYS = 30
 
 NO_STRATEGY = "no_strategy_supplied"
 """Documented."""
-STRATEGY_NOT_LISTED = "strategy_not_listed"
-IN_FLIGHT = "action_in_flight"
-NO_END = "conflicting_action_has_no_end"
+IN_FLIGHT = "in_flight"
+NO_END = "no_end"
+TOO_MANY = "too_many"
 """Further values of `details.reason` with CONFLICT: the pages describe the cases without a value."""
 
 VENDOR = "climahub"
@@ -62,12 +62,11 @@ TWIN_MODEL = "climahub zone (simulated)"
 MODE_OFF = "off"
 """`state.mode` of a zone that is switched off, as in the older API. The samples show heat, cool and auto only."""
 
-WEBHOOK_DELAY_S = 0
-"""Amps delivers after 10 s in live and 3 min in sandbox, as an effect of its queue and not as a promise."""
-
-SANDBOX_FIELDS = ("forceState", "errorCode", "delayMs")
+SANDBOX_FIELDS = ("forceState", "errorCode")
 """The fields of `sandbox` are not published for HVAC. `forceState` is `completed`, `failed` (the action fails with
-`errorCode` after `delayMs`) or `refused` (the push itself is answered with `errorCode`)."""
+`errorCode`, one of the device's) or `refused` (the push itself is answered with `errorCode`)."""
 
-DELAY_MS_MAX = 600_000
-"""Of `sandbox.delayMs`: longer waits test patience only."""
+FAILURE_OF_LATE_ACTIONS = "TIMEOUT"
+FAILURE_OF_OTHER_ACTIONS = "UNKNOWN_ERROR"
+"""`errorCode` of an action that failed at the hub. The documented codes name what a maker's cloud may say; a hub has
+no cloud between itself and its zone."""

@@ -10,32 +10,9 @@ from typing import Any
 import msgspec
 
 from agent.climate.model import SETPOINT_C_MAX, SETPOINT_C_MIN
-from agent.home.temperatures import to_fahrenheit
-
-
-class Command(StrEnum):
-    """The commands of HVAC devices."""
-
-    HEAT = "heat"
-    COOL = "cool"
-    AUTO = "auto"
-    IDLE = "idle"
-    FOLLOW_SCHEDULE = "follow_schedule"
-
-
-class Execution(StrEnum):
-    """When a command takes effect."""
-
-    IMMEDIATE = "immediate"
-    SCHEDULED = "scheduled"
-    WINDOWED = "windowed"
-
-
-class Strategy(StrEnum):
-    """What happens to an action that stands in the way of a new one."""
-
-    CANCEL_AND_REPLACE = "cancel_and_replace"
-    QUEUE_AFTER = "queue_after"
+from agent.home.action_admission import STRATEGIES
+from agent.home.actions import EXECUTIONS, Command, Execution
+from agent.home.temperatures import to_fahrenheit_hundredths
 
 
 class Unit(StrEnum):
@@ -64,7 +41,7 @@ class Bounds(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return both bounds in a unit."""
         if unit is Unit.CELSIUS:
             return self.min, self.max
-        return to_fahrenheit(self.min), to_fahrenheit(self.max)
+        return to_fahrenheit_hundredths(self.min), to_fahrenheit_hundredths(self.max)
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -80,8 +57,8 @@ TARGET = "target"
 HEAT_SETPOINT = "heatSetpoint"
 COOL_SETPOINT = "coolSetpoint"
 
-_ANY_TIME = (Execution.IMMEDIATE, Execution.SCHEDULED, Execution.WINDOWED)
-_NO_WINDOW = (Execution.IMMEDIATE, Execution.SCHEDULED)
+CONFLICT_STRATEGIES = tuple(each.value for each in STRATEGIES)
+"""Every zone takes both strategies of the body's enumeration; Amps' samples of HVAC devices list the first only."""
 
 
 def capability_map(*, can_heat: bool, can_cool: bool, takes_fahrenheit: bool) -> CapabilityMap:
@@ -94,16 +71,18 @@ def capability_map(*, can_heat: bool, can_cool: bool, takes_fahrenheit: bool) ->
     """
     units = (Unit.CELSIUS, Unit.FAHRENHEIT) if takes_fahrenheit else ()
     bounds = Bounds(Unit.CELSIUS, SETPOINT_C_MIN, SETPOINT_C_MAX, units)
-    found: dict[Command, Capability] = {}
+    parameters: dict[Command, Mapping[str, Bounds]] = {Command.IDLE: {}, Command.FOLLOW_SCHEDULE: {}}
     if can_heat:
-        found[Command.HEAT] = Capability({TARGET: bounds}, _ANY_TIME)
+        parameters[Command.HEAT] = {TARGET: bounds}
     if can_cool:
-        found[Command.COOL] = Capability({TARGET: bounds}, _ANY_TIME)
+        parameters[Command.COOL] = {TARGET: bounds}
     if can_heat and can_cool:
-        found[Command.AUTO] = Capability({HEAT_SETPOINT: bounds, COOL_SETPOINT: bounds}, _NO_WINDOW)
-    found[Command.IDLE] = Capability({}, _NO_WINDOW)
-    found[Command.FOLLOW_SCHEDULE] = Capability({}, (Execution.IMMEDIATE,))
-    return found
+        parameters[Command.AUTO] = {HEAT_SETPOINT: bounds, COOL_SETPOINT: bounds}
+    return {
+        command: Capability(parameters[command], tuple(each for each in Execution if each in EXECUTIONS[command]))
+        for command in Command
+        if command in parameters
+    }
 
 
 def device_capabilities(commands: CapabilityMap, command: str = "") -> Mapping[str, Any]:

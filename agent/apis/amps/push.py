@@ -4,7 +4,7 @@ The order: command, parameters (undeclared, missing, unit, range, band), executi
 answered, with the capabilities of the device.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from math import isfinite
 from typing import Any
@@ -19,18 +19,16 @@ from agent.apis.amps.capabilities import (
     Bounds,
     Capability,
     CapabilityMap,
-    Command,
-    Execution,
     Unit,
     device_capabilities,
 )
 from agent.apis.amps.refusals import AmpsRefused
 from agent.apis.amps.times import check_window
 from agent.apis.amps.wire import PushedAction, Quantity
-from agent.climate.model import SETPOINT_GAP_K_MIN, Mode
-from agent.climate.requests import HoldRequest, ResumeRequest
+from agent.climate.model import SETPOINT_GAP_K_MIN
 from agent.foundation.text import quote
-from agent.home.temperatures import from_fahrenheit, to_fahrenheit
+from agent.home.actions import Command, Execution
+from agent.home.temperatures import from_fahrenheit, to_fahrenheit_hundredths
 
 
 class Push(msgspec.Struct, frozen=True):
@@ -38,15 +36,17 @@ class Push(msgspec.Struct, frozen=True):
 
     Attributes:
         command: What to do.
-        request: The same, to the climate control.
-        parameters: As they were sent, to be answered as they were sent; `None` for none.
+        heat_setpoint_c: In degrees Celsius, unrounded; `None` where the command has none.
+        cool_setpoint_c: In degrees Celsius, unrounded; `None` where the command has none.
+        is_fahrenheit: The client wrote degrees Fahrenheit, and is answered in them.
         start_utc_ms: When it takes effect; `None` for now.
         end_utc_ms: When what was before is in force again; `None` for never.
     """
 
     command: Command
-    request: HoldRequest | ResumeRequest
-    parameters: Mapping[str, Quantity] | None
+    heat_setpoint_c: float | None
+    cool_setpoint_c: float | None
+    is_fahrenheit: bool
     start_utc_ms: int | None
     end_utc_ms: int | None
 
@@ -77,7 +77,7 @@ def _check(action: PushedAction, commands: CapabilityMap, now_utc_ms: int | None
         raise AmpsRefused("COMMAND_NOT_SUPPORTED", message, {"unsupportedModes": [action.command[:64]]})
     command = Command(action.command)
     setpoints = _check_parameters(action.parameters or {}, commands[command])
-    execution = _execution(action)
+    execution = execution_of(action)
     supported = commands[command].execution
     if execution not in supported:
         message = f"Push {command} as {' or '.join(supported)}: {execution} is not supported."
@@ -89,10 +89,18 @@ def _check(action: PushedAction, commands: CapabilityMap, now_utc_ms: int | None
             message = "Push without `start`, or try again later: the hub does not know the time yet."
             raise AmpsRefused(assumptions.SERVICE_UNAVAILABLE, message)
         start_ms, end_ms = check_window(action.start, action.end, now_utc_ms=now_utc_ms, timezone=timezone)
-    return Push(command, climate_request(command, setpoints), action.parameters or None, start_ms, end_ms)
+    return Push(
+        command,
+        setpoints.get(TARGET if command is Command.HEAT else HEAT_SETPOINT),
+        setpoints.get(TARGET if command is Command.COOL else COOL_SETPOINT),
+        any(each.unit == Unit.FAHRENHEIT for each in (action.parameters or {}).values()),
+        start_ms,
+        end_ms,
+    )
 
 
-def _execution(action: PushedAction) -> Execution:
+def execution_of(action: PushedAction) -> Execution:
+    """Return the shape of a push."""
     if action.end is not None:
         return Execution.WINDOWED
     return Execution.IMMEDIATE if action.start is None else Execution.SCHEDULED
@@ -110,6 +118,8 @@ def _check_parameters(given: Mapping[str, Quantity], capability: Capability) -> 
             details = {"reason": assumptions.MISSING_PARAMETER, "parameter": name}
             raise AmpsRefused(assumptions.VALIDATION_ERROR, f"Add `parameters.{name}`: it is missing.", details)
     units = {name: _check_unit(name, quantity, declared[name]) for name, quantity in given.items()}
+    if len(set(units.values())) > 1:
+        raise _unit_refused(COOL_SETPOINT, given[COOL_SETPOINT].unit, [units[HEAT_SETPOINT]])
     values = {name: _check_range(name, given[name].value, units[name], declared[name]) for name in given}
     if COOL_SETPOINT in values:
         _check_band(values, given[COOL_SETPOINT].value, units[COOL_SETPOINT], declared[COOL_SETPOINT])
@@ -120,24 +130,22 @@ def _check_unit(name: str, quantity: Quantity, bounds: Bounds) -> Unit:
     supported = bounds.units or (bounds.unit,)
     if quantity.unit in list(supported):
         return Unit(quantity.unit)
-    details = {
-        "parameter": name,
-        "providedUnit": quantity.unit[:64],
-        "supportedUnits": [unit.value for unit in supported],
-    }
-    message = f"Parameter `{name}` unit {quote(quantity.unit)} is not supported. Expected `{' or '.join(supported)}`."
-    raise AmpsRefused("UNSUPPORTED_UNIT", message, details)
+    raise _unit_refused(name, quantity.unit, supported)
+
+
+def _unit_refused(name: str, unit: str, supported: Sequence[Unit]) -> AmpsRefused:
+    details = {"parameter": name, "providedUnit": unit[:64], "supportedUnits": [each.value for each in supported]}
+    message = f"Parameter `{name}` unit {quote(unit)} is not supported. Expected `{' or '.join(supported)}`."
+    return AmpsRefused("UNSUPPORTED_UNIT", message, details)
 
 
 def _check_range(name: str, value: float, unit: Unit, bounds: Bounds) -> float:
+    value_c = value if unit is Unit.CELSIUS else from_fahrenheit(value)
+    if isfinite(value) and bounds.min <= value_c <= bounds.max:
+        return value_c
     least, most = bounds.of(unit)
-    if not isfinite(value) or not least <= value <= most:
-        message = f"Give `{name}` between {least:g} and {most:g} {unit}."
-        raise AmpsRefused("PARAMETER_OUT_OF_RANGE", message, _range_details(name, value, least, most, unit))
-    if unit is Unit.CELSIUS:
-        return value
-    # 39 °F is shown as the bound of 4 °C and is a little below it.
-    return min(bounds.max, max(bounds.min, from_fahrenheit(value)))
+    message = f"Give `{name}` between {least:g} and {most:g} {unit}."
+    raise AmpsRefused("PARAMETER_OUT_OF_RANGE", message, _range_details(name, value, least, most, unit))
 
 
 def _check_band(values: Mapping[str, float], cool: float, unit: Unit, bounds: Bounds) -> None:
@@ -145,7 +153,7 @@ def _check_band(values: Mapping[str, float], cool: float, unit: Unit, bounds: Bo
     least_c = values[HEAT_SETPOINT] + SETPOINT_GAP_K_MIN
     if values[COOL_SETPOINT] - values[HEAT_SETPOINT] >= SETPOINT_GAP_K_MIN:
         return
-    least = least_c if unit is Unit.CELSIUS else to_fahrenheit(least_c)
+    least = least_c if unit is Unit.CELSIUS else to_fahrenheit_hundredths(least_c)
     message = f"Give `{COOL_SETPOINT}` at least {SETPOINT_GAP_K_MIN:g} K above `{HEAT_SETPOINT}`."
     details = _range_details(COOL_SETPOINT, cool, least, bounds.of(unit)[1], unit)
     raise AmpsRefused("PARAMETER_OUT_OF_RANGE", message, {**details, "reason": assumptions.BAND_TOO_NARROW})
@@ -153,27 +161,3 @@ def _check_band(values: Mapping[str, float], cool: float, unit: Unit, bounds: Bo
 
 def _range_details(name: str, value: float, least: float, most: float, unit: Unit) -> Mapping[str, Any]:
     return {"parameter": name, "value": value, "min": least, "max": most, "unit": unit.value}
-
-
-def climate_request(command: Command, setpoints: Mapping[str, float]) -> HoldRequest | ResumeRequest:
-    """Return a command as a request to the climate control.
-
-    Args:
-        command: What to do.
-        setpoints: Its parameters in degrees Celsius.
-    """
-    match command:
-        case Command.HEAT:
-            return HoldRequest(mode=Mode.HEAT, heat_setpoint_c=setpoints[TARGET])
-        case Command.COOL:
-            return HoldRequest(mode=Mode.COOL, cool_setpoint_c=setpoints[TARGET])
-        case Command.AUTO:
-            return HoldRequest(
-                mode=Mode.AUTO,
-                heat_setpoint_c=setpoints[HEAT_SETPOINT],
-                cool_setpoint_c=setpoints[COOL_SETPOINT],
-            )
-        case Command.IDLE:
-            return HoldRequest(mode=Mode.OFF)
-        case Command.FOLLOW_SCHEDULE:
-            return ResumeRequest()

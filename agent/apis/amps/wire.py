@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from agent.apis.amps import assumptions
-from agent.apis.amps.capabilities import CapabilityMap, Strategy
+from agent.apis.amps.capabilities import CapabilityMap
 from agent.apis.amps.refusals import AmpsRefused
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import quote, sanitize
@@ -20,7 +20,7 @@ from agent.foundation.text import quote, sanitize
 class Quantity(msgspec.Struct, frozen=True):
     """A number with its unit."""
 
-    value: float
+    value: int | float
     unit: str
 
 
@@ -38,14 +38,13 @@ class SandboxOptions(msgspec.Struct, frozen=True, rename="camel"):
 
     force_state: Literal["completed", "failed", "refused"] | None = None
     error_code: str | None = None
-    delay_ms: int = 0
 
 
 class PushBody(msgspec.Struct, frozen=True, rename="camel"):
     """The body of `POST /hvac/{deviceId}`."""
 
     action: PushedAction
-    on_conflict: Strategy | None = None
+    on_conflict: Literal["cancel_and_replace", "queue_after"] | None = None
     sandbox: SandboxOptions | None = None
 
 
@@ -86,8 +85,8 @@ class LastAction(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     command: str
     state: str
-    created_at: str
-    updated_at: str
+    created_at: str | None
+    updated_at: str | None
     links: Links
 
 
@@ -100,7 +99,7 @@ class DeviceDocument(msgspec.Struct, frozen=True, rename="camel"):
     metadata: Metadata
     state: DeviceState
     commands: CapabilityMap
-    conflict_strategies: tuple[Strategy, ...]
+    conflict_strategies: tuple[str, ...]
     last_action: LastAction | None
     current_schedule: dict[str, str] | None
 
@@ -114,7 +113,7 @@ class PushAnswer(msgspec.Struct, frozen=True, rename="camel"):
     command: str
     parameters: Mapping[str, Quantity] | None
     state: str
-    created_at: str
+    created_at: str | None
     start: str | None
     links: Links
     end: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -140,8 +139,8 @@ class ActionDocument(msgspec.Struct, frozen=True, rename="camel"):
     result: ActionResult | None
     error_code: str | None
     error_message: str | None
-    created_at: str
-    updated_at: str
+    created_at: str | None
+    updated_at: str | None
     acknowledged_at: str | None
     completed_at: str | None
     start: str | None

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.apis.amps import assumptions
-from agent.apis.amps.capabilities import CapabilityMap, Command, Execution, capability_map
+from agent.apis.amps.capabilities import CapabilityMap, capability_map
 from agent.apis.amps.push import Push, check_push
 from agent.apis.amps.refusals import STATUSES, AmpsRefused
 from agent.apis.amps.wire import decode_push, time_text
-from agent.climate.model import SETPOINT_C_MAX, SETPOINT_C_MIN, Mode
-from agent.climate.requests import HoldRequest, ResumeRequest
+from agent.climate.model import SETPOINT_C_MAX, SETPOINT_C_MIN
 from agent.foundation import rfc3339
-from agent.home.temperatures import to_fahrenheit
+from agent.home.actions import Command, Execution
+from agent.home.temperatures import to_fahrenheit, to_fahrenheit_hundredths
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW_MS = 1_781_085_600_000  # 2026-06-10T10:00:00Z
@@ -76,13 +76,12 @@ def test_the_map_is_what_the_equipment_can_do() -> None:
 
 
 def test_the_five_commands() -> None:
-    assert pushed("heat", celsius(target=21.37)).request == HoldRequest(mode=Mode.HEAT, heat_setpoint_c=21.37)
-    assert pushed("cool", celsius(target=24)).request == HoldRequest(mode=Mode.COOL, cool_setpoint_c=24)
-    band = pushed("auto", celsius(heatSetpoint=20, coolSetpoint=24)).request
-    assert band == HoldRequest(mode=Mode.AUTO, heat_setpoint_c=20, cool_setpoint_c=24)
-    assert pushed("idle").request == HoldRequest(mode=Mode.OFF)
-    assert pushed("follow_schedule", {}).request == ResumeRequest()
-    assert pushed("idle", {}).parameters is None
+    assert pushed("heat", celsius(target=21.37)) == Push(Command.HEAT, 21.37, None, False, None, None)
+    assert pushed("cool", celsius(target=24)) == Push(Command.COOL, None, 24, False, None, None)
+    band = pushed("auto", celsius(heatSetpoint=20, coolSetpoint=24))
+    assert band == Push(Command.AUTO, 20, 24, False, None, None)
+    assert pushed("idle") == pushed("idle", {}) == Push(Command.IDLE, None, None, False, None, None)
+    assert pushed("follow_schedule", {}).command is Command.FOLLOW_SCHEDULE
 
 
 def test_a_command_that_is_not_in_the_map() -> None:
@@ -132,20 +131,21 @@ def test_bounds_are_those_of_the_climate_control() -> None:
         }
 
 
-@given(value=st.integers(-50, 150))
-def test_every_whole_degree_fahrenheit_is_kept_or_refused_with_the_bounds(value: int) -> None:
-    known = commands(fahrenheit=True)
+@given(tenths=st.integers(-500, 1500))
+def test_every_tenth_of_a_degree_fahrenheit_is_kept_or_refused_with_the_bounds(tenths: int) -> None:
+    known, value = commands(fahrenheit=True), tenths / 10
     parameters = {"target": {"value": value, "unit": "fahrenheit"}}
-    if not 39 <= value <= 95:
+    if not 39.2 <= value <= 95:
         error = refused("heat", parameters, known=known)
-        assert (error.details["min"], error.details["max"], error.details["unit"]) == (39, 95, "fahrenheit")
+        assert (error.details["min"], error.details["max"], error.details["unit"]) == (39.2, 95, "fahrenheit")
         return
     push = pushed("heat", parameters, known=known)
-    assert isinstance(push.request, HoldRequest)
-    assert push.request.heat_setpoint_c is not None
-    assert SETPOINT_C_MIN <= push.request.heat_setpoint_c <= SETPOINT_C_MAX
-    assert to_fahrenheit(push.request.heat_setpoint_c) == value
-    assert msgspec.to_builtins(push.parameters) == parameters
+    assert push.is_fahrenheit
+    assert push.heat_setpoint_c is not None
+    assert SETPOINT_C_MIN <= push.heat_setpoint_c <= SETPOINT_C_MAX
+    assert to_fahrenheit_hundredths(push.heat_setpoint_c) == value
+    if tenths % 10 == 0:
+        assert to_fahrenheit(push.heat_setpoint_c) == value
 
 
 @pytest.mark.parametrize("cool", [19.0, 20.0, 20.5])
@@ -161,7 +161,10 @@ def test_a_band_in_fahrenheit() -> None:
     known = commands(fahrenheit=True)
     band = {"heatSetpoint": {"value": 68, "unit": "fahrenheit"}, "coolSetpoint": {"value": 69, "unit": "fahrenheit"}}
     error = refused("auto", band, known=known)
-    assert (error.details["min"], error.details["unit"]) == (70, "fahrenheit")
+    assert (error.details["min"], error.details["unit"]) == (69.8, "fahrenheit")
+    band["coolSetpoint"] = {"value": 24, "unit": "celsius"}
+    mixed = refused("auto", band, known=known)
+    assert (mixed.code, mixed.details["supportedUnits"]) == ("UNSUPPORTED_UNIT", ["fahrenheit"])
 
 
 def test_execution_shapes() -> None:

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.apis.amps import assumptions
-from agent.apis.amps.capabilities import Strategy
 from agent.apis.amps.refusals import AmpsRefused
 from agent.apis.amps.wire import PushBody, decode_push, time_text
 
@@ -28,7 +27,7 @@ def refusal(body: bytes) -> AmpsRefused:
 def test_the_published_body() -> None:
     body = decode_push(PUBLISHED)
     assert body.action.command == "heat"
-    assert body.on_conflict is Strategy.CANCEL_AND_REPLACE
+    assert body.on_conflict == "cancel_and_replace"
     assert body.sandbox is not None
 
 

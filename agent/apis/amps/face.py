@@ -1,0 +1,389 @@
+"""Amps' HVAC API on this hub: its routes, its keys, and the shape of its answers.
+
+Live keys see the zones; test keys see simulated twins with actions of their own, and reach no output. Decides nothing
+about a push: `push.py` does.
+"""
+
+import functools
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import tzinfo
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import msgspec
+
+from agent.apis.amps import assumptions, translation
+from agent.apis.amps.capabilities import CapabilityMap, capability_map, device_capabilities
+from agent.apis.amps.push import check_push
+from agent.apis.amps.refusals import DEVICE_CODES, STATUSES, AmpsRefused
+from agent.apis.amps.twin import TwinThermostats
+from agent.apis.amps.wire import SandboxOptions, decode_push, optional_time_text
+from agent.apis.assembly import ApiParts
+from agent.apis.client_records import find_by_secret
+from agent.apis.clients import Clients
+from agent.apis.face import (
+    ApiAnswer,
+    ApiClient,
+    ApiProblem,
+    ApiRefused,
+    ApiRequest,
+    ApiRoute,
+    Limit,
+    LimitUse,
+    ProblemKind,
+)
+from agent.errors import UnknownDevice
+from agent.foundation.clock import Clock, Now, read_now
+from agent.home.action_admission import ActionRefused
+from agent.home.action_service import ActionService
+from agent.home.actions import HomeAction, UnknownAction
+from agent.home.changes import HomeChanges
+from agent.home.thermostat import Thermostat
+
+NAME = "amps"
+PREFIX = "/amps"
+
+SANDBOX_FILE_NAME = "amps-sandbox.json"
+"""Where the actions of test keys are kept."""
+
+LIMIT = Limit("requests", assumptions.REQUESTS_PER_MINUTE_MAX)
+
+_CODES: Mapping[ProblemKind, str] = MappingProxyType(
+    {
+        ProblemKind.MALFORMED: assumptions.VALIDATION_ERROR,
+        ProblemKind.NO_CREDENTIAL: "INVALID_API_KEY",
+        ProblemKind.MISSING_SCOPE: "INSUFFICIENT_PERMISSIONS",
+        ProblemKind.FOREIGN_SOURCE: "INSUFFICIENT_PERMISSIONS",
+        ProblemKind.NO_ROUTE: assumptions.NOT_FOUND,
+        ProblemKind.WRONG_METHOD: assumptions.METHOD_NOT_ALLOWED,
+        ProblemKind.TOO_SLOW: assumptions.REQUEST_TIMEOUT,
+        ProblemKind.TOO_LARGE: assumptions.PAYLOAD_TOO_LARGE,
+        ProblemKind.RATE_LIMITED: "RATE_LIMIT_EXCEEDED",
+        ProblemKind.REFUSED: assumptions.VALIDATION_ERROR,
+        ProblemKind.DEFECT: "INTERNAL_ERROR",
+        ProblemKind.UNAVAILABLE: assumptions.SERVICE_UNAVAILABLE,
+    }
+)
+
+
+class Zones(Protocol):
+    """Zones as this API reads them: the hub's, or their twins."""
+
+    def get(self, zone_id: str) -> Thermostat:
+        """Return a zone. Raises `UnknownDevice`."""
+        ...
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """What the keys of one kind see.
+
+    Attributes:
+        name: "live" or "sandbox".
+        zones: The zones.
+        actions: What was pushed to them.
+        twins: The same as `zones` in the sandbox; `None` in live.
+    """
+
+    name: str
+    zones: Zones
+    actions: ActionService
+    twins: TwinThermostats | None = None
+
+
+class AmpsFace:
+    """The API; see `agent.apis.face.Face`."""
+
+    name = NAME
+    prefix = PREFIX
+
+    def __init__(
+        self,
+        live: Environment,
+        sandbox: Environment,
+        *,
+        clients: Clients,
+        clock: Clock,
+        timezone: Callable[[], tzinfo],
+        zone_ids: Callable[[], Sequence[str]],
+        new_id: Callable[[], str],
+        takes_fahrenheit: bool,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            live: What live keys see.
+            sandbox: What test keys see.
+            clients: The credential store.
+            clock: The clocks of the boot.
+            timezone: Returns that of the house.
+            zone_ids: Returns the ids of all zones.
+            new_id: Makes ids of requests.
+            takes_fahrenheit: The extension is switched on.
+        """
+        self._live = live
+        self._sandbox = sandbox
+        self._clients = clients
+        self._clock = clock
+        self._timezone = timezone
+        self._zone_ids = zone_ids
+        self._new_id = new_id
+        self._takes_fahrenheit = takes_fahrenheit
+
+    @property
+    def routes(self) -> Sequence[ApiRoute]:
+        """Every call."""
+        table = (
+            ("GET", "/hvac", self._list_devices),
+            ("GET", "/hvac/{device_id}", self._get_device),
+            ("POST", "/hvac/{device_id}", self._push),
+            ("GET", "/actions", self._list_actions),
+            ("GET", "/actions/{action_id}", self._get_action),
+            ("POST", "/actions/{action_id}/cancel", self._cancel_action),
+        )
+        return [ApiRoute(method, path, self._enveloped(path, handler)) for method, path, handler in table]
+
+    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+        """Return whose key the headers bring, as `x-api-key` or as a bearer token."""
+        scheme, _, bearer = headers.get("Authorization", "").partition(" ")
+        key = headers.get("x-api-key", "") or (bearer.strip() if scheme.lower() == "bearer" else "")
+        if not key:
+            raise ApiRefused(self._error("UNAUTHORIZED", "Send your key as `x-api-key`."))
+        client = self._clients.find(NAME, key)
+        if client is None:
+            if find_by_secret(self._clients.records, NAME, key, 0):
+                raise ApiRefused(self._error("EXPIRED_TOKEN", "Ask for a new key: this one has expired."))
+            raise ApiRefused(self._error("INVALID_API_KEY", "Ask for a new key: this one is unknown or revoked."))
+        return client
+
+    def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
+        """Return the limit of a key, the same for every call."""
+        del client, route
+        return (LIMIT,)
+
+    def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
+        """Return the customary headers; Amps documents none."""
+        use = uses[0]
+        return {
+            "X-RateLimit-Limit": str(use.limit.requests_max),
+            "X-RateLimit-Remaining": str(use.remaining),
+            "X-RateLimit-Reset": str(use.reset_s),
+        }
+
+    def refuse(self, problem: ApiProblem) -> ApiAnswer:
+        """Return a problem of the frame or of a service as an error of Amps."""
+        code = _CODES[problem.kind]
+        answer = self._error(code, problem.message)
+        if problem.retry_after_s is not None:
+            headers = {"Retry-After": str(problem.retry_after_s)}
+            answer = msgspec.structs.replace(answer, headers=headers)
+        return answer
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loop that carries out the actions of test keys."""
+        return {"Amps sandbox": self._sandbox.actions.run}
+
+    def _enveloped(
+        self, path: str, handler: Callable[[ApiRequest, Environment], Awaitable["_Found"]]
+    ) -> Callable[[ApiRequest], Awaitable[ApiAnswer]]:
+        """Return a handler that puts what another one returns or refuses into the envelope."""
+
+        @functools.wraps(handler)
+        async def answer(request: ApiRequest) -> ApiAnswer:
+            begin_ms = self._clock.monotonic_ms()
+            environment = self._sandbox if request.known_client.is_test else self._live
+            try:
+                found = await handler(request, environment)
+            except AmpsRefused as error:
+                at = path.format(**request.parameters)
+                return self._error(error.code, str(error), error.details, path=at, begin_ms=begin_ms)
+            meta = {**self._meta(begin_ms), "environment": environment.name, **found.meta}
+            return ApiAnswer({"success": True, "data": found.data, "meta": meta}, found.status)
+
+        return answer
+
+    def _meta(self, begin_ms: int | None) -> dict[str, Any]:
+        now_ms = self._clock.monotonic_ms()
+        return {
+            "requestId": f"req_{self._new_id()}",
+            "timestamp": optional_time_text(self._clock.utc_ms()),
+            "latencyMs": 0 if begin_ms is None else now_ms - begin_ms,
+        }
+
+    def _error(
+        self,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        path: str | None = None,
+        begin_ms: int | None = None,
+    ) -> ApiAnswer:
+        error: dict[str, Any] = {"code": code, "message": message}
+        if details:
+            error["details"] = details
+        meta = {**self._meta(begin_ms), **({} if path is None else {"path": path})}
+        return ApiAnswer({"success": False, "error": error, "meta": meta}, STATUSES[code])
+
+    def _zone(self, request: ApiRequest, environment: Environment, zone_id: str) -> Thermostat:
+        try:
+            if not request.known_client.may_see(zone_id):
+                raise UnknownDevice(zone_id)
+            return environment.zones.get(zone_id)
+        except UnknownDevice:
+            message = "List the devices to find its id: there is no such device."
+            raise AmpsRefused("DEVICE_NOT_FOUND", message) from None
+
+    def _commands(self, zone: Thermostat) -> CapabilityMap:
+        return capability_map(can_heat=zone.can_heat, can_cool=zone.can_cool, takes_fahrenheit=self._takes_fahrenheit)
+
+    def _document(self, zone: Thermostat, environment: Environment) -> object:
+        return translation.device_document(
+            zone,
+            self._commands(zone),
+            environment.actions.latest(zone.zone_id),
+            utc_ms=self._clock.utc_ms(),
+            is_twin=environment.twins is not None,
+        )
+
+    async def _list_devices(self, request: ApiRequest, environment: Environment) -> "_Found":
+        zones = [environment.zones.get(each) for each in self._zone_ids() if request.known_client.may_see(each)]
+        return _Found({"items": [self._document(zone, environment) for zone in zones]})
+
+    async def _get_device(self, request: ApiRequest, environment: Environment) -> "_Found":
+        zone = self._zone(request, environment, request.parameters["device_id"])
+        return _Found(self._document(zone, environment))
+
+    async def _push(self, request: ApiRequest, environment: Environment) -> "_Found":
+        zone = self._zone(request, environment, request.parameters["device_id"])
+        commands = self._commands(zone)
+        body = decode_push(request.body)
+        push = check_push(body.action, commands, now_utc_ms=self._clock.utc_ms(), timezone=self._timezone())
+        failure = "" if environment.twins is None else forced_failure(body.sandbox, commands)
+        asked = translation.action_request(push, zone.zone_id, on_conflict=body.on_conflict, by=request.caller.name)
+        try:
+            action = await environment.actions.push(asked)
+        except ActionRefused as error:
+            raise translation.push_refused(error, push.command, commands) from error
+        if failure and environment.twins is not None:
+            environment.twins.force_failure(action.action_id, failure)
+        return _Found(translation.push_answer(action), HTTPStatus.ACCEPTED)
+
+    async def _list_actions(self, request: ApiRequest, environment: Environment) -> "_Found":
+        limit = _limit(request.query.get("limit", ""))
+        zones = self._visible_zones(request)
+        try:
+            found = await environment.actions.page(zones=zones, before=request.query.get("cursor", ""), limit=limit)
+            more = await environment.actions.page(zones=zones, before=found[-1].action_id, limit=1) if found else []
+        except UnknownAction:
+            details = {"reason": "unknown_cursor", "parameter": "cursor"}
+            message = "Begin again without `cursor`: the history does not reach back to it any more."
+            raise AmpsRefused(assumptions.VALIDATION_ERROR, message, details) from None
+        meta = {"limit": limit, "hasMore": bool(more), "nextCursor": found[-1].action_id if more else None}
+        return _Found({"items": [translation.action_document(each) for each in found]}, meta=meta)
+
+    def _visible_zones(self, request: ApiRequest) -> frozenset[str]:
+        asked = request.query.get("deviceId", "")
+        zones = [each for each in self._zone_ids() if request.known_client.may_see(each)]
+        return frozenset(each for each in zones if asked in {"", each})
+
+    async def _get_action(self, request: ApiRequest, environment: Environment) -> "_Found":
+        return _Found(translation.action_document(await self._action(request, environment)))
+
+    async def _cancel_action(self, request: ApiRequest, environment: Environment) -> "_Found":
+        action = await self._action(request, environment)
+        try:
+            cancelled = await environment.actions.cancel(action.action_id)
+        except ActionRefused as error:
+            raise translation.cancel_refused(error) from error
+        return _Found(translation.action_document(cancelled))
+
+    async def _action(self, request: ApiRequest, environment: Environment) -> HomeAction:
+        """Return the action of a request. One of a zone that the client may not see is unknown to it."""
+        try:
+            action = await environment.actions.get(request.parameters["action_id"])
+            if request.known_client.may_see(action.zone_id):
+                return action
+        except UnknownAction:
+            pass
+        message = "List the actions to find its id: there is no such action, or no longer."
+        raise AmpsRefused(assumptions.ACTION_NOT_FOUND, message)
+
+
+def build_face(parts: ApiParts) -> AmpsFace:
+    """Return the API of one hub. The actions of live keys are those of the home."""
+    home = parts.home
+
+    def now() -> Now:
+        return read_now(parts.clock)
+
+    def zones() -> Mapping[str, Thermostat]:
+        return {each.zone_id: each for each in home.thermostats.all()}
+
+    twins = TwinThermostats(zones, now=now, timezone=home.thermostats.timezone, new_id=parts.new_id)
+    actions = ActionService(
+        parts.state_dir,
+        thermostats=twins,
+        changes=HomeChanges(zones=dict, sensors=dict, now=now),
+        clock=parts.clock,
+        disk=parts.disk,
+        worker=parts.worker,
+        new_id=parts.new_id,
+        file_name=SANDBOX_FILE_NAME,
+    )
+    return AmpsFace(
+        Environment("live", home.thermostats, home.actions),
+        Environment("sandbox", twins, actions, twins),
+        clients=parts.clients,
+        clock=parts.clock,
+        timezone=home.thermostats.timezone,
+        zone_ids=lambda: home.thermostats.zone_ids,
+        new_id=parts.new_id,
+        takes_fahrenheit=parts.config.apis.amps_fahrenheit,
+    )
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """What a handler answers, before it is put into the envelope."""
+
+    data: object
+    status: HTTPStatus = HTTPStatus.OK
+    meta: Mapping[str, Any] = MappingProxyType({})
+
+
+_NUMBER = re.compile(r"[1-9]\d{0,2}", re.ASCII)
+
+
+def _limit(text: str) -> int:
+    """Return the number of items of a page.
+
+    Raises:
+        AmpsRefused: It is none; VALIDATION_ERROR.
+    """
+    if not text:
+        return assumptions.PAGE_ITEMS
+    if _NUMBER.fullmatch(text) and int(text) <= assumptions.PAGE_ITEMS_MAX:
+        return int(text)
+    details = {"parameter": "limit", "min": 1, "max": assumptions.PAGE_ITEMS_MAX}
+    raise AmpsRefused(assumptions.VALIDATION_ERROR, f"Give a `limit` of 1 to {assumptions.PAGE_ITEMS_MAX}.", details)
+
+
+def forced_failure(sandbox: SandboxOptions | None, commands: CapabilityMap) -> str:
+    """Return how an action is to fail, as a test client forces it; empty where it is to succeed.
+
+    Raises:
+        AmpsRefused: The client forces a refusal, or names a code that there is not.
+    """
+    if sandbox is None or sandbox.force_state in {None, "completed"}:
+        return ""
+    known = STATUSES if sandbox.force_state == "refused" else DEVICE_CODES
+    code = sandbox.error_code or ("COMMAND_NOT_SUPPORTED" if known is STATUSES else "DEVICE_OFFLINE")
+    if code not in known:
+        details = {"parameter": "sandbox.errorCode", "supportedCodes": list(known)}
+        message = f"Choose another `sandbox.errorCode`: {sandbox.force_state} takes none of that name."
+        raise AmpsRefused(assumptions.VALIDATION_ERROR, message, details)
+    if sandbox.force_state == "refused":
+        message = "Leave `sandbox.forceState` out: it asks for this refusal."
+        raise AmpsRefused(code, message, {"deviceCapabilities": device_capabilities(commands)})
+    return f"{code}: {DEVICE_CODES[code]}"
