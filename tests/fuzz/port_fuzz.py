@@ -80,7 +80,7 @@ class FuzzedHub:
 
     async def _start(self, directory: Path) -> PortRig:
         logging.getLogger("agent.foundation.supervisor").addHandler(self._defects)
-        port = await self._stack.enter_async_context(open_port(directory, make_board=radio_board))
+        port = await self._stack.enter_async_context(open_port(directory, make_board=radio_board, is_editable=True))
         for role in (Role.VIEWER, Role.SERVICE, Role.OWNER):
             async with port.session(role):
                 pass

@@ -6,6 +6,7 @@ async with open_port(tmp_path) as port, port.session(Role.OWNER) as client:
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from agent.foundation.log_ring import LogRing
 from agent.foundation.worker import ThreadWorker
 from agent.local.routes import Caller, Role
 from agent.ota.context import RunningRelease
+from agent.port.config_editor import RunningConfig
+from agent.port.config_store import ConfigStore
 from hal import sim
 from hal.interface import Board
 from tests.integration.conftest import KEY, Hasty, Host, HubClock, until
@@ -120,6 +123,7 @@ async def open_port(
     port_text: str = "port = 0\n",
     cloud_url: str = NO_CLOUD,
     make_board: Callable[[BoardConfig, Clock], Board] = environment.make_board,
+    is_editable: bool = False,
 ) -> AsyncIterator[PortRig]:
     """Run a hub on the simulated board until the block ends.
 
@@ -129,10 +133,12 @@ async def open_port(
         port_text: The table `[port]`.
         cloud_url: Of its cloud; by default nobody answers.
         make_board: Makes its board.
+        is_editable: Keys that need no restart can be changed at the hub.
     """
     text = f'[cloud]\nbase_url = "{cloud_url}"\n{config_text}\n[port]\n{port_text}'
     text += '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.1\n'
-    config = resolve_text(text, file="test", directory=directory, environ={}).config
+    resolve = functools.partial(resolve_text, text, file="test", directory=directory, environ={})
+    config = resolve().config
     for path in (config.storage.state_dir, config.storage.run_dir):
         path.mkdir(exist_ok=True)
     clock, worker, disk = HubClock(), ThreadWorker("storage"), Disk()
@@ -151,6 +157,17 @@ async def open_port(
             check_for=environment.check_for,
             running=RunningRelease("1.0.0", "base", 1, "test", "", lambda: None, worker),
             log_ring=LogRing(clock.monotonic_ms),
+            running_config=RunningConfig(
+                file="test",
+                resolved=resolve(),
+                problem="",
+                store=ConfigStore(config.storage.state_dir, disk=disk, worker=worker),
+                resolve=lambda changes: resolve(changes=changes),
+                use=lambda _, __: None,
+                restart=None,
+            )
+            if is_editable
+            else None,
         )
         rig = PortRig(app.Hub(config, given), clock, directory)
         rig.hub.port.callers = _Callers(rig)
