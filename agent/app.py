@@ -24,7 +24,6 @@ from agent.environment import Environment, phase_of
 from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
-from agent.home.assembly import HomeAssembly
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
 from agent.ota.context import UpdateContext
@@ -94,22 +93,11 @@ class Hub:
         self.commands = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
-        self.home = HomeAssembly(
-            climate=self.climate,
-            telemetry=self.telemetry,
-            pairing=self.pairing,
-            board_name=environment.board.name,
-            directory=state,
-            clock=clock,
-            disk=environment.disk,
-            worker=environment.worker,
-            new_id=self._new_id,
-        )
         self.config_editor = build_editor(environment.running_config, self._port_clock, lambda: self.port.audit)
         self.reports = self._reports()
         self.assembly = self._assembly()
         self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests
-        self.checks, self.repairs = self.assembly.checks, self.assembly.repairs
+        self.checks, self.repairs, self.home = self.assembly.checks, self.assembly.repairs, self.assembly.home
 
     def _assembly(self) -> PortAssembly:
         environment = self.environment
@@ -122,12 +110,9 @@ class Hub:
             readiness=self.health.readiness_checks(self._interval_s),
             interval_s=self._interval_s,
             confirm_command=self.commands.confirm,
-            new_id=self._new_id,
+            new_id=lambda: f"{environment.rng.getrandbits(32):08x}",
             add_fault=lambda text: self.faults.add("port", text),
         )
-
-    def _new_id(self) -> str:
-        return f"{self.environment.rng.getrandbits(32):08x}"
 
     def _parts(self) -> HubParts:
         environment, running = self.environment, self.environment.running_config
@@ -151,7 +136,6 @@ class Hub:
             network=environment.board.network,
             updates=self.updates,
             climate=self.climate,
-            home=self.home,
         )
 
     def _client(self) -> CloudClient:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.foundation.clock import Clock, read_now
 from agent.foundation.log_ring import LogRing
+from agent.home.assembly import HomeAssembly
 from agent.local import boots as local_boots
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
@@ -44,6 +45,7 @@ class PortAssembly:
         service: Listeners, sign-in, events and the audit trail.
         history: The values of the last days.
         hardware_tests: Tests of the outputs; `None` where the hub drives nothing.
+        home: What every interface changes, and what APIs see.
         checks: What `climahub doctor` looks at.
         repairs: What may be repaired on request.
     """
@@ -81,6 +83,17 @@ class PortAssembly:
         self._log_ring = log_ring
         self._confirm_command = confirm_command
         self._new_id = new_id
+        self.home = HomeAssembly(
+            climate=hub.climate,
+            telemetry=hub.telemetry,
+            pairing=hub.pairing,
+            board_name=hub.config.board.name,
+            directory=hub.config.storage.state_dir,
+            clock=hub.clock,
+            disk=hub.disk,
+            worker=hub.worker,
+            new_id=new_id,
+        )
         self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
         self.history = recorder.build_history(hub, interval_s=interval_s)
         self._editor = editor
@@ -138,7 +151,7 @@ class PortAssembly:
             zones=[zone.id for zone in hub.config.climate.zones],
         )
         parts = ApiParts(
-            home=hub.home.home,
+            home=self.home.home,
             config=hub.config,
             state_dir=state_dir,
             clients=clients,
@@ -167,7 +180,7 @@ class PortAssembly:
             **self.repairs.handlers(),
             **local_boots.handlers(lambda: hub.starts.boots if hub.starts else ()),
             **local_commands.handlers(hub.reports.commands, self._confirm_command),
-            **local_climate.handlers(hub.climate, lambda: hub.home.home.thermostats),
+            **local_climate.handlers(hub.climate, lambda: self.home.home.thermostats),
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
             **local_updates.handlers(hub.updates),
             **recorder.handlers(self.history),

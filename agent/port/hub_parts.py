@@ -14,7 +14,6 @@ from agent.foundation.disk import Disk
 from agent.foundation.host import Host
 from agent.foundation.start_history import StartHistory
 from agent.foundation.worker import Worker
-from agent.home.assembly import HomeAssembly
 from agent.local.status_builder import HubReports
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
@@ -49,7 +48,6 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         network: The radio; `None` without one.
         updates: `None` where nothing can be updated.
         climate: `None` where the hub drives nothing.
-        home: What every interface changes and APIs see.
     """
 
     config: Config
@@ -71,4 +69,3 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     network: SensorNetwork | None
     updates: UpdateService | None
     climate: "ClimateService | None"
-    home: HomeAssembly

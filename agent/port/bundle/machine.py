@@ -36,6 +36,7 @@ FILES = (
     "settings.json",
     "relayed.json",
     "climate.json",
+    "actions.json",
     "update.json",
     "launcher.json",
     "keyring.json",

@@ -353,3 +353,19 @@ async def test_what_a_person_changed_before_the_action_was_settled_is_kept(bench
     await bench.home.actions.load()
     assert (await carry_out(bench, action)).state is ActionState.COMPLETED
     assert setpoint_c(bench) == 20.0
+
+
+async def test_a_damaged_file_is_in_force_from_its_copy(bench: HomeBench) -> None:
+    await bench.home.actions.load()
+    action = await bench.home.actions.push(window())
+    path = bench.directory / action_service.FILE_NAME
+    path.write_bytes(path.read_bytes()[:-9] + b"}")
+    bench.start()
+    await bench.home.actions.load()
+    assert (await bench.home.actions.get(action.action_id)).state is ActionState.SCHEDULED
+    path.write_bytes(b"")
+    path.with_name(f"{path.name}.copy").write_bytes(b"")
+    bench.start()
+    await bench.home.actions.load()
+    assert await bench.home.actions.page() == []
+    assert "scheduled actions are not carried out" in bench.home.actions.problem
