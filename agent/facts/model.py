@@ -19,7 +19,10 @@ TEXT_BYTES_MAX = 4096
 """A fact is one sentence. A page costs a card with a store of 8 MiB a two-thousandth of it."""
 
 LABEL_CHARACTERS_MAX = 64
-"""Of a topic, a source, a tenant's name, an author and a subject."""
+"""Of a topic, a source, a tenant's name and an author."""
+
+SUBJECT_CHARACTERS_MAX = 160
+"""Of a device, a quality and the name of a schedule."""
 
 IMPORTANCE_MIN, IMPORTANCE_MAX, IMPORTANCE_DEFAULT = 1, 10, 5
 
@@ -229,9 +232,9 @@ def check_draft(draft: FactDraft, known_from_ms: int) -> FactDraft:
         raise FactRefused("give the fact a text: it is empty")
     if len(draft.text.encode(errors="replace")) > TEXT_BYTES_MAX:
         raise FactRefused(f"shorten the fact: it may have {TEXT_BYTES_MAX} bytes")
-    labels = {"topic": draft.topic, "source": draft.source, "author": draft.author, "subject": draft.subject}
-    for name, label in labels.items():
+    for name, label in {"topic": draft.topic, "source": draft.source, "author": draft.author}.items():
         check_label(name, label)
+    check_label("subject", draft.subject, characters_max=SUBJECT_CHARACTERS_MAX)
     if not IMPORTANCE_MIN <= draft.importance <= IMPORTANCE_MAX:
         raise FactRefused(f"give an importance from {IMPORTANCE_MIN} to {IMPORTANCE_MAX}, not {draft.importance}")
     if draft.valid_from_ms is not None and draft.valid_from_ms > known_from_ms:
@@ -239,14 +242,14 @@ def check_draft(draft: FactDraft, known_from_ms: int) -> FactDraft:
     return draft
 
 
-def check_label(name: str, label: str) -> str:
+def check_label(name: str, label: str, *, characters_max: int = LABEL_CHARACTERS_MAX) -> str:
     """Return a label that can be stored.
 
     Raises:
         FactRefused: It is too long, or cannot be printed.
     """
-    if len(label) > LABEL_CHARACTERS_MAX:
-        raise FactRefused(f"shorten the {name}: it may have {LABEL_CHARACTERS_MAX} characters")
+    if len(label) > characters_max:
+        raise FactRefused(f"shorten the {name}: it may have {characters_max} characters")
     if label and not label.isprintable():
         raise FactRefused(f"leave characters that cannot be printed out of the {name}")
     return label

@@ -1,0 +1,1 @@
+"""The Aurra facts API: memories with validity, timeline, audit and keyword search, from the hub's own fact store."""

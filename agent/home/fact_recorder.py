@@ -1,0 +1,130 @@
+"""The recorder: writes changes of the home into the fact store, some at a time.
+
+Owns when the card is written: once for all changes of a minute. At the start it compares the home with what the store
+knows, so that a change while the hub was off becomes a fact too. Must never hold up who changes something: a change is
+put into memory, and what the disk does not take waits there.
+"""
+
+import asyncio
+import logging
+from collections import deque
+
+from agent.errors import ClimahubError
+from agent.facts.service import FactService
+from agent.foundation.clock import Clock, Now, read_now
+from agent.foundation.log import ProblemLog
+from agent.foundation.signals import Signal
+from agent.home.changes import HomeChange
+from agent.home.fact_texts import HUB_TENANT, About, FactChange, facts_of_change, facts_of_device, facts_of_zone
+from agent.home.home import Home
+
+_log = logging.getLogger(__name__)
+
+START_S = 120.0
+"""After a start, until the zones have values and decisions: a look before that would find faults that are none."""
+
+COMMIT_INTERVAL_S = 60.0
+"""A power cut costs at most the changes of the last minute; the values that they led to are found at the start."""
+
+LOOK_INTERVAL_S = 900.0
+"""How often the home is compared without a change that was told: firmware and placement change rarely."""
+
+CHANGES_MAX = 1000
+"""Changes that wait in memory for a disk that takes nothing, or for the time: a busy home makes a hundred a day."""
+
+
+class FactRecorder:
+    """The loop that writes.
+
+    Attributes:
+        lost_count: Changes that found no place in memory.
+    """
+
+    def __init__(self, home: Home, facts: FactService, *, clock: Clock) -> None:
+        """Listen from now on; nothing is written yet.
+
+        Args:
+            home: What changes.
+            facts: The store.
+            clock: The clocks of the boot.
+        """
+        self._home = home
+        self._facts = facts
+        self._clock = clock
+        self._waiting: deque[HomeChange] = deque()
+        self._due = Signal()
+        self._log = ProblemLog(_log, "facts wait in memory", level=logging.WARNING)
+        self.lost_count = 0
+        home.changes.on_change(self._note)
+
+    async def run(self) -> None:
+        """Write until cancelled, then what is in memory."""
+        await self._facts.wait_until_open()
+        try:
+            await asyncio.sleep(START_S)
+            while True:
+                await self._write(is_look=True)
+                if await self._due.wait(LOOK_INTERVAL_S):
+                    # Others may follow at once: they share a commit.
+                    await asyncio.sleep(COMMIT_INTERVAL_S)
+        finally:
+            await self._write(is_look=False)
+
+    def _note(self, change: HomeChange) -> None:
+        if len(self._waiting) >= CHANGES_MAX:
+            self._waiting.popleft()
+            self.lost_count += 1
+        self._waiting.append(change)
+        self._due.set()
+
+    async def _write(self, *, is_look: bool) -> None:
+        """Write what waits, and what the home is now; where the store takes nothing, all of it waits."""
+        taken = len(self._waiting)
+        try:
+            utc_ms = self._facts.utc_ms()
+            facts = self._facts_of_changes(list(self._waiting)[:taken], utc_ms)
+            if is_look:
+                facts += self._facts_of_home(utc_ms)
+            if facts:
+                await self._facts.use(lambda store, now_ms: store.record(HUB_TENANT, facts, utc_ms=now_ms))
+        except ClimahubError as error:
+            self._log.report(str(error))
+            return
+        self._log.clear()
+        for _ in range(min(taken, len(self._waiting))):
+            self._waiting.popleft()
+
+    def _facts_of_changes(self, changes: list[HomeChange], utc_ms: int) -> list[FactChange]:
+        names = {device.device_id: device.name for device in self._home.devices.all()}
+        zones = set(self._home.thermostats.zone_ids)
+        now = read_now(self._clock)
+        return [
+            fact
+            for change in changes
+            for fact in facts_of_change(
+                change.kind,
+                About(
+                    change.device_id,
+                    names.get(change.device_id, change.device_id),
+                    is_zone=change.device_id in zones,
+                    at_ms=_utc_of(change.at, now, utc_ms),
+                    by=change.by,
+                ),
+                change.old,
+                change.new,
+            )
+        ]
+
+    def _facts_of_home(self, utc_ms: int) -> list[FactChange]:
+        zones = self._home.thermostats.all()
+        ids = {zone.zone_id for zone in zones}
+        others = [device for device in self._home.devices.all() if device.device_id not in ids]
+        return [
+            *(fact for zone in zones for fact in facts_of_zone(zone, utc_ms)),
+            *(fact for device in others for fact in facts_of_device(device, utc_ms)),
+        ]
+
+
+def _utc_of(at: Now, now: Now, utc_ms: int) -> int:
+    """Return the UTC of an instant of this boot that may have been before the boot learnt the time."""
+    return utc_ms - (now.now_ms - at.now_ms) if at.utc_ms is None else at.utc_ms
