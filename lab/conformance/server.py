@@ -3,8 +3,10 @@
 Must never print a credential. Redirects are not followed, answers are read up to a limit.
 """
 
+import asyncio
 import itertools
 from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,10 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """The device list of a full hub takes 300 KiB."""
 ANSWER_S_MAX = 30.0
 SHOWN_CHARACTERS_MAX = 200
+
+UNAVAILABLE_S = 2.0
+UNAVAILABLE_MAX = 5
+"""How often a server is asked that answers 503: right after its start a hub makes a key for some seconds."""
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -129,13 +135,25 @@ class Server:
         if body is not None:
             given = {"data": msgspec.json.encode(body), "headers": {"Content-Type": "application/json"}}
         given["headers"] = {**given.get("headers", {}), **(headers or {})}
+        for _ in range(UNAVAILABLE_MAX):
+            reply = await self._send(method, path, **given)
+            if reply.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+            await asyncio.sleep(UNAVAILABLE_S)
+        return reply
+
+    async def _send(self, method: str, path: str, **given: Any) -> Reply:  # noqa: ANN401 - see aiohttp
         timeout = aiohttp.ClientTimeout(total=ANSWER_S_MAX)
+        content = bytearray()
         try:
             async with self._session.request(
                 method, self._base_url + path, allow_redirects=False, timeout=timeout, **given
             ) as response:
-                content = await response.content.read(ANSWER_BYTES_MAX)
-                return self._reply(response.status, response.headers, content)
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) > ANSWER_BYTES_MAX:
+                        raise Mismatch(f"{method} {path}: the answer has more than {ANSWER_BYTES_MAX} bytes")
+                return self._reply(response.status, response.headers, bytes(content))
         except aiohttp.ClientConnectorError as error:
             raise CloudUnavailable(f"check the address: {self._base_url} does not answer: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

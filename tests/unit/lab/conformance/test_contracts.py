@@ -4,12 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from agent.cli import exit_codes, root
 from lab.cli.api_check import CONTRACTS, SECRET_VARIABLE
-from lab.conformance.lines import Outcome, Result
+from lab.conformance import server
+from lab.conformance.lines import Mismatch, Outcome, Result
 from lab.conformance.runner import CHANGES, check_server
 from lab.conformance.server import Access
 
@@ -96,6 +98,30 @@ def test_every_line_has_its_own_text(name: str) -> None:
     texts = [(line.place, line.text) for line in CONTRACTS[name].lines]
     assert len(set(texts)) == len(texts)
     assert len(texts) >= 15
+
+
+async def test_a_server_that_has_just_started_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "UNAVAILABLE_S", 0.0)
+    asked: list[int] = []
+
+    async def late(_: web.Request) -> web.StreamResponse:
+        asked.append(1)
+        return web.Response(status=503 if len(asked) < 3 else 404)
+
+    async with server_that_answers(late) as url, aiohttp.ClientSession() as session:
+        reply = await server.Server(session, url, FULL).call("GET", "/")
+    assert (reply.status, len(asked)) == (404, 3)
+
+
+async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWER_BYTES_MAX", 1000)
+
+    async def much(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="x" * 1001)
+
+    async with server_that_answers(much) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(Mismatch, match="more than 1000 bytes"):
+            await server.Server(session, url, FULL).call("GET", "/")
 
 
 def test_an_address_without_a_server_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
