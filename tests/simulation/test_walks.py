@@ -17,6 +17,8 @@ from agent import config
 from agent.ota.lifecycle import UpdateState
 from lab.simulation.options import Options, PlannedCommand
 from lab.simulation.run import simulate
+from tests.integration.api_rig import open_apis
+from tests.integration.conftest import until
 from tests.simulation.update_bench import GOOD, bench, closed
 
 ROOT = Path(agent.__file__).parents[1]
@@ -28,13 +30,14 @@ LIMITS_S = {
     "An update": 600.0,
     "A call for heat": 5.0,
     "A configuration key": 60.0,
+    "A change from an API": 30.0,
 }
 """How long one walk may take, in virtual time: a later round of the loops must not stand in for this one."""
 
 
 def documented() -> dict[str, list[str]]:
     """Return the walks by heading."""
-    section = PAGE.read_text().partition("## Five walks")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("## Six walks")[2].partition("\n## ")[0]
     parts = re.split(r"^### (.+)$", section, flags=re.MULTILINE)[1:]
     return {
         heading: [line.split()[0] for line in text.split("```")[1].strip().splitlines()]
@@ -123,6 +126,21 @@ def simulate_update() -> None:
         made.loop.run_until_complete(made.run(closed(UpdateState.COMPLETED)))
 
 
+async def push_over_tcp(directory: Path) -> None:
+    """Push a setpoint as an Amps client does, to a whole hub that listens."""
+    async with open_apis(directory, "amps") as apis:
+        made = await apis.client("amps")
+        apis.home.changes.on_change(lambda _: None)
+        action = {"command": "heat", "parameters": {"target": {"value": 22.5, "unit": "celsius"}}}
+        async with (
+            apis.session({"x-api-key": made.secret}) as client,
+            client.post("/amps/hvac/living", json={"action": action}) as response,
+        ):
+            assert response.status == 202, await response.text()
+        await until(lambda: (done := apis.home.actions.latest("living")) and not done.is_pending)
+        assert apis.home.thermostats.get("living").heat_setpoint_c == 22.5
+
+
 def test_every_walk_is_documented() -> None:
     assert set(documented()) == set(LIMITS_S)
     assert all(len(steps) >= 6 for steps in documented().values())
@@ -137,6 +155,8 @@ def test_hub_calls_the_documented_functions_in_order(heading: str, tmp_path: Pat
                 simulate_update()
             case "A configuration key":
                 load_and_simulate(tmp_path)
+            case "A change from an API":
+                asyncio.run(push_over_tcp(tmp_path))
             case _:
                 simulate_hub()
     reached = " -> ".join(walk.steps[: walk.furthest][-1:] + walk.steps[walk.furthest :][:1])
