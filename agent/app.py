@@ -21,7 +21,7 @@ from agent.commands.service import CommandService, build_handlers
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
-from agent.foundation.store_loop import DiskMonitor
+from agent.foundation.machine_monitor import MachineMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local.status import HubStatus
@@ -86,7 +86,9 @@ class Hub:
             worker=environment.worker,
             client=self.client.provisioning,
         )
-        self.disk_watch = DiskMonitor(state, disk=environment.disk, worker=environment.worker)
+        self.machine = MachineMonitor(
+            state, disk=environment.disk, worker=environment.worker, read_power=environment.read_power
+        )
         self.telemetry = self._telemetry()
         self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
         self.health = self._health()
@@ -301,7 +303,7 @@ class Hub:
         environment = self.environment
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             **self.telemetry.loops(),
-            "disk": self.disk_watch.run,
+            "machine": self.machine.run,
             "settings": self.settings.run,
             "data usage": self.usage.run,
             "commands": self.commands.run,
@@ -351,7 +353,8 @@ class Hub:
             client=self.client,
             usage=self.usage.days,
             faults=self.faults,
-            disk=self.disk_watch,
+            machine=self.machine,
+            disk_free_bytes_min=self.config.storage.disk_free_bytes_min,
             telemetry=self.telemetry,
             settings=self.settings,
             commands=self.commands,

@@ -286,6 +286,7 @@ class _Restarts:
                         *self._reloadable.problems,
                         *filter(None, [running.problem, running.store.problem]),
                     ],
+                    read_power=system_info.power,
                     starts=self._starts,
                     config_file=self._reloadable.path,
                     environ=self._environ,

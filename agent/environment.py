@@ -27,7 +27,7 @@ from agent.foundation.log_ring import LogRing
 from agent.foundation.start_history import FILE_NAME as STARTS_FILE
 from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
-from agent.foundation.system_info import is_metered
+from agent.foundation.system_info import Power, is_metered
 from agent.foundation.worker import Worker
 from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
@@ -84,6 +84,7 @@ class Environment(msgspec.Struct, frozen=True):
         options: Returns proxy and TLS options of a URL (`agent.cloud.session.ConnectionOptions`).
         restart: Ends this hub and starts a new one, after finishing a factory reset.
         problems: The problems of its directories at the start, in words.
+        read_power: Returns what the machine reports of its supply; blocks.
         starts: The record of this and earlier processes; `None` where there is one process only (a demo).
         config_file: Where the configuration was read; `None` where there is no file (a demo).
         environ: Of the process.
@@ -116,6 +117,7 @@ class Environment(msgspec.Struct, frozen=True):
     timekeeper: Timekeeper | None = None
     options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
+    read_power: Callable[[], Power] = Power
     starts: StartHistory | None = None
     config_file: Path | None = None
     environ: Mapping[str, str] = {}

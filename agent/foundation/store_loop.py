@@ -1,21 +1,17 @@
-"""Loops that keep storage usable: one reopens a store, one watches the disk of the state directory.
+"""The loop that keeps a store usable: it is reopened after it was lost.
 
 `run_on_store` and `StoreOpener` serve the databases of telemetry and commands. They decide when a file is put aside: at
 once where its content makes no sense, after some attempts where the disk does not give it (`ReadFailed`), since an
-error of the medium may pass. `DiskMonitor` writes nothing: it finds a disk that is full, read-only or gone before the
-next write fails; errors of the medium are found by whoever writes.
+error of the medium may pass.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
-from agent.foundation.disk import Disk
 from agent.foundation.log import ProblemLog
-from agent.foundation.worker import Worker
 
 S = TypeVar("S")
 
@@ -110,41 +106,3 @@ async def run_on_store(
         except* Corrupt as errors:
             on_corrupt(str(errors.exceptions[0]))
             await close(store)
-
-
-_log = logging.getLogger(__name__)
-
-LOOK_S = 10.0
-"""A look is two system calls, on the worker: a disk that hangs must not hold up the loop."""
-
-
-class DiskMonitor:
-    """The loop that looks."""
-
-    def __init__(self, directory: Path, *, disk: Disk, worker: Worker) -> None:
-        """Prepare.
-
-        Args:
-            directory: The state directory.
-            disk: Knows what can be wrong.
-            worker: Where looking blocks.
-        """
-        self._directory = directory
-        self._disk = disk
-        self._worker = worker
-        self._log = ProblemLog(_log, "nothing can be kept")
-
-    @property
-    def problem(self) -> str:
-        """Why nothing can be kept; empty where nothing is known against it."""
-        return self._log.text
-
-    async def run(self) -> None:
-        """Look, until cancelled."""
-        while True:
-            problem = await self._worker.run(lambda: self._disk.problem_of(self._directory))
-            if problem:
-                self._log.report(problem)
-            else:
-                self._log.clear()
-            await asyncio.sleep(LOOK_S)

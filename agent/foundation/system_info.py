@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 PROC = Path("/proc")
 SYS = Path("/sys")
 ETC = Path("/etc")
@@ -106,6 +108,43 @@ def temperatures(sys: Path = SYS) -> Mapping[str, Any]:
         "now": [name for bit, name in _THROTTLED.items() if bits >> bit & 1],
         "since_boot": [name for bit, name in _THROTTLED.items() if bits >> (bit + _OCCURRED_SHIFT) & 1],
     }
+
+
+class Power(msgspec.Struct, frozen=True):
+    """What the machine reports of its supply.
+
+    Attributes:
+        now: What holds now: "under_voltage", "frequency_capped", "throttled", "soft_temperature_limit".
+        since_boot: The same words for what has happened since the boot.
+        is_mains_off: Supplies from the mains report, and none of them is on: a battery feeds the machine.
+    """
+
+    now: tuple[str, ...] = ()
+    since_boot: tuple[str, ...] = ()
+    is_mains_off: bool = False
+
+
+MAINS_KINDS = frozenset({"Mains", "USB"})
+"""The types of /sys/class/power_supply that feed from the mains."""
+
+
+def throttling(sys: Path = SYS) -> tuple[list[str], list[str]] | None:
+    """Return what holds now and what has happened since the boot, by firmware or voltage driver; `None` without."""
+    found = temperatures(sys)
+    if "now" in found:
+        return found["now"], found["since_boot"]
+    for chip in sorted(sys.glob("class/hwmon/hwmon*")):
+        if _text(chip / "name") == "rpi_volt" and (alarm := _text(chip / "in0_lcrit_alarm")):
+            return (["under_voltage"] if alarm == "1" else []), []
+    return None
+
+
+def power(sys: Path = SYS) -> Power:
+    """Return what the machine reports of its supply; nothing where it does not report."""
+    now, since_boot = throttling(sys) or ((), ())
+    supplies = sys.glob("class/power_supply/*")
+    online = {_text(supply / "online") for supply in supplies if _text(supply / "type") in MAINS_KINDS}
+    return Power(tuple(now), tuple(since_boot), is_mains_off="0" in online and "1" not in online)
 
 
 def power_problems(sys: Path = SYS) -> list[str]:

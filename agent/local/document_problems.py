@@ -1,11 +1,12 @@
 """Problems that the status document does not know: of zones, radio, sensors on the air and updates. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from agent.foundation import rfc3339
 from agent.foundation.format import DAY_S, duration
-from agent.local.climate import ClimateReport, ZoneReport
-from agent.local.problems import Level, Problem
+from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
+from agent.local.problem import Level, Problem
+from agent.local.problems import STALE_INTERVALS
 from agent.local.status import HubStatus, SensorReport
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
 from agent.local.zigbee import PairedSensor, ZigbeeReport
@@ -32,6 +33,10 @@ def document_problems(
     status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport, update: UpdateReport | None
 ) -> Iterator[Problem]:
     """Yield the problems of the other documents, those of the heating first."""
+    for zone in zones_without_temperature(status, climate):
+        if not any(text.startswith(f"{zone.zone}: ") for text in status.climate_problems):
+            what = f"climate: {zone.zone}: no sensor gives its temperature"
+            yield Problem(what, "see climahub sensors; check batteries and radio", Level.FAULT)
     for zone in climate.zones:
         yield from _zone_problems(zone, status)
     yield from _radio_problems(zigbee)
@@ -54,6 +59,14 @@ def _zone_problems(zone: ZoneReport, status: HubStatus) -> Iterator[Problem]:
         yield Problem(f"climate: {zone.zone}: setpoints that have ended are in force", advice, Level.FAULT)
     if STUCK in zone.reason:
         yield Problem(f"climate: {zone.zone}: {zone.reason}", "take the battery out and insert it again, or replace it")
+
+
+def zones_without_temperature(status: HubStatus, climate: ClimateReport) -> Sequence[ZoneReport]:
+    """Return the zones without a trusted temperature, once every sensor has had the time to report."""
+    interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
+    if (status.running_s or 0) <= STALE_INTERVALS * interval_s:
+        return []
+    return [zone for zone in climate.zones if zone.room_c is None and zone.reason != UNDECIDED]
 
 
 def is_setpoint_late(zone: ZoneReport, status: HubStatus) -> bool:

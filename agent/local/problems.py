@@ -5,34 +5,20 @@ The only place for these texts: the verdict, the page and the command line show 
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
-
-import msgspec
 
 from agent.foundation.format import DAY_S, duration, plural
 from agent.foundation.start_history import ExitCause
+from agent.local.machine_problems import clock_level, machine_problems
+from agent.local.problem import Level, Problem
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SensorReport, StartReport
 from hal.radio import NOT_REPORTED_YET
 
 STALE_INTERVALS = 3
 """A sensor that has missed this many reports counts as silent."""
 
-CLOCK_ERROR_S_MAX = 60.0
-"""A larger error bound is reported as a problem: a day and a half after the last answer of NTP."""
-
 STALLED_S = 180
 """Readings that are due longer are a problem: a pause after an outage, and a new quota, have passed by then."""
-
-
-class Level(StrEnum):
-    """How urgent something is."""
-
-    OK = "ok"
-    ATTENTION = "attention"
-    """The home is heated and nothing is lost, but somebody should look."""
-    FAULT = "fault"
-    """A room is not controlled, readings are lost, or nothing moves without a person."""
 
 
 _KEPT = "readings are kept until then"
@@ -101,14 +87,6 @@ _DEFECTS = frozenset(
 _END_ADVICE = "journalctl -u climahub shows why"
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """A problem and its remedy; the remedy is empty where only waiting helps."""
-
-    what: str
-    advice: str = ""
-    level: Level = Level.ATTENTION
-
-
 def problems(status: HubStatus, *, mild: Collection[str] = ()) -> list[Problem]:
     """Return the problems, the most urgent first.
 
@@ -123,6 +101,7 @@ def problems(status: HubStatus, *, mild: Collection[str] = ()) -> list[Problem]:
         *_storage(status.outbox),
         *_cloud(status),
         *_clock(status),
+        *machine_problems(status.machine),
         *_other(status),
         *_sensors(status),
     ]
@@ -189,8 +168,9 @@ def _link(link: LinkReport) -> Iterator[Problem]:
 def _clock(status: HubStatus) -> Iterator[Problem]:
     if not status.clock.synchronised:
         what = f"clock: not set by NTP since the start {duration(status.clock.uptime_s)} ago"
-        yield Problem(what, "check the network (timedatectl); readings wait for their time stamps")
-    elif (status.clock.error_s or 0) > CLOCK_ERROR_S_MAX and status.clock.source == "ntp":
+        advice = "check the network (timedatectl); schedules and readings wait for the time"
+        yield Problem(what, advice, clock_level(status.clock))
+    elif clock_level(status.clock) is not Level.OK and status.clock.source == "ntp":
         what = f"clock: NTP silent for {duration(status.clock.confirmed_s_ago or 0)}, {exactness(status.clock)}"
         yield Problem(what, "check the network (timedatectl); schedules and readings continue")
     elif status.outbox.unanchored:

@@ -111,6 +111,24 @@ class QuotaReport(msgspec.Struct, frozen=True):
     is_history_unknown: bool = False
 
 
+class MachineReport(msgspec.Struct, frozen=True):
+    """The machine below the agent.
+
+    Attributes:
+        power_now: What it reports of its supply now: "under_voltage", "throttled" and so on.
+        power_since_boot: The same words for what has happened since the boot.
+        is_mains_off: A battery feeds it.
+        disk_free_bytes: The room on the disk of the state directory, rounded down; `None` where it is not known.
+        disk_free_bytes_min: Where the outbox stops growing.
+    """
+
+    power_now: list[str] = []
+    power_since_boot: list[str] = []
+    is_mains_off: bool = False
+    disk_free_bytes: int | None = None
+    disk_free_bytes_min: int = 0
+
+
 class OutboxReport(msgspec.Struct, frozen=True):
     """Readings that wait for the cloud, and readings that will never reach it.
 
@@ -257,3 +275,4 @@ class HubStatus(msgspec.Struct, frozen=True):
     update: str = ""
     unmatched_keys: list[str] = []
     config_trial: ConfigTrialReport | None = None
+    machine: MachineReport = MachineReport()

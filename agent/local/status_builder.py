@@ -12,8 +12,8 @@ from agent.cloud.data_usage import MONTH_DAYS, UsageDays, bytes_per_day
 from agent.commands.service import CommandService
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.log import redact
+from agent.foundation.machine_monitor import MachineMonitor
 from agent.foundation.start_history import StartHistory
-from agent.foundation.store_loop import DiskMonitor
 from agent.foundation.supervisor import Faults
 from agent.foundation.text import sanitize
 from agent.local.climate import ClimateReport, build_climate, climate_problems
@@ -26,6 +26,7 @@ from agent.local.status import (
     FaultReport,
     HubStatus,
     LinkReport,
+    MachineReport,
     OutboxReport,
     QuotaReport,
     RelayedReport,
@@ -52,6 +53,10 @@ USAGE_DAYS_SHOWN = 8
 """Today and the week before."""
 
 
+DISK_STEP_BYTES = 16 * 1024 * 1024
+"""The room on the disk is rounded: each change of it would be news to every page."""
+
+
 class HubReports:
     """Makes the documents of the local API from the components of one hub. Changes nothing."""
 
@@ -65,7 +70,8 @@ class HubReports:
         client: CloudClient,
         usage: Callable[[], UsageDays] = UsageDays,
         faults: Faults,
-        disk: DiskMonitor,
+        machine: MachineMonitor,
+        disk_free_bytes_min: int,
         telemetry: TelemetryService,
         settings: SettingsSync,
         commands: CommandService,
@@ -88,7 +94,8 @@ class HubReports:
         self._client = client
         self._usage = usage
         self._faults = faults
-        self._disk = disk
+        self._machine = machine
+        self._disk_free_bytes_min = disk_free_bytes_min
         self._telemetry = telemetry
         self._settings = settings
         self._commands = commands
@@ -134,7 +141,7 @@ class HubReports:
                 )
                 for endpoint, window in self._client.quotas.items()
             },
-            outbox=_outbox(telemetry, self._clock, telemetry.problem or self._disk.problem),
+            outbox=_outbox(telemetry, self._clock, telemetry.problem or self._machine.problem),
             sensors=_sensors(telemetry.intake, now_ms),
             relayed_sensors=_relayed(board, pairing, relay_problem),
             settings=SettingsReport(
@@ -153,6 +160,7 @@ class HubReports:
             unmatched_keys=[redact(sanitize(label)) for label in pairing.unmatched_keys],
             update=update_line(self._updates),
             config_trial=self._config_trial(),
+            machine=_machine(self._machine, self._disk_free_bytes_min),
             starts=[
                 StartReport(
                     began=_text(start.at_utc_ms),
@@ -166,6 +174,17 @@ class HubReports:
                 for start in reversed(self._starts.records if self._starts else ())
             ],
         )
+
+
+def _machine(machine: MachineMonitor, disk_free_bytes_min: int) -> MachineReport:
+    free_bytes, power = machine.free_bytes, machine.power
+    return MachineReport(
+        list(power.now),
+        list(power.since_boot),
+        power.is_mains_off,
+        None if free_bytes is None else free_bytes // DISK_STEP_BYTES * DISK_STEP_BYTES,
+        disk_free_bytes_min,
+    )
 
 
 def _text(utc_ms: int | None) -> str | None:

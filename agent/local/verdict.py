@@ -11,8 +11,15 @@ import msgspec
 
 from agent.foundation.format import duration, plural
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
-from agent.local.document_problems import battery_problem, document_problems, names_by_place, silence
-from agent.local.problems import STALE_INTERVALS, Level, Problem, problems, trouble
+from agent.local.document_problems import (
+    battery_problem,
+    document_problems,
+    names_by_place,
+    silence,
+    zones_without_temperature,
+)
+from agent.local.problem import Level, Problem
+from agent.local.problems import STALE_INTERVALS, problems, trouble
 from agent.local.repair_table import REPAIRS
 from agent.local.status import HubStatus
 from agent.local.updates import UpdateReport
@@ -228,10 +235,15 @@ def _unseen(status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> 
         yield "The time is not known yet."
     if starting := [zone.zone for zone in climate.zones if zone.reason == UNDECIDED]:
         yield f"Nothing is decided yet for {_listed(starting)}."
-    elif cold := [zone.zone for zone in climate.zones if zone.room_c is None]:
+    elif cold := _not_yet_measured(status, climate):
         yield f"No temperature is known for {_listed(cold)}."
     if zigbee.radio.state == "starting":
         yield "The radio is starting."
+
+
+def _not_yet_measured(status: HubStatus, climate: ClimateReport) -> list[str]:
+    late = zones_without_temperature(status, climate)
+    return [zone.zone for zone in climate.zones if zone.room_c is None and zone not in late]
 
 
 def _repair(name: str, *, target: str = "", what: str = "") -> Action:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from agent.foundation.system_info import Power
 from agent.local.routes import Role
 from agent.port.sign_in import throttle
 from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor, change
@@ -65,6 +66,23 @@ async def test_the_verdict_comes_first_in_words_and_tiles_lead_deeper(visitor: V
         title = page.get_by_role("heading", name=heading, level=1)
         await expect(title).to_be_visible()
         await expect(title).to_be_focused()
+
+
+async def test_no_part_is_red_while_the_verdict_is_amber(
+    visitor: Visitor, hub: PortRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = visitor.page
+    # The cloud cannot be reached, and the house is heated.
+    link = page.get_by_role("link", name=re.compile("^Cloud link"))
+    await expect(link).to_contain_text("cannot be reached")
+    await expect(page.locator(".verdict.warn")).to_be_visible()
+    await expect(page.locator(".tile .level.fail")).to_have_count(0)
+    await expect(link.locator(".level.warn")).to_have_count(1)
+    low = Power(now=("under_voltage",))
+    monkeypatch.setattr(hub.hub.machine, "_look", lambda: ("", None, low))
+    hub.hub.machine.power = low
+    await expect(page.locator(".verdict.fail")).to_contain_text("supply voltage is below", timeout=15_000)
+    await expect(link.locator(".level.fail")).to_have_count(1)
 
 
 async def test_a_change_elsewhere_is_shown_by_itself(visitor: Visitor, hub: PortRig) -> None:

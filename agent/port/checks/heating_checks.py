@@ -7,9 +7,11 @@ import msgspec
 
 from agent.foundation.format import plural
 from agent.local.climate import UNDECIDED, ClimateReport
-from agent.local.document_problems import FROST_C, is_setpoint_late
+from agent.local.document_problems import FROST_C, is_setpoint_late, zones_without_temperature
+from agent.local.machine_problems import clock_level
+from agent.local.problem import Problem
 from agent.port.checks.facts import Documents, Facts, Heating, Missing
-from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, judged, passed, unknown, warned
 from agent.port.checks.report import Group
 
 FROST_WARN_C = 8.0
@@ -30,7 +32,7 @@ def _zones(facts: Facts) -> ClimateReport | Missing:
     return climate if climate.zones else Missing("this hub drives no heating or cooling")
 
 
-def _schedule_facts(facts: Facts) -> Documents | Missing:
+def _zone_documents(facts: Facts) -> Documents | Missing:
     zones = _zones(facts)
     return zones if isinstance(zones, Missing) else facts.documents
 
@@ -92,7 +94,8 @@ def _schedule(found: Documents) -> Finding:
         return unknown("no zone follows a schedule")
     names = ", ".join(zone.zone for zone in scheduled)
     if not found.status.clock.synchronised:
-        return failed(f"the time is not known, so these wait for it: {names}", "check the time (machine-clock)")
+        what = f"the time is not known, so these wait for it: {names}"
+        return judged(Problem(what, "check the time (machine-clock)", clock_level(found.status.clock)))
     late = [zone.zone for zone in scheduled if is_setpoint_late(zone, found.status)]
     if late:
         return failed(f"setpoints that have ended are in force: {', '.join(late)}", "systemctl restart climahub")
@@ -111,11 +114,14 @@ def _frost(found: ClimateReport) -> Finding:
     return passed(f"the coldest room is {min(rooms)[1]} with {min(rooms)[0]:.1f} °C")
 
 
-def _temperature(found: ClimateReport) -> Finding:
-    blind = [f"{zone.zone} ({zone.reason})" for zone in found.zones if zone.room_c is None]
-    if blind:
-        return failed(f"no trusted temperature: {', '.join(blind)}", "see the checks of the sensors")
-    return passed(f"{plural(len(found.zones), 'zone')} with a trusted temperature, none without")
+def _temperature(found: Documents) -> Finding:
+    zones = found.climate.zones
+    if blind := zones_without_temperature(found.status, found.climate):
+        names = ", ".join(f"{zone.zone} ({zone.reason})" for zone in blind)
+        return failed(f"no trusted temperature: {names}", "see the checks of the sensors")
+    if any(zone.room_c is None for zone in zones):
+        return unknown("not every sensor has reported yet")
+    return passed(f"{plural(len(zones), 'zone')} with a trusted temperature, none without")
 
 
 def _programs(found: Heating) -> Finding:
@@ -169,7 +175,7 @@ CHECKS: Sequence[Check[Any]] = (
         "schedule",
         "Schedule against the clock",
         "The block in force must be the one of this hour.",
-        _schedule_facts,
+        _zone_documents,
         _schedule,
     ),
     check(Group.HEATING, "frost", "Frost", "Pipes freeze in rooms that are too cold.", _zones, _frost),
@@ -178,7 +184,7 @@ CHECKS: Sequence[Check[Any]] = (
         "temperature",
         "Zones have a temperature",
         "A zone without one is heated by estimate.",
-        _zones,
+        _zone_documents,
         _temperature,
     ),
     check(

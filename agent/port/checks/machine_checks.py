@@ -5,7 +5,9 @@ from typing import Any
 
 from agent.foundation.format import duration, plural, size
 from agent.local.boots import BootReport
-from agent.local.problems import CLOCK_ERROR_S_MAX, exactness
+from agent.local.machine_problems import clock_level, disk_short
+from agent.local.problem import Level
+from agent.local.problems import exactness
 from agent.local.status import ClockStatus
 from agent.port.checks.facts import (
     Agent,
@@ -18,11 +20,9 @@ from agent.port.checks.facts import (
     Mount,
     TimeZones,
 )
-from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, judged, passed, unknown, warned
 from agent.port.checks.report import Group, RepairOffer
 
-SPARE_DISK_FACTOR = 2
-"""Warn at twice the room at which the outbox stops growing: somebody needs time to come."""
 INODES_SHARE_MIN = 0.02
 LIFE_USED_PERCENT_MAX = 80
 """JEDEC gives steps of 10 %: two are left for ordering a new one."""
@@ -40,8 +40,6 @@ LOAD_FAIL = 6.0
 BOOT_RECENT = 3
 """How many of the last boots are looked at."""
 BOOT_DAY_S = 86_400
-CLOCK_GRACE_S = 900
-"""NTP and the cloud have answered by then."""
 
 FREE_SPACE = RepairOffer("free-space")
 FETCH_TIME = RepairOffer("fetch-time")
@@ -49,13 +47,9 @@ RESYNC_SETTINGS = RepairOffer("resync-settings")
 
 
 def _disk(found: DiskRoom) -> Finding:
-    text = f"{size(found.free_bytes)} of {size(found.total_bytes)} free"
-    remedy = "remove what does not belong to the hub, or use a larger card"
-    if found.free_bytes <= found.free_bytes_min:
-        return failed(f"{text}: the outbox stops at {size(found.free_bytes_min)}", remedy, FREE_SPACE)
-    if found.free_bytes < SPARE_DISK_FACTOR * found.free_bytes_min:
-        return warned(f"{text}: the outbox stops at {size(found.free_bytes_min)}", remedy, FREE_SPACE)
-    return passed(text)
+    if problem := disk_short(found.free_bytes, found.free_bytes_min):
+        return judged(problem, FREE_SPACE)
+    return passed(f"{size(found.free_bytes)} of {size(found.total_bytes)} free")
 
 
 def _inodes(found: DiskRoom) -> Finding:
@@ -122,11 +116,11 @@ def _clock(found: ClockStatus) -> Finding:
     remedy = "check the network and the time service (timedatectl)"
     if not found.synchronised:
         text = f"the time has not been known since the boot {duration(found.uptime_s)} ago"
-        if found.uptime_s < CLOCK_GRACE_S:
+        if clock_level(found) is not Level.FAULT:
             return warned(text, "wait some minutes", FETCH_TIME)
         return failed(text, f"{remedy}; schedules wait", FETCH_TIME)
     text = f"{exactness(found)}, {found.utc or ''}".rstrip(", ")
-    if (found.error_s or 0) > CLOCK_ERROR_S_MAX:
+    if clock_level(found) is not Level.OK:
         return warned(text, remedy, FETCH_TIME)
     return passed(text)
 

@@ -76,13 +76,9 @@ class Roots(msgspec.Struct, frozen=True):
 
 def throttling(roots: Roots) -> Throttling | Missing:
     """Return what the firmware or the kernel's voltage driver reports."""
-    found = system_info.temperatures(roots.sys)
-    if "now" in found:
-        return Throttling(found["now"], found["since_boot"])
-    for chip in sorted(roots.sys.glob("class/hwmon/hwmon*")):
-        if _text(chip / "name") == "rpi_volt" and (alarm := _text(chip / "in0_lcrit_alarm")):
-            return Throttling(["under_voltage"] if alarm == "1" else [], [])
-    return Missing("this kernel reports neither under-voltage nor throttling")
+    if (found := system_info.throttling(roots.sys)) is None:
+        return Missing("this kernel reports neither under-voltage nor throttling")
+    return Throttling(*found)
 
 
 def supplies(roots: Roots) -> tuple[PowerSupply, ...]:

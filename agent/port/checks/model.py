@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from agent.local.problem import Level, Problem
 from agent.port.checks.facts import Facts, Missing
 from agent.port.checks.report import CheckResult, Group, Outcome, RepairOffer
 
@@ -82,6 +83,12 @@ def warned(fact: str, remedy: str, *repairs: RepairOffer) -> Finding:
 def failed(fact: str, remedy: str, *repairs: RepairOffer) -> Finding:
     """Return that something does not work."""
     return Finding(Outcome.FAIL, fact, remedy, repairs)
+
+
+def judged(problem: Problem, *repairs: RepairOffer) -> Finding:
+    """Return a problem of the verdict as a finding: levels are defined in one place."""
+    outcome = Outcome.FAIL if problem.level is Level.FAULT else Outcome.WARN
+    return Finding(outcome, problem.what, problem.advice, repairs)
 
 
 def result_of(check: "Check[T]", finding: Finding) -> CheckResult:

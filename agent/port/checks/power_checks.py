@@ -7,22 +7,21 @@ Documentation/ABI/testing/sysfs-class-power.
 from collections.abc import Sequence
 from typing import Any
 
+from agent.foundation.system_info import MAINS_KINDS
+from agent.local.machine_problems import SUPPLY_REMEDY, mains_off, under_voltage
 from agent.port.checks.facts import PowerSupply, Throttling
-from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
+from agent.port.checks.model import Check, Finding, check, failed, judged, passed, unknown, warned
 from agent.port.checks.report import Group
 
 BATTERY_PERCENT_MIN = 20
 """Less charge does not last until somebody comes."""
 
-_SUPPLY = "use the maker's power supply and a short, thick cable; remove what else hangs on the USB ports"
 _HEAT = "give the hub air: out of the box, away from the boiler"
 
 
 def _under_voltage(found: Throttling) -> Finding:
-    if "under_voltage" in found.now:
-        return failed("the supply voltage is below 4.63 V now", _SUPPLY)
-    if "under_voltage" in found.since_boot:
-        return warned("the supply voltage has been below 4.63 V since the boot", _SUPPLY)
+    if problem := under_voltage(found.now, found.since_boot):
+        return judged(problem)
     return passed("no under-voltage since the boot")
 
 
@@ -31,20 +30,20 @@ def _throttled(found: Throttling) -> Finding:
     names["soft_temperature_limit"] = "it is near its temperature limit"
     now = [text for name, text in names.items() if name in found.now]
     if now:
-        return warned(f"the processor is slowed down now: {', '.join(now)}", f"{_SUPPLY}; {_HEAT}")
+        return warned(f"the processor is slowed down now: {', '.join(now)}", f"{SUPPLY_REMEDY}; {_HEAT}")
     before = [text for name, text in names.items() if name in found.since_boot]
     if before:
-        return warned("the processor was slowed down since the boot", f"{_SUPPLY}; {_HEAT}")
+        return warned("the processor was slowed down since the boot", f"{SUPPLY_REMEDY}; {_HEAT}")
     return passed("the processor ran at full speed since the boot")
 
 
 def _mains(found: tuple[PowerSupply, ...]) -> Finding:
-    mains = [each for each in found if each.kind in {"Mains", "USB"} and each.is_online is not None]
+    mains = [each for each in found if each.kind in MAINS_KINDS and each.is_online is not None]
     if not mains:
         return unknown("no mains supply reports to the kernel of this machine")
     if any(each.is_online for each in mains):
         return passed(f"mains power is there ({', '.join(each.name for each in mains if each.is_online)})")
-    return failed("the mains power is off: the hub runs on its battery", "check fuse, plug and power supply")
+    return judged(mains_off())
 
 
 def _ups(found: tuple[PowerSupply, ...]) -> Finding:

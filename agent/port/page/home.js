@@ -43,23 +43,27 @@ function Verdict({ verdict }) {
   </section>`;
 }
 
-function Tile({ name, title, summary, children }) {
+// Nothing is red while the verdict is amber: red says that the house goes without, or waits for a person.
+const toned = (level, verdict) => (level === "fail" && verdict?.level === "attention" ? "warn" : level);
+
+function Tile({ name, title, summary, verdict, children }) {
   return html`<a class="tile tight" href="#/${name}"><h3>${title}</h3>
-    ${summary && html`<p class="row"><${Level} level=${summary.level} text="" /><span class="grow">${summary.text}</span></p>`}${children}
+    ${summary && html`<p class="row"><${Level} level=${toned(summary.level, verdict)} text="" /><span class="grow">${summary.text}</span></p>`}${children}
   </a>`;
 }
 
 // The parts of the hub. One that this hub does not have is not shown.
-function Parts({ status, zigbee, update }) {
+function Parts({ status, zigbee, update, verdict }) {
   if (!status) return null;
+  const tile = (name, title, summary) => html`<${Tile} name=${name} title=${title} summary=${summary} verdict=${verdict} />`;
   return html`<section class="stack" aria-labelledby="parts">
     <h2 id="parts">${t("home.parts")}</h2>
     <div class="tiles">
-      <${Tile} name="sensors" title=${t("sensors.title")} summary=${sensorsSummary(status, zigbee)} />
-      ${zigbee && zigbee.radio.state !== "none" && html`<${Tile} name="zigbee" title=${t("zigbee.title")} summary=${zigbeeSummary(zigbee)} />`}
-      <${Tile} name="cloud" title=${t("cloud.title")} summary=${linkSummary(status)} />
-      <${Tile} name="outbox" title=${t("outbox.title")} summary=${outboxSummary(status)} />
-      ${update && html`<${Tile} name="updates" title=${t("updates.title")} summary=${updateSummary(update)} />`}
+      ${tile("sensors", t("sensors.title"), sensorsSummary(status, zigbee))}
+      ${zigbee && zigbee.radio.state !== "none" && tile("zigbee", t("zigbee.title"), zigbeeSummary(zigbee))}
+      ${tile("cloud", t("cloud.title"), linkSummary(status))}
+      ${tile("outbox", t("outbox.title"), outboxSummary(status))}
+      ${update && tile("updates", t("updates.title"), updateSummary(update))}
       <${Tile} name="checks" title=${t("checks.title")}><p class="soft">${t("checks.about")}</p></${Tile}>
       <${Tile} name="tests" title=${t("tests.title")}><p class="soft">${t("tests.tile")}</p></${Tile}>
       <${Tile} name="settings" title=${t("settings.title")}><p class="soft">${t("settings.about")}</p></${Tile}>
@@ -87,6 +91,6 @@ export default function Home() {
         ${climate.heat_source && html`<span>${t("rooms.source")} <${Doing} action=${climate.heat_source.action} /></span>`}</div>
       <div class="tiles">${climate.zones.map((zone) => html`<${RoomTile} key=${zone.zone} zone=${zone} />`)}</div>
     </section>`}
-    <${Parts} status=${status} zigbee=${zigbee} update=${update} />
+    <${Parts} status=${status} zigbee=${zigbee} update=${update} verdict=${verdict} />
   </div>`;
 }

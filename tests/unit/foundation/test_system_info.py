@@ -97,3 +97,37 @@ def test_operating_system_is_named(tmp_path: Path) -> None:
 def test_this_machine_answers() -> None:
     assert system_info.memory()["agent_bytes"] > 0
     assert system_info.uptime_s() is not None
+
+
+@pytest.mark.parametrize(
+    ("files", "power"),
+    [
+        ({}, system_info.Power()),
+        (
+            {"devices/platform/soc/soc:firmware/get_throttled": "0x50001"},
+            system_info.Power(("under_voltage",), ("under_voltage", "throttled")),
+        ),
+        (
+            {"class/hwmon/hwmon1/name": "rpi_volt", "class/hwmon/hwmon1/in0_lcrit_alarm": "1"},
+            system_info.Power(("under_voltage",)),
+        ),
+        (
+            {"class/power_supply/ac/type": "Mains", "class/power_supply/ac/online": "0"},
+            system_info.Power(is_mains_off=True),
+        ),
+        (
+            {
+                "class/power_supply/ac/type": "Mains",
+                "class/power_supply/ac/online": "0",
+                "class/power_supply/usb/type": "USB",
+                "class/power_supply/usb/online": "1",
+            },
+            system_info.Power(),
+        ),
+        ({"class/power_supply/bat/type": "Battery", "class/power_supply/bat/online": "0"}, system_info.Power()),
+    ],
+)
+def test_the_supply_is_what_firmware_driver_and_kernel_report(
+    tmp_path: Path, files: dict[str, str | bytes], power: system_info.Power
+) -> None:
+    assert system_info.power(tree(tmp_path, files)) == power

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from agent.errors import Cause
-from agent.local.problems import REMEDIES, Level, exactness, problems, starts_problem
+from agent.local.problem import Level
+from agent.local.problems import REMEDIES, exactness, problems, starts_problem
 from agent.local.status import ClockStatus, EndpointReport, FaultReport, HubStatus, StartReport
 from hal.radio import NOT_REPORTED_YET
 

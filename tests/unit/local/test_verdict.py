@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
-from agent.local.problems import Level
+from agent.local.problem import Level
 from agent.local.routes import ROUTES
 from agent.local.status import ConfigTrialReport, HubStatus, LinkReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport

@@ -6,7 +6,7 @@ import pytest
 
 from agent.climate import fusion
 from agent.local.climate import UNDECIDED, HoldReport
-from agent.local.problems import Level
+from agent.local.problem import Level
 from agent.local.repair_table import REPAIRS
 from agent.local.status import ClockStatus, EndpointReport, FaultReport, QuotaReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING
@@ -92,7 +92,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("power-ups", WARN, "ups: 5 %", fact(supplies=(PowerSupply("ups", "UPS", capacity_percent=5, status="Charging"),))),
     ("power-ups", UNKNOWN, "no battery", fact(supplies=())),
     ("machine-disk", FAIL, "the outbox stops at 500 MiB", fact(disk=DiskRoom(16_000 * MIB, 400 * MIB, 500 * MIB))),
-    ("machine-disk", WARN, "900 MiB of", fact(disk=DiskRoom(16_000 * MIB, 900 * MIB, 500 * MIB))),
+    ("machine-disk", WARN, "900 MiB free", fact(disk=DiskRoom(16_000 * MIB, 900 * MIB, 500 * MIB))),
     ("machine-inodes", FAIL, "room for 0 of 1,000", fact(disk=DiskRoom(16_000, 16_000, 500, 1000, 0))),
     ("machine-inodes", WARN, "room for 9 of 1,000", fact(disk=DiskRoom(16_000, 16_000, 500, 1000, 9))),
     ("machine-wear", FAIL, "up to 110 %", fact(wear=(FlashWear("mmcblk0", 110),))),

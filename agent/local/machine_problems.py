@@ -1,0 +1,70 @@
+"""What is wrong with the machine below the agent, and how urgent it is. Pure.
+
+The verdict and the checks of the port judge by these functions, so that they never contradict each other.
+"""
+
+from collections.abc import Collection, Iterator
+
+from agent.foundation.format import size
+from agent.local.problem import Level, Problem
+from agent.local.status import ClockStatus, MachineReport
+
+CLOCK_GRACE_S = 900
+"""NTP and the cloud have answered by then."""
+
+CLOCK_ERROR_S_MAX = 60.0
+"""A larger error bound is reported as a problem: a day and a half after the last answer of NTP."""
+
+SPARE_DISK_FACTOR = 2
+"""Warn at twice the room at which the outbox stops growing: somebody needs time to come."""
+
+SUPPLY_REMEDY = "use the maker's power supply and a short, thick cable; remove what else hangs on the USB ports"
+
+
+def machine_problems(machine: MachineReport) -> Iterator[Problem]:
+    """Yield what is wrong, each beginning with the part of the machine."""
+    parts = {
+        "power": [
+            under_voltage(machine.power_now, machine.power_since_boot),
+            mains_off() if machine.is_mains_off else None,
+        ],
+        "disk": [
+            None
+            if machine.disk_free_bytes is None
+            else disk_short(machine.disk_free_bytes, machine.disk_free_bytes_min)
+        ],
+    }
+    for part, found in parts.items():
+        yield from (Problem(f"{part}: {each.what}", each.advice, each.level) for each in found if each)
+
+
+def under_voltage(now: Collection[str], since_boot: Collection[str]) -> Problem | None:
+    """Return that the supply voltage is too low, or has been (names of `agent.foundation.system_info`)."""
+    if "under_voltage" in now:
+        return Problem("the supply voltage is below 4.63 V now", SUPPLY_REMEDY, Level.FAULT)
+    if "under_voltage" in since_boot:
+        return Problem("the supply voltage has been below 4.63 V since the boot", SUPPLY_REMEDY)
+    return None
+
+
+def mains_off() -> Problem:
+    """Return that the hub runs on its battery."""
+    return Problem(
+        "the mains power is off: the hub runs on its battery", "check fuse, plug and power supply", Level.FAULT
+    )
+
+
+def disk_short(free_bytes: int, free_bytes_min: int) -> Problem | None:
+    """Return that the disk is full, or soon will be."""
+    what = f"{size(free_bytes)} free: the outbox stops at {size(free_bytes_min)}"
+    remedy = "remove what does not belong to the hub, or use a larger card"
+    if free_bytes <= free_bytes_min:
+        return Problem(what, remedy, Level.FAULT)
+    return Problem(what, remedy) if free_bytes < SPARE_DISK_FACTOR * free_bytes_min else None
+
+
+def clock_level(clock: ClockStatus) -> Level:
+    """Return how urgent it is that the time is not known, or not exact."""
+    if not clock.synchronised:
+        return Level.FAULT if clock.uptime_s >= CLOCK_GRACE_S else Level.ATTENTION
+    return Level.ATTENTION if (clock.error_s or 0) > CLOCK_ERROR_S_MAX else Level.OK

@@ -1,0 +1,78 @@
+"""What is wrong with the machine: level, words and remedy."""
+
+import msgspec
+import pytest
+
+from agent.local.machine_problems import (
+    CLOCK_ERROR_S_MAX,
+    CLOCK_GRACE_S,
+    SPARE_DISK_FACTOR,
+    clock_level,
+    machine_problems,
+)
+from agent.local.problem import Level
+from agent.local.problems import problems
+from agent.local.status import ClockStatus, HubStatus, MachineReport
+from agent.local.verdict import verdict
+from tests.unit.local.test_verdict import CLIMATE, UPDATE, ZIGBEE
+
+MIB = 1024 * 1024
+CLOCK = ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", uptime_s=10)
+
+
+@pytest.mark.parametrize(
+    ("machine", "level", "words"),
+    [
+        (
+            MachineReport(["under_voltage"], ["under_voltage"]),
+            Level.FAULT,
+            "power: the supply voltage is below 4.63 V now",
+        ),
+        (MachineReport([], ["under_voltage"]), Level.ATTENTION, "power: the supply voltage has been below"),
+        (MachineReport(is_mains_off=True), Level.FAULT, "power: the mains power is off"),
+        (MachineReport(disk_free_bytes=500 * MIB, disk_free_bytes_min=500 * MIB), Level.FAULT, "disk: 500 MiB free"),
+        (
+            MachineReport(disk_free_bytes=SPARE_DISK_FACTOR * 500 * MIB - 1, disk_free_bytes_min=500 * MIB),
+            Level.ATTENTION,
+            "the outbox stops at 500 MiB",
+        ),
+    ],
+)
+def test_a_problem_of_the_machine_is_in_the_verdict_with_its_remedy(
+    status: HubStatus, machine: MachineReport, level: Level, words: str
+) -> None:
+    status = msgspec.structs.replace(status, machine=machine)
+    (found,) = machine_problems(machine)
+    assert (found.level, words in found.what) == (level, True)
+    assert found.advice
+    assert problems(status) == [found]
+    judged = verdict(status, CLIMATE, ZIGBEE, UPDATE)
+    assert judged.level is level
+    assert judged.sentences[0].lower().startswith(found.what.lower()[:20])
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        MachineReport(),
+        MachineReport([], ["throttled"]),
+        MachineReport(disk_free_bytes=SPARE_DISK_FACTOR * 500 * MIB, disk_free_bytes_min=500 * MIB),
+        MachineReport(disk_free_bytes=1, disk_free_bytes_min=0),
+    ],
+)
+def test_a_good_machine_has_no_problem(machine: MachineReport) -> None:
+    assert not [*machine_problems(machine)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"),
+    [
+        ({}, Level.OK),
+        ({"error_s": CLOCK_ERROR_S_MAX}, Level.OK),
+        ({"error_s": CLOCK_ERROR_S_MAX + 1}, Level.ATTENTION),
+        ({"synchronised": False, "uptime_s": CLOCK_GRACE_S - 1}, Level.ATTENTION),
+        ({"synchronised": False, "uptime_s": CLOCK_GRACE_S}, Level.FAULT),
+    ],
+)
+def test_a_clock_that_is_not_set_becomes_urgent(changes: dict[str, object], level: Level) -> None:
+    assert clock_level(msgspec.structs.replace(CLOCK, **changes)) is level
