@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from agent import __version__
 from agent.config import Config
 from agent.config.network import is_loopback
 from agent.foundation import rfc3339
@@ -23,6 +24,8 @@ from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers, Role
 from agent.local.status_builder import HubReports
 from agent.port import api_clients, monitoring, page_files
+from agent.port.announcement.records import ServiceRecord, services_of
+from agent.port.announcement.service import Announcement
 from agent.port.bundle import handler as bundle_handler
 from agent.port.events import stream
 from agent.port.events.stream import EventStream, hub_documents
@@ -31,7 +34,7 @@ from agent.port.http.access import CallerLookup, own_names
 from agent.port.http.certificate import Certificate
 from agent.port.http.endpoints import reachable_addresses
 from agent.port.http.gates import NetworkGate, user_name
-from agent.port.http.listeners import Listeners, interface_address, interfaces
+from agent.port.http.listeners import Listeners, device_of, interface_address, interfaces
 from agent.port.http.server import application, runner_of
 from agent.port.sign_in import handlers as sign_in_handlers
 from agent.port.sign_in.access_report import report_entry
@@ -58,6 +61,7 @@ class PortService:
         credentials: Codes, sessions and tokens.
         apis: The local APIs; `None` where all are switched off.
         callers: Knows who has signed in.
+        announcement: Tells the local network of it.
     """
 
     def __init__(
@@ -134,6 +138,7 @@ class PortService:
         self.listeners = Listeners(
             config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
         )
+        self.announcement = Announcement(platform.node(), services=self.services)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
@@ -149,7 +154,18 @@ class PortService:
             loops |= self.apis.loops()
         if self._config.listen:
             loops |= {"port": self._listen, "port certificate": self.certificate.run}
+        if any(not is_loopback(each) for each in self._config.listen):
+            loops["announcement"] = self.announcement.run
         return loops
+
+    def services(self) -> Sequence[ServiceRecord]:
+        """Return what is announced in the local network."""
+        return services_of(
+            self.listeners.open_endpoints,
+            version=__version__,
+            fingerprint=self.certificate.fingerprint,
+            device_of=device_of,
+        )
 
     async def _listen(self) -> None:
         """Listen once it is known who may get in, so that a browser is not signed out by a restart."""

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -77,6 +78,11 @@ def interfaces() -> Sequence[str]:
         return []
 
 
+def device_of(address: str) -> str:
+    """Return the interface that has an IPv4 address; empty where none has it."""
+    return next((name for name in interfaces() if interface_address(name) == address), "")
+
+
 class Listeners:
     """The TCP listeners. Their loop is `run`.
 
@@ -118,6 +124,11 @@ class Listeners:
     def addresses(self) -> Sequence[str]:
         """Where they listen now, for a person: "http://127.0.0.1:8480"."""
         return [address for address, _ in self._open.values()]
+
+    @property
+    def open_endpoints(self) -> Sequence[tuple[Endpoint, int]]:
+        """What is open now, each with its port."""
+        return [(endpoint, urlsplit(address).port or 0) for endpoint, (address, _) in self._open.items()]
 
     @property
     def connections(self) -> int:
