@@ -132,6 +132,7 @@ class Hub:
             starts=environment.starts,
             client=self.client,
             session=environment.session,
+            rng=environment.rng,
             telemetry=self.telemetry,
             settings=self.settings,
             pairing=self.pairing,

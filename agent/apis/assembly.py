@@ -24,6 +24,7 @@ from agent.foundation.secret_hash import RandomBytes
 from agent.foundation.worker import Worker
 
 if TYPE_CHECKING:
+    from agent.apis.webhooks.service import WebhookService
     from agent.home.home import Home
 
 LOAD_S_MAX = 4.0
@@ -45,6 +46,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
         new_id: Makes ids that need not be secret.
         session: For requests to others, such as webhooks.
         add_fault: Shows a problem.
+        webhooks: Delivers events; `None` where no API with webhooks is switched on.
     """
 
     home: "Home"
@@ -58,6 +60,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     session: aiohttp.ClientSession
     add_fault: Callable[[str], None]
+    webhooks: "WebhookService | None"
 
 
 def build_faces(parts: ApiParts) -> list[Face]:
@@ -73,6 +76,7 @@ class ApiService:
         faces: Those that are switched on.
         clients: The credential store.
         limits: Counts requests.
+        webhooks: Delivers events; `None` where no API with webhooks is switched on.
         is_ready: The credentials have been read.
     """
 
@@ -80,6 +84,7 @@ class ApiService:
         """Build the APIs that are switched on; nothing is read yet."""
         self.clients = parts.clients
         self.limits = limits
+        self.webhooks = parts.webhooks
         self.faces = build_faces(parts)
         self.is_ready = False
         self._loaded = asyncio.Event()
@@ -87,6 +92,8 @@ class ApiService:
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {"API clients": self._load, "API limits": self.limits.run}
+        if self.webhooks:
+            loops["webhooks"] = self.webhooks.run
         for face in self.faces:
             loops |= face.loops()
         return loops
@@ -105,3 +112,5 @@ class ApiService:
     async def close(self) -> None:
         """Write what the limits have in memory, after the loops have ended."""
         await self.limits.save()
+        if self.webhooks:
+            await self.webhooks.close()

@@ -1,7 +1,5 @@
 """`climahub api`: the other APIs that the hub on this machine answers, and who may use them."""
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,27 +10,14 @@ import msgspec
 from agent.apis.catalog import APIS
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.hub_client import json_option, on_hub
 from agent.cli.root import OpenGroup
+from agent.cli.webhooks import webhook
 from agent.local.api_clients import ApiClientReport, ApiClientRequest, ApiClientsReport, NewApiClient
 
 _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
 
 _ROUTE = "/v1/api-clients"
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
-
-
-def _on_hub(ask: Callable[..., None]) -> Callable[..., int]:
-    """Give a command the options that find the socket, and explain where there is no answer."""
-
-    @config_option
-    @socket_option
-    @functools.wraps(ask)
-    def wrapped(*, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401
-        return run_on_hub(lambda path: ask(path, **given), config_file, socket_path)
-
-    return wrapped
 
 
 @click.group(
@@ -49,6 +34,9 @@ def api() -> None:
     """Show the APIs of others that this hub answers, and who may use them (docs/apis.md)."""
 
 
+api.add_command(webhook)
+
+
 @api.group(
     epilog=epilog(
         "climahub api client list", "sudo climahub api client add aurra_home installer --tier enterprise", exits=_EXITS
@@ -59,8 +47,8 @@ def client() -> None:
 
 
 @client.command("list", epilog=epilog("climahub api client list --json", exits=_EXITS))
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def list_clients(path: Path, as_json: bool) -> None:
     """List the APIs that are switched on, and their clients. The secrets themselves are not stored."""
     body = hub_client.fetch(path, _ROUTE)
@@ -82,8 +70,8 @@ def list_clients(path: Path, as_json: bool) -> None:
 @click.option("--zone", "zones", multiple=True, help="A zone that it may see; may be repeated. By default all.")
 @click.option("--days", type=int, help="How long it is valid. By default until it is revoked.")
 @click.option("--test", is_flag=True, help="It drives a simulated twin of the zones, never an output.")
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def add_client(path: Path, api_name: str, name: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Make the client NAME of an API, and show its secret: only now, since the hub stores its hash."""
     wanted = ApiClientRequest(
@@ -108,7 +96,7 @@ def add_client(path: Path, api_name: str, name: str, as_json: bool, **given: Any
 
 @client.command("revoke", epilog=epilog("climahub api client revoke acc_5k2q8xw0v3t1n9rd", exits=_EXITS))
 @click.argument("client_id")
-@_on_hub
+@on_hub
 def revoke_client(path: Path, client_id: str) -> None:
     """Revoke the client with CLIENT_ID: neither its secret nor any token of it is valid from now on."""
     hub_client.fetch(path, f"{_ROUTE}/{quote(client_id, safe='')}", method="DELETE")

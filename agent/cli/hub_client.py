@@ -274,6 +274,21 @@ def run_on_hub(
         return exit_codes.NO_PERMISSION
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
+
+
+def on_hub(ask: Callable[..., None]) -> Callable[..., int]:
+    """Give a command the options that find the socket, and explain where there is no answer."""
+
+    @config_option
+    @socket_option
+    @functools.wraps(ask)
+    def wrapped(*, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401
+        return run_on_hub(lambda path: ask(path, **given), config_file, socket_path)
+
+    return wrapped
+
+
 def socket_of(config_file: Path | None) -> Path:
     """Return the socket that a configuration or the environment names; without them, the service's default."""
     if config_file is None and (named := os.environ.get(SOCKET_VARIABLE)):

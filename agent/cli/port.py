@@ -1,9 +1,6 @@
 """`climahub port`: how to reach the technician's port of the hub on this machine, and who may."""
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import click
@@ -11,7 +8,7 @@ import msgspec
 
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
-from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.hub_client import config_option, json_option, on_hub, run_on_hub, socket_option
 from agent.foundation.format import duration
 from agent.foundation.text import plural
 from agent.local.access import (
@@ -35,22 +32,9 @@ WIDTH = 10
 
 _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 _role_option = click.option(
     "--role", type=click.Choice(ROLES), default="owner", show_default=True, help="What the code admits to."
 )
-
-
-def _on_hub(ask: Callable[..., None]) -> Callable[..., int]:
-    """Give a command the options that find the socket, and explain where there is no answer."""
-
-    @config_option
-    @socket_option
-    @functools.wraps(ask)
-    def wrapped(*, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401
-        return run_on_hub(lambda path: ask(path, **given), config_file, socket_path)
-
-    return wrapped
 
 
 @click.group(
@@ -89,8 +73,8 @@ def port(context: click.Context, as_json: bool, config_file: Path | None, socket
 @port.command(epilog=epilog("sudo climahub port code", "sudo climahub port code --role viewer --new", exits=_EXITS))
 @_role_option
 @click.option("--new", is_flag=True, help="Replace the code that there is; it and the sessions of the role end.")
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def code(path: Path, role: str, new: bool, as_json: bool) -> None:
     """Make a code for signing in, and show it: only now, since the hub stores its hash."""
     body = hub_client.fetch(path, f"/v1/codes/{role}", method="POST", content=msgspec.json.encode({"replace": new}))
@@ -118,8 +102,8 @@ def tokens() -> None:
 
 
 @tokens.command("list", epilog=epilog("climahub port tokens list --json", exits=_EXITS))
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def list_tokens(path: Path, as_json: bool) -> None:
     """List the tokens: role, expiry, last use. The tokens themselves are not stored."""
     body = hub_client.fetch(path, "/v1/tokens")
@@ -137,8 +121,8 @@ def list_tokens(path: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True, help="What the token may do.")
 @click.option("--days", type=int, default=90, show_default=True, help="How long it is valid, at most 366.")
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def add_token(path: Path, name: str, role: str, days: int, as_json: bool) -> None:
     """Make the token NAME, and show it: only now, since the hub stores its hash."""
     content = msgspec.json.encode({"name": name, "role": role, "days": days})
@@ -153,7 +137,7 @@ def add_token(path: Path, name: str, role: str, days: int, as_json: bool) -> Non
 
 @tokens.command("revoke", epilog=epilog("climahub port tokens revoke metrics", exits=_EXITS))
 @click.argument("name")
-@_on_hub
+@on_hub
 def revoke_token(path: Path, name: str) -> None:
     """Revoke the token NAME: it is not valid from now on."""
     hub_client.fetch(path, f"/v1/tokens/{quote(name, safe='')}", method="DELETE")
@@ -170,8 +154,8 @@ def revoke_token(path: Path, name: str) -> None:
 )
 @click.option("--end", is_flag=True, help="End them: whoever is signed in has to sign in again.")
 @click.option("--id", "session_id", type=int, help="End this one only.")
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def sessions(path: Path, end: bool, session_id: int | None, as_json: bool) -> None:
     """Show who is signed in, or end sessions."""
     if session_id is not None and not end:
@@ -197,8 +181,8 @@ def sessions(path: Path, end: bool, session_id: int | None, as_json: bool) -> No
 @click.option(
     "--entries", type=click.IntRange(1, LIMIT_MAX), default=ENTRIES, show_default=True, help="How many at most."
 )
-@_json_option
-@_on_hub
+@json_option
+@on_hub
 def audit(path: Path, entries: int, as_json: bool) -> None:
     """Show who changed what, from where and with which result, the newest first; and who signed in or failed to."""
     body = hub_client.fetch(path, f"/v1/audit?{urlencode({'limit': entries})}")

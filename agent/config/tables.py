@@ -327,6 +327,11 @@ class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
 
     @property
+    def has_webhooks(self) -> bool:
+        """Whether one of them sends webhooks."""
+        return self.aurra_home or self.amps
+
+    @property
     def any_on(self) -> bool:
         """Whether one of them is switched on."""
         return self.aurra_home or self.amps or self.aqara or self.aurra_facts

@@ -146,10 +146,12 @@ def set_level(level: str) -> None:
 
 # Device keys (ClimaSense contract 1.1 and 7), and anything that follows an Authorization header's scheme,
 # and what stands before the host of a URL: the credentials of a proxy. Then what opens the port: API tokens, session
-# cookies, and codes as they are shown (agent.port.sign_in.codes, agent.port.sign_in.tokens).
+# cookies, and codes as they are shown (agent.port.sign_in.codes, agent.port.sign_in.tokens). Last what webhooks are
+# signed with (agent.apis.webhooks.signatures).
 _SECRETS = re.compile(
     r"(cs_dev_|sk_sensor_)[A-Za-z0-9_.\-]+|\b((?i:bearer|basic)\s+)[^\s\"',;]+|(://)[^\s/@\"'<>]+(?=@)"
     r"|(climahub_)[0-9a-hjkmnp-tv-z]{32}|(climahub_session=)[^\s\"',;]+"
+    r"|(whsec_)[A-Za-z0-9+/=]+"
     r"|()(?<![0-9A-Za-z-])(?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}(?![0-9A-Za-z-])"
 )
 

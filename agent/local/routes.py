@@ -18,6 +18,7 @@ from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInv
 from agent.local.api_clients import ApiClientRequest
 from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery, RepairQuery
+from agent.local.webhooks import WebhookRequest
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
@@ -217,6 +218,11 @@ ROUTES = (
     Route("GET", "/v1/api-clients", Role.OWNER, "get_api_clients"),
     Route("POST", "/v1/api-clients", Role.OWNER, "add_api_client", ApiClientRequest),
     Route("DELETE", "/v1/api-clients/{client}", Role.OWNER, "revoke_api_client"),
+    Route("GET", "/v1/webhooks", Role.OWNER, "get_webhooks"),
+    Route("POST", "/v1/webhooks", Role.OWNER, "add_webhook", WebhookRequest),
+    Route("DELETE", "/v1/webhooks/{webhook}", Role.OWNER, "remove_webhook"),
+    Route("POST", "/v1/webhooks/{webhook}/test", Role.OWNER, "test_webhook"),
+    Route("POST", "/v1/webhooks/{webhook}/retry", Role.OWNER, "retry_webhook"),
     Route("DELETE", "/v1/sessions", Role.OWNER, "end_sessions"),
     Route("DELETE", "/v1/sessions/{number}", Role.OWNER, "end_session"),
 )

@@ -1,5 +1,6 @@
 """The parts of a hub that checks and repairs look at and ask: values and components, wired by `agent.app`."""
 
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         starts: Earlier processes and boots; `None` where there is one process only.
         client: The way to the cloud.
         session: For requests to others.
+        rng: For the jitter of waits.
         telemetry: Readings.
         settings: The device settings.
         pairing: Sensors of the radio.
@@ -63,6 +65,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     starts: StartHistory | None
     client: CloudClient
     session: aiohttp.ClientSession
+    rng: random.Random
     telemetry: TelemetryService
     settings: SettingsSync
     pairing: PairingService

@@ -4,6 +4,8 @@ Only terminal states are told, and `cancelled` is not among the documented event
 `GET /actions/{actionId}` gives it: the newer of the two documented generations.
 """
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
 from agent.apis.amps.translation import DEVICE_TYPE, action_document
@@ -11,7 +13,8 @@ from agent.apis.amps.wire import ActionDocument, optional_time_text
 from agent.apis.webhooks.endpoints import WebhookEvent
 from agent.apis.webhooks.signatures import WebhookApi
 from agent.home.actions import ActionState, HomeAction
-from agent.home.changes import ChangeKind, HomeChange
+from agent.home.changes import ChangeKind, HomeChange, HomeChanges
+from agent.home.thermostats import Thermostats
 
 _NAMES = {ActionState.COMPLETED: "push.completed", ActionState.FAILED: "push.failed"}
 
@@ -22,6 +25,25 @@ class DeviceEvent(msgspec.Struct, frozen=True, rename="camel"):
     device_id: str
     device_type: str
     timestamp: str | None
+
+
+def tell_of(
+    changes: HomeChanges, offer: Callable[[Sequence[WebhookEvent]], None], zones: Thermostats, *, is_sandbox: bool
+) -> None:
+    """Offer the event of each change from now on.
+
+    Args:
+        changes: Of the home, or of the simulated zones.
+        offer: Takes events at once.
+        zones: Those that are devices of Amps: sensors are none.
+        is_sandbox: The zones are simulated.
+    """
+
+    def listen(change: HomeChange) -> None:
+        if change.device_id in zones.zone_ids and (event := webhook_event(change, is_sandbox=is_sandbox)):
+            offer([event])
+
+    changes.on_change(listen)
 
 
 def webhook_event(change: HomeChange, *, is_sandbox: bool = False) -> WebhookEvent | None:

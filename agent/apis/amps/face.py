@@ -16,6 +16,7 @@ import msgspec
 
 from agent.apis.amps import assumptions, translation
 from agent.apis.amps.capabilities import CapabilityMap, capability_map, device_capabilities
+from agent.apis.amps.events import tell_of
 from agent.apis.amps.push import check_push
 from agent.apis.amps.refusals import DEVICE_CODES, STATUSES, AmpsRefused
 from agent.apis.amps.twin import TwinThermostats
@@ -322,16 +323,20 @@ def build_face(parts: ApiParts) -> AmpsFace:
         return {each.zone_id: each for each in home.thermostats.all()}
 
     twins = TwinThermostats(zones, now=now, timezone=home.thermostats.timezone, new_id=parts.new_id)
+    sandbox_changes = HomeChanges(zones=dict, sensors=dict, now=now)
     actions = ActionService(
         parts.state_dir,
         thermostats=twins,
-        changes=HomeChanges(zones=dict, sensors=dict, now=now),
+        changes=sandbox_changes,
         clock=parts.clock,
         disk=parts.disk,
         worker=parts.worker,
         new_id=parts.new_id,
         file_name=SANDBOX_FILE_NAME,
     )
+    if parts.webhooks:
+        tell_of(home.changes, parts.webhooks.offer, home.thermostats, is_sandbox=False)
+        tell_of(sandbox_changes, parts.webhooks.offer, home.thermostats, is_sandbox=True)
     return AmpsFace(
         Environment("live", home.thermostats, home.actions),
         Environment("sandbox", twins, actions, twins),

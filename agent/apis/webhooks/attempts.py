@@ -44,6 +44,11 @@ class Result(msgspec.Struct, frozen=True):
     is_final: bool = False
 
     @property
+    def has_arrived(self) -> bool:
+        """Whether the endpoint has taken it."""
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+    @property
     def text(self) -> str:
         """In words, for people."""
         if self.problem:
@@ -76,7 +81,7 @@ def decide(result: Result, attempts: int, rng: random.Random) -> Decision:
         attempts: How many there were, this one included.
         rng: Where the jitter comes from.
     """
-    if 200 <= result.status < 300:  # noqa: PLR2004
+    if result.has_arrived:
         return Decision(Next.DONE)
     if result.is_final or attempts >= ATTEMPTS_MAX:
         return Decision(Next.DEAD, reason=result.text)

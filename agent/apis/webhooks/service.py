@@ -262,7 +262,7 @@ class WebhookService:
         utc_ms = self._clock.utc_ms()
         deliveries = []
         for event in taken:
-            delivery_id = f"msg_{event.key or self._new_id()}"
+            delivery_id = f"msg_{event.key or self._new_id() + self._new_id()}"
             deliveries += [
                 Delivery(0, delivery_id, endpoint.id, event.name, event.body, utc_ms)
                 for endpoint in receivers(self.endpoints, event)
