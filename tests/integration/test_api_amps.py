@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -327,3 +329,21 @@ async def test_degrees_fahrenheit_where_the_owner_has_switched_them_on(tmp_path:
         assert done["parameters"] == {"target": {"value": 69.5, "unit": "fahrenheit"}}
         _, device = await curl("GET", "/hvac/living")
         assert device["data"]["state"]["heatSetpoint"] == round((69.5 - 32) * 5 / 9, 4)
+
+
+async def test_the_examples_of_the_documentation(rig: ApiRig) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "apis.md").read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines() if "$AMPS_URL" in line]
+    assert len(lines) == 8
+    environ = {"AMPS_URL": f"{rig.url}/amps", "AMPS_KEY": (await rig.client("amps")).secret, "PATH": os.environ["PATH"]}
+    action, statuses = "", []
+    for line in lines:
+        # The actions of the examples before have come to their end.
+        await until(lambda: (last := rig.home.actions.latest("living")) is None or last.state != "acknowledged")
+        command = line.replace("ACTION", action) + " --write-out '\\n%{http_code}'"
+        process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE, env=environ)
+        body, _, status = (await process.communicate())[0].decode().rpartition("\n")
+        statuses.append(int(status))
+        action = json.loads(body)["data"].get("id", action)
+    assert statuses == [200, 200, 202, 202, 202, 200, 200, 200]
