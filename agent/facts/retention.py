@@ -207,6 +207,7 @@ class Retention:
                 if self._has_index:
                     search.remove_text(connection, fact, line.text)
                 connection.execute("DELETE FROM endings WHERE fact = ?", (fact,))
+                connection.execute(statements.CLOSE, (fact, fact))
                 connection.execute("DELETE FROM facts WHERE fact = ?", (fact,))
             connection.execute(statements.FORGET_TENANTS)
         self.removed_count += len(facts)

@@ -1,7 +1,8 @@
 """The tables of the facts: every operation as one synchronous function on the database's worker.
 
 Owns the tables `tenants`, `facts` and `endings`, and the order of transaction time. Rows are added; none is ever
-changed, and only `agent.facts.retention` removes any. Must never show a fact to a tenant whose fact it is not.
+changed, and only `agent.facts.retention` removes any. `open_facts` is an index: which facts may be true now. Must never
+show a fact to a tenant whose fact it is not.
 """
 
 import heapq
@@ -150,9 +151,8 @@ class FactTables:
         self, connection: sqlite3.Connection, chosen: FactFilter, view: FactView, limit: int
     ) -> list[FactVersion]:
         """Return the facts of a view, those that were stored last first."""
-        rows = (
-            self._rows(connection, statements.LISTED, chosen, tenant, view, limit=limit) for tenant in chosen.tenants
-        )
+        sql = statements.LISTED_NOW if self._is_present(view) else statements.LISTED
+        rows = (self._rows(connection, sql, chosen, tenant, view, limit=limit) for tenant in chosen.tenants)
         merged = heapq.merge(*rows, key=lambda row: -row[0])
         return [_version_of(row) for row in islice(merged, limit)]
 
@@ -160,11 +160,12 @@ class FactTables:
         self, connection: sqlite3.Connection, chosen: FactFilter, view: FactView, question: str, limit: int
     ) -> list[search.FoundFact]:
         """Return the facts of a view that contain words of a question, the most similar first."""
+        is_present = self._is_present(view)
+        listed = statements.LISTED_NOW if is_present else statements.LISTED
+        matched = statements.FOUND_NOW if is_present else statements.FOUND
 
         def candidates(tenant: Tenant, match: str | None) -> list[FactVersion]:
-            sql, most = (
-                (statements.LISTED, search.SCANNED_MAX) if match is None else (statements.FOUND, search.CANDIDATES_MAX)
-            )
+            sql, most = (listed, search.SCANNED_MAX) if match is None else (matched, search.CANDIDATES_MAX)
             rows = self._rows(connection, sql, chosen, tenant, view, limit=most, match=match)
             return [_version_of(row) for row in rows]
 
@@ -211,6 +212,11 @@ class FactTables:
             self.reload(connection)
             raise
 
+    def _is_present(self, view: FactView) -> bool:
+        """Tell whether a view shows open facts only: nothing became known after it, and it shows what is true then."""
+        at_ms = view.valid_at_ms
+        return at_ms is not None and min(at_ms, view.known_at_ms) >= self._last_known_ms
+
     def _next_known_ms(self, utc_ms: int) -> int:
         """Return the instant of the next change: no two changes have the same, so their order is known for good."""
         self._last_known_ms = max(utc_ms, self._last_known_ms + 1)
@@ -242,6 +248,7 @@ class FactTables:
         ).lastrowid
         if number is None:
             raise sqlite3.DatabaseError("a fact was stored without a number")
+        connection.execute(statements.OPEN, (number,))
         if self.has_index:
             search.add_text(connection, number, draft.text)
         if draft.subject:
@@ -258,6 +265,10 @@ class FactTables:
         known_ms: int,
     ) -> None:
         connection.execute(statements.INSERT_ENDING, (fact, valid_to_ms, superseded_by, author, known_ms))
+        if valid_to_ms <= known_ms:
+            connection.execute(statements.CLOSE, (fact, fact))
+        else:
+            connection.execute(statements.OPEN, (fact,))
 
     def _replace_subject(self, connection: sqlite3.Connection, tenant: int, draft: FactDraft, utc_ms: int) -> None:
         present = self._subjects.get((tenant, draft.subject))

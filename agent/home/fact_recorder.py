@@ -63,12 +63,12 @@ class FactRecorder:
         try:
             await asyncio.sleep(START_S)
             while True:
-                await self._write(is_look=True)
+                await self.write(is_look=True)
                 if await self._due.wait(LOOK_INTERVAL_S):
                     # Others may follow at once: they share a commit.
                     await asyncio.sleep(COMMIT_INTERVAL_S)
         finally:
-            await self._write(is_look=False)
+            await self.write(is_look=False)
 
     def _note(self, change: HomeChange) -> None:
         if len(self._waiting) >= CHANGES_MAX:
@@ -77,12 +77,12 @@ class FactRecorder:
         self._waiting.append(change)
         self._due.set()
 
-    async def _write(self, *, is_look: bool) -> None:
+    async def write(self, *, is_look: bool) -> None:
         """Write what waits, and what the home is now; where the store takes nothing, all of it waits."""
-        taken = len(self._waiting)
+        taken, lost_count = len(self._waiting), self.lost_count
         try:
             utc_ms = self._facts.utc_ms()
-            facts = self._facts_of_changes(list(self._waiting)[:taken], utc_ms)
+            facts = self._facts_of_changes(list(self._waiting), utc_ms)
             if is_look:
                 facts += self._facts_of_home(utc_ms)
             if facts:
@@ -91,7 +91,8 @@ class FactRecorder:
             self._log.report(str(error))
             return
         self._log.clear()
-        for _ in range(min(taken, len(self._waiting))):
+        # What was lost while the disk wrote was the oldest of what it wrote.
+        for _ in range(taken - (self.lost_count - lost_count)):
             self._waiting.popleft()
 
     def _facts_of_changes(self, changes: list[HomeChange], utc_ms: int) -> list[FactChange]:

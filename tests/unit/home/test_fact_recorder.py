@@ -1,0 +1,208 @@
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.climate.model import HoldKind, Mode
+from agent.climate.requests import CancelHoldRequest, EcoRequest, HoldRequest, SetRequest
+from agent.facts.model import FactVersion
+from agent.facts.retention import FactLimits
+from agent.facts.service import FactService
+from agent.facts.store import FactQuery, FactStore
+from agent.facts.tables import FactFilter
+from agent.foundation.disk import Disk, Operation
+from agent.foundation.supervisor import cancel
+from agent.foundation.worker import InlineWorker
+from agent.home import fact_recorder
+from agent.home.fact_recorder import CHANGES_MAX, FactRecorder
+from agent.home.fact_texts import HUB_TENANT
+from tests.unit.home.home_bench import HomeBench
+from tests.unit.power_cut import Cutter, PowerCut
+
+
+class RecorderBench:
+    """A home, its facts and the recorder, over several processes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = HomeBench(directory)
+        self.directory = directory
+        self.disk = Disk()
+        self.start()
+
+    def start(self, disk: Disk | None = None) -> None:
+        self.disk = disk or self.disk
+        self.facts = FactService(
+            self.directory,
+            clock=self.home.clock,
+            disk=self.disk,
+            worker=InlineWorker(),
+            random_bits=random.Random(self.home.clock.now_ms).getrandbits,
+            add_fault=lambda _: None,
+            limits=FactLimits(disk_free_bytes_min=0),
+        )
+        self.recorder = FactRecorder(self.home.home, self.facts, clock=self.home.clock)
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self.facts.run())
+            await self.facts.wait_until_open()
+            yield
+            await cancel([task])
+        await self.facts.close()
+
+    def apply(self, request: SetRequest | EcoRequest | HoldRequest | CancelHoldRequest, by: str = "anna") -> None:
+        self.home.home.thermostats.apply("living", request, by=by)
+
+    async def facts_about(self, subject: str, *, has_ended: bool = True) -> list[FactVersion]:
+        query = FactQuery(FactFilter((HUB_TENANT,)), 1000, has_superseded=has_ended)
+        shown = await self.facts.use(lambda store, utc_ms: store.shown(query, utc_ms=utc_ms))
+        return [version for version in reversed(shown) if version.fact.subject == subject]
+
+    async def texts_about(self, subject: str, *, has_ended: bool = True) -> list[str]:
+        return [version.fact.text for version in await self.facts_about(subject, has_ended=has_ended)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> RecorderBench:
+    return RecorderBench(tmp_path)
+
+
+async def test_each_setpoint_is_a_fact_with_who_set_it_and_when(bench: RecorderBench) -> None:
+    async with bench.open():
+        await bench.recorder.write(is_look=True)
+        begun_ms = bench.home.clock.utc_ms()
+        for setpoint_c, by in ((21.0, "anna"), (22.0, "api:amps/bert")):
+            bench.home.advance(5)
+            bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=setpoint_c), by)
+        bench.home.advance(30)
+        await bench.recorder.write(is_look=True)
+        first, second, third = await bench.facts_about("living/setpoints")
+        assert "heat to 21 °C" in second.fact.text
+        assert "heat to 22 °C" in third.fact.text
+        assert (second.fact.author, third.fact.author) == ("anna", "api:amps/bert")
+        assert begun_ms is not None
+        assert (second.fact.valid_from_ms, third.fact.valid_from_ms) == (begun_ms + 5000, begun_ms + 10_000)
+        assert (first.valid_to_ms, second.valid_to_ms) == (begun_ms + 5000, begun_ms + 10_000)
+        assert second.superseded_by == third.fact.id
+
+
+async def test_what_changed_while_the_hub_was_off_becomes_a_fact_and_the_rest_does_not(bench: RecorderBench) -> None:
+    async with bench.open():
+        await bench.recorder.write(is_look=True)
+        everything = len(await bench.facts.use(all_of))
+    bench.apply(EcoRequest(is_enabled=True))
+    bench.start()
+    async with bench.open():
+        bench.home.advance(3600)
+        await bench.recorder.write(is_look=True)
+        off, on = await bench.texts_about("living/eco")
+        assert (off, on[: len("living: eco is on")]) == ("living: eco is off.", "living: eco is on")
+        assert len(await bench.facts.use(all_of)) == everything + 2, "eco, and the setpoints that it changes"
+
+
+async def test_a_hold_ends_with_nothing_in_its_place(bench: RecorderBench) -> None:
+    async with bench.open():
+        bench.apply(SetRequest(mode=Mode.HEAT))
+        bench.apply(HoldRequest(HoldKind.BOOST, heat_setpoint_c=25.0, id="b", for_s=600))
+        await bench.recorder.write(is_look=True)
+        assert await bench.texts_about("living/hold/boost", has_ended=False) == ["living: boost: heat to 25 °C."]
+        bench.home.advance(700)
+        await bench.recorder.write(is_look=True)
+        assert await bench.texts_about("living/hold/boost", has_ended=False) == []
+        assert len(await bench.texts_about("living/hold/boost")) == 1
+
+
+async def test_changes_before_the_time_is_known_wait_and_get_their_instants(bench: RecorderBench) -> None:
+    utc_ms = bench.home.clock.utc
+    assert utc_ms is not None
+    async with bench.open():
+        await bench.recorder.write(is_look=True)
+        bench.home.clock.utc = None
+        bench.home.advance(10)
+        bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.0))
+        await bench.recorder.write(is_look=True)
+        bench.home.advance(50)
+        bench.home.clock.utc = utc_ms + 60_000
+        await bench.recorder.write(is_look=True)
+        fact = (await bench.facts_about("living/setpoints"))[-1].fact
+        assert (fact.valid_from_ms, fact.author) == (utc_ms + 10_000, "anna")
+
+
+async def test_what_the_disk_does_not_take_waits_in_memory_up_to_its_limit(bench: RecorderBench) -> None:
+    async with bench.open():
+        await bench.recorder.write(is_look=True)
+        bench.disk.on_operation = refuse
+        for number in range(CHANGES_MAX + 10):
+            bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=20.0 + number % 2))
+        await bench.recorder.write(is_look=True)
+        assert bench.recorder.lost_count == 9, "the first of them changed nothing"
+        bench.disk.on_operation = allow
+        await bench.recorder.write(is_look=True)
+        facts = await bench.texts_about("living/setpoints")
+        assert "heat to 21 °C" in facts[-1]
+        assert 900 < len(facts) <= CHANGES_MAX + 2
+
+
+async def test_the_loop_writes_what_is_in_memory_when_it_ends(
+    bench: RecorderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fact_recorder, "START_S", 0.0)
+    async with bench.open():
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(bench.recorder.run())
+            for _ in range(20):
+                await asyncio.sleep(0)
+            bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5))
+            await cancel([task])
+        assert "heat to 23.5 °C" in (await bench.texts_about("living/setpoints"))[-1]
+
+
+async def test_a_power_cut_before_any_operation_leaves_one_fact_in_force_for_each_subject(tmp_path: Path) -> None:
+    at, is_done = 0, False
+    while not is_done:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        bench = RecorderBench(directory)
+        bench.start(Disk(Cutter(at)))
+        with contextlib.suppress(PowerCut, BaseExceptionGroup):
+            async with bench.open():
+                await change_twice(bench)
+                is_done = True
+        bench.start(Disk())
+        async with bench.open():
+            await bench.recorder.write(is_look=True)
+            in_force = [version.fact.subject for version in await bench.facts.use(in_force_of)]
+            assert len(in_force) == len(set(in_force)), f"operation {at}"
+            zone = bench.home.home.thermostats.get("living")
+            (present,) = await bench.texts_about("living/setpoints", has_ended=False)
+            assert f"heat to {zone.heat_setpoint_c:g} °C" in present, f"operation {at}"
+    assert at > 3
+
+
+async def change_twice(bench: RecorderBench) -> None:
+    for setpoint_c in (21.0, 22.0):
+        bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=setpoint_c))
+    for setpoint_c in (21.0, 22.0):
+        bench.apply(SetRequest(heat_setpoint_c=setpoint_c))
+        await bench.recorder.write(is_look=True)
+
+
+def refuse(operation: Operation, target: str) -> None:
+    raise OSError(5, "broken")
+
+
+def allow(operation: Operation, target: str) -> None:
+    """Nothing."""
+
+
+async def all_of(store: FactStore, utc_ms: int) -> list[FactVersion]:
+    return await store.shown(FactQuery(FactFilter((HUB_TENANT,)), 9999, has_superseded=True), utc_ms=utc_ms)
+
+
+async def in_force_of(store: FactStore, utc_ms: int) -> list[FactVersion]:
+    return await store.shown(FactQuery(FactFilter((HUB_TENANT,)), 9999), utc_ms=utc_ms)
