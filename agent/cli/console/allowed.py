@@ -116,7 +116,7 @@ def help_text(role: Role) -> str:
     lines = [f"  {name:<11} {each.summary}" for name, each in ALLOWED.items() if role >= each.role]
     own = {
         "menu": "choose from a list",
-        "send": "send the support bundle through this cable (or: send zmodem)",
+        "send": "send the support bundle, or `send backup` (add zmodem if wanted)",
         "bye": "sign out",
     }
     lines += [f"  {name:<11} {summary}" for name, summary in own.items() if name != "send" or role >= Role.SERVICE]

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -31,6 +32,11 @@ not keep a terminal signed in whose person has left."""
 
 LINGER_S = 1.0
 """How long acknowledgements are read after the last one that was needed."""
+
+_MAKERS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"bundle": ("support-bundle",), "backup": ("zigbee", "backup", "climahub-zigbee-backup.json")}
+)
+"""The command that makes what is sent, in an empty directory of its own."""
 
 _HOW_TO_RECEIVE = """\
 Close this terminal program, then run on your computer, within a minute:
@@ -56,7 +62,7 @@ def console(config_file: Path | None, socket_path: Path | None) -> int:
         sign_in=lambda code: sign_in(code, socket, lambda typed: _role_offline(typed, config_file)),
         sign_out=lambda session: sign_out(session, socket),
         run=lambda words, session: _run(words, session, socket),
-        send=lambda session, way: _send(session, way, socket),
+        send=lambda session, what, way: _send(session, what, way, socket),
     )
     with contextlib.suppress(SignedOut):
         shell.serve()
@@ -102,28 +108,28 @@ def _run(words: Sequence[str], session: ConsoleSession, socket: Path, directory:
             raise SignedOut("the command took too long") from None
 
 
-def _send(session: ConsoleSession, way: str, socket: Path) -> None:
+def _send(session: ConsoleSession, what: str, way: str, socket: Path) -> None:
     sz = shutil.which("sz")
     if way == "zmodem" and sz is None:
         click.echo("install lrzsz on the hub, or type send: there is no sz here")
         return
     with tempfile.TemporaryDirectory(prefix="climahub-") as directory:
         click.echo("collecting ...")
-        if _run(["support-bundle"], session, socket, Path(directory)) != exit_codes.OK:
+        if _run(_MAKERS[what], session, socket, Path(directory)) != exit_codes.OK:
             return
-        bundle = next(Path(directory).iterdir(), None)
-        if bundle is None:
-            click.echo("report this: the support bundle is not where it should be")
+        file = next(Path(directory).iterdir(), None)
+        if file is None:
+            click.echo("report this: what is to be sent is not where it should be")
         elif way == "zmodem" and sz is not None:
-            subprocess.run([sz, "--quiet", str(bundle)], check=False)  # noqa: S603 - a program of the system
+            subprocess.run([sz, "--quiet", str(file)], check=False)  # noqa: S603 - a program of the system
         else:
-            _send_binary(bundle)
+            _send_binary(file)
 
 
-def _send_binary(bundle: Path) -> None:
+def _send_binary(file: Path) -> None:
     click.echo(_HOW_TO_RECEIVE)
     sys.stdout.flush()
-    sender = Sender(bundle.name, bundle.read_bytes(), now_s=monotonic_s())
+    sender = Sender(file.name, file.read_bytes(), now_s=monotonic_s())
     reader, writer = sys.stdin.fileno(), sys.stdout.fileno()
     try:
         with link.raw_mode(reader):
@@ -131,4 +137,4 @@ def _send_binary(bundle: Path) -> None:
     except (TransferFailed, OSError) as error:
         click.echo(escape_lines(str(error)))
     else:
-        click.echo(f"sent: {bundle.name}")
+        click.echo(f"sent: {file.name}")

@@ -19,6 +19,8 @@ LINGER_S = 3.0
 FILE_BYTES_MAX = 64 * 1024 * 1024
 """Three times the largest support bundle."""
 
+SECRET_MODE = 0o600
+
 _PART = ".part"
 _NAME_CHARACTERS_MAX = 100
 
@@ -39,7 +41,7 @@ _NAME_CHARACTERS_MAX = 100
     help="The directory for the file [the current one].",
 )
 def receive(device: Path, rate: int, output: Path) -> int:
-    """Take the support bundle from the console of a hub on DEVICE, after `send` was typed there."""
+    """Take a file from the console of a hub on DEVICE, after `send` or `send backup` was typed there."""
     try:
         import serial  # noqa: PLC0415 - hubs do without
     except ImportError:
@@ -109,9 +111,9 @@ class Part:
         if receiver.offer.bytes_count > FILE_BYTES_MAX:
             raise TransferFailed(f"report this: the hub's file has more than {size(FILE_BYTES_MAX)}")
         path = self._path(receiver.offer.digest)
-        # A part that the sender did not take up begins anew.
-        mode = "r+b" if path.exists() else "wb"
-        with path.open(mode) as file:
+        # A part that the sender did not take up begins anew. A backup holds the network's key.
+        path.touch(mode=SECRET_MODE)
+        with path.open("r+b") as file:
             file.seek(receiver.received)
             file.truncate()
             file.write(data)
@@ -122,7 +124,7 @@ class Part:
         part = self._path(receiver.offer.digest)
         content = part.read_bytes() if part.exists() else b""
         path = self._free(receiver.offer.name)
-        Disk().write(path, content)
+        Disk().write(path, content, is_secret=True)
         part.unlink(missing_ok=True)
         return path
 

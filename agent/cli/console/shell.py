@@ -30,8 +30,18 @@ MENU: Mapping[str, tuple[str, str]] = MappingProxyType(
         "6": ("relays", "relay list"),
         "7": ("last warnings", "logs --level warning --lines 15"),
         "8": ("send the support bundle", "send"),
+        "9": ("send the backup of the Zigbee network", "send backup"),
     }
 )
+
+
+SENT: Mapping[str, tuple[str, Role]] = MappingProxyType(
+    {"bundle": ("support bundle", Role.SERVICE), "backup": ("Zigbee network's backup", Role.OWNER)}
+)
+"""What can be taken away, and who may: the backup holds the network's key."""
+
+WAYS = ("binary", "zmodem")
+"""Of sending; the first one is that of `climahub receive`."""
 
 
 class SignedOut(Exception):
@@ -74,7 +84,7 @@ class Shell:
         sign_in: Callable[[str], ConsoleSession],
         sign_out: Callable[[ConsoleSession], None],
         run: Callable[[Sequence[str], ConsoleSession], int],
-        send: Callable[[ConsoleSession, str], None],
+        send: Callable[[ConsoleSession, str, str], None],
     ) -> None:
         """Prepare.
 
@@ -84,7 +94,7 @@ class Shell:
             sign_in: Signs in with a code; raises `SignInRefused`.
             sign_out: Ends a session.
             run: Runs a command, waits for its end and returns its exit code.
-            send: Sends the support bundle, by the way that is named.
+            send: Sends one of `SENT` by one of `WAYS`.
         """
         self._terminal = terminal
         self._root = root
@@ -149,7 +159,7 @@ class Shell:
             case ["menu"]:
                 self._act(self._choose(), session)
             case ["send", *rest]:
-                self._send_bundle(session, rest)
+                self._send_file(session, rest)
             case _:
                 check(words, session.role, self._root)
                 self._run(words, session)
@@ -159,9 +169,12 @@ class Shell:
         chosen = self._terminal.ask("number: ").strip()
         return MENU[chosen][1] if chosen in MENU else ""
 
-    def _send_bundle(self, session: ConsoleSession, rest: Sequence[str]) -> None:
-        if session.role < Role.SERVICE:
-            raise CommandRefused("sign in as service (type bye): viewer may not take the support bundle")
-        if rest not in ([], ["binary"], ["zmodem"]):
-            raise CommandRefused("type send, or send zmodem")
-        self._send(session, rest[0] if rest else "binary")
+    def _send_file(self, session: ConsoleSession, rest: Sequence[str]) -> None:
+        what = next((word for word in rest if word in SENT), "bundle")
+        way = next((word for word in rest if word in WAYS), WAYS[0])
+        if sorted(rest) != sorted({what, way}.intersection(rest)):
+            raise CommandRefused("type send, send backup, send zmodem, or send backup zmodem")
+        name, role = SENT[what]
+        if session.role < role:
+            raise CommandRefused(f"sign in as {role.value} (type bye): {session.role.value} may not take the {name}")
+        self._send(session, what, way)
