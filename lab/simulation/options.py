@@ -265,6 +265,7 @@ class Options(msgspec.Struct, frozen=True):
         boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.
         report_interval_s: How often a relayed sensor of the simulated house reports.
         tests_per_day: How often a technician tests outputs, and often walks away from it.
+        actions_per_day: How often a client of an API pushes an action; `config_text` switches on `apis.amps`.
     """
 
     board: str = "sim"
@@ -284,6 +285,7 @@ class Options(msgspec.Struct, frozen=True):
     boxed: int = 0
     report_interval_s: float = 60.0
     tests_per_day: float = 0.0
+    actions_per_day: float = 0.0
 
 
 PAIRING = Options(days=0.25, sensors=187, boxed=50, report_interval_s=300.0)

@@ -33,6 +33,7 @@ from lab.simulation import rollout
 from lab.simulation.command_oracle import CommandCounts, CommandOracle
 from lab.simulation.command_workload import CommandWorkload
 from lab.simulation.hub_lifecycle import HubLifecycle
+from lab.simulation.integrator import Integrator
 from lab.simulation.machine import Machine, SimulatedHost
 from lab.simulation.observers import DiskObserver, SafetyMonitor
 from lab.simulation.options import RATES, FaultProfile, MachineFault, Options, cloud_rules, draw_commands, draw_faults
@@ -66,6 +67,7 @@ class Simulation:
         pairing: Workload and oracle of pairing.
         rollout: The releases.
         technician: Tests outputs; `None` where nobody comes.
+        integrator: Pushes actions; `None` where no program does.
     """
 
     def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
@@ -129,6 +131,7 @@ class Simulation:
             stop_by=options.stop_by,
         )
         self.technician = self._make_technician()
+        self.integrator = self._make_integrator()
 
     def _make_technician(self) -> Technician | None:
         if not self.options.tests_per_day:
@@ -139,6 +142,18 @@ class Simulation:
             now_s=self._loop.time,
             violate=self.oracle.violate,
             tests_per_day=self.options.tests_per_day,
+        )
+
+    def _make_integrator(self) -> Integrator | None:
+        if not self.options.actions_per_day:
+            return None
+        return Integrator(
+            random.Random(f"integrator {self.options.seed}"),
+            hub=lambda: self._lifecycle.hub,
+            now_s=self._loop.time,
+            on_power_cut=self._crash_if_down,
+            violate=self.oracle.violate,
+            actions_per_day=self.options.actions_per_day,
         )
 
     def _make_pairing(
@@ -208,6 +223,8 @@ class Simulation:
     def _on_erased(self) -> None:
         self.oracle.record_erased()
         self._command_workload.forget_relisted()
+        if self.integrator is not None:
+            self.integrator.forget()
         if not self._is_key_on_its_way:
             self._is_key_on_its_way = True
             self._loop.call_later(PROVISIONING_S, self._provision_anew)
@@ -240,6 +257,8 @@ class Simulation:
                     others.append(group.create_task(self.pairing.workload.run(until_s=self.scenario.duration_s)))
                 if self.technician is not None:
                     others.append(group.create_task(self.technician.run()))
+                if self.integrator is not None:
+                    others.append(group.create_task(self.integrator.run()))
                 await self._lifecycle.run(self._connect, self.duration_s)
                 for other in others:
                     other.cancel()
@@ -359,7 +378,8 @@ class Simulation:
             durable_operations=self.machine.operations,
             faults=dict(self._lifecycle.struck)
             | dict(self.cloud.statistics().faults)
-            | dict(self.technician.counts if self.technician else {}),
+            | dict(self.technician.counts if self.technician else {})
+            | dict(self.integrator.counts if self.integrator else {}),
             violations=self.oracle.violations,
             warnings=self.scenario.warnings,
         )

@@ -1,0 +1,72 @@
+"""Actions of clients on a whole hub with faults: taken once, carried out once, over cuts at every operation."""
+
+import msgspec
+import pytest
+
+from agent.climate.requests import ClimateRequest
+from agent.foundation.json_store import JsonStore
+from agent.home import action_service, actions
+from lab.simulation.crash_points import sweep
+from lab.simulation.options import FaultProfile, Options
+from lab.simulation.run import simulate
+from lab.simulation.verdict import as_text
+from tests.simulation.test_climate import HEATED
+
+CONFIG = f"{HEATED}\n[apis]\namps = true\n"
+CALM = Options(days=0.1, seed=1, faults="none", config_text=CONFIG, actions_per_day=1000.0)
+SHORT = Options(
+    days=0.3 / 24,
+    seed=2,
+    faults="none",
+    machine_faults=(),
+    releases=False,
+    calm_s=600.0,
+    config_text=f"{CONFIG}[storage]\ncommit_interval_s = 300\n",
+    actions_per_day=2000.0,
+)
+"""Eighteen minutes with some twenty actions."""
+
+
+def test_actions_on_a_calm_hub() -> None:
+    verdict = simulate(CALM)
+    assert not verdict.violations, as_text(verdict, "calm")
+    assert verdict.faults["actions completed"] > 20
+    assert verdict.faults["actions cancelled"] > 5
+    assert verdict.faults["holds of actions ended by a person"] > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("faults", "seed"), [("default", 2), ("harsh", 3), ("harsh", 4)])
+def test_actions_on_a_hub_with_faults(faults: FaultProfile, seed: int) -> None:
+    verdict = simulate(msgspec.structs.replace(CALM, days=0.5, actions_per_day=400.0, faults=faults, seed=seed))
+    assert not verdict.violations, as_text(verdict, f"seed {seed}")
+    assert verdict.faults["actions completed"] > 10
+
+
+@pytest.mark.slow
+def test_a_power_cut_at_every_operation() -> None:
+    verdict = sweep(SHORT, stride=5)
+    assert not verdict.violations
+    assert verdict.points == verdict.recovered > 30
+
+
+@pytest.mark.slow
+def test_a_window_without_its_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(action: actions.HomeAction) -> ClimateRequest:
+        return climate_request(msgspec.structs.replace(action, end_utc_ms=None))
+
+    climate_request = actions.climate_request
+    monkeypatch.setattr(actions, "climate_request", endless)
+    assert "a window ends" in {violation.promise for violation in simulate(CALM).violations}
+
+
+@pytest.mark.slow
+def test_actions_that_are_only_in_memory_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(store: JsonStore[object], value: object) -> None:
+        if store.path.name != action_service.FILE_NAME:
+            await save(store, value)
+
+    save = JsonStore._save
+    monkeypatch.setattr(JsonStore, "_save", keep)
+    verdict = simulate(msgspec.structs.replace(CALM, days=0.25, faults="harsh", seed=3))
+    assert "an action that was taken is kept" in {violation.promise for violation in verdict.violations}
