@@ -19,7 +19,7 @@ def test_there_is_a_contract_for_each_api() -> None:
     assert set(CONTRACTS) == set(APIS)
 
 
-@pytest.mark.parametrize("name", ["aurra_home", "amps", "aqara"])
+@pytest.mark.parametrize("name", CONTRACTS)
 async def test_the_hub_keeps_every_line(tmp_path: Path, name: str) -> None:
     async with open_apis(tmp_path, name) as apis:
         made = await apis.client(name)
