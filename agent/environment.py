@@ -6,6 +6,7 @@ The only module of the agent that names a concrete board.
 import hashlib
 import logging
 import random
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from pathlib import Path
@@ -18,6 +19,7 @@ from yarl import URL
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import RequestOptions
 from agent.config import BoardConfig, Config
+from agent.config.secrets import read_aqara_token
 from agent.errors import ConfigInvalid
 from agent.foundation.boot_trail import FILE_NAME as BOOTS_FILE
 from agent.foundation.clock import Clock, Timekeeper
@@ -35,11 +37,13 @@ from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wiring_of
 from agent.port.config_editor import RunningConfig
+from hal.errors import NetworkLost
 from hal.images import SystemUpdater
 from hal.interface import Board, HasUnsupportedSensors, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
+    from hal.aqara.network import AqaraNetwork
     from hal.sim import SimOptions
     from hal.zigbee import ZigbeeNetwork
 
@@ -181,9 +185,9 @@ def output_names(config: BoardConfig) -> list[str]:
 
 
 class _RadioBoard:
-    """A board whose network is a Zigbee stick instead of its own."""
+    """A board whose network is a Zigbee stick or an Aqara endpoint instead of its own."""
 
-    def __init__(self, board: Board, network: "ZigbeeNetwork") -> None:
+    def __init__(self, board: Board, network: "ZigbeeNetwork | AqaraNetwork") -> None:
         self._board = board
         self.network = network
         self.name = board.name
@@ -200,13 +204,13 @@ class _RadioBoard:
 
 
 def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
-    """Return the board with the radio that the configuration names; the board as it is where it names none.
+    """Return the board with the radio or endpoint that the configuration names; as it is where it names none.
 
     zigpy is imported by the radio itself, on its own thread, once it starts.
     """
     zigbee = config.zigbee
     if zigbee.port == "none":
-        return board
+        return _with_aqara(board, config, clock, disk)
     from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork  # noqa: PLC0415
     from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
 
@@ -224,6 +228,34 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     return _RadioBoard(
         board, ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
     )
+
+
+def _with_aqara(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
+    """Return the board with the sensors of the Aqara endpoint that the configuration names, if any."""
+    aqara = config.aqara
+    if aqara.url == "none" or aqara.token_file is None:
+        return board
+    from hal.aqara.endpoint import AqaraEndpoint  # noqa: PLC0415
+    from hal.aqara.network import FILE_BYTES_MAX, AqaraNetwork  # noqa: PLC0415
+
+    token_file, ca_file = aqara.token_file, str(aqara.ca_file) if aqara.ca_file else None
+
+    def connect() -> AqaraEndpoint:
+        try:
+            token = read_aqara_token(token_file)
+        except ConfigInvalid as error:
+            raise NetworkLost(str(error)) from error
+        return AqaraEndpoint(aqara.url, token, new_id=lambda: secrets.token_hex(8), ca_file=ca_file)
+
+    files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
+    network = AqaraNetwork(
+        connect,
+        files,
+        monotonic_ms=clock.monotonic_ms,
+        utc_ms=clock.utc_ms,
+        poll_interval_s=aqara.poll_interval_s,
+    )
+    return _RadioBoard(board, network)
 
 
 def installer_for(config: BoardConfig) -> SystemUpdater | None:

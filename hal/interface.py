@@ -127,7 +127,7 @@ class SensorNetwork(Protocol):
         ...
 
     async def receive(self) -> Sequence[Reading]:
-        """Wait for reports and return them, oldest first, at least one.
+        """Wait for reports and return them, oldest first, at least one; none where an interruption is over.
 
         Raises:
             NetworkLost: No reports arrive until the network is restarted.
@@ -146,6 +146,15 @@ class SensorNetwork(Protocol):
 
         A network that can (a recording) repeats unacknowledged readings after a restart of the agent.
         """
+        ...
+
+
+@runtime_checkable
+class FindsSensors(SensorNetwork, Protocol):
+    """A network that finds its sensors by itself: nobody lets them join."""
+
+    async def sensors_changed(self) -> None:
+        """Wait until `SensorNetwork.sensors` has changed since the last call."""
         ...
 
 

@@ -134,6 +134,16 @@ class RadioStatus(msgspec.Struct, frozen=True):
 
 
 @runtime_checkable
+class HasLinks(SensorNetwork, Protocol):
+    """A network that knows which of its sensors are online."""
+
+    @property
+    def links(self) -> Sequence[SensorLink]:
+        """Links of the members of the network."""
+        ...
+
+
+@runtime_checkable
 class PairableNetwork(SensorNetwork, Protocol):
     """A network of relayed sensors that further sensors can join."""
 

@@ -9,6 +9,7 @@ import msgspec
 from agent.config.schema import key, table
 from agent.config.types import (
     credential_name,
+    endpoint_url,
     file_path,
     integer,
     number,
@@ -129,6 +130,36 @@ class RelayedSensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
     sensor_keys_credential: Annotated[
         str, key("systemd credential with the same content; used where it exists", credential_name(), edit="file")
     ] = "climahub-sensor-keys"
+
+
+class AqaraConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[aqara]`; `url` is "none" where no endpoint is read."""
+
+    url: Annotated[
+        str,
+        key("the endpoint: Aqara's cloud, or another hub's /aqara/open/api", endpoint_url(), edit="file"),
+    ] = "none"
+    token_file: Annotated[
+        Path | None,
+        key(
+            "a file with the token for the endpoint, readable for this user only; read again at each request",
+            file_path(),
+            example="/etc/climahub/aqara-token",
+            edit="file",
+        ),
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        key(
+            "trust these certificates (PEM) in place of the system's: for another hub with its own",
+            file_path(),
+            example="/etc/climahub/other-hub.pem",
+            edit="file",
+        ),
+    ] = None
+    poll_interval_s: Annotated[
+        int, key("how often the device list is fetched; a cloud may count requests", integer(10, 3600, "s"))
+    ] = 60
 
 
 class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -186,6 +186,13 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         if values[key] is not None and values[other] is None:
             text = f"set {other} as well: a certificate and its private key belong together"
             problems.append(Problem(file, read.lines.get(key, 0), key, text))
+    if values["aqara.url"] != "none":
+        line = read.lines.get("aqara.url", 0)
+        if values["aqara.token_file"] is None:
+            problems.append(Problem(file, line, "aqara.token_file", "found nothing; aqara.url needs a token"))
+        if values["zigbee.port"] != "none":
+            text = 'set it to "none", or zigbee.port: a hub relays the sensors of one network'
+            problems.append(Problem(file, line, "aqara.url", text))
     socket = str(values["local_api.socket"])
     if len(socket.encode()) > SOCKET_PATH_BYTES_MAX:
         line = read.lines.get("local_api.socket", read.lines.get("storage.run_dir", 0))

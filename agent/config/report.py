@@ -17,7 +17,7 @@ from agent.config.network import ProxyRules, verifying_context, without_credenti
 from agent.config.primary import machine_parts_named
 from agent.config.reading import ConfigProblems
 from agent.config.schema import Key
-from agent.config.secrets import read_api_key, read_sensor_keys
+from agent.config.secrets import read_api_key, read_aqara_token, read_sensor_keys
 from agent.config.tables import KEYS, TABLES, Config
 from agent.config.types import quoted
 from agent.config.zones import missing_outputs
@@ -82,6 +82,7 @@ def check(
     for secret, read in (
         (config.cloud.api_key_file, lambda: read_api_key(config.cloud)),
         (config.relayed_sensors.sensor_keys_file, lambda: read_sensor_keys(config.relayed_sensors)),
+        (config.aqara.token_file, lambda: read_aqara_token(config.aqara.token_file or Path())),
     ):
         if secret is not None and os.access(secret, os.F_OK):
             try:

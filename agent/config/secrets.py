@@ -20,6 +20,9 @@ _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
 _SENSOR_KEY = re.compile(r"[!-~]{1,256}")
 """Sensor keys are opaque (two prefixes are in use); any text that JSON needs not escape is accepted."""
 
+_TOKEN = re.compile(r"[!-~]{1,8192}")
+"""Tokens are JWT or opaque; some clouds give out long ones."""
+
 CREDENTIALS_PARENT = Path("/run/credentials")
 """Where systemd stores the credentials of its services (systemd.exec(5))."""
 DEFAULT_KEY_FILE = Path("/etc/climahub/api-key")
@@ -83,6 +86,19 @@ def read_sensor_keys(section: RelayedSensorsConfig) -> Mapping[str, str]:
             {name: key for name, key in document.items() if name not in wrong},
         )
     return document
+
+
+def read_aqara_token(path: Path) -> str:
+    """Return the token of an Aqara endpoint.
+
+    Raises:
+        KeyMissing: The file is missing or cannot be read.
+        ConfigInvalid: Everybody can access it, or its content is no token.
+    """
+    token = _read(path).strip()
+    if not _TOKEN.fullmatch(token):
+        raise ConfigInvalid(f"{path}: holds no token: allowed are 1 to 8192 printable characters, alone in the file")
+    return token
 
 
 def _read(path: Path) -> str:

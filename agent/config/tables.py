@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from agent.config.hardware_tables import BoardConfig, RelayedSensorsConfig, SensorsConfig, ZigbeeConfig
+from agent.config.hardware_tables import AqaraConfig, BoardConfig, RelayedSensorsConfig, SensorsConfig, ZigbeeConfig
 from agent.config.schema import key, keys_of, table, tables_of
 from agent.config.types import (
     cloud_url,
@@ -365,6 +365,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     relayed_sensors: Annotated[RelayedSensorsConfig, table("Sensors whose readings this hub forwards to the cloud.")]
     zigbee: Annotated[
         ZigbeeConfig, table("A Zigbee stick; its sensors are relayed. Needs the extra: pip install 'climahub[zigbee]'.")
+    ]
+    aqara: Annotated[
+        AqaraConfig,
+        table("An endpoint that speaks the Aqara Open API; its sensors are relayed. Not with a Zigbee stick."),
     ]
     local_api: Annotated[LocalApiConfig, table("The local API: HTTP over a Unix socket, for people on this machine.")]
     port: Annotated[PortConfig, table("The technician's port: the local API and its page over the network.")]

@@ -252,6 +252,16 @@ def cloud_url() -> ValueType:
     return ValueType("an https URL, such as https://api.example.org; http only to 127.0.0.1, ::1 or localhost", read)
 
 
+def endpoint_url() -> ValueType:
+    """Return the type of the address of an API of others: "none", or as `cloud_url`."""
+    url = cloud_url()
+
+    def read(value: object) -> str:
+        return "none" if value == "none" else str(url.read(value))
+
+    return ValueType(f'"none", or {url.allowed}', read)
+
+
 def proxy_url() -> ValueType:
     """Return the type of a proxy: "environment", "none", or its URL, which may hold credentials."""
 

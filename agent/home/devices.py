@@ -171,8 +171,8 @@ class Devices:
             )
 
     def _sensors(self, states: Mapping[str, Sequence[tuple[str, SensorKind, ChannelState]]]) -> Iterator[HomeDevice]:
-        radio, names = self._pairing.radio, self._pairing.network_names
-        links = {link.device: link for link in radio.links} if radio else {}
+        names = self._pairing.network_names
+        links = {link.device: link for link in self._pairing.links}
         records = self._pairing.state.sensors
         for device in sorted(records):
             record = records[device]

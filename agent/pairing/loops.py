@@ -26,7 +26,7 @@ from agent.pairing.lifecycle import (
 from agent.pairing.registration import Registrar, UnregisteredReadings
 from agent.pairing.store import PairingStore
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.interface import RelayedSensor, SensorNetwork
+from hal.interface import FindsSensors, RelayedSensor, SensorNetwork
 from hal.radio import InstallCode, JoinEvent, JoinStep, PairableNetwork
 
 _log = logging.getLogger(__name__)
@@ -86,6 +86,8 @@ class PairingLoops:
         if network is not None:
             loops["registering"] = lambda: self._register(network, readings)
             loops["pairing file"] = self._store.read_again
+        if isinstance(network, FindsSensors):
+            loops["sensors found"] = lambda: self._follow_members(network)
         if radio is not None:
             loops["joining"] = lambda: self._receive_join_events(radio)
             loops["pairing"] = lambda: self._reconcile(radio, readings)
@@ -114,6 +116,12 @@ class PairingLoops:
     async def _register(self, network: SensorNetwork, readings: UnregisteredReadings) -> None:
         await self._add_members(network.sensors)
         await self._registrar.run(readings)
+
+    async def _follow_members(self, network: FindsSensors) -> None:
+        """Take sensors as members that the network has found by itself."""
+        while True:
+            await network.sensors_changed()
+            await self._add_members(network.sensors)
 
     async def _add_members(self, sensors: Sequence[RelayedSensor]) -> None:
         """Add the members of the network that the store does not have, as after a crash between both."""

@@ -14,7 +14,7 @@ from agent.pairing.loops import Loops, PairingLoops
 from agent.pairing.registration import Registrar, SensorKeys, UnregisteredReadings
 from agent.pairing.store import PairingStore
 from hal.interface import RelayedSensor, SensorNetwork
-from hal.radio import PairableNetwork
+from hal.radio import HasLinks, PairableNetwork, SensorLink
 
 
 class SensorIdentities:
@@ -78,6 +78,11 @@ class PairingQueries:
         named = {sensor.name: sensor.device for sensor in self.sensors}
         records = self.state.sensors.values()
         return named | {record.name: record.device for record in records if record.is_relayed and record.name}
+
+    @property
+    def links(self) -> Sequence[SensorLink]:
+        """Which members of the network are online; empty where it does not know."""
+        return self._network.links if isinstance(self._network, HasLinks) else ()
 
     @property
     def sensors(self) -> Sequence[RelayedSensor]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from hal import availability
 from hal.interface import RelayedSensor, SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import availability
 from hal.zigbee.battery import Battery, battery_of, level_percent
 from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 from hal.zigbee.zcl import SensorChannel

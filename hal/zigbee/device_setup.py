@@ -16,8 +16,9 @@ import msgspec
 import zigpy.exceptions
 from zigpy.zcl.foundation import GeneralCommand, ReadReportingConfigRecord, ReportingDirection, Status
 
+from hal import availability
 from hal.interface import SensorKind
-from hal.zigbee import availability, vendor_quirks, zcl
+from hal.zigbee import vendor_quirks, zcl
 from hal.zigbee.attribute_decoder import BASIC, AttributeDecoder, format_ieee
 from hal.zigbee.battery import Battery, battery_of
 from hal.zigbee.device_registry import DeviceRegistry

@@ -13,9 +13,9 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from hal.availability import ReportingRhythm
 from hal.errors import HalError
 from hal.interface import SensorKind
-from hal.zigbee.availability import ReportingRhythm
 from hal.zigbee.battery import Battery
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE, FileStore

@@ -10,10 +10,11 @@ import pytest
 
 pytest.importorskip("bellows")
 
+from hal import availability
 from hal.errors import SensorUnavailable
 from hal.interface import Quality
 from hal.radio import InstallCode, JoinStep, RadioState
-from hal.zigbee import availability, device_listener, device_setup, radio
+from hal.zigbee import device_listener, device_setup, radio
 from lab.ncp import zcl
 from lab.ncp.application import OutgoingFrame
 from lab.ncp.attributes import ReportingSchedule

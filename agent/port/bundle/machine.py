@@ -37,6 +37,8 @@ FILES = (
     "relayed.json",
     "climate.json",
     "actions.json",
+    "spaces.json",
+    "aqara-sensors.json",
     "update.json",
     "launcher.json",
     "keyring.json",

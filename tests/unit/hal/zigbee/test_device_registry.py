@@ -2,9 +2,9 @@
 
 import pytest
 
+from hal import availability
 from hal.interface import SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import availability
 from hal.zigbee.battery import Battery, Chemistry
 from hal.zigbee.device_registry import DeviceRegistry, battery_level
 from hal.zigbee.radio_state import DeviceRecord, DeviceTable, decode_devices, encode

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from hal.availability import ReportingRhythm
 from hal.zigbee import radio_state
-from hal.zigbee.availability import ReportingRhythm
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.radio_state import DeviceRecord, DeviceTable, FileUnreadable, NetworkSnapshot, StickSnapshot
 

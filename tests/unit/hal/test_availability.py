@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hal import availability
+from hal.availability import SILENCE_S_MAX, ReportingRhythm, allowed_s, is_online, update_rhythm
 from hal.interface import SensorKind
 from hal.radio import SensorLink
-from hal.zigbee import availability
-from hal.zigbee.availability import SILENCE_S_MAX, ReportingRhythm, allowed_s, is_online, update_rhythm
 from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 
