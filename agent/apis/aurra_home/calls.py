@@ -24,6 +24,7 @@ from agent.apis.aurra_home.records import (
 )
 from agent.apis.aurra_home.translation import (
     blocks_of,
+    constant_schedule,
     eco_answer,
     eco_request,
     schedule_request,
@@ -178,9 +179,7 @@ class Calls:
         """Answer `POST /climate/optimize`: applied only where that is asked for."""
         body = _read(request.body, wire.OptimizeBody)
         thermostat = self._thermostat(request.known_client, body.device_id)
-        schedule = thermostat.schedules.get(thermostat.schedule)
-        if schedule is None:
-            raise invalid("post a schedule first: this zone follows none, so there is nothing to optimize")
+        schedule = thermostat.schedules.get(thermostat.schedule) or constant_schedule(thermostat)
         # Off the loop: two simulated weeks of two schedules.
         proposal = await self._worker.run(
             lambda: propose(schedule, thermostat.learned, body.mode, can_heat=thermostat.can_heat)

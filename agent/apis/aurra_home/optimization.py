@@ -69,6 +69,8 @@ def propose(schedule: Schedule, learned: LearnedDynamics, mode: OptimizeMode, *,
         return Proposal(
             schedule, 0, "the hub has not learned yet how fast this zone warms and cools; heat some mornings"
         )
+    if len({block.heat_setpoint_c for block in schedule.blocks}) == 1:
+        return Proposal(schedule, 0, "post a schedule with a cooler block first: when nobody is at home is not known")
     blocks = tuple(_lowered(block, schedule.blocks, learned, mode) for block in schedule.blocks)
     if blocks == schedule.blocks:
         return Proposal(schedule, 0, "no block can be lowered")

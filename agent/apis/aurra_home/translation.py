@@ -159,6 +159,12 @@ def blocks_of(schedule: Schedule) -> list[BlockDocument]:
     ]
 
 
+def constant_schedule(thermostat: Thermostat) -> Schedule:
+    """Return the schedule of a zone that follows none: its setpoints, all day."""
+    block = Block("All day", "00:00", "00:00", thermostat.heat_setpoint_c, thermostat.cool_setpoint_c)
+    return Schedule("Constant", (block,))
+
+
 def eco_request(thermostat: Thermostat, body: EcoBody) -> EcoRequest:
     """Return the request that switches eco.
 
