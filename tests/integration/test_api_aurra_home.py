@@ -13,10 +13,6 @@ from agent.climate.model import HoldKind, Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
 from agent.home.temperatures import to_fahrenheit
-from lab.conformance.aurra_home import AURRA_HOME
-from lab.conformance.lines import Outcome
-from lab.conformance.runner import check_server
-from lab.conformance.server import Access
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
 from tests.integration.conftest import until
 
@@ -461,10 +457,3 @@ async def test_a_page_of_another_site_gets_nothing_with_a_stolen_token(apis: Api
             async with client.get(f"{ZONE}/status", headers=headers) as response:
                 assert response.status in {403, 421}
                 assert (await response.json())["error"]["code"] == "INVALID_REQUEST"
-
-
-async def test_the_hub_keeps_every_line_of_the_contract(aurra: Aurra) -> None:
-    made = await aurra.apis.client("aurra_home", "checker")
-    access = Access(made.secret, client_id=made.client_id, device="living", may_change=True)
-    results = await check_server(AURRA_HOME, aurra.apis.url + PREFIX, access)
-    assert [result for result in results if result.outcome is not Outcome.KEPT] == []

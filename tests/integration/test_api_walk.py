@@ -14,6 +14,7 @@ import pytest
 from agent import apis as apis_package
 from agent.apis.catalog import APIS
 from agent.apis.face import ApiRoute, Face
+from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
 
 OPEN = {("aurra_home", "POST", "/auth/token"), ("aurra_home", "GET", "/auth/jwks.json")}
@@ -116,6 +117,9 @@ async def test_the_port_takes_no_credential_of_an_api_and_an_api_none_of_the_por
 async def test_only_an_owner_makes_clients_and_a_secret_is_shown_once(apis: ApiRig) -> None:
     body = {"api": BUILT[0], "name": "new", "zones": ["living"], "days": 30}
     async with apis.port.socket_session() as client:
+        # A token may not make a credential that outlives it.
+        async with apis.port.session(Role.OWNER) as scripted, scripted.post("/v1/api-clients", json=body) as response:
+            assert response.status == 403
         async with client.post("/v1/api-clients", json=body) as response:
             made = await response.json()
             assert (response.status, made["client"]["zones"]) == (200, ["living"])

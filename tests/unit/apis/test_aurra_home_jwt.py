@@ -148,7 +148,11 @@ def test_what_is_no_token_is_refused(key: RSAPrivateKey, token: str) -> None:
 
 def test_characters_that_a_lenient_decoder_skips_are_refused(key: RSAPrivateKey) -> None:
     head, claims, signature = parts(sign(CLAIMS, "k1", key))
-    for token in (f"{head}.{claims}.{signature}=", f"{head}.{claims}.{signature}\n", f"{head}.{claims}.!{signature}"):
+    for token in (
+        f"{head}.{claims}.{signature}=",
+        f"{head}.{claims}.{signature}\n",
+        f"{head}.{claims}.!!!!{signature}",
+    ):
         with pytest.raises(TokenInvalid):
             check(token, key)
 
