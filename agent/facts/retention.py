@@ -1,8 +1,9 @@
 """Bounds of the facts: by age and by bytes, the oldest closed facts first, exported before they go.
 
-Owns which facts are removed, and the directory of exports. A fact goes after all that it has replaced, so a chain
-loses its oldest end and is never cut in the middle. An open fact never goes: it is what is believed now. Must
-never remove what is not on the disk as an export: after a power cut a fact is in the store, in an export, or in both.
+Owns which facts are removed, and the exports: `facts-*.jsonl` beside the store, where a factory reset erases them. A
+fact goes after all that it has replaced, so a chain loses its oldest end and is never cut in the middle. An open fact
+never goes: it is what is believed now. Must never remove what is not on the disk as an export: after a power cut a fact
+is in the store, in an export, or in both.
 """
 
 import sqlite3
@@ -18,7 +19,6 @@ from agent.facts.model import render_instant
 from agent.foundation.database import PAGE_BYTES, Database
 from agent.foundation.disk import Disk
 
-EXPORT_DIRECTORY = "facts-export"
 EXPORT_FACTS_MAX = 500
 """Facts in one file, and removed in one commit: with texts of the usual length 200 KB."""
 
@@ -128,7 +128,7 @@ class Retention:
         self._disk = disk
         self._limits = limits
         self._has_index = has_index
-        self._directory = database.path.parent / EXPORT_DIRECTORY
+        self._directory = database.path.parent
         self.removed_count = 0
 
     def remove_old(self, connection: sqlite3.Connection, now_ms: int) -> None:
@@ -171,7 +171,7 @@ class Retention:
 
     def has_disk_space(self) -> bool:
         """Tell whether the disk has more room than is left to others."""
-        return self._disk.free_bytes(self._database.path.parent) > self._limits.disk_free_bytes_min
+        return self._disk.free_bytes(self._directory) > self._limits.disk_free_bytes_min
 
     @staticmethod
     def _count(connection: sqlite3.Connection, owner: str) -> int:
@@ -214,29 +214,15 @@ class Retention:
 
     def _write_export(self, first_ms: int, lines: Sequence[ExportedFact]) -> None:
         """Write an export under a name that only the same facts can have: no two changes have the same instant."""
-        self._directory.mkdir(exist_ok=True)
         path = self._directory / f"facts-{first_ms:013}.jsonl"
         self._disk.write(path, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-        for old in list_exports(self._directory.parent)[:-EXPORTS_MAX]:
+        for old in list_exports(self._directory)[:-EXPORTS_MAX]:
             self._disk.remove(old)
 
 
 def list_exports(state_dir: Path) -> list[Path]:
     """Return the exports of a hub, oldest first. Blocks."""
-    return sorted((state_dir / EXPORT_DIRECTORY).glob("facts-*.jsonl"))
-
-
-def export_all(connection: sqlite3.Connection, owners: Sequence[str], after: int, lines_max: int) -> list[ExportedFact]:
-    """Return the facts of some owners as an export has them, by their number.
-
-    Args:
-        connection: The file.
-        owners: Whose facts.
-        after: How many to leave out, from the first.
-        lines_max: How many at most.
-    """
-    parameters = {"owners": msgspec.json.encode(owners).decode(), "after": after, "limit": lines_max}
-    return [_read(connection, fact)[1] for (fact,) in connection.execute(statements.OF_OWNERS, parameters).fetchall()]
+    return sorted(state_dir.glob("facts-*.jsonl"))
 
 
 def _read(connection: sqlite3.Connection, fact: int) -> tuple[int, ExportedFact]:

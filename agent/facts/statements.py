@@ -115,10 +115,6 @@ OWNERS_BY_SIZE = """
 SELECT t.owner FROM tenants t JOIN facts f ON f.tenant = t.tenant GROUP BY t.owner ORDER BY sum(length(f.text)) DESC
 """
 COUNT_OF_OWNER = "SELECT count(*) FROM facts f JOIN tenants t ON t.tenant = f.tenant WHERE t.owner = ?"
-OF_OWNERS = """
-SELECT f.fact FROM facts f JOIN tenants t ON t.tenant = f.tenant
-WHERE t.owner IN (SELECT value FROM json_each(:owners)) ORDER BY f.fact LIMIT :limit OFFSET :after
-"""
 FORGET_TENANTS = "DELETE FROM tenants WHERE tenant NOT IN (SELECT tenant FROM facts)"
 
 LATEST_MS = 1 << 62

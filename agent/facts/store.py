@@ -13,9 +13,9 @@ from uuid import UUID
 import msgspec
 
 from agent.errors import StorageFull
-from agent.facts import retention, search, statements
+from agent.facts import search, statements
 from agent.facts.model import Ending, FactDraft, FactVersion, FactView, Tenant, choose_view
-from agent.facts.retention import ExportedFact, FactLimits, FactsFull, FactUsage, Retention
+from agent.facts.retention import FactLimits, FactsFull, FactUsage, Retention
 from agent.facts.tables import FactFilter, FactTables, SubjectEnd
 from agent.foundation.database import Database, open_store
 from agent.foundation.disk import Disk
@@ -161,10 +161,6 @@ class FactStore:
     async def usage(self, owner: str, *, utc_ms: int) -> FactUsage:
         """Return how full the store is for one owner."""
         return await self._database.run(lambda connection: self._room.usage(connection, owner, self.now_ms(utc_ms)))
-
-    async def export(self, owners: Sequence[str], *, after: int, lines_max: int) -> list[ExportedFact]:
-        """Return facts as an export has them, oldest first; see `retention.export_all`."""
-        return await self._database.run(lambda connection: retention.export_all(connection, owners, after, lines_max))
 
     async def maintain(self, *, utc_ms: int) -> None:
         """Remove closed facts that are too old. Called every few hours."""

@@ -72,6 +72,8 @@ class FactRecorder:
 
     def _note(self, change: HomeChange) -> None:
         if len(self._waiting) >= CHANGES_MAX:
+            if not self.lost_count:
+                _log.warning("free some space on the disk, or check the clock: changes of the home are lost as facts")
             self._waiting.popleft()
             self.lost_count += 1
         self._waiting.append(change)

@@ -57,7 +57,7 @@ from hal.errors import HalError
 from hal.interface import SensorKind
 from hal.plausibility import PlausibilityCheck
 from hal.zigbee.zcl import is_report, parse_report
-from tests.fuzz import check_borders, hostile, hostile_files, port_borders, sign_in_borders
+from tests.fuzz import check_borders, fact_borders, hostile, hostile_files, port_borders, sign_in_borders
 from tests.fuzz.climate_borders import KEPT, take_kept, take_order
 from tests.fuzz.cloud_rig import CALLS, CloudRig
 from tests.fuzz.hub_rig import live
@@ -448,5 +448,6 @@ BORDERS: Mapping[str, Border] = {
     "audit entry": Border(sign_in_borders.ENTRY_ROWS, sign_in_borders.take_entry),
     "audited requests": Border(sign_in_borders.REQUESTS, sign_in_borders.take_requests),
     "answers to checks": Border(check_borders.ANSWERS, check_borders.take_answer),
+    "facts of clients": Border(fact_borders.REQUESTS, lambda _, given: fact_borders.take_requests(given)),
     "foreign text": Border(hostile.TEXTS, _take_text),
 }

@@ -81,10 +81,11 @@ def filter_of(client: ApiClient, tenant_id: str | None, sources: Sequence[str]) 
     """Return whose facts a client reads: its own, and without a tenant those of the hub about zones that it may see.
 
     Raises:
-        FactRefused: The tenant's name is too long, or cannot be printed.
+        FactRefused: The name of the tenant or of a source is too long, or cannot be printed.
     """
     own = tenant_of(client, tenant_id)
-    return FactFilter((own, HUB_TENANT) if not own.name else (own,), tuple(sources), client.zones or None)
+    checked = tuple(check_label("source", source) for source in sources)
+    return FactFilter((own, HUB_TENANT) if not own.name else (own,), checked, client.zones or None)
 
 
 def list_query(client: ApiClient, query: Mapping[str, str]) -> FactQuery:
@@ -93,7 +94,7 @@ def list_query(client: ApiClient, query: Mapping[str, str]) -> FactQuery:
     Raises:
         WrongType: A parameter is no number, time or yes and no.
         OutOfRange: The limit is.
-        FactRefused: The tenant's name is too long, or cannot be printed.
+        FactRefused: The name of the tenant or of a source is too long, or cannot be printed.
     """
     sources = [query["source"]] if query.get("source") else []
     text = query.get("limit", str(assumptions.DEFAULT_LIMIT))
@@ -114,7 +115,7 @@ def question_query(client: ApiClient, request: wire.QueryRequest) -> FactQuery:
     Raises:
         WrongType: A time is none.
         OutOfRange: The limit is.
-        FactRefused: The tenant's name is too long, or cannot be printed.
+        FactRefused: The name of the tenant or of a source is too long, or cannot be printed.
     """
     limit = assumptions.QUESTION_LIMIT if request.limit is None else request.limit
     return FactQuery(

@@ -48,6 +48,8 @@ FILES = (
     "commissioning.json",
     "data-usage.json",
     "config-changes.json",
+    "facts.db",
+    "aurra-facts-settings.json",
     "simulated-boots.json",
     "zigbee-network.json",
     "zigbee-sensors.json",

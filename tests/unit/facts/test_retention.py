@@ -129,12 +129,3 @@ async def test_search_does_not_find_what_was_removed(tmp_path: Path) -> None:
     query = FactQuery(FactFilter((ANNA,)), 10, has_superseded=True)
     found = await store.found(query, "boiler", utc_ms=NOW_MS + 40)
     assert [each.version.fact.text for each in found] == ["the boiler is quiet"]
-
-
-async def test_the_whole_store_can_be_read_page_by_page(tmp_path: Path) -> None:
-    store = await open_store(tmp_path)
-    for text in "abcde":
-        await add(store, ANNA, text)
-    await add(store, BERT, "his")
-    pages = [await store.export(["anna"], after=after, lines_max=2) for after in (0, 2, 4, 6)]
-    assert [[line.text for line in page] for page in pages] == [["a", "b"], ["c", "d"], ["e"], []]

@@ -129,7 +129,7 @@ async def play(store: FactStore, promised: list[str]) -> None:
 
 
 def exported(directory: Path) -> list[str]:
-    lines = [line for path in directory.glob("facts-export/*.jsonl") for line in path.read_text().splitlines()]
+    lines = [line for path in directory.glob("facts-*.jsonl") for line in path.read_text().splitlines()]
     return [line.split('"text":"')[1].split('"')[0] for line in lines]
 
 
