@@ -22,6 +22,8 @@ const VIEWS = {
   access: () => import("./access.js"),
 };
 
+const loaded = new Map(); // The views by name: one that is there is shown at once.
+
 const AGAIN_MS = 3_000;
 const STIR_MS = 5 * 60_000;
 
@@ -32,6 +34,10 @@ function currentPath() {
   } catch {
     return parts; // Typed by hand: no name has such a character.
   }
+}
+
+async function loadView(name) {
+  loaded.set(name, Object.hasOwn(VIEWS, name) ? (await VIEWS[name]()).default : Nowhere);
 }
 
 function usePath() {
@@ -55,14 +61,14 @@ function usePath() {
 
 function View({ path }) {
   const [name] = path;
-  const [view, setView] = useState(null);
+  const [, redraw] = useState(0);
   const [problem, setProblem] = useState("");
   useEffect(() => {
     let isCurrent = true;
     setProblem("");
-    if (!Object.hasOwn(VIEWS, name)) return setView({ name, Part: Nowhere });
-    VIEWS[name]().then(
-      (module) => isCurrent && setView({ name, Part: module.default }),
+    if (loaded.has(name)) return undefined;
+    loadView(name).then(
+      () => isCurrent && redraw(name),
       () => isCurrent && setProblem(t("error.no_answer")),
     );
     return () => {
@@ -70,8 +76,8 @@ function View({ path }) {
     };
   }, [name]);
   if (problem) return html`<${Note} level="fail">${problem}</${Note}>`;
-  if (view?.name !== name) return html`<${Waiting} />`;
-  return html`<${view.Part} parts=${path.slice(1)} />`;
+  if (!loaded.has(name)) return html`<${Waiting} />`;
+  return html`<${loaded.get(name)} parts=${path.slice(1)} />`;
 }
 
 function Nowhere() {
@@ -164,7 +170,7 @@ function showApp() {
 
 async function begin() {
   // All at once: the first view waits for the slowest of them, not for their sum. Who is not signed in is refused twice more.
-  await Promise.all([loadTexts(), readSession().catch(() => undefined), refresh("verdict", "climate"), Object.hasOwn(VIEWS, currentPath()[0]) && VIEWS[currentPath()[0]]().catch(() => undefined)]);
+  await Promise.all([loadTexts(), readSession().catch(() => undefined), refresh("verdict", "climate"), loadView(currentPath()[0]).catch(() => undefined)]);
   showApp();
 }
 
