@@ -19,6 +19,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -27,6 +28,7 @@ from agent.errors import StorageFull
 from agent.local.routes import ROUTES, RequestRefused, Role, Stream
 from agent.port.bundle import machine, packing
 from agent.port.bundle.packing import Manifest
+from tests.integration.config_rig import run_daemon
 from tests.integration.conftest import KEY, until
 from tests.integration.port_rig import PortRig, open_port
 
@@ -428,3 +430,22 @@ async def test_a_key_that_cms_cannot_use_here_is_refused(tmp_path: Path, capsys:
     (tmp_path / "ec.pem").write_bytes(elliptic_certificate())
     assert await command("--output", tmp_path / "bundle", "--encrypt-to", tmp_path / "ec.pem") == 1
     assert "use a certificate with an RSA key" in capsys.readouterr().err
+
+
+async def test_the_configuration_in_a_bundle_is_the_hubs_own_document(tmp_path: Path) -> None:
+    """What was changed at the hub is in it, as it is in force and by whom."""
+    async with run_daemon(tmp_path) as rig:
+        assert (await rig.ask("PATCH", "/v1/config", {"changes": {"log.level": "debug"}}))[0] == 200
+        connector = aiohttp.UnixConnector(str(rig.socket))
+        async with (
+            aiohttp.ClientSession("http://hub", connector=connector) as client,
+            client.get("/v1/support-bundle") as response,
+        ):
+            files = unpack(await response.read())
+    report = json.loads(files["config.json"])
+    assert set(report) == {"file", "keys", "trial", "last_trial", "problem", "is_restarting"}
+    rows = {row["key"]: row for row in report["keys"]}
+    assert rows["log.level"] == {
+        "key": "log.level", "text": '"debug"', "unit": "", "origin": "changed at the hub", "edit": "live",
+    }  # fmt: skip
+    assert rows["cloud.base_url"]["origin"] == f"{rig.path}:3"

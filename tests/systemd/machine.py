@@ -59,6 +59,14 @@ class Machine:
         assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def open(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a command on the machine as root, with its input and output in the hands of the caller."""
+        leader = self._leader()
+        assert leader is not None
+        return subprocess.Popen(
+            ["nsenter", "-t", str(leader), "-a", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
     def show(self, unit: str, name: str) -> str:
         """Return a property of a unit."""
         return self.run("systemctl", "show", unit, "--property", name, "--value").strip()

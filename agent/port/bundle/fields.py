@@ -80,7 +80,10 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "ChecksReport": "outcome counts took_s checks",
             "CheckResult": "name group title outcome fact remedy meaning repairs",
             "RepairOffer": "name target",
-            # The configuration: the report that hides secrets.
+            # The configuration: the reports that hide secrets, of the hub and of its file.
+            "ConfigReport": "file keys trial last_trial problem is_restarting",
+            "ConfigTable": "",
+            "ConfigKey": "key text unit origin edit",
             "Shown": "key value unit origin",
             # What this feature makes itself.
             "DatabaseSummary": "file size_bytes log_bytes schema is_sound problem rows",
@@ -96,6 +99,10 @@ WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
         # When people are at home; names that they chose for it.
         "ZoneReport": frozenset({"label", "schedule", "schedules"}),
         "HoldReport": frozenset({"id"}),
+        # The same in every hub of a version; `value` is `text` in another form.
+        "ConfigReport": frozenset({"tables"}),
+        "ConfigTable": frozenset({"table", "about"}),
+        "ConfigKey": frozenset({"value", "default", "allowed", "help"}),
         # Whoever knows them could renew a running test.
         "RelayTestReport": frozenset({"test_id"}),
         "CommissioningReport": frozenset({"test_id"}),

@@ -6,7 +6,7 @@ made on the loop one after the other, everything that blocks runs on a thread, a
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from types import MappingProxyType
@@ -37,6 +37,7 @@ DOCUMENTS: Mapping[str, str] = MappingProxyType(
         "update.json": "get_update",
         "commands.json": "get_commands",
         "tests.json": "get_tests",
+        "config.json": "get_config",
         "log.json": "get_log",
         "metrics.txt": "get_metrics",
     }
@@ -118,7 +119,9 @@ class SupportBundle:
                 if (found := known.get(handler)) is not None
             ]
             utc_ms = self._clock.utc_ms()
-            members = [*documents, *Machine(self._config, scrubber, utc_ms=utc_ms).members()]
+            machine = Machine(self._config, scrubber, utc_ms=utc_ms).members()
+            # The hub's own document says what was changed at it; the machine's is for a hub without one.
+            members = [*documents, *_without(machine, {each.name for each in documents})]
             files = packing.contents(
                 members,
                 made=None if utc_ms is None else rfc3339.render(utc_ms),
@@ -136,6 +139,10 @@ class SupportBundle:
 
     def _end(self, _: object) -> None:
         self._is_busy = False
+
+
+def _without(members: Iterable[Member], names: Container[str]) -> Iterator[Member]:
+    return (member for member in members if member.name not in names)
 
 
 async def _document(name: str, handler: Handler, scrubber: Scrubber, *, query: Mapping[str, str]) -> Member:

@@ -12,6 +12,7 @@ from agent.foundation.start_history import StartRecord
 from agent.local.boots import BootsReport
 from agent.local.climate import ClimateReport
 from agent.local.commands import CommandsReport
+from agent.local.config import ConfigReport
 from agent.local.hardware import TestsReport
 from agent.local.log import LogReport
 from agent.local.status import HubStatus
@@ -24,7 +25,7 @@ from agent.port.checks.report import ChecksReport
 
 DOCUMENTS = (
     HubStatus, BootsReport, ClimateReport, CommandsReport, TestsReport, LogReport, UpdateReport, Verdict, ZigbeeReport,
-    ChecksReport, Shown, DatabaseSummary, StateListing, BootRecord, StartRecord,
+    ChecksReport, ConfigReport, Shown, DatabaseSummary, StateListing, BootRecord, StartRecord,
 )  # fmt: skip
 
 
