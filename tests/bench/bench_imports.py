@@ -31,6 +31,12 @@ SUBJECTS = {
     "the daemon, all of it": (
         "from agent.foundation import lazy_imports; lazy_imports.import_aiohttp(); import agent.daemon, hal.linux.board"
     ),
+    "a certificate, made in the process": (
+        "from agent.port.http.certificate_maker import make_certificate; make_certificate(['hub'], None)"
+    ),
+    "a certificate, as the hub makes it": (
+        "from agent.port.http.certificate_maker import make_apart; make_apart(['hub'], None)"
+    ),
     "climahub version": "import agent.cli.root, agent.cli.program",
 }
 

@@ -111,7 +111,16 @@ def own_names(host_name: str, further: tuple[str, ...]) -> frozenset[str]:
     """
     machine = host_name.lower().rstrip(".")
     label = machine.partition(".")[0]
-    return frozenset({"localhost", machine, label, f"{label}.local", *further} - {"", ".local"})
+    names = {"localhost", machine, label, f"{label}.local", *further} - {"", ".local"}
+    return frozenset(names | {asked for name in names if (asked := as_asked(name))})
+
+
+def as_asked(name: str) -> str:
+    """Return a name as browsers ask for it (IDNA, RFC 3490): "xn--hb-xka" for "hüb"; empty where they cannot."""
+    try:
+        return name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
 
 
 def check_source(route: Route | None, head: RequestHead, names: frozenset[str]) -> None:

@@ -12,14 +12,19 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from agent.config.tables import PortConfig
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
+from agent.port.http.certificate_maker import (
+    BACKDATED_DAYS,
+    DAY_MS,
+    VALIDITY_DAYS,
+    CertificateRecord,
+    make_apart,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -27,42 +32,11 @@ FILE_NAME = "certificate.json"
 FILE_BYTES_MAX = 32 * 1024
 """A certificate with twenty names and its key take 2 KiB."""
 
-DAY_MS = 86_400_000
-
-VALIDITY_DAYS = 820
-"""Apple refuses certificates that are valid for more than 825 days (support.apple.com/en-us/103769)."""
-VALIDITY_DAYS_WITHOUT_TIME = 3650
-"""Of a certificate made while the hub does not know the time: it may not learn it for years. Replaced when it does."""
 RENEWAL_DAYS = 30
 """How long before its end a certificate is renewed."""
-BACKDATED_DAYS = 1
-"""The laptop's clock may be behind the hub's."""
-
-TIMELESS_BEGIN_MS = 1_767_225_600_000
-"""2026-01-01: the begin of a certificate made while the hub does not know the time."""
 
 LOOK_S = 3600.0
 """How often the hub's certificate is looked at for its end, and the operator's files for a change."""
-
-NAMES_MAX = 20
-
-
-class CertificateRecord(msgspec.Struct, frozen=True):
-    """A certificate that the hub has made; without a certificate before that.
-
-    Attributes:
-        certificate: As PEM.
-        key: Its private key, as PEM. A secret.
-        ends_ms: UTC of its end.
-    """
-
-    certificate: str = ""
-    key: str = ""
-    ends_ms: int = 0
-
-    def __repr__(self) -> str:
-        """Return everything but the key."""
-        return f"CertificateRecord(ends_ms={self.ends_ms})"
 
 
 def is_due(record: CertificateRecord, utc_ms: int | None) -> bool:
@@ -78,13 +52,6 @@ def is_due(record: CertificateRecord, utc_ms: int | None) -> bool:
     return left_ms <= RENEWAL_DAYS * DAY_MS or left_ms > (VALIDITY_DAYS + BACKDATED_DAYS) * DAY_MS
 
 
-def validity(utc_ms: int | None) -> tuple[int, int]:
-    """Return the begin and end of a certificate made now, as UTC in ms."""
-    if utc_ms is None:
-        return TIMELESS_BEGIN_MS, TIMELESS_BEGIN_MS + VALIDITY_DAYS_WITHOUT_TIME * DAY_MS
-    return utc_ms - BACKDATED_DAYS * DAY_MS, utc_ms + VALIDITY_DAYS * DAY_MS
-
-
 def fingerprint(certificate: str) -> str:
     """Return the SHA-256 of the first certificate of a PEM text, as browsers show it; empty where there is none."""
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -93,67 +60,6 @@ def fingerprint(certificate: str) -> str:
         return ""
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(f"{begin}{body}{end}\n")).hexdigest().upper()
     return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
-
-
-def certificate_names(names: Sequence[str]) -> list[str]:
-    """Return the names that a certificate can hold, as browsers ask for them (IDNA), without those that it cannot."""
-    usable = []
-    for name in names:
-        with contextlib.suppress(UnicodeError):
-            usable.append(name if name.isascii() else name.encode("idna").decode("ascii"))
-    return usable[:NAMES_MAX]
-
-
-def make_certificate(names: Sequence[str], utc_ms: int | None) -> CertificateRecord:
-    """Make a key and a certificate signed by itself (RFC 5280), for a TLS server. Blocks for 10 ms.
-
-    Args:
-        names: Names and addresses of the hub; the first is its common name. Those that cannot be used are left out.
-        utc_ms: The time; `None` while it is unknown.
-
-    Raises:
-        ValueError: No name can be used, or no certificate can be made of them.
-    """
-    # Imported late: hubs without a TLS listener do without, and it costs memory.
-    from datetime import UTC, datetime  # noqa: PLC0415
-    from ipaddress import ip_address  # noqa: PLC0415
-
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
-
-    def general_name(name: str) -> x509.GeneralName:
-        try:
-            return x509.IPAddress(ip_address(name))
-        except ValueError:
-            return x509.DNSName(name)
-
-    usable = certificate_names(names)
-    if not usable:
-        raise ValueError("there is no plain name")
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, usable[0][:64])])
-    begins_ms, ends_ms = validity(utc_ms)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.fromtimestamp(begins_ms // 1000, UTC))
-        .not_valid_after(datetime.fromtimestamp(ends_ms // 1000, UTC))
-        .add_extension(x509.SubjectAlternativeName([general_name(name) for name in usable]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    certificate = made.public_bytes(serialization.Encoding.PEM).decode()
-    return CertificateRecord(certificate, private.decode(), ends_ms)
 
 
 class Certificate:
@@ -280,7 +186,7 @@ class Certificate:
     async def _make(self) -> None:
         utc_ms = self._clock.utc_ms()
         try:
-            made = await self._worker.run(lambda: make_certificate(self._names(), utc_ms))
+            made = await self._worker.run(lambda: make_apart(self._names(), utc_ms))
         except ValueError as error:
             text = "set the machine's name (hostnamectl) to letters, digits and dashes: no certificate can be made"
             raise ConfigInvalid(f"{text} ({error})") from error

@@ -7,7 +7,7 @@ import pytest
 from agent.config import resolve
 from agent.config.report import REDACTED, CheckResult, check, rows_text, show
 from agent.config.tables import KEYS
-from agent.port.http.certificate import make_certificate
+from agent.port.http.certificate_maker import make_certificate
 from tests.unit.config.test_certificates import CA, SKI, pem
 
 API_KEY = "cs_dev_" + "a1B2" * 8

@@ -32,6 +32,13 @@ def test_a_hub_goes_by_the_machines_name_and_what_the_configuration_adds() -> No
     assert own_names("", ()) == {"localhost"}
 
 
+def test_a_name_with_other_letters_is_answered_as_browsers_ask_for_it() -> None:
+    names = own_names("Hüb.example", ("straße.example",))
+    assert {"xn--hb-xka.example", "xn--hb-xka", "xn--hb-xka.local", "strasse.example"} <= names
+    assert is_own_host("xn--hb-xka.local:8480", names)
+    assert own_names("\ud800", ()) >= {"localhost"}
+
+
 @pytest.mark.parametrize(
     "host",
     ["localhost", "LocalHost:9000", "127.0.0.1:8480", "[::1]:8480", "[fe80::1]", "10.12.194.1", "hub.example.:443"],

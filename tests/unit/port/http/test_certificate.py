@@ -18,15 +18,11 @@ from agent.errors import ConfigInvalid
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.port.http import certificate
-from agent.port.http.certificate import (
+from agent.port.http.certificate import FILE_NAME, RENEWAL_DAYS, Certificate, fingerprint, is_due
+from agent.port.http.certificate_maker import (
     DAY_MS,
-    FILE_NAME,
-    RENEWAL_DAYS,
     VALIDITY_DAYS,
-    Certificate,
     CertificateRecord,
-    fingerprint,
-    is_due,
     make_certificate,
     validity,
 )
