@@ -1,0 +1,117 @@
+"""Runs a hub in a network of its own, with a laptop on a USB cable and one in the local network; tells what each sees.
+
+python -m tests.integration.port_namespace DIRECTORY, in a new network namespace, as root. Each laptop is a network
+namespace too, and asks by this program: python -m tests.integration.port_namespace URL [CODE].
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent.local.routes import Role
+from tests.integration.conftest import until
+from tests.integration.port_rig import PortRig, open_port
+
+CABLE, LAN = "10.12.194.1", "192.0.2.20"
+LISTEN = 'port = 8480\nlisten = ["127.0.0.1", "usb0", "eth7"]\n'
+
+
+TIMEOUT_S = 5.0
+"""Of a request: a packet that the hub must not answer is not answered."""
+
+
+class Laptop:
+    """A network namespace at the other end of one of the hub's interfaces."""
+
+    def __init__(self, device: str, hub: str) -> None:
+        """Connect it.
+
+        Args:
+            device: The interface of the hub, which is made here.
+            hub: The hub's address there.
+        """
+        self._process = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        far = f"{device}far"
+        run("ip", "link", "add", device, "type", "veth", "peer", "name", far)
+        run("ip", "link", "set", far, "netns", str(self._process.pid))
+        run("ip", "address", "add", f"{hub}/24", "dev", device)
+        run("ip", "link", "set", device, "up")
+        self._inside("ip", "address", "add", f"{hub.rpartition('.')[0]}.99/24", "dev", far)
+        self._inside("ip", "link", "set", far, "up")
+        self._inside("ip", "route", "add", "default", "via", hub)
+
+    def _inside(self, *command: str) -> str:
+        return run("nsenter", "--net", "--target", str(self._process.pid), *command)
+
+    async def ask(self, url: str, code: str = "") -> str:
+        """Return what `status_of` finds from here."""
+        command = (sys.executable, "-m", "tests.integration.port_namespace", url, code)
+        return (await asyncio.to_thread(self._inside, *command)).strip()
+
+    def close(self) -> None:
+        """Take it away."""
+        self._process.kill()
+        self._process.wait()
+
+
+def run(*command: str) -> str:
+    """Run a command and return what it printed."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+async def status_of(url: str, code: str = "") -> str:
+    """Return what happens to somebody who opens an address, and signs in if they have a code: a status, or an error."""
+    connector = aiohttp.TCPConnector(ssl=False)
+    jar = aiohttp.CookieJar(unsafe=True)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(url, connector=connector, cookie_jar=jar, timeout=timeout) as client:
+        try:
+            if code:
+                async with client.post("/v1/session", json={"code": code}) as response:
+                    if response.status != HTTPStatus.OK:
+                        return f"sign-in {response.status}"
+            async with client.get("/v1/status") as response:
+                return str(response.status)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return type(error).__name__
+
+
+async def look(rig: PortRig, cable: Laptop, lan: Laptop) -> dict[str, Any]:
+    """Return what each laptop finds at each address."""
+    await until(lambda: len(rig.hub.port.listeners.addresses) == len(LISTEN.split(",")))
+    code = await rig.make_code(Role.OWNER)
+    return {
+        "cable": await cable.ask(f"http://{CABLE}:8480"),
+        "cable, signed in": await cable.ask(f"http://{CABLE}:8480", code),
+        "cable, wrong code": await cable.ask(f"http://{CABLE}:8480", "AAAA-BBBB-CCCC-DDDD"),
+        "network, plain": await lan.ask(f"http://{LAN}:8480"),
+        "network": await lan.ask(f"https://{LAN}:8480"),
+        "network, signed in": await lan.ask(f"https://{LAN}:8480", code),
+        "network, to the cable's address": await lan.ask(f"http://{CABLE}:8480", code),
+        "cable, to the network's address": await cable.ask(f"https://{LAN}:8480", code),
+    }
+
+
+async def main(directory: Path) -> None:
+    """Make the network, run the hub, and print what was seen."""
+    run("ip", "link", "set", "lo", "up")
+    cable, lan = Laptop("usb0", CABLE), Laptop("eth7", LAN)
+    try:
+        async with open_port(directory, port_text=LISTEN) as rig:
+            sys.stdout.write(json.dumps(await look(rig, cable, lan)))
+    finally:
+        cable.close()
+        lan.close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1].startswith("http"):
+        sys.stdout.write(asyncio.run(status_of(*sys.argv[1:])))
+    else:
+        asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,30 @@
+"""The cable speaks plain http and asks for a code; another interface of the same hub speaks TLS only."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root makes a network of its own")
+async def test_plain_http_is_for_the_cable_alone_and_asks_for_a_code(tmp_path: Path) -> None:
+    command = ["unshare", "--net", sys.executable, "-m", "tests.integration.port_namespace", str(tmp_path)]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    printed, problems = await process.communicate()
+    assert process.returncode == 0, problems.decode()
+    assert json.loads(printed) == {
+        "cable": "401",
+        "cable, signed in": "200",
+        "cable, wrong code": "sign-in 401",
+        "network, plain": "ServerDisconnectedError",
+        "network": "401",
+        "network, signed in": "200",
+        "network, to the cable's address": "ClientConnectorError",
+        "cable, to the network's address": "ClientConnectorError",
+    }
