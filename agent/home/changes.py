@@ -17,6 +17,7 @@ from agent.errors import ClimahubError
 from agent.foundation.clock import Now
 from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
+from agent.home.availability import Availability
 from agent.home.thermostat import Thermostat
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class ChangeKind(StrEnum):
     ACTION_SETTLED = "action_settled"
     """An action of a client has come to its end (`HomeAction`)."""
     ONLINE = "online"
-    """A device can be reached, or no longer (`bool`). A sensor is new where `old`, and gone where `new`, is `None`."""
+    """A device can be reached, or no longer (`bool`). It is new where `old`, and gone where `new`, is `None`."""
 
 
 class HomeChange(msgspec.Struct, frozen=True):
@@ -89,7 +90,6 @@ def compare(before: Thermostat, after: Thermostat, *, by: str, at: Now) -> list[
         at: The present instant.
     """
     pairs = [
-        (ChangeKind.ONLINE, before.is_online, after.is_online),
         *_schedule_changes(before, after),
         (ChangeKind.ECO, before.eco, after.eco),
         *_hold_changes(before, after, by),
@@ -157,14 +157,15 @@ class HomeChanges:
         self._sensors = sensors
         self._now = now
         self._known: Mapping[str, Thermostat] = {}
-        self._online: Mapping[str, bool] = {}
+        self._availability = Availability({}, 0)
         self._listeners: list[Listener] = []
         self._due = Signal()
 
     def on_change(self, listener: Listener) -> None:
         """Have ``listener`` called with each change from now on, on the loop's thread. It must not block."""
         if not self._listeners:
-            self._known, self._online = self._zones(), self._sensors()
+            self._known = self._zones()
+            self._availability = Availability(self._online(), self._now().now_ms)
         self._listeners.append(listener)
         self._due.set()
 
@@ -180,16 +181,23 @@ class HomeChanges:
         """
         if not self._listeners:
             return
-        at, before, online = self._now(), self._known, self._online
-        self._known, self._online = self._zones(), self._sensors()
+        at, before = self._now(), self._known
+        self._known = self._zones()
         for zone_id, after in self._known.items():
             if zone_id in before:
                 for change in compare(before[zone_id], after, by=by, at=at):
                     self.tell(change)
-        for device_id in sorted({*online, *self._online}):
-            old, new = online.get(device_id), self._online.get(device_id)
-            if old != new:
-                self.tell(HomeChange(ChangeKind.ONLINE, device_id, old, new, by, at))
+
+    def look_for_devices(self) -> None:
+        """Tell which devices have come or gone. No request changes that, so only the loop looks."""
+        if not self._listeners:
+            return
+        at = self._now()
+        for device_id, old, new in self._availability.advance(self._online(), at.now_ms):
+            self.tell(HomeChange(ChangeKind.ONLINE, device_id, old, new, HUB, at))
+
+    def _online(self) -> Mapping[str, bool]:
+        return {zone_id: zone.is_online for zone_id, zone in self._known.items()} | dict(self._sensors())
 
     def tell(self, change: HomeChange) -> None:
         """Tell a change that no comparison of zones finds."""
@@ -205,3 +213,4 @@ class HomeChanges:
         while True:
             await self._due.wait(LOOK_INTERVAL_S if self._listeners else None)
             self.look()
+            self.look_for_devices()

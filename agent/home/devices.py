@@ -13,7 +13,7 @@ from agent.errors import UnknownDevice
 from agent.foundation.clock import Clock
 from agent.home.humidity import Channel
 from agent.home.thermostats import Thermostats
-from agent.pairing.lifecycle import PairingRecord, PairingStage
+from agent.pairing.lifecycle import PairingRecord
 from agent.pairing.service import PairingQueries
 from agent.telemetry.intake import ChannelState
 from hal.interface import HUB, UNITS, Quality, SensorKind
@@ -140,7 +140,14 @@ class Devices:
 
     def online(self) -> Mapping[str, bool]:
         """Return whether each relayed sensor is online, by id."""
-        return {device.device_id: device.is_online for device in self.all() if device.kind is DeviceKind.SENSOR}
+        radio = self._pairing.radio
+        links = {link.device: link.is_online for link in radio.links} if radio else {}
+        records = [record for record in self._pairing.state.sensors.values() if record.is_relayed]
+        known = {record.device: links.get(record.device) for record in records}
+        if any(is_online is None for is_online in known.values()):
+            return {device.device_id: device.is_online for device in self.all() if device.kind is DeviceKind.SENSOR}
+        # The radio knows all of them: this is asked every ten seconds, and needs no values.
+        return {record.device: bool(known[record.device]) and not record.is_away for record in records}
 
     def _hub(self, states: Sequence[tuple[str, SensorKind, ChannelState]]) -> HomeDevice:
         return HomeDevice(
@@ -176,7 +183,7 @@ class Devices:
         records = self._pairing.state.sensors
         for device in sorted(records):
             record = records[device]
-            if record.stage is PairingStage.REMOVED or not record.is_relayed:
+            if not record.is_relayed:
                 continue
             name = record.name or names.get(device, device)
             yield self._sensor(record, name, links.get(device), states.get(device, ()))

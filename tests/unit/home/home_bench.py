@@ -163,6 +163,7 @@ class HomeBench:
         """Have the control decide, and the changes compared, as their loops do."""
         self.climate.control.step(self.climate.now(), self.readings(), ZoneInfo(TIMEZONE))
         self.home.changes.look()
+        self.home.changes.look_for_devices()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, then decide."""

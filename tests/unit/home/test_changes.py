@@ -151,6 +151,7 @@ def test_the_output_and_the_sensor(bench: HomeBench) -> None:
     for _ in range(3):
         bench.advance(60)
     assert ("action", "living", HvacAction.OFF, HvacAction.HEAT, HUB) in bench.take_heard()
+    bench.take_heard()
     del bench.values_c["living"]
     bench.advance(3600)
     assert ("online", "living", True, False, HUB) in bench.take_heard()
@@ -166,3 +167,14 @@ def test_a_listener_that_fails_costs_the_others_nothing(tmp_path: Path) -> None:
     bench.listen()
     apply(bench, SetRequest(heat_setpoint_c=18.0))
     assert kinds(bench) == [("setpoints", "anna")]
+
+
+def test_a_start_before_any_report_is_silent(tmp_path: Path) -> None:
+    bench = HomeBench(tmp_path)
+    values_c, bench.values_c = bench.values_c, {}
+    bench.start()
+    bench.listen()
+    bench.advance(60)
+    bench.values_c = values_c
+    bench.advance(900)
+    assert [each for each in bench.take_heard() if each[0] == "online"] == []

@@ -96,3 +96,15 @@ def test_offline_and_online_are_told_once(bench: HomeBench) -> None:
     bench.pairing.pair(ATTIC, "attic", stage=PairingStage.REMOVED)
     bench.step()
     assert bench.take_heard() == [("online", ATTIC, False, None, BY_HUB)]
+
+
+@pytest.mark.parametrize("is_online", [True, False])
+def test_the_short_way_says_the_same(bench: HomeBench, *, is_online: bool) -> None:
+    """With and without a sensor whose rhythm the radio does not know."""
+    bench.pairing.pair(ATTIC, is_online=is_online)
+    bench.pairing.pair("0x02", is_online=True, is_away=True)
+    for _ in range(2):
+        devices = bench.home.devices
+        expected = {each.device_id: each.is_online for each in devices.all() if each.kind is DeviceKind.SENSOR}
+        assert devices.online() == expected
+        bench.pairing.pair("0x03", is_online=None)
