@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from agent.foundation import rfc3339
 from agent.foundation.format import DAY_S, duration
+from agent.foundation.phrase import phrase
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
 from agent.local.problem import Level, Problem
 from agent.local.problems import STALE_INTERVALS
@@ -35,30 +36,33 @@ def document_problems(
     """Yield the problems of the other documents, those of the heating first."""
     for zone in zones_without_temperature(status, climate):
         if not any(text.startswith(f"{zone.zone}: ") for text in status.climate_problems):
-            what = f"climate: {zone.zone}: no sensor gives its temperature"
+            what = phrase("climate: {zone}: no sensor gives its temperature", zone=zone.zone)
             yield Problem(what, "see climahub sensors; check batteries and radio", Level.FAULT)
     for zone in climate.zones:
         yield from _zone_problems(zone, status)
     yield from _radio_problems(zigbee)
     yield from _sensor_problems(status, zigbee)
     if status.outbox.pending and (age_s := status.outbox.oldest_age_s or 0) > OUTBOX_OLD_S:
-        yield Problem(
-            f"outbox: the oldest reading has been waiting for {duration(age_s)}", "see climahub doctor network"
-        )
+        what = phrase("outbox: the oldest reading has been waiting for {time}", time=duration(age_s))
+        yield Problem(what, "see climahub doctor network")
     yield from _update_problems(update)
 
 
 def _zone_problems(zone: ZoneReport, status: HubStatus) -> Iterator[Problem]:
     if zone.problem and f"{zone.zone}: {zone.problem}" not in status.climate_problems:
-        yield Problem(f"climate: {zone.zone}: {zone.problem}", "see climahub climate for the zones", Level.FAULT)
+        what = phrase("climate: {zone}: {problem}", zone=zone.zone, problem=zone.problem)
+        yield Problem(what, "see climahub climate for the zones", Level.FAULT)
     if zone.room_c is not None and zone.room_c < FROST_C:
         advice = "heat it by other means, and find why the heating does not"
-        yield Problem(f"climate: {zone.zone}: frost is near, {zone.room_c:.1f} °C", advice, Level.FAULT)
+        what = phrase("climate: {zone}: frost is near, {value} °C", zone=zone.zone, value=f"{zone.room_c:.1f}")
+        yield Problem(what, advice, Level.FAULT)
     if is_setpoint_late(zone, status):
         advice = "systemctl restart climahub; report it with a support bundle"
-        yield Problem(f"climate: {zone.zone}: setpoints that have ended are in force", advice, Level.FAULT)
+        what = phrase("climate: {zone}: setpoints that have ended are in force", zone=zone.zone)
+        yield Problem(what, advice, Level.FAULT)
     if STUCK in zone.reason:
-        yield Problem(f"climate: {zone.zone}: {zone.reason}", "take the battery out and insert it again, or replace it")
+        what = phrase("climate: {zone}: {problem}", zone=zone.zone, problem=zone.reason)
+        yield Problem(what, "take the battery out and insert it again, or replace it")
 
 
 def zones_without_temperature(status: HubStatus, climate: ClimateReport) -> Sequence[ZoneReport]:
@@ -90,9 +94,10 @@ def _radio_problems(zigbee: ZigbeeReport) -> Iterator[Problem]:
     radio = zigbee.radio
     if radio.state in {"lost", "refused"}:
         level = Level.FAULT if zigbee.sensors else Level.ATTENTION
-        yield Problem(f"radio: {radio.problem or radio.state}", "see climahub zigbee status", level)
+        what = phrase("radio: {problem}", problem=radio.problem or radio.state)
+        yield Problem(what, "see climahub zigbee status", level)
     if zigbee.problem:
-        yield Problem(f"sensors' book: {zigbee.problem}")
+        yield Problem(phrase("sensors' book: {problem}", problem=zigbee.problem))
 
 
 def _sensor_problems(status: HubStatus, zigbee: ZigbeeReport) -> Iterator[Problem]:
@@ -101,37 +106,43 @@ def _sensor_problems(status: HubStatus, zigbee: ZigbeeReport) -> Iterator[Proble
     for each in zigbee.sensors:
         if each.is_online is False and each.device not in reported:
             advice = "press its button, change its battery, or bring it nearer"
-            yield Problem(f"sensor {each.name}: {silence(each)}", advice)
+            yield Problem(phrase("sensor {name}: {problem}", name=each.name, problem=silence(each)), advice)
     names = names_by_place(status, zigbee)
     for sensor in status.sensors:
         if text := battery_problem(sensor):
             place = sensor.device or sensor.sensor
-            yield Problem(f"sensor {names.get(place, place)}: {text}", "change its battery")
+            what = phrase("sensor {name}: {problem}", name=names.get(place, place), problem=text)
+            yield Problem(what, "change its battery")
 
 
 def battery_problem(sensor: SensorReport) -> str:
     """Return what is wrong with a sensor's battery; empty where nothing is, or where this is no battery."""
     is_low = sensor.kind == SensorKind.BATTERY_LEVEL and sensor.value is not None and sensor.value < BATTERY_PERCENT_MIN
-    return f"its battery is at {sensor.value:.0f} %" if is_low else ""
+    return phrase("its battery is at {percent} %", percent=f"{sensor.value:.0f}") if is_low else ""
 
 
 def silence(sensor: PairedSensor) -> str:
     """Return for how long a sensor has been off the air, in words."""
     age_s = sensor.last_seen_age_s
-    return "silent since the start" if age_s is None else f"silent for {duration(age_s)}"
+    return "silent since the start" if age_s is None else phrase("silent for {time}", time=duration(age_s))
 
 
 def _update_problems(update: UpdateReport | None) -> Iterator[Problem]:
     if update is None:
         return
     if update.launcher and update.slot != update.good and update.state != UpdateState.TRIAL:
-        what = f"updates: slot {update.slot} runs, and slot {update.good} is the confirmed one"
+        slots = "updates: slot {slot} runs, and slot {good} is the confirmed one"
+        what = phrase(slots, slot=update.slot, good=update.good)
         yield Problem(what, "systemctl restart climahub: the launcher starts the confirmed release")
     if update.is_paused:
         yield Problem("updates: paused by a technician", "climahub update resume")
     if update.warning == UNSIGNED_WARNING:
-        yield Problem(f"updates: {update.warning}", "remove ota.allow_unsigned from the configuration")
+        yield Problem(
+            phrase("updates: {problem}", problem=update.warning), "remove ota.allow_unsigned from the configuration"
+        )
     if update.state == "failed" and update.error:
-        yield Problem(f"updates: {update.target} failed: {update.error}", "see climahub update status")
+        what = phrase("updates: {release} failed: {why}", release=update.target, why=update.error)
+        yield Problem(what, "see climahub update status")
     for name, text in sorted(update.trial_problems.items()):
-        yield Problem(f"updates: {update.target} fails its trial: {name}: {text}", "it is rolled back by itself")
+        what = phrase("updates: {release} fails its trial: {check}: {why}", release=update.target, check=name, why=text)
+        yield Problem(what, "it is rolled back by itself")

@@ -6,6 +6,7 @@ The verdict and the checks of the port judge by these functions, so that they ne
 from collections.abc import Collection, Iterator
 
 from agent.foundation.format import size
+from agent.foundation.phrase import phrase
 from agent.local.problem import Level, Problem
 from agent.local.status import ClockStatus, MachineReport
 
@@ -35,7 +36,8 @@ def machine_problems(machine: MachineReport) -> Iterator[Problem]:
         ],
     }
     for part, found in parts.items():
-        yield from (Problem(f"{part}: {each.what}", each.advice, each.level) for each in found if each)
+        for each in filter(None, found):
+            yield Problem(phrase("{part}: {problem}", part=part, problem=each.what), each.advice, each.level)
 
 
 def under_voltage(now: Collection[str], since_boot: Collection[str]) -> Problem | None:
@@ -56,7 +58,7 @@ def mains_off() -> Problem:
 
 def disk_short(free_bytes: int, free_bytes_min: int) -> Problem | None:
     """Return that the disk is full, or soon will be."""
-    what = f"{size(free_bytes)} free: the outbox stops at {size(free_bytes_min)}"
+    what = phrase("{free} free: the outbox stops at {limit}", free=size(free_bytes), limit=size(free_bytes_min))
     remedy = "remove what does not belong to the hub, or use a larger card"
     if free_bytes <= free_bytes_min:
         return Problem(what, remedy, Level.FAULT)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from agent.foundation.format import DAY_S, duration, plural
+from agent.foundation.format import DAY_S, duration
+from agent.foundation.phrase import counted, phrase
 from agent.foundation.start_history import ExitCause
 from agent.local.machine_problems import clock_level, machine_problems
 from agent.local.problem import Level, Problem
@@ -110,32 +111,40 @@ def problems(status: HubStatus, *, mild: Collection[str] = ()) -> list[Problem]:
 def _climate(status: HubStatus, mild: Collection[str]) -> Iterator[Problem]:
     for text in status.climate_problems:
         level = Level.ATTENTION if text in mild else Level.FAULT
-        yield Problem(f"climate: {text}", "see climahub climate for the zones", level)
+        yield Problem(phrase("climate: {text}", text=text), "see climahub climate for the zones", level)
 
 
 def _starts(status: HubStatus) -> Iterator[Problem]:
     if problem := starts_problem(status.starts, status.running_s):
-        yield Problem(f"hub: it {problem}", _END_ADVICE)
+        yield Problem(phrase("hub: it {problem}", problem=problem), _END_ADVICE)
 
 
 def _configuration(status: HubStatus) -> Iterator[Problem]:
     if (trial := status.config_trial) is not None:
-        what = f"configuration: a change is on trial and undoes itself unless it is confirmed: {', '.join(trial.keys)}"
-        yield Problem(what, "check that all is well, then climahub config confirm, or climahub config rollback")
+        what = "configuration: a change is on trial and undoes itself unless it is confirmed: {keys}"
+        yield Problem(
+            phrase(what, keys=", ".join(trial.keys)),
+            "check that all is well, then climahub config confirm, or climahub config rollback",
+        )
 
 
 def _storage(outbox: OutboxReport) -> Iterator[Problem]:
     if outbox.problem:
         advice = "after a minute, readings go to the cloud from memory until then"
-        yield Problem(f"outbox: {outbox.problem}", advice, Level.FAULT)
+        yield Problem(phrase("outbox: {problem}", problem=outbox.problem), advice, Level.FAULT)
     if outbox.dropped or outbox.downsampled:
-        gone = f"{outbox.dropped:,} dropped, {outbox.downsampled:,} downsampled"
-        yield Problem(f"outbox: it was full: {gone}", "raise storage.outbox_bytes_max, or free space on the disk")
+        gone = "outbox: it was full: {dropped} dropped, {downsampled} downsampled"
+        what = phrase(gone, dropped=outbox.dropped, downsampled=outbox.downsampled)
+        yield Problem(what, "raise storage.outbox_bytes_max, or free space on the disk")
     if outbox.dead_letters:
-        what = f"cloud: {plural(outbox.dead_letters, 'reading')} refused for good: {outbox.last_refusal}".rstrip(": ")
+        refused = counted(outbox.dead_letters, "reading")
+        what = phrase("cloud: {readings} refused for good", readings=refused)
+        if outbox.last_refusal:
+            what = phrase("{what}: {why}", what=what, why=outbox.last_refusal)
         yield Problem(what, "report the reason to the cloud's operator")
     if outbox.unconfirmed:
-        yield Problem(f"cloud: it acknowledged {plural(outbox.unconfirmed, 'reading')} fewer than were sent")
+        missing = counted(outbox.unconfirmed, "reading")
+        yield Problem(phrase("cloud: it acknowledged {readings} fewer than were sent", readings=missing))
 
 
 def _cloud(status: HubStatus) -> Iterator[Problem]:
@@ -145,62 +154,82 @@ def _cloud(status: HubStatus) -> Iterator[Problem]:
     if outbox.sendable and outbox.stalled_s > STALLED_S and not found:
         # The readings decide, whatever the polls show.
         reason = (telemetry.reason if telemetry else "") or outbox.last_refusal or "the reason is not known"
-        waiting = plural(outbox.sendable, "reading")
-        yield Problem(f"cloud: {waiting} due, none accepted for {duration(outbox.stalled_s)}: {reason}", _KEPT)
+        what = phrase(
+            "cloud: {readings} due, none accepted for {time}: {why}",
+            readings=counted(outbox.sendable, "reading"),
+            time=duration(outbox.stalled_s),
+            why=reason,
+        )
+        yield Problem(what, _KEPT)
     if status.commands_problem and not found:
-        yield Problem(f"commands: {status.commands_problem}")
+        yield Problem(phrase("commands: {problem}", problem=status.commands_problem))
 
 
 def _link(link: LinkReport) -> Iterator[Problem]:
     if link.state in {"down", *_BY_STATE}:
         problem, advice = _BY_STATE.get(link.state) or REMEDIES.get(link.cause, REMEDIES["no_connection"])
         needs_a_person = link.state in _BY_STATE or link.cause in _NEEDS_A_PERSON
-        what = f"cloud: {problem} for {duration(link.since_s)}: {link.reason}"
+        lasts = duration(link.since_s)
+        what = phrase("cloud: {problem} for {time}: {why}", problem=problem, time=lasts, why=link.reason)
         yield Problem(what, advice, Level.FAULT if needs_a_person else Level.ATTENTION)
         return
     for name, endpoint in link.endpoints.items():
         if endpoint.is_failing:
             problem, advice = REMEDIES.get(endpoint.cause, REMEDIES["no_answer"])
-            lasts = f"{duration(endpoint.since_s)}, {plural(endpoint.failures, 'try', 'tries')}"
-            yield Problem(f"cloud: {problem} for {_ENDPOINTS.get(name, name)} ({lasts}): {endpoint.reason}", advice)
+            what = phrase(
+                "cloud: {problem} for {what} ({time}, {tries}): {why}",
+                problem=problem,
+                what=_ENDPOINTS.get(name, name),
+                time=duration(endpoint.since_s),
+                tries=counted(endpoint.failures, "try", "tries"),
+                why=endpoint.reason,
+            )
+            yield Problem(what, advice)
 
 
 def _clock(status: HubStatus) -> Iterator[Problem]:
     if not status.clock.synchronised:
-        what = f"clock: not set by NTP since the start {duration(status.clock.uptime_s)} ago"
+        what = phrase("clock: not set by NTP since the start {time} ago", time=duration(status.clock.uptime_s))
         advice = "check the network (timedatectl); schedules and readings wait for the time"
         yield Problem(what, advice, clock_level(status.clock))
     elif clock_level(status.clock) is not Level.OK and status.clock.source == "ntp":
-        what = f"clock: NTP silent for {duration(status.clock.confirmed_s_ago or 0)}, {exactness(status.clock)}"
+        silent = duration(status.clock.confirmed_s_ago or 0)
+        what = phrase("clock: NTP silent for {time}, {exactness}", time=silent, exactness=exactness(status.clock))
         yield Problem(what, "check the network (timedatectl); schedules and readings continue")
     elif status.outbox.unanchored:
-        kept = plural(status.outbox.unanchored, "reading")
-        yield Problem(f"clock: {kept} of an earlier boot never learnt the time and are kept apart")
+        kept = counted(status.outbox.unanchored, "reading")
+        yield Problem(phrase("clock: {readings} of an earlier boot without a time, kept apart", readings=kept))
 
 
 def _other(status: HubStatus) -> Iterator[Problem]:
     for sensor in status.relayed_sensors:
         if sensor.problem:
-            yield Problem(f"sensor {sensor.name}: {sensor.problem}")
+            yield Problem(phrase("sensor {name}: {problem}", name=sensor.name, problem=sensor.problem))
     for label in status.unmatched_keys:
-        what = f"relayed_sensors.sensor_keys_file: the key for {label} fits no sensor"
+        what = phrase("relayed_sensors.sensor_keys_file: the key for {label} fits no sensor", label=label)
         yield Problem(what, "correct its name or IEEE address (climahub zigbee list), or pair the sensor")
     for text in status.settings.problems:
-        yield Problem(f"settings: {text}")
+        yield Problem(phrase("settings: {problem}", problem=text))
     for fault in status.faults:
-        times = f", {fault.count} times" if fault.count > 1 else ""
-        yield Problem(f"{fault.component}: {fault.text} (last {duration(fault.age_s)} ago{times})")
+        what = phrase(
+            "{component}: {text} (last {time} ago, {times})",
+            component=fault.component,
+            text=fault.text,
+            time=duration(fault.age_s),
+            times=counted(fault.count, "time"),
+        )
+        yield Problem(what)
 
 
 def _sensors(status: HubStatus) -> Iterator[Problem]:
     interval_s = int(status.settings.in_force.get("reporting_interval_seconds", 0))
     is_late = interval_s and (status.running_s or 0) > STALE_INTERVALS * interval_s
     if is_late and not any(sensor.good for sensor in status.sensors):
-        what = f"sensors: none gave a value since the start {duration(status.running_s or 0)} ago"
+        what = phrase("sensors: none gave a value since the start {time} ago", time=duration(status.running_s or 0))
         yield Problem(what, "pair one (climahub zigbee pair), or check the sensors of the board", Level.FAULT)
     for sensor in status.sensors:
         if problem := trouble(sensor, interval_s=interval_s):
-            yield Problem(f"sensor {name_of(sensor, status)}: {problem}")
+            yield Problem(phrase("sensor {name}: {problem}", name=name_of(sensor, status), problem=problem))
 
 
 def trouble(sensor: SensorReport, *, interval_s: int) -> str:
@@ -213,10 +242,10 @@ def trouble(sensor: SensorReport, *, interval_s: int) -> str:
     if sensor.problem:
         return sensor.problem
     if sensor.quality in {"suspect", "bad"} and sensor.reason != NOT_REPORTED_YET:
-        return f"{sensor.quality}: {sensor.reason}".rstrip(": ")
+        return phrase("{what}: {why}", what=sensor.quality, why=sensor.reason) if sensor.reason else sensor.quality
     # Relayed sensors have intervals of their own.
     if not sensor.device and interval_s and sensor.age_s is not None and sensor.age_s > STALE_INTERVALS * interval_s:
-        return f"silent for {duration(sensor.age_s)}"
+        return phrase("silent for {time}", time=duration(sensor.age_s))
     return ""
 
 
@@ -231,8 +260,8 @@ def exactness(clock: ClockStatus) -> str:
     if clock.error_s is None:
         return "right"
     if clock.error_s < 10:  # noqa: PLR2004
-        return f"right within {math.ceil(clock.error_s * 10) / 10:g} s"
-    return f"right within {duration(math.ceil(clock.error_s))}"
+        return phrase("right within {time}", time=f"{math.ceil(clock.error_s * 10) / 10:g} s")
+    return phrase("right within {time}", time=duration(math.ceil(clock.error_s)))
 
 
 def starts_problem(starts: Sequence[StartReport], running_s: int | None) -> str:
@@ -245,12 +274,13 @@ def starts_problem(starts: Sequence[StartReport], running_s: int | None) -> str:
     if len(starts) < 2 or starts[1].end not in _DEFECTS or (running_s or 0) >= DAY_S:  # noqa: PLR2004 - one before
         return ""
     more = sum(start.count for start in starts[2:] if start.end in _DEFECTS)
-    before = f"; {plural(more, 'such end')} before" if more else ""
-    return f"{end_text(starts[1])} {duration(running_s or 0)} ago{before}"
+    end = phrase("{end} {time} ago", end=end_text(starts[1]), time=duration(running_s or 0))
+    return phrase("{end}; {ends} before", end=end, ends=counted(more, "such end")) if more else end
 
 
 def end_text(start: StartReport) -> str:
     """Return how one process, or several in a row, ended."""
-    detail = f" ({start.detail})" if start.detail else ""
-    times = f", {start.count:,} times in a row" if start.count > 1 else ""
-    return f"{END_TEXTS.get(start.end, start.end)}{detail}{times}"
+    text = END_TEXTS.get(start.end, start.end)
+    if start.detail:
+        text = phrase("{what} ({detail})", what=text, detail=start.detail)
+    return phrase("{what}, {times} times in a row", what=text, times=start.count) if start.count > 1 else text

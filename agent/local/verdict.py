@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from agent.foundation.format import duration, plural
+from agent.foundation.format import duration
+from agent.foundation.phrase import Template, counted, listed, parts, phrase, plain, sentence
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
 from agent.local.document_problems import (
     battery_problem,
@@ -36,12 +37,12 @@ _CLOUD = {
     "untried": "not asked yet",
     "up": "fine",
     "degraded": "works in part",
-    "down": "cannot be reached",
-    "key_refused": "refuses the hub's key",
-    "unprovisioned": "not asked, as the hub has no key,",
+    "down": "cannot be reached for {time}",
+    "key_refused": "refuses the hub's key for {time}",
+    "unprovisioned": "not asked, as the hub has no key, for {time}",
 }
 
-_DOING = {"heat": "Heating", "cool": "Cooling"}
+_DOING = {"heat": "Heating {zones}.", "cool": "Cooling {zones}."}
 """By `hal.interface.HvacAction`."""
 
 WAITS_K = 0.5
@@ -72,12 +73,14 @@ class Verdict(msgspec.Struct, frozen=True):
         sentences: What a person reads first, complete sentences, the most urgent first.
         problems: All problems with their remedies, the most urgent first.
         actions: What the hub can do now.
+        phrases: How those of the texts above were made that have values in them, for translations.
     """
 
     level: Level
     sentences: list[str]
     problems: list[Problem]
     actions: list[Action]
+    phrases: Mapping[str, Template] = {}
 
 
 CONFIRM_CONFIG = Action("Keep the changed configuration", "POST", "/v1/config/confirm", "owner")
@@ -118,7 +121,15 @@ def verdict(
     rest = [*_heating(climate), _cloud(status)]
     if any(problem.what.startswith(_CLOUD_PROBLEM) for problem in found):
         rest.reverse()
-    return Verdict(level, [*head, *rest], found, actions)
+    sentences = [*head, *rest]
+    texts = [*sentences, *(problem.what for problem in found), *(action.title for action in actions)]
+    return Verdict(
+        level,
+        [*map(plain, sentences)],
+        [msgspec.structs.replace(problem, what=plain(problem.what)) for problem in found],
+        [msgspec.structs.replace(action, title=plain(action.title)) for action in actions],
+        parts(texts),
+    )
 
 
 def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> list[str]:
@@ -136,13 +147,13 @@ def _troubles(found: Sequence[Problem], status: HubStatus, climate: ClimateRepor
         if not problem.what.startswith((_CLOUD_PROBLEM, "sensor ")) and problem.what not in explained
     ]
     faults = sum(problem.level is Level.FAULT for problem in others[:PROBLEMS_SPOKEN_MAX])
-    spoken = [_sentence(problem.what) for problem in others[:PROBLEMS_SPOKEN_MAX]]
+    spoken = [sentence(problem.what) for problem in others[:PROBLEMS_SPOKEN_MAX]]
     said = [
         _sensor_sentence(place, names.get(place, place), text, climate)
         for place, text in list(sensors.items())[:SENSORS_SPOKEN_MAX]
     ]
     more = len(sensors) + len(others) - len(said) - len(spoken)
-    rest = [f"{plural(more, 'further problem')}."] if more else []
+    rest = [sentence(counted(more, "further problem"))] if more else []
     return [*spoken[:faults], *said, *spoken[faults:], *rest]
 
 
@@ -163,8 +174,11 @@ def _troubled_sensors(status: HubStatus, zigbee: ZigbeeReport) -> Mapping[str, s
 
 
 def _sensor_sentence(place: str, name: str, text: str, climate: ClimateReport) -> str:
-    link = " " if text.startswith("silent") else ": "
-    return _sentence("; ".join([f"{name}{link}{text}", *_consequences({place, name}, climate)]))
+    template = "{name} {problem}" if text.startswith("silent") else "{name}: {problem}"
+    said = phrase(template, name=name, problem=text)
+    for consequence in _consequences({place, name}, climate):
+        said = phrase("{what}; {then}", what=said, then=consequence)
+    return sentence(said)
 
 
 def _consequences(names: set[str], climate: ClimateReport) -> Iterator[str]:
@@ -172,22 +186,18 @@ def _consequences(names: set[str], climate: ClimateReport) -> Iterator[str]:
         if not names & set(zone.sensors) or names & set(zone.sensors_in_use):
             continue
         if zone.room_c is None or not zone.sensors_in_use:
-            yield f"{zone.zone} without a temperature: {zone.reason}"
+            yield phrase("{zone} without a temperature: {why}", zone=zone.zone, why=zone.reason)
         else:
-            yield f"{zone.zone} is controlled by {_listed(zone.sensors_in_use)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+            yield phrase("{zone} is controlled by {sensors}", zone=zone.zone, sensors=listed(zone.sensors_in_use))
 
 
 def _heating(climate: ClimateReport) -> Iterator[str]:
     zones = climate.zones
     if not zones or any(zone.reason == UNDECIDED for zone in zones):
         return
-    for action, word in _DOING.items():
+    for action, template in _DOING.items():
         if active := [zone.zone for zone in zones if zone.action == action]:
-            yield f"{word} {_listed(active)}."
+            yield phrase(template, zones=listed(active))
     waiting = [*filter(None, map(_wait, zones))]
     yield from waiting
     is_idle = all(zone.action not in _DOING and not zone.duty and zone.room_c is not None for zone in zones)
@@ -206,19 +216,21 @@ def _wait(zone: ZoneReport) -> str:
     # A limit stands behind the setpoint's description, which ends with the last bracket.
     why = zone.reason.rpartition(")")[2].removeprefix("; ") if ")" in zone.reason else ""
     if not why and zone.duty:
-        why = f"{zone.duty * 100:.0f} % of the time is enough"
-    return _sentence(
-        f"{zone.zone} waits to {'heat' if is_cold else 'cool'}: {why or zone.reason.removeprefix('idle: ')}"
-    )
+        why = phrase("{percent} % of the time is enough", percent=f"{zone.duty * 100:.0f}")
+    template = "{zone} waits to heat: {why}" if is_cold else "{zone} waits to cool: {why}"
+    return sentence(phrase(template, zone=zone.zone, why=why or zone.reason.removeprefix("idle: ")))
 
 
 def _cloud(status: HubStatus) -> str:
     link, outbox = status.link, status.outbox
     state = _CLOUD.get(link.state, link.state)
-    lasts = f" for {duration(link.since_s)}" if link.state in {"down", "key_refused", "unprovisioned"} else ""
+    state = phrase(state, time=duration(link.since_s)) if "{time}" in state else state
+    readings = counted(outbox.pending, "reading")
     ages = [sensor.age_s for sensor in status.sensors if sensor.age_s is not None]
-    newest = f", newest {duration(min(ages))} old" if ages else ""
-    return f"Cloud {state}{lasts}, {plural(outbox.pending, 'reading')} waiting{newest}."
+    if not ages:
+        return phrase("Cloud {state}, {readings} waiting.", state=state, readings=readings)
+    newest = duration(min(ages))
+    return phrase("Cloud {state}, {readings} waiting, newest {age} old.", state=state, readings=readings, age=newest)
 
 
 def _unseen(status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> Iterator[str]:
@@ -234,9 +246,9 @@ def _unseen(status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport) -> 
     if not status.clock.synchronised:
         yield "The time is not known yet."
     if starting := [zone.zone for zone in climate.zones if zone.reason == UNDECIDED]:
-        yield f"Nothing is decided yet for {_listed(starting)}."
+        yield phrase("Nothing is decided yet for {zones}.", zones=listed(starting))
     elif cold := _not_yet_measured(status, climate):
-        yield f"No temperature is known for {_listed(cold)}."
+        yield phrase("No temperature is known for {zones}.", zones=listed(cold))
     if zigbee.radio.state == "starting":
         yield "The radio is starting."
 
@@ -249,7 +261,8 @@ def _not_yet_measured(status: HubStatus, climate: ClimateReport) -> list[str]:
 def _repair(name: str, *, target: str = "", what: str = "") -> Action:
     repair = REPAIRS[name]
     path = f"/v1/repairs/{name}" + (f"?target={quote(target, safe='')}" if target else "")
-    return Action(f"{repair.title} ({what})" if what else repair.title, "POST", path, repair.role.value)
+    title = phrase("{what} ({name})", what=repair.title, name=what) if what else repair.title
+    return Action(title, "POST", path, repair.role.value)
 
 
 def _radio_actions(zigbee: ZigbeeReport) -> Iterator[Action]:
@@ -286,9 +299,3 @@ def _update_actions(update: UpdateReport | None) -> Iterator[Action]:
         yield ROLL_BACK
     if update.state == "failed" and update.error:
         yield _repair("reset-update")
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."
