@@ -211,14 +211,10 @@ def _other(status: HubStatus) -> Iterator[Problem]:
     for text in status.settings.problems:
         yield Problem(phrase("settings: {problem}", problem=text))
     for fault in status.faults:
-        what = phrase(
-            "{component}: {text} (last {time} ago, {times})",
-            component=fault.component,
-            text=fault.text,
-            time=duration(fault.age_s),
-            times=counted(fault.count, "time"),
-        )
-        yield Problem(what)
+        when = phrase("last {time} ago", time=duration(fault.age_s))
+        if fault.count > 1:
+            when = phrase("{when}, {count} times", when=when, count=fault.count)
+        yield Problem(phrase("{component}: {text} ({when})", component=fault.component, text=fault.text, when=when))
 
 
 def _sensors(status: HubStatus) -> Iterator[Problem]:

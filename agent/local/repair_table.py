@@ -54,7 +54,7 @@ _TABLE = (
     ),
     Repair(
         "free-space",
-        "Free space",
+        "Make free space",
         "Removes leftovers of interrupted writes and downloads. No reading, setting or backup is removed.",
     ),
     Repair(

@@ -179,4 +179,21 @@ async def test_german(visit: Visit, hub: PortRig) -> None:
         await expect(page.get_by_role("heading", name="Räume")).to_be_visible()
         assert await page.locator("html").get_attribute("lang") == "de"
         await expect(page.locator(".tile .big").first).to_contain_text(",")
+        # What the hub itself says is German too: the verdict with its values, what to do, and the buttons.
+        verdict = page.locator(".verdict")
+        await expect(verdict).to_contain_text(re.compile(r"Cloud .*; wartend: (1 Messwert|[\d.]+ Messwerte), neuester"))
+        await expect(page.get_by_role("button", name="Cloud jetzt versuchen")).to_be_visible()
+        await page.get_by_text("Was fehlt und was zu tun ist").click()
+        await expect(page.get_by_text("Kabel oder WLAN prüfen, dann den Router")).to_be_visible()
+        await expect(page.get_by_text("Cloud: nicht erreichbar, seit")).to_be_visible()
         await visitor.picture("home-phone-dark-german")
+        await visitor.go("checks", "Prüfungen")
+        await expect(page.get_by_text("Dem Hub Luft geben").or_(page.get_by_text("Verbindungsaufbau"))).to_be_visible()
+        await visitor.picture("checks-phone-dark-german")
+        # In English nobody loads a translation of what is English.
+        loaded: list[str] = []
+        page.on("request", lambda request: loaded.append(request.url))
+        await page.get_by_role("button", name="English").click()
+        await expect(page.get_by_role("heading", name="Checks", level=1)).to_be_visible()
+        assert any(url.endswith("texts/en.json") for url in loaded)
+        assert not [url for url in loaded if "hub.json" in url]

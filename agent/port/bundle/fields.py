@@ -21,6 +21,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "MachineReport": "power_now power_since_boot is_mains_off disk_free_bytes disk_free_bytes_min",
             "ConfigTrialReport": "keys left_s is_started caller",
             "ClockStatus": "synchronised utc boot_id uptime_s source error_s known_for_s confirmed_s_ago",
+            "Template": "",
             "LinkReport": "state reason since_s outages compression cause endpoints last_error last_error_age_s usage",
             "UsageReport": "days bytes_per_day bytes_per_month",
             "UsageDayReport": "day requests sent_bytes received_bytes",
@@ -96,6 +97,9 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
 
 WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
     {
+        # The verdict's texts once more, for translations.
+        "Verdict": frozenset({"phrases"}),
+        "Template": frozenset({"key", "parameters"}),
         # When people are at home; names that they chose for it.
         "ZoneReport": frozenset({"label", "schedule", "schedules"}),
         "HoldReport": frozenset({"id"}),

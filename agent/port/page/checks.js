@@ -1,8 +1,8 @@
 // The hub's checks: what each found, what it means and what to do. The hub runs and judges them.
 
 import { post } from "./api.js";
-import { Act, Head, Level, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
-import { number, t } from "./words.js";
+import { Act, Head, Hub, Level, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
+import { langOf, number, say, t } from "./words.js";
 
 const CHECKS_S_MAX = 20;
 const WORST_FIRST = ["fail", "warn", "unknown", "pass"];
@@ -12,14 +12,14 @@ function Repairs({ offers, repairs, repaired }) {
   const repair = ({ name, target }) => async () => repaired((await post(`/v1/repairs/${name}?${new URLSearchParams({ target })}`)).done);
   return html`<div class="buttons">${offers.map((offer) => {
     const known = repairs?.find((each) => each.name === offer.name);
-    return known && html`<${Act} key=${offer.target} lang="en" kind=${known.is_destructive ? "danger" : "main"} role=${known.role}
-      label=${offer.target ? `${known.title}: ${offer.target}` : known.title} question=${known.effect} act=${repair(offer)} />`;
+    return known && html`<${Act} key=${offer.target} lang=${langOf(known.title)} kind=${known.is_destructive ? "danger" : "main"} role=${known.role}
+      label=${offer.target ? `${say(known.title)}: ${offer.target}` : say(known.title)} question=${say(known.effect)} act=${repair(offer)} />`;
   })}</div>`;
 }
 
 function Check({ check, repairs, repaired }) {
   return html`<li><details>
-    <summary><span class="grow" lang="en">${check.title}<br /><small class="soft">${check.fact}</small></span><${Level} level=${check.outcome} /></summary>
+    <summary><span class="grow"><${Hub} text=${check.title} /><br /><small class="soft"><${Hub} text=${check.fact} /></small></span><${Level} level=${check.outcome} /></summary>
     <div class="stack below"><${Said}>${check.remedy}</${Said}><${Said}>${check.meaning}</${Said}>
       <${Repairs} offers=${check.repairs} repairs=${repairs} repaired=${repaired} /></div>
   </details></li>`;

@@ -3,8 +3,8 @@
 import { ask, may } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
 import { Doing, RoomTile, linkSummary, outboxSummary, sensorsSummary, updateSummary, zigbeeSummary } from "./tiles.js";
-import { Act, Level, Waiting, html, levelOf, useEffect, useState } from "./ui.js";
-import { t } from "./words.js";
+import { Act, Hub, Level, Said, Waiting, html, levelOf, useEffect, useState } from "./ui.js";
+import { langOf, say, t } from "./words.js";
 
 const LINE_CHARACTERS = 100; // A longer sentence is not set in large type.
 
@@ -14,9 +14,9 @@ async function carryOut(action) {
 }
 
 function Problem({ problem }) {
-  return html`<li class="tight" lang="en">
-    <div class="row"><${Level} level=${problem.level} /><span>${problem.what}</span></div>
-    ${problem.advice && html`<p class="soft">${problem.advice}</p>`}
+  return html`<li class="tight">
+    <div class="row"><${Level} level=${problem.level} /><${Hub} text=${problem.what} /></div>
+    <div class="soft"><${Said}>${problem.advice}</${Said}></div>
   </li>`;
 }
 
@@ -24,17 +24,19 @@ function Verdict({ verdict }) {
   if (verdict === undefined) return html`<${Waiting} />`;
   if (verdict === null) return null;
   const level = levelOf(verdict.level);
-  const { sentences } = verdict;
+  const sentences = verdict.sentences.map(say);
+  // A sentence may have parts that stay English.
+  const lang = verdict.sentences.some(langOf) ? "en" : null;
   // Where all is well the level says so itself, and the rest belongs together.
   const [first, ...more] = level === "ok" ? [sentences.slice(1).join(" ")] : sentences;
   return html`<section class="stack" aria-label=${t("home.verdict")}>
     <div class="verdict ${level}" role="status" aria-live="polite">
       <${Level} level=${level} text=${t(`verdict.${level}`)} />
-      <p class=${level === "ok" || first.length > LINE_CHARACTERS ? "long" : ""} lang="en">${first}</p>
-      ${more.length > 0 && html`<p lang="en">${more.join(" ")}</p>`}
+      <p class=${level === "ok" || first.length > LINE_CHARACTERS ? "long" : ""} lang=${lang}>${first}</p>
+      ${more.length > 0 && html`<p lang=${lang}>${more.join(" ")}</p>`}
     </div>
     ${verdict.actions.length > 0 && html`<div class="buttons">
-      ${verdict.actions.map((action) => html`<${Act} key=${action.path} kind="main" lang="en" role=${action.role} label=${action.title} act=${() => carryOut(action)} />`)}
+      ${verdict.actions.map((action) => html`<${Act} key=${action.path} kind="main" lang=${langOf(action.title)} role=${action.role} label=${say(action.title)} act=${() => carryOut(action)} />`)}
     </div>`}
     ${verdict.problems.length > 0 && html`<details>
       <summary>${t("home.problems", { count: verdict.problems.length })}</summary>

@@ -3,6 +3,7 @@
 
 import { useEffect, useReducer, useState } from "./vendor/hooks.mjs";
 import { get } from "./api.js";
+import { learn } from "./words.js";
 
 const DOCUMENTS = ["status", "climate", "zigbee", "update", "verdict"];
 const READ_MS = 15_000; // While there is no stream: too many listen, or the session has ended.
@@ -24,6 +25,7 @@ function keep(name, value) {
   // The hub was updated: its page is another one now.
   if (name === "status" && documents.status && documents.status.version !== value.version) location.reload();
   documents[name] = value;
+  if (value.phrases) learn(name, value.phrases);
   receivedMs[name] = performance.now();
   answeredMs = performance.now();
   changed();

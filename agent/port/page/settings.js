@@ -2,7 +2,7 @@
 // a restart is on trial then, and undone unless an owner keeps it: so a mistake cannot lock anybody out.
 
 import { ask, may, post } from "./api.js";
-import { AskForm, Act, Head, Input, Note, Said, Waiting, html, useEffect, useFetched, useState } from "./ui.js";
+import { AskForm, Act, Head, Hub, Input, Note, Said, Waiting, html, useEffect, useFetched, useState } from "./ui.js";
 import { duration, t } from "./words.js";
 
 const PATH = "/v1/config";
@@ -72,9 +72,9 @@ export default function Settings() {
     ${config.tables.map((table) => {
       const keys = shown.filter((each) => each.key.slice(0, each.key.lastIndexOf(".")) === table.table);
       return keys.length > 0 && html`<details class="card" key=${table.table} open=${filter[0] !== ""}>
-        <summary><span class="grow">${table.table} <small class="soft" lang="en">${table.about}</small></span></summary>
+        <summary><span class="grow">${table.table} <small class="soft"><${Hub} text=${table.about} /></small></span></summary>
         <ul class="rows">${keys.map((each) => html`<li class="row" key=${each.key}>
-          <span class="grow">${each.key.slice(table.table.length + 1)} <code class="small">${each.text}</code> ${each.unit}<br /><small class="soft" lang="en">${each.origin === "default" ? each.help : each.origin}</small></span>
+          <span class="grow">${each.key.slice(table.table.length + 1)} <code class="small">${each.text}</code> ${each.unit}<br /><small class="soft"><${Hub} text=${each.origin === "default" ? each.help : each.origin} /></small></span>
           ${may("owner") && each.edit !== "file" && html`<button aria-label=${t("settings.change_key", { key: each.key })} onClick=${() => setEntry(each)}>${t("settings.change")}</button>`}
         </li>`)}</ul>
       </details>`;

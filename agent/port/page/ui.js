@@ -4,7 +4,7 @@ import { h, render } from "./vendor/preact.mjs";
 import { useCallback, useEffect, useMemo, useRef, useState } from "./vendor/hooks.mjs";
 import htm from "./vendor/htm.mjs";
 import { get, may } from "./api.js";
-import { t } from "./words.js";
+import { langOf, say, t } from "./words.js";
 
 export const html = htm.bind(h);
 export { render, useCallback, useEffect, useMemo, useRef, useState };
@@ -39,9 +39,14 @@ export function Level({ level, text }) {
   </span>`;
 }
 
-// Words that come from the hub, which speaks English; nothing where it has none.
+// A text of the hub, marked as English where it is not translated.
+export function Hub({ text }) {
+  return html`<span lang=${langOf(text)}>${say(text)}</span>`;
+}
+
+// Words that come from the hub, as a paragraph; nothing where it has none.
 export function Said({ children, level, what }) {
-  return children ? html`<p class=${level ? `toned ${level}` : ""}>${what && `${what} `}<span lang="en">${children}</span></p>` : null;
+  return children ? html`<p class=${level ? `toned ${level}` : ""}>${what && `${what} `}<${Hub} text=${children} /></p>` : null;
 }
 
 export function Note({ level = "unknown", children }) {

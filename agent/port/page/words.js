@@ -6,8 +6,11 @@ const CHOICE = "climahub.language";
 const MINUTE_S = 60;
 const HOUR_S = 3600;
 const DAY_S = 86400;
+const NUMBER = /^\d{1,3}(,\d{3})+$|^\d+\.\d+$/; // As the hub writes one with separators.
 
 let texts = {};
+let hubTexts = {}; // What the hub itself says, by its English; none in English.
+const made = {}; // By document: how the hub made each of its texts that have values in them.
 let language = "en";
 let plural = new Intl.PluralRules(language);
 
@@ -23,9 +26,36 @@ export async function loadTexts() {
   const wanted = [chosen(), ...navigator.languages].map((each) => (each ?? "").slice(0, 2));
   language = wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
   plural = new Intl.PluralRules(language);
-  const answer = await fetch(new URL(`texts/${language}.json`, import.meta.url));
-  texts = await answer.json();
+  [texts, hubTexts] = await Promise.all([
+    load(language),
+    language === "en" ? {} : load(`${language}-hub`).catch(() => ({})), // Without it the hub speaks English.
+  ]);
   document.documentElement.lang = language;
+}
+
+async function load(name) {
+  return (await fetch(new URL(`texts/${name}.json`, import.meta.url))).json();
+}
+
+// Remember how the hub made the texts of a document.
+export function learn(document, phrases) {
+  made[document] = phrases;
+}
+
+// What the hub says, in the language of the page; its English where the catalogue does not know it.
+export function say(text) {
+  const phrase = Object.values(made).find((each) => each[text])?.[text];
+  const template = hubTexts[phrase?.key ?? text];
+  if (template === undefined) return NUMBER.test(text) ? number(Number(text.replaceAll(",", "")), text.split(".")[1]?.length ?? 0) : text;
+  let said = template.replace(/\{(\w+)\}/g, (_, name) => say(phrase.parameters[name]));
+  // As the hub makes a sentence of a phrase.
+  if (/^\p{Lu}/u.test(text)) said = said[0].toUpperCase() + said.slice(1);
+  return text.endsWith(".") && !/[.!?]$/.test(said) ? `${said}.` : said;
+}
+
+// The language of what the hub says: English where it is not translated, else that of the page.
+export function langOf(text) {
+  return say(text) === text ? "en" : null;
 }
 
 export function currentLanguage() {

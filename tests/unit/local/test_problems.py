@@ -57,7 +57,7 @@ def with_sensor(status: HubStatus, **changes: object) -> HubStatus:
         ),
         (
             lambda s: with_outbox(s, unanchored=7),
-            "clock: 7 readings of an earlier boot never learnt the time and are kept apart",
+            "clock: 7 readings of an earlier boot without a time, kept apart",
         ),
         (
             lambda s: replace(s, relayed_sensors=[replace(s.relayed_sensors[0], problem="waits for its key")]),

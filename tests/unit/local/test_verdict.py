@@ -309,7 +309,7 @@ def test_updates_and_what_the_hub_can_do(status: HubStatus, changes: dict[str, A
         ),
         (
             lambda d: d | {"status": replace(d["status"], outbox=replace(d["status"].outbox, problem="full"))},
-            "Free space",
+            "Make free space",
             "/v1/repairs/free-space",
         ),
         (
@@ -376,3 +376,18 @@ def test_faults_come_before_the_rest_and_many_problems_are_counted(status: HubSt
     assert spoken[:3] == ["Climate: attic: cold.", "Outbox: the disk is full.", "Sensor 0: gone."]
     assert len(spoken) == SENSORS_SPOKEN_MAX + PROBLEMS_SPOKEN_MAX + 1
     assert spoken[-1] == "5 further problems."
+
+
+def test_every_text_with_values_says_how_it_was_made(status: HubStatus) -> None:
+    found = judge(with_link(status, "down"))
+    phrases = found.phrases
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Verdict) == found
+    cloud = next(text for text in found.sentences if text.startswith("Cloud"))
+    assert phrases[cloud].key == "Cloud {state}, {readings} waiting, newest {age} old."
+    assert phrases[cloud].parameters == {
+        "state": "cannot be reached for 12 min",
+        "readings": "12 readings",
+        "age": "30 s",
+    }
+    assert phrases["cannot be reached for 12 min"].parameters == {"time": "12 min"}
+    assert all(problem.what in phrases for problem in found.problems)

@@ -1,0 +1,100 @@
+"""The catalogue of what the hub itself says: every translation is of a text that the hub has, and none is missing."""
+
+import ast
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.local.repair_table import REPAIRS
+from agent.port.checks.table import CHECKS
+from agent.port.page_files import read_page_file
+from tests.unit.page_source import PAGE
+
+AGENT = Path(__file__).parents[2] / "agent"
+CATALOGUES = sorted((PAGE / "texts").glob("*-hub.json"))
+RAW_BYTES_MAX = 60_000
+GZIP_BYTES_MAX = 20_000
+"""Of one catalogue. Only a page in another language than English loads one: it is not part of the page's own weight."""
+
+VERDICT = ("problems", "document_problems", "verdict")
+"""Modules of `agent.local` whose texts are phrases, or are given to one."""
+
+PIECES = {"does not change"}
+"""Looked for in texts, and never shown."""
+
+HOLES = re.compile(r"\{(\w+)\}")
+
+
+def constants(module: Path) -> Iterator[str]:
+    """Every text of a module but its docstrings; one that is made of two by `_KEPT` as a whole."""
+    tree = ast.parse(module.read_text())
+    silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    silent |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    kept = next((node.value for node in tree.body if getattr(node, "targets", None) and name_of(node) == "_KEPT"), None)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+            yield node.value
+        elif isinstance(node, ast.JoinedStr) and isinstance(kept, ast.Constant) and "_KEPT" in ast.unparse(node):
+            texts = [part for part in node.values if isinstance(part, ast.Constant)]
+            yield "".join(str(part.value) for part in texts) + str(kept.value)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "counted":
+            one, *many = [each.value for each in node.args[1:] if isinstance(each, ast.Constant)]
+            yield f"1 {one}"
+            yield f"{{count}} {many[0] if many else f'{one}s'}"
+
+
+def name_of(node: ast.stmt) -> str:
+    return getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
+
+
+def needed() -> set[str]:
+    """What every catalogue has: the texts of the verdict."""
+    texts = {text for name in VERDICT for text in constants(AGENT / "local" / f"{name}.py")}
+    texts |= {each.title for each in REPAIRS.values()}
+    nouns = re.compile(r"^(GET|POST|PUT) /|^[a-z]+ [a-z]+$")
+    return (
+        {text for text in texts if " " in text.strip() and text == text.strip()}
+        - PIECES
+        - {text for text in texts if nouns.match(text) and f"1 {text}" in texts}
+        - {text for text in texts if text.startswith(("GET /", "POST /", "PUT /"))}
+    )
+
+
+def known() -> set[str]:
+    """What a catalogue may have: every text of the hub."""
+    sources = [
+        *(AGENT / "local").glob("*.py"),
+        *(AGENT / "port" / "checks").glob("*.py"),
+        AGENT / "foundation" / "phrase.py",
+    ]
+    return {text for source in sources for text in constants(source)}
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
+def test_the_verdict_is_translated_whole_and_nothing_that_the_hub_does_not_say(catalogue: Path) -> None:
+    texts = json.loads(catalogue.read_text())
+    assert list(texts) == sorted(texts)
+    assert needed() - set(texts) == set()
+    assert set(texts) - known() == set()
+    for key, text in texts.items():
+        assert text.strip()
+        assert set(HOLES.findall(text)) == set(HOLES.findall(key)), key
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
+def test_checks_and_repairs_are_translated_with_what_they_mean(catalogue: Path) -> None:
+    texts = json.loads(catalogue.read_text())
+    said = {text for check in CHECKS for text in (check.title, check.meaning)}
+    said |= {text for repair in REPAIRS.values() for text in (repair.title, repair.effect)}
+    assert said - set(texts) == set()
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
+def test_a_catalogue_stays_within_its_weight(catalogue: Path) -> None:
+    packed = read_page_file(catalogue).compressed
+    assert len(gzip.decompress(packed)) <= RAW_BYTES_MAX
+    assert len(packed) <= GZIP_BYTES_MAX
