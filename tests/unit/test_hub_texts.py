@@ -34,7 +34,8 @@ def constants(module: Path) -> Iterator[str]:
     tree = ast.parse(module.read_text())
     silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     silent |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
-    kept = next((node.value for node in tree.body if getattr(node, "targets", None) and name_of(node) == "_KEPT"), None)
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    kept = next((node.value for node in assigned if ast.unparse(node.targets[0]) == "_KEPT"), None)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
             yield node.value
@@ -42,26 +43,16 @@ def constants(module: Path) -> Iterator[str]:
             texts = [part for part in node.values if isinstance(part, ast.Constant)]
             yield "".join(str(part.value) for part in texts) + str(kept.value)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "counted":
-            one, *many = [each.value for each in node.args[1:] if isinstance(each, ast.Constant)]
+            one, *many = [str(each.value) for each in node.args[1:] if isinstance(each, ast.Constant)]
             yield f"1 {one}"
             yield f"{{count}} {many[0] if many else f'{one}s'}"
 
 
-def name_of(node: ast.stmt) -> str:
-    return getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
-
-
 def needed() -> set[str]:
-    """What every catalogue has: the texts of the verdict."""
+    """What every catalogue has: the texts of the verdict. Names of endpoints and nouns after a number are no texts."""
     texts = {text for name in VERDICT for text in constants(AGENT / "local" / f"{name}.py")}
-    texts |= {each.title for each in REPAIRS.values()}
-    nouns = re.compile(r"^(GET|POST|PUT) /|^[a-z]+ [a-z]+$")
-    return (
-        {text for text in texts if " " in text.strip() and text == text.strip()}
-        - PIECES
-        - {text for text in texts if nouns.match(text) and f"1 {text}" in texts}
-        - {text for text in texts if text.startswith(("GET /", "POST /", "PUT /"))}
-    )
+    nouns = {text for text in texts if f"1 {text}" in texts}
+    return {text for text in texts if " " in text and text == text.strip() and "/v1/" not in text} - nouns - PIECES
 
 
 def known() -> set[str]:
