@@ -20,7 +20,7 @@ RAW_BYTES_MAX = 60_000
 GZIP_BYTES_MAX = 20_000
 """Of one catalogue. Only a page in another language than English loads one: it is not part of the page's own weight."""
 
-VERDICT = ("problems", "document_problems", "verdict")
+VERDICT = ("problems", "document_problems", "machine_problems", "verdict")
 """Modules of `agent.local` whose texts are phrases, or are given to one."""
 
 PIECES = {"does not change"}

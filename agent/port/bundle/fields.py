@@ -99,6 +99,7 @@ WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         # The verdict's texts once more, for translations.
         "Verdict": frozenset({"phrases"}),
+        "CheckResult": frozenset({"phrases"}),
         "Template": frozenset({"key", "parameters"}),
         # When people are at home; names that they chose for it.
         "ZoneReport": frozenset({"label", "schedule", "schedules"}),

@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from agent.foundation.phrase import parts, plain
 from agent.local.problem import Level, Problem
 from agent.port.checks.facts import Facts, Missing
 from agent.port.checks.report import CheckResult, Group, Outcome, RepairOffer
@@ -99,7 +100,8 @@ def result_of(check: "Check[T]", finding: Finding) -> CheckResult:
         check.title,
         check.meaning,
         finding.outcome,
-        finding.fact,
-        finding.remedy,
+        plain(finding.fact),
+        plain(finding.remedy),
         finding.repairs,
+        parts([finding.fact, finding.remedy]),
     )

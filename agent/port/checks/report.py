@@ -3,10 +3,12 @@
 Must stay light: a hub imports it before anybody asks for checks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
+
+from agent.foundation.phrase import Template
 
 
 class Outcome(StrEnum):
@@ -45,7 +47,11 @@ class RepairOffer(msgspec.Struct, frozen=True):
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """One check with its finding: a row of the document."""
+    """One check with its finding: a row of the document.
+
+    Attributes:
+        phrases: How the texts of the finding were made, where they have values in them, for translations.
+    """
 
     name: str
     group: str
@@ -55,6 +61,7 @@ class CheckResult(msgspec.Struct, frozen=True):
     fact: str
     remedy: str = ""
     repairs: tuple[RepairOffer, ...] = ()
+    phrases: Mapping[str, Template] = {}
 
 
 class ChecksReport(msgspec.Struct, frozen=True):

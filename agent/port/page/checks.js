@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { Act, Head, Hub, Level, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
-import { langOf, number, say, t } from "./words.js";
+import { langOf, learn, number, say, t } from "./words.js";
 
 const CHECKS_S_MAX = 20;
 const WORST_FIRST = ["fail", "warn", "unknown", "pass"];
@@ -33,6 +33,7 @@ export default function Checks() {
     setDone(text);
     void read();
   };
+  learn("checks", Object.assign({}, ...(report?.checks ?? []).map(({ phrases }) => phrases)));
   const found = (outcome) => report.checks.filter((check) => check.outcome === outcome);
   return html`<div class="stack">
     <${Head} title=${t("checks.title")} />

@@ -40,7 +40,7 @@ from agent.port.checks.facts import (
     TimeZones,
     Unit,
 )
-from agent.port.checks.report import Outcome
+from agent.port.checks.report import CheckResult, Outcome
 from agent.port.checks.table import CHECKS, judge
 
 from .changes import (
@@ -410,6 +410,8 @@ def test_each_check_fails_for_its_reason(facts: Facts, name: str, outcome: Outco
     (found,) = (each for each in judge(change(facts)) if each.name == name)
     assert (found.outcome, text in found.fact) == (outcome, True), found
     assert found.remedy or found.outcome is UNKNOWN
+    # It can be sent, phrases included.
+    assert msgspec.json.decode(msgspec.json.encode(found), type=CheckResult) == found
 
 
 @pytest.mark.parametrize(
