@@ -10,7 +10,7 @@ from http import HTTPStatus
 import msgspec
 
 from agent import __version__
-from agent.errors import Corrupt, Rejected, StorageFull
+from agent.errors import BundleUntrusted, Corrupt, Rejected, StorageFull
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 from agent.ota.launcher import BASE, SLOTS
 from agent.ota.lifecycle import UpdateState
@@ -255,8 +255,10 @@ def handlers(updates: UpdateService | None) -> Mapping[str, Handler]:
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """Answer whatever keeps an update from being carried out with the same code."""
+    """Answer a bundle that no wait makes better apart from what keeps an update from being carried out now."""
     try:
         yield
+    except BundleUntrusted as error:
+        raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "bundle_invalid", str(error)) from error
     except (Rejected, StorageFull, Corrupt) as error:
         raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "refused", str(error)) from error

@@ -73,7 +73,7 @@ def read_header_size(prelude: bytes) -> int:
         BundleDamaged: It is no bundle, or its header is too large.
     """
     if len(prelude) != PRELUDE_BYTES or not prelude.startswith(MAGIC):
-        raise BundleDamaged("this is no climahub bundle: it has another magic number")
+        raise BundleDamaged("choose the file of a release: this is no climahub bundle")
     (size,) = struct.unpack(">I", prelude[len(MAGIC) :])
     if not 0 < size <= SIGNED_BYTES_MAX:
         raise BundleDamaged(f"the bundle's header claims {size} bytes; at most {SIGNED_BYTES_MAX} are read")
