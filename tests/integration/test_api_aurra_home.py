@@ -1,14 +1,21 @@
 """AURRA Home over a real hub: all twelve calls as the contract writes them, and who may make which."""
 
 import asyncio
+import hashlib
+import hmac
+import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
+from agent.apis.webhooks.endpoints import NewEndpoint
+from agent.apis.webhooks.signatures import WebhookApi
 from agent.climate.model import HoldKind, Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
@@ -457,3 +464,37 @@ async def test_a_page_of_another_site_gets_nothing_with_a_stolen_token(apis: Api
             async with client.get(f"{ZONE}/status", headers=headers) as response:
                 assert response.status in {403, 421}
                 assert (await response.json())["error"]["code"] == "INVALID_REQUEST"
+
+
+async def test_webhooks_are_signed_and_tell_what_has_changed(apis: ApiRig, aurra: Aurra) -> None:
+    received: list[tuple[bytes, str]] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        received.append((await request.read(), request.headers["X-AURRA-Signature"]))
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/hook", receive)
+    service = apis.port.hub.port.apis
+    assert service is not None
+    assert service.webhooks is not None
+    async with TestServer(application) as server:
+        wanted = NewEndpoint(str(server.make_url("/hook")), WebhookApi.AURRA_HOME, is_private_allowed=True)
+        endpoint = await service.webhooks.add(wanted)
+        await aurra.post("/thermostat/living/setpoint", {"temperature": 71, "mode": "heat"})
+        await aurra.post("/thermostat/living/eco", {"enabled": True, "heat_limit": 60})
+        await aurra.post("/thermostat/living/schedule", SCHEDULE)
+        await aurra.post("/alerts", ALERT | {"confidence": 0.5})
+        await aurra.post("/alerts", ALERT)
+        await until(lambda: any(b"alert_created" in body for body, _ in received))
+    for body, signature in received:
+        assert signature == "sha256=" + hmac.new(endpoint.secret.encode(), body, hashlib.sha256).hexdigest()
+    found = [json.loads(body) for body, _ in received]
+    assert all(each["timestamp"].endswith("Z") and each["data"]["device_id"] == "living" for each in found)
+    told = [(each["event"], {**each["data"], "device_id": ""}) for each in found]
+    changed = {"device_id": "", "old_temp": 68, "new_temp": 71, "mode": "heat"}
+    assert told[0] == ("thermostat.temperature_change", changed)
+    assert ("eco.mode_changed", {"device_id": "", "enabled": True, "heat_limit": 60, "cool_limit": 78}) in told
+    assert ("schedule.updated", {"device_id": "", "schedule_name": "Winter", "blocks_count": 4}) in told
+    alerts = [data for name, data in told if name == "predictive.alert_created"]
+    assert alerts == [{**{key: ALERT[key] for key in ("issue", "confidence", "action")}, "device_id": ""}]

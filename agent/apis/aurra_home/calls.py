@@ -71,6 +71,7 @@ class Calls:
         worker: Worker,
         random_bytes: RandomBytes,
         add_fault: Callable[[str], None],
+        tell_alert: Callable[[AlertRecord], None],
     ) -> None:
         """Prepare.
 
@@ -81,6 +82,7 @@ class Calls:
             worker: Where a simulation blocks.
             random_bytes: Makes ids, and salts of hashes.
             add_fault: Shows an alert to people at the hub.
+            tell_alert: Tells webhooks of such an alert.
         """
         self._home = home
         self._records = records
@@ -88,6 +90,7 @@ class Calls:
         self._worker = worker
         self._random_bytes = random_bytes
         self._add_fault = add_fault
+        self._tell_alert = tell_alert
 
     async def get_status(self, request: ApiRequest) -> ApiAnswer:
         """Answer `GET /thermostat/{device_id}/status`."""
@@ -173,6 +176,7 @@ class Calls:
         is_shown = body.confidence >= ALERT_THRESHOLD
         if is_shown:
             self._add_fault(f"{zone_id}: {alert.issue}; {alert.action} (alert {alert.alert_id} of {client.name})")
+            self._tell_alert(alert)
         return ApiAnswer(wire.AlertCreated(success=True, alert_id=alert.alert_id, shown=is_shown), HTTPStatus.CREATED)
 
     async def optimize(self, request: ApiRequest) -> ApiAnswer:

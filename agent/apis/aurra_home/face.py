@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from agent.apis.aurra_home.assumptions import DIAGNOSTICS_ENDPOINT
 from agent.apis.aurra_home.calls import Calls
 from agent.apis.aurra_home.errors import word
+from agent.apis.aurra_home.events import AurraEvents
 from agent.apis.aurra_home.records import AurraRecords
 from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
@@ -109,6 +110,8 @@ def build_face(parts: "ApiParts") -> AurraHomeFace:
     )
     records = AurraRecords(parts.state_dir, disk=parts.disk, worker=parts.worker)
     tokens = Tokens(parts.clients, keys, clock=parts.clock, worker=parts.worker, random_bytes=parts.random_bytes)
+    webhooks = parts.webhooks
+    events = AurraEvents(parts.home.thermostats, lambda found: webhooks.offer(found) if webhooks else None, parts.clock)
     calls = Calls(
         parts.home,
         records,
@@ -116,5 +119,7 @@ def build_face(parts: "ApiParts") -> AurraHomeFace:
         worker=parts.worker,
         random_bytes=parts.random_bytes,
         add_fault=parts.add_fault,
+        tell_alert=events.tell_alert,
     )
-    return AurraHomeFace(tokens, calls, {"AURRA Home keys": keys.run, "AURRA Home records": records.run})
+    loops = {"AURRA Home keys": keys.run, "AURRA Home records": records.run, "AURRA Home events": events.run}
+    return AurraHomeFace(tokens, calls, loops)

@@ -23,7 +23,7 @@ from agent.apis.aurra_home.wire import (
     SetpointBody,
     StatusDocument,
 )
-from agent.climate.model import Block, Day, HoldKind, Mode, Schedule
+from agent.climate.model import Block, Day, HoldKind, Mode, Schedule, Setpoints
 from agent.climate.requests import (
     CancelHoldRequest,
     ClimateRequest,
@@ -124,6 +124,18 @@ def _setpoints_c(thermostat: Thermostat, mode: Mode, value_f: int) -> tuple[floa
             return None, from_fahrenheit(value_f, cool_c)
         case _:
             return from_fahrenheit(value_f, heat_c), None
+
+
+def setpoint_f(mode: Mode, setpoints: Setpoints) -> int:
+    """Return the one number that stands for both setpoints in a mode: in `auto` the middle of the band."""
+    heat_c, cool_c = setpoints.heat_setpoint_c, setpoints.cool_setpoint_c
+    match mode:
+        case Mode.COOL:
+            return to_fahrenheit(cool_c)
+        case Mode.AUTO:
+            return to_fahrenheit((heat_c + cool_c) / 2)
+        case _:
+            return to_fahrenheit(heat_c)
 
 
 def schedule_request(body: ScheduleBody) -> PutScheduleRequest:
