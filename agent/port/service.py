@@ -32,9 +32,10 @@ from agent.port.events.stream import EventStream, hub_documents
 from agent.port.http import unix_socket
 from agent.port.http.access import CallerLookup, own_names
 from agent.port.http.certificate import Certificate
-from agent.port.http.endpoints import reachable_addresses
+from agent.port.http.endpoints import reachable_addresses, typed_addresses
 from agent.port.http.gates import NetworkGate, user_name
-from agent.port.http.listeners import Listeners, device_of, interface_address, interfaces
+from agent.port.http.interfaces import device_of, interface_addresses, interfaces
+from agent.port.http.listeners import Listeners
 from agent.port.http.server import application, runner_of
 from agent.port.sign_in import handlers as sign_in_handlers
 from agent.port.sign_in.access_report import report_entry
@@ -127,7 +128,7 @@ class PortService:
             config.storage.state_dir,
             names=lambda: [
                 *sorted(self._names),
-                *reachable_addresses(config.port.listen, interface_address, interfaces),
+                *reachable_addresses(config.port.listen, interface_addresses, interfaces),
             ],
             clock=clock,
             disk=disk,
@@ -228,21 +229,14 @@ class PortService:
         made = application(self.handlers(), gate, self.audit, self._mounted_apis())
         return runner_of(made, idle_s_max=IDLE_S_MAX)
 
-    def _typed_addresses(self) -> list[str]:
-        """Return what a person types into a browser: of a listener on all addresses, each that the machine has now."""
-        typed: list[str] = []
-        for address in self.listeners.addresses:
-            if "//0.0.0.0:" in address:
-                found = reachable_addresses(["0.0.0.0"], interface_address, interfaces)  # noqa: S104 - compared only
-                typed += [address.replace("0.0.0.0", each) for each in found]  # noqa: S104 - see above
-            else:
-                typed.append(address)
-        return typed
+    def typed_addresses(self) -> Sequence[str]:
+        """Return what a person types into a browser."""
+        return typed_addresses(self.listeners.open_endpoints, interface_addresses, interfaces)
 
     def _report(self) -> PortReport:
         ends_ms = self.certificate.ends_ms
         return PortReport(
-            addresses=self._typed_addresses(),
+            addresses=list(self.typed_addresses()),
             problems=list(self.listeners.problems),
             fingerprint=self.certificate.fingerprint,
             is_own_certificate=self.certificate.is_operators,

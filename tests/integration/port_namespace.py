@@ -5,20 +5,23 @@ namespace too, and asks by this program: python -m tests.integration.port_namesp
 """
 
 import asyncio
+import http.client
 import json
+import ssl
 import subprocess
 import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-
-import aiohttp
+from urllib.parse import urlsplit
 
 from agent.local.routes import Role
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
 
 CABLE, LAN = "10.12.194.1", "192.0.2.20"
+LAN_IPV6, LAPTOP_IPV6 = "fd00:7::20", "fd00:7::99"
+LINK_IPV6 = "fe80::20"
 LISTEN = 'port = 8480\nlisten = ["127.0.0.1", "usb0", "eth7"]\n'
 
 
@@ -37,14 +40,21 @@ class Laptop:
             hub: The hub's address there.
         """
         self._process = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        self._device = device
         far = f"{device}far"
         run("ip", "link", "add", device, "type", "veth", "peer", "name", far)
         run("ip", "link", "set", far, "netns", str(self._process.pid))
         run("ip", "address", "add", f"{hub}/24", "dev", device)
         run("ip", "link", "set", device, "up")
+        run("ip", "address", "add", f"{LINK_IPV6}/64", "dev", device, "nodad")
         self._inside("ip", "address", "add", f"{hub.rpartition('.')[0]}.99/24", "dev", far)
         self._inside("ip", "link", "set", far, "up")
         self._inside("ip", "route", "add", "default", "via", hub)
+
+    def add_ipv6(self) -> None:
+        """Give both ends an IPv6 address that is valid beyond the link."""
+        run("ip", "address", "add", f"{LAN_IPV6}/64", "dev", self._device, "nodad")
+        self._inside("ip", "address", "add", f"{LAPTOP_IPV6}/64", "dev", f"{self._device}far", "nodad")
 
     def _inside(self, *command: str) -> str:
         return run("nsenter", "--net", "--target", str(self._process.pid), *command)
@@ -65,26 +75,38 @@ def run(*command: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-async def status_of(url: str, code: str = "") -> str:
-    """Return what happens to somebody who opens an address, and signs in if they have a code: a status, or an error."""
-    connector = aiohttp.TCPConnector(ssl=False)
-    jar = aiohttp.CookieJar(unsafe=True)
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(url, connector=connector, cookie_jar=jar, timeout=timeout) as client:
-        try:
-            if code:
-                async with client.post("/v1/session", json={"code": code}) as response:
-                    if response.status != HTTPStatus.OK:
-                        return f"sign-in {response.status}"
-            async with client.get("/v1/status") as response:
-                return str(response.status)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return type(error).__name__
+def status_of(url: str, code: str = "") -> str:
+    """Return what somebody finds who opens an address, and signs in if they have a code: a status, or no answer."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").replace("%25", "%")
+    client: http.client.HTTPConnection
+    if parts.scheme == "https":
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        client = http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=trusting)
+    else:
+        client = http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
+    headers = {}
+    try:
+        if code:
+            client.request("POST", "/v1/session", json.dumps({"code": code}), {"Content-Type": "application/json"})
+            response = client.getresponse()
+            response.read()
+            if response.status != HTTPStatus.OK:
+                return f"sign-in {response.status}"
+            headers["Cookie"] = (response.getheader("Set-Cookie") or "").partition(";")[0]
+        client.request("GET", "/v1/status", headers=headers)
+        return str(client.getresponse().status)
+    except (OSError, http.client.HTTPException):
+        return "no answer"
+    finally:
+        client.close()
 
 
 async def look(rig: PortRig, cable: Laptop, lan: Laptop) -> dict[str, Any]:
     """Return what each laptop finds at each address."""
-    await until(lambda: len(rig.hub.port.listeners.addresses) == len(LISTEN.split(",")))
+    # Loopback, and IPv4 and IPv6 of each interface.
+    await until(lambda: len(rig.hub.port.listeners.addresses) == 1 + 2 + 2)
     code = await rig.make_code(Role.OWNER)
     return {
         "cable": await cable.ask(f"http://{CABLE}:8480"),
@@ -93,6 +115,11 @@ async def look(rig: PortRig, cable: Laptop, lan: Laptop) -> dict[str, Any]:
         "network, plain": await lan.ask(f"http://{LAN}:8480"),
         "network": await lan.ask(f"https://{LAN}:8480"),
         "network, signed in": await lan.ask(f"https://{LAN}:8480", code),
+        "network, IPv6": await lan.ask(f"https://[{LAN_IPV6}]:8480", code),
+        "network, plain IPv6": await lan.ask(f"http://[{LAN_IPV6}]:8480"),
+        "network, IPv6 of the link": await lan.ask(f"https://[{LINK_IPV6}%25eth7far]:8480"),
+        "cable, IPv6 of the link": await cable.ask(f"http://[{LINK_IPV6}%25usb0far]:8480"),
+        "typed": sorted(rig.hub.port.typed_addresses()),
         "network, to the cable's address": await lan.ask(f"http://{CABLE}:8480", code),
         "cable, to the network's address": await cable.ask(f"https://{LAN}:8480", code),
     }
@@ -102,6 +129,7 @@ async def main(directory: Path) -> None:
     """Make the network, run the hub, and print what was seen."""
     run("ip", "link", "set", "lo", "up")
     cable, lan = Laptop("usb0", CABLE), Laptop("eth7", LAN)
+    lan.add_ipv6()
     try:
         async with open_port(directory, port_text=LISTEN) as rig:
             sys.stdout.write(json.dumps(await look(rig, cable, lan)))
@@ -112,6 +140,6 @@ async def main(directory: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1].startswith("http"):
-        sys.stdout.write(asyncio.run(status_of(*sys.argv[1:])))
+        sys.stdout.write(status_of(*sys.argv[1:]))
     else:
         asyncio.run(main(Path(sys.argv[1])))

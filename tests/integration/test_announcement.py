@@ -16,7 +16,7 @@ from agent.port.announcement import service
 from agent.port.announcement.records import ServiceRecord
 from agent.port.announcement.service import Announcement
 from agent.port.http.endpoints import Endpoint
-from agent.port.http.listeners import interface_address, interfaces
+from agent.port.http.interfaces import interface_address, interfaces
 from tests.integration.conftest import until
 from tests.integration.port_rig import open_port
 

@@ -22,9 +22,16 @@ async def test_plain_http_is_for_the_cable_alone_and_asks_for_a_code(tmp_path: P
         "cable": "401",
         "cable, signed in": "200",
         "cable, wrong code": "sign-in 401",
-        "network, plain": "ServerDisconnectedError",
+        "network, plain": "no answer",
         "network": "401",
         "network, signed in": "200",
-        "network, to the cable's address": "ClientConnectorError",
-        "cable, to the network's address": "ClientConnectorError",
-    }
+        "network, IPv6": "200",
+        "network, plain IPv6": "no answer",
+        "network, IPv6 of the link": "401",
+        "cable, IPv6 of the link": "401",
+        "typed": [
+            "http://10.12.194.1:8480", "http://127.0.0.1:8480", "https://192.0.2.20:8480", "https://[fd00:7::20]:8480",
+        ],
+        "network, to the cable's address": "no answer",
+        "cable, to the network's address": "no answer",
+    }  # fmt: skip

@@ -18,7 +18,7 @@ from agent.local.routes import Caller, RequestRefused, Role, Route
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
+_HOST = re.compile(r"(\[[0-9a-f:.]+(?:%[a-z0-9_.-]+)?\]|[a-z0-9_.-]+)(:[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
 """A host with an optional port, as in a Host header or an origin (RFC 9110, section 7.2)."""
 
 _OWN_FETCHES = frozenset({"", "same-origin", "none"})

@@ -1,7 +1,8 @@
 """Where the port listens: addresses, interfaces, and whether TLS protects them. Pure.
 
 Plain http is for loopback and for a USB cable only. A listener on an interface is bound to the device as well: the
-kernel accepts packets for any of its addresses on any interface.
+kernel accepts packets for any of its addresses on any interface. One on an interface covers its IPv4 address and all of
+its IPv6 addresses, which change (RFC 8981) and may be valid on that link only.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,10 +10,13 @@ from ipaddress import IPv6Network, ip_address
 
 import msgspec
 
+from agent.config.types import is_address
+
 CABLES = frozenset({"usb0"})
 """Interfaces that are one cable to one laptop (rpi-usb-gadget): whoever is at the other end stands beside the hub."""
 
-_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_ALL_IPV6 = "::"
+_ALL_ADDRESSES = frozenset({"0.0.0.0", _ALL_IPV6})  # noqa: S104 - compared, not bound
 
 HOST_BITS = 64
 """Of an IPv6 address: one machine has as many addresses as it likes in its network."""
@@ -35,24 +39,24 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 def endpoints_of(
-    listen: Sequence[str], address_of: Callable[[str], str | None]
+    listen: Sequence[str], addresses_of: Callable[[str], Sequence[str]]
 ) -> tuple[Sequence[Endpoint], Sequence[str]]:
     """Return the endpoints that can be opened now, and the interfaces that are not here.
 
     Args:
         listen: `port.listen`.
-        address_of: Returns the IPv4 address of an interface; `None` where it does not exist or has none.
+        addresses_of: Returns the addresses of an interface, IPv6 addresses of one link with it (`fe80::1%usb0`); none
+            where it does not exist.
     """
     found, missing = [], []
     for item in listen:
         try:
             is_loopback = ip_address(item).is_loopback
         except ValueError:
-            address = address_of(item)
-            if address is None:
+            addresses = dict.fromkeys(_ALL_IPV6 if ":" in each else each for each in addresses_of(item))
+            if not addresses:
                 missing.append(item)
-            else:
-                found.append(Endpoint(address, item, is_tls=item not in CABLES))
+            found += [Endpoint(each, item, is_tls=item not in CABLES) for each in addresses]
         else:
             found.append(Endpoint(item, is_tls=not is_loopback))
     # Those without TLS first: they do not wait for a certificate.
@@ -60,28 +64,61 @@ def endpoints_of(
 
 
 def reachable_addresses(
-    listen: Sequence[str], address_of: Callable[[str], str | None], interfaces: Callable[[], Sequence[str]]
+    listen: Sequence[str], addresses_of: Callable[[str], Sequence[str]], interfaces: Callable[[], Sequence[str]]
 ) -> Sequence[str]:
-    """Return the addresses by which people reach the listeners, each once.
+    """Return the addresses by which people reach the listeners, each once, without those that depend on the link.
 
     Args:
         listen: `port.listen`.
-        address_of: See `endpoints_of`.
+        addresses_of: See `endpoints_of`.
         interfaces: Returns the names of all interfaces; called where a listener is on all addresses.
     """
     found: list[str] = []
     for item in listen:
-        names = [item]
-        if item in _ALL_ADDRESSES:
-            names = list(interfaces())
-        for name in names:
-            try:
-                ip_address(name)
-            except ValueError:
-                found += filter(None, [address_of(name)])
-            else:
-                found.append(name)
+        if is_address(item) and item not in _ALL_ADDRESSES:
+            found.append(item)
+            continue
+        names = interfaces() if item in _ALL_ADDRESSES else [item]
+        found += [each for name in names for each in addresses_of(name) if _is_meant(item, each) and "%" not in each]
     return list(dict.fromkeys(found))
+
+
+def _is_meant(item: str, address: str) -> bool:
+    """Tell whether a listener covers an address: one on all addresses has a family, one on an interface has both."""
+    return item not in _ALL_ADDRESSES or (":" in item) == (":" in address)
+
+
+def typed_addresses(
+    listeners: Sequence[tuple[Endpoint, int]],
+    addresses_of: Callable[[str], Sequence[str]],
+    interfaces: Callable[[], Sequence[str]],
+) -> Sequence[str]:
+    """Return what a person types into a browser, each once.
+
+    Where an interface has nothing better, also an address that depends on the link: curl takes it, browsers do not.
+
+    Args:
+        listeners: What is open, each with its port.
+        addresses_of: See `endpoints_of`.
+        interfaces: See `reachable_addresses`.
+    """
+    typed = []
+    for endpoint, port in listeners:
+        addresses: Sequence[str] = [endpoint.address]
+        if endpoint.address in _ALL_ADDRESSES:
+            names = [endpoint.device] if endpoint.device else interfaces()
+            here = [each for name in names for each in addresses_of(name) if _is_meant(endpoint.address, each)]
+            plain = [each for each in here if "%" not in each]
+            has_ipv4 = any(other.device == endpoint.device and ":" not in other.address for other, _ in listeners)
+            addresses = plain if plain or has_ipv4 else here
+        typed += [url(each, port, is_tls=endpoint.is_tls) for each in addresses]
+    return list(dict.fromkeys(typed))
+
+
+def url(address: str, port: int, *, is_tls: bool) -> str:
+    """Return the URL of an address; that of one link as curl takes it (RFC 6874)."""
+    host = f"[{address.replace('%', '%25')}]" if ":" in address else address
+    return f"{'https' if is_tls else 'http'}://{host}:{port}"
 
 
 def source_of(address: str) -> str:

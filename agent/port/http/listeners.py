@@ -7,9 +7,7 @@ endpoint without TLS that `agent.port.http.endpoints` wants with it.
 import asyncio
 import contextlib
 import errno
-import fcntl
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +20,8 @@ from agent.config.types import is_address
 from agent.errors import ClimahubError, Defect
 from agent.foundation.supervisor import contain_failure
 from agent.port.http.crowd import CONNECTIONS_MAX, TLS_CONNECTIONS_MAX, CountedConnection, Crowd
-from agent.port.http.endpoints import Endpoint, endpoints_of, source_of
+from agent.port.http.endpoints import Endpoint, endpoints_of, source_of, url
+from agent.port.http.interfaces import interface_addresses
 
 _log = logging.getLogger(__name__)
 
@@ -43,44 +42,12 @@ KEEPALIVE_S = 60
 ACCEPT_PAUSE_S = 1.0
 """How long to wait when the process has no file descriptor left."""
 
-INTERFACES = "/sys/class/net"
-
-_SIOCGIFADDR = 0x8915
-_IFREQ_BYTES = 40
-_IFREQ_IPV4 = slice(20, 24)
-"""Where `struct ifreq` holds an IPv4 address: after the name of 16 bytes, the family and the port (netdevice(7))."""
-
 _REMEDIES = {
     errno.EADDRINUSE: "choose another port.port: another program listens there",
     errno.EACCES: "choose a port.port of 1024 or more: this user may not open it",
     errno.EPERM: "choose addresses in place of an interface: this kernel binds none to a device for this user",
     errno.EADDRNOTAVAIL: "correct port.listen: this machine does not have that address",
 }
-
-
-def interface_address(name: str) -> str | None:
-    """Return the IPv4 address of an interface; `None` where it does not exist or has none."""
-    request = name.encode().ljust(_IFREQ_BYTES, b"\0")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            answer = fcntl.ioctl(asking, _SIOCGIFADDR, request)
-        except OSError:
-            return None
-    return socket.inet_ntoa(answer[_IFREQ_IPV4])
-
-
-def interfaces() -> Sequence[str]:
-    """Return the names of all interfaces. Blocks for no time: sysfs is memory."""
-    # Not socket.if_nameindex(): it needs a netlink socket, which the unit does not allow.
-    try:
-        return sorted(os.listdir(INTERFACES))  # noqa: PTH208 - names only
-    except OSError:
-        return []
-
-
-def device_of(address: str) -> str:
-    """Return the interface that has an IPv4 address; empty where none has it."""
-    return next((name for name in interfaces() if interface_address(name) == address), "")
 
 
 class Listeners:
@@ -98,7 +65,7 @@ class Listeners:
         make_runner: Callable[[], web.AppRunner],
         tls: Callable[[], Awaitable[ssl.SSLContext]],
         add_fault: Callable[[str], None],
-        address_of: Callable[[str], str | None] = interface_address,
+        addresses_of: Callable[[str], Sequence[str]] = interface_addresses,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -107,13 +74,13 @@ class Listeners:
             make_runner: Makes the HTTP server, when the first listener is opened.
             tls: Returns the context with the certificate; raises `ClimahubError` where there is none.
             add_fault: Shows a problem, once.
-            address_of: See `endpoints_of`.
+            addresses_of: See `endpoints_of`.
         """
         self._config = config
         self._make_runner = make_runner
         self._tls = tls
         self._add_fault = add_fault
-        self._address_of = address_of
+        self._addresses_of = addresses_of
         self._plain = Crowd(CONNECTIONS_MAX)
         self._tls_crowd = Crowd(TLS_CONNECTIONS_MAX)
         self._runner: web.AppRunner | None = None
@@ -163,7 +130,7 @@ class Listeners:
 
     async def _reconcile(self, group: asyncio.TaskGroup) -> Sequence[str]:
         """Open what is wanted and closed, close what is open and gone; return the interfaces that are not here."""
-        wanted, missing = endpoints_of(self._config.listen, self._address_of)
+        wanted, missing = endpoints_of(self._config.listen, self._addresses_of)
         for endpoint in set(self._open) - set(wanted):
             _, task = self._open.pop(endpoint)
             _log.info("no longer listening on %s: the address is gone", endpoint.address)
@@ -194,8 +161,7 @@ class Listeners:
             self._runner = self._make_runner()
             await self._runner.setup()
         listening = _bind(endpoint, self._config.port)
-        host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
-        address = f"{'https' if endpoint.is_tls else 'http'}://{host}:{listening.getsockname()[1]}"
+        address = url(endpoint.address, listening.getsockname()[1], is_tls=endpoint.is_tls)
         self._open[endpoint] = address, group.create_task(self._accept(listening, context, group))
         _log.info("the port listens on %s", address)
 

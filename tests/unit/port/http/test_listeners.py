@@ -18,7 +18,8 @@ from agent.local.routes import LocalRequest
 from agent.port.http import endpoints, listeners
 from agent.port.http.certificate import Certificate
 from agent.port.http.gates import NetworkGate
-from agent.port.http.listeners import Listeners, interface_address, interfaces
+from agent.port.http.interfaces import interface_address, interface_addresses, interfaces, ipv6_addresses
+from agent.port.http.listeners import Listeners
 from agent.port.http.server import application, runner_of
 
 NAMES = frozenset({"localhost"})
@@ -60,7 +61,7 @@ class Rig:
             make_runner=lambda: runner_of(application({"get_liveness": healthy}, gate), idle_s_max=self.idle_s_max),
             tls=self.tls,
             add_fault=self.faults.append,
-            address_of=self.interfaces.get,
+            addresses_of=lambda name: [self.interfaces[name]] if name in self.interfaces else [],
         )
         self.task = asyncio.get_running_loop().create_task(self.made.run())
         return self.made
@@ -181,6 +182,26 @@ def test_the_address_of_an_interface_comes_from_the_kernel() -> None:
     assert interface_address("lo") == "127.0.0.1"
     assert interface_address("nosuch0") is None
     assert interface_address("x" * 60) is None
+    assert interface_addresses("lo") == ["127.0.0.1"]
+    assert interface_addresses("nosuch0") == []
+
+
+TABLE = """\
+00000000000000000000000000000001 01 80 10 80       lo
+fe80000000000000000000fffe000001 02 40 20 80     eth0
+20010db8000000000000000000000007 02 40 00 80     eth0
+20010db8000000000000000000000008 02 40 00 01     eth0
+20010db8000000000000000000000009 02 40 00 c0     eth0
+fe800000000000000000000000000001 03 40 20 80     usb0
+nonsense
+"""
+
+
+def test_ipv6_addresses_are_the_lasting_ones_that_others_reach() -> None:
+    assert list(ipv6_addresses(TABLE, "eth0")) == ["2001:db8::7", "fe80::ff:fe00:1%eth0"]
+    assert list(ipv6_addresses(TABLE, "usb0")) == ["fe80::1%usb0"]
+    assert list(ipv6_addresses(TABLE, "lo")) == []
+    assert list(ipv6_addresses("", "eth0")) == []
     assert "lo" in interfaces()
 
 
