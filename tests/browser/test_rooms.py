@@ -1,5 +1,6 @@
 """Rooms on the page: setpoint, holds, boost, away, eco and mode. What the hub would refuse is not offered."""
 
+import itertools
 import json
 
 import pytest
@@ -112,6 +113,9 @@ async def test_a_chart_is_readable_on_every_screen_and_read_by_arrow_keys(
         assert min(heights) >= LABEL_PX_MIN
         boxes = await chart.locator("text").evaluate_all("(all) => all.map((each) => each.getBoundingClientRect())")
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= size[0] for box in boxes)
+        axis = sorted((box["x"], box["x"] + box["width"]) for box in boxes if box["y"] == boxes[-1]["y"])
+        assert len(axis) >= 2
+        assert all(right < left for (_, right), (left, _) in itertools.pairwise(axis)), "the times stand apart"
         shown = page.locator("figcaption")
         await expect(shown).to_contain_text("21.9")
         await chart.focus()

@@ -8,6 +8,7 @@ const LEFT = 44;
 const BOTTOM = 30;
 const SPAN_MIN = 1; // Of the values: a line that hardly moves is drawn as one.
 const TICKS = 4;
+const THREE_LABELS_PX = 360; // A narrower axis has room for two times.
 const RANGES_H = ["6", "24", "168"];
 const HOUR_S = 3600;
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
@@ -81,7 +82,7 @@ function Drawing({ report, lines, timezone, width }) {
   return html`<figure class="tight">
     <svg class="chart" viewBox="0 0 ${width} ${HEIGHT}" tabindex="0" role="img" aria-label=${t("history.about")} onPointerMove=${point} onPointerDown=${point} onKeyDown=${press}>
       ${ticksOf(range).map((tick) => html`<line class="grid" x1=${LEFT} x2=${width} y1=${y(tick)} y2=${y(tick)} /><text x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick, tick % 1 ? 1 : 0)}</text>`)}
-      ${[0, 0.5, 1].map((part) => html`<text x=${LEFT + part * (width - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(Math.round(part * (times.length - 1)))}</text>`)}
+      ${(width < THREE_LABELS_PX ? [0, 1] : [0, 0.5, 1]).map((part) => html`<text x=${LEFT + part * (width - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(Math.round(part * (times.length - 1)))}</text>`)}
       ${lines.map((line, each) => html`<path class="line ${line.tone}" d=${pathOf(series[each].mean, x, y)} />`)}
       ${at !== null && html`<line class="cursor" x1=${x(at)} x2=${x(at)} y1="0" y2=${HEIGHT - BOTTOM} />`}
     </svg>

@@ -50,7 +50,7 @@ const toned = (level, verdict) => (level === "fail" && verdict?.level === "atten
 
 function Tile({ name, title, summary, verdict, children }) {
   return html`<a class="tile tight" href="#/${name}"><h3>${title}</h3>
-    ${summary && html`<p class="row"><${Level} level=${toned(summary.level, verdict)} text="" /><span class="grow">${summary.text}</span></p>`}${children}
+    ${summary && html`<p class="row"><${Level} level=${toned(summary.level, verdict)} text="" /><span class="grow" lang=${summary.lang}>${summary.text}</span></p>`}${children}
   </a>`;
 }
 

@@ -78,7 +78,8 @@ export function outboxSummary({ outbox }) {
 }
 
 export function updateSummary(update) {
-  return { level: update.warning ? "warn" : UPDATE_LEVELS[update.state] ?? "warn", text: `${update.version}, ${word("update_state", update.state)}` };
+  if (update.warning) return { level: "warn", text: update.warning, lang: "en" };
+  return { level: UPDATE_LEVELS[update.state] ?? "warn", text: `${update.version}, ${word("update_state", update.state)}` };
 }
 
 export function zigbeeSummary({ radio, sensors }) {
