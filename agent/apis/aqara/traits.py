@@ -123,7 +123,7 @@ def read_value(form: TraitForm, value: object) -> bool | float | str:
             return _read_enum(form, value)
         case TraitType.FLOAT | TraitType.INTEGER:
             return _read_number(form, value)
-        case TraitType.STRING:
+        case _:
             if isinstance(value, str):
                 return value
             raise ValueInvalid(f"send a text for {form.code}, not {quote(value)}")

@@ -4,7 +4,8 @@ A client that is limited to zones sees these, their sensors and the spaces that 
 answered as unknown. Must never set a trait without reading it back.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 
 from agent.apis.aqara import commands, devices, traits
 from agent.apis.aqara.assumptions import FIRST_ENDPOINT, NO_SUCH_TRAIT_CODE, READ_ONLY_CODE
@@ -79,7 +80,11 @@ class HomeView:
         self._names_follow_spaces = names_follow_spaces
         self._power = power
         self._utc_ms = utc_ms
-        self._devices = {device.device_id: device for device in home.devices.all() if self._may_see(device)}
+
+    @cached_property
+    def _devices(self) -> Mapping[str, HomeDevice]:
+        """All devices that the client sees, by id. Looked at late: clients ask for spaces to see whether we answer."""
+        return {device.device_id: device for device in self._home.devices.all() if self._may_see(device)}
 
     @property
     def device_ids(self) -> Collection[str]:

@@ -56,6 +56,16 @@ def test_zone_has_what_its_equipment_can_do(bench: HomeBench) -> None:
     assert bath["2.HeaterCooler.AntiFreezeTemperature"].value == 6.0
 
 
+def test_zone_that_only_cools_has_no_heating(bench: HomeBench) -> None:
+    device = bench.home.devices.get("living")
+    thermostat = msgspec.structs.replace(
+        bench.home.thermostats.get("living"), can_heat=False, modes=(Mode.COOL, Mode.OFF), humidity_percent=48.26
+    )
+    found = traits_of(devices.zone_endpoints(device, thermostat, 6.0, NOON_MS))
+    assert found["2.HeaterCooler.CurrentHumidity"].value == 48.26
+    assert not {"2.HeaterCooler.HeatingTemperature", "2.HeaterCooler.AntiFreezeTemperature"} & found.keys()
+
+
 def test_zone_that_is_off_is_off_in_every_trait(bench: HomeBench) -> None:
     bench.home.thermostats.apply("living", SetRequest(mode=Mode.OFF), by="test")
     found = zone_traits(bench, "living")

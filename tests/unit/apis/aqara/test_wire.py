@@ -34,6 +34,23 @@ def test_data_may_be_left_out() -> None:
     assert bytes(message.data) == b"null"
 
 
+@pytest.mark.parametrize(
+    ("changes", "msg_id"),
+    [
+        ({"more": 1}, "m"),
+        ({"type": 7}, "m"),
+        ({"type": "GetThingsRequest"}, "m"),
+        ({"version": "v2"}, "m"),
+        ({"msgId": 7}, UNKNOWN_MSG_ID),
+        ({"more": 1, "msgId": ""}, UNKNOWN_MSG_ID),
+    ],
+)
+def test_refusal_names_the_message_where_that_can_be_read(changes: dict[str, object], msg_id: str) -> None:
+    with pytest.raises(MessageRefused) as refused:
+        wire.decode(body(**changes))
+    assert refused.value.msg_id == msg_id
+
+
 def test_msg_id_has_a_limit() -> None:
     assert wire.decode(body(msgId="x" * MSG_ID_CHARACTERS_MAX)).msg_id
     with pytest.raises(MessageRefused) as refused:

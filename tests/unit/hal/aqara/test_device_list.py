@@ -91,6 +91,19 @@ def test_bad_entries_cost_no_other() -> None:
     assert left_out == 5
 
 
+def test_traits_without_an_address_are_left_out() -> None:
+    functions = [{"functionCode": "F", "traits": [{"traitCode": "T", "value": 1}, {"value": 2}, {"traitCode": 7}]}]
+    endpoints = [
+        {"endpointId": 2, "functions": [*functions, {"traits": [{"traitCode": "T"}]}]},
+        {"endpointId": "3", "functions": functions},
+        {"endpointId": True, "functions": functions},
+        {"endpointId": 4, "functions": "none"},
+        "no endpoint",
+    ]
+    ((device,), _) = read_devices([{"deviceId": "d", "endpoints": endpoints}])
+    assert [(each.endpoint_id, each.trait_code) for each in device.traits] == [(2, "T")]
+
+
 @pytest.mark.parametrize("document", [None, {}, {"data": []}, "[]", 7])
 def test_list_must_be_an_array(document: object) -> None:
     with pytest.raises(ValueError, match="no array"):
