@@ -44,21 +44,33 @@ AND (:zones IS NULL OR f.zone = '' OR f.zone IN (SELECT value FROM json_each(:zo
 """
 
 LISTED = _VERSION + "WHERE" + _SHOWN + "ORDER BY f.fact DESC LIMIT :limit"
-FOUND = (
-    _VERSION
-    + "JOIN fact_text x ON x.rowid = f.fact WHERE x.text MATCH :match AND"
-    + _SHOWN
-    + "ORDER BY x.rank, f.fact DESC LIMIT :limit"
-)
 
 # What is true now is found among the open facts: of a year of a home these are a hundred of 25,000.
 LISTED_NOW = (
-    _VERSION.replace("FROM facts f", "FROM open_facts o JOIN facts f ON f.fact = o.fact")
+    _VERSION.replace("FROM facts f", "FROM open_facts o CROSS JOIN facts f ON f.fact = o.fact")
     + "WHERE o.tenant = :tenant AND"
     + _SHOWN
     + "ORDER BY o.fact DESC LIMIT :limit"
 )
-FOUND_NOW = FOUND.replace("WHERE", "WHERE f.fact IN (SELECT fact FROM open_facts WHERE tenant = :tenant) AND", 1)
+
+_BEST = """
+WITH best (fact, rank) AS (
+  SELECT f.fact, x.rank
+  FROM fact_text x CROSS JOIN facts f ON f.fact = x.rowid
+  LEFT JOIN endings e
+    ON e.ending = (SELECT max(ending) FROM endings WHERE fact = f.fact AND known_from_ms <= :known_at_ms)
+  WHERE x.text MATCH :match AND {open} {shown}
+  ORDER BY x.rank, f.fact DESC LIMIT :limit
+)
+"""
+_BEST_VERSIONS = (
+    _VERSION.replace("FROM facts f", "FROM best CROSS JOIN facts f ON f.fact = best.fact")
+    + "ORDER BY best.rank, f.fact DESC"
+)
+_IS_OPEN = "EXISTS (SELECT 1 FROM open_facts o WHERE o.tenant = :tenant AND o.fact = x.rowid) AND"
+FOUND = _BEST.format(open="", shown=_SHOWN) + _BEST_VERSIONS
+FOUND_NOW = _BEST.format(open=_IS_OPEN, shown=_SHOWN) + _BEST_VERSIONS
+
 OPEN = "INSERT OR IGNORE INTO open_facts SELECT tenant, fact FROM facts WHERE fact = ?"
 CLOSE = "DELETE FROM open_facts WHERE fact = ? AND tenant = (SELECT tenant FROM facts WHERE fact = ?)"
 BY_ID = _VERSION + "WHERE f.id = :id AND t.owner IN (SELECT value FROM json_each(:owners))"

@@ -46,4 +46,6 @@ SKIPPED_REASON = "the hub runs no model: supersede the old memory yourself"
 
 REQUESTS = Limit("facts", 120)
 WRITES = Limit("facts-writes", 30)
-"""A minute. The numbers are not published; each write is a synced commit on a card."""
+QUESTIONS = Limit("facts-questions", 20)
+"""A minute. The numbers are not published; each write is a synced commit on a card, and a question looks through the
+facts of years."""

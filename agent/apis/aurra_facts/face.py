@@ -48,7 +48,14 @@ SETTINGS_BYTES_MAX = 128 * 1024
 """32 clients with 32 categories of 64 characters each take 70 KiB."""
 
 _BEARER = "bearer "
-_WRITES = frozenset({"POST /agent/memories", "POST /memories/{memory_id}/supersede", "PATCH /agent/settings"})
+_LIMITS = MappingProxyType(
+    {
+        "POST /agent/memories": assumptions.WRITES,
+        "POST /memories/{memory_id}/supersede": assumptions.WRITES,
+        "PATCH /agent/settings": assumptions.WRITES,
+        "POST /agent/query": assumptions.QUESTIONS,
+    }
+)
 
 T = TypeVar("T")
 
@@ -129,8 +136,8 @@ class AurraFactsFace:
     def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
         """Return the limits that count a request."""
         del client
-        is_write = f"{route.method} {route.path}" in _WRITES
-        return (assumptions.REQUESTS, assumptions.WRITES) if is_write else (assumptions.REQUESTS,)
+        further = _LIMITS.get(f"{route.method} {route.path}")
+        return (assumptions.REQUESTS, further) if further else (assumptions.REQUESTS,)
 
     def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
         """Return no headers: the API publishes none."""

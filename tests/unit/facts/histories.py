@@ -33,10 +33,10 @@ def open_memory() -> sqlite3.Connection:
 class RandomHistory:
     """One history of some changes, with clocks that step and facts that are dated back."""
 
-    def __init__(self, seed: int, connection: sqlite3.Connection, *, changes_max: int) -> None:
+    def __init__(self, seed: int, connection: sqlite3.Connection, *, changes_max: int, has_index: bool = False) -> None:
         self.rng = random.Random(seed)
         self.connection = connection
-        self.tables = open_tables(connection, self.rng)
+        self.tables = open_tables(connection, self.rng, has_index=has_index)
         self.model = ReferenceModel()
         self.ids: dict[str, str] = {}
         self.clock = 1000
@@ -148,6 +148,18 @@ class RandomHistory:
             assert {self.names[version.fact.id] for version in chain} == self.model.chain(name)
             assert sum(not version.superseded_by for version in chain) == 1, "one head"
             assert len({version.fact.tenant for version in chain}) == 1
+
+    def check_search(self) -> None:
+        """Compare what a search finds in each view with what the view shows."""
+        for tenant in TENANTS:
+            chosen = FactFilter((Tenant(OWNER, tenant),))
+            for as_of in (None, self.some_instant()):
+                for known_as_of in (None, self.some_instant()):
+                    view = choose_view(self.now, as_of_ms=as_of, known_as_of_ms=known_as_of)
+                    found = self.tables.found(self.connection, chosen, view, "fact", 1000)
+                    shown = self.tables.shown(self.connection, chosen, view, 1000)
+                    versions = {each.version.fact.id: each.version for each in found}
+                    assert versions == {each.fact.id: each for each in shown if each.fact.text.startswith("fact")}
 
     def check_view(self, tenant: str, as_of: int | None, known_as_of: int | None, *, all_of: bool) -> None:
         self.views += 1
