@@ -33,6 +33,9 @@ FILE_BYTES_MAX = 512 * 1024
 LOOK_S_MAX = 60.0
 """A start is looked for at least this often: the clock may be set meanwhile."""
 
+REPEAT_S = 3600.0
+"""A start within this time after the end of an action tells it again."""
+
 RETRY_S = 10.0
 """Pause after the disk refused."""
 
@@ -203,6 +206,15 @@ class ActionService:
             await self._store.load_patiently()
             self.problem = self._store.problem
             self._is_loaded.set()
+            self._repeat_last()
+
+    def _repeat_last(self) -> None:
+        """Tell the end of the last action again: the power may have gone before a listener had it on the disk."""
+        ended = [each for each in self._store.value.actions if not each.is_pending]
+        last = max(ended, key=lambda each: each.ended_utc_ms or 0, default=None)
+        utc_ms = self._clock.utc_ms()
+        if last is not None and (utc_ms is None or utc_ms - (last.ended_utc_ms or utc_ms) < REPEAT_S * 1000):
+            self._tell(last)
 
     async def run(self) -> None:
         """Carry actions out until cancelled."""

@@ -55,7 +55,8 @@ class ChangeKind(StrEnum):
     ACTION = "action"
     """The output of the zone (`HvacAction`)."""
     ACTION_SETTLED = "action_settled"
-    """An action of a client has come to its end (`HomeAction`)."""
+    """An action of a client has come to its end (`HomeAction`). The last one is told again after a restart: at least
+    once, for listeners that must not miss any."""
     ONLINE = "online"
     """A device can be reached, or no longer (`bool`). It is new where `old`, and gone where `new`, is `None`."""
 

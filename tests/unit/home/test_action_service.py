@@ -369,3 +369,22 @@ async def test_a_damaged_file_is_in_force_from_its_copy(bench: HomeBench) -> Non
     await bench.home.actions.load()
     assert await bench.home.actions.page() == []
     assert "scheduled actions are not carried out" in bench.home.actions.problem
+
+
+@pytest.mark.parametrize(("off_s", "is_known", "is_told"), [(60, True, True), (7200, True, False), (7200, False, True)])
+async def test_the_last_end_is_told_again_after_a_restart(
+    bench: HomeBench, off_s: float, *, is_known: bool, is_told: bool
+) -> None:
+    """The power may have gone before a listener had it on the disk."""
+    await bench.home.actions.load()
+    for value_c in (21.0, 22.0):
+        await carry_out(bench, await bench.home.actions.push(heat(value_c)))
+        bench.advance(5)
+    bench.take_heard()
+    bench.clock.advance(off_s)
+    bench.clock.utc = bench.clock.utc if is_known else None
+    bench.start()
+    bench.listen()
+    await bench.home.actions.load()
+    settled = [new for kind, _, _, new, _ in bench.take_heard() if kind == "action_settled"]
+    assert [each.heat_setpoint_c for each in settled if isinstance(each, HomeAction)] == [22.0] * is_told
