@@ -67,9 +67,9 @@ async def command(rig: ApiRig, *words: str) -> tuple[int, str, str]:
     return process.returncode or 0, output.decode(), errors.decode()
 
 
-async def registered(rig: ApiRig, url: str, *words: str) -> tuple[str, str]:
+async def registered(rig: ApiRig, url: str, *words: str, api: str = "amps") -> tuple[str, str]:
     """Register an endpoint; return its id and its secret."""
-    code, output, errors = await command(rig, "add", url, "--api", "amps", "--allow-private", *words)
+    code, output, errors = await command(rig, "add", url, "--api", api, "--allow-private", *words)
     assert code == 0, errors
     found = dict(line.split() for line in output.splitlines())
     return found["id"], found["secret"]
@@ -168,3 +168,20 @@ async def test_a_hub_without_apis_has_no_webhooks(tmp_path: Path) -> None:
         code, _, errors = await command(rig, "add", "https://example.com/", "--api", "amps")
         assert (code, "switch an API with webhooks on" in errors) == (1, True)
         assert not (tmp_path / "state" / "webhooks.json").exists()
+
+
+async def test_a_change_by_hand_is_told_in_the_manner_of_aurra_home(tmp_path: Path, integrator: Integrator) -> None:
+    async with open_apis(tmp_path, "aurra_home") as rig:
+        _, secret = await registered(rig, integrator.url, api="aurra_home")
+        async with rig.port.socket_session() as client:
+            request = {"do": "hold", "heat_setpoint_c": 22.5}
+            async with client.post("/v1/climate/living", json=request) as response:
+                assert response.status == 200
+        await until(lambda: integrator.received)
+        ((headers, body),) = integrator.received
+        expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        assert headers["x-aurra-signature"] == f"sha256={expected}"
+        (document,) = integrator.bodies()
+        assert set(document) == {"event", "timestamp", "data"}
+        assert document["event"] == "thermostat.temperature_change"
+        assert (document["data"]["device_id"], document["data"]["new_temp"]) == ("living", 72)

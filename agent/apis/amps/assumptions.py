@@ -24,9 +24,8 @@ PAGE_ITEMS_MAX = 100
 """Of `GET /actions`. "meta carries pagination" without names: `limit` and `cursor` are asked for, and `meta.limit`,
 `meta.hasMore` and `meta.nextCursor` answer, as in most APIs that page by cursor."""
 
-RELATIVE_TIMES_COUNT_FROM_RECEIPT = True
-"""Also those of `end`: one rule for one form. A client that meant the length of the window gets INVALID_TIME_WINDOW,
-or a shorter window than it meant, never a longer one."""
+# Relative times count from the receipt of the push, also those of `end`: one rule for one form. A client that meant the
+# length of the window gets INVALID_TIME_WINDOW, or a shorter window than it meant, never a longer one.
 
 MISSING_PARAMETER = "missing_parameter"
 UNKNOWN_FIELD = "unknown_field"
@@ -47,24 +46,19 @@ TIME_NOT_UNDERSTOOD = "time_not_understood"
 HORIZON_DAYS = 30
 """Documented for `start`. `end` may be as far behind `start`: no page bounds it."""
 
-NO_STRATEGY = "no_strategy_supplied"
-"""Documented."""
-IN_FLIGHT = "in_flight"
-NO_END = "no_end"
 TOO_MANY = "too_many"
-"""Further values of `details.reason` with CONFLICT: the pages describe the cases without a value."""
+"""`details.reason` with CONFLICT where as many actions wait as a zone may have. `no_strategy_supplied` is documented;
+`in_flight` and `no_end` (`agent.home.action_admission`) name cases that the pages describe without a value."""
 
 VENDOR = "climahub"
 HUB_MODEL = "climahub zone"
 TWIN_MODEL = "climahub zone (simulated)"
 """`vendor` and `metadata.model` are free texts."""
 
-MODE_OFF = "off"
-"""`state.mode` of a zone that is switched off, as in the older API. The samples show heat, cool and auto only."""
+# `state.mode` of a zone that is switched off is `off`, as in the older API. The samples show heat, cool and auto only.
 
-SANDBOX_FIELDS = ("forceState", "errorCode")
-"""The fields of `sandbox` are not published for HVAC. `forceState` is `completed`, `failed` (the action fails with
-`errorCode`, one of the device's) or `refused` (the push itself is answered with `errorCode`)."""
+# The fields of `sandbox` are not published for HVAC (`wire.SandboxOptions`). `forceState` is `completed`, `failed` (the
+# action fails with `errorCode`, one of the device's) or `refused` (the push itself is answered with `errorCode`).
 
 FAILURE_OF_LATE_ACTIONS = "TIMEOUT"
 FAILURE_OF_OTHER_ACTIONS = "UNKNOWN_ERROR"

@@ -34,7 +34,7 @@ class PushedAction(msgspec.Struct, frozen=True):
 
 
 class SandboxOptions(msgspec.Struct, frozen=True, rename="camel"):
-    """What a test key may force; see `assumptions.SANDBOX_FIELDS`."""
+    """What a test key may force; see `assumptions`."""
 
     force_state: Literal["completed", "failed", "refused"] | None = None
     error_code: str | None = None

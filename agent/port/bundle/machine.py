@@ -27,7 +27,7 @@ from agent.port.bundle.fields import filtered
 from agent.port.bundle.packing import Member
 from agent.port.bundle.scrub import Scrubber, secrets_in
 
-DATABASES = ("outbox.db", "commands.db", "audit.db", "zigbee.db")
+DATABASES = ("outbox.db", "commands.db", "audit.db", "webhooks.db", "zigbee.db")
 """By name; a database that is not here is not looked into."""
 
 FILES = (
@@ -39,6 +39,8 @@ FILES = (
     "actions.json",
     "spaces.json",
     "aqara-sensors.json",
+    "amps-sandbox.json",
+    "webhooks.json",
     "update.json",
     "launcher.json",
     "keyring.json",
@@ -61,7 +63,7 @@ FILES = (
 )
 _SUFFIX = re.compile(r"(\.copy|\.made|\.new|-wal|-shm|-journal|\.corrupt-[1-9])?$")
 
-SECRET_FILES = ("relayed.json", "zigbee-network.json", "certificate.json")
+SECRET_FILES = ("relayed.json", "zigbee-network.json", "certificate.json", "webhooks.json")
 """Their secrets must not leave in any text, so the scrubber looks for them."""
 SECRET_FILE_BYTES_MAX = 4 * 1024 * 1024
 

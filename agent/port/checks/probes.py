@@ -20,6 +20,7 @@ SECRET_STATE_FILES = (
     "certificate.json",
     "credentials.json",
     "config-changes.json",
+    "webhooks.json",
 )
 """Files of the state directory that hold keys."""
 
