@@ -81,6 +81,8 @@ def test_checks_and_repairs_are_translated_with_what_they_mean(catalogue: Path) 
     texts = json.loads(catalogue.read_text())
     said = {text for check in CHECKS for text in (check.title, check.meaning)}
     said |= {text for repair in REPAIRS.values() for text in (repair.title, repair.effect)}
+    for module in (AGENT / "port" / "checks").glob("*_checks.py"):
+        said |= {text for text in constants(module) if HOLES.search(text)}
     assert said - set(texts) == set()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from agent.foundation.format import plural
+from agent.foundation.phrase import counted, phrase
 from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.document_problems import FROST_C, is_setpoint_late, zones_without_temperature
 from agent.local.machine_problems import clock_level
@@ -52,7 +53,9 @@ def _relays(found: ResponseFacts) -> Finding:
     if any(zone.reason == UNDECIDED for zone in found.climate.zones):
         return unknown("nothing was switched yet")
     active = [zone.zone for zone in found.climate.zones if zone.action != "off"]
-    return passed(f"every output was read back as commanded; on now: {', '.join(active) or 'none'}")
+    return passed(
+        phrase("every output was read back as commanded; on now: {active}", active=", ".join(active) or "none")
+    )
 
 
 def _follows(found: ClimateReport) -> Finding:
@@ -70,12 +73,18 @@ def _source(found: ClimateReport) -> Finding:
     heated = [zone for zone in found.zones if zone.action == "heat"]
     failing = [zone for zone in found.zones if "does not get warmer" in zone.problem]
     if failing and len(failing) >= max(1, len(heated)):
-        text = f"no heated zone gets warmer: {', '.join(zone.zone for zone in failing)}"
+        text = phrase("no heated zone gets warmer: {value}", value=", ".join(zone.zone for zone in failing))
         return failed(text, "check boiler or heat pump: its display, its pressure, its fuel, the pump")
     if failing:
-        text = f"{len(failing)} of {plural(len(heated), 'heated zone')} without a rise in temperature"
+        text = phrase(
+            "{failing} of {zones} without a rise in temperature",
+            failing=len(failing),
+            zones=counted(len(heated), "heated zone"),
+        )
         return warned(text, "check their valves first")
-    return passed(f"the heat source is {found.heat_source.action}, and no zone was heated in vain")
+    return passed(
+        phrase("the heat source is {action}, and no zone was heated in vain", action=found.heat_source.action)
+    )
 
 
 def _minimum_times(found: ResponseFacts) -> Finding:
@@ -85,7 +94,7 @@ def _minimum_times(found: ResponseFacts) -> Finding:
         return warned(text, "raise minimum times or deadband in climate, so that it runs longer and more rarely")
     waiting = [zone.zone for zone in found.climate.zones if "minimum" in zone.reason]
     more = f"; a minimum time holds {', '.join(waiting)}" if waiting else ""
-    return passed(f"no equipment is at its limit of starts{more}")
+    return passed(phrase("no equipment is at its limit of starts{more}", more=more))
 
 
 def _schedule(found: Documents) -> Finding:
@@ -98,8 +107,10 @@ def _schedule(found: Documents) -> Finding:
         return judged(Problem(what, "check the time (machine-clock)", clock_level(found.status.clock)))
     late = [zone.zone for zone in scheduled if is_setpoint_late(zone, found.status)]
     if late:
-        return failed(f"setpoints that have ended are in force: {', '.join(late)}", "systemctl restart climahub")
-    return passed(f"these follow their schedules: {names}")
+        return failed(
+            phrase("setpoints that have ended are in force: {late}", late=", ".join(late)), "systemctl restart climahub"
+        )
+    return passed(phrase("these follow their schedules: {names}", names=names))
 
 
 def _frost(found: ClimateReport) -> Finding:
@@ -108,20 +119,25 @@ def _frost(found: ClimateReport) -> Finding:
         return unknown("no room has a temperature")
     cold = ", ".join(f"{name} {room_c:.1f} °C" for room_c, name in sorted(rooms) if room_c < FROST_WARN_C)
     if min(rooms)[0] < FROST_C:
-        return failed(f"frost is near: {cold}", "heat these rooms by other means, and find why the heating does not")
+        return failed(
+            phrase("frost is near: {cold}", cold=cold),
+            "heat these rooms by other means, and find why the heating does not",
+        )
     if cold:
-        return warned(f"cold: {cold}", "check radiators, windows and the setpoints")
-    return passed(f"the coldest room is {min(rooms)[1]} with {min(rooms)[0]:.1f} °C")
+        return warned(phrase("cold: {cold}", cold=cold), "check radiators, windows and the setpoints")
+    return passed(
+        phrase("the coldest room is {rooms} with {rooms2} °C", rooms=min(rooms)[1], rooms2=f"{min(rooms)[0]:.1f}")
+    )
 
 
 def _temperature(found: Documents) -> Finding:
     zones = found.climate.zones
     if blind := zones_without_temperature(found.status, found.climate):
         names = ", ".join(f"{zone.zone} ({zone.reason})" for zone in blind)
-        return failed(f"no trusted temperature: {names}", "see the checks of the sensors")
+        return failed(phrase("no trusted temperature: {names}", names=names), "see the checks of the sensors")
     if any(zone.room_c is None for zone in zones):
         return unknown("not every sensor has reported yet")
-    return passed(f"{plural(len(zones), 'zone')} with a trusted temperature, none without")
+    return passed(phrase("{zones} with a trusted temperature, none without", zones=counted(len(zones), "zone")))
 
 
 def _programs(found: Heating) -> Finding:
@@ -133,7 +149,10 @@ def _programs(found: Heating) -> Finding:
 def _holds(found: ClimateReport) -> Finding:
     endless = [zone.zone for zone in found.zones if any(hold.until == "changed" for hold in zone.holds)]
     if endless:
-        return warned(f"holds without an end: {', '.join(endless)}", "climahub climate resume ZONE ends them")
+        return warned(
+            phrase("holds without an end: {endless}", endless=", ".join(endless)),
+            "climahub climate resume ZONE ends them",
+        )
     return passed("no hold lasts until somebody changes it")
 
 

@@ -1,19 +1,17 @@
-"""Checks of the agent itself: configuration, files, outbox, updates, port. Pure."""
+"""Checks of the agent itself: configuration, files, outbox, port. Pure."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from agent.foundation.format import DAY_S, HOUR_S, duration, plural, size
+from agent.foundation.phrase import counted, phrase
 from agent.local.document_problems import OUTBOX_OLD_S
-from agent.local.updates import UNSIGNED_WARNING, UpdateReport
-from agent.ota.launcher import VERSION as LAUNCHER_VERSION
+from agent.port.checks import update_checks
 from agent.port.checks.facts import (
     Agent,
     Configuration,
     Documents,
-    Facts,
-    Missing,
     PortState,
     ProtectedFile,
     Stores,
@@ -62,15 +60,17 @@ def _agent(found: Agent) -> Finding:
 
 def _configuration(found: Configuration) -> Finding:
     if found.problems:
-        return failed("; ".join(found.problems), f"correct {found.file}; climahub config check shows the lines")
-    return passed(f"{found.file} is valid")
+        return failed(
+            "; ".join(found.problems), phrase("correct {file}; climahub config check shows the lines", file=found.file)
+        )
+    return passed(phrase("{file} is valid", file=found.file))
 
 
 def _in_force(found: Configuration) -> Finding:
     if found.problems or found.is_in_force is None:
         return unknown("the file cannot be compared with the running hub")
     if not found.is_in_force:
-        return warned(f"{found.file} was changed since the hub started", _RESTART)
+        return warned(phrase("{file} was changed since the hub started", file=found.file), _RESTART)
     return passed("the hub works by the file as it is")
 
 
@@ -80,8 +80,10 @@ def _secrets(found: tuple[ProtectedFile, ...]) -> Finding:
         return unknown("no file with a secret can be seen by this user")
     open_files = [each.path for each in files if each.mode & OTHERS_MASK]
     if open_files:
-        return failed(f"others can read {', '.join(open_files)}", f"chmod o-rwx {' '.join(open_files)}")
-    return passed(f"{plural(len(files), 'file')} with secrets, closed to others")
+        return failed(
+            phrase("others can read {files}", files=", ".join(open_files)), f"chmod o-rwx {' '.join(open_files)}"
+        )
+    return passed(phrase("{files} with secrets, closed to others", files=counted(len(files), "file")))
 
 
 def _state_directory(found: tuple[ProtectedFile, ...]) -> Finding:
@@ -90,8 +92,8 @@ def _state_directory(found: tuple[ProtectedFile, ...]) -> Finding:
         return unknown("the state directory cannot be seen by this user")
     wide = [each.path for each in directories if each.mode & (OTHERS_MASK | GROUP_WRITE)]
     if wide:
-        return failed(f"others can enter or change {', '.join(wide)}", f"chmod 750 {' '.join(wide)}")
-    return passed(f"{', '.join(each.path for each in directories)} is closed to others")
+        return failed(phrase("others can enter or change {wide}", wide=", ".join(wide)), f"chmod 750 {' '.join(wide)}")
+    return passed(phrase("{value} is closed to others", value=", ".join(each.path for each in directories)))
 
 
 def _unit(found: Unit) -> Finding:
@@ -99,20 +101,24 @@ def _unit(found: Unit) -> Finding:
     remedy = "install systemd/climahub.service of this release, then systemctl daemon-reload"
     texts = [f"{each} is missing: {UNIT_DIRECTIVES[each]}" for each in missing]
     if UNIT_VITAL & set(missing):
-        return failed(f"{found.path}: {'; '.join(texts)}", remedy)
+        return failed(phrase("{path}: {texts}", path=found.path, texts="; ".join(texts)), remedy)
     if missing:
-        return warned(f"{found.path}: {'; '.join(texts)}", remedy)
+        return warned(phrase("{path}: {texts}", path=found.path, texts="; ".join(texts)), remedy)
     drop_ins = f", with {', '.join(found.drop_ins)}" if found.drop_ins else ""
-    return passed(f"{found.path} has all that the hub relies on{drop_ins}")
+    return passed(phrase("{path} has all that the hub relies on{drop_ins}", path=found.path, drop_ins=drop_ins))
 
 
 def _stores(found: Stores) -> Finding:
     if found.quarantined:
-        text = f"put aside as unreadable: {', '.join(found.quarantined)} ({size(found.quarantined_bytes)})"
+        text = phrase(
+            "put aside as unreadable: {quarantined} ({size})",
+            quarantined=", ".join(found.quarantined),
+            size=size(found.quarantined_bytes),
+        )
         remedy = "send them to the maker with the support bundle if they matter, then discard them; check the card"
         return warned(text, remedy, RepairOffer("rebuild-stores"), RepairOffer("discard-quarantined"))
     if found.leftovers:
-        text = f"left over from interrupted writes: {', '.join(found.leftovers)}"
+        text = phrase("left over from interrupted writes: {leftovers}", leftovers=", ".join(found.leftovers))
         return warned(text, "remove them", RepairOffer("free-space"))
     return passed("no file was put aside")
 
@@ -134,16 +140,18 @@ def _outbox(found: Documents) -> Finding:
     if outbox.problem:
         return failed(outbox.problem, "check the card; readings go to the cloud from memory", RepairOffer("free-space"))
     if (outbox.in_memory_age_s or 0) > MEMORY_WARN_S:
-        text = f"readings have been waiting to be written for {duration(outbox.in_memory_age_s or 0)}"
+        text = phrase("readings have been waiting to be written for {time}", time=duration(outbox.in_memory_age_s or 0))
         return warned(text, "check the card", RepairOffer("flush-outbox"))
-    return passed(f"{plural(outbox.pending, 'reading')} waiting, {size(outbox.used_bytes)}")
+    return passed(
+        phrase("{readings} waiting, {size}", readings=counted(outbox.pending, "reading"), size=size(outbox.used_bytes))
+    )
 
 
 def _outbox_age(found: Documents) -> Finding:
     outbox = found.status.outbox
     if not outbox.pending or outbox.oldest_age_s is None:
         return passed("no reading waits")
-    text = f"the oldest reading has been waiting for {duration(outbox.oldest_age_s)}"
+    text = phrase("the oldest reading has been waiting for {time}", time=duration(outbox.oldest_age_s))
     remedy = "see the checks of the network; nothing is lost before the outbox is full"
     if outbox.oldest_age_s > OUTBOX_OLD_S:
         return failed(text, remedy, RepairOffer("retry-cloud"))
@@ -164,7 +172,11 @@ def _gaps(found: Documents) -> Finding:
     outbox = found.status.outbox
     if outbox.dropped or outbox.downsampled:
         lost = plural(outbox.dropped, "reading")
-        text = f"{lost} dropped and {outbox.downsampled:,} downsampled, as the outbox was full"
+        text = phrase(
+            "{lost} dropped and {downsampled} downsampled, as the outbox was full",
+            lost=lost,
+            downsampled=f"{outbox.downsampled:,}",
+        )
         return warned(text, "raise storage.outbox_bytes_max, or free space on the disk", RepairOffer("free-space"))
     return passed("no reading was dropped")
 
@@ -172,14 +184,18 @@ def _gaps(found: Documents) -> Finding:
 def _unregistered(found: Documents) -> Finding:
     outbox = found.status.outbox
     if outbox.unregistered:
-        text = f"{plural(outbox.unregistered, 'reading')} of sensors without an identity in the cloud"
+        text = phrase(
+            "{readings} of sensors without an identity in the cloud", readings=counted(outbox.unregistered, "reading")
+        )
         return warned(text, "give the sensor its key (climahub zigbee key)", RepairOffer("retry-registrations"))
     if outbox.unanchored and not found.status.clock.synchronised:
-        text = f"{plural(outbox.unanchored, 'reading')} wait until this hub knows the time"
+        text = phrase("{readings} wait until this hub knows the time", readings=counted(outbox.unanchored, "reading"))
         remedy = "check the network and the time service (timedatectl); those of earlier boots are kept apart"
         return warned(text, remedy, RepairOffer("fetch-time"))
     if outbox.unanchored:
-        text = f"{plural(outbox.unanchored, 'reading')} of an earlier boot that never learnt the time"
+        text = phrase(
+            "{readings} of an earlier boot that never learnt the time", readings=counted(outbox.unanchored, "reading")
+        )
         return warned(text, "nothing: they are kept, and never sent")
     return passed("every waiting reading can be sent")
 
@@ -192,59 +208,6 @@ def _faults(found: Documents) -> Finding:
     return passed("no component failed within the last hour")
 
 
-def _update_document(facts: Facts) -> UpdateReport | Missing:
-    documents = facts.documents
-    if isinstance(documents, Missing):
-        return documents
-    return documents.update or Missing("this hub is not updated by itself: it was started without the launcher")
-
-
-def _update_keys(found: UpdateReport) -> Finding:
-    if found.warning == UNSIGNED_WARNING:
-        return failed("releases without a signature are installed (ota.allow_unsigned)", "remove ota.allow_unsigned")
-    if not found.trusted_keys:
-        return warned("no key is trusted, so no release is installed", "put the maker's public key into ota.keys_dir")
-    revoked = f", {plural(len(found.revoked_keys), 'key')} revoked" if found.revoked_keys else ""
-    return passed(f"{plural(len(found.trusted_keys), 'key')} trusted{revoked}")
-
-
-def _update(found: UpdateReport) -> Finding:
-    if found.trial_problems:
-        texts = "; ".join(f"{name}: {text}" for name, text in sorted(found.trial_problems.items()))
-        return warned(f"{found.target} fails its trial: {texts}", "wait: the hub goes back by itself")
-    if found.is_paused:
-        return warned("updates are paused by a technician", "resume them", RepairOffer("resume-updates"))
-    if found.state == "failed":
-        text = f"{found.target} was not installed: {found.error}"
-        return warned(text, "correct the reason; the hub tries again with the next offer", RepairOffer("reset-update"))
-    if found.waiting_for and found.state not in {"idle", "completed"}:
-        return warned(f"{found.target} waits: {found.waiting_for}", "see the reason", RepairOffer("reset-update"))
-    return passed(f"{found.version}; the last update is {found.state}")
-
-
-def _running_slot(found: UpdateReport) -> Finding:
-    if not found.launcher:
-        return unknown("the hub was started without the launcher")
-    if found.slot != found.good and found.state != "trial":
-        text = f"slot {found.slot} runs, and slot {found.good} is the confirmed one"
-        return failed(text, f"{_RESTART}: the launcher starts the confirmed release")
-    if found.failed:
-        return warned(f"{found.failed} failed its trial; {found.version} runs", "send a support bundle to the maker")
-    return passed(f"{found.version} runs from {found.slot}, confirmed")
-
-
-def _launcher(found: UpdateReport) -> Finding:
-    if not found.launcher:
-        return warned(
-            "the hub was started without the launcher: nothing can be installed",
-            "start it by the shipped unit (docs/updates.md)",
-        )
-    if found.launcher < LAUNCHER_VERSION:
-        text = f"launcher {found.launcher} is older than that of this release, {LAUNCHER_VERSION}"
-        return warned(text, "install launcher.py of this release (docs/install.md, step 2)")
-    return passed(f"launcher {found.launcher}")
-
-
 def _port_certificate(found: PortState) -> Finding:
     if not found.listens:
         return passed("the port does not listen on the network")
@@ -252,10 +215,14 @@ def _port_certificate(found: PortState) -> Finding:
     if left_s is None:
         return unknown("no certificate: the port listens on this machine only")
     if left_s <= 0:
-        return failed(f"it expired {duration(-left_s)} ago", "renew it", RepairOffer("renew-certificate"))
+        return failed(
+            phrase("it expired {time} ago", time=duration(-left_s)), "renew it", RepairOffer("renew-certificate")
+        )
     if left_s < CERTIFICATE_WARN_S:
-        return warned(f"it expires in {duration(left_s)}", "renew it", RepairOffer("renew-certificate"))
-    return passed(f"it is valid for {duration(left_s)}")
+        return warned(
+            phrase("it expires in {time}", time=duration(left_s)), "renew it", RepairOffer("renew-certificate")
+        )
+    return passed(phrase("it is valid for {time}", time=duration(left_s)))
 
 
 def _port_codes(found: PortState) -> Finding:
@@ -264,10 +231,10 @@ def _port_codes(found: PortState) -> Finding:
         return passed("the port does not listen, so no code is needed")
     if not found.code_roles:
         return warned(
-            f"the port listens on {', '.join(listens)}, and there is no code to sign in",
+            phrase("the port listens on {listens}, and there is no code to sign in", listens=", ".join(listens)),
             "make a code: sudo climahub port code",
         )
-    return passed(f"there is a code for {', '.join(found.code_roles)}")
+    return passed(phrase("there is a code for {roles}", roles=", ".join(found.code_roles)))
 
 
 CHECKS: Sequence[Check[Any]] = (
@@ -383,38 +350,7 @@ CHECKS: Sequence[Check[Any]] = (
         lambda facts: facts.documents,
         _faults,
     ),
-    check(
-        Group.HUB,
-        "update-keys",
-        "Update keys",
-        "Only releases with a trusted signature are installed.",
-        _update_document,
-        _update_keys,
-    ),
-    check(
-        Group.HUB,
-        "update",
-        "Update",
-        "An update that does not go on.",
-        _update_document,
-        _update,
-    ),
-    check(
-        Group.HUB,
-        "slot",
-        "Running release",
-        "The confirmed release should run, unless one is on trial.",
-        _update_document,
-        _running_slot,
-    ),
-    check(
-        Group.HUB,
-        "launcher",
-        "Launcher",
-        "It starts the release; updates do not replace it.",
-        _update_document,
-        _launcher,
-    ),
+    *update_checks.CHECKS,
     check(
         Group.HUB,
         "port-certificate",

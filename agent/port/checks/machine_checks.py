@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.foundation.format import duration, plural, size
+from agent.foundation.phrase import counted, phrase
 from agent.local.boots import BootReport
 from agent.local.machine_problems import clock_level, disk_short
 from agent.local.problem import Level
@@ -49,13 +50,13 @@ RESYNC_SETTINGS = RepairOffer("resync-settings")
 def _disk(found: DiskRoom) -> Finding:
     if problem := disk_short(found.free_bytes, found.free_bytes_min):
         return judged(problem, FREE_SPACE)
-    return passed(f"{size(found.free_bytes)} of {size(found.total_bytes)} free")
+    return passed(phrase("{size} of {size2} free", size=size(found.free_bytes), size2=size(found.total_bytes)))
 
 
 def _inodes(found: DiskRoom) -> Finding:
     if not found.inodes:
         return passed("this file system does not limit the number of files")
-    text = f"room for {found.inodes_free:,} of {plural(found.inodes, 'file')}"
+    text = phrase("room for {free} of {files}", free=f"{found.inodes_free:,}", files=counted(found.inodes, "file"))
     if not found.inodes_free:
         return failed(text, "remove files that do not belong to the hub", FREE_SPACE)
     if found.inodes_free < INODES_SHARE_MIN * found.inodes:
@@ -67,7 +68,7 @@ def _wear(found: tuple[FlashWear, ...]) -> Finding:
     if not found:
         return unknown("the storage of this machine does not report its wear; SD cards never do")
     worst = max(found, key=lambda each: (each.reserve_state or 0, each.life_used_percent))
-    text = f"{worst.device}: up to {worst.life_used_percent} % of its life used"
+    text = phrase("{device}: up to {percent} % of its life used", device=worst.device, percent=worst.life_used_percent)
     remedy = "replace the storage soon; a backup of the radio's network and the configuration are enough to go on"
     if worst.life_used_percent > LIFE_OVER_PERCENT or (worst.reserve_state or 0) >= RESERVE_URGENT:
         return failed(text, remedy, RepairOffer("back-up-network"))
@@ -80,12 +81,12 @@ def _mounts(found: tuple[Mount, ...]) -> Finding:
     problems = [each.problem for each in found if each.problem]
     if problems:
         return failed("; ".join(problems), "check the card with fsck, restart the machine; replace the card")
-    return passed(f"the hub can write {', '.join(each.directory for each in found)}")
+    return passed(phrase("the hub can write {value}", value=", ".join(each.directory for each in found)))
 
 
 def _memory(found: Memory) -> Finding:
     share = found.available_bytes / found.total_bytes if found.total_bytes else 0.0
-    text = f"{size(found.available_bytes)} of {size(found.total_bytes)} available"
+    text = phrase("{size} of {size2} available", size=size(found.available_bytes), size2=size(found.total_bytes))
     remedy = "end what else runs on this machine (systemctl, top)"
     if share < MEMORY_SHARE_FAIL:
         return failed(text, remedy)
@@ -96,7 +97,7 @@ def _temperature(found: Mapping[str, float]) -> Finding:
     if not found:
         return unknown("this kernel reports no temperature of the processor")
     place, hottest_c = max(found.items(), key=lambda item: item[1])
-    text = f"{hottest_c:.0f} °C ({place})"
+    text = phrase("{degrees} °C ({place})", degrees=f"{hottest_c:.0f}", place=place)
     remedy = "give the hub air: out of the box, away from boiler and sun"
     if hottest_c >= CHIP_FAIL_C:
         return failed(text, remedy)
@@ -105,7 +106,11 @@ def _temperature(found: Mapping[str, float]) -> Finding:
 
 def _load(found: Load) -> Finding:
     share = found.average / max(1, found.processors)
-    text = f"{found.average:.1f} processes want to run, for {plural(found.processors, 'processor')}"
+    text = phrase(
+        "{average} processes want to run, for {processors}",
+        average=f"{found.average:.1f}",
+        processors=counted(found.processors, "processor"),
+    )
     remedy = "end what else runs on this machine (top shows it); a failing card has the same effect"
     if share >= LOAD_FAIL:
         return failed(text, remedy)
@@ -115,11 +120,12 @@ def _load(found: Load) -> Finding:
 def _clock(found: ClockStatus) -> Finding:
     remedy = "check the network and the time service (timedatectl)"
     if not found.synchronised:
-        text = f"the time has not been known since the boot {duration(found.uptime_s)} ago"
+        unset = phrase("the time has not been known since the boot {time} ago", time=duration(found.uptime_s))
         if clock_level(found) is not Level.FAULT:
-            return warned(text, "wait some minutes", FETCH_TIME)
-        return failed(text, f"{remedy}; schedules wait", FETCH_TIME)
-    text = f"{exactness(found)}, {found.utc or ''}".rstrip(", ")
+            return warned(unset, "wait some minutes", FETCH_TIME)
+        return failed(unset, phrase("{remedy}; schedules wait", remedy=remedy), FETCH_TIME)
+    exact = exactness(found)
+    text = phrase("{exactness}, {utc}", exactness=exact, utc=found.utc) if found.utc else exact
     if clock_level(found) is not Level.OK:
         return warned(text, remedy, FETCH_TIME)
     return passed(text)
@@ -129,12 +135,14 @@ def _time_zone(found: TimeZones) -> Finding:
     if not found.home:
         return unknown("the settings name no time zone")
     if not found.is_home_known:
-        text = f"this machine has no data for the time zone {found.home}: schedules run in UTC"
+        text = phrase("this machine has no data for the time zone {home}: schedules run in UTC", home=found.home)
         return failed(text, "install the package tzdata, or correct the zone in the settings", RESYNC_SETTINGS)
     if found.machine and found.machine not in {found.home, "UTC", "Etc/UTC"}:
-        text = f"schedules run in {found.home}, the machine itself in {found.machine}"
+        text = phrase(
+            "schedules run in {home}, the machine itself in {machine}", home=found.home, machine=found.machine
+        )
         return warned(text, "correct the zone in the cloud's settings if the home is elsewhere", RESYNC_SETTINGS)
-    return passed(f"schedules run in {found.home}")
+    return passed(phrase("schedules run in {home}", home=found.home))
 
 
 def _control_watched(found: Heating) -> Finding:
@@ -149,7 +157,12 @@ def _service_watchdog(found: Agent) -> Finding:
     if found.watchdog_s is None:
         text = "the service manager does not watch the agent: a hang would last"
         return warned(text, "run it by the shipped unit, with WatchdogSec= (docs/install.md)")
-    return passed(f"the service manager restarts the agent after {found.watchdog_s:.0f} s without a sign of life")
+    return passed(
+        phrase(
+            "the service manager restarts the agent after {seconds} s without a sign of life",
+            seconds=f"{found.watchdog_s:.0f}",
+        )
+    )
 
 
 def _hardware_watchdog(found: tuple[HardwareWatchdog, ...]) -> Finding:
@@ -157,10 +170,15 @@ def _hardware_watchdog(found: tuple[HardwareWatchdog, ...]) -> Finding:
         return unknown("this kernel has no hardware watchdog")
     active = [each for each in found if each.is_active]
     if not active:
-        text = f"{found[0].identity or found[0].name} is there, but nothing uses it: a hung machine stays hung"
+        text = phrase(
+            "{identity} is there, but nothing uses it: a hung machine stays hung",
+            identity=found[0].identity or found[0].name,
+        )
         return warned(text, "set RuntimeWatchdogSec=1min in /etc/systemd/system.conf.d/watchdog.conf, then restart")
     after = f" after {active[0].timeout_s} s" if active[0].timeout_s else ""
-    return passed(f"{active[0].identity or active[0].name} restarts a hung machine{after}")
+    return passed(
+        phrase("{identity} restarts a hung machine{after}", identity=active[0].identity or active[0].name, after=after)
+    )
 
 
 def _boots(found: tuple[BootReport, ...]) -> Finding:
@@ -173,9 +191,13 @@ def _boots(found: tuple[BootReport, ...]) -> Finding:
         )
     cuts = sum(each.end == "power_lost" for each in found[1:])
     if found[1:2] and found[1].end == "power_lost":
-        text = f"the boot before this one ended by a loss of power, {cuts} of the last {len(found)} did"
+        text = phrase(
+            "the boot before this one ended by a loss of power, {cuts} of the last {count} did",
+            cuts=cuts,
+            count=len(found),
+        )
         return warned(text, "shut the hub down before pulling the plug; check the supply if nobody did")
-    return passed(f"the boots before this one ended in order ({len(found)} known)")
+    return passed(phrase("the boots before this one ended in order ({count} known)", count=len(found)))
 
 
 def _crashes(found: tuple[BootReport, ...]) -> Finding:
@@ -183,10 +205,18 @@ def _crashes(found: tuple[BootReport, ...]) -> Finding:
         return unknown("this hub keeps no trail of boots")
     ends = {name: count for name, count in found[0].agent_ends.items() if name != "stopped" and count}
     if not ends:
-        return passed(f"the agent has not ended unexpectedly in this boot ({plural(found[0].agent_starts, 'start')})")
+        return passed(
+            phrase(
+                "the agent has not ended unexpectedly in this boot ({starts})",
+                starts=counted(found[0].agent_starts, "start"),
+            )
+        )
     texts = {"watchdog": "hung", "out_of_memory": "ran out of memory", "killed": "was killed"}
     text = ", ".join(f"{texts.get(name, name)} {plural(count, 'time')}" for name, count in ends.items())
-    return warned(f"in this boot the agent {text}", "take a support bundle for the maker; climahub boots shows more")
+    return warned(
+        phrase("in this boot the agent {text}", text=text),
+        "take a support bundle for the maker; climahub boots shows more",
+    )
 
 
 CHECKS: Sequence[Check[Any]] = (

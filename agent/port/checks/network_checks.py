@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from agent.foundation.format import DAY_S, MINUTE_S, duration
+from agent.foundation.phrase import phrase
 from agent.local.problems import REMEDIES
 from agent.local.status import HubStatus
 from agent.port.checks.facts import CloudPath, Documents, Layer, LocalNetwork
@@ -37,8 +38,8 @@ def _link(found: LocalNetwork) -> Finding:
         return failed(text, "plug in the network cable, or set up the Wi-Fi")
     used = next((each for each in usable if each.name == found.gateway_interface), usable[0])
     if used.level_dbm is None:
-        return passed(f"{used.name} is up")
-    text = f"{used.name} is up at {used.level_dbm:.0f} dBm"
+        return passed(phrase("{name} is up", name=used.name))
+    text = phrase("{name} is up at {level} dBm", name=used.name, level=f"{used.level_dbm:.0f}")
     remedy = "move the hub nearer to the access point, or use a cable"
     if used.level_dbm < WIFI_FAIL_DBM:
         return failed(text, remedy)
@@ -57,14 +58,16 @@ def _address(found: LocalNetwork) -> Finding:
 def _gateway(found: LocalNetwork) -> Finding:
     if not found.gateway:
         return failed("no route leads out of this network", "check the router and its DHCP")
-    text = f"the router is {found.gateway} on {found.gateway_interface}"
+    text = phrase("the router is {gateway} on {interface}", gateway=found.gateway, interface=found.gateway_interface)
     match found.gateway_answers:
         case True:
-            return passed(f"{text}, and it answers")
+            return passed(phrase("{text}, and it answers", text=text))
         case False:
-            return failed(f"{text}, and it does not answer", "check that the router is on, and the cable to it")
+            return failed(
+                phrase("{text}, and it does not answer", text=text), "check that the router is on, and the cable to it"
+            )
         case _:
-            return unknown(f"{text}; nothing was sent to it lately")
+            return unknown(phrase("{text}; nothing was sent to it lately", text=text))
 
 
 def _layer(layer: Layer, remedy: str, *repairs: RepairOffer) -> Finding:
@@ -73,7 +76,10 @@ def _layer(layer: Layer, remedy: str, *repairs: RepairOffer) -> Finding:
     if not layer.is_working:
         return failed(layer.text, remedy, *repairs)
     if layer.took_s > SLOW_S:
-        return warned(f"{layer.text}, after {layer.took_s:.1f} s", f"it is slow: {remedy}")
+        return warned(
+            phrase("{text}, after {seconds} s", text=layer.text, seconds=f"{layer.took_s:.1f}"),
+            phrase("it is slow: {remedy}", remedy=remedy),
+        )
     return passed(layer.text)
 
 
@@ -94,10 +100,12 @@ def _certificate(found: CloudPath) -> Finding:
     if left_s is None:
         return unknown("no certificate of the cloud was seen")
     if left_s <= 0:
-        return failed(f"it expired {duration(-left_s)} ago", "ask the cloud's operator; check this hub's clock")
+        return failed(
+            phrase("it expired {time} ago", time=duration(-left_s)), "ask the cloud's operator; check this hub's clock"
+        )
     if left_s < CERTIFICATE_WARN_S:
-        return warned(f"it expires in {duration(left_s)}", "ask the cloud's operator to renew it")
-    return passed(f"it is valid for {duration(left_s)}")
+        return warned(phrase("it expires in {time}", time=duration(left_s)), "ask the cloud's operator to renew it")
+    return passed(phrase("it is valid for {time}", time=duration(left_s)))
 
 
 def _http(found: CloudPath) -> Finding:
@@ -112,7 +120,7 @@ def _clock_difference(found: CloudPath) -> Finding:
         return unknown("the cloud's clock could not be compared")
     apart_s = abs(difference_s)
     apart = duration(apart_s) if apart_s >= MINUTE_S else f"{apart_s:.1f} s"
-    text = f"this hub's clock differs from the cloud's by {apart}"
+    text = phrase("this hub's clock differs from the cloud's by {apart}", apart=apart)
     remedy = "check the time service (timedatectl)"
     if apart_s > CLOCK_FAIL_S:
         return failed(text, remedy, RepairOffer("fetch-time"))
@@ -134,12 +142,18 @@ def _proxy(found: CloudPath) -> Finding:
     if not found.proxy:
         return passed("none is configured, and none is used")
     if found.tcp.is_working is False:
-        return failed(f"{found.proxy}: {found.tcp.text}", "check cloud.proxy and that the proxy runs")
+        return failed(
+            phrase("{proxy}: {text}", proxy=found.proxy, text=found.tcp.text),
+            "check cloud.proxy and that the proxy runs",
+        )
     if found.tcp.is_working and found.tls.is_working is False:
-        return failed(f"{found.proxy} does not let requests through: {found.tls.text}", "allow the cloud's host there")
+        return failed(
+            phrase("{proxy} does not let requests through: {text}", proxy=found.proxy, text=found.tls.text),
+            "allow the cloud's host there",
+        )
     if found.tcp.is_working and found.tls.is_working:
-        return passed(f"{found.proxy} lets requests through")
-    return unknown(f"{found.proxy} was not tried")
+        return passed(phrase("{proxy} lets requests through", proxy=found.proxy))
+    return unknown(phrase("{proxy} was not tried", proxy=found.proxy))
 
 
 def _portal(found: CloudPath) -> Finding:
@@ -152,7 +166,11 @@ def _key(found: Documents) -> Finding:
         case "unprovisioned":
             return failed("the hub has no key", "give the hub its key (docs/install.md, step 3)")
         case "key_refused":
-            return failed(f"the cloud refuses the key: {link.reason}", REMEDIES["key_refused"][1], RETRY_CLOUD)
+            return failed(
+                phrase("the cloud refuses the key: {reason}", reason=link.reason),
+                REMEDIES["key_refused"][1],
+                RETRY_CLOUD,
+            )
         case "up" | "degraded":
             return passed("the cloud accepts the hub's key")
         case _:
@@ -166,7 +184,10 @@ def _quota(found: Documents) -> Finding:
         if quota.used >= quota.limit and not quota.is_history_unknown
     ]
     if full:
-        return warned(f"used up: {', '.join(full)}", "wait: the hub goes on by itself; many restarts use a quota up")
+        return warned(
+            phrase("used up: {full}", full=", ".join(full)),
+            "wait: the hub goes on by itself; many restarts use a quota up",
+        )
     uptime_s = found.status.clock.uptime_s
     assumed = [
         f"{name}: requests before this boot count for {duration(max(0, quota.window_s - uptime_s))} more"
@@ -174,7 +195,10 @@ def _quota(found: Documents) -> Finding:
         if quota.is_history_unknown
     ]
     if assumed:
-        return unknown(f"how many are left is not known ({', '.join(assumed)})", "wait: the hub goes on by itself")
+        return unknown(
+            phrase("how many are left is not known ({assumed})", assumed=", ".join(assumed)),
+            "wait: the hub goes on by itself",
+        )
     return passed("no quota is used up")
 
 
@@ -185,18 +209,20 @@ def _cloud(found: Documents) -> Finding:
     failing = [name for name, endpoint in link.endpoints.items() if endpoint.is_failing]
     if link.state == "down" or failing:
         said, remedy = REMEDIES.get(link.cause, REMEDIES["no_answer"])
-        text = f"the cloud {said} ({link.reason}), for {duration(link.since_s)}"
+        text = phrase(
+            "the cloud {said} ({reason}), for {time}", said=said, reason=link.reason, time=duration(link.since_s)
+        )
         if link.state == "down":
             return failed(text, remedy, RETRY_CLOUD)
-        return warned(f"{text}: {', '.join(failing)}", remedy, RETRY_CLOUD)
+        return warned(phrase("{text}: {failing}", text=text, failing=", ".join(failing)), remedy, RETRY_CLOUD)
     return _uptake(found.status)
 
 
 def _uptake(status: HubStatus) -> Finding:
     accepted_s = status.outbox.accepted_age_s
     if accepted_s is None:
-        return passed(f"requests work for {duration(status.link.since_s)}; no reading was due yet")
-    return passed(f"the cloud accepted a reading {duration(accepted_s)} ago")
+        return passed(phrase("requests work for {time}; no reading was due yet", time=duration(status.link.since_s)))
+    return passed(phrase("the cloud accepted a reading {time} ago", time=duration(accepted_s)))
 
 
 CHECKS: Sequence[Check[Any]] = (

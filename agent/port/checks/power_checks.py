@@ -7,6 +7,7 @@ Documentation/ABI/testing/sysfs-class-power.
 from collections.abc import Sequence
 from typing import Any
 
+from agent.foundation.phrase import phrase
 from agent.foundation.system_info import MAINS_KINDS
 from agent.local.machine_problems import SUPPLY_REMEDY, mains_off, under_voltage
 from agent.port.checks.facts import PowerSupply, Throttling
@@ -30,7 +31,9 @@ def _throttled(found: Throttling) -> Finding:
     names["soft_temperature_limit"] = "it is near its temperature limit"
     now = [text for name, text in names.items() if name in found.now]
     if now:
-        return warned(f"the processor is slowed down now: {', '.join(now)}", f"{SUPPLY_REMEDY}; {_HEAT}")
+        return warned(
+            phrase("the processor is slowed down now: {now}", now=", ".join(now)), f"{SUPPLY_REMEDY}; {_HEAT}"
+        )
     before = [text for name, text in names.items() if name in found.since_boot]
     if before:
         return warned("the processor was slowed down since the boot", f"{SUPPLY_REMEDY}; {_HEAT}")
@@ -42,7 +45,9 @@ def _mains(found: tuple[PowerSupply, ...]) -> Finding:
     if not mains:
         return unknown("no mains supply reports to the kernel of this machine")
     if any(each.is_online for each in mains):
-        return passed(f"mains power is there ({', '.join(each.name for each in mains if each.is_online)})")
+        return passed(
+            phrase("mains power is there ({value})", value=", ".join(each.name for each in mains if each.is_online))
+        )
     return judged(mains_off())
 
 
@@ -51,7 +56,12 @@ def _ups(found: tuple[PowerSupply, ...]) -> Finding:
     if not batteries:
         return unknown("no battery or UPS reports to the kernel of this machine")
     lowest = min(batteries, key=lambda each: each.capacity_percent or 0)
-    text = f"{lowest.name}: {lowest.capacity_percent} %, {lowest.status.lower() or 'state not reported'}"
+    text = phrase(
+        "{name}: {percent} %, {lower}",
+        name=lowest.name,
+        percent=f"{lowest.capacity_percent}",
+        lower=lowest.status.lower() or "state not reported",
+    )
     if (lowest.capacity_percent or 0) >= BATTERY_PERCENT_MIN:
         return passed(text)
     if lowest.status == "Discharging":

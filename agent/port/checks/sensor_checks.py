@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from agent.config.primary import is_machine_part
-from agent.foundation.format import duration, plural
+from agent.foundation.format import duration
+from agent.foundation.phrase import counted, phrase
 from agent.local.climate import ClimateReport
 from agent.local.document_problems import BATTERY_PERCENT_MIN, STUCK
 from agent.local.problems import STALE_INTERVALS, name_of
@@ -52,19 +53,23 @@ def _silent(found: Documents) -> Finding:
             repairs += [RepairOffer("set-up-reporting", paired.device), RepairOffer("forget-sensor", paired.device)]
     if texts:
         remedy = "press its button, change its battery, bring it nearer; if it is gone for good, forget it"
-        return failed(f"silent: {', '.join(texts)}", remedy, *repairs)
+        return failed(phrase("silent: {texts}", texts=", ".join(texts)), remedy, *repairs)
     heard = sum(sensor.age_s is not None for sensor in status.sensors)
     if not heard:
         remedy = "pair a sensor (climahub zigbee pair), or check the sensors of the board"
         late = (status.running_s or 0) > STALE_INTERVALS * max(1, interval_s)
         return failed("no sensor has reported", remedy) if late else unknown("no sensor has reported yet")
-    return passed(f"{heard} of {plural(len(status.sensors), 'value')} reported, none overdue")
+    return passed(
+        phrase("{heard} of {values} reported, none overdue", heard=heard, values=counted(len(status.sensors), "value"))
+    )
 
 
 def _stuck(found: SensorFacts) -> Finding:
     zones = [zone for zone in found.documents.climate.zones if STUCK in f"{zone.reason} {zone.sensor_problem}"]
     if zones:
-        text = f"the value does not change while the room is heated: {', '.join(zone.zone for zone in zones)}"
+        text = phrase(
+            "the value does not change while the room is heated: {value}", value=", ".join(zone.zone for zone in zones)
+        )
         return failed(text, "take the battery out and insert it again, or replace the sensor")
     if isinstance(found.history, Missing):
         return unknown(found.history.reason)
@@ -72,11 +77,13 @@ def _stuck(found: SensorFacts) -> Finding:
     stuck = [each for each in judged if each.count >= STUCK_COUNT_MIN and not each.spread]
     if stuck:
         names = _history_names(stuck, found.documents.status)
-        text = f"exactly the same temperature for {STUCK_HOURS:.0f} h: {', '.join(names)}"
+        text = phrase(
+            "exactly the same temperature for {hours} h: {names}", hours=f"{STUCK_HOURS:.0f}", names=", ".join(names)
+        )
         return warned(text, "breathe on the sensor and watch it; replace it if nothing changes")
     if not judged:
-        return unknown(f"no sensor has a history of {STUCK_HOURS:.0f} h yet")
-    return passed(f"{plural(len(judged), 'sensor')} with changing values")
+        return unknown(phrase("no sensor has a history of {hours} h yet", hours=f"{STUCK_HOURS:.0f}"))
+    return passed(phrase("{sensors} with changing values", sensors=counted(len(judged), "sensor")))
 
 
 def _history_names(stuck: Sequence[SensorHistory], status: HubStatus) -> Iterator[str]:
@@ -101,7 +108,7 @@ def _implausible(found: Documents) -> Finding:
     often = [each for each in status.sensors if _is_often_bad(each)]
     if often:
         text = ", ".join(f"{name_of(each, status)} ({each.bad} of {each.good + each.bad})" for each in often)
-        return warned(f"often implausible: {text}", "replace the sensor if this continues")
+        return warned(phrase("often implausible: {text}", text=text), "replace the sensor if this continues")
     if not any(each.quality == "good" for each in status.sensors):
         return unknown("no sensor has reported yet")
     return passed("all values are plausible")
@@ -136,7 +143,11 @@ def _contradiction(found: Documents) -> Finding:
         return warned("; ".join(texts), "move the wrong one off sun, draught and radiators, or replace it")
     if not compared:
         return unknown("no zone has two sensors that can be compared")
-    return passed(f"the sensors of {plural(compared, 'zone')} agree within {DISAGREE_K:g} K")
+    return passed(
+        phrase(
+            "the sensors of {zones} agree within {kelvin} K", zones=counted(compared, "zone"), kelvin=f"{DISAGREE_K:g}"
+        )
+    )
 
 
 def _battery(found: Documents) -> Finding:
@@ -147,10 +158,16 @@ def _battery(found: Documents) -> Finding:
     low = [each for each in levels if (each.value or 0) < BATTERY_WARN_PERCENT]
     text = ", ".join(f"{name_of(each, status)} {each.value:.0f} %" for each in low)
     if any((each.value or 0) < BATTERY_PERCENT_MIN for each in low):
-        return failed(f"nearly empty: {text}", "change the battery now")
+        return failed(phrase("nearly empty: {text}", text=text), "change the battery now")
     if low:
-        return warned(f"low: {text}", "change the battery at the next visit")
-    return passed(f"{plural(len(levels), 'battery', 'batteries')}, none below {BATTERY_WARN_PERCENT} %")
+        return warned(phrase("low: {text}", text=text), "change the battery at the next visit")
+    return passed(
+        phrase(
+            "{batteries}, none below {percent} %",
+            batteries=counted(len(levels), "battery", "batteries"),
+            percent=BATTERY_WARN_PERCENT,
+        )
+    )
 
 
 def _self_heated(found: Documents) -> Finding:
@@ -158,7 +175,7 @@ def _self_heated(found: Documents) -> Finding:
     own = {each.sensor for each in found.status.sensors if not each.device}
     chips = _zones_on_chips(found.climate)
     if chips:
-        text = f"a zone is controlled by the temperature of the machine: {', '.join(chips)}"
+        text = phrase("a zone is controlled by the temperature of the machine: {chips}", chips=", ".join(chips))
         return failed(text, "name a sensor of the room in climate.zones")
     others = [value for name, value in values.items() if name not in own]
     rooms = {name: value for name, value in values.items() if name in own and not is_machine_part(name)}
@@ -189,7 +206,7 @@ def _identity(found: Documents) -> Finding:
     if texts:
         remedy = "follow the message; after a correction let the hub try again"
         return warned("; ".join(texts), remedy, RepairOffer("retry-registrations"))
-    return passed(f"{plural(len(status.relayed_sensors), 'relayed sensor')} without a problem")
+    return passed(phrase("{sensors} without a problem", sensors=counted(len(status.relayed_sensors), "relayed sensor")))
 
 
 CHECKS: Sequence[Check[Any]] = (

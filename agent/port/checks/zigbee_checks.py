@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agent.foundation.format import DAY_S, duration, plural
+from agent.foundation.format import DAY_S, duration
+from agent.foundation.phrase import counted, phrase
 from agent.local.zigbee import ZigbeeReport
 from agent.pairing.lifecycle import PairingStage
 from agent.port.checks.facts import ChannelEnergy, Facts, Missing, Radio
@@ -48,7 +49,7 @@ def _stick(found: ZigbeeReport) -> Finding:
     radio = found.radio
     match radio.state:
         case "up" | "refused":
-            return passed(f"the stick answers at {radio.port or 'its port'}")
+            return passed(phrase("the stick answers at {port}", port=radio.port or "its port"))
         case "starting":
             return unknown("the radio is starting")
         case _:
@@ -63,7 +64,7 @@ def _network(found: ZigbeeReport) -> Finding:
         case "refused":
             return failed(radio.problem, "plug in this hub's stick, or restore its backup (climahub zigbee restore)")
         case "up":
-            return passed(f"the stick holds this hub's network, PAN 0x{radio.pan_id:04x}")
+            return passed(phrase("the stick holds this hub's network, PAN 0x{pan}", pan=f"{radio.pan_id:04x}"))
         case _:
             return unknown("the stick does not answer")
 
@@ -73,8 +74,11 @@ def _firmware(found: Radio) -> Finding:
     if not major.isdigit():
         return unknown("the stick has not told its firmware")
     if int(major) < FIRMWARE_MAJOR_MIN:
-        return warned(f"version {found.firmware} is old", "update it by its maker's instructions; take a backup first")
-    return passed(f"version {found.firmware}")
+        return warned(
+            phrase("version {firmware} is old", firmware=found.firmware),
+            "update it by its maker's instructions; take a backup first",
+        )
+    return passed(phrase("version {firmware}", firmware=found.firmware))
 
 
 def _channel(found: ZigbeeReport) -> Finding:
@@ -83,7 +87,7 @@ def _channel(found: ZigbeeReport) -> Finding:
         return unknown("the channel is not known while the radio is not up")
     if channel == CHANNEL_WEAK:
         return warned("channel 26: many sensors transmit weakly there", "form the network anew on 15, 20 or 25")
-    return passed(f"channel {channel}")
+    return passed(phrase("channel {channel}", channel=channel))
 
 
 def _energy(facts: Facts) -> ChannelEnergy | Missing:
@@ -96,7 +100,13 @@ def _noise(found: ChannelEnergy) -> Finding:
     if here is None:
         return unknown("the energy on the network's channel was not measured")
     quietest = min((channel for channel in found.energy if channel != CHANNEL_WEAK), key=found.energy.__getitem__)
-    text = f"channel {found.channel} is at {here} of 255, the quietest, {quietest}, at {found.energy[quietest]}"
+    text = phrase(
+        "channel {channel} is at {here} of 255, the quietest, {quietest}, at {energy}",
+        channel=found.channel,
+        here=here,
+        quietest=quietest,
+        energy=found.energy[quietest],
+    )
     remedy = "move the stick off the hub on a cable; give the Wi-Fi another channel"
     if here >= ENERGY_FAIL:
         return failed(text, remedy)
@@ -106,18 +116,29 @@ def _noise(found: ChannelEnergy) -> Finding:
 def _routers(found: ZigbeeReport) -> Finding:
     gone = [each.about or each.device for each in found.routers if each.is_online is False]
     if gone:
-        return warned(f"not on line: {', '.join(gone)}", "plug it in: sensors behind it look for another way")
+        return warned(
+            phrase("not on line: {gone}", gone=", ".join(gone)), "plug it in: sensors behind it look for another way"
+        )
     if not found.routers and len(found.sensors) > MANY_SENSORS:
-        return warned(f"{plural(len(found.sensors), 'sensor')} and no router", "add plugs that forward for others")
+        return warned(
+            phrase("{sensors} and no router", sensors=counted(len(found.sensors), "sensor")),
+            "add plugs that forward for others",
+        )
     if not found.sensors:
         return unknown("no sensor is paired yet")
-    return passed(f"{plural(len(found.routers), 'router')} for {plural(len(found.sensors), 'sensor')}")
+    return passed(
+        phrase(
+            "{routers} for {sensors}",
+            routers=counted(len(found.routers), "router"),
+            sensors=counted(len(found.sensors), "sensor"),
+        )
+    )
 
 
 def _backup(found: Radio) -> Finding:
     if found.backup_age_s is None:
         return warned("there is no backup of the network", "take one", RepairOffer("back-up-network"))
-    text = f"the newest backup is {duration(found.backup_age_s)} old"
+    text = phrase("the newest backup is {time} old", time=duration(found.backup_age_s))
     if found.backup_age_s > BACKUP_WARN_S:
         return warned(text, "take one", RepairOffer("back-up-network"))
     return passed(text)
@@ -127,10 +148,13 @@ def _link_quality(found: ZigbeeReport) -> Finding:
     known = [each for each in found.sensors if each.lqi_last_hop is not None]
     weak = [f"{each.name} {each.lqi_last_hop}" for each in known if (each.lqi_last_hop or 0) < LQI_WEAK]
     if weak:
-        return warned(f"weak links (of 255): {', '.join(weak)}", "add a router (a plug) half way, or move the sensor")
+        return warned(
+            phrase("weak links (of 255): {weak}", weak=", ".join(weak)),
+            "add a router (a plug) half way, or move the sensor",
+        )
     if not known:
         return unknown("no link has been measured yet")
-    return passed(f"the weakest link is {min(each.lqi_last_hop or 0 for each in known)} of 255")
+    return passed(phrase("the weakest link is {value} of 255", value=min(each.lqi_last_hop or 0 for each in known)))
 
 
 def _pairing(found: ZigbeeReport) -> Finding:
@@ -142,14 +166,16 @@ def _pairing(found: ZigbeeReport) -> Finding:
         text = "; ".join(f"{each.name}: {each.problem}" for each in wrong)
         repairs = [RepairOffer("set-up-reporting", each.device) for each in wrong if each.stage in IS_IN_USE]
         return warned(text, "follow the message", *repairs)
-    return passed(f"{plural(len(found.sensors), 'sensor')} paired, without a problem")
+    return passed(phrase("{sensors} paired, without a problem", sensors=counted(len(found.sensors), "sensor")))
 
 
 def _members(found: ZigbeeReport) -> Finding:
     others = [each for each in found.others if not each.is_interviewed]
     if others:
         repairs = [RepairOffer("forget-sensor", each.device) for each in others]
-        text = f"members that did not complete their interview: {', '.join(each.device for each in others)}"
+        text = phrase(
+            "members that did not complete their interview: {value}", value=", ".join(each.device for each in others)
+        )
         return warned(text, "press the button of that device, or forget it", *repairs)
     return passed("every member of the network is known")
 
