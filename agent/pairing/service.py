@@ -67,6 +67,8 @@ class PairingQueries:
         self._progress = progress
         self.radio = network if isinstance(network, PairableNetwork) else None
         """The radio; `None` on a board without one."""
+        # Once: the check of a Protocol reads every member, and links are made anew at each reading.
+        self._linked = network if isinstance(network, HasLinks) else None
 
     @property
     def state(self) -> PairingState:
@@ -82,7 +84,7 @@ class PairingQueries:
     @property
     def links(self) -> Sequence[SensorLink]:
         """Which members of the network are online; empty where it does not know."""
-        return self._network.links if isinstance(self._network, HasLinks) else ()
+        return self._linked.links if self._linked is not None else ()
 
     @property
     def sensors(self) -> Sequence[RelayedSensor]:

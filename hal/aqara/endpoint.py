@@ -94,6 +94,7 @@ class AqaraEndpoint:
             ValueError: The address or the token cannot be used.
         """
         parts = urlsplit(url)
+        _ = parts.port  # read for its ValueError: a port that is no number, or above 65535
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
             raise ValueError("give the endpoint as https://HOST/open/api, without user name and query")
         if not token or not token.isascii() or not token.isprintable() or " " in token:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -82,7 +83,15 @@ def _access(url: str | None, token_file: Path | None, ca_file: Path | None, dire
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if is_in_the_clear(url):
+        click.echo("climahub: use https where the endpoint has it: everybody on the way can read the token", err=True)
     return Access(endpoint, DeviceCache(endpoint, directory or default_directory(endpoint.host), Disk()))
+
+
+def is_in_the_clear(url: str) -> bool:
+    """Tell whether a token would leave this machine readable for everybody on the way."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}
 
 
 def _token(token_file: Path | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.cli import exit_codes, root
-from agent.cli.aqara.commands import TOKEN_VARIABLE, URL_VARIABLE
+from agent.cli.aqara.commands import TOKEN_VARIABLE, URL_VARIABLE, is_in_the_clear
 from tests.unit.cli.aqara.endpoint_server import EndpointServer, failure, running, success
 
 TOKEN = "secret-token"
@@ -207,9 +207,24 @@ def test_endpoint_that_is_not_there_is_explained(
     assert "no connection with 127.0.0.1:9" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x/", "https://user:word@host/open/api", "https://"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://x/", "https://user:word@host/open/api", "https://", "https://[", "https://hub:99999/x"]
+)
 def test_address_that_cannot_be_used_is_refused(server: EndpointServer, url: str) -> None:
     assert root.run(["aqara", "refresh", "--url", url]) == exit_codes.USAGE
+
+
+@pytest.mark.parametrize(
+    ("url", "is_clear"),
+    [
+        ("http://hub.local/open/api", True),
+        ("https://hub.local/open/api", False),
+        ("http://127.0.0.1:8480/aqara/open/api", False),
+        ("http://[::1]:8480/aqara/open/api", False),
+    ],
+)
+def test_token_in_the_clear_is_pointed_out(url: str, is_clear: bool) -> None:
+    assert is_in_the_clear(url) is is_clear
 
 
 def test_token_comes_from_a_file(server: EndpointServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
