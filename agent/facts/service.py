@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 RETRY_S = 30.0
 """Between two attempts to open the store."""
 
+OPEN_S_MAX = 4.0
+"""How long a caller waits for the store right after a start: the published client does not try again by itself."""
+
 MAINTENANCE_S = 6 * 3600.0
 """Facts are kept for years: a quarter of a day more does not matter, and a look costs no write."""
 
@@ -104,6 +107,10 @@ class FactService:
             StorageFull: There is no store now, the disk refuses, or the file was found unreadable.
         """
         utc_ms = self.utc_ms()
+        if self._store is None and not self.problem:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OPEN_S_MAX):
+                    await self._opened.wait()
         store = self._store
         if store is None:
             raise StorageFull(self.problem or "try again in a minute: the facts have not been opened yet")

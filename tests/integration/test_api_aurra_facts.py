@@ -15,10 +15,8 @@ from aurra import Aurra, exceptions
 
 from agent.climate.model import Mode
 from agent.climate.requests import SetRequest
-from agent.facts.service import FactService
 from agent.home import fact_recorder
 from tests.integration.api_rig import ApiRig, open_apis
-from tests.integration.conftest import until
 from tests.integration.port_rig import open_port
 
 T = TypeVar("T")
@@ -31,17 +29,7 @@ UNKNOWN = "00000000-0000-7000-8000-000000000000"
 @pytest.fixture
 async def apis(tmp_path: Path) -> AsyncIterator[ApiRig]:
     async with open_apis(tmp_path, "aurra_facts") as rig:
-        await until(lambda: not facts_of(rig).problem and facts_of(rig)._store is not None)
         yield rig
-
-
-def facts_of(rig: ApiRig) -> FactService:
-    service = rig.port.hub.port.apis
-    assert service is not None
-    (face,) = service.faces
-    facts = face._facts  # type: ignore[attr-defined] # of this face
-    assert isinstance(facts, FactService)
-    return facts
 
 
 async def client_of(rig: ApiRig, name: str = "test", **wanted: object) -> Aurra:
@@ -255,12 +243,10 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
     async with open_apis(tmp_path, "aurra_facts") as rig:
         made = await rig.client("aurra_facts")
         client = Aurra(api_key=made.secret, base_url=f"{rig.url}/aurra")
-        await until(lambda: facts_of(rig)._store is not None)
         await call(client.memories.add, content="durable")
         await call(client.settings.update, min_confidence=0.99)
     async with open_apis(tmp_path, "aurra_facts") as rig:
         client = Aurra(api_key=made.secret, base_url=f"{rig.url}/aurra")
-        await until(lambda: facts_of(rig)._store is not None)
         assert [memory["decision"] for memory in await call(client.memories.list, source="agent")] == ["durable"]
         assert (await call(client.settings.get)).min_confidence == 0.99
 
@@ -284,7 +270,6 @@ async def test_the_hub_writes_down_what_changes_and_who_changed_it(
     monkeypatch.setattr(fact_recorder, "COMMIT_INTERVAL_S", 0.0)
     async with open_apis(tmp_path, "aurra_facts") as rig:
         client, narrow = await client_of(rig), await client_of(rig, "narrow", zones=("bedroom",))
-        await until(lambda: facts_of(rig)._store is not None)
         rig.home.thermostats.apply("living", SetRequest(mode=Mode.HEAT, heat_setpoint_c=21.5), by="anna")
 
         async def found(text: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import StorageFull
+from agent.facts import service
 from agent.facts.model import FactDraft, FactVersion
 from agent.facts.retention import FactLimits
 from agent.facts.service import FactService, TimeUnknown
@@ -93,7 +94,10 @@ async def test_without_the_time_no_fact_is_stored(tmp_path: Path) -> None:
         assert await bench.texts() == []
 
 
-async def test_before_the_store_is_open_and_after_it_is_closed_callers_are_told_so(tmp_path: Path) -> None:
+async def test_before_the_store_is_open_and_after_it_is_closed_callers_are_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "OPEN_S_MAX", 0.0)
     bench = Bench(tmp_path)
     with pytest.raises(StorageFull, match="not been opened yet"):
         await bench.texts()
@@ -101,6 +105,14 @@ async def test_before_the_store_is_open_and_after_it_is_closed_callers_are_told_
         assert await bench.texts() == []
     with pytest.raises(StorageFull, match="not been opened yet"):
         await bench.texts()
+
+
+async def test_a_caller_right_after_the_start_waits_for_the_store(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    early = asyncio.ensure_future(bench.texts())
+    await asyncio.sleep(0)
+    async with bench.running():
+        assert await early == []
 
 
 async def test_a_disk_that_refuses_costs_the_fact_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""What strangers and other clients send to the Aurra facts API: nothing crosses, every refusal is JSON with text."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.integration.api_rig import ApiRig, open_apis
+
+CALLS = [
+    ("POST", "/agent/memories"),
+    ("GET", "/agent/memories"),
+    ("POST", "/agent/query"),
+    ("POST", "/memories/00000000-0000-7000-8000-000000000000/supersede"),
+    ("GET", "/memories/00000000-0000-7000-8000-000000000000/timeline"),
+    ("GET", "/memories/00000000-0000-7000-8000-000000000000/audit"),
+    ("GET", "/agent/settings"),
+    ("PATCH", "/agent/settings"),
+    ("GET", "/plan/status"),
+]
+
+
+@pytest.fixture
+async def apis(tmp_path: Path) -> AsyncIterator[ApiRig]:
+    async with open_apis(tmp_path, "aurra_facts", "aqara") as rig:
+        yield rig
+
+
+async def detail_of(response: aiohttp.ClientResponse) -> str:
+    document = await response.json()
+    assert set(document) == {"detail"}
+    assert isinstance(document["detail"], str)
+    return document["detail"]
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong", "other API", "revoked", "no bearer", "empty"])
+async def test_no_call_answers_without_a_key_of_this_api(apis: ApiRig, kind: str) -> None:
+    made = await apis.client("aurra_facts")
+    other = await apis.client("aqara")
+    headers = {
+        "none": {},
+        "wrong": {"Authorization": f"Bearer {made.secret}x"},
+        "other API": {"Authorization": f"Bearer {other.secret}"},
+        "revoked": {"Authorization": f"Bearer {made.secret}"},
+        "no bearer": {"Authorization": made.secret},
+        "empty": {"Authorization": "Bearer "},
+    }[kind]
+    if kind == "revoked":
+        await apis.revoke(made)
+    async with apis.session(headers) as client:
+        for method, path in CALLS:
+            async with client.request(method, f"/aurra{path}", json={}) as response:
+                assert response.status == 401, path
+                assert await response.json() == {"detail": "Not authenticated"}
+
+
+async def test_what_is_no_request_is_refused_in_words(apis: ApiRig) -> None:
+    made = await apis.client("aurra_facts")
+    bodies: list[tuple[bytes, int]] = [
+        (b"", 400),
+        (b"{", 400),
+        (b"[" * 10_000, 422),
+        (b'{"content": ' + b"[" * 5000 + b"]" * 5000 + b"}", 422),
+        (b'{"content": "\\ud800"}', 400),
+        (b'{"content": 5}', 422),
+        (b'"text"', 422),
+        (b'{"content": "' + b"x" * 5000 + b'"}', 400),
+        (b'{"content": "' + b"x" * 40_000 + b'"}', 413),
+        (b'{"content": "x", "topic": "\\n"}', 400),
+        (b'{"content": "x", "tenant_id": "' + b"t" * 65 + b'"}', 400),
+    ]
+    async with apis.session({"Authorization": f"bearer {made.secret}"}) as client:
+        for body, status in bodies:
+            async with client.post("/aurra/agent/memories", data=body) as response:
+                assert (response.status, body[:30]) == (status, body[:30])
+                assert await detail_of(response)
+
+
+async def test_paths_and_methods_that_are_not_of_the_api_are_refused_in_its_shape(apis: ApiRig) -> None:
+    made = await apis.client("aurra_facts")
+    async with apis.session({"Authorization": f"Bearer {made.secret}"}) as client:
+        for method, path, status in (
+            ("DELETE", "/agent/memories", 405),
+            ("DELETE", "/memories/00000000-0000-7000-8000-000000000000", 404),
+            ("GET", "/v1/status", 404),
+            ("GET", "/memories/..%2f..%2fv1/audit", 404),
+            ("GET", "/memories/%00/timeline", 404),
+            ("GET", "", 404),
+        ):
+            async with client.request(method, f"/aurra{path}") as response:
+                assert (response.status, path) == (status, path)
+                assert await detail_of(response)
+
+
+async def test_a_hub_that_does_not_know_the_time_answers_that_it_does_not(apis: ApiRig) -> None:
+    made = await apis.client("aurra_facts")
+    async with apis.session({"Authorization": f"Bearer {made.secret}"}) as client:
+
+        async def status() -> int:
+            async with client.get("/aurra/agent/memories") as response:
+                if response.status != 200:
+                    await detail_of(response)
+                return response.status
+
+        assert await status() == 200
+        apis.port.clock.is_synchronised = False
+        assert await status() == 503
