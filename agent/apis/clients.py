@@ -71,6 +71,8 @@ class Clients:
             bytes_max=FILE_BYTES_MAX,
             loss=_LOSS,
             is_secret=True,
+            # An old copy would make a revoked client valid again.
+            drops_stale_copy=True,
         )
         self._clock = clock
         self._random_bytes = random_bytes

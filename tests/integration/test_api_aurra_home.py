@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -498,3 +499,31 @@ async def test_webhooks_are_signed_and_tell_what_has_changed(apis: ApiRig, aurra
     assert ("schedule.updated", {"device_id": "", "schedule_name": "Winter", "blocks_count": 4}) in told
     alerts = [data for name, data in told if name == "predictive.alert_created"]
     assert alerts == [{**{key: ALERT[key] for key in ("issue", "confidence", "action")}, "device_id": ""}]
+
+
+async def test_no_secret_and_no_token_is_shown_anywhere(
+    apis: ApiRig, aurra: Aurra, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    made = await apis.client("aurra_home", "secretive")
+    await aurra.sign_in(made)
+    token = aurra.headers["Authorization"].removeprefix("Bearer ")
+    answers = [
+        await aurra.ask("GET", f"/thermostat/{token}/status"),
+        await aurra.post("/thermostat/living/setpoint", {"temperature": made.secret, "mode": "heat"}),
+        await aurra.sign_in(made, grant_type=made.secret),
+        await aurra.sign_in(made, scope=f"comfort:write {made.secret[:8]}"),
+    ]
+    aurra.headers = {"Authorization": f"Bearer {token}x"}
+    answers.append(await aurra.ask("GET", "/thermostat/living/status"))
+    await apis.port.hub.port.audit.flush()
+    shown = {f"answer {number}": json.dumps(answer[1]) for number, answer in enumerate(answers)}
+    shown["log"] = caplog.text
+    async with apis.port.socket_session() as client:
+        for path in ("/v1/api-clients", "/v1/audit", "/v1/status", "/v1/log"):
+            async with client.get(path) as response:
+                shown[path] = await response.text()
+    for file in (apis.port.directory / "state").iterdir():
+        shown[file.name] = file.read_bytes().decode(errors="replace")
+    for secret in (made.secret, token, token.split(".")[2]):
+        assert [place for place, text in shown.items() if secret in text] == []

@@ -50,6 +50,11 @@ FILES = (
     "commissioning.json",
     "data-usage.json",
     "config-changes.json",
+    "api-clients.json",
+    "api-limits.json",
+    "aurra-home.json",
+    "aurra-home-keys.json",
+    "aurra-home-readings.json",
     "facts.db",
     "aurra-facts-settings.json",
     "simulated-boots.json",
@@ -63,7 +68,14 @@ FILES = (
 )
 _SUFFIX = re.compile(r"(\.copy|\.made|\.new|-wal|-shm|-journal|\.corrupt-[1-9])?$")
 
-SECRET_FILES = ("relayed.json", "zigbee-network.json", "certificate.json", "webhooks.json")
+SECRET_FILES = (
+    "relayed.json",
+    "zigbee-network.json",
+    "certificate.json",
+    "api-clients.json",
+    "aurra-home-keys.json",
+    "webhooks.json",
+)
 """Their secrets must not leave in any text, so the scrubber looks for them."""
 SECRET_FILE_BYTES_MAX = 4 * 1024 * 1024
 

@@ -20,6 +20,9 @@ SECRET_STATE_FILES = (
     "certificate.json",
     "credentials.json",
     "config-changes.json",
+    "api-clients.json",
+    "aurra-home.json",
+    "aurra-home-keys.json",
     "webhooks.json",
 )
 """Files of the state directory that hold keys."""
