@@ -231,8 +231,8 @@ class Face(Protocol):
         """Every call. What is not listed is answered with `NO_ROUTE` or `WRONG_METHOD`."""
         ...
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
-        """Return whose credential the headers bring. Answers from memory: it is asked at each request.
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+        """Return whose credential the headers bring. It is asked at each request, so it answers from memory.
 
         Raises:
             ApiRefused: There is none, or it is not valid here.

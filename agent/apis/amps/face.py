@@ -145,7 +145,7 @@ class AmpsFace:
         )
         return [ApiRoute(method, path, self._enveloped(path, handler)) for method, path, handler in table]
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return whose key the headers bring, as `x-api-key` or as a bearer token."""
         scheme, _, bearer = headers.get("Authorization", "").partition(" ")
         key = headers.get("x-api-key", "") or (bearer.strip() if scheme.lower() == "bearer" else "")

@@ -109,7 +109,7 @@ class AqaraFace:
             "AssociateDevicesToSpaceRequest": self._associate,
         }
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return whose token the headers bring.
 
         Raises:

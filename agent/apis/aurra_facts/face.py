@@ -120,7 +120,7 @@ class AurraFactsFace:
     async def _load_settings(self) -> None:
         await self._settings.load_patiently()
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return whose key the headers bring.
 
         Raises:

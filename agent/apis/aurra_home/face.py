@@ -68,9 +68,9 @@ class AurraHomeFace:
         """Every call."""
         return self._routes
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return the client of a token; see `Tokens.authenticate`."""
-        return self._tokens.authenticate(headers)
+        return await self._tokens.authenticate(headers)
 
     def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
         """Return the limit of the client's tier and, of diagnostics, theirs first."""

@@ -6,6 +6,7 @@ lost, a new key is made: clients get 401 and ask for another token, as after an 
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,9 @@ DAY_MS = 86_400_000
 ROTATION_DAYS = 90
 LOOK_S = 3600.0
 """How often the key's age is looked at: a token lasts as long, so at a rotation no token outlives two keys."""
+
+LOADING_S_MAX = 20.0
+"""How long a request waits for the first key, which takes seconds on a small board; most clients wait 30 s."""
 
 _ID_BYTES = 16
 
@@ -118,12 +122,15 @@ def _number(value: int) -> str:
 class SigningKeys:
     """The keys in force. Their loop is `run`.
 
+    They are loaded, and the first is made, when somebody asks for a token: the library takes 8 MiB, and a hub that
+    nobody asks does without.
+
     Attributes:
         public: By `kid`.
     """
 
     def __init__(self, state_dir: Path, *, clock: Clock, disk: Disk, worker: Worker, random_bytes: RandomBytes) -> None:
-        """Prepare; there is no key before `run`."""
+        """Prepare; there is no key before `load`."""
         self._store = JsonStore(
             state_dir / FILE_NAME,
             KeySet(),
@@ -137,6 +144,7 @@ class SigningKeys:
         self._worker = worker
         self._random_bytes = random_bytes
         self._private: RSAPrivateKey | None = None
+        self._wanted, self._loaded = asyncio.Event(), asyncio.Event()
         self.public: Mapping[str, RSAPublicKey] = {}
 
     @property
@@ -145,18 +153,34 @@ class SigningKeys:
         return self._store.value.hub_id
 
     @property
-    def current(self) -> "tuple[str, RSAPrivateKey] | None":
-        """The key in use and its name; `None` before the first is there."""
-        return (self._store.value.keys[0].kid, self._private) if self._private else None
+    def current(self) -> "tuple[str, RSAPrivateKey]":
+        """The key in use and its name.
+
+        Raises:
+            ValueError: `load` has not returned true yet: a defect.
+        """
+        if self._private is None:
+            raise ValueError("there is no key yet")
+        return self._store.value.keys[0].kid, self._private
+
+    async def load(self) -> bool:
+        """Have the keys loaded at the first call; return whether they are there, after some seconds at most."""
+        self._wanted.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOADING_S_MAX):
+                await self._loaded.wait()
+        return self._loaded.is_set()
 
     async def run(self) -> None:
-        """Read the keys, and make another whenever one is due."""
+        """Once somebody wants the keys, read them, and make another whenever one is due."""
+        await self._wanted.wait()
         await self._store.load_patiently()
         while True:
-            await self.refresh()
+            await self._refresh()
+            self._loaded.set()
             await asyncio.sleep(LOOK_S)
 
-    async def refresh(self) -> None:
+    async def _refresh(self) -> None:
         """Make a key if one is due, and use what is there. Off the loop: making one takes seconds on a small board."""
         usable = await self._worker.run(lambda: _usable(self._store.value.keys))
         utc_ms = self._clock.utc_ms()

@@ -75,10 +75,8 @@ class Tokens:
         if missing := [scope for scope in scopes if scope not in client.scopes]:
             text = f"ask for less in {SCOPE_PARAMETER}: this client does not have {missing[0][:64]}"
             raise refused(HTTPStatus.FORBIDDEN, INSUFFICIENT_SCOPE, text)
-        current = self._keys.current
-        if current is None:
-            raise self._no_key()
-        kid, key = current
+        await self._ensure_keys()
+        kid, key = self._keys.current
         claims = self._claims(client, scopes)
         # Off the loop: a small board takes 20 ms for it.
         token = await self._worker.run(lambda: sign(claims, kid, key))
@@ -101,9 +99,10 @@ class Tokens:
 
     async def get_keys(self, _: ApiRequest) -> ApiAnswer:
         """Answer `GET /auth/jwks.json`, which is this hub's own: the keys with which others may check its tokens."""
+        await self._ensure_keys()
         return ApiAnswer({"keys": [describe(kid, key) for kid, key in self._keys.public.items()]})
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return the client of a token, with the scopes that both have.
 
         Raises:
@@ -112,8 +111,7 @@ class Tokens:
         header = headers.get("Authorization", "")
         if header[: len(_BEARER)].lower() != _BEARER:
             raise refused(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, "send Authorization: Bearer and a token")
-        if self._keys.current is None:
-            raise self._no_key()
+        await self._ensure_keys()
         try:
             claims = verify(header[len(_BEARER) :].strip(), self._keys.public, audience=self._audience)
         except TokenInvalid as error:
@@ -131,6 +129,12 @@ class Tokens:
         given = claims.scope.split()
         return msgspec.structs.replace(client, scopes=tuple(scope for scope in client.scopes if scope in given))
 
-    def _no_key(self) -> Exception:
-        text = "try again in some seconds: the hub is making its key"
-        return refused(HTTPStatus.SERVICE_UNAVAILABLE, SERVICE_UNAVAILABLE, text, retry_after_s=KEY_WAIT_S)
+    async def _ensure_keys(self) -> None:
+        """Wait for the keys, which are loaded at the first use.
+
+        Raises:
+            ApiRefused: The disk does not give them, or the first is still being made.
+        """
+        if not await self._keys.load():
+            text = "try again in some seconds: the hub is making its key"
+            raise refused(HTTPStatus.SERVICE_UNAVAILABLE, SERVICE_UNAVAILABLE, text, retry_after_s=KEY_WAIT_S)

@@ -138,7 +138,7 @@ class _Mount:
         Raises:
             ClimahubError: It is refused, or fails.
         """
-        passed = self._admit(request, uses)
+        passed = await self._admit(request, uses)
         body = await read_body(request, passed.route.bytes_max)
         given = ApiRequest(passed.parameters, dict(request.query), request.headers, body, passed.client, passed.caller)
         name = getattr(passed.route.handler, "__name__", passed.route.path)
@@ -161,7 +161,7 @@ class _Mount:
                 self._audit.record(passed.caller, action, sanitize(request.path), result)
         return answer
 
-    def _admit(self, request: web.Request, uses: list[LimitUse]) -> _Passed:
+    async def _admit(self, request: web.Request, uses: list[LimitUse]) -> _Passed:
         """Return who asks for what.
 
         Args:
@@ -181,7 +181,7 @@ class _Mount:
             if not self._apis.is_ready():
                 text = "try again in a minute: the hub has not read its credentials yet"
                 raise self._refused(ProblemKind.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, text)
-            client = self._face.authenticate(request.headers)
+            client = await self._face.authenticate(request.headers)
             self._gate.know(request)
         if found.route is None:
             raise self._refused_route(request, found.allowed)

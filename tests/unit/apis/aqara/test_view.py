@@ -135,10 +135,10 @@ def test_any_data_is_answered_with_a_code(bench: HomeBench, kind: str, data: obj
 
 
 @pytest.mark.parametrize("header", ["", "right", "Bearer", "Bearer wrong", "Basic right"])
-def test_only_a_bearer_token_of_this_api_is_taken(bench: HomeBench, header: str) -> None:
+async def test_only_a_bearer_token_of_this_api_is_taken(bench: HomeBench, header: str) -> None:
     with pytest.raises(Exception, match="refused with 401"):
-        face(bench).authenticate({"Authorization": header})
-    assert face(bench).authenticate({"Authorization": "bearer right"}).name == "test"
+        await face(bench).authenticate({"Authorization": header})
+    assert (await face(bench).authenticate({"Authorization": "bearer right"})).name == "test"
 
 
 @pytest.mark.parametrize("kind", list(ProblemKind))

@@ -62,7 +62,7 @@ class FakeFace:
             raise self.error
         return ApiAnswer({"ok": True}, HTTPStatus.CREATED, {"X-Own": "yes"})
 
-    def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
+    async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         if headers.get("x-key") != "right":
             raise ApiRefused(ApiAnswer({"oops": "no_credential"}, HTTPStatus.UNAUTHORIZED))
         return ApiClient("acc_1", "one", "fake", ("write",))
