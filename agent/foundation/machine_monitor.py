@@ -20,6 +20,10 @@ LOOK_S = 10.0
 """A look is a few system calls, on the worker: a disk that hangs must not hold up the loop."""
 
 
+POWER_LOOKS = 6
+"""The supply is read with every sixth look: sysfs of a Pi costs ten times what the disk does."""
+
+
 class MachineMonitor:
     """The loop that looks.
 
@@ -44,6 +48,7 @@ class MachineMonitor:
         self._log = ProblemLog(_log, "nothing can be kept")
         self.free_bytes: int | None = None
         self.power = Power()
+        self._looks = 0
 
     @property
     def problem(self) -> str:
@@ -66,4 +71,6 @@ class MachineMonitor:
             free_bytes = self._disk.free_bytes(self._directory)
         except OSError:
             free_bytes = None
-        return problem, free_bytes, self._read_power()
+        power = self.power if self._looks % POWER_LOOKS else self._read_power()
+        self._looks += 1
+        return problem, free_bytes, power
