@@ -8,6 +8,8 @@ MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 86_400
 _KIB = 1024
+TRAFFIC_MB_MIN = 100_000
+"""Less is shown in kilobytes."""
 _WITH_TENTHS = {"°C", "%", "hPa"}
 
 
@@ -39,7 +41,9 @@ def size(size_bytes: int) -> str:
 
 
 def traffic(traffic_bytes: float) -> str:
-    """Return an amount of traffic as contracts of metered links count it, in megabytes of a million bytes."""
+    """Return an amount of traffic as contracts of metered links count it: a megabyte is a million bytes."""
+    if traffic_bytes < TRAFFIC_MB_MIN:
+        return f"{traffic_bytes / 1000:.0f} kB"
     return f"{traffic_bytes / 1_000_000:,.1f} MB"
 
 

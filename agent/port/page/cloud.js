@@ -43,7 +43,8 @@ export default function Cloud() {
       <${Said}>${link.reason}</${Said}>
       <${Facts} facts=${[
         [t("cloud.outages"), number(link.outages, 0)],
-        [t("cloud.last_error"), link.last_error && html`<span lang="en">${link.last_error}</span> · ${ago(ageNow("status", link.last_error_age_s))}`],
+        // While it fails the reason stands above.
+        ...(link.reason || !link.last_error ? [] : [[t("cloud.last_error"), html`<span lang="en">${link.last_error}</span> · ${ago(ageNow("status", link.last_error_age_s))}`]]),
         [t("outbox.accepted_last"), ago(status.outbox.accepted_age_s)],
         [t("cloud.compression"), word("compression", link.compression)],
         [t("cloud.interval"), duration(Number(settings.in_force.reporting_interval_seconds ?? 0))],

@@ -99,6 +99,7 @@ const DIGITS = { "°C": 1, "%": 0, V: 2, kPa: 1 };
 export function measured(value, unit) {
   if (value == null) return t("value.none");
   if (unit === "°C") return degrees(value);
+  if (unit === "") return t(value ? "mains.on" : "mains.off"); // Mains power, and nothing else, has none.
   return `${number(value, DIGITS[unit] ?? 0)}\u00a0${unit}`;
 }
 
@@ -108,7 +109,7 @@ export function bytes(count) {
 }
 
 export function megabytes(count) {
-  return `${number(count / 1e6, 1)}\u00a0MB`;
+  return count < 1e5 ? `${number(count / 1e3, 0)}\u00a0kB` : `${number(count / 1e6, 1)}\u00a0MB`;
 }
 
 // A span of time in its largest unit, as people say it.

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from agent.cli import exit_codes, hub_client, root
-from agent.local.status import HubStatus
+from agent.cli.status import as_text
+from agent.local.status import HubStatus, UsageDayReport, UsageReport
 
 Hub: TypeAlias = tuple[Path, list[bytes]]
 """Its socket, and the answer that it is to give."""
@@ -45,6 +46,18 @@ def test_status_screen(hub: Hub, status: HubStatus, capsys: pytest.CaptureFixtur
     answers.append(answer(msgspec.json.encode(status)))
     assert root.run(["status", "--socket", str(path)]) == exit_codes.OK
     assert "NO PROBLEMS" in capsys.readouterr().out
+
+
+def test_what_the_link_costs_and_what_went_wrong_last_are_shown(status: HubStatus) -> None:
+    usage = UsageReport([UsageDayReport("2026-11-28", 90, 42_400, 1_240_000)], 2_500_000, 75_000_000)
+    link = msgspec.structs.replace(status.link, usage=usage, last_error="no route", last_error_age_s=90)
+    text = as_text(msgspec.structs.replace(status, link=link))
+    assert "data      today 42 kB sent, 1.2 MB received; at this rate 2.5 MB a day, 75.0 MB a month" in text
+    assert "last error 1 min 30 s ago: no route" in text
+    down = msgspec.structs.replace(link, state="down", usage=UsageReport())
+    text = as_text(msgspec.structs.replace(status, link=down))
+    assert "data " not in text
+    assert "last error" not in text
 
 
 def test_json_is_printed_unchanged(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
