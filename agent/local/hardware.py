@@ -3,8 +3,11 @@
 The JSON form is an interface: fields may be added, never renamed. Temperatures are in °C, energies from 0 to 255.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
+from agent.foundation.phrase import Template
 from hal.interface import HvacAction
 
 RENEW_S = 5.0
@@ -120,6 +123,7 @@ class CommissioningReport(msgspec.Struct, frozen=True):
         turns: What was found so far.
         sentences: What that means, problems first.
         rises: Of the sensors in the present turn.
+        phrases: How the sentences were made, for translations.
     """
 
     test_id: str = ""
@@ -132,6 +136,7 @@ class CommissioningReport(msgspec.Struct, frozen=True):
     turns: tuple[TurnReport, ...] = ()
     sentences: tuple[str, ...] = ()
     rises: tuple[RiseReport, ...] = ()
+    phrases: Mapping[str, Template] = {}
 
 
 class TestsReport(msgspec.Struct, frozen=True):
@@ -192,7 +197,8 @@ class ChannelReport(msgspec.Struct, frozen=True):
 
 
 class RadioScanReport(msgspec.Struct, frozen=True):
-    """The energy on every channel, and what it means."""
+    """The energy on every channel, what it means, and how that sentence was made, for translations."""
 
     channels: list[ChannelReport]
     sentence: str
+    phrases: Mapping[str, Template] = {}

@@ -81,6 +81,9 @@ async def test_a_walk_finds_swapped_wires_and_its_report_is_printed(
         await expect(walk.get_by_text("wrong sensor").first).to_be_visible()
         await expect(page.get_by_role("button", name="Print the report")).to_be_hidden()
         await visitor.picture("walk-printed")
+        await page.emulate_media(media="screen")
+        await page.get_by_role("button", name="Deutsch").click()
+        await expect(page.get_by_text("Die Leitungen von kitchen und living tauschen")).to_be_visible()
 
 
 async def test_channels_are_measured_and_the_own_one_is_marked(visit: Visit, tmp_path: Path) -> None:

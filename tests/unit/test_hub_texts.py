@@ -62,6 +62,7 @@ def known() -> set[str]:
         *(AGENT / "port" / "checks").glob("*.py"),
         AGENT / "foundation" / "phrase.py",
         AGENT / "pairing" / "registration.py",
+        *(AGENT / "port" / "hardware").glob("*.py"),
     ]
     return {text for source in sources for text in constants(source)}
 

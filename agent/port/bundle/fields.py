@@ -110,7 +110,7 @@ WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
         "ConfigKey": frozenset({"value", "default", "allowed", "help"}),
         # Whoever knows them could renew a running test.
         "RelayTestReport": frozenset({"test_id"}),
-        "CommissioningReport": frozenset({"test_id"}),
+        "CommissioningReport": frozenset({"test_id", "phrases"}),
         "TestsReport": frozenset({"lease"}),
     }
 )

@@ -12,6 +12,7 @@ from math import sqrt
 import msgspec
 
 from agent.climate.output_test import OutputTest
+from agent.foundation.phrase import phrase
 from agent.port.hardware.output_test import LEASE_S, Observation, lease_end_ms
 from hal.interface import HvacAction
 
@@ -358,23 +359,28 @@ def sentences(findings: Sequence[ZoneFinding]) -> list[str]:
     for zone, other in answers.items():
         if answers.get(other) == zone:
             if zone < other:
-                told.append(
-                    f"Swap the wires of {zone} and {other}, or their sensors: each output heats the other's room."
-                )
+                swap = "Swap the wires of {zone} and {other}, or their sensors: each output heats the other's room."
+                told.append(phrase(swap, zone=zone, other=other))
         else:
-            told.append(f"Check the wires and the sensors of {zone}: its output heats the room of a sensor of {other}.")
+            check = "Check the wires and the sensors of {zone}: its output heats the room of a sensor of {other}."
+            told.append(phrase(check, zone=zone, other=other))
     for each in findings:
         if each.verdict is Verdict.NONE:
-            told.append(
-                f"Check the wires, the valve and the heat source of {each.zone}: no sensor rose in"
-                f" {each.heated_s / 60:.0f} min."
-            )
+            silent = "Check the wires, the valve and the heat source of {zone}: no sensor rose in {minutes} min."
+            told.append(phrase(silent, zone=each.zone, minutes=f"{each.heated_s / 60:.0f}"))
         elif each.verdict is Verdict.UNCLEAR:
-            told.append(f"Close the doors and repeat {each.zone}: sensors of several rooms rose alike.")
+            told.append(
+                phrase("Close the doors and repeat {zone}: sensors of several rooms rose alike.", zone=each.zone)
+            )
         elif each.verdict is Verdict.SKIPPED:
-            told.append(f"Repeat {each.zone} later: it was not heated ({each.text or 'no reason is known'}).")
+            why = each.text or "no reason is known"
+            told.append(phrase("Repeat {zone} later: it was not heated ({why}).", zone=each.zone, why=why))
     told += [
-        f"{each.zone} is right: {each.sensor} rose by {each.rise_k:.1f} K." for each in findings if _is_right(each)
+        phrase(
+            "{zone} is right: {sensor} rose by {rise} K.", zone=each.zone, sensor=each.sensor, rise=f"{each.rise_k:.1f}"
+        )
+        for each in findings
+        if _is_right(each)
     ]
     return told
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.foundation.clock import Clock
+from agent.foundation.phrase import parts, phrase, plain
 from agent.foundation.text import sanitize
 from agent.local.hardware import (
     ChannelReport,
@@ -109,7 +110,8 @@ def build_scan(energies: Mapping[int, int], own: int) -> RadioScanReport:
         own: The channel of the hub's network; 0 while it is unknown.
     """
     channels = [ChannelReport(channel, energy, channel == own) for channel, energy in sorted(energies.items())]
-    return RadioScanReport(channels, _sentence(energies, own))
+    sentence = _sentence(energies, own)
+    return RadioScanReport(channels, plain(sentence), parts([sentence]))
 
 
 def _sentence(energies: Mapping[int, int], own: int) -> str:
@@ -118,15 +120,19 @@ def _sentence(energies: Mapping[int, int], own: int) -> str:
     quietest = min(energies, key=lambda channel: (energies[channel], channel))
     present = energies.get(own)
     if present is None:
-        return f"Channel {quietest} is the quietest."
+        return phrase("Channel {quietest} is the quietest.", quietest=quietest)
     if present < NOISY_ENERGY:
-        return f"Channel {own} is quiet enough: the network can stay there."
+        return phrase("Channel {own} is quiet enough: the network can stay there.", own=own)
     if energies[quietest] <= present - WORTH_ENERGY:
-        return (
-            f"Move the stick away from the computer and the Wi-Fi first: channel {own} is disturbed. Channel {quietest}"
+        disturbed = (
+            "Move the stick away from the computer and the Wi-Fi first: channel {own} is disturbed. Channel {quietest}"
             " is the quietest."
         )
-    return f"Move the stick away from the computer and the Wi-Fi: channel {own} is disturbed, and so are the others."
+        return phrase(disturbed, own=own, quietest=quietest)
+    disturbed = (
+        "Move the stick away from the computer and the Wi-Fi: channel {own} is disturbed, and so are the others."
+    )
+    return phrase(disturbed, own=own)
 
 
 async def _read(sensor: Sensor) -> LiveSensorReport:

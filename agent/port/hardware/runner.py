@@ -19,6 +19,7 @@ from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
+from agent.foundation.phrase import parts, plain
 from agent.foundation.signals import Signal
 from agent.foundation.text import quote
 from agent.foundation.worker import Worker
@@ -331,6 +332,7 @@ class HardwareTestService:
     def _report_walk(self, walk: Walk) -> CommissioningReport:
         zone_of = {name: zone.zone_id for zone in walk.plan for name in zone.sensors}
         values_c = self._values_c(self._climate)
+        sentences = commissioning.sentences(walk.findings)
         return CommissioningReport(
             walk.test_id,
             self._began,
@@ -340,10 +342,11 @@ class HardwareTestService:
             tuple(zone.zone_id for zone in walk.plan),
             walk.text,
             tuple(TurnReport(**msgspec.structs.asdict(found)) for found in walk.findings),
-            tuple(commissioning.sentences(walk.findings)),
+            tuple(map(plain, sentences)),
             tuple(
                 RiseReport(name, zone_of[name], values_c[name], round(rise.rise_k, 2))
                 for name, rise in sorted(walk.rises.items())
                 if name in values_c and name in zone_of
             ),
+            parts(sentences),
         )

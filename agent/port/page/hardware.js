@@ -4,8 +4,8 @@
 import { get, may, post } from "./api.js";
 import { useDocuments } from "./live.js";
 import { Doing, placeName } from "./tiles.js";
-import { Act, AskForm, Card, Head, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
-import { ago, degrees, duration, measured, number, t, word } from "./words.js";
+import { Act, AskForm, Card, Head, Hub, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
+import { ago, degrees, duration, learn, measured, number, t, word } from "./words.js";
 
 const LOOK_MS = 1000;
 const ON_S = 60;
@@ -85,11 +85,12 @@ function Output({ output, test }) {
 
 function Walk({ walk }) {
   const isBusy = isRunning(walk);
+  learn("walk", walk?.phrases);
   return html`<${Card} title=${t("walk.title")}>
     <p>${t("walk.about")}</p>
     ${isBusy && html`<p role="status" class="lead">${t(`walk.${walk.phase}`, { zone: walk.zone, time: duration(walk.phase_s) })}</p>`}
     ${walk && html`<${Said}>${walk.text}</${Said}>
-      ${walk.sentences.map((sentence) => html`<p lang="en"><strong>${sentence}</strong></p>`)}
+      ${walk.sentences.map((sentence) => html`<p><strong><${Hub} text=${sentence} /></strong></p>`)}
       <ul class="rows">${walk.turns.map((turn) => html`<li class="row" key=${turn.zone}><span class="grow">${turn.zone} <small class="soft" lang="en">${turn.sensor} ${turn.text}</small></span>
         <span class="number small">${t("walk.rise", { value: number(turn.rise_k) })}</span><${Level} level=${VERDICTS[turn.verdict] ?? "fail"} text=${t(`walk.verdict_${turn.verdict}`)} /></li>`)}
         ${isBusy && walk.rises.map((rise) => html`<li class="row small" key=${rise.sensor}><span class="grow">${rise.sensor}</span><span class="number">${degrees(rise.value_c)} · ${t("walk.rise", { value: number(rise.rise_k) })}</span></li>`)}</ul>`}
@@ -114,7 +115,11 @@ function Live() {
 
 function Scan() {
   const [report, setReport] = useState(null);
-  const [run, isBusy, problem] = useAction(async () => setReport(await post("/v1/tests/radio-scan")));
+  const [run, isBusy, problem] = useAction(async () => {
+    const found = await post("/v1/tests/radio-scan");
+    learn("scan", found.phrases);
+    setReport(found);
+  });
   return html`<${Card} title=${t("scan.title")}>
     <p>${t("scan.about")}</p>
     ${may("service") && html`<button aria-busy=${isBusy} onClick=${run}>${t("scan.begin")}</button>`}

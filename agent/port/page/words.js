@@ -38,7 +38,7 @@ async function load(name) {
 }
 
 // Remember how the hub made the texts of a document.
-export function learn(document, phrases) {
+export function learn(document, phrases = {}) {
   made[document] = phrases;
 }
 
