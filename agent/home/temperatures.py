@@ -22,7 +22,7 @@ def to_fahrenheit(value_c: float) -> int:
 
 def to_fahrenheit_hundredths(value_c: float) -> float:
     """Return a temperature in degrees Fahrenheit, to the hundredth: exact for what was requested that exactly."""
-    return round(value_c / _K_PER_F + _ZERO_C_F, 2)
+    return round(fahrenheit(value_c), 2)
 
 
 def from_fahrenheit(value_f: float, present_c: float | None = None) -> float:

@@ -18,6 +18,11 @@ UNDECIDED = "not decided yet"
 """The reason that a zone gives before its first decision."""
 
 
+DOUBT_S = 120.0
+"""A zone without a trustworthy temperature counts as offline after this time: a value that jumps is doubted until the
+next one, a minute later, confirms it."""
+
+
 class Thermostat(msgspec.Struct, frozen=True, kw_only=True):
     """One zone. Temperatures are in degrees Celsius, unrounded.
 
@@ -34,7 +39,7 @@ class Thermostat(msgspec.Struct, frozen=True, kw_only=True):
         can_cool: The equipment cools.
         eco: Whether eco is on, and its limits.
         action: What the output does.
-        is_online: Its temperature is known and its output responds.
+        is_online: Its temperature is known, or was until `DOUBT_S` ago, and its output responds.
         schedule: The name of the schedule that it follows; empty for none.
         schedules: All of them, by name.
         hold: The one that counts now; `None` while the schedule is followed.
@@ -103,7 +108,11 @@ def read_thermostat(climate: "ClimateService", zone_id: str, humidity_percent: f
         can_cool=settings.can_cool,
         eco=zone.program.eco,
         action=state.action,
-        is_online=zone.temperature.value_c is not None and not climate.output_problem,
+        is_online=not climate.output_problem
+        and (
+            zone.temperature.value_c is not None
+            or (state.lost_since_ms is not None and now.now_ms - state.lost_since_ms <= DOUBT_S * 1000)
+        ),
         schedule=zone.program.schedule,
         schedules=zone.program.schedules,
         hold=next(iter(active_holds(zone.program, now)), None),

@@ -108,6 +108,8 @@ class Thermostats:
         names = self.zone_ids if zone_id == ALL_ZONES else (zone_id,)
         climate = self.check(zone_id, request)
         zones = climate.control.zones
+        # What time has done until now is not this caller's.
+        self.changes.look()
         now, timezone = climate.now(), climate.timezone()
         programs, unmoved = {}, None
         for name in names:
@@ -119,8 +121,6 @@ class Thermostats:
                 unmoved = error
         if unmoved and not programs:
             raise unmoved
-        # What time has done until now is not this caller's.
-        self.changes.look()
         for name, program in programs.items():
             climate.set_program(name, program)
         self.changes.look(by)

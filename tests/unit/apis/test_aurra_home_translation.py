@@ -24,6 +24,7 @@ from agent.apis.webhooks.endpoints import WebhookEvent
 from agent.climate.model import HoldKind, Mode, Setpoints
 from agent.climate.requests import HoldRequest, SetRequest
 from agent.home.temperatures import to_fahrenheit
+from agent.home.thermostat import DOUBT_S
 from hal.interface import HvacAction
 from tests.unit.home.home_bench import HomeBench
 
@@ -139,7 +140,8 @@ def test_a_zone_is_offline_after_five_minutes_and_told_once(bench: HomeBench) ->
     told: list[WebhookEvent] = []
     events = AurraEvents(bench.home.thermostats, told.extend, bench.clock)
     del bench.values_c["living"]
-    bench.advance(3600)
+    bench.advance(3600 - DOUBT_S - 1)
+    bench.advance(DOUBT_S + 1)
     assert not bench.home.thermostats.get("living").is_online
     events.look()
     bench.clock.advance(OFFLINE_S)
@@ -156,7 +158,8 @@ def test_a_zone_is_offline_after_five_minutes_and_told_once(bench: HomeBench) ->
     bench.advance(60)
     events.look()
     del bench.values_c["living"]
-    bench.advance(3600)
+    bench.advance(3600 - DOUBT_S - 1)
+    bench.advance(DOUBT_S + 1)
     events.look()
     bench.clock.advance(OFFLINE_S + 1)
     events.look()

@@ -388,3 +388,30 @@ async def test_the_last_end_is_told_again_after_a_restart(
     await bench.home.actions.load()
     settled = [new for kind, _, _, new, _ in bench.take_heard() if kind == "action_settled"]
     assert [each.heat_setpoint_c for each in settled if isinstance(each, HomeAction)] == [22.0] * is_told
+
+
+async def test_a_disk_that_refuses_for_a_while(bench: HomeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken before is carried out when the disk takes it, and says so until then."""
+    monkeypatch.setattr(action_service, "RETRY_S", 0.0)
+    actions = bench.home.actions
+
+    def refuse(_: Operation, target: str) -> None:
+        if "climate" in target:
+            raise OSError(28, "No space left on device")
+
+    bench.disk.on_operation = refuse
+    async with running(bench):
+        action = await actions.push(heat())
+        await until(lambda: actions.problem)
+        assert (await actions.get(action.action_id)).state is ActionState.ACKNOWLEDGED
+        assert setpoint_c(bench) == 22.0
+        bench.disk.on_operation = allow_operation
+        await until(lambda: not actions.problem)
+        await until(lambda: (known := actions.latest("living")) and not known.is_pending)
+    assert (await actions.get(action.action_id)).state is ActionState.COMPLETED
+
+
+async def test_a_file_that_is_not_read_yet(bench: HomeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(action_service, "LOAD_S_MAX", 0.0)
+    with pytest.raises(StorageFull, match="check the disk: it has not given"):
+        await bench.home.actions.push(heat())

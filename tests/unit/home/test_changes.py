@@ -1,5 +1,6 @@
 """Each change is told once, with who made it: people, programs, and time itself."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from agent.climate.requests import (
 )
 from agent.errors import SettingInvalid
 from agent.home.changes import HUB, HomeChange
+from agent.home.thermostat import DOUBT_S
 from hal.interface import HvacAction
 from tests.unit.home.home_bench import HomeBench
 
@@ -154,6 +156,7 @@ def test_the_output_and_the_sensor(bench: HomeBench) -> None:
     bench.take_heard()
     del bench.values_c["living"]
     bench.advance(3600)
+    bench.advance(DOUBT_S + 1)
     assert ("online", "living", True, False, HUB) in bench.take_heard()
 
 
@@ -178,3 +181,52 @@ def test_a_start_before_any_report_is_silent(tmp_path: Path) -> None:
     bench.values_c = values_c
     bench.advance(900)
     assert [each for each in bench.take_heard() if each[0] == "online"] == []
+
+
+def test_a_listener_that_changes_the_zone_itself(bench: HomeBench) -> None:
+    """Its change and the caller's are both in force."""
+
+    def answer(change: HomeChange) -> None:
+        if change.kind == "hold_ended":
+            apply(bench, EcoRequest(is_enabled=True, heat_limit_c=18.0))
+
+    bench.home.changes.on_change(answer)
+    apply(bench, HoldRequest(heat_setpoint_c=22.0, for_s=60.0, id="warm"))
+    bench.clock.advance(61)
+    apply(bench, SetRequest(heat_setpoint_c=19.0))
+    zone = bench.home.thermostats.get("living")
+    assert (zone.eco.is_enabled, zone.heat_setpoint_c) == (True, 18.0)
+    apply(bench, EcoRequest(is_enabled=False))
+    assert bench.home.thermostats.get("living").heat_setpoint_c == 19.0
+
+
+async def test_the_loop_looks_when_the_control_has_decided(bench: HomeBench) -> None:
+    task = asyncio.get_running_loop().create_task(bench.home.changes.run())
+    apply(bench, HoldRequest(heat_setpoint_c=22.0, for_s=60.0, id="warm"))
+    bench.heard.clear()
+    bench.clock.advance(61)
+    bench.home.changes.request_look()
+    async with asyncio.timeout(30):
+        while not bench.heard:  # noqa: ASYNC110 - the loop under test has no event for it
+            await asyncio.sleep(0)
+    task.cancel()
+    assert [kind for kind, _ in kinds(bench)] == ["hold_ended", "setpoints"]
+
+
+def test_a_value_that_jumps_is_no_device_that_goes(bench: HomeBench) -> None:
+    bench.values_c["living"] = 12.0
+    for _ in range(10):
+        bench.advance(30)
+    assert [each for each in bench.take_heard() if each[0] == "online"] == []
+    assert bench.home.thermostats.get("living").temperature_c == 12.0
+
+
+def test_a_zone_is_offline_when_its_value_stays_away(bench: HomeBench) -> None:
+    del bench.values_c["living"]
+    seconds = 0
+    while bench.home.thermostats.get("living").temperature_c is not None:
+        bench.advance(10)
+    while bench.home.thermostats.get("living").is_online:
+        bench.advance(10)
+        seconds += 10
+    assert DOUBT_S <= seconds <= DOUBT_S + 10
