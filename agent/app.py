@@ -35,6 +35,7 @@ from agent.port.hub_parts import HubParts
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
+from hal.interface import HasLed
 from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Hub:
             self._parts(),
             clock=self._port_clock,
             sensors=environment.board.sensors,
+            led=environment.board.led if isinstance(environment.board, HasLed) else None,
             editor=self.config_editor,
             log_ring=environment.log_ring,
             readiness=self.health.readiness_checks(self._interval_s),
@@ -329,7 +331,7 @@ class Hub:
 
     def _port_loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops that serve people, whose requests they also carry out."""
-        return self.port.loops() if self.environment.serve else {}
+        return self.assembly.people_loops() if self.environment.serve else {}
 
     def _health(self) -> Health:
         environment = self.environment

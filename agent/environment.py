@@ -39,7 +39,7 @@ from agent.outputs import wiring_of
 from agent.port.config_editor import RunningConfig
 from hal.errors import NetworkLost
 from hal.images import SystemUpdater
-from hal.interface import Board, HasUnsupportedSensors, Reading, Sensor, SensorKind
+from hal.interface import Board, HasLed, HasUnsupportedSensors, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
@@ -141,7 +141,10 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
         case "linux":
             from hal.linux.board import LinuxBoard  # noqa: PLC0415
 
-            return LinuxBoard(sysfs_root=config.linux.sysfs_root, wiring=wiring_of(config.linux))
+            linux = config.linux
+            return LinuxBoard(
+                sysfs_root=linux.sysfs_root, wiring=wiring_of(linux), led=None if linux.led == "none" else linux.led
+            )
         case "replay":
             from hal import replay  # noqa: PLC0415
 
@@ -193,6 +196,7 @@ class _RadioBoard:
         self.name = board.name
         self.sensors = board.sensors
         self.outputs = board.outputs
+        self.led = board.led if isinstance(board, HasLed) else None
         self.unsupported_sensors = board.unsupported_sensors if isinstance(board, HasUnsupportedSensors) else ()
 
     async def close(self) -> None:

@@ -257,6 +257,42 @@ class Board(Protocol):
         ...
 
 
+class Led(Protocol):
+    """A light by which a person finds this hub among others.
+
+    Attributes:
+        name: What it is called on the board.
+    """
+
+    name: str
+
+    async def light(self, *, is_on: bool) -> None:
+        """Switch it on or off.
+
+        Raises:
+            ActuatorFault: It does not follow; the message names the remedy.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Have it show again what it showed before the first `light`; without one, do nothing.
+
+        Raises:
+            ActuatorFault: It does not follow.
+        """
+        ...
+
+
+@runtime_checkable
+class HasLed(Protocol):
+    """A board that may have such a light."""
+
+    @property
+    def led(self) -> Led | None:
+        """The light; `None` where none is configured."""
+        ...
+
+
 @runtime_checkable
 class HasUnsupportedSensors(Protocol):
     """A board that detects sensors it does not support."""

@@ -85,6 +85,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Heat each zone in turn, and find swapped wires and sensors.",
             TECHNICIAN,
         ),
+        "identify": Entry("agent.cli.identify:identify", "Let the LED of this hub blink, to find it.", TECHNICIAN),
         "support-bundle": Entry(
             "agent.cli.support_bundle:support_bundle", "Write one file for whoever helps, without secrets.", TECHNICIAN
         ),

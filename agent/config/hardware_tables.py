@@ -12,6 +12,7 @@ from agent.config.types import (
     endpoint_url,
     file_path,
     integer,
+    led_name,
     number,
     radio_channel,
     serial_port,
@@ -75,6 +76,13 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     heat_source_lines: Annotated[
         tuple[PartLine, ...], key("the relays of the shared heat source, by line number", part_list(), edit="file")
     ] = ()
+    led: Annotated[
+        str,
+        key(
+            "the LED that blinks on request, so that a person finds this hub among others (ls /sys/class/leds)",
+            led_name(),
+        ),
+    ] = "none"
     relays_active_low: Annotated[bool, key("whether a relay switches on when its line is low", edit="file")] = False
 
 

@@ -129,6 +129,17 @@ def text(what: str) -> ValueType:
     return ValueType(what, read)
 
 
+def led_name() -> ValueType:
+    """Return the type of the name of a LED: a directory of sysfs, and never a path out of it."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value != Path(value).name or value in {"", "..", "."} or "\0" in value:
+            raise NotAllowed
+        return value
+
+    return ValueType('"none", or a name below /sys/class/leds, such as "ACT"', read)
+
+
 def text_list(what: str) -> ValueType:
     """Return the type of arrays of texts, none of them empty."""
 

@@ -43,6 +43,27 @@ class TestReference(msgspec.Struct):
     lease: str = ""
 
 
+IDENTIFY_S_MIN, IDENTIFY_S_MAX = 1.0, 120.0
+"""Long enough to walk past all cellars of a house."""
+
+
+class IdentifyRequest(msgspec.Struct, frozen=True):
+    """Let the hub's LED blink.
+
+    Attributes:
+        duration_s: For how long, 1 to 120 s.
+    """
+
+    duration_s: float = 15.0
+
+
+class IdentifyReport(msgspec.Struct, frozen=True):
+    """The LED that blinks now, and for how long."""
+
+    led: str
+    duration_s: float
+
+
 class OutputReport(msgspec.Struct, frozen=True):
     """The output of one zone now.
 
@@ -148,6 +169,7 @@ class TestsReport(msgspec.Struct, frozen=True):
         commissioning: The last walk; `None` without one.
         renew_s: How often a client renews a running test.
         can_scan: The radio can measure the energy of its channels.
+        can_identify: The hub has a LED that blinks on request.
         lease: Only in the answer to whoever begins a test: their renewals name it.
     """
 
@@ -158,6 +180,7 @@ class TestsReport(msgspec.Struct, frozen=True):
     commissioning: CommissioningReport | None = None
     renew_s: float = RENEW_S
     can_scan: bool = False
+    can_identify: bool = False
     lease: str = ""
 
 

@@ -16,7 +16,7 @@ import msgspec
 from agent.config.changes import TRIAL_S
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
 from agent.local.api_clients import ApiClientRequest
-from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestReference
+from agent.local.hardware import CommissioningRequest, IdentifyRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery, RepairQuery
 from agent.local.webhooks import WebhookRequest
 from agent.pairing.actions import JoinWindowRequest
@@ -195,6 +195,7 @@ ROUTES = (
     Route("POST", "/v1/tests/renew", Role.SERVICE, "renew_test", TestReference, is_audited=False),
     Route("POST", "/v1/tests/stop", Role.SERVICE, "stop_test"),
     Route("GET", "/v1/tests/sensors", Role.VIEWER, "get_live_sensors"),
+    Route("POST", "/v1/tests/identify", Role.SERVICE, "identify_hub", IdentifyRequest),
     Route("POST", "/v1/tests/radio-scan", Role.SERVICE, "scan_radio"),
     Route("GET", "/v1/config", Role.VIEWER, "get_config"),
     Route("PATCH", "/v1/config", Role.OWNER, "change_config", ConfigPatch, CONFIG_BYTES_MAX),

@@ -24,11 +24,12 @@ from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
 from agent.port.config_editor import ConfigEditor
 from agent.port.hardware import handlers
+from agent.port.hardware.identify import Identify
 from agent.port.hardware.live_values import LiveValues
 from agent.port.history import recorder
 from agent.port.hub_parts import HubParts
 from agent.port.service import PortService
-from hal.interface import Sensor
+from hal.interface import Led, Sensor
 from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class PortAssembly:
         *,
         clock: Clock,
         sensors: Sequence[Sensor],
+        led: Led | None,
         editor: ConfigEditor | None,
         log_ring: LogRing | None,
         readiness: Mapping[str, Callable[[], str]],
@@ -72,6 +74,7 @@ class PortAssembly:
             hub: The hub's own parts.
             clock: Of the people at the port, for events, sessions and leases.
             sensors: The hub's own.
+            led: By which a person finds the hub; `None` without one.
             editor: Changes the configuration; `None` where it cannot be shown.
             log_ring: The last log records; `None` where the process keeps none.
             readiness: The checks of `/readyz`, by name; each returns its problem.
@@ -99,6 +102,7 @@ class PortAssembly:
         self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
         self.history = recorder.build_history(hub, interval_s=interval_s)
         self._editor = editor
+        self._identify = None if led is None else Identify(led)
         self.hardware_tests = self._build_hardware_tests()
         self.service = PortService(
             hub.config,
@@ -194,6 +198,11 @@ class PortAssembly:
             loops["configuration"] = self._editor.run
         return loops
 
+    def people_loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops that serve people, by the name under which their faults are shown."""
+        blinking = {"identify": self._identify.run} if self._identify else {}
+        return {**self.service.loops(), **blinking}
+
     def _handlers(self) -> Handlers:
         hub = self._hub
         return {
@@ -206,7 +215,7 @@ class PortAssembly:
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
             **local_updates.handlers(hub.updates),
             **recorder.handlers(self.history),
-            **handlers.handlers(self.hardware_tests, self._live, self._radio_channel),
+            **handlers.handlers(self.hardware_tests, self._live, self._radio_channel, self._identify),
             **config_editor.handlers(self._editor),
             **local_log.handlers(self._log_ring, lambda: read_now(hub.clock)),
         }

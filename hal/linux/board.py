@@ -11,10 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from hal.errors import HalError, SensorUnavailable, driver_errors_translated
-from hal.interface import HvacOutputs, Sensor, SensorKind, SensorNetwork
+from hal.interface import HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
 from hal.linux.gpio import GpioOutputs, RelayWiring
 from hal.linux.host_sensors import find_power, find_signals
 from hal.linux.hwmon import find_channels, find_unsupported
+from hal.linux.led import SysfsLed
 from hal.linux.sysfs import Probe
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,12 @@ class LinuxBoard:
     """The sensors of this machine, detected once at start-up, and its relays."""
 
     def __init__(
-        self, *, sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), wiring: RelayWiring | None = None
+        self,
+        *,
+        sysfs_root: Path = Path("/sys"),
+        proc_root: Path = Path("/proc"),
+        wiring: RelayWiring | None = None,
+        led: str | None = None,
     ) -> None:
         """Detect the sensors. This reads names and labels only, which accesses no bus.
 
@@ -77,9 +83,11 @@ class LinuxBoard:
             sysfs_root: Mount point of sysfs.
             proc_root: Mount point of procfs.
             wiring: Wiring of the relays; `None` without relays.
+            led: Name of the LED by which the hub is found; `None` without one.
         """
         self._outputs = GpioOutputs(wiring) if wiring else None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-linux")
+        self._led = None if led is None else SysfsLed(sysfs_root, led, self._executor)
         probes = (*find_channels(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
         self._sensors = tuple(LinuxSensor(probe, self._executor) for probe in probes)
         self._unsupported = tuple(find_unsupported(sysfs_root))
@@ -100,6 +108,11 @@ class LinuxBoard:
     def unsupported_sensors(self) -> Sequence[str]:
         """See `hal.interface.HasUnsupportedSensors`."""
         return self._unsupported
+
+    @property
+    def led(self) -> Led | None:
+        """See `hal.interface.HasLed`."""
+        return self._led
 
     @property
     def network(self) -> SensorNetwork | None:

@@ -4,6 +4,7 @@ The environment outlives the hub: a hub that restarts gets a new `SimBoard` in t
 sent in between are lost, as with a real radio.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,6 +21,8 @@ from hal.sim.numerics import Noise, stream_for
 from hal.sim.occupants import OccupantThermostat
 from hal.sim.radio import SimRadio, fading_signal, relayed_sensors
 from hal.sim.sensors import ELEMENTS, Channel, OnValue, SimSensor
+
+_log = logging.getLogger(__name__)
 
 HUB_KINDS: Final = tuple(SensorKind)
 HUB_ROOM: Final = "living"
@@ -210,6 +213,29 @@ class SimOutputs:
         self._environment.house.release(at_ms)
 
 
+class SimLed:
+    """The LED of the simulated hub, implementing `hal.interface.Led`: the log shows it."""
+
+    name = "sim"
+
+    def __init__(self) -> None:
+        """Leave it dark."""
+        self.is_lit = False
+        """Whether somebody has it blink."""
+
+    async def light(self, *, is_on: bool) -> None:
+        """See `hal.interface.Led`."""
+        if is_on and not self.is_lit:
+            _log.info("the LED blinks")
+            self.is_lit = True
+
+    async def release(self) -> None:
+        """See `hal.interface.Led`."""
+        if self.is_lit:
+            _log.info("the LED shows what it showed before")
+            self.is_lit = False
+
+
 def _effective_action(demand: HvacDemand, zone: str) -> HvacAction:
     """Return the effective action in a room: the commanded one, if the heat source produces it."""
     action = demand.zones.get(zone, HvacAction.OFF)
@@ -224,6 +250,7 @@ class SimBoard:
         sensors: The hub's own sensors: one of each kind, and a second one for temperature if enabled.
         network: The network of relayed sensors; `None` without any.
         outputs: The relays of all rooms.
+        led: By which a person finds the hub.
     """
 
     name = "sim"
@@ -275,6 +302,7 @@ class SimBoard:
             )
         )
         self.outputs = SimOutputs(environment, monotonic_ms=monotonic_ms, sim_offset_ms=offset_ms)
+        self.led = SimLed()
 
     async def close(self) -> None:
         """Switch the outputs off and enable the occupants' thermostat."""

@@ -38,6 +38,7 @@ ALLOWED: Mapping[str, Allowed] = MappingProxyType(
         "zigbee": Allowed("pair, list and remove sensors"),
         "relay": Allowed("test one relay", Role.SERVICE),
         "commission": Allowed("heat each zone until its own sensor answers", Role.SERVICE),
+        "identify": Allowed("let the LED blink, to find this hub among others", Role.SERVICE),
         "update": Allowed("show or steer updates"),
         "commands": Allowed("the cloud's commands"),
         "logs": Allowed("the last log records"),

@@ -71,7 +71,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "LogReport": "entries newest_id oldest_id",
             "LogEntry": "id utc age_s level component text traceback",
             # Tests of the hardware.
-            "TestsReport": "outputs test commissioning renew_s can_scan",
+            "TestsReport": "outputs test commissioning renew_s can_scan can_identify",
             "OutputReport": "output can_heat can_cool action reason wait_s",
             "RelayTestReport": "output action duration_s is_overridden phase phase_s outcome text on_s",
             "CommissioningReport": "began phase zone phase_s zones text turns sentences rises",

@@ -1,10 +1,14 @@
 """Handlers of hardware tests and live values. Must stay light to import: most hubs are never tested."""
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from agent.local.hardware import CommissioningReport, LiveSensorsReport, RadioScanReport, TestsReport
-from agent.local.routes import Handler, LocalRequest
+import msgspec
+
+from agent.local.hardware import CommissioningReport, IdentifyReport, LiveSensorsReport, RadioScanReport, TestsReport
+from agent.local.routes import Handler, LocalRequest, RequestRefused
+from agent.port.hardware.identify import Identify
 from agent.port.hardware.live_values import LiveValues
 
 if TYPE_CHECKING:
@@ -12,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def handlers(
-    tests: "HardwareTestService | None", live: LiveValues, own_channel: Callable[[], int]
+    tests: "HardwareTestService | None",
+    live: LiveValues,
+    own_channel: Callable[[], int],
+    identify: Identify | None,
 ) -> Mapping[str, Handler]:
     """Return the handlers.
 
@@ -20,10 +27,18 @@ def handlers(
         tests: Runs one test at a time; `None` where the hub drives nothing.
         live: Reads sensors and scans the radio's channels.
         own_channel: Returns the channel of the hub's network; 0 while it is unknown.
+        identify: Lets the LED blink; `None` without one.
     """
 
     async def get_tests(_: LocalRequest) -> TestsReport:
-        return TestsReport(can_scan=live.can_scan) if tests is None else tests.report()
+        report = TestsReport(can_scan=live.can_scan) if tests is None else tests.report()
+        return msgspec.structs.replace(report, can_identify=identify is not None)
+
+    async def identify_hub(request: LocalRequest) -> IdentifyReport:
+        if identify is None:
+            text = "set board.linux.led to one of those in /sys/class/leds: this hub has no LED to blink with"
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text)
+        return await identify.begin(request.body)
 
     async def get_live_sensors(_: LocalRequest) -> LiveSensorsReport:
         return await live.sensors()
@@ -31,7 +46,7 @@ def handlers(
     async def scan_radio(_: LocalRequest) -> RadioScanReport:
         return await live.scan(own_channel)
 
-    always = {each.__name__: each for each in (get_tests, get_live_sensors, scan_radio)}
+    always = {each.__name__: each for each in (get_tests, get_live_sensors, scan_radio, identify_hub)}
     return always if tests is None else {**always, **_output_handlers(tests)}
 
 

@@ -201,6 +201,8 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
         ("port.listen", '["localhost"]', 'write "127.0.0.1"'),
         ("port.listen", "[" + ",".join(f'"eth{n}"' for n in range(17)) + "]", "found an array of 17"),
         ("port.port", "65536", "a whole number from 0 to 65535"),
+        ("board.linux.led", '"../../power"', "a name below /sys/class/leds"),
+        ("board.linux.led", '".."', "a name below /sys/class/leds"),
         ("port.host_names", '["hub.example:80"]', "an array of host names without port"),
         ("port.host_names", '["-"]', "an array of host names"),
         ("port.key_file", '"k"', "set port.certificate_file as well"),

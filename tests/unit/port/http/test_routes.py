@@ -41,7 +41,7 @@ def all_handlers() -> dict[str, Handler]:
         **updates.handlers(cast("Any", object())),
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),
         **handler.handlers(ANY, all_handlers=ANY, clock=ANY),
-        **handlers.handlers(cast("Any", object()), ANY, ANY),
+        **handlers.handlers(cast("Any", object()), ANY, ANY, None),
         **log.handlers(LogRing(int), ANY),
         **config_editor.handlers(cast("Any", object())),
         **recorder.handlers(cast("Any", SimpleNamespace(is_on=True))),
