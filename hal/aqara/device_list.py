@@ -19,6 +19,9 @@ TRAITS_MAX = 512
 TEXT_CHARACTERS_MAX = 128
 """Of a name or an id; longer ones are cut for names, and refused for ids."""
 
+INTEGER_MAX = 2**63 - 1
+"""No quantity is a larger whole number."""
+
 ENUM, BOOL = "Enum", "Bool"
 NUMBERS = frozenset({"Integer", "Float"})
 
@@ -173,13 +176,19 @@ def _read_trait(endpoint_id: int, function_code: str, trait_code: str, trait: Ma
         endpoint_id,
         function_code,
         trait_code,
-        trait.get("value"),
+        _value(trait.get("value")),
         at_ms if isinstance(at_ms, int) and not isinstance(at_ms, bool) else None,
         _text(parameter.get("type")) or TRAIT_TYPES.get(trait_code, ""),
         _text(parameter.get("unit")),
         writable if isinstance(writable, bool) else True if trait_code in TRAIT_TYPES else None,
         choices,
     )
+
+
+def _value(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value as it came, but no whole number that a float cannot hold: arithmetic would fail on it."""
+    is_huge = isinstance(value, int) and abs(value) > INTEGER_MAX
+    return None if is_huge else value
 
 
 def _objects(holder: Mapping[str, Any], *keys: str) -> Sequence[Mapping[str, Any]]:

@@ -70,7 +70,7 @@ class _Known(msgspec.Struct, frozen=True):
         rhythm: Its usual silence.
         last_seen_ms: Its newest value, on the boot's monotonic clock; `None` for none in this boot.
         is_offline: The endpoint says so, or it was silent for too long.
-        values: The last value of each kind, with when it was reported.
+        values: The last value of each kind, with when it was fetched and the instant of its reading.
         is_listed: The newest list has it.
     """
 
@@ -79,7 +79,7 @@ class _Known(msgspec.Struct, frozen=True):
     rhythm: ReportingRhythm = ReportingRhythm()
     last_seen_ms: int | None = None
     is_offline: bool = False
-    values: Mapping[SensorKind, tuple[_Value, int]] = MappingProxyType({})
+    values: Mapping[SensorKind, tuple[_Value, int, int]] = MappingProxyType({})
     is_listed: bool = True
 
 
@@ -117,6 +117,8 @@ class AqaraSensors:
         for device in devices:
             values = list(_values(device))
             name = DEVICE_PREFIX + device.device_id
+            if name in listed:
+                continue
             if name not in self._known:
                 if not any(each.kind in _MEASURING for each in values):
                     continue
@@ -207,12 +209,17 @@ def _observe(
     readings = []
     kept = dict(known.values)
     for each in values:
-        before, reported_ms = kept.get(each.kind, (None, 0))
+        before, reported_ms, last_ms = kept.get(each.kind, (None, 0, None))
         is_repeated = each.at_utc_ms is None and now_ms - reported_ms >= REPEAT_MS
         if before == each and not is_repeated:
             continue
         at_ms = _instant_ms(each.at_utc_ms, now_ms, utc_ms)
-        kept[each.kind] = each, now_ms
+        if last_ms is not None and at_ms <= last_ms:
+            # Another value, and no later time: no two readings may share an instant.
+            at_ms = now_ms
+            if now_ms <= last_ms:
+                continue
+        kept[each.kind] = each, now_ms, at_ms
         readings.append(Reading(sensor.device, each.sensor, each.kind, each.value, at_ms))
     # An endpoint that gives no times vouches for its sensors by `online`.
     seen_ms = max(

@@ -1,9 +1,11 @@
 """The sensors of an Aqara endpoint over its device lists: what is new, and who is online."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hal.aqara import sensors
-from hal.aqara.device_list import KnownDevice, KnownTrait
+from hal.aqara.device_list import KnownDevice, KnownTrait, read_devices
 from hal.aqara.sensors import REPEAT_MS, SENSORS_MAX, AqaraSensors, pressure_hpa
 from hal.interface import Reading, RelayedSensor, SensorKind
 
@@ -40,6 +42,17 @@ def test_value_with_the_same_time_is_no_new_reading() -> None:
     assert take(known, device(trait("CurrentTemperature", 21)), later_ms=HOUR_MS) == []
     same_value = device(trait("CurrentTemperature", 21, UTC_MS + 1))
     assert len(take(known, same_value, later_ms=HOUR_MS)) == 1
+
+
+def test_no_two_readings_share_an_instant() -> None:
+    known = AqaraSensors(())
+    take(known, device(trait("CurrentTemperature", 21)), device(trait("CurrentTemperature", 5)))
+    assert take(known, device(trait("CurrentTemperature", 22))) == [
+        Reading("aqara:lumi.1", "2/F", SensorKind.TEMPERATURE, 22.0, NOW_MS)
+    ]
+    assert take(known, device(trait("CurrentTemperature", 23))) == []
+    later = take(known, device(trait("CurrentTemperature", 24)), later_ms=1)
+    assert [each.at_ms for each in later] == [NOW_MS + 1]
 
 
 def test_value_without_a_time_is_repeated_like_a_report() -> None:
@@ -84,6 +97,13 @@ def test_time_of_the_endpoint_becomes_that_of_the_boot(at_utc_ms: int, utc_ms: i
 )
 def test_unit_of_a_pressure_goes_by_its_magnitude(value: float, hpa: float | None) -> None:
     assert pressure_hpa(value) == (None if hpa is None else pytest.approx(hpa))
+
+
+def test_whole_number_that_no_float_holds_is_no_reading() -> None:
+    traits = [{"traitCode": "CurrentTemperature", "value": 10**400, "time": 10**400}]
+    endpoints = [{"endpointId": 2, "functions": [{"functionCode": "F", "traits": traits}]}]
+    devices, _ = read_devices([{"deviceId": "d", "endpoints": endpoints}])
+    assert AqaraSensors(()).take(devices, now_ms=NOW_MS, utc_ms=UTC_MS) == []
 
 
 @pytest.mark.parametrize("value", [None, "21", True, float("nan"), float("inf"), [21]])
@@ -178,3 +198,29 @@ def test_relayed_traits_are_those_of_the_table() -> None:
         "BatPercentRemaining",
         "WiFiRSSI",
     }
+
+
+VALUE = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=5)
+TRAIT = st.fixed_dictionaries(
+    {"traitCode": st.sampled_from(sorted(sensors.KINDS))}, optional={"value": VALUE, "time": VALUE, "parameter": VALUE}
+)
+FUNCTION = st.fixed_dictionaries({"functionCode": st.just("F"), "traits": st.lists(TRAIT, max_size=3)})
+ENDPOINT = st.fixed_dictionaries({"endpointId": st.integers(0, 3), "functions": st.lists(FUNCTION, max_size=2)})
+DEVICE = st.fixed_dictionaries(
+    {"deviceId": st.sampled_from("abc")}, optional={"state": VALUE, "endpoints": st.lists(ENDPOINT, max_size=2)}
+)
+
+
+@given(st.lists(st.tuples(st.lists(DEVICE, max_size=4), st.integers(0, 10**8)), max_size=4))
+def test_any_lists_give_readings_with_instants_of_their_own(polls: list[tuple[list[object], int]]) -> None:
+    known, now_ms = AqaraSensors(()), 0
+    instants: set[tuple[str, SensorKind, int]] = set()
+    for document, pause_ms in polls:
+        now_ms += pause_ms
+        found = known.take(read_devices(document)[0], now_ms=now_ms, utc_ms=now_ms + UTC_MS)
+        new = {(each.device, each.kind, each.at_ms) for each in found}
+        assert len(new) == len(found)
+        assert not new & instants
+        assert all(each.at_ms <= now_ms for each in found)
+        assert len(known.links(now_ms)) == len(known.sensors)
+        instants |= new
