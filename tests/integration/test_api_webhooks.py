@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from agent.apis.webhooks.service import WebhookService
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, open_apis
 from tests.integration.conftest import until
@@ -115,6 +116,28 @@ async def test_what_fails_is_sent_again_with_its_id_and_after_a_restart(tmp_path
     async with open_apis(tmp_path, "amps") as rig:
         await until(lambda: len(integrator.received) > count)
     assert len({headers["svix-id"] for headers, _ in integrator.received}) == 1
+
+
+async def test_an_action_whose_event_was_lost_is_told_after_a_restart_and_only_once(
+    tmp_path: Path, integrator: Integrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_apis(tmp_path, "amps") as rig:
+        await registered(rig, integrator.url)
+        key = (await rig.client("amps")).secret
+        await pushed(rig, key)
+        await until(lambda: integrator.received)
+        # A power cut between the end of the action and the queue.
+        monkeypatch.setattr(WebhookService, "offer", lambda service, events: None)
+        await pushed(rig, key, action={"command": "follow_schedule"})
+        await until(lambda: (last := rig.home.actions.latest("living")) is not None and last.state == "completed")
+    monkeypatch.undo()
+    for _ in range(2):
+        async with open_apis(tmp_path, "amps") as rig:
+            await until(lambda: len(integrator.received) >= 2)
+            await pushed(rig, key)
+            await until(lambda: len(integrator.received) >= 3)
+            integrator.received.pop()
+    assert [document["command"] for document in integrator.bodies()] == ["idle", "follow_schedule"]
 
 
 async def test_events_of_twins_go_to_sandbox_endpoints_only(tmp_path: Path, integrator: Integrator) -> None:

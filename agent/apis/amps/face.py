@@ -16,7 +16,7 @@ import msgspec
 
 from agent.apis.amps import assumptions, translation
 from agent.apis.amps.capabilities import CapabilityMap, capability_map, device_capabilities
-from agent.apis.amps.events import tell_of
+from agent.apis.amps.events import offer_settled, tell_of
 from agent.apis.amps.push import check_push
 from agent.apis.amps.refusals import DEVICE_CODES, STATUSES, AmpsRefused
 from agent.apis.amps.twin import TwinThermostats
@@ -110,6 +110,7 @@ class AmpsFace:
         zone_ids: Callable[[], Sequence[str]],
         new_id: Callable[[], str],
         takes_fahrenheit: bool,
+        loops: Mapping[str, Callable[[], Awaitable[None]]] = MappingProxyType({}),
     ) -> None:
         """Prepare.
 
@@ -122,6 +123,7 @@ class AmpsFace:
             zone_ids: Returns the ids of all zones.
             new_id: Makes ids of requests.
             takes_fahrenheit: The extension is switched on.
+            loops: Further loops.
         """
         self._live = live
         self._sandbox = sandbox
@@ -131,6 +133,7 @@ class AmpsFace:
         self._zone_ids = zone_ids
         self._new_id = new_id
         self._takes_fahrenheit = takes_fahrenheit
+        self._further_loops = loops
 
     @property
     def routes(self) -> Sequence[ApiRoute]:
@@ -182,8 +185,8 @@ class AmpsFace:
         return answer
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return the loop that carries out the actions of test keys."""
-        return {"Amps sandbox": self._sandbox.actions.run}
+        """Return the loop that carries out the actions of test keys, and what is told once after a start."""
+        return {"Amps sandbox": self._sandbox.actions.run, **self._further_loops}
 
     def _enveloped(
         self, path: str, handler: Callable[[ApiRequest, Environment], Awaitable["_Found"]]
@@ -334,9 +337,13 @@ def build_face(parts: ApiParts) -> AmpsFace:
         new_id=parts.new_id,
         file_name=SANDBOX_FILE_NAME,
     )
+    loops: dict[str, Callable[[], Awaitable[None]]] = {}
     if parts.webhooks:
-        tell_of(home.changes, parts.webhooks.offer, home.thermostats, is_sandbox=False)
-        tell_of(sandbox_changes, parts.webhooks.offer, home.thermostats, is_sandbox=True)
+        offer, utc_ms = parts.webhooks.offer, parts.clock.utc_ms
+        tell_of(home.changes, offer, home.thermostats, is_sandbox=False)
+        tell_of(sandbox_changes, offer, home.thermostats, is_sandbox=True)
+        loops["Amps events"] = lambda: offer_settled(home.actions, offer, utc_ms, is_sandbox=False)
+        loops["Amps sandbox events"] = lambda: offer_settled(actions, offer, utc_ms, is_sandbox=True)
     return AmpsFace(
         Environment("live", home.thermostats, home.actions),
         Environment("sandbox", twins, actions, twins),
@@ -346,6 +353,7 @@ def build_face(parts: ApiParts) -> AmpsFace:
         zone_ids=lambda: home.thermostats.zone_ids,
         new_id=parts.new_id,
         takes_fahrenheit=parts.config.apis.amps_fahrenheit,
+        loops=loops,
     )
 
 

@@ -151,6 +151,8 @@ class WebhookEvent(msgspec.Struct, frozen=True):
         body: The document, encoded.
         is_sandbox: It happened to a simulated zone.
         key: The same for the same event, should it be offered again after a power cut; empty where it is offered once.
+        at_utc_ms: When it happened. Of an event that is offered again: an endpoint that was registered later does not
+            receive it. `None` where that is not known.
     """
 
     api: WebhookApi
@@ -158,6 +160,7 @@ class WebhookEvent(msgspec.Struct, frozen=True):
     body: bytes
     is_sandbox: bool = False
     key: str = ""
+    at_utc_ms: int | None = None
 
 
 def receivers(known: Sequence[Endpoint], event: WebhookEvent) -> list[Endpoint]:
@@ -166,5 +169,6 @@ def receivers(known: Sequence[Endpoint], event: WebhookEvent) -> list[Endpoint]:
         each
         for each in known
         if (each.api, each.is_sandbox) == (event.api, event.is_sandbox)
+        and (event.at_utc_ms is None or each.made_utc_ms is None or each.made_utc_ms <= event.at_utc_ms)
         and (not each.events or event.name in each.events)
     ]

@@ -6,7 +6,7 @@ letters make room, counted.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,6 +27,9 @@ DEAD_BYTES_MAX = 128 * 1024
 BODY_BYTES_MAX = 16 * 1024
 """Of one delivery; the largest event takes 2 KiB."""
 
+OFFERED_MAX = 1024
+"""Keys that are remembered: more than the actions that the hub keeps, of zones and twins together."""
+
 REASON_CHARACTERS_MAX = 200
 FULL = "the queue of its endpoint was full"
 
@@ -45,6 +48,7 @@ CREATE TABLE delivery (
     UNIQUE (id, endpoint)
 );
 CREATE INDEX delivery_of_endpoint ON delivery (is_dead, endpoint, number);
+CREATE TABLE offered (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE);
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
 """
 
@@ -95,8 +99,12 @@ class WebhookQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, deliveries: Sequence[Delivery]) -> None:
+    async def add(self, deliveries: Sequence[Delivery], keys: Collection[str] = ()) -> None:
         """Queue deliveries, in order. One whose id its endpoint has already is the same event: it is left out.
+
+        Args:
+            deliveries: What is queued.
+            keys: Ids of deliveries whose event may be offered again after they have arrived: such a one is left out.
 
         Raises:
             StorageFull: Nothing is queued.
@@ -104,10 +112,16 @@ class WebhookQueue:
 
         def work(connection: sqlite3.Connection) -> None:
             with self._database.transaction(connection):
+                known = {key for key in keys if _is_offered(connection, key)}
                 connection.executemany(
                     "INSERT OR IGNORE INTO delivery (id, endpoint, event, body, made_utc_ms) VALUES (?, ?, ?, ?, ?)",
-                    [(each.id, each.endpoint, each.event, each.body, each.made_utc_ms) for each in deliveries],
+                    [
+                        (each.id, each.endpoint, each.event, each.body, each.made_utc_ms)
+                        for each in deliveries
+                        if each.id not in known
+                    ],
                 )
+                _remember(connection, [key for key in keys if key not in known])
                 for endpoint in dict.fromkeys(each.endpoint for each in deliveries):
                     _bound_pending(connection, endpoint)
                 _bound_dead(connection)
@@ -192,6 +206,15 @@ class WebhookQueue:
                 _bound_dead(connection)
 
         await self._database.run(work)
+
+
+def _is_offered(connection: sqlite3.Connection, key: str) -> bool:
+    return connection.execute("SELECT 1 FROM offered WHERE key = ?", (key,)).fetchone() is not None
+
+
+def _remember(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
+    connection.executemany("INSERT OR IGNORE INTO offered (key) VALUES (?)", [(key,) for key in keys])
+    connection.execute("DELETE FROM offered WHERE number <= (SELECT max(number) FROM offered) - ?", (OFFERED_MAX,))
 
 
 def _bound_pending(connection: sqlite3.Connection, endpoint: str) -> None:

@@ -260,15 +260,16 @@ class WebhookService:
         """Move the offered events to the disk; they stay in memory if it refuses."""
         taken = list(self._offered)
         utc_ms = self._clock.utc_ms()
-        deliveries = []
+        deliveries, keys = [], []
         for event in taken:
             delivery_id = f"msg_{event.key or self._new_id() + self._new_id()}"
+            keys += [delivery_id] if event.key else []
             deliveries += [
                 Delivery(0, delivery_id, endpoint.id, event.name, event.body, utc_ms)
                 for endpoint in receivers(self.endpoints, event)
             ]
         if deliveries:
-            await queue.add(deliveries)
+            await queue.add(deliveries, keys)
             self._problem.clear()
         for _ in taken:
             self._offered.popleft()

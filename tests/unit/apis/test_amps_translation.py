@@ -103,7 +103,7 @@ def test_events() -> None:
     for state, name in ((ActionState.COMPLETED, "push.completed"), (ActionState.FAILED, "push.failed")):
         event = webhook_event(HomeChange(ChangeKind.ACTION_SETTLED, "living", None, action(state), "x", AT))
         assert event is not None
-        assert (event.name, event.key, event.is_sandbox) == (name, "action_1", False)
+        assert (event.name, event.key, event.is_sandbox) == (name, "action_1_0", False)
         assert json.loads(event.body) == wire(translation.action_document(action(state)))
     cancelled = HomeChange(ChangeKind.ACTION_SETTLED, "living", None, action(ActionState.CANCELLED), "x", AT)
     assert webhook_event(cancelled) is None

@@ -68,3 +68,9 @@ def test_which_event_goes_where() -> None:
     assert receivers(known, WebhookEvent(WebhookApi.AMPS, "push.failed", b"{}")) == [every, failed]
     assert receivers(known, WebhookEvent(WebhookApi.AMPS, "push.completed", b"{}")) == [every]
     assert receivers(known, WebhookEvent(WebhookApi.AMPS, "push.completed", b"{}", is_sandbox=True)) == [sandbox]
+
+
+def test_an_endpoint_gets_nothing_from_before_its_time() -> None:
+    for at_utc_ms, count in ((4, 0), (5, 1), (None, 1)):
+        event = WebhookEvent(WebhookApi.AMPS, "push.completed", b"{}", at_utc_ms=at_utc_ms)
+        assert len(receivers([endpoint(1)], event)) == count

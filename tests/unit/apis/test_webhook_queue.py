@@ -10,6 +10,7 @@ from agent.apis.webhooks.queue import (
     DEAD_BYTES_MAX,
     DEAD_MAX,
     FULL,
+    OFFERED_MAX,
     PENDING_BYTES_MAX,
     PENDING_MAX,
     Delivery,
@@ -58,6 +59,25 @@ async def test_an_event_that_is_offered_again_is_queued_once(tmp_path: Path) -> 
     await queue.add([delivery(1)])
     await queue.add([delivery(1), delivery(1, "b")])
     assert (await queue.counts()).pending == {"a": 1, "b": 1}
+
+
+async def test_an_event_that_is_offered_again_after_it_has_arrived_is_left_out(tmp_path: Path) -> None:
+    queue = await opened(tmp_path)
+    await queue.add([delivery(1), delivery(2)], ["msg_1"])
+    assert len(await drained(queue)) == 2
+    await queue.add([delivery(1), delivery(2)], ["msg_1"])
+    assert await drained(queue) == [("a", "msg_2")]
+    await queue.close()
+    queue = await opened(tmp_path)
+    await queue.add([delivery(1)], ["msg_1"])
+    assert await drained(queue) == []
+
+
+async def test_the_keys_that_are_remembered_are_bounded(tmp_path: Path) -> None:
+    queue = await opened(tmp_path)
+    await queue.add([], [f"msg_{number}" for number in range(OFFERED_MAX + 1)])
+    await queue.add([delivery(0), delivery(1)], ["msg_0", "msg_1"])
+    assert await drained(queue) == [("a", "msg_0")]
 
 
 async def test_a_dead_letter_lets_the_next_delivery_go_and_can_be_revived(tmp_path: Path) -> None:
