@@ -33,6 +33,7 @@ SOAK_EXAMPLES ?= 40000
 SOAK_INPUTS ?= 200000
 SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
+SOAK_REQUESTS ?= 10000
 
 .PHONY: help demo test quick check lint bench soak sweeps campaigns interop install container raspberry lock vendor fmt picture clean
 
@@ -80,6 +81,7 @@ campaigns: $(DEV)
 		--output $(RESULTS)/soak_pairing.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_borders.py --examples $(SOAK_EXAMPLES) --output $(RESULTS)/soak_borders.json
 	$(BIN)/python tests/bench/soak_port.py --inputs $(SOAK_INPUTS)
+	$(BIN)/python tests/bench/soak_apis.py --requests $(SOAK_REQUESTS)
 	$(BIN)/python tests/bench/soak_facts.py --histories $(SOAK_HISTORIES) --output $(RESULTS)/soak_facts.json
 	$(BIN)/python tests/bench/soak_climate.py --days $(SOAK_DAYS) --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)

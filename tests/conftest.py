@@ -19,7 +19,7 @@ if os.environ.get("CI"):
 else:
     settings.load_profile("local")
 
-UNCOVERED = ("simulation", "replay")
+UNCOVERED = ("browser", "simulation", "replay")
 """Directories whose tests run without the coverage tracer, which would double their time. The other tests cover the
 code; these check whole hubs."""
 
