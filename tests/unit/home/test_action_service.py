@@ -11,6 +11,7 @@ import pytest
 from agent.climate.model import HoldKind, Mode
 from agent.climate.requests import HoldRequest, PutScheduleRequest, ResumeRequest, SetRequest
 from agent.errors import SettingInvalid, StorageFull, UnknownDevice
+from agent.foundation import rfc3339
 from agent.foundation.disk import Operation, allow_operation
 from agent.home import action_service
 from agent.home.action_admission import ActionRefused, ActionRequest, OnConflict, Refusal
@@ -415,3 +416,19 @@ async def test_a_file_that_is_not_read_yet(bench: HomeBench, monkeypatch: pytest
     monkeypatch.setattr(action_service, "LOAD_S_MAX", 0.0)
     with pytest.raises(StorageFull, match="check the disk: it has not given"):
         await bench.home.actions.push(heat())
+
+
+@pytest.mark.parametrize("night", ["2026-03-29T00:30:00Z", "2026-10-25T00:30:00Z"])
+async def test_a_window_over_the_change_of_the_clocks_has_its_length(bench: HomeBench, night: str) -> None:
+    """Both nights in Berlin: two hours by any clock that does not jump."""
+    bench.home.thermostats.apply("living", PutScheduleRequest(WEEK), by="anna")
+    bench.clock.utc = rfc3339.parse(night) - HOUR_MS
+    start_ms = rfc3339.parse(night)
+    await bench.home.actions.load()
+    action = await bench.home.actions.push(heat(23.0, start_utc_ms=start_ms, end_utc_ms=start_ms + 2 * HOUR_MS))
+    bench.advance(HOUR_S)
+    assert (await carry_out(bench, action)).state is ActionState.COMPLETED
+    bench.advance(2 * HOUR_S - 1)
+    assert setpoint_c(bench) == 23.0
+    bench.advance(1)
+    assert setpoint_c(bench) == 17.0
