@@ -6,7 +6,7 @@ Field names and shapes come from the published page of the skill (1.0.1) and its
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,9 @@ MSG_ID_CHARACTERS_MAX = 128
 
 ITEMS_MAX = 128
 """Items of one batch; a home has at most eight zones with four traits that can be set."""
+
+ENDPOINT_ID_MAX = 65_535
+"""Of a device; a larger number is no endpoint, and no answer repeats it."""
 
 NESTING_MAX = 8
 """A message of the page has three levels."""
@@ -202,7 +205,7 @@ class CommandItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     """One item of `ExecuteTraitRequest`."""
 
     device_id: str
-    endpoint_id: int
+    endpoint_id: Annotated[int, msgspec.Meta(ge=0, le=ENDPOINT_ID_MAX)]
     function_code: str
     trait_code: str
     value: Any
@@ -319,7 +322,9 @@ def _read_item(data: bytes) -> CommandItem | FailedItem:
         each if isinstance(each := found.get(key), str) else "" for key in ("deviceId", "functionCode", "traitCode")
     )
     endpoint_id = found.get("endpointId")
-    is_number = isinstance(endpoint_id, int) and not isinstance(endpoint_id, bool)
+    is_number = (
+        isinstance(endpoint_id, int) and not isinstance(endpoint_id, bool) and 0 <= endpoint_id <= ENDPOINT_ID_MAX
+    )
     return FailedItem(device_id, Code.INVALID, reason, endpoint_id if is_number else None, function_code, trait_code)
 
 
