@@ -17,7 +17,11 @@ from agent.apis.face import ApiRoute, Face
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
 
-OPEN = {("aurra_home", "POST", "/auth/token"), ("aurra_home", "GET", "/auth/jwks.json")}
+OPEN = {
+    ("aurra_home", "POST", "/auth/token"),
+    ("aurra_home", "GET", "/auth/jwks.json"),
+    ("aurra_home", "GET", "/openapi.json"),
+}
 """What anybody may ask."""
 
 BUILT = [name for name in APIS if (Path(apis_package.__file__).parent / name / "face.py").exists()]

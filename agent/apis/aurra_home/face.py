@@ -11,7 +11,7 @@ from agent.apis.aurra_home.records import AurraRecords
 from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
 from agent.apis.catalog import APIS
-from agent.apis.face import ApiAnswer, ApiClient, ApiProblem, ApiRoute, Limit, LimitUse
+from agent.apis.face import ApiAnswer, ApiClient, ApiProblem, ApiRequest, ApiRoute, Limit, LimitUse
 
 if TYPE_CHECKING:
     from agent.apis.assembly import ApiParts
@@ -61,12 +61,19 @@ class AurraHomeFace:
         """
         self._tokens = tokens
         self._loops = loops
-        self._routes = routes(tokens, calls)
+        described = ApiRoute("GET", "/openapi.json", self.get_document, is_open=True)
+        self._routes = (*routes(tokens, calls), described)
 
     @property
     def routes(self) -> Sequence[ApiRoute]:
         """Every call."""
         return self._routes
+
+    async def get_document(self, _: ApiRequest) -> ApiAnswer:
+        """Answer `GET /openapi.json`, which is this hub's own."""
+        from agent.apis.aurra_home.openapi import build_document  # noqa: PLC0415 - seldom asked for
+
+        return ApiAnswer(build_document(self._routes))
 
     async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return the client of a token; see `Tokens.authenticate`."""

@@ -18,6 +18,8 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 DeviceId = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
 Confidence = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Fahrenheit = Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 40, "maximum": 90})]
+"""The range is documented here and checked by `translation`: outside it the error has a code of its own."""
 Timestamp = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
 
@@ -42,7 +44,7 @@ class StatusDocument(msgspec.Struct, frozen=True):
 class SetpointBody(msgspec.Struct, frozen=True):
     """Body of `POST /thermostat/{device_id}/setpoint`."""
 
-    temperature: int
+    temperature: Fahrenheit
     mode: Mode
 
 
@@ -59,8 +61,8 @@ class BlockDocument(msgspec.Struct, frozen=True):
     label: Annotated[str, msgspec.Meta(max_length=LABEL_CHARACTERS_MAX)]
     start: TimeOfDay
     end: TimeOfDay
-    heat: int
-    cool: int
+    heat: Fahrenheit
+    cool: Fahrenheit
     days: Annotated[list[Day], msgspec.Meta(min_length=1, max_length=7)]
 
 
@@ -90,8 +92,8 @@ class EcoBody(msgspec.Struct, frozen=True):
     """Body of `POST /thermostat/{device_id}/eco`."""
 
     enabled: bool
-    heat_limit: int | None = None
-    cool_limit: int | None = None
+    heat_limit: Fahrenheit | None = None
+    cool_limit: Fahrenheit | None = None
 
 
 class EcoApplied(msgspec.Struct, frozen=True):
