@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.local.repair_table import REPAIRS
+from agent.local.routes import ROUTES
 from agent.port.checks.table import CHECKS
 from agent.port.page_files import read_page_file
 from tests.unit.page_source import PAGE
@@ -55,8 +56,13 @@ def needed() -> set[str]:
     return {text for text in texts if " " in text and text == text.strip() and "/v1/" not in text} - nouns - PIECES
 
 
+def audited() -> set[str]:
+    """The actions of the audit trail, as the page writes them."""
+    return {route.handler.replace("_", " ") for route in ROUTES if route.method != "GET" and route.is_audited}
+
+
 def known() -> set[str]:
-    """What a catalogue may have: every text of the hub."""
+    """What a catalogue may have: every text of the hub, and what its audit trail names."""
     sources = [
         *(AGENT / "local").glob("*.py"),
         *(AGENT / "port" / "checks").glob("*.py"),
@@ -64,7 +70,7 @@ def known() -> set[str]:
         AGENT / "pairing" / "registration.py",
         *(AGENT / "port" / "hardware").glob("*.py"),
     ]
-    return {text for source in sources for text in constants(source)}
+    return {text for source in sources for text in constants(source)} | audited()
 
 
 @pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
@@ -85,7 +91,7 @@ def test_checks_and_repairs_are_translated_with_what_they_mean(catalogue: Path) 
     said |= {text for repair in REPAIRS.values() for text in (repair.title, repair.effect)}
     for module in (AGENT / "port" / "checks").glob("*_checks.py"):
         said |= {text for text in constants(module) if HOLES.search(text)}
-    assert said - set(texts) == set()
+    assert (said | audited()) - set(texts) == set()
 
 
 @pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)

@@ -3,7 +3,7 @@
 import { ask, get, may, post } from "./api.js";
 import { useEvents } from "./live.js";
 import { Act, Card, Head, Note, Said, html, useCallback, useEffect, useFetched, useState } from "./ui.js";
-import { ago, duration, moment, t, tn, word } from "./words.js";
+import { ago, duration, moment, say, t, tn, word } from "./words.js";
 
 const ROLES = ["owner", "service", "viewer"];
 
@@ -36,8 +36,8 @@ function Audit() {
   useEvents("audit", readAgain);
   return html`<${Card} title=${t("access.audit")}>
     <ul class="rows">${entries.map((entry) => html`<li class="tight" key=${entry.id ?? entry.boot_age_s}>
-      <div class="row"><span class="grow"><strong>${word("audited", entry.action)}</strong> <small class="soft">${entry.target}</small></span>
-        <span class="small toned ${entry.result.startsWith("2") ? "" : "fail"}">${word("audited", entry.result)}</span></div>
+      <div class="row"><span class="grow"><strong>${say(word("audited", entry.action))}</strong> <small class="soft">${entry.target}</small></span>
+        <span class="small toned ${entry.result.startsWith("2") ? "" : "fail"}">${word("audited", entry.result.replace(/^2.*/, "done"))}</span></div>
       <p class="small soft">${[entry.utc ? moment(entry.utc) : t("boots.unknown_time"), entry.name || word("role", entry.role), entry.origin, entry.count > 1 && `${entry.count}×`].filter(Boolean).join(" · ")}</p>
     </li>`)}</ul>
     ${isMore && html`<button onClick=${() => read(entries.at(-1).id, entries)}>${t("log.older")}</button>`}
