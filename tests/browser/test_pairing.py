@@ -11,7 +11,7 @@ pytest.importorskip("bellows")
 from lab.ncp.coordinator import JoinOutcome
 from tests.browser.conftest import PHONE, TWO_ROOMS, Visit, Visitor
 from tests.integration.conftest import Cloud, cloud
-from tests.integration.port_rig import PortRig, open_port
+from tests.integration.port_rig import PortRig, open_port, radio_board
 from tests.integration.zigbee_bench import Stick, hasten, one
 
 __all__ = ["cloud"]
@@ -75,6 +75,28 @@ async def test_the_label_is_read_from_a_photo_on_the_device(visitor: Visitor, hu
         FilePayload(name="no.svg", mimeType="image/svg+xml", buffer=b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     )
     await expect(page.get_by_text("No code found")).to_be_visible()
+
+
+async def test_a_pairing_that_failed_says_what_failed_and_offers_to_try_again(visit: Visit, tmp_path: Path) -> None:
+    async with (
+        open_port(tmp_path, config_text=TWO_ROOMS, make_board=radio_board) as hub,
+        visit(hub, size=PHONE) as visitor,
+    ):
+        page = visitor.page
+        await visitor.sign_in()
+        await visitor.go("zigbee/pair", "Pair a sensor")
+        await page.get_by_role("button", name="Let it join").click()
+        await expect(page.get_by_text("Press the sensor's button now.")).to_be_visible()
+        await page.get_by_role("button", name="Close the join window").click()
+        end = page.get_by_role("alert").filter(has_text="No sensor joined")
+        await expect(end).to_contain_text("Hold its button until its light blinks")
+        # The way on is the next try; the network is beside it.
+        again = page.get_by_role("button", name="Try again")
+        await expect(again).to_have_class("main")
+        await expect(page.get_by_role("link", name="To the network")).not_to_have_class(re.compile("main"))
+        await visitor.picture("pairing-failed-phone")
+        await again.click()
+        await expect(page.get_by_role("button", name="Let it join")).to_be_visible()
 
 
 async def test_a_label_that_cannot_be_used_is_refused_in_the_hub_s_words(visitor: Visitor) -> None:
