@@ -59,7 +59,8 @@ def services_of(
         fingerprint: Of the certificate, as `AB:CD:...`.
         device_of: Returns the interface that has an address; empty where none or all have it.
     """
-    found = set()
+    # By type and interface: one name stands for one port there, and a listener may have another one for IPv6.
+    found: dict[tuple[str, str], ServiceRecord] = {}
     for endpoint, port in listeners:
         if ip_address(endpoint.address).is_loopback:
             continue
@@ -67,6 +68,7 @@ def services_of(
         if endpoint.is_tls:
             txt.append(f"fingerprint={fingerprint[: FINGERPRINT_BYTES * 3 - 1]}")
         device = endpoint.device or device_of(endpoint.address)
-        found |= {ServiceRecord(type_, port, device, tuple(txt)) for type_ in (HUB_TYPE, WEB_TYPES[endpoint.is_tls])}
-    everywhere = {(each.type, each.port) for each in found if not each.device}
-    return sorted(each for each in found if not each.device or (each.type, each.port) not in everywhere)
+        for type_ in (HUB_TYPE, WEB_TYPES[endpoint.is_tls]):
+            found.setdefault((type_, device), ServiceRecord(type_, port, device, tuple(txt)))
+    everywhere = {type_ for type_, device in found if not device}
+    return sorted(each for each in found.values() if not each.device or each.type not in everywhere)

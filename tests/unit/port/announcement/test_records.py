@@ -45,6 +45,12 @@ def test_a_listener_on_all_addresses_takes_the_place_of_those_on_one() -> None:
     ]
 
 
+def test_one_name_stands_for_one_port_on_an_interface() -> None:
+    """With `port = 0` the listeners for IPv4 and IPv6 have ports of their own."""
+    found = services((Endpoint("192.168.1.20", "eth0"), 40001), (Endpoint("::", "eth0"), 40002))
+    assert [(each.type, each.port) for each in found] == [(HUB_TYPE, 40001), ("_https._tcp", 40001)]
+
+
 def test_listeners_of_two_interfaces_stay_apart() -> None:
     found = services((Endpoint("192.168.1.20"), 8480), (Endpoint("10.12.194.1", "usb0", is_tls=False), 8480))
     assert [(each.type, each.device) for each in found] == [
