@@ -5,7 +5,6 @@ knows, so that a change while the hub was off becomes a fact too. Must never hol
 put into memory, and what the disk does not take waits there.
 """
 
-import asyncio
 import logging
 from collections import deque
 
@@ -52,7 +51,7 @@ class FactRecorder:
         self._facts = facts
         self._clock = clock
         self._waiting: deque[HomeChange] = deque()
-        self._due = Signal()
+        self._due, self._many = Signal(), Signal()
         self._log = ProblemLog(_log, "facts wait in memory", level=logging.WARNING)
         self.lost_count = 0
         home.changes.on_change(self._note)
@@ -61,23 +60,27 @@ class FactRecorder:
         """Write until cancelled, then what is in memory."""
         await self._facts.wait_until_open()
         try:
-            await asyncio.sleep(START_S)
+            while await self._many.wait(START_S):
+                await self.write(is_look=False)
             while True:
                 await self.write(is_look=True)
                 if await self._due.wait(LOOK_INTERVAL_S):
                     # Others may follow at once: they share a commit.
-                    await asyncio.sleep(COMMIT_INTERVAL_S)
+                    await self._many.wait(COMMIT_INTERVAL_S)
         finally:
             await self.write(is_look=False)
 
     def _note(self, change: HomeChange) -> None:
         if len(self._waiting) >= CHANGES_MAX:
             if not self.lost_count:
-                _log.warning("free some space on the disk, or check the clock: changes of the home are lost as facts")
+                text = f"the oldest of more than {CHANGES_MAX} changes of the home are lost as facts"
+                _log.warning("free some space on the disk, or check the clock: %s", text)
             self._waiting.popleft()
             self.lost_count += 1
         self._waiting.append(change)
         self._due.set()
+        if len(self._waiting) == CHANGES_MAX // 2:
+            self._many.set()
 
     async def write(self, *, is_look: bool) -> None:
         """Write what waits, and what the home is now; where the store takes nothing, all of it waits."""

@@ -147,6 +147,22 @@ async def test_what_the_disk_does_not_take_waits_in_memory_up_to_its_limit(bench
         assert 900 < len(facts) <= CHANGES_MAX + 2
 
 
+async def test_more_changes_than_memory_holds_are_written_in_between(
+    bench: RecorderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fact_recorder, "CHANGES_MAX", 20)
+    async with bench.open():
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(bench.recorder.run())
+            for number in range(100):
+                bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=20.0 + number % 2))
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            await cancel([task])
+        assert bench.recorder.lost_count == 0
+        assert len(await bench.texts_about("living/setpoints")) >= 99
+
+
 async def test_the_loop_writes_what_is_in_memory_when_it_ends(
     bench: RecorderBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
