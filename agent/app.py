@@ -133,7 +133,6 @@ class Hub:
             reports=self.reports,
             starts=environment.starts,
             client=self.client,
-            session=environment.session,
             rng=environment.rng,
             telemetry=self.telemetry,
             settings=self.settings,

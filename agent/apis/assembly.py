@@ -6,13 +6,14 @@ A hub with all of them off imports none of this but the table. Must decide nothi
 import asyncio
 import contextlib
 import importlib
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 
+from agent import __version__
 from agent.apis.catalog import APIS
 from agent.apis.clients import Clients
 from agent.apis.face import Face
@@ -44,7 +45,6 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
         worker: Where reading, writing and long calculations block.
         random_bytes: The system's random source.
         new_id: Makes ids that need not be secret.
-        session: For requests to others, such as webhooks.
         add_fault: Shows a problem.
         webhooks: Delivers events; `None` where no API with webhooks is switched on.
     """
@@ -58,7 +58,6 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     worker: Worker
     random_bytes: RandomBytes
     new_id: Callable[[], str]
-    session: aiohttp.ClientSession
     add_fault: Callable[[str], None]
     webhooks: "WebhookService | None"
 
@@ -114,3 +113,63 @@ class ApiService:
         await self.limits.save()
         if self.webhooks:
             await self.webhooks.close()
+
+
+def build_service(
+    config: Config,
+    *,
+    home: "Home",
+    clock: Clock,
+    disk: Disk,
+    worker: Worker,
+    rng: random.Random,
+    random_bytes: RandomBytes,
+    new_id: Callable[[], str],
+    add_fault: Callable[[str], None],
+) -> ApiService:
+    """Return the local APIs of one hub; parameters as the attributes of `ApiParts`.
+
+    Args:
+        config: In force.
+        home: See `ApiParts`.
+        clock: See `ApiParts`.
+        disk: See `ApiParts`.
+        worker: See `ApiParts`.
+        rng: For the jitter of waits.
+        random_bytes: See `ApiParts`.
+        new_id: See `ApiParts`.
+        add_fault: See `ApiParts`.
+    """
+    state_dir = config.storage.state_dir
+    webhooks = None
+    if config.apis.has_webhooks:
+        # Imported late: the APIs without webhooks do without.
+        from agent.apis.webhooks.sender import HttpSender  # noqa: PLC0415
+        from agent.apis.webhooks.service import WebhookService  # noqa: PLC0415
+
+        webhooks = WebhookService(
+            state_dir,
+            clock=clock,
+            disk=disk,
+            worker=worker,
+            sender=HttpSender(user_agent=f"climahub/{__version__}"),
+            rng=rng,
+            new_id=new_id,
+            random_bytes=random_bytes,
+            add_fault=add_fault,
+        )
+    zones = [zone.id for zone in config.climate.zones]
+    parts = ApiParts(
+        home=home,
+        config=config,
+        state_dir=state_dir,
+        clients=Clients(state_dir, clock=clock, disk=disk, worker=worker, random_bytes=random_bytes, zones=zones),
+        clock=clock,
+        disk=disk,
+        worker=worker,
+        random_bytes=random_bytes,
+        new_id=new_id,
+        add_fault=add_fault,
+        webhooks=webhooks,
+    )
+    return ApiService(parts, RateLimits(state_dir, clock=clock, disk=disk, worker=worker))

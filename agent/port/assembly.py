@@ -7,7 +7,6 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent import __version__
 from agent.foundation.clock import Clock, read_now
 from agent.foundation.log_ring import LogRing
 from agent.home.assembly import HomeAssembly
@@ -34,7 +33,6 @@ from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
     from agent.apis.assembly import ApiService
-    from agent.apis.webhooks.service import WebhookService
     from agent.port.hardware.runner import HardwareTestService
 
 LEASE_BYTES = 16
@@ -143,51 +141,17 @@ class PortAssembly:
         if not hub.config.apis.any_on:
             return None
         # Imported late: a hub without local APIs does without.
-        from agent.apis.assembly import ApiParts, ApiService  # noqa: PLC0415
-        from agent.apis.clients import Clients  # noqa: PLC0415
-        from agent.apis.rate_limit import RateLimits  # noqa: PLC0415
+        from agent.apis.assembly import build_service  # noqa: PLC0415
 
-        state_dir = hub.config.storage.state_dir
-        clients = Clients(
-            state_dir,
-            clock=hub.clock,
-            disk=hub.disk,
-            worker=hub.worker,
-            random_bytes=os.urandom,
-            zones=[zone.id for zone in hub.config.climate.zones],
-        )
-        webhooks = self._build_webhooks(add_fault) if hub.config.apis.has_webhooks else None
-        parts = ApiParts(
+        return build_service(
+            hub.config,
             home=self.home.home,
-            config=hub.config,
-            state_dir=state_dir,
-            clients=clients,
             clock=hub.clock,
             disk=hub.disk,
             worker=hub.worker,
-            random_bytes=os.urandom,
-            new_id=self._new_id,
-            session=hub.session,
-            add_fault=add_fault,
-            webhooks=webhooks,
-        )
-        return ApiService(parts, RateLimits(state_dir, clock=hub.clock, disk=hub.disk, worker=hub.worker))
-
-    def _build_webhooks(self, add_fault: Callable[[str], None]) -> "WebhookService":
-        hub = self._hub
-        # Imported late, as the APIs.
-        from agent.apis.webhooks.sender import HttpSender  # noqa: PLC0415
-        from agent.apis.webhooks.service import WebhookService  # noqa: PLC0415
-
-        return WebhookService(
-            hub.config.storage.state_dir,
-            clock=hub.clock,
-            disk=hub.disk,
-            worker=hub.worker,
-            sender=HttpSender(user_agent=f"climahub/{__version__}"),
             rng=hub.rng,
-            new_id=self._new_id,
             random_bytes=os.urandom,
+            new_id=self._new_id,
             add_fault=add_fault,
         )
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 
 from agent.cloud.client import CloudClient
@@ -42,7 +41,6 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         reports: Makes the documents of the local API.
         starts: Earlier processes and boots; `None` where there is one process only.
         client: The way to the cloud.
-        session: For requests to others.
         rng: For the jitter of waits.
         telemetry: Readings.
         settings: The device settings.
@@ -64,7 +62,6 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     reports: HubReports
     starts: StartHistory | None
     client: CloudClient
-    session: aiohttp.ClientSession
     rng: random.Random
     telemetry: TelemetryService
     settings: SettingsSync
