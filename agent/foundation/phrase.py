@@ -45,9 +45,13 @@ def respelt(text: str, key: str, values: Mapping[str, str]) -> Phrase:
 
 
 def sentence(text: str) -> str:
-    """Return a text as a sentence, with a capital and a full stop; a phrase stays one."""
+    """Return a text as a sentence, with a capital and a full stop; a phrase stays one.
+
+    The name of a configuration key, such as `ota.window:`, keeps its spelling at the beginning.
+    """
     spelt = text.strip()
-    spelt = spelt[:1].upper() + spelt[1:]
+    if "_" not in (first := spelt.split(" ", 1)[0]) and "." not in first[:-1]:
+        spelt = spelt[:1].upper() + spelt[1:]
     spelt = spelt if spelt.endswith((".", "!", "?")) else f"{spelt}."
     return respelt(spelt, text.key, text.values) if isinstance(text, Phrase) else spelt
 

@@ -5,7 +5,7 @@ watches.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hal.sim import SimBoard
 from lab.demo.paced_loop import PacedClock
@@ -36,24 +36,29 @@ class BoxedSensor:
             else ()
         )
 
-    async def run(self) -> None:
-        """Press the buttons of those that are not in the network a moment after each opening of a join window."""
+    async def run(self, on_press: Callable[[str], None]) -> None:
+        """Press the buttons of those that are not in the network a moment after each opening of a join window.
+
+        Args:
+            on_press: Called with the device before its button is pressed.
+        """
         looks = 0
         while True:
             await asyncio.sleep(LOOK_S)
             looks = looks + 1 if self._may_join() else 0
             if looks >= UNBOXING_LOOKS:
                 looks = 0
-                self._press()
+                self._press(on_press)
 
     def _may_join(self) -> bool:
         network = self._board.network
         return network is not None and network.radio.join_window_until_ms is not None
 
-    def _press(self) -> None:
+    def _press(self, on_press: Callable[[str], None]) -> None:
         radio, mesh = self._board.environment.radio, self._board.environment.mesh
         if radio is None or mesh is None:
             return
         for device in self.devices:
             if device in mesh.unfinished or not mesh.is_joined(device):
+                on_press(device)
                 mesh.press_button(device, self._clock.monotonic_ms() + radio.sim_offset_ms)

@@ -12,9 +12,9 @@ import logging
 import math
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -258,6 +258,8 @@ class _Demo:
         boxed = BoxedSensor(board, self._clock) if isinstance(board, SimBoard) else None
         paired = [sensor.device for sensor in board.network.sensors] if board.network else []
         key, sensor_keys = self._cloud.provision([*paired, *(boxed.devices if boxed else ())])
+        # The key of a sensor in its box is on the box: the hub has it when somebody unpacks the sensor.
+        boxed_keys = {device: sensor_keys.pop(device) for device in (boxed.devices if boxed else ())}
         worker = ThreadWorker("storage")
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
@@ -291,8 +293,13 @@ class _Demo:
             )
             if hub.climate is not None:
                 hub.home.home.thermostats.apply(ALL_ZONES, PutScheduleRequest(WEEK), by="demo")
+
+            def unpack(device: str) -> None:
+                sensor_keys[device] = boxed_keys[device]
+                hub.pairing.keys_changed()
+
             with self._recorded_log():
-                await self._watch(hub, boxed)
+                await self._watch(hub, functools.partial(boxed.run, unpack) if boxed else None)
         account = await self._audit(config.storage.state_dir, worker)
         worker.close()
         await self._cloud.close()
@@ -307,12 +314,12 @@ class _Demo:
         finally:
             _AGENT_LOG.removeHandler(self._log_ring)
 
-    async def _watch(self, hub: app.Hub, boxed: BoxedSensor | None) -> None:
+    async def _watch(self, hub: app.Hub, unbox: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         async with asyncio.TaskGroup() as group:
             others = [group.create_task(self._make_weather()), group.create_task(self._perform(hub))]
             others.append(group.create_task(self._open_page(hub)))
-            if boxed:
-                others.append(group.create_task(boxed.run(), context=people_context()))
+            if unbox:
+                others.append(group.create_task(unbox(), context=people_context()))
             await hub.run(self._stop)
             for task in others:
                 task.cancel()

@@ -132,6 +132,7 @@ def test_a_boxed_sensor_is_paired_at_the_pace_of_people() -> None:
     paired: list[Document] = []
 
     def pair(person: Person) -> None:
+        assert person.ask("GET", "/v1/status")["unmatched_keys"] == []
         before = {sensor["device"] for sensor in person.ask("GET", "/v1/zigbee")["sensors"]}
         person.ask("POST", "/v1/zigbee/join-window", {"seconds": 60, "is_many": True})
         time.sleep(RENEW_S)

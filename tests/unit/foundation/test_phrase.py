@@ -18,6 +18,12 @@ def test_one_and_many_are_phrases_of_their_own(number: int, text: str) -> None:
     assert (made, made.key) == (text, "1 try" if number == 1 else "{count} tries")
 
 
+def test_the_name_of_a_key_keeps_its_spelling_at_the_beginning_of_a_sentence() -> None:
+    assert sentence("relayed_sensors.sensor_keys_file: the key fits no sensor").startswith("relayed_sensors.")
+    assert sentence("cloud fine") == "Cloud fine."
+    assert sentence("wait.") == "Wait."
+
+
 def test_a_sentence_keeps_its_template() -> None:
     made = sentence(phrase("{zone} is cold", zone="attic"))
     assert isinstance(made, Phrase)
