@@ -157,7 +157,8 @@ class ApiProblem(msgspec.Struct, frozen=True):
         message: For people: what to do, then what happened.
         retry_after_s: How long to wait before the next try; `None` where that is not known.
         scope: Of `MISSING_SCOPE`: what is missing.
-        error: What a service raised; `None` where the frame refuses.
+        error: What a service or the face raised; `None` where the frame refuses.
+        path: Of the request, after the prefix, for people: sanitized and cut.
     """
 
     kind: ProblemKind
@@ -166,6 +167,7 @@ class ApiProblem(msgspec.Struct, frozen=True):
     retry_after_s: int | None = None
     scope: str = ""
     error: Exception | None = None
+    path: str = ""
 
 
 class ApiRefused(ClimahubError):
@@ -235,7 +237,7 @@ class Face(Protocol):
         """Return whose credential the headers bring. It is asked at each request, so it answers from memory.
 
         Raises:
-            ApiRefused: There is none, or it is not valid here.
+            ClimahubError: There is none, or it is not valid here. Anything but `ApiRefused` goes through `refuse`.
         """
         ...
 

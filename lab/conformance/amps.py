@@ -93,9 +93,13 @@ async def envelope(server: Server) -> None:
 
 @line("1.1", "refusals have the envelope of failure with requestId, timestamp, path and latencyMs")
 async def failure_envelope(server: Server) -> None:
-    reply = await _call(server, "GET", "/hvac/no-such-device")
     fields = {"requestId": (str,), "timestamp": (str,), "path": (str,), "latencyMs": (int, float)}
-    check_fields(reply.at("meta"), fields, where="meta")
+    unknown = "/hvac/no-such-device"
+    for path, reply in (("/hvac", await server.call("GET", "/hvac")), (unknown, await _call(server, "GET", unknown))):
+        meta = reply.expect(401, 404).at("meta")
+        check_fields(meta, fields, where="meta")
+        if not meta["path"].endswith(path):
+            raise Mismatch(f"expected meta.path to end with {path}, found {meta['path']}")
 
 
 @line("2", "GET /hvac lists devices in data.items")

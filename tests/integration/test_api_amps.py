@@ -12,6 +12,7 @@ import pytest
 
 from agent.apis.amps.assumptions import REQUESTS_PER_MINUTE_MAX
 from agent.apis.amps.refusals import DEVICE_CODES, STATUSES
+from agent.foundation.text import CHARACTERS_MAX
 from hal.interface import HvacAction, HvacDemand
 from hal.sim.board import SimOutputs
 from tests.integration.api_rig import TWO_ZONES, ApiRig, open_apis
@@ -204,6 +205,26 @@ async def test_an_expired_key(rig: ApiRig) -> None:
     assert (status, refused["error"]["code"]) == (401, "EXPIRED_TOKEN")
 
 
+async def test_what_the_frame_refuses_has_the_path_too(rig: ApiRig) -> None:
+    curl = await live(rig)
+    bodies = {413: '"' + "x" * 40_000 + '"'}
+    for code, client, method, path in (
+        (401, Curl(rig, ""), "GET", "/hvac"),
+        (401, Curl(rig, "wrong"), "GET", "/nowhere"),
+        (404, curl, "GET", "/nowhere/else"),
+        (404, curl, "GET", ""),
+        (405, curl, "DELETE", "/hvac/living"),
+        (413, curl, "POST", "/hvac/living"),
+    ):
+        status, refused = await client(method, path, bodies.get(code, ""))
+        assert (status, refused["meta"]["path"]) == (code, path)
+        assert set(refused["meta"]) == {"requestId", "timestamp", "path", "latencyMs"}
+    # Cut, and readable.
+    _, refused = await curl("GET", "/" + "%0a%E2%80%AE" + "x" * 300)
+    assert refused["meta"]["path"].startswith("/ \\u202exxx")
+    assert len(refused["meta"]["path"]) == CHARACTERS_MAX
+
+
 async def test_a_key_sees_its_zones_only(rig: ApiRig) -> None:
     every, one = await live(rig), Curl(rig, (await rig.client("amps", "one", zones=("bedroom",))).secret)
     _, made = await every.push("living", "heat", parameters=target(20))
@@ -229,6 +250,7 @@ async def test_a_burst_is_told_when_to_come_back(rig: ApiRig) -> None:
         async with session.get("/amps/actions") as response:
             document = await response.json()
             assert (response.status, document["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+            assert document["meta"]["path"] == "/actions"
             assert 1 <= int(response.headers["Retry-After"]) <= 60
             assert response.headers["X-RateLimit-Remaining"] == "0"
 

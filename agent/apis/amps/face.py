@@ -28,7 +28,6 @@ from agent.apis.face import (
     ApiAnswer,
     ApiClient,
     ApiProblem,
-    ApiRefused,
     ApiRequest,
     ApiRoute,
     Limit,
@@ -149,16 +148,20 @@ class AmpsFace:
         return [ApiRoute(method, path, self._enveloped(path, handler)) for method, path, handler in table]
 
     async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
-        """Return whose key the headers bring, as `x-api-key` or as a bearer token."""
+        """Return whose key the headers bring, as `x-api-key` or as a bearer token.
+
+        Raises:
+            AmpsRefused: They bring none, or it is not valid here.
+        """
         scheme, _, bearer = headers.get("Authorization", "").partition(" ")
         key = headers.get("x-api-key", "") or (bearer.strip() if scheme.lower() == "bearer" else "")
         if not key:
-            raise ApiRefused(self._error("UNAUTHORIZED", "Send your key as `x-api-key`."))
+            raise AmpsRefused("UNAUTHORIZED", "Send your key as `x-api-key`.")
         client = self._clients.find(NAME, key)
         if client is None:
             if find_by_secret(self._clients.records, NAME, key, 0):
-                raise ApiRefused(self._error("EXPIRED_TOKEN", "Ask for a new key: this one has expired."))
-            raise ApiRefused(self._error("INVALID_API_KEY", "Ask for a new key: this one is unknown or revoked."))
+                raise AmpsRefused("EXPIRED_TOKEN", "Ask for a new key: this one has expired.")
+            raise AmpsRefused("INVALID_API_KEY", "Ask for a new key: this one is unknown or revoked.")
         return client
 
     def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
@@ -176,9 +179,9 @@ class AmpsFace:
         }
 
     def refuse(self, problem: ApiProblem) -> ApiAnswer:
-        """Return a problem of the frame or of a service as an error of Amps."""
-        code = _CODES[problem.kind]
-        answer = self._error(code, problem.message)
+        """Return a problem of the frame, of a service or of a key as an error of Amps."""
+        code = problem.error.code if isinstance(problem.error, AmpsRefused) else _CODES[problem.kind]
+        answer = self._error(code, problem.message, path=problem.path)
         if problem.retry_after_s is not None:
             headers = {"Retry-After": str(problem.retry_after_s)}
             answer = msgspec.structs.replace(answer, headers=headers)
@@ -221,13 +224,13 @@ class AmpsFace:
         message: str,
         details: Mapping[str, Any] | None = None,
         *,
-        path: str | None = None,
+        path: str,
         begin_ms: int | None = None,
     ) -> ApiAnswer:
         error: dict[str, Any] = {"code": code, "message": message}
         if details:
             error["details"] = details
-        meta = {**self._meta(begin_ms), **({} if path is None else {"path": path})}
+        meta = {**self._meta(begin_ms), "path": path}
         return ApiAnswer({"success": False, "error": error, "meta": meta}, STATUSES[code])
 
     def _zone(self, request: ApiRequest, environment: Environment, zone_id: str) -> Thermostat:

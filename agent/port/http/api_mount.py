@@ -81,7 +81,8 @@ def mount(
         handler = _Mount(face, apis, gate, audit).answer
         routes += [
             application.router.add_route(hdrs.METH_ANY, path, handler)
-            for path in (face.prefix, face.prefix + "/{rest:.*}")
+            # Whatever follows, line breaks too: nothing under a prefix is answered in other words than its API's.
+            for path in (face.prefix, face.prefix + "/{rest:(?s:.*)}")
         ]
     return frozenset(routes)
 
@@ -93,6 +94,20 @@ class _Passed(msgspec.Struct, frozen=True):
     parameters: Mapping[str, str]
     client: ApiClient | None
     caller: Caller
+
+
+class _Refused(ClimahubError):
+    """The frame refuses; `_Mount.answer` has the face word it.
+
+    Attributes:
+        problem: Why.
+        headers: Of the answer, besides those of the face.
+    """
+
+    def __init__(self, problem: ApiProblem, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.headers = headers
 
 
 class _Mount:
@@ -116,15 +131,25 @@ class _Mount:
                     # The caller has gone: nobody receives this.
                     return web.Response(status=HTTPStatus.BAD_REQUEST)
                 except (web.HTTPException, HalError) as error:
-                    answer = self._face.refuse(_problem_of(error))
+                    answer = self._word(request, _problem_of(error))
         except ApiRefused as refused:
             answer = refused.answer
+        except _Refused as refused:
+            answer = self._word(request, refused.problem, refused.headers)
         except Defect as error:
             text = f"{what} failed by a defect of the hub ({error}); please report it with the log of this moment"
-            answer = self._face.refuse(ApiProblem(ProblemKind.DEFECT, HTTPStatus.INTERNAL_SERVER_ERROR, text))
+            answer = self._word(request, ApiProblem(ProblemKind.DEFECT, HTTPStatus.INTERNAL_SERVER_ERROR, text))
         except ClimahubError as error:
-            answer = self._face.refuse(_problem_of(error))
+            answer = self._word(request, _problem_of(error))
         return self._response(answer, uses)
+
+    def _word(
+        self, request: web.Request, problem: ApiProblem, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> ApiAnswer:
+        """Return a problem in the words of the face."""
+        path = sanitize(request.path.removeprefix(self._face.prefix))
+        answer = self._face.refuse(msgspec.structs.replace(problem, path=path))
+        return msgspec.structs.replace(answer, headers={**answer.headers, **headers})
 
     def _response(self, answer: ApiAnswer, uses: Sequence[LimitUse]) -> web.Response:
         body = answer.document if isinstance(answer.document, bytes) else _encode(answer.document)
@@ -169,26 +194,27 @@ class _Mount:
             uses: Is given how much of each limit is used, also where the request is refused then.
 
         Raises:
-            ApiRefused: The face refuses.
+            ClimahubError: It is refused.
         """
         try:
             origin = self._gate.check_source(request)
         except RequestRefused as error:
-            raise self._refused(ProblemKind.FOREIGN_SOURCE, error.status, str(error)) from error
+            raise _Refused(ApiProblem(ProblemKind.FOREIGN_SOURCE, error.status, str(error))) from error
         found = find_route(self._face.routes, request.method, request.rel_url.raw_path.removeprefix(self._face.prefix))
         client = None
         if not found.is_open:
             if not self._apis.is_ready():
                 text = "try again in a minute: the hub has not read its credentials yet"
-                raise self._refused(ProblemKind.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, text)
+                raise _Refused(ApiProblem(ProblemKind.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, text))
             client = await self._face.authenticate(request.headers)
             self._gate.know(request)
         if found.route is None:
-            raise self._refused_route(request, found.allowed)
+            raise _refused_route(request, found.allowed)
         self._count(client, source_of(origin), found.route, uses)
         if found.route.scope and (client is None or found.route.scope not in client.scopes):
             text = f"use a credential with the scope {found.route.scope}"
-            raise self._refused(ProblemKind.MISSING_SCOPE, HTTPStatus.FORBIDDEN, text, scope=found.route.scope)
+            problem = ApiProblem(ProblemKind.MISSING_SCOPE, HTTPStatus.FORBIDDEN, text, scope=found.route.scope)
+            raise _Refused(problem)
         name = f"api:{client.api}/{client.name}" if client else ""
         caller = Caller(name, Role.SERVICE if client else Role.PUBLIC, origin)
         return _Passed(found.route, found.parameters, client, caller)
@@ -197,7 +223,7 @@ class _Mount:
         """Count a request.
 
         Raises:
-            ApiRefused: A limit is used up.
+            _Refused: A limit is used up.
         """
         if client is None:
             counted, wait_s = self._apis.limits.count(f"{self._face.name} {source}", [OPEN_LIMIT])
@@ -206,26 +232,16 @@ class _Mount:
             uses += counted
         if wait_s is not None:
             text = f"wait {wait_s} s: this client has used all requests of its limit"
-            raise self._refused(ProblemKind.RATE_LIMITED, HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=wait_s)
+            raise _Refused(ApiProblem(ProblemKind.RATE_LIMITED, HTTPStatus.TOO_MANY_REQUESTS, text, wait_s))
 
-    def _refused_route(self, request: web.Request, allowed: Sequence[str]) -> ApiRefused:
-        what = f"{request.method} {sanitize(request.path)}"
-        if not allowed:
-            return self._refused(ProblemKind.NO_ROUTE, HTTPStatus.NOT_FOUND, f"{what}: this API has no such call")
-        answer = self._face.refuse(
-            ApiProblem(
-                ProblemKind.WRONG_METHOD,
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                f"{what}: use {' or '.join(allowed)}",
-            )
-        )
-        headers = {**answer.headers, hdrs.ALLOW: ", ".join(allowed)}
-        return ApiRefused(msgspec.structs.replace(answer, headers=headers))
 
-    def _refused(
-        self, kind: ProblemKind, status: HTTPStatus, message: str, *, retry_after_s: int | None = None, scope: str = ""
-    ) -> ApiRefused:
-        return ApiRefused(self._face.refuse(ApiProblem(kind, status, message, retry_after_s, scope)))
+def _refused_route(request: web.Request, allowed: Sequence[str]) -> _Refused:
+    what = f"{request.method} {sanitize(request.path)}"
+    if not allowed:
+        return _Refused(ApiProblem(ProblemKind.NO_ROUTE, HTTPStatus.NOT_FOUND, f"{what}: this API has no such call"))
+    text = f"{what}: use {' or '.join(allowed)}"
+    problem = ApiProblem(ProblemKind.WRONG_METHOD, HTTPStatus.METHOD_NOT_ALLOWED, text)
+    return _Refused(problem, {hdrs.ALLOW: ", ".join(allowed)})
 
 
 def _problem_of(error: Exception) -> ApiProblem:
