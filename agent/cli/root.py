@@ -100,6 +100,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             TECHNICIAN,
         ),
         "api": Entry("agent.cli.api:api", "Show which other APIs the hub answers, and to whom.", TECHNICIAN),
+        "facts": Entry(
+            "agent.cli.facts:facts",
+            "Show what the hub knows about itself and since when; record a service visit.",
+            TECHNICIAN,
+        ),
         "console": Entry(
             "agent.cli.console.command:console", "Serve a technician on this terminal or serial line.", TECHNICIAN
         ),

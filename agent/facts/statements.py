@@ -40,6 +40,8 @@ _SHOWN = """
 AND CASE WHEN :valid_at_ms IS NULL THEN :has_superseded OR e.superseded_by IS NULL
     ELSE f.valid_from_ms <= :valid_at_ms AND (e.valid_to_ms IS NULL OR :valid_at_ms < e.valid_to_ms) END
 AND (:sources IS NULL OR f.source IN (SELECT value FROM json_each(:sources)))
+AND (:subject = '' OR f.subject = :subject OR substr(f.subject, 1, length(:subject) + 1) = :subject || '/')
+AND (:before IS NULL OR f.id < :before) AND (:after IS NULL OR f.id > :after)
 AND (:zones IS NULL OR f.zone = '' OR f.zone IN (SELECT value FROM json_each(:zones)))
 """
 

@@ -20,6 +20,7 @@ from agent.facts.model import (
     Ending,
     Fact,
     FactDraft,
+    FactRefused,
     FactVersion,
     FactView,
     Tenant,
@@ -29,6 +30,7 @@ from agent.facts.model import (
     check_supersession,
 )
 from agent.foundation.database import Database
+from agent.foundation.text import quote
 
 
 class FactFilter(msgspec.Struct, frozen=True):
@@ -38,11 +40,17 @@ class FactFilter(msgspec.Struct, frozen=True):
         tenants: Only facts of these.
         sources: Only facts of these sources; empty for all.
         zones: Only facts of these zones, and of none; `None` for all.
+        subject: Only facts about this subject, and about those below it: "living" has "living/mode"; empty for all.
+        before: Only facts that were stored before the one of this id; empty for all. It need not exist any more.
+        after: Only facts that were stored after the one of this id; empty for all.
     """
 
     tenants: tuple[Tenant, ...]
     sources: tuple[str, ...] = ()
     zones: tuple[str, ...] | None = None
+    subject: str = ""
+    before: str = ""
+    after: str = ""
 
 
 class SubjectEnd(msgspec.Struct, frozen=True):
@@ -311,6 +319,9 @@ class FactTables:
             "has_superseded": view.has_superseded,
             "sources": _json(chosen.sources) if chosen.sources else None,
             "zones": None if chosen.zones is None else _json(chosen.zones),
+            "subject": chosen.subject,
+            "before": _id_bytes(chosen.before),
+            "after": _id_bytes(chosen.after),
             "limit": limit,
             "match": match,
         }
@@ -344,6 +355,18 @@ class FactTables:
 
 def _json(values: Sequence[str]) -> str:
     return msgspec.json.encode(values).decode()
+
+
+def _id_bytes(fact_id: str) -> bytes | None:
+    """Return the stored form of an id: ids begin with the time of storing, so they are in its order.
+
+    Raises:
+        FactRefused: It is no id.
+    """
+    try:
+        return UUID(fact_id).bytes if fact_id else None
+    except ValueError as error:
+        raise FactRefused(f"give the id of a fact: {quote(fact_id)} is none") from error
 
 
 def _version_of(row: Sequence[Any]) -> FactVersion:

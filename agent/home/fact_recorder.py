@@ -7,14 +7,29 @@ put into memory, and what the disk does not take waits there.
 
 import logging
 from collections import deque
+from datetime import UTC, datetime
 
 from agent.errors import ClimahubError
+from agent.facts.model import FactRefused, FactVersion
 from agent.facts.service import FactService
+from agent.facts.store import FactQuery, FactStore
+from agent.facts.tables import FactFilter
+from agent.foundation import rfc3339
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.log import ProblemLog
 from agent.foundation.signals import Signal
 from agent.home.changes import HomeChange
-from agent.home.fact_texts import HUB_TENANT, About, FactChange, facts_of_change, facts_of_device, facts_of_zone
+from agent.home.devices import HUB_ID
+from agent.home.fact_texts import (
+    HUB_TENANT,
+    VISIT,
+    About,
+    FactChange,
+    fact_of_visit,
+    facts_of_change,
+    facts_of_device,
+    facts_of_zone,
+)
 from agent.home.home import Home
 
 _log = logging.getLogger(__name__)
@@ -99,6 +114,41 @@ class FactRecorder:
         # What was lost while the disk wrote was the oldest of what it wrote.
         for _ in range(taken - (self.lost_count - lost_count)):
             self._waiting.popleft()
+
+    async def record_visit(self, text: str, *, zone_id: str, at: datetime | None, by: str) -> FactVersion:
+        """Store a service visit, durably, in place of the one before; the same one again is stored once.
+
+        Args:
+            text: What was done.
+            zone_id: Of which zone; empty for the hub.
+            at: When, with an offset; `None` for now.
+            by: Who says so.
+
+        Raises:
+            UnknownDevice: There is no such zone.
+            FactRefused: It is empty, lies in the future, or before the last visit.
+            FactsFull, TimeUnknown, StorageFull: It is not stored.
+        """
+        device_id = self._home.thermostats.get(zone_id).zone_id if zone_id else HUB_ID
+        name = self._home.thermostats.get(zone_id).name if zone_id else "hub"
+
+        async def work(store: FactStore, utc_ms: int) -> FactVersion:
+            at_ms = utc_ms if at is None else rfc3339.to_utc_ms(at)
+            about = About(device_id, name, is_zone=bool(zone_id), at_ms=at_ms, by=by)
+            last = FactQuery(FactFilter((HUB_TENANT,), subject=about.subject(VISIT)), 1, has_superseded=True)
+            for before in await store.shown(last, utc_ms=utc_ms):
+                if at_ms < before.fact.valid_from_ms:
+                    begun = rfc3339.render(before.fact.valid_from_ms)
+                    raise FactRefused(f"leave the time out, or give a later one: the last visit was at {begun}")
+            if not text.strip():
+                raise FactRefused("say what was done: the text is empty")
+            if at_ms > utc_ms:
+                raise FactRefused("give a time in the past: a visit is recorded once it was made")
+            day = (at or datetime.fromtimestamp(utc_ms / 1000, UTC)).date().isoformat()
+            await store.record(HUB_TENANT, [fact_of_visit(about, day, text)], utc_ms=utc_ms)
+            return (await store.shown(last, utc_ms=utc_ms))[0]
+
+        return await self._facts.use(work)
 
     def _facts_of_changes(self, changes: list[HomeChange], utc_ms: int) -> list[FactChange]:
         names = {device.device_id: device.name for device in self._home.devices.all()}

@@ -20,6 +20,9 @@ HUB_TENANT = Tenant("hub")
 TEXT_CHARACTERS_MAX = 1000
 """Of a long schedule the rest is left out; its name and first blocks stay. At most four bytes each fit a fact."""
 
+VISIT = "visit"
+"""The quality of a device that service visits are about."""
+
 FactChange = FactDraft | SubjectEnd
 
 _ENDED_HOLDS = frozenset({ChangeKind.HOLD_ENDED, ChangeKind.HOLD_CANCELLED})
@@ -49,16 +52,17 @@ class About(msgspec.Struct, frozen=True):
             topic=topic or what,
             source=HUB_TENANT.owner,
             author=self.by[:LABEL_CHARACTERS_MAX],
-            subject=self._subject(what),
+            subject=self.subject(what),
             zone=self.device_id if self.is_zone else "",
             valid_from_ms=self.at_ms,
         )
 
     def end(self, what: str) -> SubjectEnd:
         """Return that a quality of the device has ended with nothing in its place."""
-        return SubjectEnd(self._subject(what), self.at_ms, self.by[:LABEL_CHARACTERS_MAX])
+        return SubjectEnd(self.subject(what), self.at_ms, self.by[:LABEL_CHARACTERS_MAX])
 
-    def _subject(self, what: str) -> str:
+    def subject(self, what: str) -> str:
+        """Return the subject of facts about one quality of the device."""
         return f"{self.device_id}/{what}"[:SUBJECT_CHARACTERS_MAX]
 
 
@@ -134,6 +138,17 @@ def facts_of_zone(zone: Thermostat, at_ms: int) -> list[FactChange]:
         about.fact("output", f"the output of this name {able or 'is not used'}.", topic="placement"),
         *facts_of_reach(about, is_online=zone.is_online),
     ]
+
+
+def fact_of_visit(about: About, day: str, text: str) -> FactDraft:
+    """Return a service visit, which is the last one until the next. The day keeps two visits with one text apart.
+
+    Args:
+        about: What was serviced, when and by whom.
+        day: The day of the visit, as people write it down.
+        text: What was done.
+    """
+    return about.fact(VISIT, f"was last serviced on {day}: {text}", topic="service")
 
 
 def facts_of_device(device: HomeDevice, at_ms: int) -> list[FactChange]:

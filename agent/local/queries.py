@@ -86,3 +86,25 @@ class HistoryQuery(msgspec.Struct, frozen=True, rename={"from_s": "from", "to_s"
     from_s: _Instant = -86_400
     to_s: _Instant = 0
     points: _Points = 500
+
+
+FactCursor = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX, description="The id of a fact")]
+_When = Annotated[
+    str, Meta(max_length=40, description="An instant in ISO 8601 with Z or an offset: 2026-11-01T12:00:00Z")
+]
+_Subject = Annotated[
+    str, Meta(max_length=TEXT_CHARACTERS_MAX, description="A subject, with those below it: living, living/mode")
+]
+_Ended = Annotated[bool, Meta(description="Also facts that do not hold any more")]
+
+
+class FactsQuery(msgspec.Struct, frozen=True):
+    """Which facts of the hub: what was true at `as_of`, as it was known at `known_at`; by default what is true now."""
+
+    subject: _Subject = ""
+    as_of: _When = ""
+    known_at: _When = ""
+    with_ended: _Ended = False
+    before: FactCursor | None = None
+    after: FactCursor | None = None
+    limit: Limit = LIMIT

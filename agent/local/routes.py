@@ -16,8 +16,9 @@ import msgspec
 from agent.config.changes import TRIAL_S
 from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
 from agent.local.api_clients import ApiClientRequest
+from agent.local.facts import VisitRequest
 from agent.local.hardware import CommissioningRequest, IdentifyRequest, RelayTestRequest, TestReference
-from agent.local.queries import AuditQuery, CommandsQuery, HistoryQuery, LogQuery, RepairQuery
+from agent.local.queries import AuditQuery, CommandsQuery, FactsQuery, HistoryQuery, LogQuery, RepairQuery
 from agent.local.webhooks import WebhookRequest
 from agent.pairing.actions import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
@@ -224,6 +225,8 @@ ROUTES = (
     Route("DELETE", "/v1/webhooks/{webhook}", Role.OWNER, "remove_webhook"),
     Route("POST", "/v1/webhooks/{webhook}/test", Role.OWNER, "test_webhook"),
     Route("POST", "/v1/webhooks/{webhook}/retry", Role.OWNER, "retry_webhook"),
+    Route("GET", "/v1/facts", Role.VIEWER, "get_facts", query=FactsQuery),
+    Route("POST", "/v1/facts/visits", Role.SERVICE, "record_visit", VisitRequest),
     Route("DELETE", "/v1/sessions", Role.OWNER, "end_sessions"),
     Route("DELETE", "/v1/sessions/{number}", Role.OWNER, "end_session"),
 )

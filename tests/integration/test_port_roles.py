@@ -65,7 +65,7 @@ class Walk:
         headers, data = {}, None
         if route.body is not None:
             headers["Content-Type"] = "application/octet-stream" if route.is_stream else "application/json"
-            data = b'{"name": "x", "key": "x", "new": "x", "code": "x", "api": "x", "duration_s": 60}'
+            data = b'{"name": "x", "key": "x", "new": "x", "code": "x", "api": "x", "text": "x", "duration_s": 60}'
         path = re.sub(r"{\w+}", "x", route.path)
         async with client.request(route.method, path, headers=headers, data=data) as response:
             status = response.status

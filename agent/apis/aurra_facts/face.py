@@ -67,7 +67,12 @@ class SettingsByClient(msgspec.Struct, frozen=True):
 
 
 class AurraFactsFace:
-    """Implements `agent.apis.face.Face`."""
+    """Implements `agent.apis.face.Face`.
+
+    Attributes:
+        facts: The store, for the local API too.
+        recorder: Fills it with the hub's own facts.
+    """
 
     name = SPEC.name
     prefix = SPEC.prefix
@@ -88,10 +93,10 @@ class AurraFactsFace:
             settings: The settings of each credential.
             recorder: Fills it with the hub's own facts.
         """
-        self._facts = facts
+        self.facts = facts
         self._clients = clients
         self._settings = settings
-        self._recorder = recorder
+        self.recorder = recorder
         self.routes: Sequence[ApiRoute] = (
             ApiRoute("POST", "/agent/memories", self.add_memory),
             ApiRoute("GET", "/agent/memories", self.list_memories),
@@ -112,10 +117,10 @@ class AurraFactsFace:
         """Keep the store open until cancelled; what the recorder has in memory is written before it is closed."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._facts.run())
-                group.create_task(self._recorder.run())
+                group.create_task(self.facts.run())
+                group.create_task(self.recorder.run())
         finally:
-            await self._facts.close()
+            await self.facts.close()
 
     async def _load_settings(self) -> None:
         await self._settings.load_patiently()
@@ -158,7 +163,7 @@ class AurraFactsFace:
             body = _decode(request.body, wire.AddRequest)
             draft = translation.draft_of(body, request.caller.name)
             tenant = translation.tenant_of(client, body.tenant_id)
-            version = await self._facts.use(lambda store, utc_ms: store.add(tenant, draft, utc_ms=utc_ms))
+            version = await self.facts.use(lambda store, utc_ms: store.add(tenant, draft, utc_ms=utc_ms))
         wants = self._settings_of(client).auto_supersede_default if body.auto_supersede is None else body.auto_supersede
         skipped = wire.AutoSupersede(ran=False, skipped_reason=assumptions.SKIPPED_REASON) if wants else None
         return ApiAnswer(wire.AddAnswer(assumptions.CREATED_TEXT, version.fact.id, skipped))
@@ -172,7 +177,7 @@ class AurraFactsFace:
 
         with _refusals():
             query = translation.list_query(request.known_client, request.query)
-            return ApiAnswer(wire.MemoryList(await self._facts.use(work)))
+            return ApiAnswer(wire.MemoryList(await self.facts.use(work)))
 
     async def answer_question(self, request: ApiRequest) -> ApiAnswer:
         """Answer a question by quoting facts that contain its words."""
@@ -192,7 +197,7 @@ class AurraFactsFace:
             body = _decode(request.body, wire.QueryRequest)
             query = translation.question_query(client, body)
             # A question changes nothing, so the audit trail has no entry of it.
-            return ApiAnswer(await self._facts.use(work), action="")
+            return ApiAnswer(await self.facts.use(work), action="")
 
     async def supersede_memory(self, request: ApiRequest) -> ApiAnswer:
         """Let a fact end, or another replace it."""
@@ -214,7 +219,7 @@ class AurraFactsFace:
             if (body.superseded_by is None) == (body.valid_to is None):
                 raise OutOfRange("send either superseded_by or valid_to: the first replaces, the second only ends")
             valid_to_ms = translation.instant_of("valid_to", body.valid_to)
-            version = await self._facts.use(work)
+            version = await self.facts.use(work)
         temporal = translation.temporal_of(version, version.known_from_ms)
         return ApiAnswer(
             wire.SupersedeAnswer(
@@ -234,7 +239,7 @@ class AurraFactsFace:
             return wire.Timeline(memory_id, chain[0].fact.tenant.owner, len(memories), memories)
 
         with _refusals():
-            return ApiAnswer(await self._facts.use(work))
+            return ApiAnswer(await self.facts.use(work))
 
     async def show_audit(self, request: ApiRequest) -> ApiAnswer:
         """Return what happened to a fact."""
@@ -246,7 +251,7 @@ class AurraFactsFace:
             return translation.audit_of(version, endings, store.now_ms(utc_ms))
 
         with _refusals():
-            return ApiAnswer(await self._facts.use(work))
+            return ApiAnswer(await self.facts.use(work))
 
     async def show_settings(self, request: ApiRequest) -> ApiAnswer:
         """Return the settings of the credential."""
@@ -270,7 +275,7 @@ class AurraFactsFace:
     async def show_plan(self, request: ApiRequest) -> ApiAnswer:
         """Return the bounds of the store."""
         owner = request.known_client.client_id
-        usage = await self._facts.use(lambda store, utc_ms: store.usage(owner, utc_ms=utc_ms))
+        usage = await self.facts.use(lambda store, utc_ms: store.usage(owner, utc_ms=utc_ms))
         return ApiAnswer(translation.plan_of(usage))
 
     def _settings_of(self, client: ApiClient) -> wire.FactSettings:

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import api_clients, config_editor, monitoring, page_files, webhooks
+from agent.port import api_clients, config_editor, facts, monitoring, page_files, webhooks
 from agent.port.bundle import handler
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
@@ -51,6 +51,7 @@ def all_handlers() -> dict[str, Handler]:
         **monitoring.description_handlers(dict),
         **port.handlers(ANY),
         **api_clients.handlers(None, ANY, ANY),
+        **facts.handlers(None),
         **webhooks.handlers(None, ANY),
     }
 
@@ -86,7 +87,7 @@ async def test_only_what_the_table_lists_is_reachable() -> None:
         for path in paths:
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 reached.clear()
-                texts = dict.fromkeys(("name", "key", "new", "code", "role", "api", "test_id", "url"), "x")
+                texts = dict.fromkeys(("name", "key", "new", "code", "role", "api", "test_id", "url", "text"), "x")
                 body = json.dumps(texts | {"changes": {}})
                 async with client.request(method, path, data=body) as response:
                     # A path of one part may be a file of the page.
