@@ -4,7 +4,6 @@ Must stay light: no click, no rich, no virtual event loop.
 """
 
 import asyncio
-import ctypes
 import errno
 import functools
 import logging
@@ -29,6 +28,7 @@ from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import Systemd
 from agent.foundation.log_ring import LogRing
+from agent.foundation.memory import give_back_memory
 from agent.foundation.shutdown import DaemonThreadExecutor, StopDeadline
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots, SimulatedRebootHost
@@ -296,7 +296,8 @@ class _Restarts:
             )
             self._keep_sessions(hub, clock.boot_id)
             self._reloadable.on_reload(hub.reload_keys)
-            _give_back_memory()
+            # 0.7 MiB of 43 that imports have freed.
+            give_back_memory()
             _log.info(
                 "climahub %s on board %s, answers on %s", __version__, settings.board.name, settings.local_api.socket
             )
@@ -321,10 +322,3 @@ async def _run(restarts: _Restarts, reload: Callable[[], None]) -> None:
     shutdown.handle_signals(stop=restarts.stop, reload=reload, terminal=shutdown.Terminal())
     await restarts.run()
     _log.info("stopped")
-
-
-def _give_back_memory() -> None:
-    """Return the heap that imports have freed to the system: 0.7 MiB of 43, which glibc otherwise keeps."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

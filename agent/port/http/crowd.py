@@ -11,6 +11,9 @@ CONNECTIONS_MAX = 256
 """Without TLS, on all listeners together; each takes 15 KiB."""
 TLS_CONNECTIONS_MAX = 64
 """With TLS; each takes 300 KiB, most of it a buffer of asyncio (`sslproto.SSLProtocol.max_size`)."""
+CROWDED = 2
+CALM = 16
+"""There was a crowd when half of the connections were taken, and it has gone when a sixteenth is."""
 SOURCE_SHARE = 4
 """One address may have a quarter of the connections. A reverse proxy or ssh on the hub is one address."""
 
@@ -110,7 +113,16 @@ class CountedConnection(asyncio.Protocol):
 class Crowd:
     """All connections of one kind of listener, and those among them on which nobody has signed in."""
 
-    def __init__(self, connections_max: int) -> None:
+    def __init__(self, connections_max: int, on_gone: Callable[[], None] = lambda: None) -> None:
+        """Prepare.
+
+        Args:
+            connections_max: How many there may be.
+            on_gone: Called when there were many connections and few are left.
+        """
+        self._max = connections_max
+        self._on_gone = on_gone
+        self._is_crowded = False
         self._count = ConnectionCount(connections_max)
         self._strangers: dict[asyncio.BaseProtocol, CountedConnection] = {}
         """The oldest first, by the HTTP server's protocol."""
@@ -138,7 +150,11 @@ class Crowd:
         def end() -> None:
             self._strangers.pop(inner, None)
             self._count.release(source)
+            if self._is_crowded and self.total <= self._max // CALM:
+                self._is_crowded = False
+                self._on_gone()
 
+        self._is_crowded = self._is_crowded or self.total >= self._max // CROWDED
         made = self._strangers[inner] = CountedConnection(inner, end)
         return made
 

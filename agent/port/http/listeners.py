@@ -18,6 +18,8 @@ from aiohttp import web
 from agent.config.tables import PortConfig
 from agent.config.types import is_address
 from agent.errors import ClimahubError, Defect
+from agent.foundation.memory import give_back_memory
+from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 from agent.port.http.crowd import CONNECTIONS_MAX, TLS_CONNECTIONS_MAX, CountedConnection, Crowd
 from agent.port.http.endpoints import Endpoint, endpoints_of, source_of, url
@@ -38,6 +40,9 @@ UNACKNOWLEDGED_MS_MAX = 60_000
 """After this time the kernel drops a connection whose other end takes nothing more (tcp(7), TCP_USER_TIMEOUT)."""
 KEEPALIVE_S = 60
 """A silent connection is probed after this time."""
+
+TIDY_UP_S = 5.0
+"""How long after a crowd its memory is given back: buffers of the last connections are freed by then."""
 
 ACCEPT_PAUSE_S = 1.0
 """How long to wait when the process has no file descriptor left."""
@@ -81,8 +86,9 @@ class Listeners:
         self._tls = tls
         self._add_fault = add_fault
         self._addresses_of = addresses_of
-        self._plain = Crowd(CONNECTIONS_MAX)
-        self._tls_crowd = Crowd(TLS_CONNECTIONS_MAX)
+        self._crowd_gone = Signal()
+        self._plain = Crowd(CONNECTIONS_MAX, self._crowd_gone.set)
+        self._tls_crowd = Crowd(TLS_CONNECTIONS_MAX, self._crowd_gone.set)
         self._runner: web.AppRunner | None = None
         self._open: dict[Endpoint, tuple[str, asyncio.Task[None]]] = {}
         self.problems: Sequence[str] = ()
@@ -116,6 +122,7 @@ class Listeners:
         """Listen until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._tidy_up())
                 while True:
                     missing = await self._reconcile(group)
                     has_interfaces = any(not is_address(item) for item in self._config.listen)
@@ -127,6 +134,13 @@ class Listeners:
             if self._runner is not None:
                 runner, self._runner = self._runner, None
                 await runner.cleanup()
+
+    async def _tidy_up(self) -> None:
+        """Give the memory of a crowd back to the system after it has gone: 13 MiB after 64 connections with TLS."""
+        while True:
+            await self._crowd_gone.wait()
+            await asyncio.sleep(TIDY_UP_S)
+            give_back_memory()
 
     async def _reconcile(self, group: asyncio.TaskGroup) -> Sequence[str]:
         """Open what is wanted and closed, close what is open and gone; return the interfaces that are not here."""

@@ -57,6 +57,26 @@ def test_a_source_that_has_its_share_puts_nobody_out() -> None:
     assert crowd.total == 8
 
 
+def test_a_crowd_that_has_gone_is_told_once() -> None:
+    gone: list[int] = []
+    crowd = Crowd(64, lambda: gone.append(crowd.total))
+    for _ in range(2):
+        held = [opened(crowd, str(number)) for number in range(32)]
+        assert gone == []
+        for made, _, _ in held:
+            made.connection_lost(None)
+        assert gone == [4]
+        gone.clear()
+
+
+def test_a_few_connections_are_no_crowd() -> None:
+    gone: list[int] = []
+    crowd = Crowd(64, lambda: gone.append(crowd.total))
+    for made, _, _ in [opened(crowd, str(number)) for number in range(31)]:
+        made.connection_lost(None)
+    assert gone == []
+
+
 def test_people_are_never_put_out() -> None:
     crowd = Crowd(4)
     held = [opened(crowd, str(number)) for number in range(4)]
