@@ -65,13 +65,16 @@ class Machine:
         is_disk_full: Every durable operation fails with ENOSPC.
     """
 
-    def __init__(self, scratch: Path, *, now_ms: Callable[[], int], start_utc_ms: int) -> None:
+    def __init__(
+        self, scratch: Path, *, now_ms: Callable[[], int], start_utc_ms: int, unsynchronised_s: float = 0.0
+    ) -> None:
         """Create a machine and boot it.
 
         Args:
             scratch: An empty directory.
             now_ms: Virtual milliseconds since the simulation's beginning.
             start_utc_ms: The true UTC of that moment.
+            unsynchronised_s: How long the first boot is without UTC.
         """
         self.scratch = scratch
         self._owns_state_dir = True
@@ -94,7 +97,7 @@ class Machine:
         self.run_dir = scratch / "run"
         self.state_dir = scratch / "state-0"
         self.state_dir.mkdir()
-        self._boot(unsynchronised_s=0.0)
+        self._boot(unsynchronised_s=unsynchronised_s)
 
     def utc_of(self, at_ms: int) -> int:
         """Return the true UTC of a boot time of the present boot."""

@@ -30,6 +30,7 @@ from lab.refcloud.contract import Endpoint
 from lab.refcloud.records import AcceptedReading, DeviceKind
 from lab.refcloud.store import MemoryStore
 from lab.simulation import rollout
+from lab.simulation.api_clients import ApiClients
 from lab.simulation.command_oracle import CommandCounts, CommandOracle
 from lab.simulation.command_workload import CommandWorkload
 from lab.simulation.hub_lifecycle import HubLifecycle
@@ -68,6 +69,7 @@ class Simulation:
         rollout: The releases.
         technician: Tests outputs; `None` where nobody comes.
         integrator: Pushes actions; `None` where no program does.
+        api_clients: Ask contrary things; `None` where nobody does.
     """
 
     def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
@@ -79,7 +81,10 @@ class Simulation:
         rates = RATES[options.faults]
         self.scenario: Scenario = make_scenario(options, rates, random.Random(rng.randrange(2**32)))
         self.duration_s = self.scenario.duration_s + options.calm_s
-        self.machine = Machine(scratch, now_ms=self._now_ms, start_utc_ms=self.scenario.start_utc_ms)
+        self.machine = Machine(
+            scratch, now_ms=self._now_ms, start_utc_ms=self.scenario.start_utc_ms,
+            unsynchronised_s=options.unsynchronised_s,
+        )  # fmt: skip
         self.machine.stop_at = options.stop_at
         drawn = draw_faults(random.Random(rng.randrange(2**32)), rates, until_s=self.scenario.duration_s)
         self._machine_faults: Sequence[MachineFault] = (
@@ -132,6 +137,7 @@ class Simulation:
         )
         self.technician = self._make_technician()
         self.integrator = self._make_integrator()
+        self.api_clients = self._make_api_clients()
 
     def _make_technician(self) -> Technician | None:
         if not self.options.tests_per_day:
@@ -154,6 +160,20 @@ class Simulation:
             on_power_cut=self._crash_if_down,
             violate=self.oracle.violate,
             actions_per_day=self.options.actions_per_day,
+        )
+
+    def _make_api_clients(self) -> ApiClients | None:
+        if not self.options.client_requests_per_day:
+            return None
+        return ApiClients(
+            random.Random(f"api clients {self.options.seed}"),
+            hub=lambda: self._lifecycle.hub,
+            now_s=self._loop.time,
+            crashes=lambda: self._lifecycle.crashes,
+            restart=self._restart,
+            on_power_cut=self._crash_if_down,
+            violate=self.oracle.violate,
+            requests_per_day=self.options.client_requests_per_day,
         )
 
     def _make_pairing(
@@ -259,6 +279,8 @@ class Simulation:
                     others.append(group.create_task(self.technician.run()))
                 if self.integrator is not None:
                     others.append(group.create_task(self.integrator.run()))
+                if self.api_clients is not None:
+                    others.append(group.create_task(self.api_clients.run()))
                 await self._lifecycle.run(self._connect, self.duration_s)
                 for other in others:
                     other.cancel()
@@ -379,7 +401,8 @@ class Simulation:
             faults=dict(self._lifecycle.struck)
             | dict(self.cloud.statistics().faults)
             | dict(self.technician.counts if self.technician else {})
-            | dict(self.integrator.counts if self.integrator else {}),
+            | dict(self.integrator.counts if self.integrator else {})
+            | dict(self.api_clients.counts if self.api_clients else {}),
             violations=self.oracle.violations,
             warnings=self.scenario.warnings,
         )

@@ -65,7 +65,7 @@ class SimScenario:
     """A simulated house."""
 
     def __init__(self, options: Options, rates: FaultRates, rng: random.Random) -> None:
-        self.start_utc_ms = SIM_START_UTC_MS
+        self.start_utc_ms = SIM_START_UTC_MS if options.start_utc_ms is None else options.start_utc_ms
         self.duration_s = 86_400.0 * (options.days if options.days is not None else SIM_DAYS)
         self.sensors = options.sensors
         plain = sim.SimOptions(
