@@ -116,6 +116,7 @@ class Hub:
             confirm_command=self.commands.confirm,
             new_id=lambda: f"{environment.rng.getrandbits(32):08x}",
             add_fault=lambda text: self.faults.add("port", text),
+            remove_fault=lambda text: self.faults.remove("port", text),
         )
 
     def _parts(self) -> HubParts:

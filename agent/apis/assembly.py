@@ -46,6 +46,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
         random_bytes: The system's random source.
         new_id: Makes ids that need not be secret.
         add_fault: Shows a problem.
+        remove_fault: Takes away a problem of this text that somebody has settled.
         webhooks: Delivers events; `None` where no API with webhooks is switched on.
     """
 
@@ -59,6 +60,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     random_bytes: RandomBytes
     new_id: Callable[[], str]
     add_fault: Callable[[str], None]
+    remove_fault: Callable[[str], None]
     webhooks: "WebhookService | None"
 
 
@@ -126,6 +128,7 @@ def build_service(
     random_bytes: RandomBytes,
     new_id: Callable[[], str],
     add_fault: Callable[[str], None],
+    remove_fault: Callable[[str], None],
 ) -> ApiService:
     """Return the local APIs of one hub; parameters as the attributes of `ApiParts`.
 
@@ -139,6 +142,7 @@ def build_service(
         random_bytes: See `ApiParts`.
         new_id: See `ApiParts`.
         add_fault: See `ApiParts`.
+        remove_fault: See `ApiParts`.
     """
     state_dir = config.storage.state_dir
     webhooks = None
@@ -170,6 +174,7 @@ def build_service(
         random_bytes=random_bytes,
         new_id=new_id,
         add_fault=add_fault,
+        remove_fault=remove_fault,
         webhooks=webhooks,
     )
     return ApiService(parts, RateLimits(state_dir, clock=clock, disk=disk, worker=worker))

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.apis.catalog import APIS
 from agent.cli import hub_client
+from agent.cli.alerts import alert
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
 from agent.cli.root import OpenGroup
@@ -35,6 +36,7 @@ def api() -> None:
 
 
 api.add_command(webhook)
+api.add_command(alert)
 
 
 @api.group(

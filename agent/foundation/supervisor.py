@@ -57,7 +57,7 @@ class Faults:
     def add(self, component: str, text: str) -> None:
         """Add a fault; the same one again is only counted."""
         self.total += 1
-        text = redact(sanitize(text, characters_max=_TEXT_CHARACTERS_MAX))
+        text = _as_shown(text)
         for fault in self.entries:
             if (fault.component, fault.text) == (component, text):
                 fault.count += 1
@@ -65,6 +65,15 @@ class Faults:
                 return
         self.entries.append(Fault(component, text, 1, self._now_ms()))
         del self.entries[:-FAULTS_MAX]
+
+    def remove(self, component: str, text: str) -> None:
+        """Remove a fault that somebody has settled; one that is not there stays away."""
+        text = _as_shown(text)
+        self.entries = [each for each in self.entries if (each.component, each.text) != (component, text)]
+
+
+def _as_shown(text: str) -> str:
+    return redact(sanitize(text, characters_max=_TEXT_CHARACTERS_MAX))
 
 
 def describe_error(error: BaseException) -> str:

@@ -225,6 +225,8 @@ ROUTES = (
     Route("DELETE", "/v1/webhooks/{webhook}", Role.OWNER, "remove_webhook"),
     Route("POST", "/v1/webhooks/{webhook}/test", Role.OWNER, "test_webhook"),
     Route("POST", "/v1/webhooks/{webhook}/retry", Role.OWNER, "retry_webhook"),
+    Route("GET", "/v1/alerts", Role.VIEWER, "get_alerts"),
+    Route("POST", "/v1/alerts/{alert_id}/resolve", Role.SERVICE, "resolve_alert"),
     Route("GET", "/v1/facts", Role.VIEWER, "get_facts", query=FactsQuery),
     Route("POST", "/v1/facts/visits", Role.SERVICE, "record_visit", VisitRequest),
     Route("DELETE", "/v1/sessions", Role.OWNER, "end_sessions"),

@@ -65,6 +65,7 @@ class PortAssembly:
         confirm_command: Callable[[str], Awaitable[object]],
         new_id: Callable[[], str],
         add_fault: Callable[[str], None],
+        remove_fault: Callable[[str], None],
     ) -> None:
         """Build the parts; nothing listens yet.
 
@@ -80,6 +81,7 @@ class PortAssembly:
             confirm_command: Records a person's confirmation of a command.
             new_id: Makes the id of a hold or a test.
             add_fault: Records a fault.
+            remove_fault: Takes away a fault of this text that somebody has settled.
         """
         self._hub = hub
         self._clock = clock
@@ -111,7 +113,7 @@ class PortAssembly:
             reports=hub.reports,
             readiness=readiness,
             log=local_log.follow(log_ring, lambda: read_now(hub.clock)),
-            apis=self._build_apis(add_fault),
+            apis=self._build_apis(add_fault, remove_fault),
             add_fault=add_fault,
         )
         self.checks = ChecksService(hub, self.history, self.service.state)
@@ -136,7 +138,7 @@ class PortAssembly:
             can_scan=isinstance(hub.network, ScansEnergy),
         )
 
-    def _build_apis(self, add_fault: Callable[[str], None]) -> "ApiService | None":
+    def _build_apis(self, add_fault: Callable[[str], None], remove_fault: Callable[[str], None]) -> "ApiService | None":
         hub = self._hub
         if not hub.config.apis.any_on:
             return None
@@ -153,6 +155,7 @@ class PortAssembly:
             random_bytes=os.urandom,
             new_id=self._new_id,
             add_fault=add_fault,
+            remove_fault=remove_fault,
         )
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

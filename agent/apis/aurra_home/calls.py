@@ -3,14 +3,13 @@
 Must never reach past `agent.home`, and never tell a client anything about a zone that it may not see.
 """
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
 
 from agent.apis.aurra_home import wire
-from agent.apis.aurra_home.assumptions import ALERT_THRESHOLD
+from agent.apis.aurra_home.alerts import Alerts, is_shown
 from agent.apis.aurra_home.errors import INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, invalid, no_device, refused
 from agent.apis.aurra_home.optimization import propose
 from agent.apis.aurra_home.records import (
@@ -18,7 +17,6 @@ from agent.apis.aurra_home.records import (
     AurraRecords,
     ReadingRecord,
     VoiceLink,
-    with_alert,
     with_link,
     with_posted,
 )
@@ -70,8 +68,7 @@ class Calls:
         clock: Clock,
         worker: Worker,
         random_bytes: RandomBytes,
-        add_fault: Callable[[str], None],
-        tell_alert: Callable[[AlertRecord], None],
+        alerts: Alerts,
     ) -> None:
         """Prepare.
 
@@ -81,16 +78,14 @@ class Calls:
             clock: For times in answers.
             worker: Where a simulation blocks.
             random_bytes: Makes ids, and salts of hashes.
-            add_fault: Shows an alert to people at the hub.
-            tell_alert: Tells webhooks of such an alert.
+            alerts: Keeps alerts, and tells people and webhooks.
         """
         self._home = home
         self._records = records
         self._clock = clock
         self._worker = worker
         self._random_bytes = random_bytes
-        self._add_fault = add_fault
-        self._tell_alert = tell_alert
+        self._alerts = alerts
 
     async def get_status(self, request: ApiRequest) -> ApiAnswer:
         """Answer `GET /thermostat/{device_id}/status`."""
@@ -171,13 +166,11 @@ class Calls:
             priority=body.priority,
             is_dispatched=body.dispatch,
             made_utc_ms=self._clock.utc_ms(),
+            client_name=client.name,
         )
-        await self._records.store.commit(lambda stored: with_alert(stored, alert))
-        is_shown = body.confidence >= ALERT_THRESHOLD
-        if is_shown:
-            self._add_fault(f"{zone_id}: {alert.issue}; {alert.action} (alert {alert.alert_id} of {client.name})")
-            self._tell_alert(alert)
-        return ApiAnswer(wire.AlertCreated(success=True, alert_id=alert.alert_id, shown=is_shown), HTTPStatus.CREATED)
+        await self._alerts.add(alert)
+        answer = wire.AlertCreated(success=True, alert_id=alert.alert_id, shown=is_shown(alert))
+        return ApiAnswer(answer, HTTPStatus.CREATED)
 
     async def optimize(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /climate/optimize`: applied only where that is asked for."""

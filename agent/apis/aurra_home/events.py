@@ -1,7 +1,7 @@
 """What happens in the home as AURRA Home's webhook events.
 
 Decides which change is which event, pure; and watches zones that cannot be reached, which are an event only after five
-minutes. `predictive.alert_resolved` is not told: nobody can resolve an alert at the hub.
+minutes.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ class EventEnvelope(msgspec.Struct, frozen=True):
 
 
 def make_event(name: str, utc_ms: int | None, data: Mapping[str, object], *, key: str = "") -> WebhookEvent:
-    """Return an event with its body."""
+    """Return an event with its body. One with a key may be offered again, and goes to no endpoint that came later."""
     body = msgspec.json.encode(EventEnvelope(name, _instant(utc_ms), data))
-    return WebhookEvent(WebhookApi.AURRA_HOME, name, body, key=key)
+    return WebhookEvent(WebhookApi.AURRA_HOME, name, body, key=key, at_utc_ms=utc_ms if key else None)
 
 
 def _instant(utc_ms: int | None) -> str | None:
@@ -93,6 +93,13 @@ def alert_event(alert: AlertRecord) -> WebhookEvent:
     return make_event("predictive.alert_created", alert.made_utc_ms, data, key=alert.alert_id)
 
 
+def resolved_event(alert: AlertRecord) -> WebhookEvent:
+    """Return the event of an alert that somebody has resolved."""
+    at = alert.resolved_utc_ms
+    data = {"device_id": alert.zone_id, "alert_id": alert.alert_id, "resolved_at": _instant(at)}
+    return make_event("predictive.alert_resolved", at, data, key=f"{alert.alert_id}_resolved")
+
+
 def offline_event(thermostat: Thermostat, since_utc_ms: int | None, utc_ms: int | None) -> WebhookEvent:
     """Return the event of a zone that cannot be reached for long."""
     reason = thermostat.problem or "the zone cannot be reached"
@@ -130,10 +137,6 @@ class AurraEvents:
             event := event_of(change, self._thermostats.get(change.device_id))
         ):
             self._offer([event])
-
-    def tell_alert(self, alert: AlertRecord) -> None:
-        """Offer the event of a new alert."""
-        self._offer([alert_event(alert)])
 
     async def run(self) -> None:
         """Look for zones that cannot be reached, until cancelled."""

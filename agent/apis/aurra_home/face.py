@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from agent.apis.aurra_home.alerts import Alerts
 from agent.apis.aurra_home.assumptions import DIAGNOSTICS_ENDPOINT
 from agent.apis.aurra_home.calls import Calls
 from agent.apis.aurra_home.errors import word
@@ -12,6 +13,7 @@ from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
 from agent.apis.catalog import APIS
 from agent.apis.face import ApiAnswer, ApiClient, ApiProblem, ApiRequest, ApiRoute, Limit, LimitUse
+from agent.apis.webhooks.endpoints import WebhookEvent
 
 if TYPE_CHECKING:
     from agent.apis.assembly import ApiParts
@@ -46,20 +48,28 @@ def routes(tokens: Tokens, calls: Calls) -> tuple[ApiRoute, ...]:
 
 
 class AurraHomeFace:
-    """The face of one hub."""
+    """The face of one hub.
+
+    Attributes:
+        alerts: What clients have found, for the local API too.
+    """
 
     name = API
     prefix = APIS[API].prefix
 
-    def __init__(self, tokens: Tokens, calls: Calls, loops: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    def __init__(
+        self, tokens: Tokens, calls: Calls, alerts: Alerts, loops: Mapping[str, Callable[[], Awaitable[None]]]
+    ) -> None:
         """Prepare.
 
         Args:
             tokens: Gives and accepts tokens.
             calls: Answers the rest.
+            alerts: For the local API.
             loops: Of keys and records.
         """
         self._tokens = tokens
+        self.alerts = alerts
         self._loops = loops
         described = ApiRoute("GET", "/openapi.json", self.get_document, is_open=True)
         self._routes = (*routes(tokens, calls), described)
@@ -118,15 +128,25 @@ def build_face(parts: "ApiParts") -> AurraHomeFace:
     records = AurraRecords(parts.state_dir, disk=parts.disk, worker=parts.worker)
     tokens = Tokens(parts.clients, keys, clock=parts.clock, worker=parts.worker, random_bytes=parts.random_bytes)
     webhooks = parts.webhooks
-    events = AurraEvents(parts.home.thermostats, lambda found: webhooks.offer(found) if webhooks else None, parts.clock)
+
+    def offer(found: Sequence[WebhookEvent]) -> None:
+        if webhooks:
+            webhooks.offer(found)
+
+    events = AurraEvents(parts.home.thermostats, offer, parts.clock)
+    alerts = Alerts(records, clock=parts.clock, offer=offer, add_fault=parts.add_fault, remove_fault=parts.remove_fault)
     calls = Calls(
         parts.home,
         records,
         clock=parts.clock,
         worker=parts.worker,
         random_bytes=parts.random_bytes,
-        add_fault=parts.add_fault,
-        tell_alert=events.tell_alert,
+        alerts=alerts,
     )
-    loops = {"AURRA Home keys": keys.run, "AURRA Home records": records.run, "AURRA Home events": events.run}
-    return AurraHomeFace(tokens, calls, loops)
+    loops = {
+        "AURRA Home keys": keys.run,
+        "AURRA Home records": records.run,
+        "AURRA Home alerts": alerts.run,
+        "AURRA Home events": events.run,
+    }
+    return AurraHomeFace(tokens, calls, alerts, loops)

@@ -52,7 +52,15 @@ class ReadingRecord(msgspec.Struct, frozen=True):
 
 
 class AlertRecord(msgspec.Struct, frozen=True):
-    """One alert. `is_dispatched` tells that a technician was asked for; whom to send is the operator's to decide."""
+    """One alert.
+
+    Attributes:
+        is_dispatched: A technician was asked for; whom to send is the operator's to decide.
+        client_name: Of the client when it sent the alert; empty for one of an older version.
+        is_resolved: Somebody has resolved it.
+        resolved_by: Who.
+        resolved_utc_ms: When; `None` where the hub did not know the time.
+    """
 
     alert_id: str
     zone_id: str
@@ -63,6 +71,10 @@ class AlertRecord(msgspec.Struct, frozen=True):
     priority: str
     is_dispatched: bool
     made_utc_ms: int | None
+    client_name: str = ""
+    is_resolved: bool = False
+    resolved_by: str = ""
+    resolved_utc_ms: int | None = None
 
 
 class VoiceLink(msgspec.Struct, frozen=True):
@@ -97,6 +109,17 @@ class ReadingSet(msgspec.Struct, frozen=True):
 def with_alert(records: RecordSet, made: AlertRecord) -> RecordSet:
     """Return the records with one more alert; the oldest makes room."""
     return msgspec.structs.replace(records, alerts=(*records.alerts, made)[-ALERTS_MAX:])
+
+
+def with_resolved(records: RecordSet, alert_id: str, by: str, utc_ms: int | None) -> RecordSet:
+    """Return the records with an alert resolved; unchanged where there is none, or it is resolved already."""
+    alerts = tuple(
+        msgspec.structs.replace(each, is_resolved=True, resolved_by=by, resolved_utc_ms=utc_ms)
+        if each.alert_id == alert_id and not each.is_resolved
+        else each
+        for each in records.alerts
+    )
+    return msgspec.structs.replace(records, alerts=alerts)
 
 
 def with_link(records: RecordSet, made: VoiceLink) -> RecordSet:
@@ -139,6 +162,7 @@ class AurraRecords:
         )
         self._pending: tuple[ReadingRecord, ...] = ()
         """Not on the disk yet."""
+        self._loaded = asyncio.Event()
 
     @property
     def value(self) -> RecordSet:
@@ -153,6 +177,7 @@ class AurraRecords:
     async def run(self) -> None:
         """Read the files, then write new readings from time to time, and at the end."""
         await self.store.load_patiently()
+        self._loaded.set()
         await self._readings.load_patiently()
         try:
             while True:
@@ -160,6 +185,10 @@ class AurraRecords:
                 await self._save()
         finally:
             await self._save()
+
+    async def wait_until_loaded(self) -> None:
+        """Wait until alerts, links and posted schedules have been read."""
+        await self._loaded.wait()
 
     def add_reading(self, made: ReadingRecord) -> None:
         """Keep a reading. The disk gets it soon."""

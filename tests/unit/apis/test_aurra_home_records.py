@@ -63,6 +63,7 @@ def test_the_longest_records_fit_their_files() -> None:
     longest = AlertRecord(
         "alt_00000000", "z" * 64, "acc_0123456789abcdef", "\u00e4" * ISSUE_CHARACTERS_MAX, 0.8123456789,
         "\u00e4" * ACTION_CHARACTERS_MAX, "critical", True, 1_790_000_000_000,
+        "\u00e4" * 64, True, "\u00e4" * 64, 1_790_000_000_000,
     )  # fmt: skip
     records = RecordSet((longest,) * ALERTS_MAX, (link("z" * 64, "GoogleAssistant"),) * LINKS_MAX)
     for number in range(8):

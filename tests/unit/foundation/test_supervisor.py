@@ -101,6 +101,15 @@ async def test_a_cancellation_is_never_hidden() -> None:
     assert faults.total == 0
 
 
+def test_a_settled_fault_is_taken_away_whatever_its_length() -> None:
+    faults = Faults(lambda: 0)
+    for component, text in (("port", "x" * 600), ("port", "y"), ("climate", "x" * 600)):
+        faults.add(component, text)
+    faults.remove("port", "x" * 600)
+    faults.remove("port", "unknown")
+    assert [(fault.component, fault.text[:1]) for fault in faults.entries] == [("port", "y"), ("climate", "x")]
+
+
 def test_faults_are_bounded() -> None:
     faults = Faults(lambda: 5)
     for number in range(FAULTS_MAX + 10):

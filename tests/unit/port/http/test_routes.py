@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
-from agent.port import api_clients, config_editor, facts, monitoring, page_files, webhooks
+from agent.port import alerts, api_clients, config_editor, facts, monitoring, page_files, webhooks
 from agent.port.bundle import handler
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
@@ -51,6 +51,7 @@ def all_handlers() -> dict[str, Handler]:
         **monitoring.description_handlers(dict),
         **port.handlers(ANY),
         **api_clients.handlers(None, ANY, ANY),
+        **alerts.handlers(None),
         **facts.handlers(None),
         **webhooks.handlers(None, ANY),
     }
