@@ -77,6 +77,7 @@ class JsonStore(Generic[T]):
         self.problem = ""
         self.save_problem = ""
         self._is_found = False
+        self._is_read = False
         self._left_out: list[str] = []
         decode = decode or (lambda data, left_out: _decode_as(kind, data, left_out))
         self._file = DurableFile(
@@ -103,8 +104,8 @@ class JsonStore(Generic[T]):
 
     @property
     def is_unread(self) -> bool:
-        """Whether the disk has not given the file yet: nothing is written until it has."""
-        return self._file.is_unread
+        """Whether `value` does not have what is in the file yet: nothing is written until it has."""
+        return not self._is_read
 
     @property
     def is_lost(self) -> bool:
@@ -124,11 +125,17 @@ class JsonStore(Generic[T]):
         if found is not None:
             self.value = found
             self._report_left_out()
+        # Last: a change that was computed before `value` had the file must not replace the file.
+        self._is_read = not self._file.is_unread
         return self.value
 
     async def load_patiently(self) -> T:
-        """Read the file, as often as the disk needs, and return the value that is in force now."""
-        await self._worker.run(self.load)
+        """Read the file, as often as the disk needs, and return the value that is in force now.
+
+        Changes that come meanwhile wait for the first attempt; after that `commit` refuses them until the file is read.
+        """
+        async with self._lock:
+            await self._worker.run(self.load)
         await self.retry_read(lambda _, found: found)
         return self.value
 
@@ -148,6 +155,7 @@ class JsonStore(Generic[T]):
             self._is_found = True
             self._report_left_out()
             self._set(merge(self.value, taken[-1]))
+        self._is_read = True
 
     async def commit(self, change: "Change[T]") -> T:
         """Make a change that something else waits for: it is on the disk when this returns, or it has not happened.
@@ -156,6 +164,7 @@ class JsonStore(Generic[T]):
             StorageFull: It has not happened.
         """
         async with self._lock:
+            self._check_read()
             value = change(self.value)
             if value != self.value or self.save_problem:
                 await self._save(value)
@@ -164,13 +173,20 @@ class JsonStore(Generic[T]):
         return value
 
     async def apply(self, change: "Change[T]") -> T:
-        """Make a change that has happened already: a disk that refuses it does not undo it and gets it later."""
+        """Make a change that has happened already: a disk that refuses it does not undo it and gets it later.
+
+        Until the file is read the change is in memory only, and `retry_read` merges it with the file; `load` and
+        `load_patiently` drop it.
+        """
         async with self._lock:
+            was_unread = self.is_unread
             value = change(self.value)
             if value != self.value or self.save_problem:
                 # In force before it is saved: a slow disk must not delay what has happened.
                 self._set(value)
                 try:
+                    if was_unread:
+                        raise self._unread()
                     await self._save(value)
                 except StorageFull as error:
                     if not self.save_problem:
@@ -187,6 +203,7 @@ class JsonStore(Generic[T]):
             StorageFull: The disk refuses, or has not given the present file yet.
         """
         async with self._lock:
+            self._check_read()
             await self._save(self.value)
             self.problem = self.save_problem = ""
 
@@ -208,6 +225,18 @@ class JsonStore(Generic[T]):
         """
         self._set(value)
         self._write(value)
+
+    def _check_read(self) -> None:
+        """Refuse to change a value that does not have what is in the file.
+
+        Raises:
+            StorageFull: It does not.
+        """
+        if self.is_unread:
+            raise self._unread()
+
+    def _unread(self) -> StorageFull:
+        return StorageFull(f"check the disk: {self.path} is not written before its present content has been read")
 
     async def _save(self, value: T) -> None:
         await self._worker.run(lambda: self._write(value))

@@ -28,7 +28,7 @@ from agent.apis.face import (
     LimitUse,
     ProblemKind,
 )
-from agent.errors import Rejected
+from agent.errors import Rejected, StorageFull
 from agent.facts.model import Ending, FactRefused, FactVersion, UnknownFact
 from agent.facts.retention import FactLimits, FactsFull
 from agent.facts.service import FactService
@@ -260,17 +260,17 @@ class AurraFactsFace:
     async def change_settings(self, request: ApiRequest) -> ApiAnswer:
         """Change the settings of the credential."""
         client = request.known_client
+
+        def changed(stored: SettingsByClient) -> SettingsByClient:
+            present = {record.client.client_id for record in self._clients.records}
+            kept = {owner: each for owner, each in stored.clients.items() if owner in present}
+            before = stored.clients.get(client.client_id, wire.FactSettings())
+            return SettingsByClient({**kept, client.client_id: translation.changed_settings(before, change)})
+
         with _refusals():
             change = _decode(request.body, wire.SettingsChange)
-            settings = translation.changed_settings(self._settings_of(client), change)
-        present = {record.client.client_id for record in self._clients.records}
-        await self._settings.commit(
-            lambda stored: SettingsByClient(
-                {owner: each for owner, each in stored.clients.items() if owner in present}
-                | {client.client_id: settings}
-            )
-        )
-        return ApiAnswer(_settings_answer(settings, assumptions.UPDATED_TEXT))
+            stored = await self._settings.commit(changed)
+        return ApiAnswer(_settings_answer(stored.clients[client.client_id], assumptions.UPDATED_TEXT))
 
     async def show_plan(self, request: ApiRequest) -> ApiAnswer:
         """Return the bounds of the store."""
@@ -279,6 +279,13 @@ class AurraFactsFace:
         return ApiAnswer(translation.plan_of(usage))
 
     def _settings_of(self, client: ApiClient) -> wire.FactSettings:
+        """Return the settings of a credential.
+
+        Raises:
+            StorageFull: The file has not been read yet.
+        """
+        if self._settings.is_unread:
+            raise StorageFull(f"try again in a minute, or check the disk: {SETTINGS_FILE} has not been read yet")
         return self._settings.value.clients.get(client.client_id, wire.FactSettings())
 
 

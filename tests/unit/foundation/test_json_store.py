@@ -1,7 +1,10 @@
 """Load, validate, quarantine, save, notify: one life cycle for every value that is kept as JSON."""
 
 import asyncio
+import contextlib
 import errno
+import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import msgspec
@@ -11,8 +14,8 @@ from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation import durable_file
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.durable_file import COPY_SUFFIX
-from agent.foundation.json_store import JsonStore
-from agent.foundation.worker import InlineWorker
+from agent.foundation.json_store import Change, JsonStore
+from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -45,12 +48,12 @@ def disk() -> FailingDisk:
     return FailingDisk()
 
 
-def make(path: Path, disk: Disk, bytes_max: int = 4096) -> JsonStore[Content]:
+def make(path: Path, disk: Disk, bytes_max: int = 4096, worker: Worker | None = None) -> JsonStore[Content]:
     return JsonStore(
         path / "content.json",
         Content(),
         disk=disk,
-        worker=InlineWorker(),
+        worker=worker or InlineWorker(),
         bytes_max=bytes_max,
         loss="everything is counted from 0",
     )
@@ -208,6 +211,72 @@ async def test_patient_loading_waits_for_the_disk(
     first.save_blocking(with_count(5))
     disk.reads_refused = 3
     assert (await make(tmp_path, disk).load_patiently()).count == 5
+
+
+@pytest.mark.parametrize("method", ["commit", "apply"])
+async def test_a_change_before_the_file_is_read_does_not_replace_it(
+    tmp_path: Path, disk: FailingDisk, method: str
+) -> None:
+    first = make(tmp_path, disk)
+    first.load()
+    first.save_blocking(Content(5, {"old": 1}))
+    worker, busy = ThreadWorker("test"), threading.Event()
+    store = make(tmp_path, disk, worker=worker)
+    job = asyncio.create_task(worker.run(busy.wait))
+    loading = asyncio.create_task(store.load_patiently())
+    change: Change[Content] = lambda before: Content(before.count, {**before.names, "new": 2})  # noqa: E731
+    changing = asyncio.create_task(store.commit(change) if method == "commit" else store.apply(change))
+    # Both have come as far as they can before the worker is free.
+    for _ in range(5):
+        await asyncio.sleep(0)
+    busy.set()
+    await asyncio.gather(job, loading, changing)
+    worker.close()
+    both = Content(5, {"old": 1, "new": 2})
+    assert store.value == both
+    assert make(tmp_path, disk).load() == both
+
+
+@pytest.mark.parametrize("method", ["commit", "apply", "rewrite"])
+async def test_a_value_without_the_file_is_not_written_when_the_disk_gives_it_at_last(
+    tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(durable_file, "READ_RETRY_S", 0.0)
+    first = make(tmp_path, disk)
+    first.load()
+    first.save_blocking(Content(5, {"old": 1}))
+    store = make(tmp_path, disk)
+    disk.reads_refused = 2
+    store.load()
+    read_again = store._file.read_again
+
+    def read_and_lose_the_turn() -> Content | None:
+        # A change comes between the worker's reading and the loop's learning of it.
+        found = read_again()
+        if found is not None:
+            writes: dict[str, Callable[[], Coroutine[None, None, object]]] = {
+                "commit": lambda: store.commit(lambda _: Content(0, {"new": 2})),
+                "apply": lambda: store.apply(lambda _: Content(0, {"new": 2})),
+                "rewrite": store.rewrite,
+            }
+            with contextlib.suppress(StopIteration, StorageFull):
+                writes[method]().send(None)
+        return found
+
+    monkeypatch.setattr(store._file, "read_again", read_and_lose_the_turn)
+    await store.retry_read(lambda present, found: Content(found.count, {**found.names, **present.names}))
+    assert make(tmp_path, disk).load() == Content(5, {"old": 1})
+    assert store.value.names == {"old": 1} | ({"new": 2} if method == "apply" else {})
+    await store.commit(lambda before: Content(before.count + 1, before.names))
+    assert make(tmp_path, disk).load() == store.value
+
+
+async def test_a_change_before_anybody_reads_the_file_is_refused(tmp_path: Path, disk: FailingDisk) -> None:
+    store = make(tmp_path, disk)
+    assert store.is_unread
+    with pytest.raises(StorageFull, match="has been read"):
+        await store.commit(lambda _: with_count(1))
+    assert store.value == with_count(0)
 
 
 def test_a_copy_is_written_with_each_save(tmp_path: Path, disk: FailingDisk) -> None:
