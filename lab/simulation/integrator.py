@@ -16,6 +16,7 @@ from agent.errors import ClimahubError
 from agent.home.action_admission import ActionRequest, OnConflict
 from agent.home.actions import ActionState, Command, HomeAction
 from lab.simulation.machine import PowerCut
+from lab.simulation.webhook_receivers import WebhookReceivers
 
 DAY_S = 86_400.0
 CHECK_S = 30.0
@@ -38,6 +39,7 @@ class Integrator:
 
     Attributes:
         counts: How often each thing was done.
+        receivers: Its servers; `None` where it has none.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Integrator:
         on_power_cut: Callable[[], None],
         violate: Violate,
         actions_per_day: float,
+        has_webhooks: bool,
     ) -> None:
         """Prepare.
 
@@ -59,6 +62,7 @@ class Integrator:
             on_power_cut: Called when the machine stops at an operation of a request.
             violate: Receives each broken promise: seconds, promise, detail.
             actions_per_day: On average.
+            has_webhooks: Its servers are told the ends of actions.
         """
         self._rng = rng
         self._hub = hub
@@ -71,14 +75,39 @@ class Integrator:
         self._ended_by_person: set[str] = set()
         self._able_since: tuple[app.Hub | None, float] = (None, 0.0)
         self.counts: Counter[str] = Counter()
+        self.receivers: WebhookReceivers | None = None
+        if has_webhooks:
+            self.receivers = WebhookReceivers(
+                random.Random(f"webhooks {rng.random()}"),
+                hub=hub,
+                now_s=now_s,
+                on_power_cut=on_power_cut,
+                violate=violate,
+                counts=self.counts,
+            )
 
     def forget(self) -> None:
         """The hub was reset: it has promised nothing any more."""
         self._taken.clear()
         self._ended_by_person.clear()
+        if self.receivers:
+            self.receivers.forget()
 
     async def run(self) -> None:
         """Come and go until cancelled."""
+        if self.receivers is None:
+            await self._run()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.receivers.run())
+            group.create_task(self._run())
+
+    def close(self) -> None:
+        """Close the accounts at the end."""
+        if self.receivers:
+            self.receivers.close()
+
+    async def _run(self) -> None:
         next_s = self._now_s() + self._rng.expovariate(1 / self._mean_s)
         while True:
             await asyncio.sleep(CHECK_S)
@@ -164,6 +193,8 @@ class Integrator:
                 self._report("an action is settled once", f"{action_id} was {before} and is {action.state}")
             self.counts[f"actions {action.state}"] += action.state is not before
             self._taken[action_id] = action.state
+            if self.receivers and before is not action.state:
+                self.receivers.expect(action)
             self._check_time(hub, action)
         self._check_holds(hub)
 

@@ -266,6 +266,7 @@ class Options(msgspec.Struct, frozen=True):
         report_interval_s: How often a relayed sensor of the simulated house reports.
         tests_per_day: How often a technician tests outputs, and often walks away from it.
         actions_per_day: How often a client of an API pushes an action; `config_text` switches on `apis.amps`.
+        webhooks: Whether that client's servers are told the ends of its actions.
         client_requests_per_day: How often two clients of the APIs ask contrary things; `config_text` switches on
             `apis.amps` and `apis.aurra_home`.
         start_utc_ms: When a simulated house begins; `None` for a winter's day.
@@ -290,6 +291,7 @@ class Options(msgspec.Struct, frozen=True):
     report_interval_s: float = 60.0
     tests_per_day: float = 0.0
     actions_per_day: float = 0.0
+    webhooks: bool = False
     client_requests_per_day: float = 0.0
     start_utc_ms: int | None = None
     unsynchronised_s: float = 0.0

@@ -160,6 +160,7 @@ class Simulation:
             on_power_cut=self._crash_if_down,
             violate=self.oracle.violate,
             actions_per_day=self.options.actions_per_day,
+            has_webhooks=self.options.webhooks,
         )
 
     def _make_api_clients(self) -> ApiClients | None:
@@ -275,12 +276,8 @@ class Simulation:
                 ]
                 if self.pairing.workload is not None:
                     others.append(group.create_task(self.pairing.workload.run(until_s=self.scenario.duration_s)))
-                if self.technician is not None:
-                    others.append(group.create_task(self.technician.run()))
-                if self.integrator is not None:
-                    others.append(group.create_task(self.integrator.run()))
-                if self.api_clients is not None:
-                    others.append(group.create_task(self.api_clients.run()))
+                visitors = (self.technician, self.integrator, self.api_clients)
+                others += [group.create_task(each.run()) for each in visitors if each is not None]
                 await self._lifecycle.run(self._connect, self.duration_s)
                 for other in others:
                     other.cancel()
@@ -374,6 +371,8 @@ class Simulation:
         oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.scenario.start_utc_ms)
         oracle.check_account(now_s)
+        if self.integrator is not None:
+            self.integrator.close()
         self._command_workload.report_states()
         self.command_counts = self.commands.close(now_s)
         self.pairing_counts = self.pairing.close(

@@ -3,11 +3,13 @@
 import msgspec
 import pytest
 
+from agent.apis.webhooks import service as webhooks
+from agent.apis.webhooks.attempts import Decision, Next
 from agent.climate.requests import ClimateRequest
 from agent.foundation.json_store import JsonStore
 from agent.home import action_service, actions
 from lab.simulation.crash_points import sweep
-from lab.simulation.options import FaultProfile, Options
+from lab.simulation.options import FaultProfile, MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 from tests.simulation.test_climate import HEATED
@@ -71,3 +73,49 @@ def test_actions_that_are_only_in_memory_are_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(JsonStore, "_save", keep)
     verdict = simulate(msgspec.structs.replace(CALM, days=0.25, faults="harsh", seed=3))
     assert "an action that was taken is kept" in {violation.promise for violation in verdict.violations}
+
+
+TOLD = msgspec.structs.replace(CALM, actions_per_day=600.0, webhooks=True)
+
+
+def test_the_end_of_every_action_is_told() -> None:
+    verdict = simulate(TOLD)
+    assert not verdict.violations, as_text(verdict, "told")
+    assert verdict.faults["webhooks"] > 40
+    assert verdict.faults["webhooks again"] > 2
+    assert verdict.faults["webhooks refused"] > 2
+
+
+@pytest.mark.slow
+def test_the_end_of_every_action_is_told_on_a_hub_with_faults() -> None:
+    verdict = simulate(msgspec.structs.replace(TOLD, days=0.2, actions_per_day=500.0, faults="harsh", seed=3))
+    assert not verdict.violations, as_text(verdict, "seed 3")
+    assert verdict.crashes > 1
+    assert verdict.faults["webhooks"] > 40
+
+
+@pytest.mark.slow
+def test_a_power_cut_at_every_operation_with_webhooks() -> None:
+    verdict = sweep(msgspec.structs.replace(SHORT, webhooks=True), stride=19)
+    assert not verdict.violations
+    assert verdict.points == verdict.recovered > 12
+
+
+@pytest.mark.slow
+def test_a_webhook_that_is_given_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "decide", lambda result, attempts, rng: Decision(Next.DONE))
+    promises = {violation.promise for violation in simulate(TOLD).violations}
+    assert {"the end of an action is told", "webhooks arrive in order"} <= promises
+
+
+@pytest.mark.slow
+def test_endpoints_that_are_only_in_memory_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(store: JsonStore[object], value: object) -> None:
+        if store.path.name != webhooks.ENDPOINTS_FILE:
+            await save(store, value)
+
+    save = JsonStore._save
+    monkeypatch.setattr(JsonStore, "_save", keep)
+    cut = (MachineFault(MachineFaultKind.POWER_CUT, 1800.0, 60.0),)
+    verdict = simulate(msgspec.structs.replace(TOLD, days=0.05, machine_faults=cut))
+    assert "an endpoint that is registered is kept" in {violation.promise for violation in verdict.violations}
