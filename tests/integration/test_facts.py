@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from agent.apis.aurra_facts.face import AurraFactsFace
 from agent.climate.model import Mode
 from agent.climate.requests import SetRequest
 from agent.facts.model import FactDraft, Tenant
+from agent.facts.service import FactService
+from agent.facts.tables import SubjectEnd
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, open_apis
 from tests.integration.port_rig import PortRig, open_port
@@ -28,6 +31,13 @@ async def apis(tmp_path: Path) -> AsyncIterator[ApiRig]:
 async def ask(port: PortRig, method: str, path: str, role: Role = Role.SERVICE, **given: Any) -> tuple[int, Any]:  # noqa: ANN401
     async with port.session(role) as client, client.request(method, path, **given) as response:
         return response.status, await response.json()
+
+
+def facts_of(rig: ApiRig) -> FactService:
+    service = rig.port.hub.port.apis
+    assert service is not None
+    (face,) = (each for each in service.faces if isinstance(each, AurraFactsFace))
+    return face.facts
 
 
 async def command(rig: ApiRig, *words: str) -> tuple[int, str, str]:
@@ -107,12 +117,19 @@ async def test_facts_are_paged_and_a_wrong_query_is_refused(apis: ApiRig) -> Non
         assert (status, answer["error"]) == (400, "invalid"), query
 
 
+async def test_what_was_known_is_shown_as_it_held_then(apis: ApiRig) -> None:
+    facts = facts_of(apis)
+    hub = Tenant("hub")
+    begun = FactDraft("cannot be reached", subject="attic/fault")
+    await facts.use(lambda store, utc_ms: store.record(hub, [begun], utc_ms=utc_ms))
+    assert await texts(apis, "subject=attic&known_at=2150-01-01T00:00:00Z") == [begun.text]
+    await facts.use(lambda store, utc_ms: store.record(hub, [SubjectEnd(begun.subject, utc_ms)], utc_ms=utc_ms))
+    assert await texts(apis, "subject=attic&known_at=2150-01-01T00:00:00Z") == []
+    assert await texts(apis, "subject=attic&known_at=2150-01-01T00:00:00Z&with_ended=true") == [begun.text]
+
+
 async def test_facts_of_a_client_are_shown_to_nobody_at_the_hub(apis: ApiRig) -> None:
-    service = apis.port.hub.port.apis
-    assert service is not None
-    (face,) = service.faces
-    facts = face.facts  # type: ignore[attr-defined]
-    await facts.use(lambda store, utc_ms: store.add(Tenant("acc_1"), FactDraft("a secret"), utc_ms=utc_ms))
+    await facts_of(apis).use(lambda store, utc_ms: store.add(Tenant("acc_1"), FactDraft("a secret"), utc_ms=utc_ms))
     assert "a secret" not in await texts(apis, "with_ended=true")
 
 
