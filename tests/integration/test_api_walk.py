@@ -20,7 +20,7 @@ from tests.integration.api_rig import ApiRig, MadeClient, open_apis
 OPEN = {
     ("aurra_home", "POST", "/auth/token"),
     ("aurra_home", "GET", "/auth/jwks.json"),
-    ("aurra_home", "GET", "/openapi.json"),
+    *((name, "GET", "/openapi.json") for name in APIS),
 }
 """What anybody may ask."""
 

@@ -34,6 +34,7 @@ from agent.apis.face import (
     LimitUse,
     ProblemKind,
 )
+from agent.apis.openapi import with_document
 from agent.errors import UnknownDevice
 from agent.foundation.clock import Clock, Now, read_now
 from agent.home.action_admission import ActionRefused
@@ -93,7 +94,11 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class AmpsFace:
-    """The API; see `agent.apis.face.Face`."""
+    """The API; see `agent.apis.face.Face`.
+
+    Attributes:
+        routes: Every call.
+    """
 
     name = NAME
     prefix = PREFIX
@@ -133,10 +138,9 @@ class AmpsFace:
         self._new_id = new_id
         self._takes_fahrenheit = takes_fahrenheit
         self._further_loops = loops
+        self.routes: Sequence[ApiRoute] = with_document(NAME, self._calls())
 
-    @property
-    def routes(self) -> Sequence[ApiRoute]:
-        """Every call."""
+    def _calls(self) -> Sequence[ApiRoute]:
         table = (
             ("GET", "/hvac", self._list_devices),
             ("GET", "/hvac/{device_id}", self._get_device),

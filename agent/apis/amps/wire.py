@@ -6,28 +6,32 @@ A push is read strictly: an unknown key is refused by its name, since nothing ma
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from agent.apis.amps import assumptions
-from agent.apis.amps.capabilities import CapabilityMap
+from agent.apis.amps.capabilities import CapabilityMap, Unit
 from agent.apis.amps.refusals import AmpsRefused
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import quote, sanitize
+from agent.home.actions import Command
 
 
 class Quantity(msgspec.Struct, frozen=True):
     """A number with its unit."""
 
     value: int | float
-    unit: str
+    unit: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(Unit)})]
 
 
 class PushedAction(msgspec.Struct, frozen=True):
-    """The command of a push, and when it takes effect."""
+    """The command of a push, and when it takes effect.
 
-    command: str
+    The OpenAPI document lists commands and units; here they are texts, since another one has a refusal of its own.
+    """
+
+    command: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(Command)})]
     parameters: dict[str, Quantity] | None = None
     start: str | None = None
     end: str | None = None

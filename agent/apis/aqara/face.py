@@ -37,6 +37,7 @@ from agent.apis.face import (
     LimitUse,
     ProblemKind,
 )
+from agent.apis.openapi import with_document
 from agent.errors import StorageFull
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import sanitize
@@ -82,7 +83,7 @@ class AqaraFace:
     Attributes:
         name: As in `[apis]`.
         prefix: Where it is mounted.
-        routes: The one address, with and without a slash at the end.
+        routes: The one address, with and without a slash at the end, and its description.
     """
 
     def __init__(self, parts: "ApiParts", spaces: Spaces) -> None:
@@ -94,7 +95,9 @@ class AqaraFace:
         """
         self.name = NAME
         self.prefix = APIS[NAME].prefix
-        self.routes: Sequence[ApiRoute] = [ApiRoute("POST", path, self.answer_message) for path in ("", "/")]
+        self.routes: Sequence[ApiRoute] = with_document(
+            NAME, [ApiRoute("POST", path, self.answer_message) for path in ("", "/")]
+        )
         self._parts = parts
         self._spaces = spaces
         self._power = PowerMemory()

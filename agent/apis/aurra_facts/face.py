@@ -28,6 +28,7 @@ from agent.apis.face import (
     LimitUse,
     ProblemKind,
 )
+from agent.apis.openapi import with_document
 from agent.errors import Rejected, StorageFull
 from agent.facts.model import Ending, FactRefused, FactVersion, UnknownFact
 from agent.facts.retention import FactLimits, FactsFull
@@ -97,7 +98,7 @@ class AurraFactsFace:
         self._clients = clients
         self._settings = settings
         self.recorder = recorder
-        self.routes: Sequence[ApiRoute] = (
+        calls = (
             ApiRoute("POST", "/agent/memories", self.add_memory),
             ApiRoute("GET", "/agent/memories", self.list_memories),
             ApiRoute("POST", "/agent/query", self.answer_question),
@@ -108,6 +109,7 @@ class AurraFactsFace:
             ApiRoute("PATCH", "/agent/settings", self.change_settings),
             ApiRoute("GET", "/plan/status", self.show_plan),
         )
+        self.routes: Sequence[ApiRoute] = with_document(SPEC.name, calls)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops of the store, with the recorder, and of the settings."""

@@ -12,7 +12,8 @@ from agent.apis.aurra_home.records import AurraRecords
 from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
 from agent.apis.catalog import APIS
-from agent.apis.face import ApiAnswer, ApiClient, ApiProblem, ApiRequest, ApiRoute, Limit, LimitUse
+from agent.apis.face import ApiAnswer, ApiClient, ApiProblem, ApiRoute, Limit, LimitUse
+from agent.apis.openapi import with_document
 from agent.apis.webhooks.endpoints import WebhookEvent
 
 if TYPE_CHECKING:
@@ -71,19 +72,12 @@ class AurraHomeFace:
         self._tokens = tokens
         self.alerts = alerts
         self._loops = loops
-        described = ApiRoute("GET", "/openapi.json", self.get_document, is_open=True)
-        self._routes = (*routes(tokens, calls), described)
+        self._routes = with_document(API, routes(tokens, calls))
 
     @property
     def routes(self) -> Sequence[ApiRoute]:
         """Every call."""
         return self._routes
-
-    async def get_document(self, _: ApiRequest) -> ApiAnswer:
-        """Answer `GET /openapi.json`, which is this hub's own."""
-        from agent.apis.aurra_home.openapi import build_document  # noqa: PLC0415 - seldom asked for
-
-        return ApiAnswer(build_document(self._routes))
 
     async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return the client of a token; see `Tokens.authenticate`."""
