@@ -85,8 +85,11 @@ def has_ended(hold: Hold, now: Now) -> bool:
     """Return whether a hold is over.
 
     A duration counts on the monotonic clock of its boot, so that setting the clock does not change it. After a reboot
-    without the time of day the rest of the duration is unknown: a boost is over then, any other hold goes on.
+    without the time of day the rest of the duration is unknown: a boost is over then, any other hold goes on, at most
+    for its own length (`holds.tidy` gives it this limit). A time of day that is set back makes no hold longer either.
     """
+    if hold.limit_boot and hold.limit_boot == now.boot_id and now.now_ms >= hold.limit_ms:
+        return True
     if hold.end_boot and hold.end_boot == now.boot_id:
         return now.now_ms >= hold.end_ms
     if hold.end_utc_ms is not None and now.utc_ms is not None:

@@ -26,7 +26,8 @@ DRIFT_MS_MAX = 60_000
 def tidy(program: ZoneProgram, now: Now, timeline: Timeline | None) -> ZoneProgram:
     """Return a program without ended holds, and with what a boot that does not know the time needs.
 
-    A hold until the next block gets its end once it has begun. The same object is returned if nothing changes.
+    A hold until the next block gets its end once it has begun, and every hold that ends by the time of day a limit on
+    the clock of this boot. The same object is returned if nothing changes.
 
     Args:
         program: Of the zone.
@@ -48,9 +49,22 @@ def tidy(program: ZoneProgram, now: Now, timeline: Timeline | None) -> ZoneProgr
 def _update(hold: Hold, now: Now, timeline: Timeline | None) -> Hold:
     """Return a hold that has begun, with what a boot that does not know the time needs."""
     hold = _update_end(_with_next_block(hold, now, timeline), now)
-    if hold.start_utc_ms is None:
+    if hold.start_utc_ms is not None:
+        hold = msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms, made_boot=now.boot_id)
+    return _with_limit(hold, now)
+
+
+def _with_limit(hold: Hold, now: Now) -> Hold:
+    """Return a hold that has begun and ends by the time of day, with its limit on the clock of this boot.
+
+    Without one it would never end where the time of day is set back, or is unknown after a power cut. It is what is
+    left by the time of day, and at most the length of the hold.
+    """
+    if hold.end_utc_ms is None or now.boot_id in {hold.end_boot, hold.limit_boot}:
         return hold
-    return msgspec.structs.replace(hold, start_utc_ms=None, made_utc_ms=hold.start_utc_ms, made_boot=now.boot_id)
+    length_ms = hold.for_ms or max(0, hold.end_utc_ms - (hold.made_utc_ms or now.utc_ms or hold.end_utc_ms))
+    left_ms = length_ms if now.utc_ms is None else min(length_ms, hold.end_utc_ms - now.utc_ms)
+    return msgspec.structs.replace(hold, for_ms=length_ms, limit_boot=now.boot_id, limit_ms=now.now_ms + left_ms)
 
 
 def _update_end(hold: Hold, now: Now) -> Hold:
@@ -91,7 +105,7 @@ def reset_block_ends(program: ZoneProgram, before: Schedule | None, now: Now) ->
     if program.active_schedule is None or program.active_schedule == before:
         return program
     holds = tuple(
-        msgspec.structs.replace(hold, end_utc_ms=None)
+        msgspec.structs.replace(hold, end_utc_ms=None, for_ms=0, limit_boot="", limit_ms=0)
         if hold.until is Until.NEXT_BLOCK and not has_ended(hold, now)
         else hold
         for hold in program.holds
@@ -119,6 +133,8 @@ def with_hold(program: ZoneProgram, hold: Hold, now: Now) -> ZoneProgram:
     if made_ms is None:
         made_ms = max((other.begin_utc_ms for other in others if has_begun(other, now)), default=0)
     made = msgspec.structs.replace(hold, made_utc_ms=made_ms, made_boot=now.boot_id)
+    if made.start_utc_ms is None:
+        made = _with_limit(made, now)
     return msgspec.structs.replace(program, holds=(*others, made))
 
 

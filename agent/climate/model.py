@@ -131,8 +131,10 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
         end_boot: For a hold with a duration: the boot whose clock `end_ms` is on.
         end_ms: For a hold with a duration: its end on that clock.
         made_utc_ms: When it was made or, for a planned hold, began; 0 if unknown. The later of two holds counts.
-        for_ms: Its duration; 0 for none.
+        for_ms: Its duration; 0 for none. Of a hold until a time of day: its length, once it has begun.
         made_boot: The boot in which it was made or, for a planned hold, began. Empty in older files.
+        limit_boot: For a hold that ends by the time of day: the boot whose clock `limit_ms` is on.
+        limit_ms: For such a hold: it ends at the latest then on that clock, whatever becomes of the time of day.
     """
 
     id: str
@@ -148,6 +150,8 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     made_utc_ms: int = 0
     for_ms: int = 0
     made_boot: str = ""
+    limit_boot: str = ""
+    limit_ms: int = 0
 
     @property
     def begin_utc_ms(self) -> int:

@@ -273,7 +273,7 @@ def test_a_planned_hold_under_way_goes_on_after_a_reboot_without_the_time(kind: 
     program = tidied_at(with_hold(PROGRAM, planned, at(0)), at(2))
     later = at(3, is_known=False, boot="next")
     assert look(program, later).reason == kind.value
-    assert tidied_at(program, later).holds == program.holds
+    assert [hold.id for hold in tidied_at(program, later).holds] == ["p"]
     assert tidied_at(program, at(101, boot="next")).holds == ()
 
 
