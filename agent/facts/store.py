@@ -14,7 +14,7 @@ import msgspec
 
 from agent.errors import StorageFull
 from agent.facts import search, statements
-from agent.facts.model import Ending, FactDraft, FactVersion, FactView, Tenant, choose_view
+from agent.facts.model import Ending, FactDraft, FactRefused, FactVersion, FactView, Tenant, choose_view
 from agent.facts.retention import FactLimits, FactsFull, FactUsage, Retention
 from agent.facts.tables import FactFilter, FactTables, SubjectEnd
 from agent.foundation.database import Database, open_store
@@ -81,23 +81,27 @@ class FactStore:
 
         return await self._database.run(work)
 
-    async def record(self, tenant: Tenant, changes: Sequence[FactDraft | SubjectEnd], *, utc_ms: int) -> None:
+    async def record(
+        self, tenant: Tenant, changes: Sequence[FactDraft | SubjectEnd], *, utc_ms: int
+    ) -> list[FactRefused]:
         """Store changes of the hub's own facts in one commit; see `FactTables.record`.
 
+        Returns:
+            Why facts were left out that cannot be stored as they stand.
+
         Raises:
-            FactRefused: One of them cannot be stored as it stands; none is.
             FactsFull: There is no room, and no closed fact to make some.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> list[FactRefused]:
             self._ensure_disk_space()
             with self._removal(connection):
                 has_room = self._room.make_room(connection, self.now_ms(utc_ms), bytes_max=self._limits.bytes_max)
             if not has_room:
                 raise FactsFull("end some facts: the store of facts is full of facts that still hold")
-            self._tables.record(connection, tenant, changes, utc_ms)
+            return self._tables.record(connection, tenant, changes, utc_ms)
 
-        await self._database.run(work)
+        return await self._database.run(work)
 
     async def supersede(self, owner: str, old_id: str, new_id: str, *, author: str, utc_ms: int) -> FactVersion:
         """Let one fact replace another from now on, durably; return the replaced one.

@@ -139,21 +139,26 @@ class FactTables:
 
     def record(
         self, connection: sqlite3.Connection, tenant: Tenant, changes: Sequence[FactDraft | SubjectEnd], utc_ms: int
-    ) -> None:
+    ) -> list[FactRefused]:
         """Store changes of subjects in one commit: each new fact replaces the one that its subject had.
 
-        A fact that says what the present one of its subject says is left out.
-
-        Raises:
-            FactRefused: One of them cannot be stored as it stands; none is.
+        A fact that says what the present one of its subject says is left out. So is one that cannot be stored as it
+        stands, which must not keep the others out; why is returned.
         """
+        refused: list[FactRefused] = []
         with self._change(connection):
             number = self._tenant(connection, tenant)
             for change in changes:
                 if isinstance(change, SubjectEnd):
                     self._end_subject(connection, number, change, utc_ms)
+                    continue
+                try:
+                    check_draft(msgspec.structs.replace(change, valid_from_ms=None), utc_ms)
+                except FactRefused as error:
+                    refused.append(error)
                 else:
                     self._replace_subject(connection, number, change, utc_ms)
+        return refused
 
     def shown(
         self, connection: sqlite3.Connection, chosen: FactFilter, view: FactView, limit: int

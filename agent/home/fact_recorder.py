@@ -52,6 +52,7 @@ class FactRecorder:
 
     Attributes:
         lost_count: Changes that found no place in memory.
+        refused_count: Facts that the store refused as they stood; they are left out.
     """
 
     def __init__(self, home: Home, facts: FactService, *, clock: Clock) -> None:
@@ -68,8 +69,13 @@ class FactRecorder:
         self._waiting: deque[HomeChange] = deque()
         self._due, self._many = Signal(), Signal()
         self._log = ProblemLog(_log, "facts wait in memory", level=logging.WARNING)
-        self.lost_count = 0
+        self.lost_count = self.refused_count = 0
         home.changes.on_change(self._note)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many changes are not written yet."""
+        return len(self._waiting)
 
     async def run(self) -> None:
         """Write until cancelled, then what is in memory."""
@@ -100,17 +106,21 @@ class FactRecorder:
     async def write(self, *, is_look: bool) -> None:
         """Write what waits, and what the home is now; where the store takes nothing, all of it waits."""
         taken, lost_count = len(self._waiting), self.lost_count
+        refused: list[FactRefused] = []
         try:
             utc_ms = self._facts.utc_ms()
             facts = self._facts_of_changes(list(self._waiting), utc_ms)
             if is_look:
                 facts += self._facts_of_home(utc_ms)
             if facts:
-                await self._facts.use(lambda store, now_ms: store.record(HUB_TENANT, facts, utc_ms=now_ms))
+                refused = await self._facts.use(lambda store, now_ms: store.record(HUB_TENANT, facts, utc_ms=now_ms))
         except ClimahubError as error:
             self._log.report(str(error))
             return
         self._log.clear()
+        if refused and not self.refused_count:
+            _log.warning("report this with the configuration: a fact of the hub is left out: %s", refused[0])
+        self.refused_count += len(refused)
         # What was lost while the disk wrote was the oldest of what it wrote.
         for _ in range(taken - (self.lost_count - lost_count)):
             self._waiting.popleft()
@@ -145,7 +155,8 @@ class FactRecorder:
             if at_ms > utc_ms:
                 raise FactRefused("give a time in the past: a visit is recorded once it was made")
             day = (at or datetime.fromtimestamp(utc_ms / 1000, UTC)).date().isoformat()
-            await store.record(HUB_TENANT, [fact_of_visit(about, day, text)], utc_ms=utc_ms)
+            for refused in await store.record(HUB_TENANT, [fact_of_visit(about, day, text)], utc_ms=utc_ms):
+                raise refused
             return (await store.shown(last, utc_ms=utc_ms))[0]
 
         return await self._facts.use(work)

@@ -4,6 +4,8 @@ A subject is what can have one value at a time: the setpoints of one zone, the f
 sentence that is true until the next one about its subject; a fault ends with nothing in its place.
 """
 
+import hashlib
+
 import msgspec
 
 from agent.climate.model import Eco, Hold, HoldKind, Mode, Schedule, Setpoints
@@ -19,6 +21,9 @@ HUB_TENANT = Tenant("hub")
 
 TEXT_CHARACTERS_MAX = 1000
 """Of a long schedule the rest is left out; its name and first blocks stay. At most four bytes each fit a fact."""
+
+DIGEST_CHARACTERS = 12
+"""Of the digest that stands for what a label cannot hold: 48 bits keep the schedules of a home apart."""
 
 VISIT = "visit"
 """The quality of a device that service visits are about."""
@@ -51,7 +56,7 @@ class About(msgspec.Struct, frozen=True):
             sanitize(f"{self.name}: {text}", characters_max=TEXT_CHARACTERS_MAX),
             topic=topic or what,
             source=HUB_TENANT.owner,
-            author=self.by[:LABEL_CHARACTERS_MAX],
+            author=_label(self.by, LABEL_CHARACTERS_MAX),
             subject=self.subject(what),
             zone=self.device_id if self.is_zone else "",
             valid_from_ms=self.at_ms,
@@ -59,11 +64,11 @@ class About(msgspec.Struct, frozen=True):
 
     def end(self, what: str) -> SubjectEnd:
         """Return that a quality of the device has ended with nothing in its place."""
-        return SubjectEnd(self.subject(what), self.at_ms, self.by[:LABEL_CHARACTERS_MAX])
+        return SubjectEnd(self.subject(what), self.at_ms, _label(self.by, LABEL_CHARACTERS_MAX))
 
     def subject(self, what: str) -> str:
         """Return the subject of facts about one quality of the device."""
-        return f"{self.device_id}/{what}"[:SUBJECT_CHARACTERS_MAX]
+        return _label(f"{self.device_id}/{what}", SUBJECT_CHARACTERS_MAX)
 
 
 def facts_of_change(kind: ChangeKind, about: About, old: object, new: object) -> list[FactChange]:
@@ -164,6 +169,15 @@ def facts_of_device(device: HomeDevice, at_ms: int) -> list[FactChange]:
     if made:
         facts.append(about.fact("model", f"is a {made}.", topic="placement"))
     return facts
+
+
+def _label(text: str, characters_max: int) -> str:
+    """Return a text as a label that the store takes: another for each text, and the same for the same."""
+    if len(text) <= characters_max and text.isprintable():
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGEST_CHARACTERS]
+    plain = "".join(character if character.isprintable() else "?" for character in text)
+    return f"{plain[: characters_max - DIGEST_CHARACTERS - 1]}#{digest}"
 
 
 def _setpoints(heat_c: float | None, cool_c: float | None) -> str:

@@ -61,13 +61,15 @@ async def test_a_subject_that_stays_as_it_was_makes_no_new_fact(tmp_path: Path) 
     assert await texts(again, HUB) == ["off", "off", "on"]
 
 
-async def test_a_batch_with_one_bad_fact_changes_nothing(tmp_path: Path) -> None:
+async def test_a_batch_with_one_bad_fact_is_stored_without_it(tmp_path: Path) -> None:
     store = await open_store(tmp_path)
-    with pytest.raises(FactRefused, match="shorten the fact"):
-        await store.record(HUB, [FactDraft("good", subject="a"), FactDraft("x" * 4097, subject="b")], utc_ms=NOW_MS)
-    assert await texts(store, HUB) == []
-    await store.record(HUB, [FactDraft("good", subject="a")], utc_ms=NOW_MS)
+    drafts = [FactDraft("x" * 4097, subject="b"), FactDraft("", subject="a"), FactDraft("good", subject="a")]
+    refused = await store.record(HUB, drafts, utc_ms=NOW_MS)
+    assert [str(each).split(":")[0] for each in refused] == ["shorten the fact", "give the fact a text"]
     assert await texts(store, HUB) == ["good"]
+    again = await open_store(tmp_path)
+    assert await again.record(HUB, drafts[2:], utc_ms=NOW_MS) == []
+    assert await texts(again, HUB) == ["good"]
 
 
 async def test_a_clock_that_is_set_back_does_not_turn_the_order_of_what_became_known(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.climate.model import HoldKind, Mode
-from agent.climate.requests import CancelHoldRequest, EcoRequest, HoldRequest, SetRequest
-from agent.facts.model import FactVersion
+from agent.climate.model import Block, HoldKind, Mode, Schedule
+from agent.climate.requests import ClimateRequest, EcoRequest, HoldRequest, PutScheduleRequest, SetRequest
+from agent.facts.model import FactDraft, FactRefused, FactVersion
 from agent.facts.retention import FactLimits
 from agent.facts.service import FactService
 from agent.facts.store import FactQuery, FactStore
@@ -16,7 +16,7 @@ from agent.facts.tables import FactFilter
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.supervisor import cancel
 from agent.foundation.worker import InlineWorker
-from agent.home import fact_recorder
+from agent.home import fact_recorder, fact_texts
 from agent.home.fact_recorder import CHANGES_MAX, FactRecorder
 from agent.home.fact_texts import HUB_TENANT
 from tests.unit.home.home_bench import HomeBench
@@ -54,7 +54,7 @@ class RecorderBench:
             await cancel([task])
         await self.facts.close()
 
-    def apply(self, request: SetRequest | EcoRequest | HoldRequest | CancelHoldRequest, by: str = "anna") -> None:
+    def apply(self, request: ClimateRequest, by: str = "anna") -> None:
         self.home.home.thermostats.apply("living", request, by=by)
 
     async def facts_about(self, subject: str, *, has_ended: bool = True) -> list[FactVersion]:
@@ -145,6 +145,45 @@ async def test_what_the_disk_does_not_take_waits_in_memory_up_to_its_limit(bench
         facts = await bench.texts_about("living/setpoints")
         assert "heat to 21 °C" in facts[-1]
         assert 900 < len(facts) <= CHANGES_MAX + 2
+
+
+@pytest.mark.parametrize("name", ["Nacht\u00a0plan", "Nacht\u200bplan", "Nacht\u3000plan"])
+@pytest.mark.parametrize("by", ["anna", "an\u00a0na", "\u3000" * 200])
+async def test_no_name_stops_the_recorder(bench: RecorderBench, name: str, by: str) -> None:
+    async with bench.open():
+        bench.apply(
+            PutScheduleRequest(Schedule(name, (Block("Day", "06:00", "22:00", 21.0, 26.0),)), is_followed=False), by
+        )
+        bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5), by)
+        await bench.recorder.write(is_look=True)
+        assert bench.recorder.refused_count == 0
+        assert bench.recorder.waiting_count == 0
+        assert "heat to 23.5 °C" in (await bench.texts_about("living/setpoints"))[-1]
+        texts = [version.fact.text for version in await bench.facts.use(in_force_of)]
+        assert sum("the schedule" in text for text in texts) == 1
+
+
+async def test_a_change_that_the_store_refuses_is_left_out_and_counted(
+    bench: RecorderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = FactDraft("", subject="living/mode")
+    several = fact_texts.facts_of_change
+    monkeypatch.setattr(fact_recorder, "facts_of_change", lambda *what: [bad, *several(*what)])
+    async with bench.open():
+        bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5))
+        await bench.recorder.write(is_look=False)
+        assert bench.recorder.refused_count == 1
+        assert bench.recorder.waiting_count == 0
+        assert "heat to 23.5 °C" in (await bench.texts_about("living/setpoints"))[-1]
+
+
+async def test_a_service_visit_that_the_store_refuses_is_refused(
+    bench: RecorderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fact_recorder, "fact_of_visit", lambda *_: FactDraft("", subject="hub.0/visit"))
+    async with bench.open():
+        with pytest.raises(FactRefused, match="give the fact a text"):
+            await bench.recorder.record_visit("filter changed", zone_id="", at=None, by="anna")
 
 
 async def test_more_changes_than_memory_holds_are_written_in_between(

@@ -1,7 +1,7 @@
 import pytest
 
 from agent.climate.model import Block, Eco, Hold, HoldKind, Mode, Schedule, Setpoints
-from agent.facts.model import FactDraft
+from agent.facts.model import SUBJECT_CHARACTERS_MAX, FactDraft, check_label
 from agent.facts.tables import SubjectEnd
 from agent.home.changes import ChangeKind
 from agent.home.devices import DeviceKind, HomeDevice
@@ -90,3 +90,13 @@ def test_a_device_of_foreign_origin_stays_one_printable_line_within_the_bounds_o
 def test_a_sensor_that_was_not_received_since_the_start_is_no_fault() -> None:
     device = HomeDevice(device_id="d", kind=DeviceKind.SENSOR, name="n", is_online=False)
     assert SubjectEnd("d/fault", 5, "hub") in facts_of_device(device, 5)
+
+
+def test_names_that_cannot_be_printed_or_are_long_have_subjects_of_their_own() -> None:
+    names = ["week", "we\u00a0ek", "we\u3000ek", "we?ek", "w" * 200, "w" * 199 + "x", "\ud800", "\udfff"]
+    subjects = [ABOUT.subject(f"schedule/{name}") for name in names]
+    assert subjects[0] == "living/schedule/week"
+    assert len(set(subjects)) == len(names)
+    for subject in subjects:
+        assert subject.startswith("living/schedule/")
+        assert check_label("subject", subject, characters_max=SUBJECT_CHARACTERS_MAX)
