@@ -249,7 +249,13 @@ def _with_aqara(board: Board, config: Config, clock: Clock, disk: Disk) -> Board
             token = read_aqara_token(token_file)
         except ConfigInvalid as error:
             raise NetworkLost(str(error)) from error
-        return AqaraEndpoint(aqara.url, token, new_id=lambda: secrets.token_hex(8), ca_file=ca_file)
+        return AqaraEndpoint(
+            aqara.url,
+            token,
+            new_id=lambda: secrets.token_hex(8),
+            monotonic_ms=clock.monotonic_ms,
+            ca_file=ca_file,
+        )
 
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     network = AqaraNetwork(

@@ -9,7 +9,7 @@ answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 # The token goes through standard input: every user of the machine can read command lines.
 printf 'header = "Authorization: Bearer %s"\n' "$AQARA_OPEN_API_TOKEN" | curl --config - --silent --show-error \
-    --fail --max-time 30 --max-filesize 8388608 --header 'Content-Type: application/json' --output "$answer" \
+    --fail --max-time 30 --max-filesize 2097152 --header 'Content-Type: application/json' --output "$answer" \
     --data "{\"type\":\"GetAllDevicesWithSpaceRequest\",\"version\":\"v1\",\"msgId\":\"fetch-$(date +%s)-$$\"}" \
     "$AQARA_ENDPOINT_URL"
 python3 - "$answer" "$file" <<'PYTHON'

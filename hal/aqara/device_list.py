@@ -4,14 +4,20 @@ The published page leaves some spellings open. What readers in the field accept 
 `online`, `available` or `reachable`; functions also as `functionList`, traits as `properties`, codes as `code`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from hal.aqara.json_array import DECODE_ERRORS, split_array
+
 DEVICES_MAX = 2048
 """Devices of one endpoint; a large home has some 200."""
+
+DEVICE_BYTES_MAX = 64 * 1024
+"""Of one entry of the list; a device takes some 4 KiB."""
 
 TRAITS_MAX = 512
 """Traits of one device; the largest of the catalogue have some 120."""
@@ -52,7 +58,7 @@ class KnownTrait(msgspec.Struct, frozen=True):
         endpoint_id: Of the endpoint that has it.
         function_code: Of the function that has it.
         trait_code: Its own code.
-        value: As it came.
+        value: As it came: a text, a number, a boolean or `None`. Aqara has no other values.
         at_utc_ms: When it was measured; `None` where nobody said.
         type: "Bool", "Enum", "Float" and so on; empty where nobody said.
         unit: Of a number; may be empty.
@@ -111,24 +117,35 @@ def as_bool(value: object) -> bool | None:
     return True if text in {"true", "1"} else False if text in {"false", "0"} else None
 
 
-def read_devices(document: object) -> tuple[tuple[KnownDevice, ...], int]:
-    """Return the devices of a list, and how many entries were left out because they make no sense.
+def read_devices(document: bytes, *, trait_codes: Container[str] | None = None) -> tuple[tuple[KnownDevice, ...], int]:
+    """Return the devices of a list, and how many entries were left out because they make no sense or are too long.
 
     Args:
-        document: The decoded array.
+        document: The JSON array. Its entries are decoded one after the other, none above `DEVICE_BYTES_MAX`.
+        trait_codes: The traits that are kept; `None` for all.
 
     Raises:
-        ValueError: It is no array, or longer than `DEVICES_MAX`.
+        ValueError: It is no array, is cut off, or is longer than `DEVICES_MAX`.
     """
-    if not isinstance(document, list):
-        raise ValueError("the device list is no array")  # noqa: TRY004 - what came is wrong, not a type in a call
-    if len(document) > DEVICES_MAX:
-        raise ValueError(f"the device list has more than {DEVICES_MAX} devices")
-    devices = [device for entry in document if (device := _read_device(entry)) is not None]
-    return tuple(devices), len(document) - len(devices)
+    devices = []
+    left_out = 0
+    for element in split_array(document, elements_max=DEVICES_MAX, element_bytes_max=DEVICE_BYTES_MAX):
+        device = None if element is None else _read_device(_decode(element), trait_codes)
+        if device is None:
+            left_out += 1
+        else:
+            devices.append(device)
+    return tuple(devices), left_out
 
 
-def _read_device(entry: object) -> KnownDevice | None:
+def _decode(element: bytes) -> object:
+    try:
+        return msgspec.json.decode(element)
+    except DECODE_ERRORS:
+        return None
+
+
+def _read_device(entry: object, trait_codes: Container[str] | None) -> KnownDevice | None:
     if not isinstance(entry, dict):
         return None
     device_id = _id(entry.get("deviceId"))
@@ -146,11 +163,11 @@ def _read_device(entry: object) -> KnownDevice | None:
         next((state for state in states if state is not None), None),
         _id(space.get("spaceId")),
         _text(space.get("name")),
-        tuple(_read_traits(entry))[:TRAITS_MAX],
+        tuple(islice(_read_traits(entry, trait_codes), TRAITS_MAX)),
     )
 
 
-def _read_traits(device: Mapping[str, Any]) -> Iterator[KnownTrait]:
+def _read_traits(device: Mapping[str, Any], trait_codes: Container[str] | None) -> Iterator[KnownTrait]:
     for endpoint in _objects(device, "endpoints"):
         endpoint_id = endpoint.get("endpointId")
         if not isinstance(endpoint_id, int) or isinstance(endpoint_id, bool):
@@ -159,7 +176,8 @@ def _read_traits(device: Mapping[str, Any]) -> Iterator[KnownTrait]:
             function_code = _id(function.get("functionCode", function.get("code")))
             for trait in _objects(function, "traits", "properties"):
                 trait_code = _id(trait.get("traitCode", trait.get("code")))
-                if function_code and trait_code:
+                is_wanted = trait_codes is None or trait_code in trait_codes
+                if function_code and trait_code and is_wanted:
                     yield _read_trait(endpoint_id, function_code, trait_code, trait)
 
 
@@ -185,8 +203,10 @@ def _read_trait(endpoint_id: int, function_code: str, trait_code: str, trait: Ma
     )
 
 
-def _value(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return a value as it came, but no whole number that a float cannot hold: arithmetic would fail on it."""
+def _value(value: object) -> str | float | bool | None:
+    """Return a plain value as it came, but no whole number that a float cannot hold: arithmetic would fail on it."""
+    if not isinstance(value, str | int | float):
+        return None
     is_huge = isinstance(value, int) and abs(value) > INTEGER_MAX
     return None if is_huge else value
 

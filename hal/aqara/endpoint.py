@@ -1,12 +1,14 @@
 """The HTTP client of an Aqara endpoint: one address, four keys, a whitelist of types. Blocks.
 
 Must never send another type than the published seven, nor a token to another address than the configured one: it
-follows no redirection. The HTTP status is judged first, then the code. A request that timed out is sent once more,
-unless doing it twice would make two of something.
+follows no redirection, nor build anything of an answer before its bytes are counted. The HTTP status is judged first,
+then the code. A request that timed out is sent once more, unless doing it twice would make two of something.
 """
 
 import contextlib
 import http.client
+import io
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,13 +16,22 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from hal.aqara.json_array import DECODE_ERRORS
 from hal.errors import HalError
 
 TIMEOUT_S = 15.0
-"""A list of 200 devices takes a cloud some 3 s."""
+"""Silence of the endpoint. A list of 200 devices takes a cloud some 3 s."""
 
-ANSWER_BYTES_MAX = 8 * 1024 * 1024
-"""A device takes some 4 KiB."""
+ANSWER_S_MAX = 60.0
+"""From the request to the last byte of its answer, however it drips: the longest list at 35 KiB/s."""
+
+LIST_BYTES_MAX = 2 * 1024 * 1024
+"""Of an answer with a device list: 500 devices of some 4 KiB. What is built of it takes some 12 MiB at most."""
+
+ANSWER_BYTES_MAX = 256 * 1024
+"""Of every other answer; it is decoded as a whole, and then takes up to 25 times as much for a moment."""
+
+_PIECE_BYTES = 64 * 1024
 
 MESSAGE_CHARACTERS_MAX = 200
 """Of a message of the endpoint, as far as it is shown."""
@@ -33,8 +44,6 @@ NOT_REPEATED = frozenset({"CreateSpaceRequest"})
 TOKEN_EXPIRED = 1001
 DEVICE_NOT_FOUND = 2030
 _UNAUTHORIZED = 401
-
-_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class EndpointLost(HalError):
@@ -66,7 +75,7 @@ class EndpointRefused(HalError):
 class _Answer(msgspec.Struct, frozen=True):
     code: int | str
     message: str | None = None
-    data: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class AqaraEndpoint:
@@ -78,6 +87,7 @@ class AqaraEndpoint:
         token: str,
         *,
         new_id: Callable[[], str],
+        monotonic_ms: Callable[[], int],
         timeout_s: float = TIMEOUT_S,
         ca_file: str | None = None,
     ) -> None:
@@ -87,7 +97,8 @@ class AqaraEndpoint:
             url: Of the endpoint: "https://HOST/open/api".
             token: A secret.
             new_id: Makes the unique part of a `msgId`.
-            timeout_s: How long to wait for an answer.
+            monotonic_ms: A clock, for `ANSWER_S_MAX`.
+            timeout_s: How long the endpoint may be silent.
             ca_file: PEM of the certificates that are trusted in place of the system's: for a hub with its own.
 
         Raises:
@@ -104,11 +115,12 @@ class AqaraEndpoint:
         self._new_id = new_id
         self._timeout_s = timeout_s
         self._ca_file = ca_file
+        self._monotonic_ms = monotonic_ms
         self.host = parts.netloc
 
-    def list_devices(self) -> object:
-        """Return the device list as it came; raises as `request`."""
-        return self.request("GetAllDevicesWithSpaceRequest")
+    def list_devices(self) -> bytes:
+        """Return the device list as it came, at most `LIST_BYTES_MAX` of JSON; raises as `request`."""
+        return self._ask("GetAllDevicesWithSpaceRequest", None, LIST_BYTES_MAX)
 
     def list_spaces(self) -> object:
         """Return the tree of spaces as it came; raises as `request`."""
@@ -137,20 +149,26 @@ class AqaraEndpoint:
             EndpointRefused: The code is not 0.
         """
         try:
-            return self._send(kind, data)
+            return msgspec.json.decode(self._ask(kind, data, ANSWER_BYTES_MAX))
+        except DECODE_ERRORS as error:
+            raise EndpointLost(f"check the address: the data that {self.host} answers cannot be read") from error
+
+    def _ask(self, kind: str, data: object, bytes_max: int) -> bytes:
+        try:
+            return self._send(kind, data, bytes_max)
         except EndpointTimedOut:
             if kind in NOT_REPEATED:
                 raise
-            return self._send(kind, data)
+            return self._send(kind, data, bytes_max)
 
-    def _send(self, kind: str, data: object) -> Any:  # noqa: ANN401 - any JSON
+    def _send(self, kind: str, data: object, bytes_max: int) -> bytes:
         message = {"type": kind, "version": VERSION, "msgId": f"msg-{self._new_id()}", "data": data}
-        status, body = self._exchange(msgspec.json.encode(message))
+        status, body = self._exchange(msgspec.json.encode(message), bytes_max)
         if status == _UNAUTHORIZED:
             raise TokenRefused(f"get another token: {self.host} does not take this one")
         try:
             answer = msgspec.json.decode(body, type=_Answer)
-        except _DECODE_ERRORS as error:
+        except DECODE_ERRORS as error:
             raise EndpointLost(f"check the address: {self.host} answers with status {status} and no message") from error
         if not 200 <= status < 300:  # noqa: PLR2004 - success
             raise EndpointLost(f"try again later: {self.host} answers with status {status}: {_line(answer.message)}")
@@ -158,29 +176,51 @@ class AqaraEndpoint:
             raise TokenRefused(f"get another token: {self.host} says that this one has expired")
         if answer.code != 0 or isinstance(answer.code, bool):
             code = answer.code if isinstance(answer.code, int) else -1
-            raise EndpointRefused(f"{self.host} refuses: {_line(answer.message)} (code {code})", code, answer.data)
-        return answer.data
+            raise EndpointRefused(
+                f"{self.host} refuses: {_line(answer.message)} (code {code})", code, _decode_details(answer.data)
+            )
+        return bytes(answer.data)
 
-    def _exchange(self, body: bytes) -> tuple[int, bytes]:
+    def _exchange(self, body: bytes, bytes_max: int) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        answer = bytearray()
         with self._explained():
             connection = self._connect()
             try:
                 connection.request("POST", self._parts.path or "/", body=body, headers=headers)
                 response = connection.getresponse()
-                answer = response.read(ANSWER_BYTES_MAX + 1)
+                piece = memoryview(bytearray(_PIECE_BYTES))
+                while len(answer) <= bytes_max and (count := response.readinto(piece)):
+                    answer += piece[:count]
             finally:
                 connection.close()
-        if len(answer) > ANSWER_BYTES_MAX:
-            raise EndpointLost(f"{self.host} answers with more than {ANSWER_BYTES_MAX} bytes")
-        return response.status, answer
+        if len(answer) > bytes_max:
+            raise EndpointLost(f"check the address: {self.host} answers with more than {bytes_max} bytes")
+        return response.status, bytes(answer)
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = str(self._parts.hostname), self._parts.port
         if self._parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
-        context = ssl.create_default_context(cafile=self._ca_file)
-        return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+            connection = http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+        else:
+            context = ssl.create_default_context(cafile=self._ca_file)
+            connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+        end_ms = self._monotonic_ms() + int(ANSWER_S_MAX * 1000)
+
+        def prepare_read(used: socket.socket) -> None:
+            """Wait no longer than until the end: http.client has a limit for each read and none for all."""
+            left_s = (end_ms - self._monotonic_ms()) / 1000
+            if left_s <= 0:
+                raise EndpointLost(f"try again later: {self.host} takes longer than {ANSWER_S_MAX:g} s for an answer")
+            used.settimeout(min(self._timeout_s, left_s))
+
+        def respond(used: socket.socket, method: str | None = None) -> http.client.HTTPResponse:
+            response = http.client.HTTPResponse(used, method=method)
+            response.fp = io.BufferedReader(_TimedReader(response.fp.detach(), lambda: prepare_read(used)))
+            return response
+
+        connection.response_class = respond  # type: ignore[assignment] # it is only called
+        return connection
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -195,6 +235,35 @@ class AqaraEndpoint:
             raise EndpointLost(f"check the network: no connection with {self.host} ({_line(str(error))})") from error
 
 
+class _TimedReader(io.RawIOBase):
+    """The bytes of a socket, with a call before each read."""
+
+    def __init__(self, raw: io.RawIOBase, prepare_read: Callable[[], None]) -> None:
+        self._raw = raw
+        self._prepare_read = prepare_read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - `WriteableBuffer` exists for type checkers only
+        self._prepare_read()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _decode_details(data: msgspec.Raw) -> object:
+    """Return what came with a refusal; `None` where it is too long or cannot be read."""
+    if memoryview(data).nbytes > ANSWER_BYTES_MAX:
+        return None
+    try:
+        return msgspec.json.decode(data)
+    except DECODE_ERRORS:
+        return None
+
+
 def _line(text: str | None) -> str:
-    line = "".join(sign if sign.isprintable() else " " for sign in text or "no reason given")
-    return line[:MESSAGE_CHARACTERS_MAX]
+    cut = (text or "no reason given")[:MESSAGE_CHARACTERS_MAX]
+    return "".join(sign if sign.isprintable() else " " for sign in cut)

@@ -15,7 +15,7 @@ import msgspec
 
 from hal.aqara.device_list import KnownDevice, read_devices
 from hal.aqara.endpoint import EndpointLost
-from hal.aqara.sensors import AqaraSensors
+from hal.aqara.sensors import KINDS, AqaraSensors
 from hal.errors import HalError, NetworkLost
 from hal.interface import Reading, RelayedSensor
 from hal.radio import SensorLink
@@ -35,8 +35,8 @@ T = TypeVar("T")
 class ListsDevices(Protocol):
     """An endpoint, as far as it is polled."""
 
-    def list_devices(self) -> object:
-        """Return the device list as it came; blocks, and raises `HalError`."""
+    def list_devices(self) -> bytes:
+        """Return the device list as it came, JSON; blocks, and raises `HalError`."""
         ...
 
 
@@ -111,14 +111,16 @@ class AqaraNetwork:
         """
         while True:
             await asyncio.sleep(self._wait_s)
+            failures = self._failures
+            # Counted before it is asked: whatever an answer breaks, the next call waits.
+            self._wait_s = min(BACKOFF_S_MAX, self._poll_interval_s * 2**failures)
+            self._failures = min(failures + 1, 10)
             try:
                 devices = await _on_thread(self._fetch)
             except HalError as error:
-                self._wait_s = min(BACKOFF_S_MAX, self._poll_interval_s * 2**self._failures)
-                self._failures = min(self._failures + 1, 10)
                 self._sensors.interrupted()
                 raise NetworkLost(str(error)) from error
-            was_lost = self._failures > 0
+            was_lost = failures > 0
             self._wait_s, self._failures = self._poll_interval_s, 0
             readings = self._sensors.take(devices, now_ms=self._monotonic_ms(), utc_ms=self._utc_ms())
             if self._sensors.sensors != self._stored:
@@ -139,7 +141,7 @@ class AqaraNetwork:
     def _fetch(self) -> tuple[KnownDevice, ...]:
         endpoint = self._connect()
         try:
-            return read_devices(endpoint.list_devices())[0]
+            return read_devices(endpoint.list_devices(), trait_codes=KINDS)[0]
         except ValueError as error:
             raise EndpointLost(f"check the address of the Aqara endpoint: {error}") from error
 

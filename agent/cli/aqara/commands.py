@@ -16,6 +16,7 @@ from agent.cli.aqara import control
 from agent.cli.aqara.control import Wanted
 from agent.cli.aqara.device_cache import DeviceCache, default_directory
 from agent.cli.exit_codes import epilog
+from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.text import escape_lines, plural, sanitize, sanitize_value
 from hal.aqara.device_list import KnownDevice
@@ -79,7 +80,11 @@ def _access(url: str | None, token_file: Path | None, ca_file: Path | None, dire
     token = _token(token_file)
     try:
         endpoint = AqaraEndpoint(
-            url, token, new_id=lambda: secrets.token_hex(8), ca_file=str(ca_file) if ca_file else None
+            url,
+            token,
+            new_id=lambda: secrets.token_hex(8),
+            monotonic_ms=SystemClock(trust_wall_clock=True).monotonic_ms,
+            ca_file=str(ca_file) if ca_file else None,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -9,13 +9,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.disk import Disk
-from agent.foundation.lenient_json import DECODE_ERRORS
 from hal.aqara.device_list import KnownDevice, read_devices
-from hal.aqara.endpoint import ANSWER_BYTES_MAX, AqaraEndpoint, EndpointLost
+from hal.aqara.endpoint import LIST_BYTES_MAX, AqaraEndpoint, EndpointLost
 
 FILE_NAME = "devices.json"
 
@@ -49,10 +46,10 @@ class DeviceCache:
             StorageFull: As `refresh`.
         """
         try:
-            data = self._disk.read(self._path, bytes_max=ANSWER_BYTES_MAX)
+            data = self._disk.read(self._path, bytes_max=LIST_BYTES_MAX)
             if data is not None:
-                return read_devices(msgspec.json.decode(data))[0]
-        except (Corrupt, ReadFailed, ValueError, *DECODE_ERRORS):
+                return read_devices(data)[0]
+        except (Corrupt, ReadFailed, ValueError):
             pass  # renewed below
         return self.refresh()
 
@@ -66,12 +63,13 @@ class DeviceCache:
         """
         document = self._endpoint.list_devices()
         try:
+            document.decode()  # text that is no UTF-8 would stop other readers of the file
             devices, _ = read_devices(document)
         except ValueError as error:
             raise EndpointLost(f"check the address: {self._endpoint.host} gives no device list ({error})") from error
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._disk.write(self._path, msgspec.json.encode(document), is_secret=True)
+            self._disk.write(self._path, document, is_secret=True)
         except OSError as error:
             raise StorageFull(f"{self._path} cannot be written ({error.strerror}); choose another --cache") from error
         return devices

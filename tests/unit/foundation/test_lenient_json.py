@@ -1,6 +1,7 @@
 """One bad element costs only itself, and no bytes make the splitting raise anything but `DecodeError`."""
 
 import json
+import tracemalloc
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from agent.foundation.lenient_json import (
     Undecodable,
     decode_object,
     decode_value,
+    nesting_depth,
     split_array,
     split_object,
 )
@@ -107,3 +109,13 @@ def test_any_bytes_raise_decode_errors_only(data: bytes) -> None:
             split(data)
         except msgspec.DecodeError:
             continue
+
+
+def test_text_full_of_escapes_takes_little_memory() -> None:
+    document = b'{"a": "' + rb"\n" * 100_000 + b'", "b": "\xff"} '
+    tracemalloc.start()
+    try:
+        assert nesting_depth(document) == 1
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(document)
+    finally:
+        tracemalloc.stop()

@@ -1,6 +1,7 @@
 """An Aqara endpoint as a network: polling, backoff, and the sensors that are known before it answers."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -29,12 +30,12 @@ class Endpoint:
         self.answers = list(answers)
         self.asked = 0
 
-    def list_devices(self) -> object:
+    def list_devices(self) -> bytes:
         self.asked += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
 
 class Files:
@@ -98,6 +99,15 @@ async def test_endpoint_that_does_not_answer_is_asked_less_and_less(slept: list[
     assert slept == [0, 60, 120, 240, 480, 900, 900]
 
 
+async def test_answer_that_breaks_something_is_backed_off_from_the_first_one_on(slept: list[float]) -> None:
+    made = open_network(Endpoint(MemoryError(), RecursionError(), listed(20, 1)))
+    for error in (MemoryError, RecursionError):
+        with pytest.raises(error):
+            await made.receive()
+    assert len(await made.receive()) == 1
+    assert slept == [0, 60, 120]
+
+
 async def test_answer_after_an_interruption_is_reported_without_readings(slept: list[float]) -> None:
     made = open_network(Endpoint(listed(20, 1), TokenRefused("get another token"), listed(20, 1)))
     await made.receive()
@@ -157,10 +167,10 @@ async def test_request_that_hangs_holds_up_nobody() -> None:
     entered = threading.Event()
 
     class Stalled(Endpoint):
-        def list_devices(self) -> object:
+        def list_devices(self) -> bytes:
             entered.set()
             released.wait(10)
-            return []
+            return b"[]"
 
     made = open_network(Stalled([]))
     task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(_receive(made.receive))

@@ -1,5 +1,7 @@
 """The sensors of an Aqara endpoint over its device lists: what is new, and who is online."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,10 @@ def test_value_without_a_time_is_repeated_like_a_report() -> None:
     assert [each.at_ms for each in take(known, listed, later_ms=REPEAT_MS)] == [NOW_MS + REPEAT_MS]
 
 
+def read(document: object) -> tuple[tuple[KnownDevice, ...], int]:
+    return read_devices(json.dumps(document).encode())
+
+
 @pytest.mark.parametrize(
     ("at_utc_ms", "utc_ms", "at_ms"),
     [
@@ -102,7 +108,7 @@ def test_unit_of_a_pressure_goes_by_its_magnitude(value: float, hpa: float | Non
 def test_whole_number_that_no_float_holds_is_no_reading() -> None:
     traits = [{"traitCode": "CurrentTemperature", "value": 10**400, "time": 10**400}]
     endpoints = [{"endpointId": 2, "functions": [{"functionCode": "F", "traits": traits}]}]
-    devices, _ = read_devices([{"deviceId": "d", "endpoints": endpoints}])
+    devices, _ = read([{"deviceId": "d", "endpoints": endpoints}])
     assert AqaraSensors(()).take(devices, now_ms=NOW_MS, utc_ms=UTC_MS) == []
 
 
@@ -217,7 +223,7 @@ def test_any_lists_give_readings_with_instants_of_their_own(polls: list[tuple[li
     instants: set[tuple[str, SensorKind, int]] = set()
     for document, pause_ms in polls:
         now_ms += pause_ms
-        found = known.take(read_devices(document)[0], now_ms=now_ms, utc_ms=now_ms + UTC_MS)
+        found = known.take(read(document)[0], now_ms=now_ms, utc_ms=now_ms + UTC_MS)
         new = {(each.device, each.kind, each.at_ms) for each in found}
         assert len(new) == len(found)
         assert not new & instants
