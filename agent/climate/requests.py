@@ -249,7 +249,7 @@ def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzi
     """
     match request:
         case SetRequest():
-            return _set(program, request)
+            return _set(program, request, now)
         case HoldRequest():
             return holds.with_hold(program, _build_hold(program, request, now, timezone, new_id), now)
         case CancelHoldRequest():
@@ -265,11 +265,18 @@ def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzi
             return holds.reset_block_ends(_change_schedules(program, request), program.active_schedule, now)
 
 
-def _set(program: ZoneProgram, request: SetRequest) -> ZoneProgram:
+def _set(program: ZoneProgram, request: SetRequest, now: Now) -> ZoneProgram:
+    """Return the program with another mode or setpoints. Who chooses a mode means now: a hold with another one ends."""
     if request.mode is None and request.heat_setpoint_c is None and request.cool_setpoint_c is None:
         raise SettingInvalid("give a mode or a setpoint: there is nothing to set")
     setpoints = _change_setpoints(program.setpoints, request.heat_setpoint_c, request.cool_setpoint_c)
-    return msgspec.structs.replace(program, mode=request.mode or program.mode, setpoints=setpoints)
+    kept = tuple(
+        hold
+        for hold in program.holds
+        if request.mode is None or hold.mode in {None, request.mode} or not effective_setpoint.has_begun(hold, now)
+    )
+    mode = request.mode or program.mode
+    return msgspec.structs.replace(program, mode=mode, setpoints=setpoints, holds=kept)
 
 
 def _change_setpoints(known: Setpoints, heat_c: float | None, cool_c: float | None) -> Setpoints:

@@ -279,13 +279,17 @@ class ActionService:
         return True
 
     def _note(self, action: HomeAction) -> str:
-        """Return what keeps the zone from doing what it has taken: a stronger hold, made by a person."""
+        """Return what keeps the zone from doing what it has taken: a stronger hold, made by a person, or eco."""
         if action.command is actions.Command.FOLLOW_SCHEDULE:
             return ""
-        hold = self._thermostats.get(action.zone_id).hold
-        if hold is None or hold.id == action.action_id:
-            return ""
-        return f"it begins to count when {hold.kind.value} {hold.id} ends: until then that counts"
+        zone = self._thermostats.get(action.zone_id)
+        if zone.hold is not None and zone.hold.id != action.action_id:
+            return f"it begins to count when {zone.hold.kind.value} {zone.hold.id} ends: until then that counts"
+        pairs = ((action.heat_setpoint_c, zone.heat_setpoint_c), (action.cool_setpoint_c, zone.cool_setpoint_c))
+        if zone.eco.is_enabled and any(asked is not None and asked != in_force for asked, in_force in pairs):
+            limits = f"{zone.eco.heat_limit_c:.1f} °C and cools to at least {zone.eco.cool_limit_c:.1f} °C"
+            return f"it counts in full when eco is switched off: until then the zone heats to at most {limits}"
+        return ""
 
     async def _record(
         self, action: HomeAction, event: ActionEvent, *, problem: str = "", note: str = ""

@@ -205,6 +205,8 @@ def _other(status: HubStatus) -> Iterator[Problem]:
     for sensor in status.relayed_sensors:
         if sensor.problem:
             yield Problem(phrase("sensor {name}: {problem}", name=sensor.name, problem=sensor.problem))
+    if status.relay_problem and not status.relayed_sensors:
+        yield Problem(phrase("relayed sensors: {problem}", problem=status.relay_problem))
     for label in status.unmatched_keys:
         what = phrase("relayed_sensors.sensor_keys_file: the key for {label} fits no sensor", label=label)
         yield Problem(what, "correct its name or IEEE address (climahub zigbee list), or pair the sensor")

@@ -14,7 +14,15 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.config.changes import TRIAL_S
-from agent.errors import ClimahubError, LabelInvalid, PairingRefused, SettingInvalid, StorageFull, UnknownSensor
+from agent.errors import (
+    ClimahubError,
+    LabelInvalid,
+    PairingRefused,
+    SettingInvalid,
+    StorageFull,
+    UnknownDevice,
+    UnknownSensor,
+)
 from agent.local.api_clients import ApiClientRequest
 from agent.local.facts import VisitRequest
 from agent.local.hardware import CommissioningRequest, IdentifyRequest, RelayTestRequest, TestReference
@@ -351,6 +359,7 @@ class RequestRefused(ClimahubError):
 _BY_ERROR: Mapping[type[Exception], tuple[HTTPStatus, str]] = MappingProxyType(
     {
         SettingInvalid: (HTTPStatus.BAD_REQUEST, "invalid"),
+        UnknownDevice: (HTTPStatus.NOT_FOUND, "not_found"),
         UnknownSensor: (HTTPStatus.NOT_FOUND, "not_found"),
         PairingRefused: (HTTPStatus.CONFLICT, "conflict"),
         LabelInvalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "label_invalid"),
@@ -365,7 +374,7 @@ def refusal_of(error: Exception) -> RequestRefused:
     """Return how an error of the agent or of the hardware is answered."""
     if isinstance(error, RequestRefused):
         return error
-    status, code = _BY_ERROR.get(type(error), (HTTPStatus.SERVICE_UNAVAILABLE, "failed"))
-    if isinstance(error, StorageFull):
-        code = "storage_full"
+    # A more specific error than those of the table is answered as the nearest one of them.
+    found = (_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR)
+    status, code = next(found, (HTTPStatus.SERVICE_UNAVAILABLE, "failed"))
     return RequestRefused(status, code, str(error))

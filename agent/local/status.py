@@ -255,6 +255,7 @@ class HubStatus(msgspec.Struct, frozen=True):
         starts: This process and earlier ones, the newest first.
         update: The progress of the current update in words; empty where there is none.
         config_trial: The change of the configuration that is on trial.
+        relay_problem: Why a network without a radio of its own brings no reports; a radio's problem is in its document.
     """
 
     version: str
@@ -276,3 +277,4 @@ class HubStatus(msgspec.Struct, frozen=True):
     unmatched_keys: list[str] = []
     config_trial: ConfigTrialReport | None = None
     machine: MachineReport = MachineReport()
+    relay_problem: str = ""

@@ -144,6 +144,7 @@ class HubReports:
             outbox=_outbox(telemetry, self._clock, telemetry.problem or self._machine.problem),
             sensors=_sensors(telemetry.intake, now_ms),
             relayed_sensors=_relayed(board, pairing, relay_problem),
+            relay_problem="" if pairing.radio else relay_problem,
             settings=SettingsReport(
                 in_force=msgspec.to_builtins(settings.current),
                 pending=settings.pending,

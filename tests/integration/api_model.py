@@ -170,8 +170,9 @@ def aqara_setpoint(zone: Zone, heat: float | None, cool: float | None) -> Zone:
 
 
 def page_set(zone: Zone, mode: str | None, heat: float | None, cool: float | None) -> Zone:
-    """The hub's own API: the mode, and the setpoints for times without a schedule."""
-    return own_setpoints(replace(zone, mode=mode or zone.mode), heat, cool)
+    """The hub's own API: the mode, which ends a hold with another one, and setpoints for times without a schedule."""
+    hold = None if mode and zone.hold and zone.hold.mode not in (None, mode) else zone.hold
+    return own_setpoints(replace(zone, mode=mode or zone.mode, hold=hold), heat, cool)
 
 
 @dataclass

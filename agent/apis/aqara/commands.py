@@ -20,6 +20,9 @@ from agent.climate.requests import (
 from agent.errors import SettingInvalid
 from agent.home.thermostat import Thermostat
 
+SHOWN_DECIMALS = 2
+"""Of a setpoint; one that was asked for in degrees Fahrenheit has many."""
+
 HOLD_ID = "aqara"
 """The id of the hold that written setpoints make: the next one replaces it."""
 
@@ -34,9 +37,9 @@ def read_trait(thermostat: Thermostat, form: TraitForm) -> object:
         case traits.MODE.code:
             return MODE_VALUES[thermostat.mode]
         case traits.HEATING.code:
-            return thermostat.heat_setpoint_c
+            return round(thermostat.heat_setpoint_c, SHOWN_DECIMALS)
         case _:
-            return thermostat.cool_setpoint_c
+            return round(thermostat.cool_setpoint_c, SHOWN_DECIMALS)
 
 
 def plan(
@@ -59,9 +62,9 @@ def plan(
         return []
     match form.code:
         case traits.ON_OFF.code:
-            return _set_mode(thermostat, _mode_when_on(thermostat, mode_when_on) if value else Mode.OFF)
+            return _set_mode(_mode_when_on(thermostat, mode_when_on) if value else Mode.OFF)
         case traits.MODE.code:
-            return _set_mode(thermostat, _MODES[str(value)])
+            return _set_mode(_MODES[str(value)])
         case traits.HEATING.code:
             return _set_setpoint(thermostat, heat_c=float(value))
         case _:
@@ -74,10 +77,9 @@ def _mode_when_on(thermostat: Thermostat, before: Mode | None) -> Mode:
     return Mode.HEAT if thermostat.can_heat else Mode.COOL
 
 
-def _set_mode(thermostat: Thermostat, mode: Mode) -> Sequence[ClimateRequest]:
-    """Return the requests for a mode: holds that set another one end."""
-    ended = [CancelHoldRequest(hold.id) for hold in _begun(thermostat) if hold.mode not in {None, mode}]
-    return [SetRequest(mode=mode), *ended]
+def _set_mode(mode: Mode) -> Sequence[ClimateRequest]:
+    """Return the request for a mode. Holds that set another one end by it."""
+    return [SetRequest(mode=mode)]
 
 
 def _set_setpoint(

@@ -99,11 +99,11 @@ def setpoint_requests(thermostat: Thermostat, body: SetpointBody) -> list[Climat
     requests: list[ClimateRequest] = []
     if thermostat.schedule and mode is not Mode.OFF:
         requests.append(HoldRequest(HoldKind.HOLD, heat_c, cool_c, mode, until="next", id=HOLD_ID))
-        # The stronger kinds would hide it; planned ones stay.
+        # The stronger kinds would hide it, and those with another mode end by the mode; planned ones stay.
         requests += [
             CancelHoldRequest(hold.id)
             for hold in thermostat.holds
-            if hold.kind is not HoldKind.HOLD and hold.start_utc_ms is None
+            if hold.kind is not HoldKind.HOLD and hold.start_utc_ms is None and hold.mode in {None, mode}
         ]
         return [SetRequest(mode), *requests]
     requests.append(SetRequest(mode, heat_c, cool_c))

@@ -17,7 +17,8 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
         for name, fields in {
             # The state of the hub (agent.local.status).
             "HubStatus": "version board clock link quotas outbox sensors relayed_sensors settings faults unread_sensors"
-            " running_s climate_problems commands_problem starts update unmatched_keys config_trial machine",
+            " running_s climate_problems commands_problem starts update unmatched_keys config_trial machine"
+            " relay_problem",
             "MachineReport": "power_now power_since_boot is_mains_off disk_free_bytes disk_free_bytes_min",
             "ConfigTrialReport": "keys left_s is_started caller",
             "ClockStatus": "synchronised utc boot_id uptime_s source error_s known_for_s confirmed_s_ago",

@@ -202,6 +202,7 @@ def _missing(found: Heating) -> Finding:
 def _identity(found: Documents) -> Finding:
     status = found.status
     texts = [f"{each.name}: {each.problem}" for each in status.relayed_sensors if each.problem]
+    texts += [status.relay_problem] if status.relay_problem and not status.relayed_sensors else []
     texts += [f"the key for {label} fits no sensor" for label in status.unmatched_keys]
     if texts:
         remedy = "follow the message; after a correction let the hub try again"

@@ -7,7 +7,15 @@ import pytest
 
 from agent.climate import effective_setpoint
 from agent.climate.model import Eco, HoldKind, Mode, Setpoints, ZoneProgram
-from agent.climate.requests import ClimateRequest, EcoRequest, HoldRequest, HoldWithoutEffect, apply, check_effect
+from agent.climate.requests import (
+    ClimateRequest,
+    EcoRequest,
+    HoldRequest,
+    HoldWithoutEffect,
+    SetRequest,
+    apply,
+    check_effect,
+)
 from agent.foundation.clock import Now
 
 NOW = Now("boot", 1_000_000, 1_768_392_000_000)
@@ -93,3 +101,19 @@ def test_a_hold_below_one_that_switches_off_is_refused() -> None:
 )
 def test_a_hold_that_changes_something_now_or_later_is_accepted(program: ZoneProgram, request_: ClimateRequest) -> None:
     assert requested(program, request_) != program
+
+
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.COOL])
+def test_who_chooses_a_mode_means_now_and_a_hold_with_another_one_ends(mode: Mode) -> None:
+    held = requested(COMFORT, HoldRequest(heat_setpoint_c=22.0, mode=Mode.HEAT))
+    after = requested(held, SetRequest(mode=mode))
+    assert effective_setpoint.resolve(after, NOW, None).mode is mode
+    assert after.holds == ()
+
+
+def test_a_hold_of_the_chosen_mode_or_without_one_stays_as_do_planned_ones() -> None:
+    held = requested(
+        COMFORT, HoldRequest(heat_setpoint_c=22.0), HoldRequest(mode=Mode.COOL, for_s=60, id="c", start="23:00")
+    )
+    assert [hold.id for hold in requested(held, SetRequest(mode=Mode.HEAT)).holds] == ["h", "c"]
+    assert requested(held, SetRequest(heat_setpoint_c=19.0)).holds == held.holds

@@ -228,3 +228,8 @@ def test_a_problem_of_a_room_that_is_under_control_is_no_fault(status: HubStatus
     told = replace(status, climate_problems=["hall: one sensor is silent", "attic: no sensor"])
     found = problems(told, mild={"hall: one sensor is silent"})
     assert [problem.level for problem in found] == [Level.ATTENTION, Level.FAULT]
+
+
+def test_a_network_that_brings_no_reports_is_told_also_before_any_sensor_is_known(status: HubStatus) -> None:
+    none_known = replace(status, relayed_sensors=[], relay_problem="chmod o-rwx token")
+    assert [problem.what for problem in problems(none_known)] == ["relayed sensors: chmod o-rwx token"]

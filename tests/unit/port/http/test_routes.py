@@ -11,9 +11,11 @@ from typing import Any, cast
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from agent.climate.requests import HoldWithoutEffect
+from agent.errors import CloudUnavailable, ReadFailed, UnknownDevice
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
-from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route
+from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route, refusal_of
 from agent.port import alerts, api_clients, config_editor, facts, monitoring, page_files, webhooks
 from agent.port.bundle import handler
 from agent.port.checks.repairs import Repairs
@@ -130,3 +132,17 @@ def test_each_role_includes_those_before_it() -> None:
     assert Role.PUBLIC < Role.VIEWER < Role.SERVICE < Role.OWNER
     assert Role.OWNER >= Role.SERVICE
     assert not Role.VIEWER >= Role.SERVICE
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (HoldWithoutEffect("switch eco off first"), 400, "invalid"),
+        (UnknownDevice("there is no attic"), 404, "not_found"),
+        (ReadFailed("the disk fails"), 503, "storage_full"),
+        (CloudUnavailable("no answer"), 503, "failed"),
+    ],
+)
+def test_an_error_is_answered_as_the_nearest_one_of_the_table(error: Exception, status: int, code: str) -> None:
+    refusal = refusal_of(error)
+    assert (refusal.status, refusal.code, str(refusal)) == (status, code, str(error))
