@@ -230,6 +230,8 @@ def check_draft(draft: FactDraft, known_from_ms: int) -> FactDraft:
     """
     if not draft.text.strip():
         raise FactRefused("give the fact a text: it is empty")
+    if "\x00" in draft.text:
+        raise FactRefused("leave NUL out of the fact: searching and counting end there")
     if len(draft.text.encode(errors="replace")) > TEXT_BYTES_MAX:
         raise FactRefused(f"shorten the fact: it may have {TEXT_BYTES_MAX} bytes")
     for name, label in {"topic": draft.topic, "source": draft.source, "author": draft.author}.items():

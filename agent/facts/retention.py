@@ -15,7 +15,7 @@ import msgspec
 
 from agent.errors import Rejected
 from agent.facts import search, statements
-from agent.facts.model import render_instant
+from agent.facts.model import TEXT_BYTES_MAX, render_instant
 from agent.foundation.database import PAGE_BYTES, Database
 from agent.foundation.disk import Disk
 
@@ -23,7 +23,11 @@ EXPORT_FACTS_MAX = 500
 """Facts in one file, and removed in one commit: with texts of the usual length 200 KB."""
 
 EXPORTS_MAX = 64
-"""Files that are kept. The oldest makes room: whoever wants them for longer copies them off the hub."""
+"""Files of each kind that are kept. The oldest makes room: whoever wants them for longer copies them off the hub."""
+
+HUB_EXPORT = "facts-"
+CLIENTS_EXPORT = "facts-clients-"
+"""Two kinds, by whose write needed the room: a client that stores and ends facts all day pushes out no other export."""
 
 RECLAIM_SHARE = 0.1
 """Of the bytes that are allowed: removed in one go, so that a full store does not remove one fact for each new one."""
@@ -51,9 +55,14 @@ class FactLimits(msgspec.Struct, frozen=True):
     disk_free_bytes_min: int = 64 * 1024 * 1024
 
     @property
-    def client_bytes_max(self) -> int:
-        """Up to where clients may fill the file: the rest is for the hub's own facts."""
+    def clients_bytes_max(self) -> int:
+        """Space that the facts of all clients may fill: the rest is for the hub's own."""
         return self.bytes_max * 3 // 4
+
+    @property
+    def client_text_bytes_max(self) -> int:
+        """The texts of one client: with 10,000 facts of the usual length 2 MiB."""
+        return self.bytes_max // 8
 
 
 class FactUsage(msgspec.Struct, frozen=True):
@@ -63,7 +72,7 @@ class FactUsage(msgspec.Struct, frozen=True):
         facts: How many facts of the owner it holds.
         facts_max: How many it may hold.
         used_bytes: Space that all facts take.
-        bytes_max: Space that clients' facts may fill, those of the hub included.
+        bytes_max: Space that the facts of all clients may fill.
         is_full: No fact can be stored before one is closed and makes room.
     """
 
@@ -151,27 +160,44 @@ class Retention:
         return used_bytes(connection) <= bytes_max
 
     def make_room_for(self, connection: sqlite3.Connection, now_ms: int, owner: str) -> bool:
-        """Remove the oldest closed facts of an owner who has as many as allowed; tell whether there is room."""
-        if self._count(connection, owner) < self._limits.client_facts_max:
-            return True
-        most = max(1, int(self._limits.client_facts_max * RECLAIM_SHARE))
-        if batch := self._batch(connection, now_ms, owner=owner, facts_max=most):
-            self._remove(connection, batch)
-        return self._count(connection, owner) < self._limits.client_facts_max
+        """Remove the oldest closed facts of a client where it needs room; tell whether there is room.
+
+        Those of others stay: what one client writes costs nobody else a fact, nor the hub an export.
+        """
+        most = min(EXPORT_FACTS_MAX, max(1, int(self._limits.client_facts_max * RECLAIM_SHARE)))
+        while is_full := self._is_full(connection, owner):
+            batch = self._batch(connection, now_ms, owner=owner, facts_max=most)
+            if not batch:
+                break
+            self._remove(connection, batch, kind=CLIENTS_EXPORT)
+        return not is_full
 
     def usage(self, connection: sqlite3.Connection, owner: str, now_ms: int) -> FactUsage:
         """Return how full the store is, for one owner."""
         count, taken_bytes = self._count(connection, owner), used_bytes(connection)
         limits = self._limits
-        is_over = count >= limits.client_facts_max or taken_bytes > limits.client_bytes_max
-        can_remove = is_over and bool(self._batch(connection, now_ms, owner=owner, facts_max=1))
-        return FactUsage(
-            count, limits.client_facts_max, taken_bytes, limits.client_bytes_max, is_over and not can_remove
-        )
+        is_full = self._is_full(connection, owner) and not self._batch(connection, now_ms, owner=owner, facts_max=1)
+        return FactUsage(count, limits.client_facts_max, taken_bytes, limits.clients_bytes_max, is_full)
 
     def has_disk_space(self) -> bool:
         """Tell whether the disk has more room than is left to others."""
         return self._disk.free_bytes(self._directory) > self._limits.disk_free_bytes_min
+
+    def _is_full(self, connection: sqlite3.Connection, owner: str) -> bool:
+        """Tell whether a client has all that it may have, or clients have together."""
+        limits, count = self._limits, self._count(connection, owner)
+        if count >= limits.client_facts_max:
+            return True
+        # Texts are read only where they could be too many: of fewer facts, none is long enough.
+        if (count + 1) * TEXT_BYTES_MAX > limits.client_text_bytes_max:
+            (text_bytes,) = connection.execute(statements.TEXT_BYTES_OF_OWNER, (owner,)).fetchone()
+            if text_bytes + TEXT_BYTES_MAX > limits.client_text_bytes_max:
+                return True
+        taken_bytes = used_bytes(connection)
+        if taken_bytes <= limits.clients_bytes_max:
+            return False
+        (hub_bytes,) = connection.execute(statements.TEXT_BYTES_OF_SUBJECTS).fetchone()
+        return taken_bytes > limits.bytes_max or taken_bytes - hub_bytes > limits.clients_bytes_max
 
     @staticmethod
     def _count(connection: sqlite3.Connection, owner: str) -> int:
@@ -197,11 +223,11 @@ class Retention:
                 chosen[fact] = None
         return list(chosen)
 
-    def _remove(self, connection: sqlite3.Connection, facts: Sequence[int]) -> None:
+    def _remove(self, connection: sqlite3.Connection, facts: Sequence[int], *, kind: str = HUB_EXPORT) -> None:
         """Export facts, then remove them. A power cut in between leaves both; the next export has them again."""
         exported = [_read(connection, fact) for fact in facts]
         first_ms = min(known_ms for known_ms, _ in exported)
-        self._write_export(first_ms, [line for _, line in exported])
+        self._write_export(kind, first_ms, [line for _, line in exported])
         with self._database.transaction(connection):
             for fact, (_, line) in zip(facts, exported, strict=True):
                 if self._has_index:
@@ -212,16 +238,21 @@ class Retention:
             connection.execute(statements.FORGET_TENANTS)
         self.removed_count += len(facts)
 
-    def _write_export(self, first_ms: int, lines: Sequence[ExportedFact]) -> None:
+    def _write_export(self, kind: str, first_ms: int, lines: Sequence[ExportedFact]) -> None:
         """Write an export under a name that only the same facts can have: no two changes have the same instant."""
-        path = self._directory / f"facts-{first_ms:013}.jsonl"
+        path = self._directory / f"{kind}{first_ms:013}.jsonl"
         self._disk.write(path, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-        for old in list_exports(self._directory)[:-EXPORTS_MAX]:
+        same = [
+            each
+            for each in list_exports(self._directory)
+            if each.name.startswith(kind) and each.stem[len(kind) :].isdecimal()
+        ]
+        for old in same[:-EXPORTS_MAX]:
             self._disk.remove(old)
 
 
 def list_exports(state_dir: Path) -> list[Path]:
-    """Return the exports of a hub, oldest first. Blocks."""
+    """Return the exports of a hub, the oldest of each kind first. Blocks."""
     return sorted(state_dir.glob("facts-*.jsonl"))
 
 

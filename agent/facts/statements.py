@@ -126,8 +126,16 @@ ORDER BY e.ending
 REPLACED = "SELECT fact FROM endings WHERE superseded_by = ?"
 
 OWNERS_BY_SIZE = """
-SELECT t.owner FROM tenants t JOIN facts f ON f.tenant = t.tenant GROUP BY t.owner ORDER BY sum(length(f.text)) DESC
+SELECT t.owner FROM tenants t JOIN facts f ON f.tenant = t.tenant GROUP BY t.owner
+ORDER BY sum(length(CAST(f.text AS BLOB))) DESC
 """
+# The length of a text ends at its first NUL (sqlite.org/lang_corefunc.html#length), that of a blob does not.
+TEXT_BYTES_OF_OWNER = """
+SELECT coalesce(sum(length(CAST(f.text AS BLOB))), 0) FROM facts f JOIN tenants t ON t.tenant = f.tenant
+WHERE t.owner = ?
+"""
+# Only the hub's own facts have a subject.
+TEXT_BYTES_OF_SUBJECTS = "SELECT coalesce(sum(length(CAST(text AS BLOB))), 0) FROM facts WHERE subject <> ''"
 COUNT_OF_OWNER = "SELECT count(*) FROM facts f JOIN tenants t ON t.tenant = f.tenant WHERE t.owner = ?"
 FORGET_TENANTS = "DELETE FROM tenants WHERE tenant NOT IN (SELECT tenant FROM facts)"
 

@@ -68,11 +68,11 @@ class FactStore:
         return self._tables.now_ms(utc_ms)
 
     async def add(self, tenant: Tenant, draft: FactDraft, *, utc_ms: int) -> FactVersion:
-        """Store a client's fact, durably; the oldest closed facts make room where there is none.
+        """Store a client's fact, durably; its oldest closed facts make room where there is none.
 
         Raises:
             FactRefused: It cannot be stored as it stands.
-            FactsFull: There is no room, and no closed fact to make some.
+            FactsFull: There is no room, and no closed fact of this client to make some.
         """
 
         def work(connection: sqlite3.Connection) -> FactVersion:
@@ -196,10 +196,11 @@ class FactStore:
     def _ensure_room(self, connection: sqlite3.Connection, owner: str, utc_ms: int) -> None:
         self._ensure_disk_space()
         with self._removal(connection):
-            has_room = self._room.make_room(connection, self.now_ms(utc_ms), bytes_max=self._limits.client_bytes_max)
-            has_room = has_room and self._room.make_room_for(connection, self.now_ms(utc_ms), owner)
+            has_room = self._room.make_room_for(connection, self.now_ms(utc_ms), owner)
         if not has_room:
-            raise FactsFull("end some facts: there is no room for another, and none has ended that could make some")
+            raise FactsFull(
+                "end some facts: there is no room for another, and none of yours has ended that could make some"
+            )
 
 
 def time_ordered_id(known_ms: int, random_bits: Callable[[int], int]) -> UUID:

@@ -67,6 +67,7 @@ def test_what_is_not_known_yet_belongs_to_no_view() -> None:
     [
         (FactDraft(" \n"), "give the fact a text"),
         (FactDraft("ä" * 2049), "shorten the fact"),
+        (FactDraft("a\x00b"), "leave NUL out"),
         (FactDraft("x", topic="t" * 65), "shorten the topic"),
         (FactDraft("x", source="\n"), "cannot be printed"),
         (FactDraft("x", subject="s" * 161), "shorten the subject"),

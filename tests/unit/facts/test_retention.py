@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.facts.model import FactDraft
+from agent.facts.model import FactDraft, Tenant
 from agent.facts.retention import EXPORTS_MAX, FactLimits, FactsFull, list_exports
 from agent.facts.store import FactQuery, FactStore
 from agent.facts.tables import FactFilter
-from tests.unit.facts.fact_bench import ANNA, BERT, DAY_MS, HUB, NOW_MS, add, open_store, texts
+from tests.unit.facts.fact_bench import ANNA, BERT, DAY_MS, HUB, NOW_MS, add, asked, open_store, texts
 
 LATER_MS = NOW_MS + 1000 * DAY_MS
 LONG = "x" * 4000
@@ -85,16 +85,55 @@ async def test_who_writes_much_loses_its_own_facts_first(tmp_path: Path) -> None
     assert {line["owner"] for line in lines(tmp_path)} == {"anna"}
 
 
+async def fill(store: FactStore, tenant: Tenant, most: int = 1000) -> None:
+    with contextlib.suppress(FactsFull):
+        for number in range(most):
+            await add(store, tenant, f"{number} {LONG}")
+
+
 async def test_a_store_full_of_facts_that_hold_refuses_clients_and_leaves_the_rest_to_the_hub(tmp_path: Path) -> None:
     store = await open_store(tmp_path, limits=FactLimits(bytes_max=256 * 1024, disk_free_bytes_min=0))
-    with contextlib.suppress(FactsFull):
-        for number in range(1000):
-            await add(store, ANNA, f"{number} {LONG}")
-    assert (await store.usage("anna", utc_ms=NOW_MS)).is_full
+    for number in range(8):
+        await fill(store, Tenant(f"client {number}"))
+    assert (await store.usage("bert", utc_ms=NOW_MS)).is_full
     with pytest.raises(FactsFull, match="end some facts"):
         await add(store, BERT, "one")
     await replace_often(store, "living", 3)
     assert len(await texts(store, HUB, utc_ms=LATER_MS)) == 3
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_one_client_costs_nobody_else_a_fact_nor_an_export(tmp_path: Path, ends: bool) -> None:
+    store = await open_store(tmp_path, limits=FactLimits(bytes_max=512 * 1024, disk_free_bytes_min=0))
+    await replace_often(store, "living", 20)
+    for number in range(5):
+        now_ms = NOW_MS + 100_000 + number * 10
+        fact = await add(store, BERT, f"{number} {LONG}", utc_ms=now_ms)
+        await store.expire("bert", fact, now_ms + 5, author="", utc_ms=now_ms + 6)
+    (tmp_path / "facts-1234567890123.jsonl").touch()
+    before = await texts(store, HUB, BERT, utc_ms=LATER_MS)
+    await fill(store, ANNA)
+    assert (await store.usage("anna", utc_ms=NOW_MS)).is_full
+    assert 5 < len(await texts(store, ANNA)) < 20
+    for number in range((EXPORTS_MAX + 3) * ends):
+        now_ms = LATER_MS + number * 100
+        fact = (await store.shown(asked(ANNA), utc_ms=now_ms))[0].fact.id
+        await store.expire("anna", fact, now_ms, author="", utc_ms=now_ms)
+        await add(store, ANNA, f"again {number} {LONG}", utc_ms=now_ms + 10)
+    with pytest.raises(FactsFull, match="none of yours"):
+        await add(store, ANNA, LONG, utc_ms=LATER_MS + DAY_MS)
+    assert await texts(store, HUB, BERT, utc_ms=LATER_MS + DAY_MS) == before
+    assert (tmp_path / "facts-1234567890123.jsonl").exists()
+    assert len(list_exports(tmp_path)) <= EXPORTS_MAX + 1
+    await add(store, BERT, "there is room for others")
+
+
+async def test_the_history_of_the_hub_does_not_keep_clients_out(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, limits=FactLimits(bytes_max=256 * 1024, disk_free_bytes_min=0))
+    await replace_often(store, "living", 42)
+    usage = await store.usage("anna", utc_ms=LATER_MS)
+    assert usage.used_bytes > usage.bytes_max
+    await add(store, ANNA, "one", utc_ms=LATER_MS)
 
 
 async def test_a_client_has_its_number_of_facts_and_the_closed_ones_make_room(tmp_path: Path) -> None:
