@@ -16,6 +16,9 @@ from agent.foundation.clock import Now
 HOLDS_MAX = 16
 """Holds of one zone, planned ones included."""
 
+CLIENT_HOLDS_MAX = 12
+"""As many of them may be there when a client of an API adds one: the rest is kept for people."""
+
 AHEAD_MS_MAX = 400 * 24 * 3_600_000
 """A hold begins and ends within this time, a little more than a year."""
 
@@ -113,11 +116,17 @@ def reset_block_ends(program: ZoneProgram, before: Schedule | None, now: Now) ->
     return msgspec.structs.replace(program, holds=holds)
 
 
-def with_hold(program: ZoneProgram, hold: Hold, now: Now) -> ZoneProgram:
+def with_hold(program: ZoneProgram, hold: Hold, now: Now, *, holds_max: int = HOLDS_MAX) -> ZoneProgram:
     """Return a program with one more hold. It replaces the hold of the same id.
 
     A hold that begins at once and has no end of its own also replaces the active holds of its kind: it is a new state,
     not an exception from the old one. So does every boost and every away that begins at once.
+
+    Args:
+        program: Of the zone.
+        hold: The new one.
+        now: The present instant.
+        holds_max: So many holds the zone may have then.
 
     Raises:
         SettingInvalid: The hold is not valid.
@@ -127,8 +136,8 @@ def with_hold(program: ZoneProgram, hold: Hold, now: Now) -> ZoneProgram:
     has_own_end = hold.until is Until.TIME and hold.kind is HoldKind.HOLD
     if hold.start_utc_ms is None and not has_own_end:
         others = [other for other in others if other.kind is not hold.kind or not has_begun(other, now)]
-    if len(others) >= HOLDS_MAX:
-        raise SettingInvalid(f"resume the schedule or cancel a hold first: there are {HOLDS_MAX} holds already")
+    if len(others) >= holds_max:
+        raise SettingInvalid(f"resume the schedule or cancel a hold first: there are {len(others)} holds already")
     made_ms = now.utc_ms
     if made_ms is None:
         made_ms = max((other.begin_utc_ms for other in others if has_begun(other, now)), default=0)

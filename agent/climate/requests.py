@@ -234,7 +234,15 @@ def _is_bounded(hold: Hold, mode: Mode, eco: Eco) -> bool:
     return not is_heat_left and not is_cool_left
 
 
-def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzinfo, *, new_id: str) -> ZoneProgram:
+def apply(
+    program: ZoneProgram,
+    request: ClimateRequest,
+    now: Now,
+    timezone: tzinfo,
+    *,
+    new_id: str,
+    holds_max: int = holds.HOLDS_MAX,
+) -> ZoneProgram:
     """Return the program after a request.
 
     Args:
@@ -243,6 +251,7 @@ def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzi
         now: The present instant.
         timezone: Of the house.
         new_id: For a hold without an id.
+        holds_max: So many holds the zone may have after a new one.
 
     Raises:
         SettingInvalid: The request cannot be carried out; nothing changes.
@@ -251,7 +260,8 @@ def apply(program: ZoneProgram, request: ClimateRequest, now: Now, timezone: tzi
         case SetRequest():
             return _set(program, request, now)
         case HoldRequest():
-            return holds.with_hold(program, _build_hold(program, request, now, timezone, new_id), now)
+            hold = _build_hold(program, request, now, timezone, new_id)
+            return holds.with_hold(program, hold, now, holds_max=holds_max)
         case CancelHoldRequest():
             try:
                 return holds.without_hold(program, request.id)

@@ -4,13 +4,14 @@ The page, the command line and the APIs all come through `Thermostats.apply`, so
 change through one interface is seen by all others at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.climate import requests
+from agent.climate.holds import CLIENT_HOLDS_MAX, HOLDS_MAX
 from agent.climate.model import ALL_ZONES
 from agent.climate.requests import ClimateRequest
 from agent.errors import UnknownDevice
@@ -20,6 +21,9 @@ from agent.home.thermostat import Thermostat, read_thermostat
 
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
+
+CLIENT_PREFIX = "api:"
+"""How the names of callers begin that are clients of an API (`agent.port.http.api_mount` gives them)."""
 
 
 class Thermostats:
@@ -91,31 +95,42 @@ class Thermostats:
         return climate
 
     def apply(self, zone_id: str, request: ClimateRequest, *, by: str, action_id: str = "") -> tuple[str, ...]:
-        """Put a request in force at once, and return the zones that it reached. It is written to the disk soon.
+        """Put one request in force, as `apply_all` does."""
+        return self.apply_all(zone_id, [request], by=by, action_id=action_id)
+
+    def apply_all(
+        self, zone_id: str, asked: Sequence[ClimateRequest], *, by: str, action_id: str = ""
+    ) -> tuple[str, ...]:
+        """Put requests in force at once, all or none, and return the zones reached. They are on the disk soon.
 
         Of all zones, those in which a hold would change nothing are left as they are.
 
         Args:
             zone_id: A zone, or `ALL_ZONES`.
-            request: The change.
-            by: Who requests it: the name of the caller.
-            action_id: The action that this carries out; `last_action` returns it then, also after a restart.
+            asked: The changes, one after the other; at least one.
+            by: Who requests them: the name of the caller.
+            action_id: The action that they carry out; `last_action` returns it then, also after a restart.
 
         Raises:
             UnknownDevice: There is no such zone.
-            SettingInvalid: The request does not fit a zone; nothing changes in any zone.
+            SettingInvalid: A request does not fit a zone; nothing changes in any zone.
         """
         names = self.zone_ids if zone_id == ALL_ZONES else (zone_id,)
-        climate = self.check(zone_id, request)
+        climate, *_ = [self.check(zone_id, request) for request in asked]
         zones = climate.control.zones
         # What time has done until now is not this caller's.
         self.changes.look()
         now, timezone = climate.now(), climate.timezone()
+        holds_max = CLIENT_HOLDS_MAX if by.startswith(CLIENT_PREFIX) else HOLDS_MAX
         programs, unmoved = {}, None
         for name in names:
-            program = requests.apply(zones[name].program, request, now, timezone, new_id=self._new_id())
+            program = zones[name].program
             try:
-                requests.check_effect(program, request, now, timezone, name)
+                for request in asked:
+                    program = requests.apply(
+                        program, request, now, timezone, new_id=self._new_id(), holds_max=holds_max
+                    )
+                    requests.check_effect(program, request, now, timezone, name)
                 programs[name] = msgspec.structs.replace(program, last_action=action_id or program.last_action)
             except requests.HoldWithoutEffect as error:
                 unmoved = error

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
 from agent.apis.webhooks.endpoints import NewEndpoint
 from agent.apis.webhooks.signatures import WebhookApi
+from agent.climate.holds import CLIENT_HOLDS_MAX
 from agent.climate.model import HoldKind, Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
@@ -167,6 +168,21 @@ async def test_what_is_no_setpoint_changes_nothing(aurra: Aurra, body: object, c
     before = aurra.apis.home.thermostats.get("living").heat_setpoint_c
     assert code_of(await aurra.post("/thermostat/living/setpoint", body)) == (400, code)
     assert aurra.apis.home.thermostats.get("living").heat_setpoint_c == before
+
+
+async def test_a_setpoint_that_is_refused_leaves_the_mode_and_holds_for_people(aurra: Aurra) -> None:
+    thermostats = aurra.apis.home.thermostats
+    assert (await aurra.post("/thermostat/living/schedule", SCHEDULE))[0] == 201
+    thermostats.apply("living", SetRequest(mode=Mode.OFF), by="page")
+    for number in range(CLIENT_HOLDS_MAX):
+        planned = HoldRequest(heat_setpoint_c=20.0, start="23:59", id=f"planned {number}")
+        thermostats.apply("living", planned, by="page")
+    answered = await aurra.post("/thermostat/living/setpoint", {"temperature": 70, "mode": "heat"})
+    assert answered[0] == 400
+    assert "12 holds" in answered[1]["error"]["message"]
+    assert thermostats.get("living").mode is Mode.OFF
+    thermostats.apply("living", HoldRequest(HoldKind.BOOST, mode=Mode.HEAT, heat_setpoint_c=22.0), by="page")
+    assert thermostats.get("living").heat_setpoint_c == 22.0
 
 
 async def test_schedules_by_name_are_replaced_and_sync_brings_the_last_into_force(aurra: Aurra) -> None:

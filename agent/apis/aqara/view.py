@@ -137,8 +137,7 @@ class HomeView:
             value = traits.read_value(form, item.value)
             requests = commands.plan(thermostat, form, value, mode_when_on=self._power.mode_of(thermostat.zone_id))
             self._power.note(thermostat)
-            for request in requests:
-                self._home.thermostats.apply(thermostat.zone_id, request, by=by)
+            self._home.thermostats.apply_all(thermostat.zone_id, requests, by=by)
         except (ValueInvalid, SettingInvalid) as error:
             raise ItemRefused(Code.INVALID, str(error)) from error
         found = commands.read_trait(self._home.thermostats.get(thermostat.zone_id), form)

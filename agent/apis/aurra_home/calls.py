@@ -95,8 +95,8 @@ class Calls:
         """Answer `POST /thermostat/{device_id}/setpoint`."""
         thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
         body = _read(request.body, wire.SetpointBody)
-        for each in setpoint_requests(thermostat, body):
-            self._home.thermostats.apply(thermostat.zone_id, each, by=request.caller.name)
+        asked = setpoint_requests(thermostat, body)
+        self._home.thermostats.apply_all(thermostat.zone_id, asked, by=request.caller.name)
         return ApiAnswer(wire.Applied(success=True, applied_at=self._instant()))
 
     async def put_schedule(self, request: ApiRequest) -> ApiAnswer:
