@@ -6,7 +6,6 @@ answered, with the capabilities of the device.
 
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -29,6 +28,9 @@ from agent.climate.model import SETPOINT_GAP_K_MIN
 from agent.foundation.text import quote
 from agent.home.actions import Command, Execution
 from agent.home.temperatures import from_fahrenheit, to_fahrenheit_hundredths
+
+_NUMBER_MAX = 1e6
+"""Far beyond the bounds of every parameter, in every unit."""
 
 
 class Push(msgspec.Struct, frozen=True):
@@ -140,9 +142,11 @@ def _unit_refused(name: str, unit: str, supported: Sequence[Unit]) -> AmpsRefuse
 
 
 def _check_range(name: str, value: float, unit: Unit, bounds: Bounds) -> float:
-    value_c = value if unit is Unit.CELSIUS else from_fahrenheit(value)
-    if isfinite(value) and bounds.min <= value_c <= bounds.max:
-        return value_c
+    # Compared before it is converted: JSON has whole numbers that no float can hold.
+    if -_NUMBER_MAX <= value <= _NUMBER_MAX:
+        value_c = value if unit is Unit.CELSIUS else from_fahrenheit(value)
+        if bounds.min <= value_c <= bounds.max:
+            return value_c
     least, most = bounds.of(unit)
     message = f"Give `{name}` between {least:g} and {most:g} {unit}."
     raise AmpsRefused("PARAMETER_OUT_OF_RANGE", message, _range_details(name, value, least, most, unit))

@@ -264,3 +264,16 @@ def test_the_order_of_the_checks() -> None:
     assert refused("heat", everything_wrong, start="soon").code == "PARAMETER_OUT_OF_RANGE"
     assert refused("follow_schedule", start="soon").code == "EXECUTION_NOT_SUPPORTED"
     assert refused("heat", celsius(target=21), start="soon").code == "INVALID_TIME_WINDOW"
+
+
+@pytest.mark.parametrize("unit", ["celsius", "fahrenheit"])
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), 10**25, -(10**25), 2**63], ids=["+400", "-400", "+25", "-25", "2^63"]
+)
+def test_a_whole_number_that_no_float_holds_is_out_of_range(value: int, unit: str) -> None:
+    sent = f'{{"action":{{"command":"heat","parameters":{{"target":{{"value":{value},"unit":"{unit}"}}}}}}}}'
+    body = decode_push(sent.encode())
+    with pytest.raises(AmpsRefused) as caught:
+        check_push(body.action, commands(fahrenheit=True), now_utc_ms=NOW_MS, timezone=BERLIN)
+    assert caught.value.code == "PARAMETER_OUT_OF_RANGE"
+    assert len(msgspec.json.encode(caught.value.details)) < 4096

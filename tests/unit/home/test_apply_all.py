@@ -29,7 +29,10 @@ def test_where_one_request_is_refused_none_is_in_force(bench: HomeBench) -> None
     thermostats = bench.home.thermostats
     thermostats.apply("living", SetRequest(mode=Mode.OFF), by="anna")
     plan_holds(bench, HOLDS_MAX, "anna")
-    asked: list[ClimateRequest] = [SetRequest(mode=Mode.HEAT), HoldRequest(heat_setpoint_c=22.0, id="mine", until="18:00")]
+    asked: list[ClimateRequest] = [
+        SetRequest(mode=Mode.HEAT),
+        HoldRequest(heat_setpoint_c=22.0, id="mine", until="18:00"),
+    ]
     with pytest.raises(SettingInvalid, match="16 holds"):
         thermostats.apply_all("living", asked, by="anna")
     assert thermostats.get("living").mode is Mode.OFF
