@@ -98,6 +98,7 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
         end_utc_ms: When the zone is to go back to what was before; `None` for never.
         on_conflict: What becomes of other actions of the zone.
         by: Who asks: the name of the caller.
+        forced_problem: How it is to fail, as a test client wants it; empty where it is to be carried out.
     """
 
     zone_id: str
@@ -109,6 +110,7 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     end_utc_ms: int | None = None
     on_conflict: OnConflict = OnConflict.REFUSE
     by: str = ""
+    forced_problem: str = ""
 
 
 def admit(known: ActionsFile, request: ActionRequest, utc_ms: int | None, *, new_id: str) -> ActionsFile:
@@ -149,6 +151,7 @@ def admit(known: ActionsFile, request: ActionRequest, utc_ms: int | None, *, new
         created_utc_ms=utc_ms,
         updated_utc_ms=utc_ms,
         acknowledged_utc_ms=utc_ms if is_now else None,
+        forced_problem=request.forced_problem,
     )
     return _bounded((*known.actions, action))
 

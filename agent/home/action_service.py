@@ -269,14 +269,19 @@ class ActionService:
                 # How much of the window is left is unknown.
                 return False
             try:
-                request = actions.climate_request(action)
-                self._thermostats.apply(action.zone_id, request, by=action.by, action_id=action.action_id)
+                self._put_in_force(action)
             except Rejected as error:
                 await self._settle(action, ActionEvent.REFUSE, problem=str(error))
                 return True
         await self._thermostats.save()
         await self._settle(action, ActionEvent.ACCEPT, note=self._note(action))
         return True
+
+    def _put_in_force(self, action: HomeAction) -> None:
+        if action.forced_problem:
+            raise Rejected(action.forced_problem)
+        request = actions.climate_request(action)
+        self._thermostats.apply(action.zone_id, request, by=action.by, action_id=action.action_id)
 
     def _note(self, action: HomeAction) -> str:
         """Return what keeps the zone from doing what it has taken: a stronger hold, made by a person, or eco."""

@@ -122,6 +122,7 @@ class HomeAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ended_utc_ms: When it came to its end.
         problem: Why it failed; empty where it did not.
         note: What keeps the zone from doing it now, though it has taken it; empty for nothing.
+        forced_problem: How it is to fail, as a test client wants it; empty for actions of real zones.
     """
 
     action_id: str
@@ -140,6 +141,7 @@ class HomeAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_utc_ms: int | None = None
     problem: str = ""
     note: str = ""
+    forced_problem: str = ""
 
     @property
     def is_pending(self) -> bool:

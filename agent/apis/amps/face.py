@@ -272,13 +272,13 @@ class AmpsFace:
         body = decode_push(request.body)
         push = check_push(body.action, commands, now_utc_ms=self._clock.utc_ms(), timezone=self._timezone())
         failure = "" if environment.twins is None else forced_failure(body.sandbox, commands)
-        asked = translation.action_request(push, zone.zone_id, on_conflict=body.on_conflict, by=request.caller.name)
+        asked = translation.action_request(
+            push, zone.zone_id, on_conflict=body.on_conflict, by=request.caller.name, forced_problem=failure
+        )
         try:
             action = await environment.actions.push(asked)
         except ActionRefused as error:
             raise translation.push_refused(error, push.command, commands) from error
-        if failure and environment.twins is not None:
-            environment.twins.force_failure(action.action_id, failure)
         return _Found(translation.push_answer(action), HTTPStatus.ACCEPTED)
 
     async def _list_actions(self, request: ApiRequest, environment: Environment) -> "_Found":

@@ -173,8 +173,18 @@ def failure_of(action: HomeAction) -> tuple[str | None, str | None]:
     )
 
 
-def action_request(push: Push, zone_id: str, *, on_conflict: str | None, by: str) -> ActionRequest:
-    """Return a push as a request to the hub's actions."""
+def action_request(
+    push: Push, zone_id: str, *, on_conflict: str | None, by: str, forced_problem: str = ""
+) -> ActionRequest:
+    """Return a push as a request to the hub's actions.
+
+    Args:
+        push: What to do.
+        zone_id: The zone.
+        on_conflict: As sent.
+        by: The name of the caller.
+        forced_problem: How it is to fail, as "DEVICE_OFFLINE: The device is offline."; empty where it is not.
+    """
     return ActionRequest(
         zone_id=zone_id,
         command=push.command,
@@ -185,6 +195,7 @@ def action_request(push: Push, zone_id: str, *, on_conflict: str | None, by: str
         end_utc_ms=push.end_utc_ms,
         on_conflict=OnConflict.REFUSE if on_conflict is None else OnConflict(on_conflict),
         by=by,
+        forced_problem=forced_problem,
     )
 
 

@@ -14,7 +14,7 @@ from agent.climate import effective_setpoint, holds, requests
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.model import COOLING_MODES, HEATING_MODES, ZoneProgram
 from agent.climate.requests import ClimateRequest
-from agent.errors import Rejected, UnknownDevice
+from agent.errors import UnknownDevice
 from agent.foundation.clock import Now
 from agent.home.thermostat import Thermostat
 from hal.interface import HvacAction
@@ -98,21 +98,11 @@ class TwinThermostats:
         self._timezone = timezone
         self._new_id = new_id
         self._twins: dict[str, Twin] = {}
-        self._failures: dict[str, str] = {}
 
     @property
     def is_unread(self) -> bool:
         """Whether the twins are not known yet; they always are."""
         return False
-
-    def force_failure(self, action_id: str, problem: str) -> None:
-        """Have an action fail when it is to be put in force.
-
-        Args:
-            action_id: The action.
-            problem: Its code and message, as "DEVICE_OFFLINE: The device is offline."
-        """
-        self._failures[action_id] = problem
 
     def get(self, zone_id: str) -> Thermostat:
         """Return the present state of a twin.
@@ -164,11 +154,8 @@ class TwinThermostats:
         Raises:
             UnknownDevice: There is no such zone.
             SettingInvalid: The request does not fit the zone.
-            Rejected: A test client has asked for this failure.
         """
         del by
-        if problem := self._failures.pop(action_id, ""):
-            raise Rejected(problem)
         self.check(zone_id, request)
         twin, _ = self._advanced(zone_id)
         program = requests.apply(twin.program, request, self._now(), self._timezone(), new_id=self._new_id())
