@@ -172,7 +172,12 @@ class ActionsFile(msgspec.Struct, frozen=True):
         for each in self.actions:
             if each.action_id == action_id:
                 return each
-        raise UnknownAction(f"name another action: there is no {action_id[:64]}")
+        raise unknown_action(action_id)
+
+
+def unknown_action(action_id: str) -> UnknownAction:
+    """Return the refusal of an id that there is not, or not for the caller."""
+    return UnknownAction(f"name another action: there is no {action_id[:64]}")
 
 
 def execution_of(start_utc_ms: int | None, end_utc_ms: int | None) -> Execution:
@@ -254,10 +259,14 @@ def page(known: ActionsFile, *, zones: frozenset[str] | None, before: str = "", 
         limit: How many at most.
 
     Raises:
-        UnknownAction: There is no action `before`.
+        UnknownAction: There is no action `before`, or it is none of these zones.
     """
     actions = list(known.actions)
     if before:
-        actions = actions[: actions.index(known.get(before))]
+        last = known.get(before)
+        if zones is not None and last.zone_id not in zones:
+            # In the words of `get`: that there is such an action elsewhere is not to be found out.
+            raise unknown_action(before)
+        actions = actions[: actions.index(last)]
     seen = [each for each in reversed(actions) if zones is None or each.zone_id in zones]
     yield from seen[:limit]

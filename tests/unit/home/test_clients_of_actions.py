@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.home.action_admission import ActionRequest
-from agent.home.actions import ActionState, Command
+from agent.home.actions import ActionState, Command, UnknownAction
 from tests.unit.home.home_bench import NOON_MS, HomeBench
 from tests.unit.home.test_action_service import carry_out, running, setpoint_c
 
@@ -34,3 +34,11 @@ async def test_a_forced_failure_is_part_of_its_action_and_outlives_a_restart(ben
         failed = await carry_out(bench, action)
     assert (failed.state, failed.problem) == (ActionState.FAILED, "DEVICE_OFFLINE: off")
     assert setpoint_c(bench) == 20.0
+
+
+async def test_a_cursor_in_a_zone_that_a_client_may_not_see_is_unknown_to_it(bench: HomeBench) -> None:
+    async with running(bench):
+        action = await bench.home.actions.push(SCHEDULED)
+        assert await bench.home.actions.page(zones=frozenset({"living"}), before=action.action_id) == []
+        with pytest.raises(UnknownAction, match=f"there is no {action.action_id}"):
+            await bench.home.actions.page(zones=frozenset({"bath"}), before=action.action_id)
