@@ -42,7 +42,8 @@ AND CASE WHEN :valid_at_ms IS NULL THEN :has_superseded OR e.superseded_by IS NU
 AND (:sources IS NULL OR f.source IN (SELECT value FROM json_each(:sources)))
 AND (:subject = '' OR f.subject = :subject OR substr(f.subject, 1, length(:subject) + 1) = :subject || '/')
 AND (:before IS NULL OR f.id < :before) AND (:after IS NULL OR f.id > :after)
-AND (:zones IS NULL OR f.zone = '' OR f.zone IN (SELECT value FROM json_each(:zones)))
+AND (:zones IS NULL OR f.zone IN (SELECT value FROM json_each(:zones))
+     OR f.zone = '' AND (f.subject = '' OR substr(f.subject, 1, length(:shared) + 1) = :shared || '/'))
 """
 
 LISTED = _VERSION + "WHERE" + _SHOWN + "ORDER BY f.fact DESC LIMIT :limit"

@@ -39,8 +39,10 @@ class FactFilter(msgspec.Struct, frozen=True):
     Attributes:
         tenants: Only facts of these.
         sources: Only facts of these sources; empty for all.
-        zones: Only facts of these zones, and of none; `None` for all.
+        zones: Only facts of these zones, and of no zone: those without a subject, and those below `shared`; `None` for
+            all.
         subject: Only facts about this subject, and about those below it: "living" has "living/mode"; empty for all.
+        shared: The device of no zone whose facts are shown with those of any zone.
         before: Only facts that were stored before the one of this id; empty for all. It need not exist any more.
         after: Only facts that were stored after the one of this id; empty for all.
     """
@@ -49,6 +51,7 @@ class FactFilter(msgspec.Struct, frozen=True):
     sources: tuple[str, ...] = ()
     zones: tuple[str, ...] | None = None
     subject: str = ""
+    shared: str = ""
     before: str = ""
     after: str = ""
 
@@ -325,6 +328,7 @@ class FactTables:
             "sources": _json(chosen.sources) if chosen.sources else None,
             "zones": None if chosen.zones is None else _json(chosen.zones),
             "subject": chosen.subject,
+            "shared": chosen.shared,
             "before": _id_bytes(chosen.before),
             "after": _id_bytes(chosen.after),
             "limit": limit,

@@ -6,6 +6,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent.apis.aurra_facts.face import AurraFactsFace
+from agent.home.devices import HUB_ID, DeviceKind, HomeDevice
+from agent.home.fact_texts import HUB_TENANT, facts_of_device
 from tests.integration.api_rig import ApiRig, open_apis
 
 CALLS = [
@@ -106,3 +109,38 @@ async def test_a_hub_that_does_not_know_the_time_answers_that_it_does_not(apis: 
         assert await status() == 200
         apis.port.clock.is_synchronised = False
         assert await status() == 503
+
+
+async def test_a_client_of_one_zone_learns_nothing_about_devices_of_others(apis: ApiRig) -> None:
+    window = HomeDevice(
+        device_id="00124b0000000001", kind=DeviceKind.SENSOR, name="Bedroom window", is_online=False, last_seen_s=9999.0
+    )
+    hub = HomeDevice(device_id=HUB_ID, kind=DeviceKind.HUB, name="hub", is_online=True, firmware="9.9.9")
+    face = next(face for face in apis.port.hub.port.apis.faces if isinstance(face, AurraFactsFace))
+    await face.facts.use(
+        lambda store, utc_ms: store.record(
+            HUB_TENANT, [*facts_of_device(window, utc_ms), *facts_of_device(hub, utc_ms)], utc_ms=utc_ms
+        )
+    )
+    ids: dict[str, str] = {}
+    for zones in ((), ("bedroom",)):
+        made = await apis.client("aurra_facts", "narrow" if zones else "wide", zones=zones)
+        async with apis.session({"Authorization": f"Bearer {made.secret}"}) as client:
+            async with client.get("/aurra/agent/memories?limit=100&include_superseded=true") as response:
+                seen = {each["decision"]: each["id"] for each in (await response.json())["memories"]}
+            async with client.post("/aurra/agent/query", json={"question": "window firmware?"}) as response:
+                answer = await response.text()
+            ids = ids if zones else seen
+            assert ("Bedroom window" in answer) == (not zones)
+            assert "9.9.9" in answer
+            about_sensor = [fact_id for text, fact_id in ids.items() if "Bedroom window" in text]
+            assert about_sensor
+            assert bool(set(about_sensor) & set(seen.values())) == (not zones)
+            assert "hub: runs the firmware 9.9.9." in seen
+            for fact_id in about_sensor:
+                for call in ("timeline", "audit"):
+                    async with client.get(f"/aurra/memories/{fact_id}/{call}") as response:
+                        assert response.status == (404 if zones else 200), call
+                body = {"valid_to": "2030-01-01T00:00:00Z"}
+                async with client.post(f"/aurra/memories/{fact_id}/supersede", json=body) as response:
+                    assert response.status == (404 if zones else 403)

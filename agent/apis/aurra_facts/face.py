@@ -296,12 +296,12 @@ def _owners(client: ApiClient) -> list[str]:
 
 
 def _check_visible(client: ApiClient, version: FactVersion) -> None:
-    """Treat a fact about a zone that the credential may not see as unknown.
+    """Treat a fact about a zone or device that the credential may not see as unknown.
 
     Raises:
         UnknownFact: It may not.
     """
-    if version.fact.tenant == HUB_TENANT and version.fact.zone and not client.may_see(version.fact.zone):
+    if not translation.may_see(client, version.fact):
         raise UnknownFact("there is no such fact")
 
 

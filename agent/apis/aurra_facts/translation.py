@@ -13,6 +13,7 @@ from agent.errors import Rejected
 from agent.facts.model import (
     IMPORTANCE_DEFAULT,
     Ending,
+    Fact,
     FactDraft,
     FactVersion,
     Tenant,
@@ -24,6 +25,7 @@ from agent.facts.store import FactQuery
 from agent.facts.tables import FactFilter
 from agent.foundation import rfc3339
 from agent.foundation.text import quote
+from agent.home.devices import HUB_ID
 from agent.home.fact_texts import HUB_TENANT
 
 IMPORTANCE_WORDS = {"low": 2, "medium": 5, "high": 8}
@@ -85,7 +87,14 @@ def filter_of(client: ApiClient, tenant_id: str | None, sources: Sequence[str]) 
     """
     own = tenant_of(client, tenant_id)
     checked = tuple(check_label("source", source) for source in sources)
-    return FactFilter((own, HUB_TENANT) if not own.name else (own,), checked, client.zones or None)
+    return FactFilter((own, HUB_TENANT) if not own.name else (own,), checked, client.zones or None, shared=HUB_ID)
+
+
+def may_see(client: ApiClient, fact: Fact) -> bool:
+    """Tell whether a client may see a fact: its own, and those of the hub about the hub itself and its zones."""
+    if not client.zones or fact.tenant.owner == client.client_id:
+        return True
+    return client.may_see(fact.zone) if fact.zone else fact.subject.startswith(f"{HUB_ID}/")
 
 
 def list_query(client: ApiClient, query: Mapping[str, str]) -> FactQuery:

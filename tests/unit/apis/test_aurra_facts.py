@@ -7,6 +7,7 @@ from agent.facts.model import Fact, FactDraft, FactRefused, FactVersion, Tenant
 from agent.facts.search import FoundFact
 from agent.facts.store import FactQuery
 from agent.facts.tables import FactFilter
+from agent.home.devices import HUB_ID
 from agent.home.fact_texts import HUB_TENANT
 
 ANNA = ApiClient("acc_anna", "anna", "aurra_facts")
@@ -25,8 +26,8 @@ def answer(*facts: FoundFact, as_of_ms: int | None = None) -> wire.QueryAnswer:
 
 
 def test_without_a_tenant_a_client_reads_its_default_tenant_and_the_hubs_facts() -> None:
-    assert translation.filter_of(ANNA, None, ()) == FactFilter((Tenant("acc_anna"), HUB_TENANT))
-    assert translation.filter_of(ANNA, "x", ("a",)) == FactFilter((Tenant("acc_anna", "x"),), ("a",))
+    assert translation.filter_of(ANNA, None, ()) == FactFilter((Tenant("acc_anna"), HUB_TENANT), shared=HUB_ID)
+    assert translation.filter_of(ANNA, "x", ("a",)) == FactFilter((Tenant("acc_anna", "x"),), ("a",), shared=HUB_ID)
     assert translation.filter_of(NARROW, "", ()).zones == ("bath",)
 
 

@@ -41,12 +41,22 @@ async def test_facts_of_two_tenants_of_one_owner_form_no_chain(tmp_path: Path) -
     assert await texts(store, ANNA) == []
 
 
-async def test_a_client_that_may_see_one_zone_sees_facts_of_that_zone_and_of_none(tmp_path: Path) -> None:
+async def test_a_client_that_may_see_one_zone_sees_facts_of_that_zone_and_of_no_device(tmp_path: Path) -> None:
     store = await open_store(tmp_path)
-    drafts = [FactDraft(zone or "whole", subject=f"{zone}/heat", zone=zone) for zone in ("living", "bath", "")]
+    drafts = [
+        FactDraft(zone or "whole", subject=f"{zone or 'sensor'}/heat", zone=zone) for zone in ("living", "bath", "")
+    ]
     await store.record(HUB, drafts, utc_ms=NOW_MS)
-    assert texts_of(await store.shown(asked(HUB, zones=("bath",)), utc_ms=NOW_MS)) == ["whole", "bath"]
-    assert len(await store.shown(asked(HUB), utc_ms=NOW_MS)) == 3
+    assert texts_of(await store.shown(asked(HUB, zones=("bath",)), utc_ms=NOW_MS)) == ["bath"]
+    narrow = FactQuery(FactFilter((HUB,), zones=("bath",), shared="hub"), 10)
+    drafts = [
+        FactDraft("whole", subject="hub/firmware"),
+        FactDraft("other", subject="hub2/firmware"),
+        FactDraft("none"),
+    ]
+    await store.record(HUB, drafts, utc_ms=NOW_MS)
+    assert texts_of(await store.shown(narrow, utc_ms=NOW_MS)) == ["none", "whole", "bath"]
+    assert len(await store.shown(asked(HUB), utc_ms=NOW_MS)) == 6
 
 
 async def test_a_subject_that_stays_as_it_was_makes_no_new_fact(tmp_path: Path) -> None:
