@@ -42,7 +42,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
         clients: The credential store.
         clock: The machine's clocks.
         disk: Reads and writes.
-        worker: Where reading, writing and long calculations block.
+        worker: Where reading and writing block. Control and the outbox use it too: nothing of an API may be long there.
+        slow_worker: Where questions to facts and simulations block.
         random_bytes: The system's random source.
         new_id: Makes ids that need not be secret.
         add_fault: Shows a problem.
@@ -57,6 +58,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     disk: Disk
     worker: Worker
+    slow_worker: Worker
     random_bytes: RandomBytes
     new_id: Callable[[], str]
     add_fault: Callable[[str], None]
@@ -86,6 +88,7 @@ class ApiService:
         self.clients = parts.clients
         self.limits = limits
         self.webhooks = parts.webhooks
+        self._slow_worker = parts.slow_worker
         self.faces = build_faces(parts)
         self.is_ready = False
         self._loaded = asyncio.Event()
@@ -112,9 +115,12 @@ class ApiService:
 
     async def close(self) -> None:
         """Write what the limits have in memory, after the loops have ended."""
-        await self.limits.save()
-        if self.webhooks:
-            await self.webhooks.close()
+        try:
+            await self.limits.save()
+            if self.webhooks:
+                await self.webhooks.close()
+        finally:
+            self._slow_worker.close()
 
 
 def build_service(
@@ -171,6 +177,7 @@ def build_service(
         clock=clock,
         disk=disk,
         worker=worker,
+        slow_worker=worker.beside("apis"),
         random_bytes=random_bytes,
         new_id=new_id,
         add_fault=add_fault,

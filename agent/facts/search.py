@@ -17,11 +17,11 @@ INDEX = (
     " (text, content='facts', content_rowid='fact', tokenize='unicode61 remove_diacritics 2')"
 )
 
-CANDIDATES_MAX = 200
+CANDIDATES_MAX = 50
 """Facts that FTS5 finds best, of which the most similar are returned."""
 
-SCANNED_MAX = 5000
-"""Facts of one tenant that are looked at where there is no FTS5, the newest first: 50 ms on a Pi."""
+SCANNED_MAX = 1000
+"""Facts of one tenant that are looked at where there is no FTS5, the newest first."""
 
 
 class FoundFact(msgspec.Struct, frozen=True):

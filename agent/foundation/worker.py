@@ -18,6 +18,10 @@ class Worker(Protocol):
         """
         ...
 
+    def beside(self, name: str) -> "Worker":
+        """Return another worker of the same kind: its functions hold up none of this one. Whoever asks closes it."""
+        ...
+
     def close(self) -> None:
         """Finish the running function and stop."""
         ...
@@ -44,6 +48,10 @@ class ThreadWorker:
             task.cancel()
         return future.result()
 
+    def beside(self, name: str) -> "ThreadWorker":
+        """Return a worker with a thread of its own, which begins with the first function."""
+        return ThreadWorker(name)
+
     def close(self) -> None:
         """Wait for the thread to finish."""
         self._executor.shutdown(wait=True)
@@ -55,6 +63,11 @@ class InlineWorker:
     async def run(self, function: Callable[[], T]) -> T:
         """Run ``function`` here and now."""
         return function()
+
+    def beside(self, name: str) -> "InlineWorker":
+        """Return another one: both run at once."""
+        del name
+        return InlineWorker()
 
     def close(self) -> None:
         """Nothing to stop."""

@@ -1,5 +1,7 @@
 """What strangers and other clients send to the Aurra facts API: nothing crosses, every refusal is JSON with text."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,6 +9,9 @@ import aiohttp
 import pytest
 
 from agent.apis.aurra_facts.face import AurraFactsFace
+from agent.climate.model import Mode
+from agent.climate.requests import SetRequest
+from agent.facts import search
 from agent.home.devices import HUB_ID, DeviceKind, HomeDevice
 from agent.home.fact_texts import HUB_TENANT, facts_of_device
 from tests.integration.api_rig import ApiRig, open_apis
@@ -116,7 +121,9 @@ async def test_a_client_of_one_zone_learns_nothing_about_devices_of_others(apis:
         device_id="00124b0000000001", kind=DeviceKind.SENSOR, name="Bedroom window", is_online=False, last_seen_s=9999.0
     )
     hub = HomeDevice(device_id=HUB_ID, kind=DeviceKind.HUB, name="hub", is_online=True, firmware="9.9.9")
-    face = next(face for face in apis.port.hub.port.apis.faces if isinstance(face, AurraFactsFace))
+    service = apis.port.hub.port.apis
+    assert service is not None
+    face = next(face for face in service.faces if isinstance(face, AurraFactsFace))
     await face.facts.use(
         lambda store, utc_ms: store.record(
             HUB_TENANT, [*facts_of_device(window, utc_ms), *facts_of_device(hub, utc_ms)], utc_ms=utc_ms
@@ -144,3 +151,26 @@ async def test_a_client_of_one_zone_learns_nothing_about_devices_of_others(apis:
                 body = {"valid_to": "2030-01-01T00:00:00Z"}
                 async with client.post(f"/aurra/memories/{fact_id}/supersede", json=body) as response:
                     assert response.status == (404 if zones else 403)
+
+
+async def test_a_long_question_holds_up_no_write_of_the_hub(apis: ApiRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_asked, is_released = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def ask(*_: object, **__: object) -> list[object]:
+        is_asked.set()
+        is_released.wait(10)
+        order.append("question")
+        return []
+
+    monkeypatch.setattr(search, "rank", ask)
+    made = await apis.client("aurra_facts")
+    async with apis.session({"Authorization": f"Bearer {made.secret}"}) as client, asyncio.TaskGroup() as group:
+        question = group.create_task(client.post("/aurra/agent/query", json={"question": "why?"}))
+        await asyncio.to_thread(is_asked.wait, 10)
+        apis.home.thermostats.apply("living", SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5), by="anna")
+        await apis.home.thermostats.save()
+        order.append("saved")
+        is_released.set()
+        assert (await question).status == 200
+    assert order == ["saved", "question"]

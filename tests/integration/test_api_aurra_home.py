@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agent.apis.aurra_home import calls, optimization
 from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
 from agent.apis.webhooks.endpoints import NewEndpoint
 from agent.apis.webhooks.signatures import WebhookApi
@@ -305,6 +307,20 @@ async def test_optimize_invents_nothing(aurra: Aurra) -> None:
     assert body["optimized_schedule"]["projected_savings"] == "0%"
     assert body["optimized_schedule"]["blocks"] == SCHEDULE["blocks"]
     assert "has not learned yet" in headers["X-Climahub-Reason"]
+
+
+async def test_a_simulation_holds_up_no_write_of_the_hub(aurra: Aurra, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    propose = optimization.propose
+
+    def record(*what: Any, **named: Any) -> Any:  # noqa: ANN401
+        threads.append(threading.current_thread().name)
+        return propose(*what, **named)
+
+    monkeypatch.setattr(calls, "propose", record)
+    assert (await aurra.post("/climate/optimize", {"device_id": "living"}))[0] == 200
+    (thread,) = threads
+    assert thread.startswith("apis"), "the worker named storage is that of control"
 
 
 async def test_optimize_applies_only_when_asked(aurra: Aurra) -> None:

@@ -372,7 +372,7 @@ def build_face(parts: "ApiParts") -> AurraFactsFace:
         parts.state_dir,
         clock=parts.clock,
         disk=parts.disk,
-        worker=parts.worker,
+        worker=parts.slow_worker,
         random_bits=lambda bits: int.from_bytes(parts.random_bytes(bits // 8)),
         add_fault=parts.add_fault,
         limits=FactLimits(disk_free_bytes_min=parts.config.storage.disk_free_bytes_min),

@@ -133,7 +133,7 @@ def build_face(parts: "ApiParts") -> AurraHomeFace:
         parts.home,
         records,
         clock=parts.clock,
-        worker=parts.worker,
+        worker=parts.slow_worker,
         random_bytes=parts.random_bytes,
         alerts=alerts,
     )

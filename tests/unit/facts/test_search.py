@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.facts import keywords
+from agent.facts import keywords, search
 from agent.facts.model import FactDraft
 from agent.facts.store import FactQuery, FactStore
 from agent.facts.tables import FactFilter
@@ -76,3 +76,26 @@ def test_similarity_is_the_share_of_the_questions_words() -> None:
     assert keywords.similarity(("heat", "bath"), "heating of the bedroom") == 0.5
     assert keywords.similarity(("at",), "attic") == 0
     assert keywords.similarity((), "anything") == 0
+
+
+def test_what_a_text_costs_is_bounded_by_its_characters_and_not_by_what_they_stand_for() -> None:
+    words = keywords.split_words("aaaa " + "\ufdfa" * 1360)
+    assert sum(map(len, words)) <= keywords.TEXT_CHARACTERS_MAX
+    assert keywords.similarity(("aaaa", "zzzz"), "aaaa " + "\ufdfa" * 1360) == 0.5
+    assert len(keywords.question_words("\ufdfa" * 10_000)) <= keywords.QUESTION_WORDS_MAX
+
+
+async def test_few_of_many_facts_that_match_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await open_store(tmp_path)
+    for number in range(search.CANDIDATES_MAX + 20):
+        await add(store, ANNA, f"the boiler {number}")
+    compared: list[str] = []
+    similarity = keywords.similarity
+
+    def compare(asked: tuple[str, ...], text: str) -> float:
+        compared.append(text)
+        return similarity(asked, text)
+
+    monkeypatch.setattr(keywords, "similarity", compare)
+    assert len(await find(store, "boiler")) == 10
+    assert len(compared) == search.CANDIDATES_MAX <= 50

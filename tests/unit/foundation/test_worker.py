@@ -83,3 +83,20 @@ async def test_cancelled_call_completes_before_its_caller_is_cancelled() -> None
             await task
     assert learnt == ["stored"]
     worker.close()
+
+
+async def test_a_worker_beside_another_is_held_up_by_nothing_of_it(worker: Worker) -> None:
+    other = worker.beside("other")
+    released = threading.Event()
+    assert type(other) is type(worker)
+    if isinstance(worker, InlineWorker):
+        assert await other.run(lambda: 7) == 7
+        return
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(worker.run(lambda: released.wait(10)))
+        await other.run(released.set)
+        assert await waiting, "the other one released it"
+    other.close()
+    with pytest.raises(RuntimeError):
+        await other.run(lambda: 7)
+    assert await worker.run(lambda: 8) == 8
