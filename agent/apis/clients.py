@@ -5,7 +5,7 @@ anybody until a client is made anew; heating, the cloud and the page go on. Must
 except once to whoever makes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -77,6 +77,7 @@ class Clients:
         self._clock = clock
         self._random_bytes = random_bytes
         self._zones = zones
+        self._on_revoked: list[Callable[[], None]] = []
 
     @property
     def records(self) -> Sequence[ClientRecord]:
@@ -87,6 +88,19 @@ class Clients:
     def problem(self) -> str:
         """What is wrong with the file, and what to do; empty where nothing is."""
         return self._store.problem or self._store.save_problem
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the disk has not given them yet."""
+        return self._store.is_unread
+
+    def has(self, client_id: str) -> bool:
+        """Return whether there is a client of this id; one whose time is over is there still."""
+        return any(each.client.client_id == client_id for each in self.records)
+
+    def on_revoked(self, listener: Callable[[], None]) -> None:
+        """Have a listener called when a client has been revoked."""
+        self._on_revoked.append(listener)
 
     async def load(self) -> None:
         """Read the file, as often as the disk needs."""
@@ -130,9 +144,11 @@ class Clients:
             StorageFull: It is not on the disk: the client stays.
         """
         self._ensure_loaded()
-        if all(each.client.client_id != client_id for each in self.records):
+        if not self.has(client_id):
             return False
         await self._store.commit(lambda stored: ClientSet(without_client(stored.clients, client_id)))
+        for listener in self._on_revoked:
+            listener()
         return True
 
     def _ensure_loaded(self) -> None:

@@ -98,6 +98,7 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
         end_utc_ms: When the zone is to go back to what was before; `None` for never.
         on_conflict: What becomes of other actions of the zone.
         by: Who asks: the name of the caller.
+        client_id: Of the caller, where it can be revoked: what it has asked for and has not begun ends with it.
         forced_problem: How it is to fail, as a test client wants it; empty where it is to be carried out.
     """
 
@@ -110,6 +111,7 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     end_utc_ms: int | None = None
     on_conflict: OnConflict = OnConflict.REFUSE
     by: str = ""
+    client_id: str = ""
     forced_problem: str = ""
 
 
@@ -146,6 +148,7 @@ def admit(known: ActionsFile, request: ActionRequest, utc_ms: int | None, *, new
         is_fahrenheit=request.is_fahrenheit,
         state=ActionState.ACKNOWLEDGED if is_now else ActionState.SCHEDULED,
         by=request.by,
+        client_id=request.client_id,
         start_utc_ms=_whole_seconds(request.start_utc_ms),
         end_utc_ms=_whole_seconds(request.end_utc_ms),
         created_utc_ms=utc_ms,

@@ -45,6 +45,8 @@ LOAD_S_MAX = 5.0
 PAGE_MAX = 100
 """Actions of one page."""
 
+CLIENT_REVOKED = "ask the owner for a new key: that of this action has been revoked"
+
 TIME_PASSED = "push it again: the hub was off, or did not know the time, until its time had passed"
 
 
@@ -74,6 +76,23 @@ class ActsOnZones(Protocol):
 
     async def save(self) -> None:
         """Write what is set for the zones now. Raises `StorageFull`."""
+        ...
+
+
+class KnowsClients(Protocol):
+    """The clients whose actions are carried out."""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is not known yet which clients there are."""
+        ...
+
+    def has(self, client_id: str) -> bool:
+        """Return whether there is such a client."""
+        ...
+
+    def on_revoked(self, listener: Callable[[], None]) -> None:
+        """Have a listener called when a client has been revoked."""
         ...
 
 
@@ -122,7 +141,13 @@ class ActionService:
         )
         self._is_loaded = asyncio.Event()
         self._due = Signal()
+        self._clients: KnowsClients | None = None
         self.problem = ""
+
+    def follow_clients(self, clients: KnowsClients) -> None:
+        """Carry out no action of a client that was revoked; what it had scheduled is cancelled."""
+        self._clients = clients
+        clients.on_revoked(self._due.set)
 
     async def push(self, request: ActionRequest) -> HomeAction:
         """Take an action, durably, and return it. One without a start is carried out at once.
@@ -241,7 +266,7 @@ class ActionService:
         Raises:
             StorageFull: The disk refuses; what is on the disk is enough to go on from.
         """
-        if self._thermostats.is_unread:
+        if self._thermostats.is_unread or (self._clients and self._clients.is_unread):
             return False
         is_done = True
         # The order of their starts: of two that are late the later one is in force in the end.
@@ -253,9 +278,9 @@ class ActionService:
     async def _advance(self, action: HomeAction) -> bool:
         """Bring one action as far as it can go; return whether it has not to be tried again soon."""
         is_taken = self._thermostats.last_action(action.zone_id) == action.action_id
-        event = None if is_taken else actions.due_event(action, self._clock.utc_ms())
-        if event is ActionEvent.REFUSE:
-            await self._settle(action, event, problem=TIME_PASSED)
+        event, problem = (None, "") if is_taken else self._event_of(action)
+        if event is not None and problem:
+            await self._settle(action, event, problem=problem)
             return True
         if event is ActionEvent.BEGIN:
             begun = await self._record(action, event)
@@ -276,6 +301,14 @@ class ActionService:
         await self._thermostats.save()
         await self._settle(action, ActionEvent.ACCEPT, note=self._note(action))
         return True
+
+    def _event_of(self, action: HomeAction) -> tuple[ActionEvent | None, str]:
+        """Return what happens to a pending action now, and why where it ends by that."""
+        if action.client_id and self._clients and not self._clients.has(action.client_id):
+            is_scheduled = action.state is ActionState.SCHEDULED
+            return ActionEvent.CANCEL if is_scheduled else ActionEvent.REFUSE, CLIENT_REVOKED
+        event = actions.due_event(action, self._clock.utc_ms())
+        return event, TIME_PASSED if event is ActionEvent.REFUSE else ""
 
     def _put_in_force(self, action: HomeAction) -> None:
         if action.forced_problem:

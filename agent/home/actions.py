@@ -114,6 +114,7 @@ class HomeAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         is_fahrenheit: The client wrote degrees Fahrenheit.
         state: Where it is in its life cycle.
         by: Who asked.
+        client_id: Of whoever asked, where it is a client that can be revoked; empty for others, and in older files.
         start_utc_ms: When it begins; `None` for at once.
         end_utc_ms: When its window ends; `None` without one.
         created_utc_ms: When it was taken.
@@ -133,6 +134,7 @@ class HomeAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_fahrenheit: bool = False
     state: ActionState = ActionState.ACKNOWLEDGED
     by: str = ""
+    client_id: str = ""
     start_utc_ms: int | None = None
     end_utc_ms: int | None = None
     created_utc_ms: int | None = None

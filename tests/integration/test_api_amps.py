@@ -369,3 +369,13 @@ async def test_the_examples_of_the_documentation(rig: ApiRig) -> None:
         statuses.append(int(status))
         action = json.loads(body)["data"].get("id", action)
     assert statuses == [200, 200, 202, 202, 202, 200, 200, 200]
+
+
+async def test_revoking_a_client_cancels_what_it_has_scheduled(rig: ApiRig) -> None:
+    made = await rig.client("amps")
+    _, pushed = await Curl(rig, made.secret).push("living", "heat", parameters=target(34), start="1h")
+    await rig.revoke(made)
+    other = Curl(rig, (await rig.client("amps", "other")).secret)
+    while (found := await other.action(pushed["data"]["id"]))["state"] == "scheduled":  # noqa: ASYNC110 - a client polls
+        await asyncio.sleep(0.01)
+    assert found["state"] == "cancelled"

@@ -273,7 +273,12 @@ class AmpsFace:
         push = check_push(body.action, commands, now_utc_ms=self._clock.utc_ms(), timezone=self._timezone())
         failure = "" if environment.twins is None else forced_failure(body.sandbox, commands)
         asked = translation.action_request(
-            push, zone.zone_id, on_conflict=body.on_conflict, by=request.caller.name, forced_problem=failure
+            push,
+            zone.zone_id,
+            on_conflict=body.on_conflict,
+            by=request.caller.name,
+            client_id=request.known_client.client_id,
+            forced_problem=failure,
         )
         try:
             action = await environment.actions.push(asked)
@@ -344,6 +349,8 @@ def build_face(parts: ApiParts) -> AmpsFace:
         new_id=parts.new_id,
         file_name=SANDBOX_FILE_NAME,
     )
+    for service in (home.actions, actions):
+        service.follow_clients(parts.clients)
     loops: dict[str, Callable[[], Awaitable[None]]] = {}
     if parts.webhooks:
         offer, utc_ms = parts.webhooks.offer, parts.clock.utc_ms

@@ -174,7 +174,7 @@ def failure_of(action: HomeAction) -> tuple[str | None, str | None]:
 
 
 def action_request(
-    push: Push, zone_id: str, *, on_conflict: str | None, by: str, forced_problem: str = ""
+    push: Push, zone_id: str, *, on_conflict: str | None, by: str, client_id: str = "", forced_problem: str = ""
 ) -> ActionRequest:
     """Return a push as a request to the hub's actions.
 
@@ -183,6 +183,7 @@ def action_request(
         zone_id: The zone.
         on_conflict: As sent.
         by: The name of the caller.
+        client_id: Of the caller.
         forced_problem: How it is to fail, as "DEVICE_OFFLINE: The device is offline."; empty where it is not.
     """
     return ActionRequest(
@@ -195,6 +196,7 @@ def action_request(
         end_utc_ms=push.end_utc_ms,
         on_conflict=OnConflict.REFUSE if on_conflict is None else OnConflict(on_conflict),
         by=by,
+        client_id=client_id,
         forced_problem=forced_problem,
     )
 
