@@ -14,6 +14,8 @@ import msgspec
 
 from agent.apis.catalog import APIS
 from agent.apis.client_records import NewClient
+from agent.climate.model import ZoneProgram
+from agent.climate.snapshot import ClimateSnapshot
 from agent.home.home import Home
 from tests.integration.port_rig import PortRig, open_port
 
@@ -65,6 +67,17 @@ class ApiRig:
         apis = self.port.hub.port.apis
         assert apis is not None
         assert await apis.clients.revoke(made.client_id)
+
+    def program(self, zone_id: str) -> ZoneProgram:
+        """Return what is in force in a zone."""
+        climate = self.port.hub.climate
+        assert climate is not None
+        return climate.control.zones[zone_id].program
+
+    def written_program(self, zone_id: str) -> ZoneProgram:
+        """Return what is on the disk for a zone."""
+        data = (self.port.directory / "state" / "climate.json").read_bytes()
+        return msgspec.json.decode(data, type=ClimateSnapshot).zones[zone_id].program
 
     @contextlib.asynccontextmanager
     async def session(self, headers: Mapping[str, str] | None = None) -> AsyncIterator[aiohttp.ClientSession]:

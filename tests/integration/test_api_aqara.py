@@ -62,6 +62,13 @@ def message(kind: str, data: object = None) -> dict[str, Any]:
     return {"type": kind, "version": "v1", "msgId": "msg-1", "data": data}
 
 
+async def test_an_answer_outlives_a_power_cut(apis: ApiRig, token: str) -> None:
+    _, answered = await send(apis, token, message("ExecuteTraitRequest", [ITEM | {"value": 22.5}]))
+    assert answered["code"] == 0
+    assert apis.program("living").setpoints.heat_setpoint_c == 22.5
+    assert apis.written_program("living") == apis.program("living")
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 async def test_every_curl_line_of_the_page_is_answered(apis: ApiRig, token: str) -> None:
     url = apis.url + PATH

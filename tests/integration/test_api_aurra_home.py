@@ -207,6 +207,25 @@ async def test_schedules_by_name_are_replaced_and_sync_brings_the_last_into_forc
     assert body["synced_at"].endswith("Z")
 
 
+async def test_sync_without_a_posted_schedule_is_refused(aurra: Aurra) -> None:
+    answered = await aurra.post("/thermostat/living/schedule/sync")
+    assert code_of(answered) == (400, "INVALID_REQUEST")
+    assert "post a schedule first" in answered[1]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("setpoint", {"temperature": 71, "mode": "heat"}),
+        ("schedule", SCHEDULE),
+        ("eco", {"enabled": True}),
+    ],
+)
+async def test_an_answer_outlives_a_power_cut(aurra: Aurra, path: str, body: object) -> None:
+    assert (await aurra.post(f"/thermostat/living/{path}", body))[0] in {200, 201}
+    assert aurra.apis.written_program("living") == aurra.apis.program("living")
+
+
 def with_block(**changes: object) -> dict[str, object]:
     return {"name": "X", "blocks": [{**SCHEDULE["blocks"][0], **changes}]}
 

@@ -200,6 +200,9 @@ class AqaraFace:
         except ValueError as error:
             raise MessageRefused(Code.INVALID, str(error)) from error
         settled = [view.execute(item, by) if isinstance(item, CommandItem) else item for item in items]
+        if any(item is None for item in settled):
+            # An answer outlives a power cut.
+            await self._parts.home.thermostats.save()
         failures = tuple(item for item in settled if item is not None)
         return wire.settled(message, len(items), failures, ALL_FAILED_MIXED_CODE)
 

@@ -3,6 +3,7 @@
 Must never reach past `agent.home`, and never tell a client anything about a zone that it may not see.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -31,7 +32,7 @@ from agent.apis.aurra_home.translation import (
     zone_of,
 )
 from agent.apis.face import ApiAnswer, ApiClient, ApiRequest
-from agent.climate.requests import FollowScheduleRequest, PutScheduleRequest
+from agent.climate.requests import ClimateRequest, FollowScheduleRequest, PutScheduleRequest
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.lenient_json import DECODE_ERRORS
@@ -95,15 +96,24 @@ class Calls:
         """Answer `POST /thermostat/{device_id}/setpoint`."""
         thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
         body = _read(request.body, wire.SetpointBody)
-        asked = setpoint_requests(thermostat, body)
-        self._home.thermostats.apply_all(thermostat.zone_id, asked, by=request.caller.name)
+        await self._apply(thermostat.zone_id, setpoint_requests(thermostat, body), request)
         return ApiAnswer(wire.Applied(success=True, applied_at=self._instant()))
+
+    async def _apply(self, zone_id: str, asked: Sequence[ClimateRequest], request: ApiRequest) -> None:
+        """Put requests in force, on the disk too: an answer outlives a power cut.
+
+        Raises:
+            SettingInvalid: They do not fit the zone; nothing changes.
+            StorageFull: The disk refuses. They stay in force, and are written later.
+        """
+        self._home.thermostats.apply_all(zone_id, asked, by=request.caller.name)
+        await self._home.thermostats.save()
 
     async def put_schedule(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /thermostat/{device_id}/schedule`: the zone follows it from now on."""
         thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
         body = _read(request.body, wire.ScheduleBody)
-        self._home.thermostats.apply(thermostat.zone_id, schedule_request(body), by=request.caller.name)
+        await self._apply(thermostat.zone_id, [schedule_request(body)], request)
         await self._records.store.commit(lambda stored: with_posted(stored, thermostat.zone_id, body.name))
         answer = wire.ScheduleAnswer(success=True, name=body.name, blocks_count=len(body.blocks))
         return ApiAnswer(answer, HTTPStatus.CREATED)
@@ -112,15 +122,17 @@ class Calls:
         """Answer `POST /thermostat/{device_id}/schedule/sync`: the schedule posted last is in force."""
         thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
         posted = self._records.value.posted.get(thermostat.zone_id, "")
-        if posted in thermostat.schedules and thermostat.schedule != posted:
-            self._home.thermostats.apply(thermostat.zone_id, FollowScheduleRequest(posted), by=request.caller.name)
+        if posted not in thermostat.schedules:
+            raise invalid("post a schedule first: there is none of yours that could be brought into force")
+        if thermostat.schedule != posted:
+            await self._apply(thermostat.zone_id, [FollowScheduleRequest(posted)], request)
         return ApiAnswer(wire.Synced(synced=True, synced_at=self._instant()))
 
     async def set_eco(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /thermostat/{device_id}/eco`."""
         thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
         body = _read(request.body, wire.EcoBody)
-        self._home.thermostats.apply(thermostat.zone_id, eco_request(thermostat, body), by=request.caller.name)
+        await self._apply(thermostat.zone_id, [eco_request(thermostat, body)], request)
         return ApiAnswer(eco_answer(self._home.thermostats.get(thermostat.zone_id)))
 
     async def add_vibration(self, request: ApiRequest) -> ApiAnswer:
@@ -183,8 +195,7 @@ class Calls:
         )
         is_applied = body.apply_immediate and proposal.schedule != schedule
         if is_applied:
-            request_ = PutScheduleRequest(proposal.schedule)
-            self._home.thermostats.apply(thermostat.zone_id, request_, by=request.caller.name)
+            await self._apply(thermostat.zone_id, [PutScheduleRequest(proposal.schedule)], request)
         answer = wire.Optimized(
             wire.OptimizedSchedule(
                 proposal.schedule.name, blocks_of(proposal.schedule), f"{proposal.savings_percent}%"
