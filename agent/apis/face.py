@@ -55,6 +55,8 @@ class ApiRequest(msgspec.Struct, frozen=True):
         body: As it came, at most `bytes_max` of the route.
         client: Who asks; `None` on an open route.
         caller: The same for services that keep who changed something.
+        count: Counts the request against a further limit of a client, which its headers do not show. Raises a
+            `ClimahubError` that the handler must leave to the frame where that is used up.
     """
 
     parameters: Mapping[str, str]
@@ -63,6 +65,7 @@ class ApiRequest(msgspec.Struct, frozen=True):
     body: bytes
     client: ApiClient | None
     caller: Caller
+    count: "Callable[[ApiClient, Limit], None]"
 
     @property
     def known_client(self) -> ApiClient:
@@ -106,6 +109,7 @@ class ApiRoute(msgspec.Struct, frozen=True):
         handler: Answers it.
         scope: What the client must be allowed to do; empty for nothing in particular.
         is_open: It needs no credential, such as the call that gives a token.
+        is_sign_in: An open call that takes a credential in its body: only wrong ones count against the source.
         bytes_max: The largest body that is read.
         limits: The names of further limits that count this call, besides those of the client's tier.
     """
@@ -115,6 +119,7 @@ class ApiRoute(msgspec.Struct, frozen=True):
     handler: ApiHandler
     scope: str = ""
     is_open: bool = False
+    is_sign_in: bool = False
     bytes_max: int = BODY_BYTES_MAX
     limits: tuple[str, ...] = ()
 

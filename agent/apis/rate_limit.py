@@ -1,5 +1,8 @@
 """Limits of the local APIs: windows of requests for each client, counted in memory and kept over restarts.
 
+Callers without a valid credential are counted by their source, in windows of their own: strangers must not push out
+the windows of clients, nor use up what clients behind the same source need.
+
 Owns `api-limits.json`. A card must not wear with every request: the file is written at a stop, and once a minute while
 some client has used half of a limit. A power cut may give a client back one minute's requests, never more.
 """
@@ -22,7 +25,9 @@ FILE_BYTES_MAX = 64 * 1024
 """256 windows take 30 KiB."""
 
 WINDOWS_MAX = 256
-"""Windows that are remembered, open calls by source among them; the one that began longest ago makes room."""
+"""Windows of clients that are remembered: 32 clients with 8 limits each; the one that began longest ago makes room."""
+SOURCE_WINDOWS_MAX = 256
+"""Windows of sources, in memory only; the one that began longest ago makes room."""
 
 SAVE_S = 60.0
 SAVED_SHARE_MIN = 0.5
@@ -70,7 +75,7 @@ def count(
 
     Args:
         windows: By key.
-        who: The client, or the source of an open call.
+        who: The client, or the source of a caller without a valid credential.
         limits: Those that count the request.
         now_ms: Boot time.
 
@@ -137,6 +142,7 @@ class RateLimits:
         )
         self._clock = clock
         self._windows: dict[str, Window] = {}
+        self._source_windows: dict[str, Window] = {}
 
     async def load(self) -> None:
         """Read what was used before the start."""
@@ -157,14 +163,23 @@ class RateLimits:
         if found or self._store.value.windows:
             await self._store.apply(lambda _: WindowSet(self._clock.boot_id, found))
 
-    def count(self, who: str, limits: Sequence[Limit]) -> tuple[Sequence[LimitUse], int | None]:
-        """Count one request; see the function `count`. Answers from memory."""
-        changed, uses, wait_s = count(self._windows, who, limits, self._clock.monotonic_ms())
+    def count(self, client_id: str, limits: Sequence[Limit]) -> tuple[Sequence[LimitUse], int | None]:
+        """Count one request of a client; see the function `count`. Answers from memory."""
+        return self._count_in(self._windows, WINDOWS_MAX, client_id, limits)
+
+    def count_source(self, source: str, limit: Limit) -> int | None:
+        """Count one request of nobody known; return in how many seconds to try again, `None` where it is admitted."""
+        return self._count_in(self._source_windows, SOURCE_WINDOWS_MAX, source, [limit])[1]
+
+    def _count_in(
+        self, windows: dict[str, Window], windows_max: int, who: str, limits: Sequence[Limit]
+    ) -> tuple[Sequence[LimitUse], int | None]:
+        changed, uses, wait_s = count(windows, who, limits, self._clock.monotonic_ms())
         for key, window in changed.items():
             # The latest at the end: the one that began longest ago makes room.
-            if (before := self._windows.get(key)) is None or before.began_ms != window.began_ms:
-                self._windows.pop(key, None)
-            self._windows[key] = window
-        while len(self._windows) > WINDOWS_MAX:
-            del self._windows[next(iter(self._windows))]
+            if (before := windows.get(key)) is None or before.began_ms != window.began_ms:
+                windows.pop(key, None)
+            windows[key] = window
+        while len(windows) > windows_max:
+            del windows[next(iter(windows))]
         return uses, wait_s

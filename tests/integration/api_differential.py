@@ -290,6 +290,7 @@ async def driver(directory: Path, seed: int) -> AsyncIterator[Driver]:
     async with open_apis(directory, config_text=CONFIG) as rig:
         apis = rig.port.hub.port.apis
         assert apis is not None
+        apis.limits.count_source = lambda *_: None  # type: ignore[method-assign]
         apis.limits.count = lambda *_: ([], None)  # type: ignore[method-assign]
         made = {name: await rig.client(name) for name in ("aurra_home", "amps", "aqara")}
         async with rig.port.session(Role.OWNER) as client:

@@ -32,7 +32,7 @@ def routes(tokens: Tokens, calls: Calls) -> tuple[ApiRoute, ...]:
     zone = "/thermostat/{device_id}"
     diagnostics = (DIAGNOSTICS.name,)
     return (
-        ApiRoute("POST", "/auth/token", tokens.give_token, is_open=True),
+        ApiRoute("POST", "/auth/token", tokens.give_token, is_open=True, is_sign_in=True),
         ApiRoute("GET", "/auth/jwks.json", tokens.get_keys, is_open=True),
         ApiRoute("GET", f"{zone}/status", calls.get_status),
         ApiRoute("POST", f"{zone}/setpoint", calls.set_setpoint, COMFORT),

@@ -21,7 +21,7 @@ from agent.apis.aurra_home.signing_keys import SigningKeys, describe
 from agent.apis.aurra_home.token_request import read_token_request
 from agent.apis.aurra_home.wire import Token
 from agent.apis.clients import Clients
-from agent.apis.face import ApiAnswer, ApiClient, ApiRequest
+from agent.apis.face import ApiAnswer, ApiClient, ApiRequest, Limit
 from agent.foundation.clock import Clock
 from agent.foundation.secret_hash import RandomBytes
 from agent.foundation.worker import Worker
@@ -34,6 +34,9 @@ KEY_WAIT_S = 5
 
 _BEARER = "bearer "
 _ID_BYTES = 8
+
+SIGN_INS = Limit("sign-ins", 60)
+"""Of one client in a minute: each costs a signature."""
 
 
 class Tokens:
@@ -71,6 +74,7 @@ class Tokens:
         client = self._clients.find_pair(API, wanted.client_id, wanted.client_secret)
         if client is None:
             raise refused(HTTPStatus.UNAUTHORIZED, INVALID_CREDENTIALS, "Bad client_id or client_secret")
+        request.count(client, SIGN_INS)
         scopes = client.scopes if wanted.scopes is None else wanted.scopes
         if missing := [scope for scope in scopes if scope not in client.scopes]:
             text = f"ask for less in {SCOPE_PARAMETER}: this client does not have {missing[0][:64]}"

@@ -36,8 +36,10 @@ from agent.port.http.endpoints import source_of
 from agent.port.http.gates import Gate
 from hal.errors import HalError
 
-OPEN_LIMIT = Limit("open", 60)
-"""Calls without a credential, of one source: each may cost a signature."""
+OPEN_CALLS_MAX = 60
+"""Of each open call, by one source in a minute."""
+WRONG_LIMIT = Limit("wrong", 60)
+"""Requests of one source without a valid credential. Valid ones do not count: a client gets in from the same source."""
 
 _KINDS: Mapping[HTTPStatus, ProblemKind] = MappingProxyType(
     {
@@ -96,6 +98,21 @@ class _Passed(msgspec.Struct, frozen=True):
     caller: Caller
 
 
+class _Counted:
+    """What has been counted of one request.
+
+    Attributes:
+        uses: How much of each limit its client has used, also where the request is refused then.
+        source: Of a request whose source is admitted.
+        is_sign_in: It brings a credential in its body.
+    """
+
+    def __init__(self) -> None:
+        self.uses: Sequence[LimitUse] = ()
+        self.source = ""
+        self.is_sign_in = False
+
+
 class _Refused(ClimahubError):
     """The frame refuses; `_Mount.answer` has the face word it.
 
@@ -122,11 +139,11 @@ class _Mount:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. A defect in it fails that request only."""
         what = f"{request.method} {sanitize(request.path)}"
-        uses: list[LimitUse] = []
+        counted = _Counted()
         try:
             with contain_failure(what):
                 try:
-                    answer = await self._checked(request, uses)
+                    answer = await self._checked(request, counted)
                 except ConnectionError:
                     # The caller has gone: nobody receives this.
                     return web.Response(status=HTTPStatus.BAD_REQUEST)
@@ -141,7 +158,15 @@ class _Mount:
             answer = self._word(request, ApiProblem(ProblemKind.DEFECT, HTTPStatus.INTERNAL_SERVER_ERROR, text))
         except ClimahubError as error:
             answer = self._word(request, _problem_of(error))
-        return self._response(answer, uses)
+        return self._response(self._count_wrong(request, answer, counted), counted.uses)
+
+    def _count_wrong(self, request: web.Request, answer: ApiAnswer, counted: _Counted) -> ApiAnswer:
+        """Count an answer to a wrong credential; return it, or the refusal of one too many."""
+        is_wrong_sign_in = counted.is_sign_in and answer.status is HTTPStatus.BAD_REQUEST
+        if answer.status is not HTTPStatus.UNAUTHORIZED and not is_wrong_sign_in:
+            return answer
+        wait_s = self._apis.limits.count_source(f"{self._face.name} {counted.source}", WRONG_LIMIT)
+        return answer if wait_s is None else self._word(request, _too_many("wrong credentials from here", wait_s))
 
     def _word(
         self, request: web.Request, problem: ApiProblem, headers: Mapping[str, str] = MappingProxyType({})
@@ -157,15 +182,33 @@ class _Mount:
         headers = {"Content-Type": "application/json", **limits, **answer.headers}
         return web.Response(body=body, status=answer.status, headers=headers)
 
-    async def _checked(self, request: web.Request, uses: list[LimitUse]) -> ApiAnswer:
+    def _count_further(self, client: ApiClient, limit: Limit) -> None:
+        """Count a request against a limit that only its handler can tell.
+
+        Raises:
+            _Refused: It is used up.
+        """
+        _, wait_s = self._apis.limits.count(client.client_id, [limit])
+        if wait_s is not None:
+            raise _Refused(_too_many(f"{limit.name} of this client", wait_s))
+
+    async def _checked(self, request: web.Request, counted: _Counted) -> ApiAnswer:
         """Check a request in the order above, then answer it.
 
         Raises:
             ClimahubError: It is refused, or fails.
         """
-        passed = await self._admit(request, uses)
+        passed = await self._admit(request, counted)
         body = await read_body(request, passed.route.bytes_max)
-        given = ApiRequest(passed.parameters, dict(request.query), request.headers, body, passed.client, passed.caller)
+        given = ApiRequest(
+            passed.parameters,
+            dict(request.query),
+            request.headers,
+            body,
+            passed.client,
+            passed.caller,
+            self._count_further,
+        )
         name = getattr(passed.route.handler, "__name__", passed.route.path)
         action, result = name, "no answer"
         try:
@@ -175,6 +218,9 @@ class _Mount:
         except ApiRefused as refused:
             action = name if refused.answer.action is None else refused.answer.action
             result = str(refused.answer.status.value)
+            raise
+        except _Refused as refused:
+            result = str(refused.problem.status.value)
             raise
         except (ClimahubError, HalError) as error:
             refusal = refusal_of(error)
@@ -186,12 +232,12 @@ class _Mount:
                 self._audit.record(passed.caller, action, sanitize(request.path), result)
         return answer
 
-    async def _admit(self, request: web.Request, uses: list[LimitUse]) -> _Passed:
+    async def _admit(self, request: web.Request, counted: _Counted) -> _Passed:
         """Return who asks for what.
 
         Args:
             request: The request.
-            uses: Is given how much of each limit is used, also where the request is refused then.
+            counted: Is given what is counted.
 
         Raises:
             ClimahubError: It is refused.
@@ -200,6 +246,7 @@ class _Mount:
             origin = self._gate.check_source(request)
         except RequestRefused as error:
             raise _Refused(ApiProblem(ProblemKind.FOREIGN_SOURCE, error.status, str(error))) from error
+        counted.source = source_of(origin)
         found = find_route(self._face.routes, request.method, request.rel_url.raw_path.removeprefix(self._face.prefix))
         client = None
         if not found.is_open:
@@ -209,8 +256,9 @@ class _Mount:
             client = await self._face.authenticate(request.headers)
             self._gate.know(request)
         if found.route is None:
+            self._count(client, ApiRoute(request.method, request.path, _answer_nothing), counted)
             raise _refused_route(request, found.allowed)
-        self._count(client, source_of(origin), found.route, uses)
+        self._count(client, found.route, counted)
         if found.route.scope and (client is None or found.route.scope not in client.scopes):
             text = f"use a credential with the scope {found.route.scope}"
             problem = ApiProblem(ProblemKind.MISSING_SCOPE, HTTPStatus.FORBIDDEN, text, scope=found.route.scope)
@@ -219,20 +267,35 @@ class _Mount:
         caller = Caller(name, Role.SERVICE if client else Role.PUBLIC, origin)
         return _Passed(found.route, found.parameters, client, caller)
 
-    def _count(self, client: ApiClient | None, source: str, route: ApiRoute, uses: list[LimitUse]) -> None:
-        """Count a request.
+    def _count(self, client: ApiClient | None, route: ApiRoute, counted: _Counted) -> None:
+        """Count a request; a sign-in is counted by its outcome.
 
         Raises:
             _Refused: A limit is used up.
         """
-        if client is None:
-            counted, wait_s = self._apis.limits.count(f"{self._face.name} {source}", [OPEN_LIMIT])
+        counted.is_sign_in = route.is_sign_in
+        if client is not None:
+            counted.uses, wait_s = self._apis.limits.count(client.client_id, self._face.limits_of(client, route))
+            text = "requests of this client"
+        elif route.is_sign_in:
+            return
         else:
-            counted, wait_s = self._apis.limits.count(client.client_id, self._face.limits_of(client, route))
-            uses += counted
+            # Each call has its own: what needs no credential must not keep anybody from getting one.
+            limit = Limit(f"open {route.path}", OPEN_CALLS_MAX)
+            wait_s = self._apis.limits.count_source(f"{self._face.name} {counted.source}", limit)
+            text = "requests without a credential"
         if wait_s is not None:
-            text = f"wait {wait_s} s: this client has used all requests of its limit"
-            raise _Refused(ApiProblem(ProblemKind.RATE_LIMITED, HTTPStatus.TOO_MANY_REQUESTS, text, wait_s))
+            raise _Refused(_too_many(text, wait_s))
+
+
+async def _answer_nothing(_: ApiRequest) -> ApiAnswer:
+    """Stand in for the handler of a call that the API does not have: a client's limit counts those as well."""
+    raise Defect("a call that does not exist was answered")
+
+
+def _too_many(what: str, wait_s: int) -> ApiProblem:
+    text = f"wait {wait_s} s: there were too many {what}"
+    return ApiProblem(ProblemKind.RATE_LIMITED, HTTPStatus.TOO_MANY_REQUESTS, text, wait_s)
 
 
 def _refused_route(request: web.Request, allowed: Sequence[str]) -> _Refused:

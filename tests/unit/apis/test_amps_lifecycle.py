@@ -121,6 +121,7 @@ class Hub:
             msgspec.json.encode(body),
             ApiClient("acc_1", "test", "amps", is_test=True),
             Caller("api:amps/test", Role.SERVICE, ""),
+            lambda *_: None,
         )
         answer = await found.route.handler(request)
         return answer.status.value, json.loads(msgspec.json.encode(answer.document))

@@ -5,6 +5,7 @@ import msgspec
 from agent.apis.face import Limit
 from agent.apis.rate_limit import (
     FILE_BYTES_MAX,
+    SOURCE_WINDOWS_MAX,
     WINDOWS_MAX,
     RateLimits,
     Window,
@@ -107,6 +108,18 @@ async def test_windows_are_limited_and_the_oldest_makes_room(tmp_path: Path) -> 
             limits.count(f"client-{number}", [TIER])
     assert limits.count("client-1", [TIER])[1] == 60
     assert limits.count("client-0", [TIER])[1] is None
+
+
+async def test_sources_do_not_push_out_clients(tmp_path: Path) -> None:
+    limits = RateLimits(tmp_path, clock=BootClock(), disk=Disk(), worker=InlineWorker())
+    for _ in range(3):
+        limits.count("client", [TIER])
+    for number in range(SOURCE_WINDOWS_MAX + 1):
+        for _ in range(3):
+            limits.count_source(f"127.0.0.{number}", TIER)
+    assert limits.count("client", [TIER])[1] == 60
+    assert limits.count_source("127.0.0.1", TIER) == 60
+    assert limits.count_source("127.0.0.0", TIER) is None
 
 
 def test_the_file_is_small_enough_for_all_windows() -> None:

@@ -104,7 +104,7 @@ def face(bench: HomeBench) -> AqaraFace:
 
 def answer(made: AqaraFace, message: object) -> dict[str, Any]:
     body = json.dumps(message).encode()
-    request = ApiRequest({}, {}, {}, body, client(), Caller("api:aqara/test", Role.SERVICE, ""))
+    request = ApiRequest({}, {}, {}, body, client(), Caller("api:aqara/test", Role.SERVICE, ""), lambda *_: None)
     found = asyncio.run(made.answer_message(request))
     assert found.status == 200
     return {"code": found.document.code, "action": found.action} if hasattr(found.document, "code") else {}

@@ -28,7 +28,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.routes import Caller
 from agent.port.http import bodies
-from agent.port.http.api_mount import OPEN_LIMIT, MountedApis
+from agent.port.http.api_mount import OPEN_CALLS_MAX, WRONG_LIMIT, MountedApis
 from agent.port.http.gates import NetworkGate
 from agent.port.http.server import application
 
@@ -51,6 +51,8 @@ class FakeFace:
     def routes(self) -> Sequence[ApiRoute]:
         return (
             ApiRoute("POST", "/token", self.take, is_open=True),
+            ApiRoute("POST", "/sign-in", self.sign_in, is_open=True, is_sign_in=True),
+            ApiRoute("POST", "/costly", self.take_costly),
             ApiRoute("GET", "/devices/{device}", self.take),
             ApiRoute("POST", "/devices/{device}", self.take, scope="write", bytes_max=10),
             ApiRoute("POST", "/admin", self.take, scope="admin"),
@@ -61,6 +63,13 @@ class FakeFace:
         if self.error:
             raise self.error
         return ApiAnswer({"ok": True}, HTTPStatus.CREATED, {"X-Own": "yes"})
+
+    async def sign_in(self, request: ApiRequest) -> ApiAnswer:
+        return await self.take(request) if request.body == b"right" else ApiAnswer({}, HTTPStatus.UNAUTHORIZED)
+
+    async def take_costly(self, request: ApiRequest) -> ApiAnswer:
+        request.count(request.known_client, Limit("costly calls", 1))
+        return await self.take(request)
 
     async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         if headers.get("x-key") != "right":
@@ -233,10 +242,45 @@ async def test_a_limit_refuses_with_its_headers_before_anything_is_read(
 async def test_open_calls_of_one_source_are_limited_and_not_audited(
     client: TestClient[Any, Any], face: FakeFace, trail: Trail
 ) -> None:
-    statuses = [(await ask(client, "POST", "/fake/v1/token"))[0] for _ in range(OPEN_LIMIT.requests_max + 1)]
+    statuses = [(await ask(client, "POST", "/fake/v1/token"))[0] for _ in range(OPEN_CALLS_MAX + 1)]
     assert (statuses[-2], statuses[-1]) == (201, 429)
     assert trail.entries == []
     assert (await ask(client, "GET", "/fake/v1/devices/x", headers=KEY))[0] == 201
+
+
+async def test_open_calls_do_not_use_up_the_sign_in(client: TestClient[Any, Any]) -> None:
+    for _ in range(OPEN_CALLS_MAX + 1):
+        await ask(client, "POST", "/fake/v1/token")
+    statuses = {(await ask(client, "POST", "/fake/v1/sign-in", data=b"right"))[0] for _ in range(OPEN_CALLS_MAX + 1)}
+    assert statuses == {201}
+
+
+@pytest.mark.parametrize("path", ["/fake/v1/devices/x", "/fake/v1/sign-in"])
+async def test_wrong_credentials_are_limited_and_right_ones_get_in_all_the_same(
+    client: TestClient[Any, Any], path: str
+) -> None:
+    statuses = [(await ask(client, "POST", path))[0] for _ in range(WRONG_LIMIT.requests_max + 1)]
+    assert (statuses[-2], statuses[-1]) == (401, 429)
+    assert (await ask(client, "POST", "/fake/v1/sign-in", data=b"right"))[0] == 201
+    assert (await ask(client, "POST", "/fake/v1/devices/x", headers=KEY))[0] == 201
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("DELETE", "/devices/x")])
+async def test_calls_that_do_not_exist_count_against_the_client(
+    client: TestClient[Any, Any], face: FakeFace, method: str, path: str
+) -> None:
+    face.requests_max = 2
+    found = [await ask(client, method, "/fake/v1" + path, headers=KEY) for _ in range(3)]
+    assert [status for status, _, _ in found] == [404 if method == "GET" else 405] * 2 + [429]
+
+
+async def test_a_handler_counts_what_only_it_can_tell(
+    client: TestClient[Any, Any], face: FakeFace, trail: Trail
+) -> None:
+    assert (await ask(client, "POST", "/fake/v1/costly", headers=KEY))[0] == 201
+    status, body, headers = await ask(client, "POST", "/fake/v1/costly", headers=KEY)
+    assert (status, body["oops"], headers["X-Left"], len(face.seen)) == (429, "rate_limited", "98", 1)
+    assert trail.entries[-1][3] == "429"
 
 
 async def test_reading_is_not_audited(client: TestClient[Any, Any], trail: Trail) -> None:
