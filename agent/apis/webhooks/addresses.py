@@ -6,6 +6,7 @@ name resolves to is checked at every connection (`sender.py`), since a name may 
 Never allowed: link-local addresses (of a cloud's metadata service), multicast, unspecified and reserved ones.
 """
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from yarl import URL
@@ -14,6 +15,9 @@ from agent.errors import SettingInvalid
 from agent.foundation.text import quote
 
 URL_CHARACTERS_MAX = 512
+
+_NUMBER = re.compile("[0-9]+|0[xX][0-9a-fA-F]*")
+"""The last label of a host that is an address in another form (WHATWG URL, 3.5): 127.1, 2130706433, 0x7f.1."""
 
 
 def is_allowed(address: str, *, is_private_allowed: bool, is_plain: bool = False) -> bool:
@@ -71,6 +75,9 @@ def check_url(text: str, *, is_private_allowed: bool) -> str:
     try:
         is_usable = is_allowed(host, is_private_allowed=is_private_allowed, is_plain=is_plain)
     except ValueError:
+        if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+            text = f"write the address in full, as 192.0.2.1: {quote(host)} is a number, which resolves to an address"
+            raise SettingInvalid(text) from None
         return str(url)
     if not is_usable:
         raise SettingInvalid(refusal_text(host, is_private_allowed=is_private_allowed, is_plain=is_plain))

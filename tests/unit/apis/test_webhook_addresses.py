@@ -74,4 +74,10 @@ def test_link_local_is_refused_even_with_private_addresses() -> None:
 
 
 def test_a_name_is_accepted_since_its_addresses_are_checked_at_the_connection() -> None:
-    assert check_url("https://0x7f000001/", is_private_allowed=False) == "https://0x7f000001/"
+    assert check_url("https://7.example.com/", is_private_allowed=False) == "https://7.example.com/"
+
+
+@pytest.mark.parametrize("host", ["2130706433", "127.1", "127.1.", "0x7f000001", "0x7f.1", "10.0.0.010", "1.2.3.4.5"])
+def test_a_number_is_no_name(host: str) -> None:
+    with pytest.raises(SettingInvalid, match="in full"):
+        check_url(f"https://{host}/", is_private_allowed=True)
