@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
@@ -64,7 +65,11 @@ class Faults:
                 fault.last_ms = self._now_ms()
                 return
         self.entries.append(Fault(component, text, 1, self._now_ms()))
-        del self.entries[:-FAULTS_MAX]
+        if len(self.entries) > FAULTS_MAX:
+            # Of the component with the most: a client that reports again and again hides nothing of the others.
+            counts = Counter(fault.component for fault in self.entries)
+            most, _ = counts.most_common(1)[0]
+            self.entries.remove(next(fault for fault in self.entries if fault.component == most))
 
     def remove(self, component: str, text: str) -> None:
         """Remove a fault that somebody has settled; one that is not there stays away."""

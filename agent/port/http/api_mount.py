@@ -50,6 +50,8 @@ _KINDS: Mapping[HTTPStatus, ProblemKind] = MappingProxyType(
     }
 )
 
+_NOT_FOUND = str(HTTPStatus.NOT_FOUND.value)
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -227,8 +229,9 @@ class _Mount:
             result = f"{refusal.status.value} {refusal.code}"
             raise
         finally:
-            # Open calls report what matters themselves: strangers must not fill the trail.
-            if self._audit and passed.client and action and request.method not in SAFE_METHODS:
+            # Open calls report what matters themselves: strangers must not fill the trail. Nor may invented ids.
+            is_told = action and not result.startswith(_NOT_FOUND)
+            if self._audit and passed.client and is_told and request.method not in SAFE_METHODS:
                 self._audit.record(passed.caller, action, sanitize(request.path), result)
         return answer
 

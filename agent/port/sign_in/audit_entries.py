@@ -4,12 +4,12 @@ An audit trail that anybody can fill is none: wrong sign-ins could wear the card
 
 * The same request of the same caller again is counted in its entry: of a known caller only directly after it, so that
   the order of what people did stays.
-* Each role gets so many entries in a window; what goes beyond is counted in one more. Each role has entries of its own
-  on the disk, so that nobody pushes out what callers of another role did.
+* Each role gets so many entries in a window, and each caller of some roles; what goes beyond is counted in one more of
+  each caller. Each role has entries of its own on the disk, so that nobody pushes out what callers of another role did.
 * New entries of callers who are known are due at once. Those of unknown callers, and counts, may wait.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -26,6 +26,8 @@ WINDOW_ENTRIES_MAX: Mapping[Role, int] = MappingProxyType(
     {Role.PUBLIC: 8, Role.VIEWER: 20, Role.SERVICE: 60, Role.OWNER: 60}
 )
 """Entries of all callers of a role in a window. `PUBLIC` is a caller without a sign-in."""
+CALLER_ENTRIES_MAX: Mapping[Role, int] = MappingProxyType({Role.SERVICE: 20})
+"""Of one caller of such a role in a window: clients of the local APIs and tokens do not use up each other's share."""
 STORED_ENTRIES_MAX: Mapping[Role, int] = MappingProxyType(
     {Role.PUBLIC: 200, Role.VIEWER: 200, Role.SERVICE: 1000, Role.OWNER: 1000}
 )
@@ -123,6 +125,8 @@ class AuditBuffer:
         """The oldest first."""
         self._used: dict[Role, int] = {}
         """Entries of each role in the present window."""
+        self._used_by: Counter[tuple[Role, str]] = Counter()
+        """Those of each caller."""
         self._latest: dict[Role, tuple[_Key, int]] = {}
         """The latest request of each role, and how many others there were before it."""
         self._window = -1
@@ -133,10 +137,14 @@ class AuditBuffer:
         self._start_window(entry.last_ms)
         key = self._turn_of(entry)
         if key not in self._open:
-            if self._used.get(entry.role, 0) >= WINDOW_ENTRIES_MAX[entry.role]:
-                entry = msgspec.structs.replace(entry, name="", origin="", action=OTHERS, target="", result="")
+            caller = entry.role, entry.name
+            caller_max = CALLER_ENTRIES_MAX.get(entry.role, WINDOW_ENTRIES_MAX[entry.role])
+            is_role_full = self._used.get(entry.role, 0) >= WINDOW_ENTRIES_MAX[entry.role]
+            if is_role_full or self._used_by[caller] >= caller_max:
+                entry = msgspec.structs.replace(entry, origin="", action=OTHERS, target="", result="")
                 key = self._key_of(entry)
             else:
+                self._used_by[caller] += 1
                 self._used[entry.role] = self._used.get(entry.role, 0) + 1
         if found := self._open.get(key):
             before = found.entry
@@ -170,6 +178,7 @@ class AuditBuffer:
         if window != self._window:
             self._window = window
             self._used.clear()
+            self._used_by.clear()
             self.close_old(now_ms)
 
     def _turn_of(self, entry: AuditEntry) -> _Key:

@@ -110,6 +110,15 @@ def test_a_settled_fault_is_taken_away_whatever_its_length() -> None:
     assert [(fault.component, fault.text[:1]) for fault in faults.entries] == [("port", "y"), ("climate", "x")]
 
 
+def test_a_component_with_many_faults_pushes_out_its_own_only() -> None:
+    faults = Faults(lambda: 5)
+    faults.add("climate", "the sensor is lost")
+    for number in range(FAULTS_MAX + 10):
+        faults.add("port", f"alert {number}")
+    assert (len(faults.entries), faults.entries[0].component) == (FAULTS_MAX, "climate")
+    assert faults.entries[-1].text == f"alert {FAULTS_MAX + 9}"
+
+
 def test_faults_are_bounded() -> None:
     faults = Faults(lambda: 5)
     for number in range(FAULTS_MAX + 10):

@@ -283,6 +283,12 @@ async def test_a_handler_counts_what_only_it_can_tell(
     assert trail.entries[-1][3] == "429"
 
 
+async def test_what_is_not_found_is_not_audited(client: TestClient[Any, Any], face: FakeFace, trail: Trail) -> None:
+    face.error = ApiRefused(ApiAnswer({"oops": "own"}, HTTPStatus.NOT_FOUND))
+    assert (await ask(client, "POST", "/fake/v1/devices/x", headers=KEY))[0] == 404
+    assert trail.entries == []
+
+
 async def test_reading_is_not_audited(client: TestClient[Any, Any], trail: Trail) -> None:
     await ask(client, "GET", "/fake/v1/devices/x", headers=KEY)
     assert trail.entries == []

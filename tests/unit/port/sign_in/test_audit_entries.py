@@ -3,6 +3,7 @@
 from agent.foundation.clock import Now
 from agent.local.routes import Caller, Role
 from agent.port.sign_in.audit_entries import (
+    CALLER_ENTRIES_MAX,
     COUNT_DELAY_S,
     OPEN_ENTRIES_MAX,
     OTHERS,
@@ -122,6 +123,17 @@ def test_a_flood_of_one_role_takes_nothing_from_another() -> None:
         buffer.add(entry(number, Caller("session 2", Role.VIEWER, "a"), target=f"/{number}"))
     buffer.add(entry(1000))
     assert len(write(buffer)) == WINDOW_ENTRIES_MAX[Role.VIEWER] + 2
+
+
+def test_a_flood_of_one_client_takes_nothing_from_another_and_keeps_its_name() -> None:
+    buffer = AuditBuffer()
+    for number in range(200):
+        buffer.add(entry(number, Caller("api:amps/a", Role.SERVICE, "a"), target=f"/{number}"))
+    buffer.add(entry(1000, Caller("api:amps/b", Role.SERVICE, "b"), target="/zone"))
+    written = write(buffer)
+    assert (written[-1].name, written[-1].target) == ("api:amps/b", "/zone")
+    (others,) = [each for each in written if each.action == OTHERS]
+    assert (others.name, others.count) == ("api:amps/a", 200 - CALLER_ENTRIES_MAX[Role.SERVICE])
 
 
 def test_the_allowance_begins_anew_with_each_window() -> None:
