@@ -201,6 +201,10 @@ class Limit(msgspec.Struct, frozen=True):
     window_s: int = 60
 
 
+CHANGES = Limit("changes", 30)
+"""Calls of one client that write a file: each wears the card."""
+
+
 class LimitUse(msgspec.Struct, frozen=True):
     """How much of a limit a client has used.
 

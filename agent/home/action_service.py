@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "actions.json"
 FILE_BYTES_MAX = 512 * 1024
-"""`actions.ACTIONS_MAX` of them with the longest texts take 300 KiB."""
+"""256 with the longest texts, as an earlier version kept them, take 300 KiB."""
 
 LOOK_S_MAX = 60.0
 """A start is looked for at least this often: the clock may be set meanwhile."""

@@ -19,8 +19,8 @@ from agent.climate.requests import ClimateRequest, HoldRequest, ResumeRequest
 from agent.errors import Rejected
 from agent.foundation import rfc3339
 
-ACTIONS_MAX = 256
-"""Actions that are kept, those at their end included; the oldest of these make room."""
+ACTIONS_MAX = 64
+"""Actions that are kept, those at their end included; the oldest of these make room. Each push writes them all."""
 
 LATE_MS_MAX = 24 * 3_600_000
 """An action that the hub could not carry out for so long, because it was off, is not carried out any more: nobody

@@ -12,6 +12,7 @@ import pytest
 
 from agent.apis.amps.assumptions import REQUESTS_PER_MINUTE_MAX
 from agent.apis.amps.refusals import DEVICE_CODES, STATUSES
+from agent.apis.face import CHANGES
 from agent.foundation.text import CHARACTERS_MAX
 from hal.interface import HvacAction, HvacDemand
 from hal.sim.board import SimOutputs
@@ -255,6 +256,19 @@ async def test_a_burst_is_told_when_to_come_back(rig: ApiRig) -> None:
             assert response.headers["X-RateLimit-Remaining"] == "0"
 
 
+async def test_pushes_and_cancels_wear_the_card_and_have_a_limit_of_their_own(rig: ApiRig) -> None:
+    made = await rig.client("amps")
+    async with rig.session({"x-api-key": made.secret}) as session:
+        for _ in range(CHANGES.requests_max):
+            async with session.post("/amps/actions/action_none/cancel") as response:
+                assert response.status == 404
+        async with session.post("/amps/hvac/living", json={}) as response:
+            document = await response.json()
+            assert (response.status, document["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+        async with session.get("/amps/actions") as response:
+            assert response.status == 200
+
+
 class Relays:
     """Every demand that reaches the outputs of the hub."""
 
@@ -311,6 +325,8 @@ async def test_the_sandbox_forces_every_refusal_and_every_failure(rig: ApiRig) -
         status, refused = await curl.push("living", "heat", parameters=target(20), sandbox=forced)
         assert (status, refused["error"]["code"]) == (expected, code)
         assert refused["error"]["details"]["deviceCapabilities"]["supportedActions"]
+    # The next minute, since pushes have a limit.
+    rig.port.clock.skip(60)
     for code in DEVICE_CODES:
         forced = {"forceState": "failed", "errorCode": code}
         _, made = await curl.push("living", "heat", parameters=target(20), sandbox=forced)

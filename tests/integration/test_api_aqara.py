@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent.apis.face import CHANGES
 from agent.climate.model import HoldKind, Mode
 from agent.climate.requests import EcoRequest, HoldRequest, PutScheduleRequest, decode
 from tests.integration.api_rig import ApiRig, open_apis
@@ -373,6 +374,13 @@ async def test_limit_is_answered_as_a_code_with_when_to_come_back(apis: ApiRig, 
     ):
         assert (response.status, (await response.json())["code"]) == (200, 429)
         assert 0 < int(response.headers["Retry-After"]) <= 60
+
+
+async def test_changes_of_spaces_have_a_limit_of_their_own(apis: ApiRig, token: str) -> None:
+    for _ in range(CHANGES.requests_max):
+        assert (await send(apis, token, message("UpdateSpaceRequest", {"spaceId": "none"})))[1]["code"] != 429
+    assert (await send(apis, token, message("CreateSpaceRequest", {"name": "one"})))[1]["code"] == 429
+    assert (await send(apis, token, message("GetSpacesRequest")))[1]["code"] == 0
 
 
 async def test_another_hub_reads_and_sets_this_one(apis: ApiRig, token: str, tmp_path: Path) -> None:

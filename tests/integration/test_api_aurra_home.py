@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from agent.apis.aurra_home import calls, optimization
 from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
+from agent.apis.face import CHANGES
 from agent.apis.webhooks.endpoints import NewEndpoint
 from agent.apis.webhooks.signatures import WebhookApi
 from agent.climate.holds import CLIENT_HOLDS_MAX
@@ -467,6 +468,16 @@ async def test_two_buckets_and_their_numbers(aurra: Aurra) -> None:
     status, _, headers = await aurra.ask("GET", "/thermostat/living/status")
     assert (status, headers["X-RateLimit-Remaining"]) == (200, "39")
     assert "X-RateLimit-Endpoint" not in headers
+
+
+async def test_what_writes_a_file_has_a_limit_of_its_own(aurra: Aurra) -> None:
+    for _ in range(CHANGES.requests_max):
+        status, _, headers = await aurra.post("/alerts", {})
+        assert status == 400
+    assert headers["X-RateLimit-Remaining"] == "0"
+    status, body, headers = await aurra.post("/alerts", {})
+    assert (status, body["error"]["code"], headers["X-RateLimit-Tier"]) == (429, "RATE_LIMIT_EXCEEDED", "standard")
+    assert (await aurra.ask("GET", "/thermostat/living/status"))[0] == 200
 
 
 async def test_a_restart_keeps_credentials_tokens_records_and_limits(tmp_path: Path) -> None:

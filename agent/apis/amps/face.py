@@ -25,6 +25,7 @@ from agent.apis.assembly import ApiParts
 from agent.apis.client_records import find_by_secret
 from agent.apis.clients import Clients
 from agent.apis.face import (
+    CHANGES,
     ApiAnswer,
     ApiClient,
     ApiProblem,
@@ -169,9 +170,9 @@ class AmpsFace:
         return client
 
     def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
-        """Return the limit of a key, the same for every call."""
-        del client, route
-        return (LIMIT,)
+        """Return the limit of a key and, of pushes and cancels, which are written to the disk, theirs."""
+        del client
+        return (LIMIT,) if route.method == "GET" else (LIMIT, CHANGES)
 
     def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
         """Return the customary headers; Amps documents none."""

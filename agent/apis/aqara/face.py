@@ -27,6 +27,7 @@ from agent.apis.aqara.wire import (
 )
 from agent.apis.catalog import APIS
 from agent.apis.face import (
+    CHANGES,
     ApiAnswer,
     ApiClient,
     ApiProblem,
@@ -50,6 +51,9 @@ T = TypeVar("T")
 
 NAME = "aqara"
 LIMIT = Limit("requests", REQUESTS_PER_MINUTE_MAX)
+
+_WRITTEN = frozenset({"CreateSpaceRequest", "UpdateSpaceRequest", "AssociateDevicesToSpaceRequest"})
+"""What is written to the disk before it is answered."""
 
 _NOTHING = (b"null", b"{}", b"[]", b'""')
 """What clients send as the data of a request that has none."""
@@ -157,6 +161,8 @@ class AqaraFace:
             message = wire.decode(request.body)
         except MessageRefused as error:
             return ApiAnswer(wire.failed(error.code, str(error), error.msg_id), action="")
+        if message.type in _WRITTEN:
+            request.count(request.known_client, CHANGES)
         action = "" if message.type.startswith("Get") else message.type
         try:
             answer = await self._answers[message.type](message, self._view(request.known_client), request.caller.name)
