@@ -65,10 +65,10 @@ def test_client_of_a_zone_sees_the_sensors_of_that_zone_only(bench: HomeBench) -
 
 
 def test_trait_that_does_not_take_its_value_has_failed(bench: HomeBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ignore(zone_id: str, request: ClimateRequest, *, by: str) -> Sequence[str]:
+    def ignore(zone_id: str, requests: Sequence[ClimateRequest], *, by: str) -> Sequence[str]:
         return (zone_id,)
 
-    monkeypatch.setattr(bench.home.thermostats, "apply", ignore)
+    monkeypatch.setattr(bench.home.thermostats, "apply_all", ignore)
     failed = view(bench).execute(item("HeatingTemperature", 23), "person")
     assert isinstance(failed, FailedItem)
     assert "is 20.0, something else holds it" in failed.message
