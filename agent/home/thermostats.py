@@ -107,7 +107,7 @@ class Thermostats:
 
         Args:
             zone_id: A zone, or `ALL_ZONES`.
-            asked: The changes, one after the other; at least one.
+            asked: The changes, one after the other; none changes nothing.
             by: Who requests them: the name of the caller.
             action_id: The action that they carry out; `last_action` returns it then, also after a restart.
 
@@ -115,6 +115,8 @@ class Thermostats:
             UnknownDevice: There is no such zone.
             SettingInvalid: A request does not fit a zone; nothing changes in any zone.
         """
+        if not asked:
+            return ()
         names = self.zone_ids if zone_id == ALL_ZONES else (zone_id,)
         climate, *_ = [self.check(zone_id, request) for request in asked]
         zones = climate.control.zones

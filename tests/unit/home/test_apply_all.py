@@ -25,6 +25,12 @@ def plan_holds(bench: HomeBench, count: int, by: str) -> None:
         bench.home.thermostats.apply("living", planned, by=by)
 
 
+def test_no_request_changes_nothing(bench: HomeBench) -> None:
+    before = bench.home.thermostats.get("living")
+    assert bench.home.thermostats.apply_all("living", [], by="anna") == ()
+    assert bench.home.thermostats.get("living") == before
+
+
 def test_where_one_request_is_refused_none_is_in_force(bench: HomeBench) -> None:
     thermostats = bench.home.thermostats
     thermostats.apply("living", SetRequest(mode=Mode.OFF), by="anna")
