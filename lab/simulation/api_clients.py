@@ -287,8 +287,9 @@ class ApiClients:
     def _is_shown(self, ask: Ask, thermostat: Thermostat, utc_ms: int | None) -> bool:
         is_same_value = ask.heat_c is None or abs(thermostat.heat_setpoint_c - ask.heat_c) < EQUAL_K
         if thermostat.mode is ask.mode and is_same_value:
-            # It must not go on for longer than the client was told.
-            return utc_ms is None or ask.until_utc_ms is None or utc_ms < ask.until_utc_ms + MARGIN_MS
+            # It must not go on for longer than the client was told; the schedule may have the same value by chance.
+            is_told = utc_ms is None or ask.until_utc_ms is None or utc_ms < ask.until_utc_ms + MARGIN_MS
+            return is_told or thermostat.hold is None
         if not ask.is_bounded:
             return False
         is_over = utc_ms is None or ask.until_utc_ms is None or utc_ms > ask.until_utc_ms - MARGIN_MS
