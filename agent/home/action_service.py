@@ -266,14 +266,18 @@ class ActionService:
         Raises:
             StorageFull: The disk refuses; what is on the disk is enough to go on from.
         """
-        if self._thermostats.is_unread or (self._clients and self._clients.is_unread):
+        if self._thermostats.is_unread:
             return False
         is_done = True
         # The order of their starts: of two that are late the later one is in force in the end.
         for action in sorted(self._store.value.pending(), key=lambda each: each.start_utc_ms or 0):
-            is_done &= await self._advance(action)
+            is_done &= not self._waits(action) and await self._advance(action)
         self.problem = self._store.problem
         return is_done
+
+    def _waits(self, action: HomeAction) -> bool:
+        """Tell whether it is not known yet if the client of an action still is one."""
+        return bool(action.client_id and self._clients and self._clients.is_unread)
 
     async def _advance(self, action: HomeAction) -> bool:
         """Bring one action as far as it can go; return whether it has not to be tried again soon."""
