@@ -88,12 +88,14 @@ class ApiAnswer(msgspec.Struct, frozen=True):
         headers: Further headers; the frame adds those of the limits.
         action: What was done, for the audit trail; `None` takes the handler's name, and "" is a request that only read
             something.
+        result: What came of it, for the audit trail; empty for the HTTP status, which says little in some APIs.
     """
 
     document: object
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = MappingProxyType({})
     action: str | None = None
+    result: str = ""
 
 
 ApiHandler = Callable[[ApiRequest], Awaitable[ApiAnswer]]

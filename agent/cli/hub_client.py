@@ -277,7 +277,7 @@ def run_on_hub(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 
 
-def on_hub(ask: Callable[..., None]) -> Callable[..., int]:
+def on_hub(ask: Callable[..., int | None]) -> Callable[..., int]:
     """Give a command the options that find the socket, and explain where there is no answer."""
 
     @config_option

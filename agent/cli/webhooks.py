@@ -7,7 +7,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from agent.cli import hub_client
+from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
 from agent.foundation.text import plural
@@ -85,13 +85,20 @@ def remove_webhook(path: Path, webhook_id: str) -> None:
     click.echo(f"{webhook_id} is removed")
 
 
-@webhook.command("test", epilog=epilog("climahub api webhook test 5f3a19c2", exits=_EXITS))
+@webhook.command(
+    "test",
+    epilog=epilog(
+        "climahub api webhook test 5f3a19c2",
+        exits="0 it has arrived, 1 it has not, or the hub refuses, 3 the hub does not answer, 77 this user may not ask",
+    ),
+)
 @click.argument("webhook_id", metavar="ID")
 @on_hub
-def test_webhook(path: Path, webhook_id: str) -> None:
+def test_webhook(path: Path, webhook_id: str) -> int:
     """Send a test event to the endpoint ID now, and show how that ends."""
     report = hub_client.decode(hub_client.fetch(path, f"{_of(webhook_id)}/test", method="POST"), WebhookTestReport)
     click.echo(f"{'it has arrived' if report.has_arrived else 'it has not arrived'}: {report.result}")
+    return exit_codes.OK if report.has_arrived else exit_codes.FAILED
 
 
 @webhook.command("retry", epilog=epilog("climahub api webhook retry 5f3a19c2", exits=_EXITS))

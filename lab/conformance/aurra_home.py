@@ -253,7 +253,7 @@ async def alert_malformed(server: Server) -> None:
 
 @line("2.10", "an alert is made with 201", change=True)
 async def alert(server: Server) -> None:
-    body = {"device_id": _device(server), "issue": "Filter", "confidence": 0.8, "action": "Change the filter"}
+    body = {"device_id": _device(server), "issue": "Filter", "confidence": 0.1, "action": "Change the filter"}
     (await _call(server, "POST", "/alerts", body)).expect(201)
 
 

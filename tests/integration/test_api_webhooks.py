@@ -163,7 +163,12 @@ async def test_the_command_line(tmp_path: Path, integrator: Integrator) -> None:
         webhook_id, secret = await registered(rig, integrator.url, "--event", "push.failed")
         code, output, _ = await command(rig, "list")
         assert (integrator.url in output, "push.failed" in output, secret in output) == (True, True, False)
-        assert "it has arrived: it answered 204 No Content" in (await command(rig, "test", webhook_id))[1]
+        code, output, _ = await command(rig, "test", webhook_id)
+        assert (code, "it has arrived: it answered 204 No Content" in output) == (0, True)
+        integrator.status = 500
+        code, output, _ = await command(rig, "test", webhook_id)
+        assert (code, "it has not arrived: " in output) == (1, True)
+        integrator.status = 204
         assert "0 deliveries" in (await command(rig, "retry", webhook_id))[1]
         assert "is removed" in (await command(rig, "remove", webhook_id))[1]
         code, _, errors = await command(rig, "test", webhook_id)

@@ -174,7 +174,7 @@ class AqaraFace:
             answer = wire.failed(Code.INVALID, str(error), message.msg_id)
         except StorageFull as error:
             answer = wire.failed(Code.INTERNAL, str(error), message.msg_id)
-        return ApiAnswer(answer, action=action)
+        return ApiAnswer(answer, action=action, result=f"code {answer.code}")
 
     def _view(self, client: ApiClient) -> HomeView:
         parts = self._parts

@@ -211,12 +211,12 @@ class _Mount:
             passed.caller,
             self._count_further,
         )
-        name = getattr(passed.route.handler, "__name__", passed.route.path)
+        name = getattr(passed.route.handler, "__name__", passed.route.path).lstrip("_")
         action, result = name, "no answer"
         try:
             answer = await passed.route.handler(given)
             action = name if answer.action is None else answer.action
-            result = str(answer.status.value)
+            result = answer.result or str(answer.status.value)
         except ApiRefused as refused:
             action = name if refused.answer.action is None else refused.answer.action
             result = str(refused.answer.status.value)

@@ -46,6 +46,7 @@ class FakeFace:
         self.error: Exception | None = None
         self.problems: list[ApiProblem] = []
         self.requests_max = 100
+        self.result = ""
 
     @property
     def routes(self) -> Sequence[ApiRoute]:
@@ -62,7 +63,7 @@ class FakeFace:
         self.seen.append(request)
         if self.error:
             raise self.error
-        return ApiAnswer({"ok": True}, HTTPStatus.CREATED, {"X-Own": "yes"})
+        return ApiAnswer({"ok": True}, HTTPStatus.CREATED, {"X-Own": "yes"}, result=self.result)
 
     async def sign_in(self, request: ApiRequest) -> ApiAnswer:
         return await self.take(request) if request.body == b"right" else ApiAnswer({}, HTTPStatus.UNAUTHORIZED)
@@ -281,6 +282,14 @@ async def test_a_handler_counts_what_only_it_can_tell(
     status, body, headers = await ask(client, "POST", "/fake/v1/costly", headers=KEY)
     assert (status, body["oops"], headers["X-Left"], len(face.seen)) == (429, "rate_limited", "98", 1)
     assert trail.entries[-1][3] == "429"
+
+
+async def test_what_came_of_a_call_is_audited_in_the_words_of_the_api(
+    client: TestClient[Any, Any], face: FakeFace, trail: Trail
+) -> None:
+    face.result = "code 403"
+    await ask(client, "POST", "/fake/v1/devices/x", headers=KEY)
+    assert trail.entries[-1][1:] == ("take", "/fake/v1/devices/x", "code 403")
 
 
 async def test_what_is_not_found_is_not_audited(client: TestClient[Any, Any], face: FakeFace, trail: Trail) -> None:
