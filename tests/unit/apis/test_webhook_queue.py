@@ -21,6 +21,8 @@ from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from tests.unit.power_cut import Cutter, PowerCut
 
+pytestmark = pytest.mark.usefixtures("closed_connections")
+
 
 def delivery(number: int, endpoint: str = "a", body: bytes = b"{}") -> Delivery:
     return Delivery(0, f"msg_{number}", endpoint, "push.completed", body, number)

@@ -20,6 +20,8 @@ from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from tests.integration.conftest import WAIT_S, until
 
+pytestmark = pytest.mark.usefixtures("closed_connections")
+
 UTC_MS = 1_780_000_000_000
 
 

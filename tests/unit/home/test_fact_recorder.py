@@ -22,6 +22,8 @@ from agent.home.fact_texts import HUB_TENANT
 from tests.unit.home.home_bench import HomeBench
 from tests.unit.power_cut import Cutter, PowerCut
 
+pytestmark = pytest.mark.usefixtures("closed_connections")
+
 
 class RecorderBench:
     """A home, its facts and the recorder, over several processes."""
