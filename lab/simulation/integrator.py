@@ -29,7 +29,9 @@ PERSON_SHARE = 0.4
 WINDOW_S_MAX = 3600.0
 START_S_MAX = 1800.0
 ACTIONS_MAX = 150
-"""Fewer than the hub keeps: none of them has made room."""
+"""Of one run."""
+KEPT_MIN = 48
+"""An action that has ended may be gone when so many were taken after it: 64 are kept, those that wait among them."""
 
 Violate = Callable[[float, str, str], None]
 
@@ -181,12 +183,13 @@ class Integrator:
 
     async def _check(self, hub: app.Hub) -> None:
         actions = hub.home.home.actions
-        for action_id, before in list(self._taken.items()):
+        for later, (action_id, before) in enumerate(reversed(list(self._taken.items()))):
             try:
                 action = await actions.get(action_id)
             except ClimahubError as error:
                 if self._hub() is hub:
-                    self._report("an action that was taken is kept", f"{action_id}: {error}")
+                    if before in {ActionState.SCHEDULED, ActionState.ACKNOWLEDGED} or later < KEPT_MIN:
+                        self._report("an action that was taken is kept", f"{action_id}: {error}")
                     del self._taken[action_id]
                 continue
             if before not in {ActionState.SCHEDULED, ActionState.ACKNOWLEDGED} and action.state is not before:

@@ -88,8 +88,8 @@ def test_the_end_of_every_action_is_told() -> None:
 
 @pytest.mark.slow
 def test_the_end_of_every_action_is_told_on_a_hub_with_faults() -> None:
-    verdict = simulate(msgspec.structs.replace(TOLD, days=0.2, actions_per_day=500.0, faults="harsh", seed=3))
-    assert not verdict.violations, as_text(verdict, "seed 3")
+    verdict = simulate(msgspec.structs.replace(TOLD, days=0.2, actions_per_day=500.0, faults="harsh", seed=4))
+    assert not verdict.violations, as_text(verdict, "seed 4")
     assert verdict.crashes > 1
     assert verdict.faults["webhooks"] > 40
 
