@@ -69,7 +69,7 @@ class Technician:
 
     async def _visit(self, hub: app.Hub, tests: HardwareTestService) -> None:
         try:
-            test_id = self._begin(hub, tests)
+            begun = self._begin(hub, tests)
         except ClimahubError:
             self.counts["refused tests"] += 1
             return
@@ -78,7 +78,7 @@ class Technician:
         while self._now_s() < leaves_s and self._hub() is hub:
             await asyncio.sleep(RENEW_S)
             try:
-                tests.renew(TestReference(test_id))
+                tests.renew(begun)
             except ClimahubError:
                 return
         if self._rng.random() < 0.3:  # noqa: PLR2004 - some say goodbye
@@ -86,18 +86,19 @@ class Technician:
             return
         self.counts["lost test sessions"] += 1
         await asyncio.sleep(LEASE_S + LATE_S_MAX)
-        if self._hub() is hub and self._goes_on(tests, test_id):
-            self._violate(self._now_s(), "a hardware test ends with its session", f"test {test_id} goes on")
+        if self._hub() is hub and self._goes_on(tests, begun.test_id):
+            self._violate(self._now_s(), "a hardware test ends with its session", f"test {begun.test_id} goes on")
 
-    def _begin(self, hub: app.Hub, tests: HardwareTestService) -> str:
+    def _begin(self, hub: app.Hub, tests: HardwareTestService) -> TestReference:
+        """Begin a test; return it with the lease by which whoever began it keeps it on."""
         if self._rng.random() < WALK_SHARE:
-            begun = tests.begin_commissioning(CommissioningRequest()).commissioning
-            return begun.test_id if begun else ""
+            report = tests.begin_commissioning(CommissioningRequest())
+            return TestReference(report.commissioning.test_id if report.commissioning else "", report.lease)
         zones = list(hub.climate.control.zones) if hub.climate else []
         action = self._rng.choice((HvacAction.HEAT, HvacAction.HEAT, HvacAction.COOL))
         request = RelayTestRequest(action, self._rng.uniform(5, 600))
-        begun_test = tests.test_relay(self._rng.choice(zones), request).test
-        return begun_test.test_id if begun_test else ""
+        report = tests.test_relay(self._rng.choice(zones), request)
+        return TestReference(report.test.test_id if report.test else "", report.lease)
 
     @staticmethod
     def _goes_on(tests: HardwareTestService, test_id: str) -> bool:
