@@ -33,7 +33,7 @@ def list_alerts(path: Path, as_json: bool) -> None:
 @json_option
 @on_hub
 def resolve_alert(path: Path, alert_id: str, as_json: bool) -> None:
-    """Resolve the alert ID: it is no problem of the hub any more, and webhooks are told."""
+    """Resolve the alert ID: the hub no longer shows it as a problem, and sends the event to webhooks."""
     body = hub_client.fetch(path, f"{_ROUTE}/{quote(alert_id, safe='')}/resolve", method="POST")
     click.echo(hub_client.as_json(body) if as_json else alert_as_text(hub_client.decode(body, AlertReport)))
 

@@ -1,6 +1,6 @@
 """Runs the fact store: opens it, replaces an unreadable one, and removes what is too old.
 
-Must never hold up anything else: whoever needs a fact while the disk gives none is told so.
+Must never hold up anything else: a request for facts that the disk does not give is refused.
 """
 
 import asyncio

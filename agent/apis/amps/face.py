@@ -193,7 +193,7 @@ class AmpsFace:
         return answer
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return the loop that carries out the actions of test keys, and what is told once after a start."""
+        """Return the loop that carries out the actions of test keys, and those that send events after a start."""
         return {"Amps sandbox": self._sandbox.actions.run, **self._further_loops}
 
     def _enveloped(

@@ -1,7 +1,7 @@
 """Alerts of AURRA Home clients: shown to people at the hub from the threshold on, until somebody resolves them.
 
-Owns which alert is a fault of the hub's status. An alert and its end are on the disk before anybody is told; both are
-told to webhooks once, also over a power cut: after a start those of the last day are offered again under their keys.
+Owns which alert is a fault of the hub's status. An alert and its end are on the disk before anything is sent. Each is
+queued for webhooks once, also over a power cut: a start offers those of the last day again, by the same keys.
 """
 
 from collections.abc import Callable

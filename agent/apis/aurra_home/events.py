@@ -108,7 +108,7 @@ def offline_event(thermostat: Thermostat, since_utc_ms: int | None, utc_ms: int 
 
 
 class OfflineSince(msgspec.Struct, frozen=True):
-    """Since when a zone cannot be reached, and whether that was told."""
+    """Since when a zone cannot be reached, and whether the event was sent."""
 
     at_ms: int
     utc_ms: int | None

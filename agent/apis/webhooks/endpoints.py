@@ -143,7 +143,7 @@ def find_endpoint(known: Endpoints, endpoint_id: str) -> Endpoint:
 
 
 class WebhookEvent(msgspec.Struct, frozen=True):
-    """Something that endpoints are told.
+    """An event, which is sent to endpoints.
 
     Attributes:
         api: Whose event it is, in whose form.

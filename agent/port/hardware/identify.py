@@ -43,7 +43,7 @@ class Identify:
         if not IDENTIFY_S_MIN <= request.duration_s <= IDENTIFY_S_MAX:
             text = f"choose {IDENTIFY_S_MIN:g} to {IDENTIFY_S_MAX:g} s"
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
-        # The caller is told at once where it cannot work.
+        # Where it cannot work, the request is refused at once.
         await self._led.light(is_on=True)
         self._blinks_left = round(request.duration_s / (2 * PERIOD_S))
         self._asked.set()
