@@ -182,6 +182,8 @@ class HubLifecycle:
             else:
                 await asyncio.sleep(PROCESS_START_S)
                 self._machine.restart()
+        # What still closes its files does it after the end: a sweep tries the operations before it.
+        self._machine.is_down = True
 
     def _prepare_start(self) -> MachineFault | None:
         """Do what the daemon and the launcher do before a start; return the power cut that came in between."""

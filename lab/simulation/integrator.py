@@ -15,6 +15,7 @@ from agent.climate.requests import ResumeRequest
 from agent.errors import ClimahubError
 from agent.home.action_admission import ActionRequest, OnConflict
 from agent.home.actions import ActionState, Command, HomeAction
+from lab.simulation.fact_reader import FactReader
 from lab.simulation.machine import PowerCut
 from lab.simulation.webhook_receivers import WebhookReceivers
 
@@ -42,6 +43,7 @@ class Integrator:
     Attributes:
         counts: How often each thing was done.
         receivers: Its servers; `None` where it has none.
+        reader: Reads facts; `None` where nobody does.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Integrator:
         violate: Violate,
         actions_per_day: float,
         has_webhooks: bool,
+        has_facts: bool,
     ) -> None:
         """Prepare.
 
@@ -65,6 +68,7 @@ class Integrator:
             violate: Receives each broken promise: seconds, promise, detail.
             actions_per_day: On average.
             has_webhooks: Its servers are told the ends of actions.
+            has_facts: It reads the facts of the hub.
         """
         self._rng = rng
         self._hub = hub
@@ -87,6 +91,16 @@ class Integrator:
                 violate=violate,
                 counts=self.counts,
             )
+        self.reader: FactReader | None = None
+        if has_facts:
+            self.reader = FactReader(
+                random.Random(f"facts {rng.random()}"),
+                hub=hub,
+                now_s=now_s,
+                on_power_cut=on_power_cut,
+                violate=violate,
+                counts=self.counts,
+            )
 
     def forget(self) -> None:
         """The hub was reset: it has promised nothing any more."""
@@ -94,15 +108,16 @@ class Integrator:
         self._ended_by_person.clear()
         if self.receivers:
             self.receivers.forget()
+        if self.reader:
+            self.reader.forget()
 
     async def run(self) -> None:
         """Come and go until cancelled."""
-        if self.receivers is None:
-            await self._run()
-            return
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.receivers.run())
-            group.create_task(self._run())
+            for other in (self.receivers, self.reader):
+                if other is not None:
+                    group.create_task(other.run())
+            await self._run()
 
     def close(self) -> None:
         """Close the accounts at the end."""

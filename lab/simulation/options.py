@@ -267,6 +267,7 @@ class Options(msgspec.Struct, frozen=True):
         tests_per_day: How often a technician tests outputs, and often walks away from it.
         actions_per_day: How often a client of an API pushes an action; `config_text` switches on `apis.amps`.
         webhooks: Whether that client's servers are told the ends of its actions.
+        facts: Whether that client reads the facts of the hub.
         client_requests_per_day: How often two clients of the APIs ask contrary things; `config_text` switches on
             `apis.amps` and `apis.aurra_home`.
         start_utc_ms: When a simulated house begins; `None` for a winter's day.
@@ -292,6 +293,7 @@ class Options(msgspec.Struct, frozen=True):
     tests_per_day: float = 0.0
     actions_per_day: float = 0.0
     webhooks: bool = False
+    facts: bool = False
     client_requests_per_day: float = 0.0
     start_utc_ms: int | None = None
     unsynchronised_s: float = 0.0

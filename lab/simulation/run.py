@@ -161,6 +161,7 @@ class Simulation:
             violate=self.oracle.violate,
             actions_per_day=self.options.actions_per_day,
             has_webhooks=self.options.webhooks,
+            has_facts=self.options.facts,
         )
 
     def _make_api_clients(self) -> ApiClients | None:

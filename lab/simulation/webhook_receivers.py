@@ -18,9 +18,8 @@ from agent.apis.webhooks.service import WebhookService
 from agent.apis.webhooks.signatures import WebhookApi
 from agent.errors import ClimahubError
 from agent.home.actions import ActionState, HomeAction
-from lab.simulation.machine import PowerCut
+from lab.simulation.beside_hub import run_together, serve_each_process
 
-LOOK_S = 1.0
 SLOW_S_MAX = 20.0
 """How long a server may take to answer: shorter than the hub waits, long enough for a power cut in between."""
 REFUSED_SHARE = 0.15
@@ -81,24 +80,7 @@ class WebhookReceivers:
 
     async def run(self) -> None:
         """Deliver and receive until cancelled, in each process of the hub."""
-        while True:
-            hub = self._hub()
-            if hub is None or hub.climate is None:
-                await asyncio.sleep(LOOK_S)
-                continue
-            call = asyncio.get_running_loop().create_task(self._deliver(hub))
-            try:
-                while self._hub() is hub and not call.done():
-                    await asyncio.wait({call}, timeout=LOOK_S)
-            finally:
-                call.cancel()
-                await asyncio.wait({call})
-            error = None if call.cancelled() else call.exception()
-            if isinstance(error, PowerCut):
-                self._on_power_cut()
-                await asyncio.sleep(LOOK_S)
-            elif error is not None:
-                raise error
+        await serve_each_process(self._hub, self._deliver, on_power_cut=self._on_power_cut)
 
     async def _deliver(self, hub: app.Hub) -> None:
         environment, home = hub.environment, hub.home.home
@@ -114,18 +96,9 @@ class WebhookReceivers:
             add_fault=lambda text: self._report("webhooks are kept", text),
         )
         tell_of(home.changes, service.offer, home.thermostats, is_sandbox=False)
-        work = [service.run(), self._begin(hub, service)]
-        tasks = {asyncio.get_running_loop().create_task(each) for each in work}
         try:
-            while tasks:
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    _raise_cut(task)
+            await run_together(service.run(), self._begin(hub, service))
         finally:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
             await service.close()
 
     async def _begin(self, hub: app.Hub, service: WebhookService) -> None:
@@ -188,12 +161,3 @@ class WebhookReceivers:
 
     def _report(self, promise: str, detail: str) -> None:
         self._violate(self._now_s(), promise, detail)
-
-
-def _raise_cut(task: asyncio.Task[None]) -> None:
-    """Raise what ended a task; of a group of tasks, the power cut alone."""
-    error = task.exception()
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if error is not None:
-        raise error

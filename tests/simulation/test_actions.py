@@ -6,10 +6,11 @@ import pytest
 from agent.apis.webhooks import service as webhooks
 from agent.apis.webhooks.attempts import Decision, Next
 from agent.climate.requests import ClimateRequest
+from agent.facts.store import FactStore
 from agent.foundation.json_store import JsonStore
 from agent.home import action_service, actions
 from lab.simulation.crash_points import sweep
-from lab.simulation.options import FaultProfile, MachineFault, MachineFaultKind, Options
+from lab.simulation.options import FaultProfile, MachineFault, MachineFaultKind, Options, PlannedCommand
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
 from tests.simulation.test_climate import HEATED
@@ -75,12 +76,13 @@ def test_actions_that_are_only_in_memory_are_found(monkeypatch: pytest.MonkeyPat
     assert "an action that was taken is kept" in {violation.promise for violation in verdict.violations}
 
 
-TOLD = msgspec.structs.replace(CALM, actions_per_day=600.0, webhooks=True)
+TOLD = msgspec.structs.replace(CALM, actions_per_day=600.0, webhooks=True, facts=True)
 
 
 def test_the_end_of_every_action_is_told() -> None:
     verdict = simulate(TOLD)
     assert not verdict.violations, as_text(verdict, "told")
+    assert verdict.faults["facts"] > 10
     assert verdict.faults["webhooks"] > 40
     assert verdict.faults["webhooks again"] > 2
     assert verdict.faults["webhooks refused"] > 2
@@ -96,7 +98,7 @@ def test_the_end_of_every_action_is_told_on_a_hub_with_faults() -> None:
 
 @pytest.mark.slow
 def test_a_power_cut_at_every_operation_with_webhooks() -> None:
-    verdict = sweep(msgspec.structs.replace(SHORT, webhooks=True), stride=19)
+    verdict = sweep(msgspec.structs.replace(SHORT, webhooks=True, facts=True), stride=19)
     assert not verdict.violations
     assert verdict.points == verdict.recovered > 12
 
@@ -119,3 +121,16 @@ def test_endpoints_that_are_only_in_memory_are_found(monkeypatch: pytest.MonkeyP
     cut = (MachineFault(MachineFaultKind.POWER_CUT, 1800.0, 60.0),)
     verdict = simulate(msgspec.structs.replace(TOLD, days=0.05, machine_faults=cut))
     assert "an endpoint that is registered is kept" in {violation.promise for violation in verdict.violations}
+
+
+@pytest.mark.slow
+def test_facts_that_are_lost_with_a_restart_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forget(store: FactStore) -> None:
+        await close(store)
+        store._database.path.unlink()
+
+    close = FactStore.close
+    monkeypatch.setattr(FactStore, "close", forget)
+    restart = (PlannedCommand(3600.0, "reboot", None),)
+    verdict = simulate(msgspec.structs.replace(TOLD, days=0.1, commands=restart))
+    assert "a fact is kept as it was" in {violation.promise for violation in verdict.violations}
