@@ -267,6 +267,8 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
         lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'REASON'}")
     for zone in report.zones:
         lines += [f"{zone.zone}: {held.kind} {held.id}, {_span(held, report.timezone)}" for held in zone.holds]
+    if report.outdoor_c is not None:
+        lines.append(f"outdoors: {_degrees(report.outdoor_c, unit)}")
     if report.heat_source is not None:
         extra = " with auxiliary heat" if report.heat_source.is_aux_on else ""
         pump = ", pump on" if report.heat_source.is_pump_on else ""

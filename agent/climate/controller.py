@@ -14,6 +14,7 @@ from agent.climate import (
     fusion,
     holds,
     optimum_start,
+    outdoor,
     output_test,
     schedule,
     snapshot,
@@ -195,6 +196,7 @@ class ClimateController:
         zones: The controllers of the zones, by id.
         state: Of the home.
         validations: The validity of each sensor, by name.
+        outdoor_c: The outdoor temperature at the last step; `None` if it is not known.
         last: The last decision; `None` before the first.
     """
 
@@ -204,6 +206,7 @@ class ClimateController:
         self.state = snapshot.restore(saved, settings, now)
         # After a reboot the age of the values is unknown.
         self.validations: dict[str, ValidationState] = dict(saved.validations) if saved.boot_id == now.boot_id else {}
+        self.outdoor_c: float | None = None
         self.last: ClimateDecision | None = None
         self._started_ms = now.now_ms
         is_measured, downtime_ms = snapshot.downtime_ms(saved, now)
@@ -239,6 +242,7 @@ class ClimateController:
         zones = tuple(self.zones.values())
         in_force = [zone.resolve_setpoint(now, timezone) for zone in zones]
         self._measure(zones, in_force, readings, now.now_ms)
+        self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         inputs = self._build_inputs(zones, in_force, now, dt_s)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, output_test.active(test, now.now_ms))
         for zone, state, given in zip(zones, before.zones, inputs, strict=True):
@@ -321,6 +325,7 @@ class ClimateController:
                     active_c=_of_others(i, active_c),
                     needing_heat_c=_of_others(i, needing_heat_c),
                     peers=_of_others(i, peers),
+                    outdoor_c=self.outdoor_c,
                 )
             )
         return inputs

@@ -309,7 +309,7 @@ class ClimateService:
         self._reported_missing = names
         self.sensor_problem = ""
         if names:
-            text = f"check climate.zones against `climahub status`: no sensor is called {', '.join(names)}"
+            text = f"check [climate] against `climahub status`: no sensor is called {', '.join(names)}"
             self.sensor_problem = text
             self._add_fault(text)
             _log.warning("%s", text)
@@ -384,6 +384,7 @@ def build_climate(
     if settings is None or outputs is None:
         return None
     names = [name for zone in settings.zones for name, _ in zone.sensors]
+    names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
     sensors = SensorLookup(names, channels=channels, devices=devices)
     return ClimateService(
         config.storage.state_dir,

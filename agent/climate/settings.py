@@ -136,10 +136,17 @@ class HeatSourceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClimateSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole home."""
+    """The whole home.
+
+    Attributes:
+        zones: In the order of the configuration.
+        heat_source: What the zones share.
+        outdoor_sensor: The name of the sensor outdoors; empty for none.
+    """
 
     zones: tuple[ZoneSettings, ...]
     heat_source: HeatSourceSettings = HeatSourceSettings()
+    outdoor_sensor: str = ""
 
 
 def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> ClimateSettings | None:
@@ -154,6 +161,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
     if problem := missing_outputs(config.zones, offered):
         raise ConfigInvalid(problem)
     is_shared = config.heat_source != "none"
+    outdoor_sensor = "" if config.outdoor_sensor == "none" else config.outdoor_sensor
     zones = tuple(
         ZoneSettings(
             zone_id=zone.id,
@@ -176,7 +184,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
         for zone in config.zones
     )
     if not is_shared:
-        return ClimateSettings(zones=zones)
+        return ClimateSettings(zones=zones, outdoor_sensor=outdoor_sensor)
     heat_source = HeatSourceSettings(
         kind=HeatSourceKind(config.heat_source),
         limits=ShortCycleLimits(
@@ -187,4 +195,4 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
         is_valve_on_in_heating=config.reversing_valve == "heating",
         pump_overrun_s=config.pump_overrun_s,
     )
-    return ClimateSettings(zones=zones, heat_source=heat_source)
+    return ClimateSettings(zones=zones, heat_source=heat_source, outdoor_sensor=outdoor_sensor)

@@ -97,6 +97,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         active_c: The known temperatures of the other zones that are not off, sorted.
         needing_heat_c: The known temperatures of the other zones that need heat, sorted; see `zone.needs_heat`.
         peers: The other zones that are heated and measured.
+        outdoor_c: The outdoor temperature; `None` if it is not known.
     """
 
     temperature: ZoneTemperature
@@ -109,6 +110,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     active_c: tuple[float, ...] = ()
     needing_heat_c: tuple[float, ...] = ()
     peers: tuple[PeerZone, ...] = ()
+    outdoor_c: float | None = None
 
 
 class ZoneRequest(msgspec.Struct, frozen=True):

@@ -102,12 +102,17 @@ class HeatSourceReport(msgspec.Struct, frozen=True):
 
 
 class ClimateReport(msgspec.Struct, frozen=True):
-    """The whole home; without zones where the hub drives nothing."""
+    """The whole home; without zones where the hub drives nothing.
+
+    Attributes:
+        outdoor_c: The outdoor temperature; nothing while it is not known.
+    """
 
     zones: list[ZoneReport]
     heat_source: HeatSourceReport | None
     problems: list[str]
     timezone: str
+    outdoor_c: float | None = None
 
 
 class ChangedZones(msgspec.Struct, frozen=True):
@@ -134,7 +139,7 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
     ]
-    return ClimateReport(reports, heat_source, problems, str(climate.timezone()))
+    return ClimateReport(reports, heat_source, problems, str(climate.timezone()), control.outdoor_c)
 
 
 def climate_problems(climate: "ClimateService | None", *, control_problem: str) -> list[str]:

@@ -48,7 +48,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "CommandsReport": "commands problem next_before",
             "CommandReport": "command_id type state outcome error_message received expires settled",
             # Heating.
-            "ClimateReport": "zones heat_source problems timezone",
+            "ClimateReport": "zones heat_source problems timezone outdoor_c",
             "ZoneReport": "zone room_c sensors_used sensor_problem mode heat_setpoint_c cool_setpoint_c setpoint_reason"
             " until setpoint_text is_eco is_eco_enabled action duty reason problem holds rate_k_per_h loss_k_per_h"
             " sensors sensors_in_use modes",
