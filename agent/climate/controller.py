@@ -13,18 +13,18 @@ from agent.climate import (
     effective_setpoint,
     fusion,
     holds,
-    optimum_start,
     outdoor,
     output_test,
     schedule,
     snapshot,
 )
 from agent.climate.coordinator import ClimateDecision
-from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
+from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fusion import SensorReading, ZoneTemperature
 from agent.climate.model import HEATING_MODES, Mode, Schedule, ZoneProgram
-from agent.climate.optimum_start import LEAD_S_MAX, WORTH_K, Coasting, LearnedDynamics, Recovery
+from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
+from agent.climate.recovery import UpcomingSetpoint, ZoneRecovery
 from agent.climate.schedule import Segment, Timeline
 from agent.climate.sensor_validation import ValidationState, sample_zone
 from agent.climate.settings import ClimateSettings, ZoneSettings
@@ -46,30 +46,40 @@ class ZoneController:
     Attributes:
         settings: Of the zone.
         program: Of the zone; set it through `ClimateController.set_program`.
-        learned: About the zone.
+        recovery_plan: Plans and follows recoveries, and learns about the zone.
         temperature: At the last step.
         effective: The setpoints in force at the last step.
         heat_setpoint_c: At the last step, the ramp of a recovery included.
         feed_forward: The extra duty of a recovery at the last step.
-        recovery: The active recovery.
     """
 
     def __init__(self, settings: ZoneSettings, program: ZoneProgram, learned: LearnedDynamics) -> None:
         self.settings = settings
         self.program = program
-        self.learned = learned
+        self.recovery_plan = ZoneRecovery(settings, learned)
         self.temperature: ZoneTemperature = fusion.NO_READING
         self.effective: EffectiveSetpoint | None = None
         self.heat_setpoint_c = 0.0
         self.feed_forward = 0.0
-        self.recovery: Recovery | None = None
-        self._unmeasured_s = 0.0
-        self._coasting = Coasting()
         self._timeline: Timeline | None = None
         self._timeline_of: tuple[Schedule, tzinfo] | None = None
         self._segment: Segment | None = None
         self._index = -1
         self._effective_of: tuple[ZoneProgram, Segment | None, bool, tzinfo] | None = None
+
+    @property
+    def learned(self) -> LearnedDynamics:
+        """What is learned about the zone."""
+        return self.recovery_plan.learned
+
+    @learned.setter
+    def learned(self, learned: LearnedDynamics) -> None:
+        self.recovery_plan.learned = learned
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """The active recovery."""
+        return self.recovery_plan.active
 
     def timeline(self, now: Now, timezone: tzinfo) -> Timeline | None:
         """Return the timeline of the active schedule; it is built anew when a block starts."""
@@ -104,88 +114,32 @@ class ZoneController:
             self._effective_of = (self.program, self._segment, utc_ms is None, timezone)
         return known
 
-    def ramp_setpoint(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> tuple[float, float]:
-        """Return the present heating setpoint, the ramp to the next block included, and the extra duty of the ramp."""
-        setpoint_c = effective.setpoints.heat_setpoint_c
-        value_c, utc_ms = self.temperature.value_c, now.utc_ms
-        self._unmeasured_s = 0.0 if value_c is not None else self._unmeasured_s + dt_s
-        if (
-            utc_ms is None
-            or self._unmeasured_s > self.settings.stale_s
-            or effective.reason is not SetpointReason.SCHEDULE
-            or not self.settings.has_optimum_start
-            or effective.mode not in HEATING_MODES
-            or self._timeline is None
-        ):
-            self.recovery = None
-            return setpoint_c, 0.0
-        if self.recovery is not None and not self._is_still_due(self.recovery, effective, utc_ms):
-            self.recovery = None
-        if value_c is None:
-            # A short loss of the sensor does not end a recovery.
-            return setpoint_c, 0.0
-        ramp_c = self._ramp_c(effective, value_c, utc_ms)
-        is_active = self.recovery is not None and self.recovery.reached_utc_ms is None
-        is_beginning = self.recovery is None and ramp_c > setpoint_c
-        return ramp_c, optimum_start.ramp_duty(self.learned) if is_active or is_beginning else 0.0
-
-    def _ramp_c(self, effective: EffectiveSetpoint, value_c: float, utc_ms: int) -> float:
-        """Return the setpoint of the ramp to the next block; the setpoint in force outside the ramp."""
-        setpoint_c = effective.setpoints.heat_setpoint_c
-        recovery = self.recovery
-        if self._timeline is None or (recovery is not None and utc_ms >= recovery.due_utc_ms):
-            return setpoint_c
-        ahead = self._next_segment()
-        if ahead is None or ahead.start_utc_ms - utc_ms > LEAD_S_MAX * 1000:
-            return setpoint_c
-        target_c = self._target_c(ahead)
-        if target_c < setpoint_c + WORTH_K:
-            return setpoint_c
-        due_in_s = (ahead.start_utc_ms - utc_ms) / 1000.0
-        ramp_c = optimum_start.ramp_setpoint_c(self.learned, target_c=target_c, due_in_s=due_in_s)
-        # Never above the cooling setpoint of the present block: heating and cooling must not compete.
-        ramp_c = min(ramp_c, effective.setpoints.cool_setpoint_c - WORTH_K)
-        return ramp_c if ramp_c > max(setpoint_c, value_c if recovery is None else ramp_c - 1.0) else setpoint_c
-
-    def _next_segment(self) -> Segment | None:
-        """Return the next block of the active schedule."""
-        segments = self._timeline.segments if self._timeline is not None else ()
-        return next(iter(segments[self._index + 1 : self._index + 2]), None)
-
-    def _target_c(self, ahead: Segment) -> float:
-        """Return the heating setpoint of a block, bounded by eco."""
-        eco, target_c = self.program.eco, ahead.block.heat_setpoint_c
-        return min(target_c, eco.heat_limit_c) if eco.is_enabled else target_c
-
-    def _is_still_due(self, recovery: Recovery, effective: EffectiveSetpoint, utc_ms: int) -> bool:
-        """Return whether the block of a recovery is unchanged, be it ahead or in force."""
-        if utc_ms >= recovery.due_utc_ms:
-            return effective.setpoints.heat_setpoint_c == recovery.target_c
-        ahead = self._next_segment()
-        return (
-            ahead is not None
-            and ahead.start_utc_ms == recovery.due_utc_ms
-            and self._target_c(ahead) == recovery.target_c
-        )
+    def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> None:
+        """Plan the recovery for the next block: sets `heat_setpoint_c` and `feed_forward`."""
+        plan = self.recovery_plan.plan(now, effective, self._upcoming(), value_c=self.temperature.value_c, dt_s=dt_s)
+        self.heat_setpoint_c, self.feed_forward = plan.heat_setpoint_c, plan.feed_forward
 
     def learn(self, now: Now, *, ramp_c: float, duty: float, dt_s: float, was_on: bool) -> None:
-        """Advance the recovery and the coasting of the zone, and learn from both."""
-        value_c, utc_ms, effective = self.temperature.value_c, now.utc_ms, self.effective
-        if value_c is None:
-            return
-        self._coasting, self.learned = optimum_start.advance_coasting(
-            self._coasting, self.learned, value_c=value_c, dt_s=dt_s, is_on=was_on
+        """Advance the recovery of the zone, and learn from it."""
+        self.recovery_plan.learn(
+            now,
+            self.effective,
+            self._upcoming(),
+            value_c=self.temperature.value_c,
+            ramp_c=ramp_c,
+            duty=duty,
+            dt_s=dt_s,
+            was_on=was_on,
         )
-        if utc_ms is None or effective is None:
-            return
-        if ramp_c > effective.setpoints.heat_setpoint_c and (ahead := self._next_segment()) is not None:
-            due_utc_ms = ahead.start_utc_ms
-            if self.recovery is None or self.recovery.due_utc_ms != due_utc_ms:
-                self.recovery = Recovery(self._target_c(ahead), due_utc_ms, start_c=value_c, start_duty=duty)
-        if self.recovery is not None:
-            self.recovery, self.learned = optimum_start.advance_recovery(
-                self.recovery, self.learned, value_c=value_c, utc_ms=utc_ms, dt_s=dt_s, was_on=was_on
-            )
+
+    def _upcoming(self) -> UpcomingSetpoint | None:
+        """Return the heating setpoint of the next block of the active schedule, bounded by eco."""
+        segments = self._timeline.segments if self._timeline is not None else ()
+        ahead = next(iter(segments[self._index + 1 : self._index + 2]), None)
+        if ahead is None:
+            return None
+        eco, target_c = self.program.eco, ahead.block.heat_setpoint_c
+        return UpcomingSetpoint(ahead.start_utc_ms, min(target_c, eco.heat_limit_c) if eco.is_enabled else target_c)
 
 
 class ClimateController:
@@ -312,7 +266,7 @@ class ClimateController:
         ]
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
-            zone.heat_setpoint_c, zone.feed_forward = zone.ramp_setpoint(now, effective, dt_s)
+            zone.plan_recovery(now, effective, dt_s)
             inputs.append(
                 ZoneInputs(
                     zone.temperature,
