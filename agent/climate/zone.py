@@ -14,7 +14,7 @@ from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import COOLING_MODES, HEATING_MODES, Mode
-from agent.climate.pi_controller import PiState
+from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from hal.interface import HvacAction
@@ -270,20 +270,30 @@ def _regulate(
     walls_c = value_c if thermal_mass_c is None else thermal_mass_c
     behind_k = setpoint_c - walls_c if is_heating else walls_c - setpoint_c
     walls_duty = pi_controller.thermal_mass_duty(behind_k, settings.law.thermal_mass_gain_per_k, error_k=error_k)
-    output = pi_controller.advance(
-        state.law if direction is state.direction else PiState(),
-        settings.law,
-        error_k=error_k,
-        dt_s=dt_s,
-        was_on=state.action is direction,
-        feed_forward=walls_duty + (inputs.feed_forward if is_heating else 0.0),
-        is_ramp=inputs.is_ramp and is_heating,
-    )
+    if is_heating and inputs.recovery_duty is not None:
+        output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - walls_duty, dt_s)
+    else:
+        output = pi_controller.advance(
+            state.law if direction is state.direction else PiState(),
+            settings.law,
+            error_k=error_k,
+            dt_s=dt_s,
+            was_on=state.action is direction,
+            feed_forward=walls_duty + (inputs.feed_forward if is_heating else 0.0),
+            is_ramp=inputs.is_ramp and is_heating,
+        )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if output.wants_on else "idle"
     reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {output.duty:.0%} ({effective.text})"
     wanted = ZoneRequest(direction if output.wants_on else _OFF, output.duty, error_k, False, reason)
     return _Decision(output.state, direction, wanted)
+
+
+def _follow_recovery(state: ZoneState, settings: ZoneSettings, duty: float, integral: float, dt_s: float) -> PiOutput:
+    """Return the pulses of the duty of a recovery; the control law goes on with an integral afterwards."""
+    output = sensor_loss.modulate(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    law = msgspec.structs.replace(output.state, integral=min(1.0, max(0.0, integral)))
+    return msgspec.structs.replace(output, state=law)
 
 
 def _choose_direction(

@@ -92,6 +92,8 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         heat_setpoint_c: Of `effective`, or the higher one of a recovery.
         feed_forward: The extra duty of a recovery.
         is_ramp: A recovery is active.
+        recovery_duty: The duty that a recovery prescribes in place of the control law; `None` for none.
+        held_duty: The duty that is expected to keep the setpoint after it; the law goes on with it.
         coldest_c: The lowest valid value of any sensor in the home.
         others_c: The known temperatures of the other zones, sorted.
         active_c: The known temperatures of the other zones that are not off, sorted.
@@ -105,6 +107,8 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     heat_setpoint_c: float
     feed_forward: float = 0.0
     is_ramp: bool = False
+    recovery_duty: float | None = None
+    held_duty: float = 0.0
     coldest_c: float | None = None
     others_c: tuple[float, ...] = ()
     active_c: tuple[float, ...] = ()

@@ -353,3 +353,15 @@ def test_with_an_unknown_direction_heating_comes_first() -> None:
     bench = Bench(home(2), last=OFF)
     made = bench.run(inputs(30.0, Mode.COOL), inputs(19.2), minutes=9)
     assert made.demand.zones == {"z0": OFF, "z1": HEAT}
+
+
+def test_a_recovery_prescribes_the_duty_and_leaves_the_law_the_one_that_keeps_the_setpoint() -> None:
+    bench = Bench(home())
+    cold = msgspec.structs.replace(inputs(19.5), recovery_duty=0.5, held_duty=0.3, is_ramp=True)
+    bench.run(cold, minutes=60)
+    on = sum(bench.step(cold).demand.zones["z0"] is HEAT for _ in range(24 * 60))
+    assert on / (24 * 60) == pytest.approx(0.5, abs=0.03)
+    # The walls are half a kelvin behind: a part of what keeps the setpoint is theirs.
+    assert bench.state.zones[0].law.integral == pytest.approx(0.24, abs=0.01)
+    warm = bench.step(inputs(20.0))
+    assert warm.requests[0].duty == pytest.approx(0.3, abs=0.05)
