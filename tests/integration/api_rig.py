@@ -5,6 +5,7 @@ async with open_apis(tmp_path, "amps") as apis:
     async with apis.session({"x-api-key": made.secret}) as client, client.get("/amps/v1/devices") as response: ...
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from agent.apis.client_records import NewClient
 from agent.climate.model import ZoneProgram
 from agent.climate.snapshot import ClimateSnapshot
 from agent.home.home import Home
+from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import PortRig, open_port
 
 TWO_ZONES = """\
@@ -67,6 +69,15 @@ class ApiRig:
         apis = self.port.hub.port.apis
         assert apis is not None
         assert await apis.clients.revoke(made.client_id)
+
+    async def settle_webhooks(self) -> None:
+        """Wait until the queue has removed what arrived: a hub that ends before that rightly sends it again."""
+        apis = self.port.hub.port.apis
+        assert apis is not None
+        assert apis.webhooks is not None
+        async with asyncio.timeout(WAIT_S):
+            while (await apis.webhooks.counts()).pending:  # noqa: ASYNC110 - the queue has no event for it
+                await asyncio.sleep(0.005)
 
     def program(self, zone_id: str) -> ZoneProgram:
         """Return what is in force in a zone."""

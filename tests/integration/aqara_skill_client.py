@@ -11,6 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.integration.conftest import WAIT_S
+
 ALLOWED = {
     "GetAllDevicesWithSpaceRequest",
     "GetDeviceTypeInfosRequest",
@@ -41,7 +43,7 @@ class SkillClient:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url, json.dumps(message).encode(), headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=WAIT_S) as response:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             error.close()

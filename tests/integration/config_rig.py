@@ -15,6 +15,7 @@ import aiohttp
 from agent import config, daemon
 from agent.local.routes import Role
 from agent.reloading import ReloadableConfig
+from tests.integration.conftest import WAIT_S
 
 TEXT = """\
 # A person's file.
@@ -59,7 +60,7 @@ class DaemonRig:
 
     async def ask(self, method: str, route: str, body: object = None) -> tuple[int, Any]:
         """Send a request; wait for a hub that restarts."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 try:
                     connector = aiohttp.UnixConnector(str(self.socket))
@@ -81,7 +82,7 @@ class DaemonRig:
 
     async def until(self, condition: Callable[[dict[str, Any]], object], route: str = "/v1/config") -> dict[str, Any]:
         """Read a document until a condition holds; return it."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 report = dict((await self.ask("GET", route))[1])
                 if condition(report):
@@ -113,7 +114,7 @@ async def run_daemon(directory: Path, *, dies: bool = False) -> AsyncIterator[Da
             task.cancel()
         else:
             rig.restarts.stop()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             await asyncio.wait({task})
             # Connections that a listener has just closed end with the next turn of the loop.
             await asyncio.sleep(0)

@@ -25,8 +25,8 @@ LINK_IPV6 = "fe80::20"
 LISTEN = 'port = 8480\nlisten = ["127.0.0.1", "usb0", "eth7"]\n'
 
 
-TIMEOUT_S = 5.0
-"""Of a request: a packet that the hub must not answer is not answered."""
+TIMEOUT_S = 60.0
+"""Of a connection: a packet that the hub must not answer is not answered."""
 
 
 class Laptop:

@@ -27,7 +27,7 @@ from agent.port.config_editor import RunningConfig
 from agent.port.config_store import ConfigStore
 from hal import sim
 from hal.interface import Board
-from tests.integration.conftest import KEY, Hasty, Host, HubClock, until
+from tests.integration.conftest import KEY, WAIT_S, Hasty, Host, HubClock, until
 
 NO_CLOUD = "http://127.0.0.1:9"
 """The port "discard": nobody answers there."""
@@ -181,6 +181,6 @@ async def open_port(
             yield rig
         finally:
             stop.set()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WAIT_S):
                 await task
             worker.close()

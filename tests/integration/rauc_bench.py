@@ -18,10 +18,10 @@ from cryptography.x509.oid import NameOID
 from hal.errors import InstallerLost
 from hal.images import SlotMark, SlotSelector
 from hal.linux.rauc import Rauc
+from tests.integration.conftest import WAIT_S
 
 COMPATIBLE = "climahub-test"
 SLOT_BYTES = 4 * 1024 * 1024
-WAIT_S = 60.0
 
 SYSTEM_CONF = """\
 [system]

@@ -17,7 +17,7 @@ from agent.port.announcement.records import ServiceRecord
 from agent.port.announcement.service import Announcement
 from agent.port.http.endpoints import Endpoint
 from agent.port.http.interfaces import interface_address, interfaces
-from tests.integration.conftest import until
+from tests.integration.conftest import WAIT_S, until
 from tests.integration.port_rig import open_port
 
 pytest.importorskip("dbus_fast", reason="the D-Bus client is not installed")
@@ -77,7 +77,7 @@ class Avahi:
         assert self._daemon is not None
         command = ["nsenter", "--net", f"--target={self._daemon.pid}"]
         command += ["avahi-browse", "--resolve", "--parsable", "--terminate", "--no-db-lookup", type_]
-        found = subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=60)
+        found = subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=WAIT_S)
         return [line.split(";") for line in found.stdout.splitlines() if line.startswith("=")]
 
     async def seen(self, type_: str = "_climahub._tcp") -> list[list[str]]:
@@ -108,7 +108,7 @@ async def announced(avahi: Avahi, records: list[ServiceRecord], host: str = "cel
 async def found(avahi: Avahi, *, count: int = 1, type_: str = "_climahub._tcp") -> list[list[str]]:
     """Return what a browser in the network finds, once it is so much."""
     services: list[list[str]] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while len(services := await avahi.seen(type_)) != count:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.05)
     return services

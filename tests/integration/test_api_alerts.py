@@ -12,11 +12,10 @@ from agent.apis.aurra_home.alerts import Alerts
 from agent.apis.aurra_home.face import AurraHomeFace
 from agent.apis.aurra_home.records import AlertRecord
 from agent.apis.webhooks.endpoints import NewEndpoint
-from agent.apis.webhooks.service import WebhookService
 from agent.apis.webhooks.signatures import WebhookApi
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, open_apis
-from tests.integration.conftest import WAIT_S, until
+from tests.integration.conftest import until
 from tests.integration.port_rig import open_port
 
 
@@ -47,13 +46,6 @@ async def command(apis: ApiRig, *words: str) -> tuple[int, str, str]:
     return process.returncode or 0, output.decode(), errors.decode()
 
 
-async def all_settled(webhooks: WebhookService) -> None:
-    """Wait until the queue has removed what arrived: a hub that stops before that rightly sends it again."""
-    async with asyncio.timeout(WAIT_S):
-        while (await webhooks.counts()).pending:  # noqa: ASYNC110 - the queue has no event for it
-            await asyncio.sleep(0.005)
-
-
 async def test_an_alert_is_a_problem_over_a_restart_until_it_is_resolved_and_is_told_once(tmp_path: Path) -> None:
     received: list[str] = []
 
@@ -75,19 +67,16 @@ async def test_an_alert_is_a_problem_over_a_restart_until_it_is_resolved_and_is_
             await add(apis, 1)
             await add(apis, 2)
             await until(lambda: len(received) == 2)
-            await all_settled(service.webhooks)
+            await apis.settle_webhooks()
         async with open_apis(tmp_path, "aurra_home") as apis:
             await until(lambda: len(shown(apis)) == 2)
-            service = apis.port.hub.port.apis
-            assert service is not None
-            assert service.webhooks is not None
             code, output, _ = await command(apis, "list")
             assert (code, [line.split(",")[0] for line in output.splitlines()]) == (0, ["alt_2: open", "alt_1: open"])
             code, output, errors = await command(apis, "resolve", "alt_1")
             assert (code, errors, output.startswith("alt_1: resolved 2")) == (0, "", True)
             assert shown(apis) == ["alert alt_2 of anna: living: wear; replace"]
             await until(lambda: len(received) == 3)
-            await all_settled(service.webhooks)
+            await apis.settle_webhooks()
             await command(apis, "resolve", "alt_1")
             code, _, errors = await command(apis, "resolve", "alt_9")
             assert (code, "there is no alert" in errors) == (1, True)

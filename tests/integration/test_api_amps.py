@@ -243,6 +243,7 @@ async def test_a_key_sees_its_zones_only(rig: ApiRig) -> None:
 
 
 async def test_a_burst_is_told_when_to_come_back(rig: ApiRig) -> None:
+    rig.port.clock.stand_still()
     made = await rig.client("amps")
     async with rig.session({"x-api-key": made.secret}) as session:
         for _ in range(REQUESTS_PER_MINUTE_MAX):
@@ -257,6 +258,7 @@ async def test_a_burst_is_told_when_to_come_back(rig: ApiRig) -> None:
 
 
 async def test_pushes_and_cancels_wear_the_card_and_have_a_limit_of_their_own(rig: ApiRig) -> None:
+    rig.port.clock.stand_still()
     made = await rig.client("amps")
     async with rig.session({"x-api-key": made.secret}) as session:
         for _ in range(CHANGES.requests_max):

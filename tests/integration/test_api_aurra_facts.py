@@ -17,6 +17,7 @@ from agent.climate.model import Mode
 from agent.climate.requests import SetRequest
 from agent.home import fact_recorder
 from tests.integration.api_rig import ApiRig, open_apis
+from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import open_port
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ async def apis(tmp_path: Path) -> AsyncIterator[ApiRig]:
 
 async def client_of(rig: ApiRig, name: str = "test", **wanted: object) -> Aurra:
     made = await rig.client("aurra_facts", name, **wanted)
-    return Aurra(api_key=made.secret, base_url=f"{rig.url}/aurra", timeout=10)
+    return Aurra(api_key=made.secret, base_url=f"{rig.url}/aurra", timeout=WAIT_S)
 
 
 async def call(function: Callable[..., T], *arguments: Any, **named: Any) -> T:  # noqa: ANN401
@@ -202,6 +203,7 @@ def replace(client: Aurra, memory_id: str) -> object:
 
 
 async def test_too_many_writes_are_the_rate_limit_of_the_client(apis: ApiRig) -> None:
+    apis.port.clock.stand_still()
     client = await client_of(apis)
     for _ in range(30):
         await call(client.memories.add, content="a fact")

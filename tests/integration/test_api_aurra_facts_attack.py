@@ -15,6 +15,7 @@ from agent.facts import search
 from agent.home.devices import HUB_ID, DeviceKind, HomeDevice
 from agent.home.fact_texts import HUB_TENANT, facts_of_device
 from tests.integration.api_rig import ApiRig, open_apis
+from tests.integration.conftest import WAIT_S
 
 CALLS = [
     ("POST", "/agent/memories"),
@@ -159,7 +160,7 @@ async def test_a_long_question_holds_up_no_write_of_the_hub(apis: ApiRig, monkey
 
     def ask(*_: object, **__: object) -> list[object]:
         is_asked.set()
-        is_released.wait(10)
+        is_released.wait(WAIT_S)
         order.append("question")
         return []
 
@@ -167,7 +168,7 @@ async def test_a_long_question_holds_up_no_write_of_the_hub(apis: ApiRig, monkey
     made = await apis.client("aurra_facts")
     async with apis.session({"Authorization": f"Bearer {made.secret}"}) as client, asyncio.TaskGroup() as group:
         question = group.create_task(client.post("/aurra/agent/query", json={"question": "why?"}))
-        await asyncio.to_thread(is_asked.wait, 10)
+        await asyncio.to_thread(is_asked.wait, WAIT_S)
         apis.home.thermostats.apply("living", SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5), by="anna")
         await apis.home.thermostats.save()
         order.append("saved")

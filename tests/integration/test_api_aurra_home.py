@@ -26,7 +26,7 @@ from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
 from agent.home.temperatures import to_fahrenheit
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
-from tests.integration.conftest import until
+from tests.integration.conftest import WAIT_S, until
 
 PREFIX = "/aurra-home/v1"
 ZONE = f"{PREFIX}/thermostat/living"
@@ -75,7 +75,7 @@ async def signed_in(apis: ApiRig, name: str = "test", **wanted: object) -> Aurra
     # The first key takes a moment.
     made = await apis.client("aurra_home", name, **wanted)
     client = Aurra(apis)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while (await client.sign_in(made))[0] == 503:  # noqa: ASYNC110 - the client has no event for it
             await asyncio.sleep(0.02)
     return client
@@ -455,6 +455,7 @@ async def test_a_token_ends_after_an_hour_and_not_when_somebody_sets_the_clock(a
 
 
 async def test_two_buckets_and_their_numbers(aurra: Aurra) -> None:
+    aurra.apis.port.clock.stand_still()
     for _ in range(60):
         status, _, headers = await aurra.post("/diagnostics/vibration", VIBRATION)
         assert status == 201
@@ -471,6 +472,7 @@ async def test_two_buckets_and_their_numbers(aurra: Aurra) -> None:
 
 
 async def test_what_writes_a_file_has_a_limit_of_its_own(aurra: Aurra) -> None:
+    aurra.apis.port.clock.stand_still()
     for _ in range(CHANGES.requests_max):
         status, _, headers = await aurra.post("/alerts", {})
         assert status == 400
@@ -483,6 +485,7 @@ async def test_what_writes_a_file_has_a_limit_of_its_own(aurra: Aurra) -> None:
 async def test_a_restart_keeps_credentials_tokens_records_and_limits(tmp_path: Path) -> None:
     async with open_apis(tmp_path, "aurra_home") as apis:
         aurra = await signed_in(apis)
+        apis.port.clock.stand_still()
         headers = aurra.headers
         for _ in range(60):
             await aurra.post("/diagnostics/vibration", VIBRATION)
@@ -490,7 +493,7 @@ async def test_a_restart_keeps_credentials_tokens_records_and_limits(tmp_path: P
     async with open_apis(tmp_path, "aurra_home") as apis:
         aurra = Aurra(apis)
         aurra.headers = headers
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while (found := await aurra.ask("GET", "/thermostat/living/status"))[0] == 503:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert found[0] == 200

@@ -14,7 +14,7 @@ import pytest
 
 from agent.home.temperatures import to_fahrenheit
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
-from tests.integration.conftest import until
+from tests.integration.conftest import WAIT_S, until
 
 requests = pytest.importorskip("requests")
 
@@ -28,7 +28,7 @@ async def apis(tmp_path: Path) -> AsyncIterator[ApiRig]:
     async with open_apis(tmp_path, "aurra_home") as found:
         await until(lambda: found.home.thermostats.get("living").temperature_c is not None)
         # The first key takes a moment.
-        async with asyncio.timeout(30), found.session() as client:
+        async with asyncio.timeout(WAIT_S), found.session() as client:
             while True:
                 async with client.get("/aurra-home/v1/auth/jwks.json") as response:
                     if (await response.json())["keys"]:
@@ -48,17 +48,17 @@ class Snippet:
     def __init__(self, base: str, made: MadeClient) -> None:
         self.base = base
         body = {"client_id": made.client_id, "client_secret": made.secret, "grant_type": "client_credentials"}
-        response = requests.post(f"{base}/auth/token", json=body, timeout=30)
+        response = requests.post(f"{base}/auth/token", json=body, timeout=WAIT_S)
         response.raise_for_status()
         self.headers = {"Authorization": f"Bearer {response.json()['access_token']}"}
 
     def get(self, path: str) -> dict[str, Any]:
-        response = requests.get(f"{self.base}{path}", headers=self.headers, timeout=30)
+        response = requests.get(f"{self.base}{path}", headers=self.headers, timeout=WAIT_S)
         response.raise_for_status()
         return response.json()
 
     def post(self, path: str, body: object = None) -> dict[str, Any]:
-        response = requests.post(f"{self.base}{path}", headers=self.headers, json=body, timeout=30)
+        response = requests.post(f"{self.base}{path}", headers=self.headers, json=body, timeout=WAIT_S)
         response.raise_for_status()
         return response.json()
 

@@ -16,6 +16,7 @@ from agent.apis.catalog import APIS
 from agent.apis.face import ApiRoute, Face
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
+from tests.integration.conftest import WAIT_S
 
 OPEN = {
     ("aurra_home", "POST", "/auth/token"),
@@ -63,7 +64,7 @@ async def own_headers(apis: ApiRig, api: str, made: MadeClient) -> dict[str, str
     if api != "aurra_home":
         return {"Authorization": f"Bearer {made.secret}"}
     body = {"client_id": made.client_id, "client_secret": made.secret, "grant_type": "client_credentials"}
-    async with asyncio.timeout(30), apis.session() as client:
+    async with asyncio.timeout(WAIT_S), apis.session() as client:
         while True:
             async with client.post("/aurra-home/v1/auth/token", json=body) as response:
                 if response.status != 503:

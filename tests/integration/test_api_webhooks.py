@@ -126,6 +126,7 @@ async def test_an_action_whose_event_was_lost_is_told_after_a_restart_and_only_o
         key = (await rig.client("amps")).secret
         await pushed(rig, key)
         await until(lambda: integrator.received)
+        await rig.settle_webhooks()
         # A power cut between the end of the action and the queue.
         monkeypatch.setattr(WebhookService, "offer", lambda service, events: None)
         await pushed(rig, key, action={"command": "follow_schedule"})
@@ -136,6 +137,7 @@ async def test_an_action_whose_event_was_lost_is_told_after_a_restart_and_only_o
             await until(lambda: len(integrator.received) >= 2)
             await pushed(rig, key)
             await until(lambda: len(integrator.received) >= 3)
+            await rig.settle_webhooks()
             integrator.received.pop()
     assert [document["command"] for document in integrator.bodies()] == ["idle", "follow_schedule"]
 

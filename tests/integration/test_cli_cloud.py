@@ -13,6 +13,7 @@ import pytest
 from agent.cli import exit_codes, root
 from lab.cli.cloud import READY_MADE
 from lab.cli.options import TOKEN_VARIABLE, URL_VARIABLE
+from tests.integration.conftest import WAIT_S
 
 Run = Callable[..., str]
 
@@ -28,7 +29,7 @@ def cloud() -> Iterator[tuple[str, str]]:
         token = process.stdout.readline().partition("=")[2].strip()
         yield url, token
         process.terminate()
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=WAIT_S)
     assert process.returncode == exit_codes.OK
     assert told == "stopped\n"
 

@@ -10,7 +10,7 @@ from agent.cli import exit_codes, root
 from agent.climate import service
 from agent.errors import ConfigInvalid, StorageFull
 from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
-from tests.integration.conftest import Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
+from tests.integration.conftest import WAIT_S, Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
 
 HEATED = """[climate]
 relay_min_on_s = 0
@@ -69,7 +69,7 @@ async def test_stop_switches_outputs_off_before_waiting_for_the_disk(
     hub.start()
     await until(lambda: relays.now("living") is HvacAction.HEAT)
     synced = threading.Event()
-    syncing = asyncio.get_running_loop().create_task(hub.hub.environment.worker.run(lambda: synced.wait(10)))
+    syncing = asyncio.get_running_loop().create_task(hub.hub.environment.worker.run(lambda: synced.wait(WAIT_S)))
     await asyncio.sleep(0)
     hub.stop.set()
     await until(lambda: relays.told[-1] == HvacDemand())

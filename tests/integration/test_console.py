@@ -17,7 +17,7 @@ from agent.config.hardware_tables import BoardConfig
 from agent.foundation.clock import Clock
 from agent.local.routes import Role
 from hal.interface import Board
-from tests.integration.conftest import until
+from tests.integration.conftest import WAIT_S, until
 from tests.integration.port_rig import PortRig, open_port, radio_board
 from tests.integration.serial_cable import Cable, laptop_line, open_console
 
@@ -53,7 +53,7 @@ async def test_a_person_signs_in_sees_the_state_and_signs_out(tmp_path: Path) ->
         await cable.expect("signed out")
         async with port.socket_session() as client, client.get("/v1/access") as response:
             assert (await response.json())["sessions"] == []
-        assert cable.process.wait(10) == 0
+        assert cable.process.wait(WAIT_S) == 0
 
 
 async def test_a_wrong_code_is_refused_and_a_right_one_works_afterwards(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from agent.foundation.worker import InlineWorker
 from agent.telemetry.outbox.protocol import Lane, OutboxLimits
 from agent.telemetry.outbox.store import open_outbox
 from lab.refcloud import faults
-from tests.integration.conftest import KEY, Cloud, until
+from tests.integration.conftest import KEY, WAIT_S, Cloud, until
 
 EXIT_WITHIN_S = STOP_S_MAX
 """After it the agent would end itself."""
@@ -76,7 +76,7 @@ class Daemon:
 
     async def wait(self) -> int:
         """Return the exit code."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             code = await self.process.wait()
         self.log = self._log_file.read_text()
         return code
@@ -100,7 +100,7 @@ class Daemon:
 
     async def ready(self) -> None:
         """Wait until it answers and has something on the disk."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 assert self.process.returncode is None
                 try:
@@ -186,7 +186,7 @@ async def test_closed_terminal_ends_the_daemon_in_order(daemon: Daemon, cloud: C
     os.close(theirs)
     await daemon.ready()
     os.close(ours)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         assert await daemon.process.wait() == 0
     assert await daemon.kept()
 
@@ -206,7 +206,7 @@ async def test_closed_log_pipe_is_harmless(daemon: Daemon, cloud: Cloud) -> None
     while committed <= before:
         committed = (await daemon.status())["outbox"]["committed"]
     daemon.process.terminate()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         assert await daemon.process.wait() == 0
     assert await daemon.kept()
 
@@ -223,7 +223,7 @@ async def test_blocked_log_output_blocks_nothing(daemon: Daemon, cloud: Cloud) -
     os.close(theirs)
     await daemon.ready()
     daemon.process.terminate()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         assert await daemon.process.wait() == 0
     os.close(ours)
     assert await daemon.kept()
@@ -312,7 +312,7 @@ async def test_sigterm_loses_nothing(daemon: Daemon, cloud: Cloud) -> None:
     await cloud.up()
     await daemon.start()
     await daemon.ready()
-    await until(lambda: len(cloud.stored) > len(kept))
+    await until(lambda: set(kept) <= {(reading.sensor_type, reading.at_ms, reading.value) for reading in cloud.stored})
     await daemon.stop()
     stored = {(reading.sensor_type, reading.at_ms, reading.value) for reading in cloud.stored}
     assert set(kept) <= stored | set(await daemon.kept())

@@ -11,7 +11,7 @@ import pytest
 
 from agent import daemon as process
 from agent.foundation.disk import Disk
-from tests.integration.conftest import Cloud
+from tests.integration.conftest import WAIT_S, Cloud
 from tests.integration.test_daemon import Daemon
 
 NEVER_WRITABLE = Path("/sys/kernel")
@@ -31,7 +31,7 @@ async def heating(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Daemon]:
 
 async def climate_of(daemon: Daemon) -> dict[str, object]:
     """What the zones do, once somebody answers."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while True:
             assert daemon.process.returncode is None
             try:

@@ -21,6 +21,7 @@ from lab.demo import environment
 from lab.demo.environment import Cloud, CloudCondition, Scenario, make_config
 from lab.demo.paced_loop import PacedClock
 from lab.demo.runner import Audit, AuditResult, DemoSnapshot, Options, run_demo
+from tests.integration.conftest import WAIT_S
 
 DATA = Path(__file__).parents[1] / "data"
 SPEED = 2000.0
@@ -91,7 +92,7 @@ def test_the_page_is_served_and_its_code_signs_in() -> None:
     def sign_in(scene: DemoSnapshot) -> None:
         host = scene.page.removeprefix("http://")
         body = json.dumps({"code": scene.code})
-        connection = http.client.HTTPConnection(host, timeout=60)
+        connection = http.client.HTTPConnection(host, timeout=WAIT_S)
         connection.request("POST", "/v1/session", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         found.append(response.status)
@@ -142,8 +143,9 @@ def test_no_reading_is_lost_through_outages(monkeypatch: pytest.MonkeyPatch) -> 
 
     def is_seen(scenes: list[DemoSnapshot]) -> bool:
         states = {(scene.phase.weather, scene.status.link.state) for scene in scenes}
-        last = scenes[-1]
-        return wanted <= states and last.phase.weather is CloudCondition.FAIR and has_emptied(last, fullest(scenes))
+        last, most = scenes[-1], fullest(scenes)
+        is_fair = last.phase.weather is CloudCondition.FAIR
+        return wanted <= states and most > 50 and is_fair and has_emptied(last, most)
 
     account, scenes = played(for_s=FOR_EVER_S, has_outages=True, until=is_seen)
     assert account.is_clean
@@ -221,7 +223,7 @@ def test_signal_ends_the_demo_with_a_summary(number: signal.Signals) -> None:
         assert process.stdout is not None
         assert "link" in process.stdout.readline()
         process.send_signal(number)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == exit_codes.OK
     assert "nothing lost" in out
 

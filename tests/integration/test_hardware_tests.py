@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from agent.cli import exit_codes, relay, root
 from agent.climate import service
 from agent.foundation.json_store import JsonStore
-from agent.port.hardware import runner
+from agent.port.hardware import output_test, runner
 from hal.interface import HvacAction, HvacDemand
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
@@ -63,6 +62,7 @@ async def switch_heating_off(rig: PortRig) -> None:
 async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
+        rig.clock.stand_still()
         status, begun = await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 5})
         assert (status, begun["test"]["phase"]) == (200, "waiting")
         await until(lambda: output_of(rig) == "heat" and phase_of(rig) == "on")
@@ -71,11 +71,13 @@ async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Pa
         assert (status, refused["error"]) == (409, "conflict")
         mine = {"test_id": begun["test"]["test_id"], "lease": begun["lease"]}
         assert (await ask(rig, "POST", "/v1/tests/renew", mine))[1]["test"]["phase"] == "on"
+        rig.clock.skip(4.9)
+        assert (await ask(rig, "POST", "/v1/tests/renew", mine))[1]["test"]["phase"] == "on"
+        rig.clock.skip(0.1)
         await until(lambda: output_of(rig) == "off")
         await until(lambda: phase_of(rig) == "done")
         last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
-        assert (last["phase"], last["outcome"]) == ("done", "passed")
-        assert 5.0 <= last["on_s"] < 60.0
+        assert (last["phase"], last["outcome"], last["on_s"]) == ("done", "passed", 5.0)
         assert (await ask(rig, "POST", "/v1/tests/renew", mine))[0] == 409
 
 
@@ -101,12 +103,12 @@ async def test_who_only_watches_cannot_keep_a_test_on_but_can_stop_it(tmp_path: 
         assert (await ask(rig, "POST", "/v1/tests/renew", {**stale, "lease": again["lease"]}))[0] == 200
 
 
-async def test_a_lost_session_ends_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.hardware.output_test.LEASE_S", 0.5)
+async def test_a_lost_session_ends_the_test(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
         await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 600})
         await until(lambda: output_of(rig) == "heat")
+        rig.clock.skip(output_test.LEASE_S)
         await until(lambda: output_of(rig) == "off" and phase_of(rig) == "done")
         last = (await ask(rig, "GET", "/v1/tests"))[1]["test"]
         assert last["outcome"] == "session_lost"
@@ -114,7 +116,6 @@ async def test_a_lost_session_ends_the_test(tmp_path: Path, monkeypatch: pytest.
 
 async def test_the_output_goes_off_although_the_port_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demand ends by itself in the climate control; the port's loop is not asked."""
-    monkeypatch.setattr("agent.port.hardware.output_test.LEASE_S", 0.5)
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
         tests = rig.hub.hardware_tests
@@ -122,6 +123,7 @@ async def test_the_output_goes_off_although_the_port_hangs(tmp_path: Path, monke
         await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": 600})
         await until(lambda: output_of(rig) == "heat")
         monkeypatch.setattr(tests, "_tick", lambda: None)
+        rig.clock.skip(output_test.LEASE_S)
         await until(lambda: output_of(rig) == "off")
 
 
@@ -249,13 +251,14 @@ async def test_a_hub_without_zones_has_sensors_and_no_outputs(tmp_path: Path) ->
 
 async def test_live_sensors_are_read_at_most_once_a_second(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
+        rig.clock.stand_still()
         first = (await ask(rig, "GET", "/v1/tests/sensors"))[1]["sensors"]
         again = (await ask(rig, "GET", "/v1/tests/sensors"))[1]["sensors"]
         own = [sensor for sensor in first if not sensor["device"]]
         assert {"sim/temperature"} <= {sensor["sensor"] for sensor in own}
         assert all(sensor["age_s"] == 0 for sensor in own)
         assert own == [sensor for sensor in again if not sensor["device"]]
-        await asyncio.sleep(1.0)
+        rig.clock.skip(1.0)
         later = (await ask(rig, "GET", "/v1/tests/sensors"))[1]["sensors"]
         assert own != [sensor for sensor in later if not sensor["device"]]
 
@@ -275,9 +278,15 @@ async def command(rig: PortRig, *words: str) -> int:
 async def test_the_command_line_tests_an_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)
-        assert await command(rig, "relay", "test", "living", "--for", "5", "--yes") == exit_codes.OK
+        rig.clock.stand_still()
+        typed = asyncio.get_running_loop().create_task(
+            command(rig, "relay", "test", "living", "--for", "5", "--yes"),
+        )
+        await until(lambda: phase_of(rig) == "on")
+        rig.clock.skip(5)
+        assert await typed == exit_codes.OK
         told = capsys.readouterr().out.splitlines()
-        assert re.fullmatch(r"living: it was on for [5-7] s and is off again", told[-1])
+        assert told[-1] == "living: it was on for 5 s and is off again"
         assert await command(rig, "relay", "test", "attic", "--yes") == exit_codes.FAILED
         assert await command(rig, "relay", "list") == exit_codes.OK
         assert f"test: {told[-1]}" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import aiohttp
 from agent.home.changes import HomeChange
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, open_apis
-from tests.integration.conftest import until
+from tests.integration.conftest import WAIT_S, until
 from tests.integration.port_rig import open_port
 
 
@@ -42,7 +42,7 @@ async def push(apis: ApiRig, secret: str, value_c: float) -> None:
 async def test_a_change_through_an_api_is_on_the_page_at_once(tmp_path: Path) -> None:
     async with open_apis(tmp_path, "amps") as apis, apis.port.session(Role.VIEWER) as page:
         made = await apis.client("amps", name="shutters")
-        async with page.get("/v1/events") as events, asyncio.timeout(30):
+        async with page.get("/v1/events") as events, asyncio.timeout(WAIT_S):
             await push(apis, made.secret, 22.5)
             zone = await climate_events(events, 22.5)
         assert zone["holds"][0]["id"] == apis.home.actions.latest("living").action_id  # type: ignore[union-attr]

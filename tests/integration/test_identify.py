@@ -13,6 +13,7 @@ from agent.local.routes import Role
 from agent.port.hardware import identify
 from hal.interface import Board
 from hal.linux.board import LinuxBoard
+from hal.linux.led import SysfsLed
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
 
@@ -42,6 +43,15 @@ async def test_the_led_blinks_and_shows_again_what_it_showed_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(identify, "PERIOD_S", 0.05)
+    shown: list[bool] = []
+    light = SysfsLed.light
+
+    async def noted(led: SysfsLed, *, is_on: bool) -> None:
+        await light(led, is_on=is_on)
+        assert (directory / "brightness").read_text() == str(int(is_on))
+        shown.append(is_on)
+
+    monkeypatch.setattr(SysfsLed, "light", noted)
     directory, make_board = with_led(tmp_path)
     async with open_port(tmp_path, config_text="", make_board=make_board) as rig:
         async with rig.session(Role.VIEWER) as client, client.get("/v1/tests") as response:
@@ -52,10 +62,9 @@ async def test_the_led_blinks_and_shows_again_what_it_showed_before(
         status, text = await ask(rig, Role.SERVICE, {"duration_s": 1})
         assert (status, text) == (200, '{"led":"ACT","duration_s":1.0}')
         assert (directory / "trigger").read_text() == "none"
-        for _ in range(2):
-            await until(lambda: (directory / "brightness").read_text() == "0")
-            await until(lambda: (directory / "brightness").read_text() == "1")
         await until(lambda: (directory / "trigger").read_text() == "heartbeat")
+    # Ten times in the second, and once at the request, where one that cannot work is refused.
+    assert shown == [True] + [True, False] * 10
 
 
 async def test_a_hub_that_ends_gives_the_led_back(tmp_path: Path) -> None:

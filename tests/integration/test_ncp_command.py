@@ -18,6 +18,7 @@ from agent.cli import exit_codes
 from lab.cli.ncp import ncp
 from lab.ncp import control, server
 from lab.ncp.serial_port import PortUnusable
+from tests.integration.conftest import WAIT_S
 
 HOUSE = """
 [[device]]
@@ -28,7 +29,6 @@ model = "climate"
 name = "living room"
 model = "router"
 """
-PATIENCE_S = 60.0
 ORDINARY = "import sys; from lab.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
 
 
@@ -47,7 +47,7 @@ def process(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]
         yield started
     finally:
         started.kill()
-        started.communicate(timeout=PATIENCE_S)
+        started.communicate(timeout=WAIT_S)
 
 
 def test_command_serves_executes_orders_and_saves_its_files(tmp_path: Path, house: Path) -> None:
@@ -63,7 +63,7 @@ def test_command_serves_executes_orders_and_saves_its_files(tmp_path: Path, hous
         refused = CliRunner().invoke(ncp, ["say", str(tmp_path / "orders"), "press", "bedroom"], standalone_mode=False)
         assert refused.return_value == exit_codes.FAILED
         running.send_signal(signal.SIGTERM)
-        assert running.wait(PATIENCE_S) == 0
+        assert running.wait(WAIT_S) == 0
     assert json.loads((tmp_path / "st").read_bytes())["factory_eui64"].startswith("04:cd:15:")
     assert set(json.loads((tmp_path / "se").read_bytes())["nodes"]) == {"bedroom", "living room"}
     assert not (tmp_path / "port").exists()

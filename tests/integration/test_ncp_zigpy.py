@@ -22,9 +22,9 @@ from lab.ncp import ash, models, serial_port
 from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.ezsp import VERSIONS
 from lab.ncp.server import EmulatorServer
+from tests.integration.conftest import WAIT_S
 from tests.integration.zigbee_bench import Stick
 
-PATIENCE_S = 60.0
 INSTALL_CODE = "83fed3407a939723a5c639b26916d505c3b5"
 
 HOUSE = f"""
@@ -114,7 +114,7 @@ class Host:
 
     async def pair(self, sensors: EmulatorServer, name: str, *, through: Device | None = None) -> Device:
         await self.app.permit(60, node=through.ieee if through else None)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             assert sensors.press(name) is JoinOutcome.JOINED
             return await self.initialized.get()
 
@@ -130,7 +130,7 @@ class Host:
 
 
 async def take(queue: asyncio.Queue[Any], count: int) -> list[Any]:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         return [await queue.get() for _ in range(count)]
 
 
@@ -211,7 +211,7 @@ async def test_install_code_is_needed_and_is_enough(tmp_path: Path, version: int
         await host.app.permit_with_link_key(ieee, key, 60)
         assert sensors.press("bedroom") is JoinOutcome.DENIED
         assert sensors.press("secret") is JoinOutcome.JOINED
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             assert (await host.initialized.get()).ieee == ieee
 
 
@@ -236,7 +236,7 @@ async def test_loss_of_the_stick_is_noticed(
         quick_retries()
         sensors.inject(serial_port.parse(words))
         asking = asyncio.ensure_future(host.app._ezsp.nop())
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             await host.lost
             with contextlib.suppress(Exception):
                 await asking
@@ -248,7 +248,7 @@ async def test_stick_is_back_after_it_was_pulled_out(tmp_path: Path, version: in
         async with bench.host() as host:
             formed = network_of(host)
             sensors.pull_out()
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(WAIT_S):
                 await host.lost
         assert not (tmp_path / "port").is_symlink()
         sensors.put_back()
@@ -298,7 +298,7 @@ async def test_sensor_that_is_told_to_leave_leaves(tmp_path: Path, version: int)
     async with Bench(tmp_path, version).running() as (sensors, host):
         device = await host.pair(sensors, "bedroom")
         await device.zdo.leave()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             assert await host.left.get() is device
         assert sensors.emulator.radio_medium.node("bedroom").membership is None
 

@@ -11,10 +11,8 @@ import pytest
 pytest.importorskip("bellows")
 pytest.importorskip("hal.zigbee", reason="the radio comes with a branch of its own")
 
-from tests.integration.conftest import Cloud
+from tests.integration.conftest import WAIT_S, Cloud
 from tests.integration.test_zigbee_daemon import House
-
-PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -34,7 +32,7 @@ async def climahub(*words: str) -> asyncio.subprocess.Process:
 
 
 async def said(process: asyncio.subprocess.Process) -> str:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         output, _ = await process.communicate()
     return output.decode()
 
@@ -56,7 +54,7 @@ class Technician:
         """Open a window, press the sensor's button as soon as it is open, watch until the end."""
         process = await climahub("zigbee", *words, *self.config)
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             first = await process.stdout.readline()
         assert b"the join window is open" in first
         await said(await climahub("ncp", "say", str(self.house.directory / "orders"), "press", sensor))
@@ -95,6 +93,6 @@ async def test_sensor_is_paired_replaced_and_removed(house: House, cloud: Cloud)
     assert ids == {first["sensor_id"]}
 
     await technician.types("remove", "bedroom", "--yes")
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         while await technician.sensors():  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.1)

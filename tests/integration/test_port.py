@@ -23,7 +23,7 @@ from agent.local.status import HubStatus
 from agent.port.http.certificate import fingerprint
 from agent.port.http.gates import SocketGate
 from tests.integration import port_attack
-from tests.integration.conftest import until
+from tests.integration.conftest import WAIT_S, until
 from tests.integration.port_attack import Target
 from tests.integration.port_rig import PortRig, open_port
 
@@ -159,7 +159,7 @@ async def test_a_stream_on_the_socket_ends_with_the_session_that_was_sent_along(
     ):
         assert response.status == 200
         port.hub.port.credentials.sign_out(cookie.partition("=")[2])
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             with contextlib.suppress(aiohttp.ClientError):
                 await response.read()
 

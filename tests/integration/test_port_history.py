@@ -2,11 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from agent.local.routes import Role
 from agent.port.history.recorder import History
+from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import open_port
 
 OFF = 'port = 0\nhistory = "off"\n'
@@ -17,18 +20,23 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(History, "_pause_s", lambda self: 0.02)
 
 
+async def channels_with(client: aiohttp.ClientSession, *wanted: str) -> dict[str, Any]:
+    """Return the channels of the history, by their ids, once some are there."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            async with client.get("/v1/history") as response:
+                assert response.status == 200
+                channels = {each["id"]: each for each in (await response.json())["channels"]}
+            if set(wanted) <= set(channels):
+                return channels
+            await asyncio.sleep(0.02)
+
+
 async def test_zones_and_sensors_are_recorded_and_survive_a_stop(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session(Role.VIEWER) as client:
-        async with asyncio.timeout(30):
-            while True:
-                async with client.get("/v1/history") as response:
-                    channels = {each["id"]: each for each in (await response.json())["channels"]}
-                if {"zone/living/temperature", "zone/living/output"} <= set(channels):
-                    break
-                await asyncio.sleep(0.02)
+        channels = await channels_with(client, "zone/living/temperature", "zone/living/output")
         assert channels["zone/living/temperature"]["unit"] == "°C"
         assert any(each["device"] == "hub" for each in channels.values())
-        assert response.status == 200
     assert list((tmp_path / "state").glob("history-*.seg"))
     async with open_port(tmp_path) as port, port.session(Role.VIEWER) as client:
         query = {"channels": "zone/living/temperature,none", "from": "-600", "points": "5"}
@@ -43,8 +51,8 @@ async def test_zones_and_sensors_are_recorded_and_survive_a_stop(tmp_path: Path)
 
 
 async def test_switched_off_nothing_is_recorded_and_the_old_is_gone(tmp_path: Path) -> None:
-    async with open_port(tmp_path):
-        await asyncio.sleep(0.1)
+    async with open_port(tmp_path) as port, port.session(Role.VIEWER) as client:
+        await channels_with(client, "zone/living/temperature")
     assert list((tmp_path / "state").glob("history-*.seg"))
     async with (
         open_port(tmp_path, port_text=OFF) as port,

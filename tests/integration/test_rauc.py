@@ -11,6 +11,7 @@ import pytest
 from hal.errors import ImageRefused, InstallerLost
 from hal.images import SlotMark, SlotSelector
 from hal.linux.rauc import Rauc
+from tests.integration.conftest import WAIT_S
 
 from .rauc_bench import COMPATIBLE, RaucMachine, skip_reason
 
@@ -99,7 +100,7 @@ async def test_installation_survives_its_caller_and_another_waits_for_it(machine
     await asyncio.wait([asked])
     waiting = asyncio.get_running_loop().create_task(rauc.wait_until_finished(lambda _: None))
     gate.unlink()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         await waiting
     assert machine.content("B", len(CONTENT)) == CONTENT
 
@@ -139,7 +140,7 @@ async def test_lost_bus_during_installation_is_noticed(machine: RaucMachine, tmp
         for writer in writers:
             writer.close()
         with pytest.raises(InstallerLost, match=r"bus went away|bus cannot be used"):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WAIT_S):
                 await asked
     gate.unlink()
     await Rauc(bus_address=bus, config_files=[machine.config]).wait_until_finished(lambda _: None)

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from agent.local.routes import Role
+from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import open_port
 
 
@@ -126,6 +127,7 @@ async def test_owner_ends_sessions_and_sees_failed_sign_ins(tmp_path: Path) -> N
 
 async def test_wrong_codes_are_throttled(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, port.session() as client:
+        port.clock.stand_still()
         code = await port.make_code()
         answers = [await sign_in(client, "0000-0000-0000-0000") for _ in range(33)]
         statuses = [each["status"] for each in answers]
@@ -147,7 +149,7 @@ async def test_events_end_with_the_session_and_do_not_keep_it(tmp_path: Path) ->
                 assert (await response.json())["expires_s"] <= 60
             port.clock.skip(60)
             with pytest.raises(aiohttp.ClientPayloadError):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(WAIT_S):
                     await events.read()
         assert await status_of(client, "/v1/events") == 401
 
@@ -158,7 +160,7 @@ async def test_a_new_code_ends_the_streams_of_the_old_one(tmp_path: Path) -> Non
         async with client.get("/v1/events") as events:
             await port.make_code()
             with pytest.raises(aiohttp.ClientPayloadError):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(WAIT_S):
                     await events.read()
 
 
@@ -186,7 +188,7 @@ async def test_the_audit_trail_is_live_for_service_and_hidden_from_viewers(tmp_p
         found = []
         for events in (shown, hidden):
             text = b""
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(WAIT_S):
                 while b"the end" not in text:
                     text += await events.content.readany()
             found.append(b"event: audit\n" in text and b'"action":"make_code"' in text)

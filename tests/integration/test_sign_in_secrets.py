@@ -10,6 +10,7 @@ import pytest
 
 from agent.local.access import SESSION_COOKIE
 from agent.local.routes import ROUTES, Role, Route
+from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import PortRig, open_port
 
 
@@ -79,7 +80,7 @@ async def test_nothing_shows_a_code_a_token_or_a_session(tmp_path: Path, caplog:
             token = (await response.json())["token"]
         await use_everything(port, client, code, token)
         for route in filter(readable, ROUTES):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 shown[route.path] = await answers(client, route.path)
         for path in ("/v1/audit", "/v1/access", "/v1/tokens", "/v1/status"):
             assert b"problem" in shown[path] or b"tokens" in shown[path]

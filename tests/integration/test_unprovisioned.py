@@ -19,6 +19,7 @@ from agent.reloading import ReloadableConfig
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
 from lab.refcloud.records import CloudCommand, CommandState
+from tests.integration.conftest import WAIT_S
 
 
 class Town:
@@ -58,7 +59,7 @@ class Town:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 - the cloud sets no event
             await asyncio.sleep(0.01)
 
@@ -121,7 +122,7 @@ async def test_hub_goes_through_factory_reset_and_new_key(
     await until(lambda: (state / FILE_NAME).exists() and '"is_erased": true' in (state / FILE_NAME).read_text())
     assert not (town.directory / "key").exists()
     await until((town.directory / "run" / "status.sock").exists)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while "unprovisioned" not in (await climahub("status"))[1]:  # noqa: ASYNC110 - the hub begins anew by itself
             await asyncio.sleep(0.05)
     assert states((await climahub("commands", "--json"))[1]) == []

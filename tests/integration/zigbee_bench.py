@@ -20,8 +20,7 @@ from lab.ncp import ash, device_file, models
 from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.server import EmulatorFiles, EmulatorServer, build_server
 from lab.ncp.zcl import DataType
-
-PATIENCE_S = 60.0
+from tests.integration.conftest import WAIT_S
 
 HOUSE = """
 seed = 11
@@ -236,7 +235,7 @@ class Hub:
 
     async def until(self, condition: Callable[[], object]) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(WAIT_S):
                 while not condition():  # noqa: ASYNC110 - the radio's report has no event
                     await asyncio.sleep(0.01)
         except TimeoutError:
