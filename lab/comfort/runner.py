@@ -1,0 +1,227 @@
+"""Runs one house with one sensor habit under one controller, and measures comfort, starts and energy.
+
+Owns the loop (sensors, decision, house) and the measures. It knows no table and no file.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from hal.sim.house_design import HouseDesign
+from hal.sim.house_model import HouseModel
+from hal.sim.numerics import Noise
+from hal.sim.sensor_habits import HabitualSensor, SensorHabit
+from hal.sim.weather_patterns import Outdoors, WeatherPattern, weather_series
+from lab.comfort.control import Controller, HubControl, Hysteresis, Situation, TimeProportional, constant_program
+
+DAY_MINUTES: Final = 1440
+HEAT_SETPOINT_C: Final = 21.0
+COOL_SETPOINT_C: Final = 25.0
+START_C: Final = 20.0
+JOULES_PER_KWH: Final = 3.6e6
+
+
+class Law(StrEnum):
+    """Who controls."""
+
+    HUB = "hub"
+    HYSTERESIS_03 = "hysteresis 0.3"
+    HYSTERESIS_05 = "hysteresis 0.5"
+    TPI = "tpi"
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """A house, its weather and its sensors.
+
+    Attributes:
+        design: The house.
+        pattern: The weather.
+        habit: Of all its sensors.
+        seed: Of weather, people and sensors.
+        warm_up_days: Not measured.
+        days: Measured.
+    """
+
+    design: HouseDesign
+    pattern: WeatherPattern
+    habit: SensorHabit
+    seed: int
+    warm_up_days: int = 2
+    days: int = 3
+
+    @property
+    def is_cooling(self) -> bool:
+        """Whether the weather asks for cooling."""
+        return self.pattern.mean_c > COOLING_FROM_C
+
+    def weather(self) -> tuple[Outdoors, ...]:
+        """Return its weather."""
+        return weather_series(self.pattern, seed=self.seed, days=self.warm_up_days + self.days)
+
+
+COOLING_FROM_C: Final = 18.0
+
+
+class ConstantResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a controller made of a constant setpoint.
+
+    Attributes:
+        error_k: Mean absolute distance of the true air from the setpoint, over rooms and minutes.
+        mean_k: Mean distance, with its sign.
+        starts_per_h: Of what costs: the shared source, else the mean of the rooms' own equipment.
+        zone_starts_per_h: Mean of the rooms' outputs.
+        used_kwh: Fuel or electricity.
+        degree_hours: Kelvin-hours between inside and outside, mean of the rooms; energy over it compares houses that
+            were kept at different temperatures.
+        coldest_c: The lowest true temperature of any room.
+        faults: Problems of equipment or sensors reported on this healthy house; only the hub reports any.
+        lost_minutes: Minutes without a temperature though the sensor works, of all rooms; only for the hub.
+    """
+
+    error_k: float
+    mean_k: float
+    starts_per_h: float
+    zone_starts_per_h: float
+    used_kwh: float
+    degree_hours: float
+    coldest_c: float
+    faults: int = 0
+    lost_minutes: int = 0
+
+    @property
+    def corrected_kwh(self) -> float:
+        """Energy for each thousand kelvin-hours."""
+        return self.used_kwh / self.degree_hours * 1000.0
+
+
+OnMinute = Callable[[HouseModel, Situation, list[float]], None]
+
+
+class ComfortHome:
+    """A house with sensors and a controller, advanced minute by minute.
+
+    Attributes:
+        house: The true house.
+        sensors: One for each room.
+        controller: Who decides.
+    """
+
+    def __init__(self, case: Case, controller: Controller, weather: Sequence[Outdoors] | None = None) -> None:
+        self.case = case
+        self.house = HouseModel(
+            case.design,
+            weather or case.weather(),
+            seed=case.seed,
+            start_c=COOL_SETPOINT_C if case.is_cooling else START_C,
+        )
+        noise = Noise(case.seed)
+        self.sensors = [
+            HabitualSensor(case.habit, noise=noise, seed=case.seed, name=room.name) for room in case.design.rooms
+        ]
+        self.controller = controller
+
+    def run(self, minutes: int, setpoint_c: float | Callable[[int], float], on_minute: OnMinute | None = None) -> None:
+        """Advance; `setpoint_c` may be a function of the minute."""
+        house, sensors, controller = self.house, self.sensors, self.controller
+        start_utc_ms = self.case.pattern.start_utc_ms
+        rooms = range(len(sensors))
+        for _ in range(minutes):
+            minute = house.minute
+            air_c = house.air_c
+            reports = {}
+            for room in rooms:
+                value_c = sensors[room].advance(minute, air_c[room], house.emitter_excess_k(room))
+                if value_c is not None:
+                    reports[room] = value_c
+            wanted_c = setpoint_c(minute) if callable(setpoint_c) else setpoint_c
+            situation = Situation(
+                minute, start_utc_ms + minute * 60_000, reports, [wanted_c] * len(sensors), house.outside_c
+            )
+            calls = controller.decide(situation)
+            house.advance(calls)
+            if on_minute is not None:
+                on_minute(house, situation, calls)
+
+
+def controller_for(law: Law, case: Case, *, tick_s: float = 60.0) -> Controller:
+    """Return a controller of a constant setpoint."""
+    rooms, is_cooling = len(case.design.rooms), case.is_cooling
+    match law:
+        case Law.HYSTERESIS_03:
+            return Hysteresis(rooms, tolerance_k=0.3, is_cooling=is_cooling)
+        case Law.HYSTERESIS_05:
+            return Hysteresis(rooms, tolerance_k=0.5, is_cooling=is_cooling)
+        case Law.TPI:
+            return TimeProportional(rooms, is_cooling=is_cooling)
+    program = constant_program(COOL_SETPOINT_C if is_cooling else HEAT_SETPOINT_C, is_cooling=is_cooling)
+    return HubControl(
+        case.design,
+        start_utc_ms=case.pattern.start_utc_ms,
+        programs={room.name: program for room in case.design.rooms},
+        tick_s=tick_s,
+    )
+
+
+class StartCounter:
+    """Counts starts of the rooms' outputs and of what they share."""
+
+    def __init__(self, rooms: int) -> None:
+        self._was_on = [False] * rooms
+        self.zones = 0
+        self.source = 0
+
+    def count(self, calls: Sequence[float]) -> None:
+        """Take the calls of one minute."""
+        is_on = [call != 0.0 for call in calls]
+        self.zones += sum(on and not was for on, was in zip(is_on, self._was_on, strict=True))
+        self.source += any(is_on) and not any(self._was_on)
+        self._was_on = is_on
+
+
+def run_constant(case: Case, law: Law, controller: Controller | None = None) -> ConstantResult:
+    """Return what a controller makes of a constant setpoint, after the warm-up."""
+    controller = controller or controller_for(law, case)
+    home = ComfortHome(case, controller)
+    rooms = len(case.design.rooms)
+    setpoint_c = COOL_SETPOINT_C if case.is_cooling else HEAT_SETPOINT_C
+    starts = StartCounter(rooms)
+    error_k = signed_k = degree_minutes = 0.0
+    coldest_c = 99.0
+    warm_up = case.warm_up_days * DAY_MINUTES
+    used_j = 0.0
+
+    def look(house: HouseModel, situation: Situation, calls: list[float]) -> None:
+        nonlocal error_k, signed_k, degree_minutes, coldest_c, used_j
+        if situation.minute == warm_up - 1:
+            starts.count(calls)
+            starts.zones = starts.source = 0
+            used_j = house.consumed_j
+        if situation.minute < warm_up:
+            return
+        starts.count(calls)
+        for value_c in house.air_c:
+            off_k = value_c - setpoint_c
+            error_k += abs(off_k)
+            signed_k += off_k
+            degree_minutes += abs(value_c - house.outside_c)
+            coldest_c = min(coldest_c, value_c)
+
+    home.run(warm_up + case.days * DAY_MINUTES, setpoint_c, look)
+    minutes = case.days * DAY_MINUTES
+    hours = minutes / 60.0
+    hub = controller if isinstance(controller, HubControl) else None
+    zone_starts_per_h = starts.zones / hours / rooms
+    is_own = case.design.has_own_equipment
+    return ConstantResult(
+        error_k=error_k / minutes / rooms,
+        mean_k=signed_k / minutes / rooms,
+        starts_per_h=zone_starts_per_h if is_own else starts.source / hours,
+        zone_starts_per_h=zone_starts_per_h,
+        used_kwh=(home.house.consumed_j - used_j) / JOULES_PER_KWH,
+        degree_hours=degree_minutes / 60.0 / rooms,
+        coldest_c=coldest_c,
+        faults=sum(hub.faults.values()) if hub else 0,
+        lost_minutes=sum(hub.lost_minutes.values()) if hub else 0,
+    )

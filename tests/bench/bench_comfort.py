@@ -1,0 +1,117 @@
+"""Measures comfort on the family of houses (`hal.sim.houses`): the hub's law beside hysteresis and TPI. Prints tables.
+
+    python tests/bench/bench_comfort.py                               tuning half, three sensors, one seed
+    python tests/bench/bench_comfort.py --half held-out --days 3 --seeds 1 2
+    python tests/bench/bench_comfort.py --houses "floor pump" --habits continuous hourly --laws hub "hysteresis 0.3"
+
+A row is one house in one weather: errors are means over the habits. Seed n takes the n-th winter weather unless
+`--weathers` names them; houses with cooling get a row in summer as well.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+import msgspec
+
+from hal.sim.house_design import HouseDesign
+from hal.sim.houses import HOUSES
+from hal.sim.sensor_habits import HABITS
+from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT, WeatherPattern
+from lab.comfort.runner import Case, ConstantResult, Law, run_constant
+
+WINTERS = tuple(pattern for pattern in PATTERNS if pattern is not SUMMER_HEAT)
+
+
+def designs(options: argparse.Namespace) -> list[HouseDesign]:
+    """Return the chosen houses."""
+    if options.houses:
+        return [HOUSES[name] for name in options.houses]
+    halves = {"tuning": (False,), "held-out": (True,), "all": (False, True)}[options.half]
+    return [design for design in HOUSES.values() if design.is_held_out in halves]
+
+
+def patterns(options: argparse.Namespace, design: HouseDesign, seed: int) -> list[WeatherPattern]:
+    """Return the weathers of a house and seed."""
+    if options.weathers:
+        return [pattern for pattern in PATTERNS if pattern.name in options.weathers]
+    winter = WINTERS[seed % len(WINTERS)]
+    return [winter, SUMMER_HEAT] if design.is_cooled and not options.no_cooling else [winter]
+
+
+def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Yield for each house, weather and seed what each law makes of a constant setpoint, as means over the habits."""
+    habits = [habit for habit in HABITS if habit.name in options.habits]
+    for design in designs(options):
+        for seed in options.seeds:
+            for pattern in patterns(options, design, seed):
+                results: dict[str, list[ConstantResult]] = {law: [] for law in options.laws}
+                for habit in habits:
+                    case = Case(design=design, pattern=pattern, habit=habit, seed=seed, days=options.days)
+                    for law in options.laws:
+                        results[law].append(run_constant(case, Law(law)))
+                yield {
+                    "house": design.name,
+                    "weather": pattern.name,
+                    "seed": seed,
+                    "laws": {law: summary(each) for law, each in results.items()},
+                }
+
+
+def summary(results: Sequence[ConstantResult]) -> dict[str, float]:
+    """Return the means of some results, and the sums of faults and minutes lost."""
+    return {
+        "error_k": round(fmean(result.error_k for result in results), 3),
+        "mean_k": round(fmean(result.mean_k for result in results), 3),
+        "starts_per_h": round(fmean(result.starts_per_h for result in results), 2),
+        "kwh_per_kkh": round(fmean(result.corrected_kwh for result in results), 2),
+        "used_kwh": round(fmean(result.used_kwh for result in results), 1),
+        "coldest_c": round(min(result.coldest_c for result in results), 1),
+        "faults": sum(result.faults for result in results),
+        "lost_minutes": sum(result.lost_minutes for result in results),
+    }
+
+
+def print_constant(rows: Sequence[dict[str, object]], laws: Sequence[str]) -> None:
+    """Print error (K), starts an hour and kWh of each law; of the hub also false faults and minutes called lost."""
+    print(f"{'constant setpoint':34s} " + " ".join(f"{law:>22s}" for law in laws) + "   hub: faults, lost min")
+    for row in rows:
+        by_law = msgspec.convert(row["laws"], dict[str, dict[str, float]])
+        cells = [
+            f"{each['error_k']:.2f} K {each['starts_per_h']:5.2f}/h {each['used_kwh']:5.1f}" for each in by_law.values()
+        ]
+        hub = by_law.get(Law.HUB, {})
+        print(
+            f"{row['house']!s:18s} {row['weather']!s:11s} {row['seed']!s:>3s} "
+            + " ".join(f"{cell:>22s}" for cell in cells)
+            + f"   {hub.get('faults', 0):.0f} {hub.get('lost_minutes', 0):.0f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--half", choices=["tuning", "held-out", "all"], default="tuning")
+    parser.add_argument("--houses", nargs="+", choices=list(HOUSES), help="in place of a half")
+    parser.add_argument("--habits", nargs="+", default=["tenths", "change 0.2", "slow corner"], help="of the sensors")
+    parser.add_argument("--weathers", nargs="+", choices=[pattern.name for pattern in PATTERNS])
+    parser.add_argument("--laws", nargs="+", choices=list(Law), default=list(Law))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--days", type=int, default=3, help="measured days of a constant setpoint, after two others")
+    parser.add_argument("--no-cooling", action="store_true", help="no rows in summer")
+    parser.add_argument("--json", action="store_true", help="JSON in place of tables")
+    options = parser.parse_args()
+    began_s = time.process_time()
+    rows = list(constant_rows(options))
+    if options.json:
+        print(json.dumps({"constant": rows}, indent=1))
+    else:
+        print_constant(rows, options.laws)
+        print(f"{time.process_time() - began_s:.0f} s of processor time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The comfort laboratory: baselines follow their published rules, and the measures count what happens."""
+
+import pytest
+
+from hal.sim.houses import HOUSES
+from hal.sim.sensor_habits import CONTINUOUS, TENTHS
+from hal.sim.weather_patterns import MILD, SUMMER_HEAT
+from lab.comfort.control import Hysteresis, Situation, TimeProportional, settings_for
+from lab.comfort.runner import Case, Law, StartCounter, run_constant
+
+
+def situation(value_c: float | None, *, minute: int = 0, setpoint_c: float = 21.0, outside_c: float = 1.0) -> Situation:
+    return Situation(minute, 0, {} if value_c is None else {0: value_c}, [setpoint_c], outside_c)
+
+
+def test_hysteresis_switches_at_its_tolerances_and_keeps_the_last_value() -> None:
+    law = Hysteresis(1, tolerance_k=0.3)
+    calls = [law.decide(situation(value_c))[0] for value_c in (None, 20.8, 20.7, 20.9, None, 21.2, 21.3, 20.8)]
+    assert calls == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_hysteresis_of_cooling_is_mirrored() -> None:
+    law = Hysteresis(1, tolerance_k=0.3, is_cooling=True)
+    calls = [law.decide(situation(value_c, setpoint_c=25.0))[0] for value_c in (25.2, 25.3, 24.8, 24.7)]
+    assert calls == [0.0, -1.0, -1.0, 0.0]
+
+
+def test_tpi_is_on_for_its_share_of_each_cycle() -> None:
+    law = TimeProportional(1)
+    # 0.6 of 0.5 K and 0.01 of 20 K are half of five minutes.
+    calls = [law.decide(situation(20.5, minute=minute))[0] for minute in range(5)]
+    assert calls == pytest.approx([1.0, 1.0, 0.5, 0.0, 0.0])
+
+
+def test_starts_of_the_source_are_those_of_any_room() -> None:
+    starts = StartCounter(2)
+    for calls in ((1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0), (0.0, 0.5)):
+        starts.count(calls)
+    assert (starts.zones, starts.source) == (3, 2)
+
+
+@pytest.mark.parametrize("law", list(Law))
+def test_every_law_keeps_a_house_near_its_setpoint_and_uses_energy(law: Law) -> None:
+    case = Case(design=HOUSES["timber panels"], pattern=MILD, habit=CONTINUOUS, seed=1, warm_up_days=1, days=1)
+    result = run_constant(case, law)
+    assert result.error_k < 1.0
+    assert result.starts_per_h > 0.0
+    assert result.used_kwh > 5.0
+    assert result.corrected_kwh > 0.0
+    assert result == run_constant(case, law)
+
+
+def test_the_hub_cools_in_summer() -> None:
+    case = Case(design=HOUSES["split timber"], pattern=SUMMER_HEAT, habit=TENTHS, seed=1, warm_up_days=1, days=1)
+    result = run_constant(case, Law.HUB)
+    assert result.error_k < 1.0
+    assert result.used_kwh > 1.0
+
+
+@pytest.mark.parametrize("name", list(HOUSES))
+def test_every_house_has_settings(name: str) -> None:
+    settings = settings_for(HOUSES[name])
+    assert [zone.zone_id for zone in settings.zones] == [room.name for room in HOUSES[name].rooms]
