@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import click
 import msgspec
@@ -15,7 +15,7 @@ from agent.cli.exit_codes import epilog
 from agent.foundation.format import plural
 from hal.interface import SERIES_MAX
 from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
-from lab.simulation.options import PAIRING, FaultProfile, Options
+from lab.simulation.options import APIS, PAIRING, FaultProfile, Options
 
 DAYS_MAX = 3660
 """Ten years. At about 10 hours of virtual time a second that takes two and a half hours."""
@@ -27,6 +27,7 @@ DAYS_MAX = 3660
         "climahub simulate --days 30 --sensors 50 --faults harsh --seed 7",
         "climahub simulate --board replay:house.csv --map house.toml --faults none --json",
         "climahub simulate --pairing --seed 7 --faults harsh",
+        "climahub simulate --apis --faults harsh",
         "climahub simulate --crash-points",
         exits="0 no violation, 1 violations, 69 async-solipsism is not installed, 78 recording or map refused",
     )
@@ -52,6 +53,11 @@ DAYS_MAX = 3660
     is_flag=True,
     help="Six hours in which fifty sensors are paired, leave, die, come back; with --crash-points: an hour, ten.",
 )
+@click.option(
+    "--apis",
+    is_flag=True,
+    help="Six hours with clients of the APIs, webhooks, facts and an owner; with --crash-points: a quarter, every cut.",
+)
 def simulate(
     board: BoardChoice,
     map_file: Path | None,
@@ -62,6 +68,7 @@ def simulate(
     as_json: bool,
     crash_points: bool,
     pairing: bool,
+    apis: bool,
 ) -> int:
     """Simulate days of a hub's life in seconds, with faults, and check what it must never do.
 
@@ -72,6 +79,8 @@ def simulate(
     check_house(board, sensors)
     if pairing and (board.name != "sim" or sensors is not None):
         raise click.UsageError("leave --board and --sensors out: --pairing has a house of its own")
+    if apis and (board.name != "sim" or pairing):
+        raise click.UsageError("leave --board and --pairing out: --apis has a house of its own")
     if crash_points and days is not None:
         raise click.UsageError("leave --days out: --crash-points simulates one hour")
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
@@ -86,8 +95,8 @@ def simulate(
     given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
     try:
         if crash_points:
-            return _sweep(given, pairing=pairing, as_json=as_json)
-        options = msgspec.structs.replace(PAIRING if pairing else Options(), **given)
+            return _sweep(given, "pairing" if pairing else "apis" if apis else "outage", as_json=as_json)
+        options = msgspec.structs.replace(PAIRING if pairing else APIS if apis else Options(), **given)
         return _simulate(options, as_json=as_json)
     except ModuleNotFoundError as error:
         if error.name != "async_solipsism":
@@ -106,14 +115,19 @@ def _simulate(options: Options, *, as_json: bool) -> int:
     return exit_codes.FAILED if found.violations else exit_codes.OK
 
 
-def _sweep(given: Mapping[str, Any], *, pairing: bool, as_json: bool) -> int:
+def _sweep(given: Mapping[str, Any], name: Literal["outage", "pairing", "apis"], *, as_json: bool) -> int:
     from lab.simulation import crash_points  # noqa: PLC0415 - needs an optional package
+
+    scenarios = {
+        "outage": crash_points.OUTAGE_HALF_HOUR,
+        "pairing": crash_points.PAIRING_HOUR,
+        "apis": crash_points.APIS_QUARTER,
+    }
 
     def progress(done: int, total: int) -> None:
         click.echo(f"\r{done} of {total} crash points", nl=done == total, err=True)
 
-    scenario = crash_points.PAIRING_HOUR if pairing else crash_points.OUTAGE_HALF_HOUR
-    options = msgspec.structs.replace(scenario, **given)
+    options = msgspec.structs.replace(scenarios[name], **given)
     found = crash_points.sweep(options, progress=progress if sys.stderr.isatty() else None)
     if as_json:
         click.echo(msgspec.json.encode(found))
@@ -134,6 +148,8 @@ def command_for(options: Options) -> str:
         words += ["--board", f"replay:{options.recording}", "--map", str(options.map)]
     elif options.boxed:
         words.append("--pairing")
+    elif options.owner:
+        words.append("--apis")
     else:
         words += ["--sensors", str(options.sensors)]
     if options.days is not None:

@@ -24,7 +24,7 @@ import msgspec
 
 from agent.foundation.text import plural
 from lab.simulation.machine import Machine
-from lab.simulation.options import MachineFault, MachineFaultKind, Options
+from lab.simulation.options import APIS, MachineFault, MachineFaultKind, Options
 from lab.simulation.reading_oracle import DELIVERY_S_MAX
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict
@@ -177,6 +177,20 @@ PAIRING_HOUR = Options(
     config_text="[storage]\ncommit_interval_s = 300\n",
 )
 """An hour in which ten sensors are paired, and some of them leave, die, come back, are removed or replaced."""
+
+
+APIS_QUARTER = msgspec.structs.replace(
+    APIS,
+    days=0.3 / 24,
+    seed=2,
+    faults="none",
+    machine_faults=(),
+    releases=False,
+    calm_s=600.0,
+    config_text=f"{APIS.config_text}[storage]\ncommit_interval_s = 300\n",
+    actions_per_day=2000.0,
+)
+"""Eighteen minutes with some twenty actions, and what comes with them."""
 
 
 class PointViolation(msgspec.Struct, frozen=True):

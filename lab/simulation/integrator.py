@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypedDict
 
 from agent import app
 from agent.climate.requests import ResumeRequest
@@ -17,6 +17,8 @@ from agent.home.action_admission import ActionRequest, OnConflict
 from agent.home.actions import ActionState, Command, HomeAction
 from lab.simulation.fact_reader import FactReader
 from lab.simulation.machine import PowerCut
+from lab.simulation.options import Options
+from lab.simulation.owner import Owner
 from lab.simulation.webhook_receivers import WebhookReceivers
 
 DAY_S = 86_400.0
@@ -37,13 +39,22 @@ KEPT_MIN = 48
 Violate = Callable[[float, str, str], None]
 
 
+class _Shared(TypedDict):
+    """What each of those beside the hub is given."""
+
+    hub: Callable[[], app.Hub | None]
+    now_s: Callable[[], float]
+    on_power_cut: Callable[[], None]
+    violate: Violate
+    counts: Counter[str]
+
+
 class Integrator:
     """Pushes, cancels and replaces actions, and checks what became of them.
 
     Attributes:
         counts: How often each thing was done.
         receivers: Its servers; `None` where it has none.
-        reader: Reads facts; `None` where nobody does.
     """
 
     def __init__(
@@ -54,9 +65,7 @@ class Integrator:
         now_s: Callable[[], float],
         on_power_cut: Callable[[], None],
         violate: Violate,
-        actions_per_day: float,
-        has_webhooks: bool,
-        has_facts: bool,
+        options: Options,
     ) -> None:
         """Prepare.
 
@@ -66,57 +75,47 @@ class Integrator:
             now_s: Virtual time.
             on_power_cut: Called when the machine stops at an operation of a request.
             violate: Receives each broken promise: seconds, promise, detail.
-            actions_per_day: On average.
-            has_webhooks: Its servers are told the ends of actions.
-            has_facts: It reads the facts of the hub.
+            options: How many actions it pushes, and what else is beside the hub.
         """
         self._rng = rng
         self._hub = hub
         self._now_s = now_s
         self._on_power_cut = on_power_cut
         self._violate = violate
-        self._mean_s = DAY_S / actions_per_day
+        self._mean_s = DAY_S / options.actions_per_day
         self._taken: dict[str, ActionState] = {}
         self._ends_utc_ms: dict[str, int | None] = {}
         self._ended_by_person: set[str] = set()
         self._able_since: tuple[app.Hub | None, float] = (None, 0.0)
         self.counts: Counter[str] = Counter()
-        self.receivers: WebhookReceivers | None = None
-        if has_webhooks:
-            self.receivers = WebhookReceivers(
-                random.Random(f"webhooks {rng.random()}"),
-                hub=hub,
-                now_s=now_s,
-                on_power_cut=on_power_cut,
-                violate=violate,
-                counts=self.counts,
-            )
-        self.reader: FactReader | None = None
-        if has_facts:
-            self.reader = FactReader(
-                random.Random(f"facts {rng.random()}"),
-                hub=hub,
-                now_s=now_s,
-                on_power_cut=on_power_cut,
-                violate=violate,
-                counts=self.counts,
-            )
+        args: _Shared = {
+            "hub": hub,
+            "now_s": now_s,
+            "on_power_cut": on_power_cut,
+            "violate": violate,
+            "counts": self.counts,
+        }
+        self.receivers = (
+            WebhookReceivers(random.Random(f"webhooks {rng.random()}"), **args) if options.webhooks else None
+        )
+        self._others: list[WebhookReceivers | FactReader | Owner] = [self.receivers] if self.receivers else []
+        if options.facts:
+            self._others.append(FactReader(random.Random(f"facts {rng.random()}"), **args))
+        if options.owner:
+            self._others.append(Owner(random.Random(f"owner {rng.random()}"), **args))
 
     def forget(self) -> None:
         """The hub was reset: it has promised nothing any more."""
         self._taken.clear()
         self._ended_by_person.clear()
-        if self.receivers:
-            self.receivers.forget()
-        if self.reader:
-            self.reader.forget()
+        for other in self._others:
+            other.forget()
 
     async def run(self) -> None:
         """Come and go until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for other in (self.receivers, self.reader):
-                if other is not None:
-                    group.create_task(other.run())
+            for other in self._others:
+                group.create_task(other.run())
             await self._run()
 
     def close(self) -> None:

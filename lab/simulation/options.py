@@ -268,6 +268,7 @@ class Options(msgspec.Struct, frozen=True):
         actions_per_day: How often a client of an API pushes an action; `config_text` switches on `apis.amps`.
         webhooks: Whether that client's servers are told the ends of its actions.
         facts: Whether that client reads the facts of the hub.
+        owner: Whether its owner changes credentials, spaces and alerts meanwhile.
         client_requests_per_day: How often two clients of the APIs ask contrary things; `config_text` switches on
             `apis.amps` and `apis.aurra_home`.
         start_utc_ms: When a simulated house begins; `None` for a winter's day.
@@ -294,6 +295,7 @@ class Options(msgspec.Struct, frozen=True):
     actions_per_day: float = 0.0
     webhooks: bool = False
     facts: bool = False
+    owner: bool = False
     client_requests_per_day: float = 0.0
     start_utc_ms: int | None = None
     unsynchronised_s: float = 0.0
@@ -301,3 +303,24 @@ class Options(msgspec.Struct, frozen=True):
 
 PAIRING = Options(days=0.25, sensors=187, boxed=50, report_interval_s=300.0)
 """Fifty boxed sensors, which have 180 series beside the hub's seven: they are paired, leave, die, and come back."""
+
+HEATED = """[climate]
+heat_source = "boiler"
+zones = [
+  { id = "living", sensors = ["sim/temperature"] },
+  { id = "kitchen", sensors = ["kitchen 1"] },
+  { id = "bedroom", sensors = ["bedroom 2"] },
+]
+"""
+"""Three zones of the simulated house, as `config_text`."""
+
+APIS = Options(
+    days=0.25,
+    config_text=f"{HEATED}[apis]\namps = true\n",
+    actions_per_day=500.0,
+    webhooks=True,
+    facts=True,
+    owner=True,
+)
+"""Six hours in which a client pushes actions, its servers hear how they end, facts are read, and an owner changes
+credentials, spaces and alerts."""

@@ -159,9 +159,7 @@ class Simulation:
             now_s=self._loop.time,
             on_power_cut=self._crash_if_down,
             violate=self.oracle.violate,
-            actions_per_day=self.options.actions_per_day,
-            has_webhooks=self.options.webhooks,
-            has_facts=self.options.facts,
+            options=self.options,
         )
 
     def _make_api_clients(self) -> ApiClients | None:
@@ -400,8 +398,8 @@ class Simulation:
             durable_operations=self.machine.operations,
             faults=dict(self._lifecycle.struck)
             | dict(self.cloud.statistics().faults)
-            | dict(self.technician.counts if self.technician else {})
-            | dict(self.integrator.counts if self.integrator else {})
+            | dict(self.technician.counts if self.technician else {}),
+            apis=dict(self.integrator.counts if self.integrator else {})
             | dict(self.api_clients.counts if self.api_clients else {}),
             violations=self.oracle.violations,
             warnings=self.scenario.warnings,

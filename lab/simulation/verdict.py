@@ -58,7 +58,11 @@ class RequestCounts(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The outcome of one simulation. Without violations it has passed."""
+    """The outcome of one simulation. Without violations it has passed.
+
+    Attributes:
+        apis: What clients of the APIs and their owner did, how often each; empty where nobody came.
+    """
 
     seed: int
     board: str
@@ -77,6 +81,7 @@ class Verdict(msgspec.Struct, frozen=True):
     faults: Mapping[str, int]
     violations: list[Violation]
     warnings: Sequence[str] = ()
+    apis: Mapping[str, int] = {}
 
 
 def reading_counts(oracle: ReadingOracle, stats: OutboxStats) -> ReadingCounts:
@@ -105,6 +110,8 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
     """Return the verdict for a person; a failed one ends with the command that repeats it."""
     readings, commands, pairing, updates = verdict.readings, verdict.commands, verdict.pairing, verdict.updates
     faults = ", ".join(f"{name} {count}" for name, count in verdict.faults.items()) or "none"
+    apis = ", ".join(f"{count} {name}" for name, count in sorted(verdict.apis.items()) if count)
+    apis_line = f"APIs       {apis}\n" if apis else ""
     lines = (
         f"simulated {verdict.virtual_s / 86_400:.2f} days of {verdict.board} with {plural(verdict.sensors, 'sensor')},"
         f" seed {verdict.seed}, faults {verdict.faults_profile}, in {verdict.wall_s:.1f} s"
@@ -124,6 +131,7 @@ def as_text(verdict: Verdict, replay_command: str) -> str:
         f"updates    {updates.offered} offered, {updates.installed} installed, {updates.committed} committed,"
         f" {updates.rolled_back} rolled back, {updates.refused} refused, {updates.bricked} bricked\n"
         f"requests   {verdict.requests.total}, {verdict.requests.over_quota} over quota\n"
+        f"{apis_line}"
         f"faults     {plural(verdict.crashes, 'crash', 'crashes')}; {faults}\n"
     )
     if not verdict.violations:

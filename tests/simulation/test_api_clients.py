@@ -87,10 +87,10 @@ def test_two_clients_fight_over_one_boiler(seed: int, start_utc_ms: int) -> None
     assert not verdict.violations, as_text(verdict, f"seed {seed}")
     assert verdict.crashes == 3
     assert verdict.commands.executed == 2
-    assert verdict.faults["actions of a client carried out"] > 150
-    assert verdict.faults["settings of a client"] > 150
-    assert verdict.faults["looks at a zone in frost"] > 50
-    assert verdict.faults["restarts by hand"] > 5
+    assert verdict.apis["actions of a client carried out"] > 150
+    assert verdict.apis["settings of a client"] > 150
+    assert verdict.apis["looks at a zone in frost"] > 50
+    assert verdict.apis["restarts by hand"] > 5
 
 
 def promises(options: Options) -> set[str]:

@@ -4,18 +4,9 @@ import pytest
 
 from agent.climate import short_cycle_protection
 from agent.climate.short_cycle_protection import ShortCycleState
-from lab.simulation.options import FaultProfile, Options
+from lab.simulation.options import HEATED, FaultProfile, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
-
-HEATED = """[climate]
-heat_source = "boiler"
-zones = [
-  { id = "living", sensors = ["sim/temperature"] },
-  { id = "kitchen", sensors = ["kitchen 1"] },
-  { id = "bedroom", sensors = ["bedroom 2"] },
-]
-"""
 
 
 @pytest.mark.slow

@@ -15,10 +15,9 @@ from hal.interface import HvacAction
 from lab.simulation import heating_year
 from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 from lab.simulation.heating_year import ROOMS, year_settings
-from lab.simulation.options import FaultProfile, Options
+from lab.simulation.options import HEATED, FaultProfile, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import as_text
-from tests.simulation.test_climate import HEATED
 
 DAY_MS = 86_400_000
 TICK_S = 10.0

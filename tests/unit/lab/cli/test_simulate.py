@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from lab.cli.simulate import command_for
-from lab.simulation.options import PAIRING, Options
+from lab.simulation.options import APIS, PAIRING, Options
 from lab.simulation.verdict import Verdict
 
 DATA = Path(__file__).parents[3] / "data"
@@ -47,6 +48,30 @@ def test_pairing_simulation_has_its_own_house(
     assert command_for(asked[0]) == "climahub simulate --seed 7 --faults none --pairing --days 0.25"
     assert "joined" in capsys.readouterr().out
     assert root.run(["simulate", "--pairing", "--sensors", "20"]) == exit_codes.USAGE
+
+
+def test_simulation_of_the_apis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from lab.simulation import crash_points, run  # noqa: PLC0415 - as the command does
+
+    real, sweep = run.simulate, crash_points.sweep
+    asked: list[Options] = []
+
+    def shorter(options: Options) -> Verdict:
+        asked.append(options)
+        return real(msgspec.structs.replace(options, days=0.02, calm_s=600.0))
+
+    def coarse(options: Options, *, progress: object) -> crash_points.SweepVerdict:
+        del progress
+        return sweep(msgspec.structs.replace(options, days=0.003), stride=1000)
+
+    monkeypatch.setattr(run, "simulate", shorter)
+    monkeypatch.setattr(crash_points, "sweep", coarse)
+    assert root.run(["simulate", "--apis", "--faults", "none"]) == exit_codes.OK
+    assert asked == [msgspec.structs.replace(APIS, faults="none")]
+    assert command_for(asked[0]) == "climahub simulate --seed 1 --faults none --apis --days 0.25"
+    assert re.search(r"^APIs .* actions, .* credentials, .* facts", capsys.readouterr().out, re.MULTILINE)
+    assert root.run(["simulate", "--apis", "--crash-points"]) == exit_codes.OK
+    assert "1 crash point, 1 recovered" in capsys.readouterr().out
 
 
 def test_the_simulated_hubs_log_is_not_printed() -> None:
@@ -100,6 +125,7 @@ def test_missing_virtual_time_package_is_named(
         ([*REPLAY, "--sensors", "9"], "leave --sensors out"),
         (["--crash-points", "--days", "2"], "leave --days out: --crash-points simulates one hour"),
         (["--pairing", "--crash-points", "--days", "2"], "leave --days out"),
+        (["--pairing", "--apis"], "leave --board and --pairing out"),
     ],
 )
 def test_invalid_options_are_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
