@@ -64,7 +64,7 @@ bench: $(DEV) ## all measurements, as JSON in bench-results/
 	@mkdir -p $(RESULTS)
 	@for script in tests/bench/bench_*.py; do \
 		name=$$(basename $$script .py); echo "$$name"; \
-		$(BIN)/python $$script > $(RESULTS)/$$name.json || exit 1; \
+		$(BIN)/python $$script $$([ $$name != bench_comfort ] || echo --json) > $(RESULTS)/$$name.json || exit 1; \
 		cat $(RESULTS)/$$name.json; \
 	done
 
