@@ -27,7 +27,7 @@ from agent.climate.output_test import OutputTest
 from agent.climate.recovery import UpcomingSetpoint, ZoneRecovery
 from agent.climate.schedule import Segment, Timeline
 from agent.climate.sensor_validation import ValidationState, sample_zone
-from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.climate.settings import ClimateSettings, ZoneSettings, with_start_goal
 from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
 from agent.climate.zone_state import PeerZone, ZoneInputs
@@ -156,7 +156,7 @@ class ClimateController:
 
     def __init__(self, settings: ClimateSettings, saved: ClimateSnapshot, now: Now) -> None:
         """Restore a snapshot."""
-        self.settings = settings
+        self.settings = settings = with_start_goal(settings)
         self.state = snapshot.restore(saved, settings, now)
         # After a reboot the age of the values is unknown.
         self.validations: dict[str, ValidationState] = dict(saved.validations) if saved.boot_id == now.boot_id else {}
@@ -264,6 +264,7 @@ class ClimateController:
             and zones[i].settings.can_heat
             and states[i].unlearned_share < UNLEARNED_SHARE_MAX
         ]
+        others_duties = coordinator.others_duties(self.state, self.settings)
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
             zone.plan_recovery(now, effective, dt_s)
@@ -279,6 +280,7 @@ class ClimateController:
                     active_c=_of_others(i, active_c),
                     needing_heat_c=_of_others(i, needing_heat_c),
                     peers=_of_others(i, peers),
+                    others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
                 )
             )

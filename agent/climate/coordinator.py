@@ -11,7 +11,7 @@ import msgspec
 from agent.climate import heat_source, output_test, pi_controller, short_cycle_protection, zone
 from agent.climate.heat_source import HeatSourceRequest, HeatSourceState
 from agent.climate.output_test import OutputTest
-from agent.climate.settings import ClimateSettings, HeatSourceKind
+from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
@@ -22,6 +22,10 @@ DT_S_MAX = 600.0
 HAND_OVER_PULSES = -0.8
 """A zone takes over the heat source from the last zone that would let it stop, unless it is further ahead than this
 many pulses. Zones that take turns keep the heat source running longer, and need shorter cycles themselves."""
+
+TURN_PULSES = 2.0
+"""A zone that is due waits for its turn while another one is on, until it is owed this many pulses. Zones in turns need
+the heat source for longer, so it starts less often for the same temperatures."""
 
 RAMP_PULSES = 0.5
 """A zone on its way to the next block's setpoint takes over only what it is owed: it would arrive early otherwise."""
@@ -87,6 +91,15 @@ def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
         direction=able.pop() if len(able) == 1 else _OFF,
         last_on_ms=now_ms,
     )
+
+
+def others_duties(state: CoordinatorState, settings: ClimateSettings) -> list[float]:
+    """Return for each zone the sum of the usual duties of the others that share its heat source."""
+    if settings.heat_source.kind is HeatSourceKind.NONE:
+        return [0.0] * len(state.zones)
+    usual = [zone.law.usual_duty or 0.0 for zone in state.zones]
+    total = sum(usual)
+    return [total - duty for duty in usual]
 
 
 def decide(
@@ -228,7 +241,8 @@ def _limit_by_heat_source(
     """Return the actions of the zones within what the heat source can do."""
     limits, source = settings.heat_source.limits, state.heat_source
     name = settings.heat_source.kind.value.replace("_", " ")
-    limited = _hand_over(state, settings, zones, requests, actions, now_ms)
+    limited = _take_turns(state, settings, requests, actions)
+    limited = _hand_over(state, settings, zones, requests, limited, now_ms)
     made = _first_action(limited)
     is_wanted = made is not _OFF
     is_on, reason = short_cycle_protection.apply_limits(source.stage1, limits, now_ms, is_wanted=is_wanted)
@@ -253,6 +267,40 @@ def _limit_by_heat_source(
     return limited
 
 
+def _take_turns(
+    state: CoordinatorState,
+    settings: ClimateSettings,
+    requests: Sequence[ZoneRequest],
+    actions: Sequence[_ZoneAction],
+) -> list[_ZoneAction]:
+    """Return the actions, without the starts of zones that can wait for their turn."""
+    others = others_duties(state, settings)
+    is_taken = any(
+        before.action is not _OFF and each.action is not _OFF for before, each in zip(state.zones, actions, strict=True)
+    )
+    starting = [
+        (_owed_pulses(before, zone_settings, request, others[i]), i)
+        for i, (before, zone_settings, request, each) in enumerate(
+            zip(state.zones, settings.zones, requests, actions, strict=True)
+        )
+        if before.action is _OFF and each.action is not _OFF
+    ]
+    if not is_taken and starting:
+        starting.remove(max(starting))
+    turned = list(actions)
+    for pulses, i in starting:
+        request = requests[i]
+        if pulses < TURN_PULSES and request.duty < pi_controller.FULL_DUTY and not request.is_urgent:
+            turned[i] = _ZoneAction(_OFF, f"{request.reason}; waits for its turn")
+    return turned
+
+
+def _owed_pulses(state: ZoneState, settings: ZoneSettings, request: ZoneRequest, others_duty: float) -> float:
+    law = settings.law
+    due_s = state.law.owed_s + law.edge_s_per_k * request.error_k
+    return due_s / pi_controller.pulse_length_s(state.law, law, request.duty, others_duty)
+
+
 def _hand_over(
     state: CoordinatorState,
     settings: ClimateSettings,
@@ -267,6 +315,7 @@ def _hand_over(
     if is_opposed or not state.heat_source.stage1.is_on or _first_action(actions) is not _OFF:
         return handed_over
     best, most = -1, HAND_OVER_PULSES
+    others = others_duties(state, settings)
     for i, (before, zone_settings, request) in enumerate(zip(state.zones, settings.zones, requests, strict=True)):
         # The controller's direction of this step counts: a zone that has just turned to cooling takes over no heat.
         is_same = zones[i].direction is state.direction
@@ -274,7 +323,7 @@ def _hand_over(
             continue
         if short_cycle_protection.wait_to_start_ms(before.relay, zone_settings.limits, now_ms):
             continue
-        pulses = before.law.owed_s / zone_settings.law.pulse_s(request.duty)
+        pulses = _owed_pulses(before, zone_settings, request, others[i])
         if before.is_ramp and pulses <= RAMP_PULSES:
             continue
         if pulses > most:

@@ -5,8 +5,14 @@ owed to that duty, in seconds of full output. The equipment goes on when one pul
 ahead. So the average is right whatever minimum times, other zones or a power cut did meanwhile: only the actual output
 counts.
 
-At duty d a cycle takes 2 pulse / (d (1 - d)), and its on time is 2 pulse / (1 - d). Signs are those of heating; for
-cooling the caller turns the error around.
+At duty d a cycle takes 2 pulse / (d (1 - d)), and its on time is 2 pulse / (1 - d). Pulses are sized for the usual
+duty, so that all cycles take `cycle_s`: the number of starts is known beforehand, and the temperature cannot lengthen a
+pulse that it is itself moved by. Zones that share a heat source use it in turns. While one of them is on it does not
+start, so their pulses are the shorter the more the others want: with all of them the source rests for 1 - sum of d of
+the time, and starts once in a cycle. Signs are those of heating; for cooling the caller turns the error around.
+
+A room whose temperature moves little in one cycle (a heated floor) would show a disturbance for hours before the
+integral knows it. There the error also moves the edges of the pulses directly, like the band of a thermostat.
 
 The walls of a room lag behind its air and take heat until they are as warm. After a setpoint was raised, after a
 recovery, or on the evening of a sunny day, the duty that keeps the temperature differs for hours from the duty that
@@ -32,6 +38,18 @@ INTEGRATED_K_MAX = 1.0
 FULL_DUTY = 0.98
 NO_DUTY = 0.02
 """Duties beyond these are rounded to 1 and 0: their cycles would take most of a day."""
+
+FIRST_PULSE_K = 0.75
+"""A controller that begins with a room this far from its setpoint owes it one pulse at once."""
+
+USUAL_DUTY_CYCLES = 3.0
+"""The usual duty is the mean of this many cycles."""
+
+USUAL_DUTY_MIN, USUAL_DUTY_MAX = 0.05, 0.95
+"""Pulses are not sized for duties beyond these: the next one will be another."""
+
+OWED_PULSES_MAX = 3.0
+"""More is neither owed nor ahead: what was missed for hours is known from the temperature."""
 
 THERMAL_MASS_LAG_S = 5 * 3600.0
 """The walls of a house of medium weight follow the air over this time."""
@@ -61,6 +79,8 @@ class PiSettings(msgspec.Struct, frozen=True):
         ramp_gain_per_k: Replaces `gain_per_k` while the setpoint moves or is far off: a soft controller keeps a
             temperature with even pulses, a stiff one arrives in time.
         thermal_mass_gain_per_k: Feed-forward duty for each kelvin that the walls are behind the setpoint.
+        edge_s_per_k: Full output that each kelvin of error adds to what is owed, where a pulse begins or ends.
+        response_s: In this time the emitter shows whether it works. Control does not use it.
     """
 
     gain_per_k: float
@@ -70,10 +90,13 @@ class PiSettings(msgspec.Struct, frozen=True):
     deadband_k: float = 0.05
     ramp_gain_per_k: float = 0.45
     thermal_mass_gain_per_k: float = 0.0
+    edge_s_per_k: float = 0.0
+    response_s: float = 900.0
 
-    def pulse_s(self, duty: float) -> float:
-        """Return the length of a pulse at a duty."""
-        return max(self.pulse_s_min, 4.0 * duty * (1.0 - duty) * self.cycle_s / PULSES_PER_CYCLE)
+    def pulse_s(self, duty: float, others_duty: float = 0.0) -> float:
+        """Return the length of a pulse at a duty, with what other zones want of a shared heat source."""
+        rest = max(0.0, 1.0 - duty - others_duty)
+        return max(self.pulse_s_min, 4.0 * duty * rest * self.cycle_s / PULSES_PER_CYCLE)
 
 
 class PiState(msgspec.Struct, frozen=True):
@@ -83,11 +106,13 @@ class PiState(msgspec.Struct, frozen=True):
         integral: The duty that keeps the temperature, as far as it is known; 0 to 1.
         owed_s: Seconds of full output that are owed to the duty; negative if the output is ahead.
         is_far: The error has been beyond `FAR_K` and is not below `NEAR_K` yet.
+        usual_duty: The recent duty, as far as pulses delivered it; `None` before the first pulse.
     """
 
     integral: float = 0.0
     owed_s: float = 0.0
     is_far: bool = False
+    usual_duty: float | None = None
 
 
 class PiOutput(msgspec.Struct, frozen=True):
@@ -96,6 +121,19 @@ class PiOutput(msgspec.Struct, frozen=True):
     state: PiState
     duty: float
     wants_on: bool
+
+
+def pulse_length_s(state: PiState, settings: PiSettings, duty: float, others_duty: float = 0.0) -> float:
+    """Return the length of the present pulses.
+
+    Args:
+        state: Of the controller.
+        settings: Of the controller.
+        duty: Counts until the usual duty is known.
+        others_duty: The sum of the usual duties of the zones that share the heat source.
+    """
+    usual_duty = duty if state.usual_duty is None else state.usual_duty
+    return settings.pulse_s(min(USUAL_DUTY_MAX, max(USUAL_DUTY_MIN, usual_duty)), others_duty)
 
 
 def advance(
@@ -107,6 +145,7 @@ def advance(
     was_on: bool,
     feed_forward: float = 0.0,
     is_ramp: bool = False,
+    others_duty: float = 0.0,
 ) -> PiOutput:
     """Return the next state and output.
 
@@ -118,6 +157,7 @@ def advance(
         was_on: Whether the equipment has actually been on since the last step.
         feed_forward: Known duty, added to the controller's own.
         is_ramp: Whether the setpoint moves.
+        others_duty: See `pulse_length_s`.
     """
     integral = state.integral
     is_far = error_k >= (NEAR_K if state.is_far else FAR_K)
@@ -126,21 +166,26 @@ def advance(
     duty = min(1.0, max(0.0, raw))
     # Anti-windup: no integration further out while the duty is at its bound, nor while owed output is not delivered.
     pushes_out = (raw > 1.0 and error_k > 0.0) or (raw < 0.0 and error_k < 0.0)
-    pulse_s = settings.pulse_s(duty)
+    pulse_s = pulse_length_s(state, settings, duty, others_duty)
     is_starved = state.owed_s > 2.0 * pulse_s and error_k > 0.0 and not was_on
-    if abs(error_k) > settings.deadband_k and not pushes_out and not is_starved:
+    # The distance from a moving setpoint says nothing about the duty that keeps a temperature.
+    if abs(error_k) > settings.deadband_k and not pushes_out and not is_starved and not is_ramp:
         counted_k = min(INTEGRATED_K_MAX, max(-INTEGRATED_K_MAX, error_k))
-        learning_per_k = settings.ramp_gain_per_k if is_ramp else settings.gain_per_k
-        integral += learning_per_k * counted_k * dt_s / settings.integral_s
+        integral += settings.gain_per_k * counted_k * dt_s / settings.integral_s
         integral = min(1.0, max(0.0, integral))
-    owed_s = state.owed_s + (duty - (1.0 if was_on else 0.0)) * dt_s
+    owed_max_s = OWED_PULSES_MAX * pulse_s
+    owed_s = min(owed_max_s, max(-owed_max_s, state.owed_s + (duty - (1.0 if was_on else 0.0)) * dt_s))
     if duty >= FULL_DUTY:
-        return PiOutput(PiState(integral, min(max(owed_s, 0.0), settings.cycle_s), is_far), 1.0, wants_on=True)
+        return PiOutput(PiState(integral, max(owed_s, 0.0), is_far, state.usual_duty), 1.0, wants_on=True)
     if duty <= NO_DUTY:
-        return PiOutput(PiState(integral, max(min(owed_s, 0.0), -settings.cycle_s), is_far), 0.0, wants_on=False)
-    owed_s = min(settings.cycle_s, max(-settings.cycle_s, owed_s))
-    wants_on = owed_s > -pulse_s if was_on else owed_s >= pulse_s
-    return PiOutput(PiState(integral, owed_s, is_far), duty, wants_on)
+        return PiOutput(PiState(integral, min(owed_s, 0.0), is_far, state.usual_duty), 0.0, wants_on=False)
+    if state.usual_duty is None and error_k >= FIRST_PULSE_K:
+        owed_s = max(owed_s, pulse_s)
+    usual_duty = duty if state.usual_duty is None else state.usual_duty
+    usual_duty += (duty - usual_duty) * min(1.0, dt_s / (USUAL_DUTY_CYCLES * settings.cycle_s))
+    due_s = owed_s + settings.edge_s_per_k * error_k
+    wants_on = due_s > -pulse_s if was_on else due_s >= pulse_s
+    return PiOutput(PiState(integral, owed_s, is_far, usual_duty), duty, wants_on)
 
 
 def advance_thermal_mass(thermal_mass_c: float | None, value_c: float, dt_s: float) -> float:

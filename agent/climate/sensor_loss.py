@@ -131,9 +131,14 @@ def modulate(state: PiState, settings: ZoneSettings, *, duty: float, dt_s: float
     """Return the pulses of a given duty. The integral is kept for the time when the zone has a sensor again."""
     # Without an error the controller is a mere modulator.
     output = pi_controller.advance(
-        PiState(0.0, state.owed_s), settings.law, error_k=0.0, dt_s=dt_s, was_on=was_on, feed_forward=duty
+        msgspec.structs.replace(state, integral=0.0, is_far=False),
+        settings.law,
+        error_k=0.0,
+        dt_s=dt_s,
+        was_on=was_on,
+        feed_forward=duty,
     )
-    return msgspec.structs.replace(output, state=PiState(state.integral, output.state.owed_s))
+    return msgspec.structs.replace(output, state=msgspec.structs.replace(output.state, integral=state.integral))
 
 
 def comfort_duty(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.climate.pi_controller import PULSES_PER_CYCLE, PiSettings
+from agent.climate.pi_controller import PiSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.config import ClimateConfig
 from agent.config.zones import missing_outputs
@@ -25,37 +25,87 @@ class Emitter(StrEnum):
     AIR = "air"
 
 
+class Equipment(StrEnum):
+    """What the output of a zone drives, where zones share no heat source. A start costs wear, fuel or noise."""
+
+    BOILER = "boiler"
+    HEAT_PUMP = "heat_pump"
+    FURNACE = "furnace"
+    ELECTRIC = "electric"
+    VALVE = "valve"
+
+
+CYCLE_S = {
+    Equipment.BOILER: 2400.0,
+    Equipment.HEAT_PUMP: 3600.0,
+    Equipment.FURNACE: 1440.0,
+    Equipment.ELECTRIC: 900.0,
+    Equipment.VALVE: 1200.0,
+}
+"""The goals for starts, as the length of a cycle: 1.5 an hour for a boiler, 1 for a compressor, 2.5 for a furnace (its
+air has little mass; thermostats are set to 3 to 5 for it, by "cycles per hour"), 4 for electric heaters, 3 for valves
+of others' heat."""
+
+MIN_ON_S = {
+    Equipment.BOILER: 300.0,
+    Equipment.HEAT_PUMP: 600.0,
+    Equipment.FURNACE: 240.0,
+    Equipment.ELECTRIC: 60.0,
+    Equipment.VALVE: 180.0,
+}
+"""The default of a relay's minimum on time."""
+
+USUAL_EQUIPMENT = {
+    Emitter.RADIATOR: Equipment.BOILER,
+    Emitter.FLOOR: Equipment.VALVE,
+    Emitter.AIR: Equipment.FURNACE,
+}
+"""Taken where the configuration does not name the equipment. A single zone's valve is its boiler."""
+
 PI_SETTINGS = {
     Emitter.RADIATOR: PiSettings(
-        gain_per_k=0.17, integral_s=3000.0, cycle_s=900.0, ramp_gain_per_k=0.45, thermal_mass_gain_per_k=0.12
+        gain_per_k=0.17, integral_s=3000.0, cycle_s=2400.0, ramp_gain_per_k=0.45, thermal_mass_gain_per_k=0.12
     ),
-    Emitter.FLOOR: PiSettings(gain_per_k=0.25, integral_s=4 * 3600.0, cycle_s=3600.0, ramp_gain_per_k=0.25),
+    Emitter.FLOOR: PiSettings(
+        gain_per_k=0.35,
+        integral_s=20_000.0,
+        cycle_s=22_000.0,
+        pulse_s_min=400.0,
+        ramp_gain_per_k=0.35,
+        edge_s_per_k=9000.0,
+        response_s=3600.0,
+    ),
     Emitter.AIR: PiSettings(
-        gain_per_k=0.3, integral_s=2400.0, cycle_s=900.0, ramp_gain_per_k=0.3, thermal_mass_gain_per_k=0.12
+        gain_per_k=0.1, integral_s=3000.0, cycle_s=1440.0, ramp_gain_per_k=0.3, thermal_mass_gain_per_k=0.06
     ),
 }
-"""Determined on the simulated house (tests/bench/bench_climate.py) for radiators; the others are scaled by their lag. A
-heated floor is the largest wall of its room itself and needs no feed-forward for the walls."""
-
-SHARED_CYCLE_FACTOR = 0.9
-"""Zones that share a heat source keep it running in turns, so their cycles may be shorter."""
+"""Determined on the tuning half of the simulated houses (tests/bench/bench_comfort.py). A gain times the ripple of a
+cycle must be small against the duty, so the fast air heating has the lowest. A heated floor takes hours to fill and to
+empty: the room follows it like an integrator, which carries a high gain. It is the largest wall of its room itself and
+needs no feed-forward for the walls."""
 
 PULSE_SHARE_OF_MIN_ON = 0.45
 """An on time is a little more than two pulses, so that the minimum on time never prolongs it."""
 
 
-def pi_settings_for(emitter: Emitter, *, is_shared: bool, min_on_s: float) -> PiSettings:
+def pi_settings_for(
+    emitter: Emitter, *, is_shared: bool, min_on_s: float, equipment: Equipment | None = None
+) -> PiSettings:
     """Return the settings of a controller.
 
     Args:
         emitter: What heats the room.
-        is_shared: Zones share a heat source: even pulses save it starts, at the price of some hundredths of a kelvin.
+        is_shared: Zones share a heat source.
         min_on_s: The minimum on time of the zone's relay.
+        equipment: What the zone's output drives; the usual one by default. Unused if zones share a heat source.
     """
     settings = PI_SETTINGS[emitter]
-    cycle_s = settings.cycle_s * (SHARED_CYCLE_FACTOR if is_shared else 1.0)
-    pulse_s_min = max(PULSE_SHARE_OF_MIN_ON * min_on_s, cycle_s / PULSES_PER_CYCLE if is_shared else 0.0)
-    return msgspec.structs.replace(settings, cycle_s=cycle_s, pulse_s_min=pulse_s_min)
+    goal_s = CYCLE_S[Equipment.BOILER] if is_shared else CYCLE_S[equipment or USUAL_EQUIPMENT[emitter]]
+    return msgspec.structs.replace(
+        settings,
+        cycle_s=max(settings.cycle_s, goal_s) if emitter is Emitter.FLOOR else goal_s,
+        pulse_s_min=max(settings.pulse_s_min, PULSE_SHARE_OF_MIN_ON * min_on_s),
+    )
 
 
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +197,20 @@ class ClimateSettings(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[ZoneSettings, ...]
     heat_source: HeatSourceSettings = HeatSourceSettings()
     outdoor_sensor: str = ""
+
+
+def with_start_goal(settings: ClimateSettings) -> ClimateSettings:
+    """Return the settings with cycles that are long enough for the shared heat source."""
+    if settings.heat_source.kind is not HeatSourceKind.HEAT_PUMP:
+        return settings
+    zones = [
+        msgspec.structs.replace(
+            zone,
+            law=msgspec.structs.replace(zone.law, cycle_s=max(zone.law.cycle_s, CYCLE_S[Equipment.HEAT_PUMP])),
+        )
+        for zone in settings.zones
+    ]
+    return msgspec.structs.replace(settings, zones=tuple(zones))
 
 
 def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> ClimateSettings | None:

@@ -43,9 +43,9 @@ CHANGEOVER_DELAY_S = 1800.0
 """In auto, cooling begins this long after the last heating, and the reverse: radiators must have cooled down."""
 
 STUCK_EXCESS_SHARE, STUCK_EXCESS_CYCLES = 0.75, 2.0
-"""A sensor counts as stuck after this share of `failure_s` of full heating above the usual duty, and this many cycles
-of the controller more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and sensors
-of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
+"""A sensor counts as stuck after this share of `failure_s` of full heating above the usual duty, and this many response
+times of the emitter more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and
+sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
 
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
@@ -144,7 +144,7 @@ def _exclude_stuck_sensor(
         is_heated=state.action is _HEAT,
         usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
         dt_s=dt_s,
-        excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.cycle_s,
+        excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
     )
     if not stuck_sensor.is_stuck:
         return msgspec.structs.replace(state, stuck_sensor=stuck_sensor), inputs
@@ -281,6 +281,7 @@ def _regulate(
             was_on=state.action is direction,
             feed_forward=walls_duty + (inputs.feed_forward if is_heating else 0.0),
             is_ramp=inputs.is_ramp and is_heating,
+            others_duty=inputs.others_duty,
         )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if output.wants_on else "idle"

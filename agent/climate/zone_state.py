@@ -100,6 +100,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         needing_heat_c: The known temperatures of the other zones that need heat, sorted; see `zone.needs_heat`.
         peers: The other zones that are heated and measured.
         outdoor_c: The outdoor temperature; `None` if it is not known.
+        others_duty: The sum of the usual duties of the zones that share the heat source.
     """
 
     temperature: ZoneTemperature
@@ -115,6 +116,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     needing_heat_c: tuple[float, ...] = ()
     peers: tuple[PeerZone, ...] = ()
     outdoor_c: float | None = None
+    others_duty: float = 0.0
 
 
 class ZoneRequest(msgspec.Struct, frozen=True):

@@ -44,7 +44,7 @@ def walk_through(home: HeatedHome) -> Walk:
     """Let a person walk through all zones."""
     home.run(DAY_MS // 4)
     plan = [
-        PlannedZone(zone.zone_id, tuple(name for name, _ in zone.sensors), zone.can_heat, 2 * zone.law.cycle_s)
+        PlannedZone(zone.zone_id, tuple(name for name, _ in zone.sensors), zone.can_heat, 2 * zone.law.response_s)
         for zone in home.options.settings.zones
     ]
     walk = commissioning.begin("walk", plan, home.now().now_ms)

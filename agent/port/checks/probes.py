@@ -23,7 +23,6 @@ SECRET_STATE_FILES = (
     "api-clients.json",
     "aurra-home.json",
     "aurra-home-keys.json",
-    "homekit.json",
     "webhooks.json",
 )
 """Files of the state directory that hold keys."""

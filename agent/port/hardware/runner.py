@@ -235,7 +235,7 @@ class HardwareTestService:
                 name,
                 tuple(sensor for sensor, _ in zones[name].settings.sensors),
                 can_heat=zones[name].settings.can_heat,
-                heat_s_max=CYCLES_MAX * zones[name].settings.law.cycle_s,
+                heat_s_max=CYCLES_MAX * zones[name].settings.law.response_s,
             )
             for name in ordered
         ]
