@@ -25,6 +25,7 @@ from agent.foundation.secret_hash import RandomBytes
 from agent.foundation.worker import Worker
 
 if TYPE_CHECKING:
+    from agent.apis.homekit.service import HomeKitService
     from agent.apis.webhooks.service import WebhookService
     from agent.home.home import Home
 
@@ -49,6 +50,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
         add_fault: Shows a problem.
         remove_fault: Takes away a problem of this text that somebody has settled.
         webhooks: Delivers events; `None` where no API with webhooks is switched on.
+        homekit: Apple's Home app; `None` where it is switched off.
     """
 
     home: "Home"
@@ -64,6 +66,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     add_fault: Callable[[str], None]
     remove_fault: Callable[[str], None]
     webhooks: "WebhookService | None"
+    homekit: "HomeKitService | None"
 
 
 def build_faces(parts: ApiParts) -> list[Face]:
@@ -80,6 +83,7 @@ class ApiService:
         clients: The credential store.
         limits: Counts requests.
         webhooks: Delivers events; `None` where no API with webhooks is switched on.
+        homekit: Apple's Home app; `None` where it is switched off.
         is_ready: The credentials have been read.
     """
 
@@ -88,6 +92,7 @@ class ApiService:
         self.clients = parts.clients
         self.limits = limits
         self.webhooks = parts.webhooks
+        self.homekit = parts.homekit
         self._slow_worker = parts.slow_worker
         self.faces = build_faces(parts)
         self.is_ready = False
@@ -98,6 +103,8 @@ class ApiService:
         loops: dict[str, Callable[[], Awaitable[None]]] = {"API clients": self._load, "API limits": self.limits.run}
         if self.webhooks:
             loops["webhooks"] = self.webhooks.run
+        if self.homekit:
+            loops["HomeKit"] = self.homekit.run
         for face in self.faces:
             loops |= face.loops()
         return loops
@@ -168,6 +175,22 @@ def build_service(
             random_bytes=random_bytes,
             add_fault=add_fault,
         )
+    limits = RateLimits(state_dir, clock=clock, disk=disk, worker=worker)
+    homekit = None
+    if config.apis.homekit:
+        # Imported late, as webhooks.
+        from agent.apis.homekit.service import HomeKitService  # noqa: PLC0415
+
+        homekit = HomeKitService(
+            state_dir,
+            home=home,
+            limits=limits,
+            clock=clock,
+            disk=disk,
+            worker=worker,
+            random_bytes=random_bytes,
+            add_fault=add_fault,
+        )
     zones = [zone.id for zone in config.climate.zones]
     parts = ApiParts(
         home=home,
@@ -183,5 +206,6 @@ def build_service(
         add_fault=add_fault,
         remove_fault=remove_fault,
         webhooks=webhooks,
+        homekit=homekit,
     )
-    return ApiService(parts, RateLimits(state_dir, clock=clock, disk=disk, worker=worker))
+    return ApiService(parts, limits)

@@ -100,6 +100,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             TECHNICIAN,
         ),
         "api": Entry("agent.cli.api:api", "Show which other APIs the hub answers, and to whom.", TECHNICIAN),
+        "homekit": Entry("agent.cli.homekit:homekit", "Pair the zones with Apple's Home app.", TECHNICIAN),
         "facts": Entry(
             "agent.cli.facts:facts",
             "Show what the hub knows about itself and since when; record a service visit.",

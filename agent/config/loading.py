@@ -193,6 +193,9 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         if values["zigbee.port"] != "none":
             text = 'set it to "none", or zigbee.port: a hub relays the sensors of one network'
             problems.append(Problem(file, line, "aqara.url", text))
+    if values["apis.homekit"] and not values["apis.homekit_listen"]:
+        text = 'found nothing; apis.homekit listens nowhere by itself: name the interface of the home, such as "eth0"'
+        problems.append(Problem(file, read.lines.get("apis.homekit", 0), "apis.homekit_listen", text))
     socket = str(values["local_api.socket"])
     if len(socket.encode()) > SOCKET_PATH_BYTES_MAX:
         line = read.lines.get("local_api.socket", read.lines.get("storage.run_dir", 0))

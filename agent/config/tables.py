@@ -329,6 +329,15 @@ class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
         bool, key("show a zone under the name of the space that it is in, in the Aqara Open API")
     ] = False
 
+    homekit: Annotated[
+        bool, key("show the zones in Apple's Home app; needs the extra: pip install 'climahub[homekit]'")
+    ] = False
+    homekit_listen: Annotated[
+        tuple[str, ...],
+        key("addresses, and interfaces such as eth0, on which HomeKit listens and is announced", listen_list()),
+    ] = ()
+    homekit_port: Annotated[int, key("the TCP port of HomeKit; 0 takes a free one", integer(0, 65_535))] = 51_827
+
     @property
     def has_webhooks(self) -> bool:
         """Whether one of them sends webhooks."""
@@ -337,7 +346,7 @@ class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def any_on(self) -> bool:
         """Whether one of them is switched on."""
-        return self.aurra_home or self.amps or self.aqara or self.aurra_facts
+        return self.aurra_home or self.amps or self.aqara or self.aurra_facts or self.homekit
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):

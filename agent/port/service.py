@@ -23,7 +23,7 @@ from agent.local.log import LogEntry
 from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers, Role
 from agent.local.status_builder import HubReports
-from agent.port import alerts, api_clients, facts, monitoring, page_files, webhooks
+from agent.port import alerts, api_clients, facts, homekit, monitoring, page_files, webhooks
 from agent.port.announcement.records import ServiceRecord, services_of
 from agent.port.announcement.service import Announcement
 from agent.port.bundle import handler as bundle_handler
@@ -63,6 +63,7 @@ class PortService:
         apis: The local APIs; `None` where all are switched off.
         callers: Knows who has signed in.
         announcement: Tells the local network of it.
+        homekit: Where HomeKit listens; `None` where it is switched off.
     """
 
     def __init__(
@@ -139,6 +140,10 @@ class PortService:
         self.listeners = Listeners(
             config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
         )
+        self.homekit: homekit.HomeKitListeners | None = None
+        if apis and apis.homekit:
+            apis.homekit.audit_to(self.audit)
+            self.homekit = homekit.HomeKitListeners(apis.homekit, config.apis, add_fault=add_fault)
         self.announcement = Announcement(platform.node(), services=self.services)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -155,18 +160,21 @@ class PortService:
             loops |= self.apis.loops()
         if self._config.listen:
             loops |= {"port": self._listen, "port certificate": self.certificate.run}
-        if any(not is_loopback(each) for each in self._config.listen):
+        if self.homekit:
+            loops["HomeKit port"] = self.homekit.run
+        if self.homekit or any(not is_loopback(each) for each in self._config.listen):
             loops["announcement"] = self.announcement.run
         return loops
 
     def services(self) -> Sequence[ServiceRecord]:
         """Return what is announced in the local network."""
-        return services_of(
+        own = services_of(
             self.listeners.open_endpoints,
             version=__version__,
             fingerprint=self.certificate.fingerprint,
             device_of=device_of,
         )
+        return [*own, *(self.homekit.announced if self.homekit else ())]
 
     async def _listen(self) -> None:
         """Listen once it is known who may get in, so that a browser is not signed out by a restart."""
@@ -196,6 +204,7 @@ class PortService:
             **api_clients.handlers(self.apis, self._clock, self.credentials.session),
             **alerts.handlers(self.apis),
             **facts.handlers(self.apis),
+            **homekit.handlers(self.homekit, self.credentials.session),
             **webhooks.handlers(self.apis.webhooks if self.apis else None, self.credentials.session),
             **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
         }

@@ -1,7 +1,6 @@
 """What a written trait of a zone asks of the climate control. Pure.
 
-A setpoint is written as a person would turn a thermostat: it holds until the next block of the schedule. Where the zone
-follows no schedule it is the zone's own. A boost or an away ends by it, since whoever turns the dial means now.
+A setpoint is written as a person would turn the dial of a thermostat (`agent.home.dial`).
 """
 
 from collections.abc import Sequence
@@ -9,15 +8,9 @@ from collections.abc import Sequence
 from agent.apis.aqara import traits
 from agent.apis.aqara.assumptions import MODE_VALUES
 from agent.apis.aqara.traits import TraitForm
-from agent.climate.model import SETPOINT_GAP_K_MIN, Hold, HoldKind, Mode
-from agent.climate.requests import (
-    NEXT_BLOCK,
-    CancelHoldRequest,
-    ClimateRequest,
-    HoldRequest,
-    SetRequest,
-)
-from agent.errors import SettingInvalid
+from agent.climate.model import Mode
+from agent.climate.requests import ClimateRequest, SetRequest
+from agent.home.dial import turn
 from agent.home.thermostat import Thermostat
 
 SHOWN_DECIMALS = 2
@@ -66,9 +59,9 @@ def plan(
         case traits.MODE.code:
             return _set_mode(_MODES[str(value)])
         case traits.HEATING.code:
-            return _set_setpoint(thermostat, heat_c=float(value))
+            return turn(thermostat, heat_c=float(value), hold_id=HOLD_ID)
         case _:
-            return _set_setpoint(thermostat, cool_c=float(value))
+            return turn(thermostat, cool_c=float(value), hold_id=HOLD_ID)
 
 
 def _mode_when_on(thermostat: Thermostat, before: Mode | None) -> Mode:
@@ -80,46 +73,3 @@ def _mode_when_on(thermostat: Thermostat, before: Mode | None) -> Mode:
 def _set_mode(mode: Mode) -> Sequence[ClimateRequest]:
     """Return the request for a mode. Holds that set another one end by it."""
     return [SetRequest(mode=mode)]
-
-
-def _set_setpoint(
-    thermostat: Thermostat, heat_c: float | None = None, cool_c: float | None = None
-) -> Sequence[ClimateRequest]:
-    _check_eco(thermostat, heat_c, cool_c)
-    ended = [CancelHoldRequest(hold.id) for hold in _begun(thermostat) if hold.kind is not HoldKind.HOLD]
-    held = next((hold for hold in reversed(_begun(thermostat)) if hold.kind is HoldKind.HOLD), None)
-    if not thermostat.schedule and held is None:
-        return [SetRequest(heat_setpoint_c=heat_c, cool_setpoint_c=cool_c), *ended]
-    mode = None
-    if held is not None:
-        mode = held.mode
-        heat_c, cool_c = _with_other_setpoint(held, heat_c, cool_c)
-    until = NEXT_BLOCK if thermostat.schedule else ""
-    hold = HoldRequest(heat_setpoint_c=heat_c, cool_setpoint_c=cool_c, mode=mode, until=until, id=HOLD_ID)
-    return [hold, *ended]
-
-
-def _check_eco(thermostat: Thermostat, heat_c: float | None, cool_c: float | None) -> None:
-    eco = thermostat.eco
-    is_bounded = (heat_c is not None and heat_c > eco.heat_limit_c) or (
-        cool_c is not None and cool_c < eco.cool_limit_c
-    )
-    if eco.is_enabled and is_bounded:
-        raise SettingInvalid(
-            f"switch eco off in {thermostat.name} first: it heats to at most {eco.heat_limit_c:g} °C and cools to at"
-            f" least {eco.cool_limit_c:g} °C"
-        )
-
-
-def _with_other_setpoint(held: Hold, heat_c: float | None, cool_c: float | None) -> tuple[float | None, float | None]:
-    """Return both setpoints of a hold of which one changes; the other makes room where it is too close."""
-    both_heat_c = held.heat_setpoint_c if heat_c is None else heat_c
-    both_cool_c = held.cool_setpoint_c if cool_c is None else cool_c
-    if both_heat_c is not None and both_cool_c is not None and both_cool_c - both_heat_c < SETPOINT_GAP_K_MIN:
-        return heat_c, cool_c
-    return both_heat_c, both_cool_c
-
-
-def _begun(thermostat: Thermostat) -> Sequence[Hold]:
-    """Return the holds that have begun: a planned one stays as it is."""
-    return [hold for hold in thermostat.holds if hold.start_utc_ms is None]

@@ -5,7 +5,7 @@ Must never reach past `agent.home`, and never tell a client anything about a zon
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -42,6 +42,9 @@ from agent.foundation.worker import Worker
 from agent.home.home import Home
 from agent.home.thermostat import Thermostat
 
+if TYPE_CHECKING:
+    from agent.apis.homekit.service import HomeKitService
+
 ENTERPRISE = "enterprise"
 
 REASON_HEADER = "X-Climahub-Reason"
@@ -49,7 +52,11 @@ REASON_HEADER = "X-Climahub-Reason"
 
 NO_MAINTENANCE_MODEL = "this hub keeps the readings that clients send, but predicts nothing from them yet"
 
-HOMEKIT_MISSING = "HomeKit cannot be linked: this hub has no HomeKit accessory server"
+HOMEKIT_OFF = "set apis.homekit = true in the configuration of the hub first: HomeKit is switched off"
+HOMEKIT_UNPAIRED = (
+    "stored; add the accessory in the Home app with the code that `sudo climahub homekit code` shows at the hub"
+)
+HOMEKIT_PAIRED = "stored; the zones of this hub are in the Home app already"
 CLOUD_NEEDED = "stored; {platform} reaches a hub only through the cloud of its maker, which has to be set up there"
 
 _ID_BYTES = 5
@@ -70,6 +77,7 @@ class Calls:
         worker: Worker,
         random_bytes: RandomBytes,
         alerts: Alerts,
+        homekit: "HomeKitService | None",
     ) -> None:
         """Prepare.
 
@@ -80,6 +88,7 @@ class Calls:
             worker: Where a simulation blocks.
             random_bytes: Makes ids, and salts of hashes.
             alerts: Keeps alerts, and tells people and webhooks.
+            homekit: Apple's Home app; `None` where it is switched off.
         """
         self._home = home
         self._records = records
@@ -87,6 +96,7 @@ class Calls:
         self._worker = worker
         self._random_bytes = random_bytes
         self._alerts = alerts
+        self._homekit = homekit
 
     async def get_status(self, request: ApiRequest) -> ApiAnswer:
         """Answer `GET /thermostat/{device_id}/status`."""
@@ -210,12 +220,24 @@ class Calls:
         body = _read(request.body, wire.VoiceBody)
         client = request.known_client
         zone_id = self._thermostat(client, body.device_id).zone_id
+        message = CLOUD_NEEDED.format(platform=body.platform)
         if body.platform == "HomeKit":
-            raise refused(HTTPStatus.SERVICE_UNAVAILABLE, SERVICE_UNAVAILABLE, HOMEKIT_MISSING)
+            message = self._homekit_message()
         link = VoiceLink(zone_id, body.platform, client.client_id, hash_secret(body.user_token, self._random_bytes))
         await self._records.store.commit(lambda stored: with_link(stored, link))
-        message = CLOUD_NEEDED.format(platform=body.platform)
         return ApiAnswer(wire.VoiceLinked(success=True, platform=body.platform, message=message))
+
+    def _homekit_message(self) -> str:
+        """Return what is left to do at the hub: the code opens all zones, so no client receives it.
+
+        Raises:
+            ApiRefused: HomeKit does not work on this hub.
+        """
+        homekit = self._homekit
+        if homekit is None or not homekit.is_installed:
+            text = homekit.problem if homekit else HOMEKIT_OFF
+            raise refused(HTTPStatus.SERVICE_UNAVAILABLE, SERVICE_UNAVAILABLE, text)
+        return HOMEKIT_PAIRED if homekit.record.controllers else HOMEKIT_UNPAIRED
 
     def _thermostat(self, client: ApiClient, device_id: str) -> Thermostat:
         """Return the zone of a device.

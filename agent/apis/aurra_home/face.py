@@ -138,6 +138,7 @@ def build_face(parts: "ApiParts") -> AurraHomeFace:
         worker=parts.slow_worker,
         random_bytes=parts.random_bytes,
         alerts=alerts,
+        homekit=parts.homekit,
     )
     loops = {
         "AURRA Home keys": keys.run,

@@ -55,6 +55,7 @@ FILES = (
     "aurra-home.json",
     "aurra-home-keys.json",
     "aurra-home-readings.json",
+    "homekit.json",
     "facts.db",
     "aurra-facts-settings.json",
     "simulated-boots.json",
@@ -74,6 +75,7 @@ SECRET_FILES = (
     "certificate.json",
     "api-clients.json",
     "aurra-home-keys.json",
+    "homekit.json",
     "webhooks.json",
 )
 """Their secrets must not leave in any text, so the scrubber looks for them."""

@@ -23,6 +23,7 @@ SECRET_STATE_FILES = (
     "api-clients.json",
     "aurra-home.json",
     "aurra-home-keys.json",
+    "homekit.json",
     "webhooks.json",
 )
 """Files of the state directory that hold keys."""

@@ -48,10 +48,10 @@ ACCEPT_PAUSE_S = 1.0
 """How long to wait when the process has no file descriptor left."""
 
 _REMEDIES = {
-    errno.EADDRINUSE: "choose another port.port: another program listens there",
-    errno.EACCES: "choose a port.port of 1024 or more: this user may not open it",
+    errno.EADDRINUSE: "choose another {port}: another program listens there",
+    errno.EACCES: "choose a {port} of 1024 or more: this user may not open it",
     errno.EPERM: "choose addresses in place of an interface: this kernel binds none to a device for this user",
-    errno.EADDRNOTAVAIL: "correct port.listen: this machine does not have that address",
+    errno.EADDRNOTAVAIL: "correct {listen}: this machine does not have that address",
 }
 
 
@@ -174,7 +174,7 @@ class Listeners:
         if self._runner is None:
             self._runner = self._make_runner()
             await self._runner.setup()
-        listening = _bind(endpoint, self._config.port)
+        listening = bind(endpoint, self._config.port)
         address = url(endpoint.address, listening.getsockname()[1], is_tls=endpoint.is_tls)
         self._open[endpoint] = address, group.create_task(self._accept(listening, context, group))
         _log.info("the port listens on %s", address)
@@ -219,7 +219,7 @@ class Listeners:
         self, made: CountedConnection, connected: socket.socket, context: ssl.SSLContext | None
     ) -> None:
         """Open a connection; one that breaks meanwhile is no failure."""
-        _set_limits(connected)
+        keep_alive(connected)
         limit_s = HANDSHAKE_S_MAX if context else None
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -227,8 +227,8 @@ class Listeners:
             )
 
 
-def _bind(endpoint: Endpoint, port: int) -> socket.socket:
-    """Return a listening socket.
+def bind(endpoint: Endpoint, port: int) -> socket.socket:
+    """Return a listening socket, bound to the device of the endpoint where it names one.
 
     Raises:
         OSError: The system refuses.
@@ -250,15 +250,26 @@ def _bind(endpoint: Endpoint, port: int) -> socket.socket:
     return listening
 
 
-def _set_limits(connected: socket.socket) -> None:
+def keep_alive(connected: socket.socket) -> None:
     """Have the kernel end a connection whose other end is gone, or takes nothing more."""
     with contextlib.suppress(OSError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS_MAX)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
 
 
 def _remedy(error: Exception) -> str:
     """Return what to do about a listener that cannot be opened."""
-    if not isinstance(error, OSError):
-        return str(error)
-    return _REMEDIES.get(error.errno or 0, f"check port.listen and port.port ({error.strerror})")
+    return remedy_of(error, listen="port.listen", port="port.port") if isinstance(error, OSError) else str(error)
+
+
+def remedy_of(error: OSError, *, listen: str, port: str) -> str:
+    """Return what to do about an address that cannot be opened.
+
+    Args:
+        error: Why.
+        listen: The key of the configuration with the addresses.
+        port: That with the port.
+    """
+    text = _REMEDIES.get(error.errno or 0, f"check {{listen}} and {{port}} ({error.strerror})")
+    return text.format(listen=listen, port=port)

@@ -156,14 +156,14 @@ async def test_an_interface_that_appears_later_is_found_and_one_that_goes_is_clo
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bound: list[str] = []
-    bind = listeners._bind
+    bind = listeners.bind
 
     def on_loopback(endpoint: endpoints.Endpoint, port: int) -> socket.socket:
         # Only loopback is sure to exist here; SO_BINDTODEVICE itself is tried in tests/systemd.
         bound.append(endpoint.device)
         return bind(endpoints.Endpoint(endpoint.address, "lo", is_tls=endpoint.is_tls), port)
 
-    monkeypatch.setattr(listeners, "_bind", on_loopback)
+    monkeypatch.setattr(listeners, "bind", on_loopback)
     rig.start("127.0.0.1", "usb0")
     await rig.until(lambda made: len(made.addresses) == 1)
     rig.interfaces["usb0"] = "127.0.0.9"
@@ -209,7 +209,7 @@ async def test_a_connection_that_fails_by_a_defect_costs_no_other(rig: Rig, monk
     made = rig.start("127.0.0.1")
     port = await rig.port()
     with monkeypatch.context() as broken:
-        broken.setattr(listeners, "_set_limits", lambda _: 1 / 0)
+        broken.setattr(listeners, "keep_alive", lambda _: 1 / 0)
         with contextlib.suppress(ConnectionError):
             assert await ask("127.0.0.1", port) == b""
     assert await ask("127.0.0.1", port) == b"HTTP/1.1 200 OK\r\n"

@@ -16,7 +16,7 @@ from agent.errors import CloudUnavailable, ReadFailed, UnknownDevice
 from agent.foundation.log_ring import LogRing
 from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route, refusal_of
-from agent.port import alerts, api_clients, config_editor, facts, monitoring, page_files, webhooks
+from agent.port import alerts, api_clients, config_editor, facts, homekit, monitoring, page_files, webhooks
 from agent.port.bundle import handler
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
@@ -54,6 +54,7 @@ def all_handlers() -> dict[str, Handler]:
         **port.handlers(ANY),
         **api_clients.handlers(None, ANY, ANY),
         **alerts.handlers(None),
+        **homekit.handlers(None, lambda _: None),
         **facts.handlers(None),
         **webhooks.handlers(None, ANY),
     }
