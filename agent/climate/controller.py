@@ -199,7 +199,10 @@ class ClimateController:
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         inputs = self._build_inputs(zones, in_force, now, dt_s)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, output_test.active(test, now.now_ms))
-        for zone, state, given in zip(zones, before.zones, inputs, strict=True):
+        for zone, state, given, after in zip(zones, before.zones, inputs, decision.state.zones, strict=True):
+            if after.window.is_open:
+                # An open window teaches nothing about the zone.
+                continue
             was_on = state.action is HvacAction.HEAT
             zone.learn(now, ramp_c=given.heat_setpoint_c, duty=state.law.integral, dt_s=dt_s, was_on=was_on)
         self.state, self.last = decision.state, decision

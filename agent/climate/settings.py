@@ -126,6 +126,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         fallback_s_max: The longest time of heating without a valid sensor.
         failure_s: This much heating without a rise is a fault.
         has_optimum_start: It recovers ahead of a warmer block.
+        window_pause_s_max: The longest pause for a window that shows in the temperature only; 0 for no such pause.
     """
 
     zone_id: str
@@ -142,6 +143,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     fallback_s_max: float = 72 * 3600.0
     failure_s: float = 2 * 3600.0
     has_optimum_start: bool = True
+    window_pause_s_max: float = 1800.0
 
 
 class HeatSourceKind(StrEnum):
@@ -244,6 +246,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
             fallback_s_max=config.fallback_s_max,
             failure_s=config.failure_s,
             has_optimum_start=config.optimum_start,
+            window_pause_s_max=config.window_pause_s_max,
         )
         for zone in config.zones
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agent.climate import heat_source, pi_controller, short_cycle_protection
+from agent.climate import heat_source, open_window, pi_controller, short_cycle_protection
 from agent.climate.coordinator import CoordinatorState, initial_state
 from agent.climate.fault_detection import StuckSensorState
 from agent.climate.model import Mode, ZoneProgram
@@ -66,6 +66,7 @@ class ZoneSnapshot(
         unlearned_share: See `ZoneState`; `None` in files of earlier releases.
         learned_ago_s: The age of `mean_duty`; `None` if it was never learned, and in files of earlier releases.
         stuck_sensor: Detects stuck sensors.
+        usual_falls_k: What `open_window` has learned; empty in files of earlier releases.
     """
 
     program: ZoneProgram
@@ -82,6 +83,7 @@ class ZoneSnapshot(
     unlearned_share: float | None = None
     learned_ago_s: float | None = None
     stuck_sensor: StuckSensorState = StuckSensorState()
+    usual_falls_k: tuple[tuple[float, float], ...] = ()
 
 
 class ClimateSnapshot(
@@ -226,6 +228,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         stuck_sensor=saved.stuck_sensor,
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
+        window=open_window.restore(saved.usual_falls_k),
         thermal_mass_c=saved.thermal_mass_c if _is_thermal_mass_known(saved.lost_for_s, restart.away_ms) else None,
     )
 
@@ -352,5 +355,6 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         unlearned_share=zone.unlearned_share,
         learned_ago_s=age_s(zone.learned_at_ms),
         stuck_sensor=zone.stuck_sensor,
+        usual_falls_k=zone.window.usual_k,
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
     )

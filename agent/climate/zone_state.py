@@ -5,6 +5,7 @@ import msgspec
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor, StuckSensorState
 from agent.climate.fusion import ZoneTemperature
+from agent.climate.open_window import OpenWindowState
 from agent.climate.pi_controller import PiState
 from agent.climate.short_cycle_protection import ShortCycleState
 from hal.interface import HvacAction
@@ -39,6 +40,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         learned_at_ms: When `mean_duty` was learned last, in a heating mode with a valid sensor; `None` for never.
         stuck_sensor: Detects stuck sensors.
         is_precautionary: It is heated because its temperature is unknown.
+        window: What is known about its windows.
     """
 
     relay: ShortCycleState
@@ -61,6 +63,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     learned_at_ms: int | None = None
     stuck_sensor: StuckSensorState = StuckSensorState()
     is_precautionary: bool = False
+    window: OpenWindowState = OpenWindowState()
 
     @property
     def problem(self) -> str:
@@ -101,6 +104,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         peers: The other zones that are heated and measured.
         outdoor_c: The outdoor temperature; `None` if it is not known.
         others_duty: The sum of the usual duties of the zones that share the heat source.
+        open_contact: The first window contact of the zone that is open; empty for none.
     """
 
     temperature: ZoneTemperature
@@ -117,6 +121,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     peers: tuple[PeerZone, ...] = ()
     outdoor_c: float | None = None
     others_duty: float = 0.0
+    open_contact: str = ""
 
 
 class ZoneRequest(msgspec.Struct, frozen=True):

@@ -249,6 +249,12 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
         key("heating for this long without a rise of temperature is reported as a failure", number(600, DAY_S, "s")),
     ] = 7200
     optimum_start: Annotated[bool, key("begin before a warmer block, so that it is reached when it starts")] = True
+    window_pause_s_max: Annotated[
+        float,
+        key(
+            "the longest pause for an open window that only the temperature shows; 0 for none", number(0, 4 * 3600, "s")
+        ),
+    ] = 1800
     outdoor_sensor: Annotated[
         str, key("a sensor outdoors and in the shade, which helps the control", text('"none", or the name of a sensor'))
     ] = "none"

@@ -15,12 +15,12 @@ from agent.foundation import rfc3339
 from agent.foundation.clock import Now
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.local.routes import Handler, LocalRequest, RequestRefused
-from hal.interface import HvacAction
 
 if TYPE_CHECKING:
     from agent.climate.controller import ZoneController
     from agent.climate.model import Hold
     from agent.climate.service import ClimateService
+    from agent.climate.zone_state import ZoneState
     from agent.home.thermostats import Thermostats
 
 UNDECIDED = "not decided yet"
@@ -63,6 +63,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
         modes: Those that the zone's equipment can carry out; others are refused.
         is_eco: Eco changes the setpoints now.
         is_eco_enabled: Eco is switched on.
+        is_window_open: Heating or cooling pauses for an open window.
     """
 
     zone: str
@@ -90,6 +91,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
     sensors_in_use: list[str] = []
     modes: list[str] = []
     is_eco_enabled: bool = False
+    is_window_open: bool = False
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -135,7 +137,7 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
     for number, (zone, state) in enumerate(zip(control.zones.values(), control.state.zones, strict=True)):
         wanted = made.requests[number] if made else None
         reason = made.reasons[number] if made else UNDECIDED
-        reports.append(_zone(zone, climate, state.action, wanted.duty if wanted else 0.0, reason, state.problem))
+        reports.append(_zone(zone, climate, state, wanted.duty if wanted else 0.0, reason))
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
     ]
@@ -154,7 +156,7 @@ def climate_problems(climate: "ClimateService | None", *, control_problem: str) 
 
 
 def _zone(
-    zone: "ZoneController", climate: "ClimateService", action: HvacAction, duty: float, reason: str, problem: str
+    zone: "ZoneController", climate: "ClimateService", state: "ZoneState", duty: float, reason: str
 ) -> ZoneReport:
     effective = zone.resolve_setpoint(climate.now(), climate.timezone())
     program = zone.program
@@ -173,10 +175,10 @@ def _zone(
         until=_text(effective.until_utc_ms),
         setpoint_text=effective.text,
         is_eco=effective.is_eco,
-        action=action.value,
+        action=state.action.value,
         duty=round(duty, 3),
         reason=reason,
-        problem=problem,
+        problem=state.problem,
         schedule=program.schedule,
         schedules=[msgspec.to_builtins(each) for each in program.schedules.values()],
         holds=[_hold(hold, climate.now()) for hold in program.holds],
@@ -186,6 +188,7 @@ def _zone(
         sensors_in_use=list(zone.temperature.names),
         modes=_usable_modes(zone),
         is_eco_enabled=program.eco.is_enabled,
+        is_window_open=state.window.is_open,
     )
 
 

@@ -253,6 +253,7 @@ class RoomAir:
     __slots__ = (
         "_co2_kept",
         "_co2_ppm_per_m3_s",
+        "_step_s",
         "_vapour_kept",
         "_vapour_per_kg_s",
         "co2_ppm",
@@ -270,6 +271,7 @@ class RoomAir:
             vapour: Water vapour at the start, in kg/m3.
         """
         exchange_per_s = air_change_per_h / 3600.0
+        self._step_s = step_s
         self._co2_kept = exp(-exchange_per_s * step_s)
         self._co2_ppm_per_m3_s = 1e6 / (exchange_per_s * volume_m3)
         self._vapour_kept = exp(-exchange_per_s * step_s / MOISTURE_MULTIPLIER)
@@ -278,7 +280,15 @@ class RoomAir:
         self.co2_ppm = OUTDOOR_CO2_PPM
         self.humidity_percent = 50.0
 
-    def advance(self, *, outdoor_vapour: float, moisture_kg_s: float, co2_m3_s: float, temperature_c: float) -> None:
+    def advance(
+        self,
+        *,
+        outdoor_vapour: float,
+        moisture_kg_s: float,
+        co2_m3_s: float,
+        temperature_c: float,
+        window_air_change_per_h: float = 0.0,
+    ) -> None:
         """Advance by one step.
 
         Args:
@@ -286,6 +296,7 @@ class RoomAir:
             moisture_kg_s: Water given to the air.
             co2_m3_s: Carbon dioxide given to the air.
             temperature_c: Of the air at the end of the step; excess vapour condenses.
+            window_air_change_per_h: Further exchange with outdoor air.
         """
         settled = outdoor_vapour + moisture_kg_s * self._vapour_per_kg_s
         vapour = settled + (self.vapour_kg_per_m3 - settled) * self._vapour_kept
@@ -297,6 +308,11 @@ class RoomAir:
         self.humidity_percent = humidity
         settled_ppm = OUTDOOR_CO2_PPM + co2_m3_s * self._co2_ppm_per_m3_s
         self.co2_ppm = settled_ppm + (self.co2_ppm - settled_ppm) * self._co2_kept
+        if window_air_change_per_h:
+            kept = exp(-window_air_change_per_h * self._step_s / 3600.0)
+            self.co2_ppm = OUTDOOR_CO2_PPM + (self.co2_ppm - OUTDOOR_CO2_PPM) * kept
+            kept **= 1.0 / MOISTURE_MULTIPLIER
+            self.vapour_kg_per_m3 = outdoor_vapour + (self.vapour_kg_per_m3 - outdoor_vapour) * kept
 
     @property
     def iaq(self) -> float:

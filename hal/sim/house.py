@@ -10,7 +10,16 @@ from math import cos, exp, radians, sin
 from typing import Final
 
 from hal.interface import HvacAction, ZoneOutput
-from hal.sim.building import FLAT, RADIANT_TO_AIR, Building, RoomAir, ThermalModel, humidity_percent, vapour_kg_per_m3
+from hal.sim.building import (
+    AIR_HEAT_WH_PER_M3_K,
+    FLAT,
+    RADIANT_TO_AIR,
+    Building,
+    RoomAir,
+    ThermalModel,
+    humidity_percent,
+    vapour_kg_per_m3,
+)
 from hal.sim.numerics import Noise, rng_for, stream_for
 from hal.sim.occupants import (
     PERSON_CO2_M3_S,
@@ -85,6 +94,7 @@ class House:
             (cos(radians(zone.window_azimuth_deg)), sin(radians(zone.window_azimuth_deg)), zone.solar_aperture_m2)
             for zone in building.zones
         )
+        self._window_air_changes_per_h = [0.0] * len(building.zones)
         self._actions: Sequence[HvacAction] = [HvacAction.OFF] * len(building.zones)
         self._heat_ms = [0] * len(building.zones)
         self._cool_ms = [0] * len(building.zones)
@@ -164,6 +174,16 @@ class House:
         self._actions = tuple(actions)
         self._is_driven = True
 
+    def open_window(self, room: str, air_change_per_h: float) -> None:
+        """Open a window from the next minute on, or close it.
+
+        Args:
+            room: Its name.
+            air_change_per_h: With outdoor air: a tilted window makes some 4, one that is wide open 10 to 30 (EN 15242);
+                0 closes it.
+        """
+        self._window_air_changes_per_h[self.zones.index(room)] = air_change_per_h
+
     def release(self, at_ms: int) -> None:
         """Switch everything off and enable the occupants' thermostat, if there is one."""
         self.command(at_ms, [HvacAction.OFF] * len(self._zones))
@@ -222,6 +242,9 @@ class House:
             radiant_w = convective_w + sun_w
             air_w.append(self.plant.emitted_w[i] + convective_w + RADIANT_TO_AIR * radiant_w)
             mass_w.append((1.0 - RADIANT_TO_AIR) * radiant_w)
+        for i, air_change_per_h in enumerate(self._window_air_changes_per_h):
+            if air_change_per_h:
+                air_w[i] += self._window_w(i, air_change_per_h)
         self.thermal.advance(air_w + mass_w, weather.outside_c)
         outdoor_vapour = vapour_kg_per_m3(weather.dew_point_c, weather.outside_c)
         self._outside_humidity_percent = humidity_percent(outdoor_vapour, weather.outside_c)
@@ -230,8 +253,17 @@ class House:
                 outdoor_vapour=outdoor_vapour,
                 moisture_kg_s=moisture_kg_s[i],
                 co2_m3_s=people[i] * PERSON_CO2_M3_S,
+                window_air_change_per_h=self._window_air_changes_per_h[i],
                 temperature_c=self.thermal.temperatures_c[i],
             )
+
+    def _window_w(self, number: int, air_change_per_h: float) -> float:
+        """Return the heat that the air of a room gets through an open window over one step; negative in winter."""
+        ventilation_w_per_k = AIR_HEAT_WH_PER_M3_K * air_change_per_h * self._zones[number].volume_m3
+        capacity_w_per_k = self.thermal.capacities_j_per_k[number] / GRID_S
+        # The exchange within the step, exactly for the air alone: a storm cools it to outdoors and no further.
+        exchanged_w_per_k = capacity_w_per_k * (1.0 - exp(-ventilation_w_per_k / capacity_w_per_k))
+        return exchanged_w_per_k * (self.weather.outside_c - self.thermal.temperatures_c[number])
 
     def _read_signals(self) -> list[float]:
         """Return the signals of the last step, in the order of `signals`."""

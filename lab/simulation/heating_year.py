@@ -65,6 +65,7 @@ class HomeFaultKind(StrEnum):
     OFFLINE = "internet away"
     REBOOTS = "reboots by the minute"
     CRASHES = "crashes by the minute"
+    WINDOW = "window open"
 
 
 PER_YEAR = {
@@ -101,6 +102,11 @@ MEAN_MIN = {
     HomeFaultKind.REBOOTS: 720.0,
     HomeFaultKind.CRASHES: 720.0,
 }
+WINDOWS_PER_YEAR = 300.0
+WINDOW_MEAN_MIN = 15.0
+WINDOW_AIR_CHANGES_PER_H = (4.0, 15.0)
+"""Tilted, and wide open (EN 15242)."""
+
 REPLACED_MIN = 70
 """How long it takes to replace a broken hub or card."""
 
@@ -178,12 +184,18 @@ def draw_faults(rng: random.Random, days: int) -> list[HomeFault]:
     """Return the faults, in order."""
     drawn = []
     for kind, per_year in PER_YEAR.items():
-        at_min = rng.expovariate(per_year / 365 / 1440)
-        while at_min < days * 1440:
-            length = 1 + round(rng.expovariate(1 / MEAN_MIN[kind]))
-            drawn.append(HomeFault(round(at_min), round(at_min) + length, kind, rng.choice(ROOMS)))
-            at_min += length + rng.expovariate(per_year / 365 / 1440)
+        drawn += _draw(rng, days, kind, per_year, MEAN_MIN[kind])
     return sorted(drawn)
+
+
+def _draw(rng: random.Random, days: int, kind: HomeFaultKind, per_year: float, mean_min: float) -> list[HomeFault]:
+    drawn = []
+    at_min = rng.expovariate(per_year / 365 / 1440)
+    while at_min < days * 1440:
+        length = 1 + round(rng.expovariate(1 / mean_min))
+        drawn.append(HomeFault(round(at_min), round(at_min) + length, kind, rng.choice(ROOMS)))
+        at_min += length + rng.expovariate(per_year / 365 / 1440)
+    return drawn
 
 
 class HeatingYear:
@@ -221,6 +233,9 @@ class HeatingYear:
         )
         self._faults = draw_faults(rng, days) if home_faults is None else list(home_faults)
         self._wrong_ms = [rng.choice((-1, 1)) * rng.randrange(3600_000, 400 * DAY_MS) for _ in range(16)]
+        if home_faults is None:
+            windows = _draw(rng, days, HomeFaultKind.WINDOW, WINDOWS_PER_YEAR, WINDOW_MEAN_MIN)
+            self._faults = sorted(self._faults + windows)
         self._struck: Counter[str] = Counter({"sensor": len(faults)})
         self._noticed: Counter[str] = Counter()
         self._noticing: set[tuple[str, str]] = set()
@@ -272,6 +287,8 @@ class HeatingYear:
                 home.broken_relays[fault.room] = HvacAction.OFF
             case HomeFaultKind.SOURCE_FAILED:
                 home.has_source = False
+            case HomeFaultKind.WINDOW:
+                home.house.open_window(fault.room, WINDOW_AIR_CHANGES_PER_H[fault.from_min % 2])
         self._under_way.append(fault)
         self._strike_sensors()
         self._strike_state(fault)
@@ -357,6 +374,8 @@ class HeatingYear:
                 home.broken_relays.pop(fault.room, None)
             case HomeFaultKind.SOURCE_FAILED:
                 home.has_source = HomeFaultKind.SOURCE_FAILED not in kinds
+            case HomeFaultKind.WINDOW:
+                home.house.open_window(fault.room, 0.0)
         self._strike_sensors()
         if fault.kind is HomeFaultKind.DEAD_WHILE_OFF:
             self._tell(fault.room, _PROGRAM)
@@ -371,7 +390,10 @@ class HeatingYear:
                 self._stuck_ms[room] = home.at_ms
             elif home.at_ms - self._stuck_ms.get(room, -DAY_MS) >= DAY_MS:
                 self._warmest_c = max(self._warmest_c, value_c)
-        without_heat = [room for room in ROOMS if is_out or home.broken_relays.get(room) is HvacAction.OFF]
+        windows = {found.room for found in self._under_way if found.kind is HomeFaultKind.WINDOW}
+        without_heat = [
+            room for room in ROOMS if is_out or home.broken_relays.get(room) is HvacAction.OFF or room in windows
+        ]
         home.oracle.felt(rooms_c, without_heat, home.at_ms)
         if home.control is None:
             return
@@ -381,6 +403,8 @@ class HeatingYear:
                 noticing.add(("no heat", room))
             if state.heating_monitor.is_stuck:
                 noticing.add(("heat does not end", room))
+            if state.window.is_open:
+                noticing.add(("window", room))
         for kind, _ in noticing - self._noticing:
             self._noticed[kind] += 1
         self._noticing = noticing

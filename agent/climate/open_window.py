@@ -1,0 +1,291 @@
+"""Open windows: whether the heating of a zone pauses for one, and why. Pure.
+
+A window contact tells at once. Without one a window shows as a fall of the temperature that the zone itself never
+makes: how far it usually falls within some minutes, while its equipment runs or has just stopped and while it rests, is
+learned from the zone. Only the fall below the setpoint counts: that after a setback, after cooking or when the sun goes
+lies above it.
+
+A pause overrides no protection: against frost the zone is heated all the same. By the temperature alone it ends when
+the temperature has turned, at the latest after a time; so a wrong pause costs minutes. Cooling pauses for a contact
+only: warm air from outside and a stove look alike.
+"""
+
+from itertools import pairwise
+from math import exp, inf
+
+import msgspec
+
+from agent.climate.fusion import ZoneTemperature
+
+Falls = tuple[tuple[float, float], ...]
+"""Falls of the temperature within each of `HORIZONS_S`: after heat, and at rest."""
+
+HORIZONS_S = (300.0, 900.0)
+"""The fall within these times is judged: the first for sensors that report each minute, the second for rare reports."""
+
+FALL_K_MIN = (0.8, 1.6)
+"""A smaller fall within `HORIZONS_S` is none: a stove that is switched off makes up to so much in a small room. A
+window that is wide open at 0 °C makes five times as much, a tilted one twice (EN 15242: some 4 air changes an hour)."""
+
+WINDOW_K_MIN = 2.0
+"""A pause in which the temperature has fallen by less was none for a window: its fall is a usual one from then on."""
+
+STEPS_MIN = 2.5
+"""A fall has at least so many steps of the sensor: two may be noise at the edge of a step."""
+
+STEP_K_MAX = 0.5
+"""No sensor has larger steps than this: a larger change is one of the room."""
+
+USUAL_FACTOR = 1.7
+"""A fall counts from so many times the largest usual one on."""
+
+FIRST_USUAL_K = ((1.0, 1.4), (0.4, 0.8))
+"""Before anything is learned, the usual falls after heat (a furnace that stops) and at rest."""
+
+USUAL_K_MAX = 3.0
+NO_FALL = (0.0, 0.0)
+FORGETTING_S = 5 * 86_400.0
+"""The time constant in which a large usual fall is forgotten."""
+
+AFTER_HEAT_S = 1800.0
+"""For so long after the last heat a fall may be that of the equipment."""
+
+ABOVE_K = 0.3
+"""The part of a fall that lies further above the setpoint than this does not count."""
+
+OUTDOOR_GAP_K_MIN = 4.0
+"""With this little difference to outdoors no open window makes such a fall."""
+
+TURN_K_MIN = 0.3
+TURN_SHARE = 0.15
+"""The temperature has turned when it is above its lowest value by this much and by this share of the whole fall. Gusts
+make less; the walls of a room whose window is closed make more within minutes."""
+
+TEACHING_DELAY_S = 1200.0
+"""A fall is a usual one if no window was found within this time after it."""
+
+GAP_S_MAX = 1800.0
+"""After a longer silence of the sensors nothing is known about the time between."""
+
+OFTEN_S = 150.0
+"""Readings that come within this time are frequent: two of them confirm each other."""
+
+JUMP_SHARE = 0.8
+"""The largest part of a fall that lies between two frequent readings."""
+
+SPACING_MS = 20_000
+"""Readings that come more often are thinned to this."""
+
+
+class OpenWindowState(msgspec.Struct, frozen=True):
+    """What is known about the windows of a zone.
+
+    Attributes:
+        recent: Time in milliseconds and temperature of the last quarter of an hour.
+        names: The sensors that gave them.
+        step_k: The smallest change of the temperature; 0 while it is unknown.
+        usual_k: The largest usual fall within each of `HORIZONS_S`, after heat and at rest.
+        pending_k: The falls of the last minutes, likewise; they are not known to be usual yet.
+        pending_since_ms: When the last of them grew.
+        open_since_ms: Since when a window counts as open; `None` for closed.
+        contact: The contact that says so; empty where the temperature does.
+        start_c: The temperature before the fall.
+        lowest_c: The lowest one since then.
+    """
+
+    recent: tuple[tuple[int, float], ...] = ()
+    names: tuple[str, ...] = ()
+    step_k: float = 0.0
+    usual_k: Falls = FIRST_USUAL_K
+    pending_k: Falls = (NO_FALL, NO_FALL)
+    pending_since_ms: int = 0
+    open_since_ms: int | None = None
+    contact: str = ""
+    start_c: float = 0.0
+    lowest_c: float = inf
+
+    @property
+    def is_open(self) -> bool:
+        """Whether heating and cooling pause."""
+        return self.open_since_ms is not None
+
+
+class WindowInputs(msgspec.Struct, frozen=True):
+    """What one step is told.
+
+    Attributes:
+        temperature: Of the zone.
+        setpoint_c: The heating setpoint; `None` where the zone does not heat.
+        contact: The first window contact that is open; empty for none.
+        is_on: The zone is heated.
+        on_ago_s: The time since it was; `None` for never.
+        outdoor_c: The outdoor temperature; `None` if it is not known.
+        pause_s_max: The longest pause by the temperature alone; 0 for contacts only.
+    """
+
+    temperature: ZoneTemperature
+    setpoint_c: float | None
+    contact: str
+    is_on: bool
+    on_ago_s: float | None
+    outdoor_c: float | None
+    pause_s_max: float
+
+
+def restore(usual_k: Falls) -> OpenWindowState:
+    """Return the state after a restart: windows count as closed until they show anew."""
+    return OpenWindowState(usual_k=usual_k) if len(usual_k) == len(FIRST_USUAL_K) else OpenWindowState()
+
+
+def advance(state: OpenWindowState, inputs: WindowInputs, *, now_ms: int) -> OpenWindowState:
+    """Return what is known after one more step.
+
+    Args:
+        state: Before.
+        inputs: Of this step.
+        now_ms: Boot time.
+    """
+    if inputs.contact:
+        since_ms = state.open_since_ms if state.contact and state.open_since_ms is not None else now_ms
+        return _forget(state, open_since_ms=since_ms, contact=inputs.contact)
+    if state.contact:
+        return _forget(state, open_since_ms=None, contact="")
+    value_c = inputs.temperature.value_c
+    if value_c is None or not inputs.pause_s_max:
+        return _forget(state, open_since_ms=None, contact="") if state.recent or state.is_open else state
+    if state.open_since_ms is not None:
+        return _advance_open(state, value_c, inputs.pause_s_max, now_ms)
+    at_ms = now_ms - round(inputs.temperature.age_s * 1000)
+    if state.recent and at_ms <= state.recent[-1][0] and inputs.temperature.names == state.names:
+        return state
+    return _look(_add(state, inputs.temperature.names, at_ms, value_c), inputs, value_c, now_ms=now_ms)
+
+
+def reason(state: OpenWindowState, pause_s_max: float, *, now_ms: int) -> str:
+    """Return why the zone pauses, for people; empty without a pause."""
+    if state.open_since_ms is None:
+        return ""
+    if state.contact:
+        return f"paused: {state.contact} is open"
+    left_min = -(-(state.open_since_ms + round(pause_s_max * 1000) - now_ms) // 60_000)
+    return f"paused: a window seems open ({state.start_c - state.lowest_c:.1f} K colder), for {left_min} min at most"
+
+
+def _forget(state: OpenWindowState, *, open_since_ms: int | None, contact: str) -> OpenWindowState:
+    """Return a state without recent temperatures: those of an open window teach nothing about the zone."""
+    if not state.recent and state.open_since_ms == open_since_ms and state.contact == contact:
+        return state
+    return OpenWindowState(step_k=state.step_k, usual_k=state.usual_k, open_since_ms=open_since_ms, contact=contact)
+
+
+def _advance_open(state: OpenWindowState, value_c: float, pause_s_max: float, now_ms: int) -> OpenWindowState:
+    """Return a pause by the temperature; its end where the temperature has turned or the time is over."""
+    lowest_c = min(state.lowest_c, value_c)
+    turn_k = max(TURN_K_MIN, STEPS_MIN * state.step_k, TURN_SHARE * (state.start_c - lowest_c))
+    is_over = state.open_since_ms is None or now_ms - state.open_since_ms >= pause_s_max * 1000
+    if is_over or value_c >= lowest_c + turn_k:
+        if state.start_c - lowest_c < WINDOW_K_MIN:
+            state = msgspec.structs.replace(state, usual_k=_higher(state.usual_k, state.pending_k))
+        return _forget(state, open_since_ms=None, contact="")
+    return state if lowest_c == state.lowest_c else msgspec.structs.replace(state, lowest_c=lowest_c)
+
+
+def _add(state: OpenWindowState, names: tuple[str, ...], at_ms: int, value_c: float) -> OpenWindowState:
+    """Return a state with one more temperature; the first one of other sensors, and after a long silence."""
+    recent = state.recent
+    if names != state.names or (recent and at_ms - recent[-1][0] > GAP_S_MAX * 1000):
+        return msgspec.structs.replace(state, recent=((at_ms, value_c),), names=names)
+    step_k = state.step_k
+    if recent and (change_k := abs(value_c - recent[-1][1])) > 0.005:  # noqa: PLR2004 - half of a ZCL hundredth
+        step_k = min(step_k or STEP_K_MAX, change_k)
+    if len(recent) > 1 and at_ms - recent[-2][0] < SPACING_MS:
+        recent = recent[:-1]
+    # One temperature from before the horizon is kept: between it and the next one a line is drawn.
+    first_ms = at_ms - round(HORIZONS_S[-1] * 1000)
+    begin = next((i for i, (then_ms, _) in enumerate(recent) if then_ms > first_ms), len(recent))
+    return msgspec.structs.replace(state, recent=(*recent[max(0, begin - 1) :], (at_ms, value_c)), step_k=step_k)
+
+
+def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_ms: int) -> OpenWindowState:
+    """Return a pause if the fall is no usual one; else what it teaches."""
+    if inputs.setpoint_c is None or (inputs.outdoor_c is not None and value_c - inputs.outdoor_c < OUTDOOR_GAP_K_MIN):
+        return state
+    at_ms = state.recent[-1][0]
+    top_c = inputs.setpoint_c + ABOVE_K
+    starts_c = [min(top_c, _highest_c(state.recent, at_ms - round(span_s * 1000))) for span_s in HORIZONS_S]
+    falls_k = [start_c - _end_c(state.recent) for start_c in starts_c]
+    is_after_heat = inputs.is_on or (inputs.on_ago_s is not None and inputs.on_ago_s < AFTER_HEAT_S)
+    group = 0 if is_after_heat else 1
+    for fall_k, least_k, usual_k, start_c in zip(falls_k, FALL_K_MIN, state.usual_k[group], starts_c, strict=True):
+        limit_k = max(least_k, STEPS_MIN * state.step_k, USUAL_FACTOR * usual_k)
+        if fall_k >= limit_k and not _is_jump(state.recent, fall_k):
+            found = (falls_k[0], falls_k[1])
+            return OpenWindowState(
+                step_k=state.step_k,
+                usual_k=state.usual_k,
+                pending_k=(found, NO_FALL) if group == 0 else (NO_FALL, found),
+                open_since_ms=now_ms,
+                start_c=start_c,
+                lowest_c=value_c,
+            )
+    return _teach(state, group, falls_k)
+
+
+def _is_jump(recent: tuple[tuple[int, float], ...], fall_k: float) -> bool:
+    """Return whether a fall is that of one reading, while others come often: air never does that, a sensor may."""
+    if len(recent) < 2 or recent[-1][0] - recent[-2][0] >= OFTEN_S * 1000:  # noqa: PLR2004 - a pair
+        return False
+    return max(before_c - after_c for (_, before_c), (_, after_c) in pairwise(recent)) > JUMP_SHARE * fall_k
+
+
+def _highest_c(recent: tuple[tuple[int, float], ...], from_ms: int) -> float:
+    """Return the highest temperature since an instant, on straight lines between the readings."""
+    highest_c = recent[-1][1]
+    later_ms, later_c = recent[-1]
+    for then_ms, then_c in reversed(recent[:-1]):
+        if then_ms < from_ms:
+            share = (later_ms - from_ms) / (later_ms - then_ms)
+            return max(highest_c, later_c + (then_c - later_c) * share)
+        highest_c = max(highest_c, then_c)
+        later_ms, later_c = then_ms, then_c
+    return highest_c
+
+
+def _end_c(recent: tuple[tuple[int, float], ...]) -> float:
+    """Return the present end of a fall: the higher one of the last two temperatures, if they lie close together.
+
+    One wrong value among frequent ones is no fall. Of rare ones the last one counts.
+    """
+    at_ms, value_c = recent[-1]
+    if len(recent) > 1 and at_ms - recent[-2][0] < OFTEN_S * 1000:
+        return max(value_c, recent[-2][1])
+    return value_c
+
+
+def _teach(state: OpenWindowState, group: int, falls_k: list[float]) -> OpenWindowState:
+    """Return what the present fall teaches, once it is known to be none of a window."""
+    pending_k, since_ms, usual_k = state.pending_k, state.pending_since_ms, state.usual_k
+    at_ms = state.recent[-1][0]
+    known_k = pending_k[group]
+    if any(fall_k > each_k for fall_k, each_k in zip(falls_k, known_k, strict=True)):
+        grown = (max(falls_k[0], known_k[0]), max(falls_k[1], known_k[1]))
+        pending_k = (grown, pending_k[1]) if group == 0 else (pending_k[0], grown)
+        since_ms = at_ms
+    if at_ms - since_ms >= TEACHING_DELAY_S * 1000:
+        usual_k = _higher(usual_k, pending_k)
+        pending_k = (NO_FALL, NO_FALL)
+        since_ms = at_ms
+    past_s = (at_ms - state.recent[-2][0]) / 1000.0 if len(state.recent) > 1 else 0.0
+    kept = exp(-past_s / FORGETTING_S)
+    usual_k = tuple([(after * kept, later * kept) for after, later in usual_k])
+    return msgspec.structs.replace(state, pending_k=pending_k, pending_since_ms=since_ms, usual_k=usual_k)
+
+
+def _higher(usual_k: Falls, more_k: Falls) -> Falls:
+    """Return the higher fall of each group and horizon, within `USUAL_K_MAX`."""
+    return tuple(
+        [
+            (min(USUAL_K_MAX, max(old[0], new[0])), min(USUAL_K_MAX, max(old[1], new[1])))
+            for old, new in zip(usual_k, more_k, strict=True)
+        ]
+    )

@@ -1,0 +1,208 @@
+"""Open windows: what counts as one, what does not, how a pause ends, and what a zone teaches."""
+
+import msgspec
+import pytest
+
+from agent.climate import open_window
+from agent.climate.fusion import ZoneTemperature
+from agent.climate.open_window import FIRST_USUAL_K, OpenWindowState, WindowInputs
+
+SETPOINT_C = 21.0
+PAUSE_S = 1800.0
+
+
+class Zone:
+    """A zone whose temperature a test prescribes, with a sensor that reports each minute."""
+
+    def __init__(self, *, is_on: bool = False, outdoor_c: float | None = None, pause_s_max: float = PAUSE_S) -> None:
+        self.state = OpenWindowState()
+        self.now_ms = 0
+        self.is_on, self.outdoor_c, self.pause_s_max = is_on, outdoor_c, pause_s_max
+        self.contact = ""
+        self.setpoint_c: float | None = SETPOINT_C
+
+    def step(self, value_c: float | None, *, age_s: float = 0.0, dt_s: float = 60.0) -> bool:
+        self.now_ms += round(dt_s * 1000)
+        temperature = ZoneTemperature(value_c, age_s, 1, value_c, names=("room",))
+        given = WindowInputs(
+            temperature,
+            self.setpoint_c,
+            self.contact,
+            self.is_on,
+            0.0 if self.is_on else None,
+            self.outdoor_c,
+            self.pause_s_max,
+        )
+        self.state = open_window.advance(self.state, given, now_ms=self.now_ms)
+        return self.state.is_open
+
+    def hold(self, value_c: float, minutes: int = 30) -> bool:
+        return True in [self.step(value_c) for _ in range(minutes)]
+
+    def fall(self, k_per_min: float, minutes: int, from_c: float = SETPOINT_C) -> int | None:
+        """Return the minute in which a window is found."""
+        found = [self.step(from_c - k_per_min * (minute + 1)) for minute in range(minutes)]
+        return found.index(True) + 1 if True in found else None
+
+    def reason(self) -> str:
+        return open_window.reason(self.state, self.pause_s_max, now_ms=self.now_ms)
+
+
+def test_a_fall_that_no_zone_makes_is_a_window_within_minutes() -> None:
+    zone = Zone()
+    assert not zone.hold(SETPOINT_C)
+    assert (zone.fall(0.5, 10) or 99) <= 4
+    assert zone.reason() == "paused: a window seems open (5.0 K colder), for 24 min at most"
+
+
+@pytest.mark.parametrize("k_per_min", [0.01, 0.05, 0.1])
+def test_a_room_that_cools_as_rooms_do_is_none(k_per_min: float) -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    assert zone.fall(k_per_min, 60) is None
+
+
+def test_the_fall_above_the_setpoint_does_not_count() -> None:
+    zone = Zone()
+    zone.hold(25.0)
+    assert zone.fall(0.5, 8, from_c=25.0) is None
+    assert zone.fall(0.05, 10) is None
+
+
+def test_a_furnace_that_stops_makes_a_larger_fall_than_a_room_at_rest() -> None:
+    heated, resting = Zone(is_on=True), Zone()
+    for zone in (heated, resting):
+        zone.hold(SETPOINT_C)
+    assert heated.fall(0.25, 5) is None
+    assert resting.fall(0.25, 5) is not None
+
+
+def test_one_wrong_value_is_no_fall() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    assert not zone.step(18.0)
+    assert not zone.hold(SETPOINT_C)
+
+
+def test_a_jump_that_stays_is_the_sensor() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    assert not zone.hold(18.0, 60)
+
+
+def test_a_coarse_sensor_needs_several_steps() -> None:
+    zone = Zone()
+    for _ in range(5):
+        zone.hold(21.0, 20)
+        assert not zone.hold(20.5, 20)
+    assert not zone.step(21.0)
+    assert not zone.hold(20.0, 5)
+    assert zone.fall(0.5, 3, from_c=20.0) is not None
+
+
+def test_the_fall_between_two_rare_readings_counts_as_far_as_it_can_be_recent() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    # Two kelvin in half an hour are a room that cools; six are not.
+    assert not zone.step(19.0, dt_s=1800.0)
+    assert zone.step(13.0, dt_s=1800.0)
+
+
+def test_a_long_silence_and_other_sensors_prove_nothing() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    assert not zone.step(15.0, dt_s=2000.0)
+    other = ZoneTemperature(12.0, 0.0, 1, 12.0, names=("another",))
+    given = WindowInputs(other, SETPOINT_C, "", is_on=False, on_ago_s=None, outdoor_c=None, pause_s_max=PAUSE_S)
+    assert not open_window.advance(zone.state, given, now_ms=zone.now_ms + 60_000).is_open
+
+
+def test_when_it_is_warm_outside_no_window_makes_a_fall() -> None:
+    zone = Zone(outdoor_c=18.5)
+    zone.hold(SETPOINT_C)
+    assert zone.fall(0.5, 10) is None
+
+
+def test_a_zone_that_does_not_heat_and_one_without_the_detection_have_none() -> None:
+    zone, other = Zone(), Zone(pause_s_max=0.0)
+    zone.setpoint_c = None
+    for each in (zone, other):
+        each.hold(SETPOINT_C)
+        assert each.fall(0.5, 10) is None
+
+
+def test_a_pause_ends_when_the_temperature_has_turned() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    zone.fall(0.5, 12)
+    assert zone.step(15.1)
+    assert zone.step(15.8)
+    assert not zone.step(16.5)
+    assert not zone.hold(17.0)
+
+
+def test_a_pause_ends_after_its_time() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    zone.fall(0.5, 10)
+    minutes = 0
+    while zone.step(16.0):
+        minutes += 1
+    assert 20 <= minutes <= 30
+    assert not zone.hold(16.0, 60)
+
+
+def test_a_pause_ends_when_the_temperature_is_lost() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    zone.fall(0.5, 10)
+    assert not zone.step(None)
+
+
+def test_a_contact_pauses_at_once_until_it_closes() -> None:
+    zone = Zone()
+    zone.contact = "kitchen window"
+    assert zone.step(SETPOINT_C)
+    assert zone.reason() == "paused: kitchen window is open"
+    assert zone.hold(15.0, 120)
+    zone.contact = ""
+    assert not zone.step(15.0)
+    assert not zone.hold(15.0)
+
+
+def test_what_a_zone_does_is_usual_and_is_forgotten() -> None:
+    zone = Zone()
+    for _ in range(10):
+        zone.hold(SETPOINT_C, 40)
+        assert zone.fall(0.14, 4) is None
+        zone.hold(20.44, 40)
+    learned_k = zone.state.usual_k[1][0]
+    assert learned_k == pytest.approx(0.56, abs=0.03)
+    for _ in range(10 * 24):
+        zone.hold(SETPOINT_C, 60)
+    assert zone.state.usual_k[1][0] < 0.1
+
+
+def test_the_fall_of_a_window_teaches_nothing_but_one_that_was_none_does() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    zone.fall(0.5, 10)
+    while zone.step(16.0):
+        pass
+    assert zone.state.usual_k[1][0] <= FIRST_USUAL_K[1][0]
+    small = Zone()
+    small.hold(SETPOINT_C)
+    assert small.fall(0.25, 5) is not None
+    while small.step(19.8):
+        pass
+    assert small.state.usual_k[1][0] >= 0.8
+    small.hold(SETPOINT_C)
+    assert small.fall(0.25, 5) is None
+
+
+def test_the_state_stays_small() -> None:
+    zone = Zone()
+    for second in range(4000):
+        zone.step(SETPOINT_C + 0.01 * (second % 2), dt_s=1.0)
+    assert len(zone.state.recent) <= 50
+    assert len(msgspec.json.encode(zone.state)) < 4000
