@@ -15,6 +15,7 @@ from hal.sim.numerics import Noise
 from hal.sim.sensor_habits import HabitualSensor, SensorHabit
 from hal.sim.weather_patterns import Outdoors, WeatherPattern, weather_series
 from lab.comfort.control import Controller, HubControl, Hysteresis, Situation, TimeProportional, constant_program
+from lab.comfort.oracle import Oracle
 
 DAY_MINUTES: Final = 1440
 HEAT_SETPOINT_C: Final = 21.0
@@ -30,6 +31,7 @@ class Law(StrEnum):
     HYSTERESIS_03 = "hysteresis 0.3"
     HYSTERESIS_05 = "hysteresis 0.5"
     TPI = "tpi"
+    ORACLE = "oracle"
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +123,8 @@ class ComfortHome:
             HabitualSensor(case.habit, noise=noise, seed=case.seed, name=room.name) for room in case.design.rooms
         ]
         self.controller = controller
+        if isinstance(controller, Oracle):
+            controller.house = self.house
 
     def run(self, minutes: int, setpoint_c: float | Callable[[int], float], on_minute: OnMinute | None = None) -> None:
         """Advance; `setpoint_c` may be a function of the minute."""
@@ -155,6 +159,8 @@ def controller_for(law: Law, case: Case, *, tick_s: float = 60.0) -> Controller:
             return Hysteresis(rooms, tolerance_k=0.5, is_cooling=is_cooling)
         case Law.TPI:
             return TimeProportional(rooms, is_cooling=is_cooling)
+        case Law.ORACLE:
+            return Oracle(rooms, is_cooling=is_cooling)
     program = constant_program(COOL_SETPOINT_C if is_cooling else HEAT_SETPOINT_C, is_cooling=is_cooling)
     return HubControl(
         case.design,

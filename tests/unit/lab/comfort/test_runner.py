@@ -6,6 +6,7 @@ from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import CONTINUOUS, TENTHS
 from hal.sim.weather_patterns import MILD, SUMMER_HEAT
 from lab.comfort.control import Hysteresis, Situation, TimeProportional, settings_for
+from lab.comfort.oracle import Oracle
 from lab.comfort.runner import Case, Law, StartCounter, run_constant
 
 
@@ -39,7 +40,7 @@ def test_starts_of_the_source_are_those_of_any_room() -> None:
     assert (starts.zones, starts.source) == (3, 2)
 
 
-@pytest.mark.parametrize("law", list(Law))
+@pytest.mark.parametrize("law", [law for law in Law if law is not Law.ORACLE])
 def test_every_law_keeps_a_house_near_its_setpoint_and_uses_energy(law: Law) -> None:
     case = Case(design=HOUSES["timber panels"], pattern=MILD, habit=CONTINUOUS, seed=1, warm_up_days=1, days=1)
     result = run_constant(case, law)
@@ -48,6 +49,18 @@ def test_every_law_keeps_a_house_near_its_setpoint_and_uses_energy(law: Law) -> 
     assert result.used_kwh > 5.0
     assert result.corrected_kwh > 0.0
     assert result == run_constant(case, law)
+
+
+def test_the_oracle_errs_less_than_half_of_what_hysteresis_does_with_few_starts() -> None:
+    case = Case(design=HOUSES["timber boiler"], pattern=MILD, habit=CONTINUOUS, seed=1, warm_up_days=1, days=1)
+    oracle, hysteresis = run_constant(case, Law.ORACLE), run_constant(case, Law.HYSTERESIS_03)
+    assert oracle.error_k < 0.5 * hysteresis.error_k
+    assert oracle.starts_per_h <= 1.5
+
+
+def test_an_oracle_without_a_house_says_so() -> None:
+    with pytest.raises(ValueError, match="give the oracle a house first"):
+        Oracle(1).decide(situation(20.0))
 
 
 def test_the_hub_cools_in_summer() -> None:

@@ -1,0 +1,116 @@
+"""The oracle: a controller with a perfect sensor, the true physics and the weather to come. What can be reached at all.
+
+It looks at copies of the house, never at what the other controllers are given. Once in a period it chooses one pulse
+for each room, so that it starts equipment no more often than issue 16 allows (boilers 1.5, heat pumps 1.0, floors 0.3
+an hour). Of the pulses it takes those with the least mean square of the coming errors: Gauss-Newton steps over the
+pulse of the period ahead, which is delivered, and one pulse for all periods after it, with every answer taken from a
+copy of the house.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from hal.sim.emitters import EmitterKind, SourceKind
+from hal.sim.house_model import HouseModel
+from lab.comfort.control import Situation
+
+PROBE_SHARE: Final = 0.1
+"""A pulse is varied by this share of the period to see what follows."""
+
+MIN_ON_MINUTES: Final = 3.0
+ROUNDS: Final = 2
+HORIZON_PERIODS: Final = 3
+HORIZON_MINUTES_MIN: Final = 180
+EFFORT_K2: Final = 1e-4
+"""What a pulse of a whole period costs, in squared kelvin: it decides where two pulses are equally good."""
+
+
+def period_minutes(house: HouseModel) -> int:
+    """Return how often equipment may start: 1.5, 1.0 and 0.3 an hour; electric and air equipment thrice an hour."""
+    if any(room.emitter is EmitterKind.FLOOR for room in house.design.rooms):
+        return 200
+    return {SourceKind.BOILER: 40, SourceKind.HEAT_PUMP: 60}.get(house.design.source.kind, 20)
+
+
+class Oracle:
+    """Decides with the true house at hand.
+
+    Attributes:
+        house: The true house; set it before the first decision.
+    """
+
+    def __init__(self, rooms: int, *, is_cooling: bool = False) -> None:
+        self.house: HouseModel | None = None
+        self._sign = -1.0 if is_cooling else 1.0
+        self._later = [0.3] * rooms
+        self._left_minutes = [0.0] * rooms
+
+    def decide(self, situation: Situation) -> list[float]:
+        """Return the calls of all rooms for this minute.
+
+        Raises:
+            ValueError: It has no house.
+        """
+        house = self.house
+        if house is None:
+            raise ValueError("give the oracle a house first")
+        period = period_minutes(house)
+        if situation.minute % period == 0:
+            self._plan(house, situation.setpoints_c, period)
+        calls = []
+        for room, left in enumerate(self._left_minutes):
+            share = min(1.0, max(0.0, left))
+            self._left_minutes[room] = left - share
+            calls.append(self._sign * share)
+        return calls
+
+    def _plan(self, house: HouseModel, setpoints_c: Sequence[float], period: int) -> None:
+        """Choose the pulses of the period that begins."""
+        first, later = self._later.copy(), self._later.copy()
+        horizon = max(HORIZON_PERIODS * period, HORIZON_MINUTES_MIN)
+        for _ in range(ROUNDS):
+            for room, setpoint_c in enumerate(setpoints_c):
+                expected = self._expect(house, first, later, room, period, horizon)
+                changes = []
+                for pulses in (first, later):
+                    known = pulses[room]
+                    probe = PROBE_SHARE if known <= 0.5 else -PROBE_SHARE  # noqa: PLR2004 - where there is room for it
+                    pulses[room] = known + probe
+                    varied = self._expect(house, first, later, room, period, horizon)
+                    pulses[room] = known
+                    changes.append([(after - before) / probe for after, before in zip(varied, expected, strict=True)])
+                missing = [setpoint_c - value_c for value_c in expected]
+                more_first, more_later = _least_squares(changes[0], changes[1], missing)
+                first[room] = min(1.0, max(0.0, first[room] + more_first))
+                later[room] = min(1.0, max(0.0, later[room] + more_later))
+        self._later = later
+        for room, share in enumerate(first):
+            minutes = share * period
+            self._left_minutes[room] = minutes if minutes >= MIN_ON_MINUTES else 0.0
+
+    def _expect(
+        self, house: HouseModel, first: Sequence[float], later: Sequence[float], room: int, period: int, horizon: int
+    ) -> list[float]:
+        """Return the air temperature of a room minute by minute, on a copy of the house."""
+        twin = house.copy()
+        values = []
+        for minute in range(horizon):
+            within = minute % period
+            shares = first if minute < period else later
+            twin.advance([self._sign * min(1.0, max(0.0, share * period - within)) for share in shares])
+            values.append(twin.network.temperatures_c[twin.parts[room].air])
+        return values
+
+
+def _least_squares(first: Sequence[float], later: Sequence[float], missing: Sequence[float]) -> tuple[float, float]:
+    """Return the factors of both in the combination that comes nearest to `missing`."""
+    aa = bb = EFFORT_K2 * len(missing)
+    ab = am = bm = 0.0
+    for a, b, wanted in zip(first, later, missing, strict=True):
+        aa += a * a
+        bb += b * b
+        ab += a * b
+        am += a * wanted
+        bm += b * wanted
+    determinant = aa * bb - ab * ab
+    return (am * bb - bm * ab) / determinant, (bm * aa - am * ab) / determinant
