@@ -20,6 +20,7 @@ from agent.climate.model import Mode, Setpoints, ZoneProgram
 from agent.climate.settings import (
     ClimateSettings,
     Emitter,
+    Equipment,
     HeatSourceKind,
     HeatSourceSettings,
     ZoneSettings,
@@ -30,7 +31,7 @@ from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality, SensorKind
 from hal.plausibility import PlausibilityCheck
 from hal.sim.emitters import EmitterKind, SourceKind
-from hal.sim.house_design import HouseDesign
+from hal.sim.house_design import HouseDesign, HouseRoom
 
 BOOT_MS: Final = 20_000
 MINUTE_MS: Final = 60_000
@@ -127,6 +128,15 @@ _SOURCES: Final = {
 }
 
 
+def _equipment(room: HouseRoom, source: SourceKind) -> Equipment | None:
+    """Return what a room's own output drives; `None` where rooms share a source."""
+    if source is SourceKind.FURNACE:
+        return Equipment.FURNACE
+    if source is SourceKind.DIRECT:
+        return Equipment.HEAT_PUMP if room.emitter is EmitterKind.AIR else Equipment.ELECTRIC
+    return None
+
+
 def settings_for(design: HouseDesign, *, has_optimum_start: bool = True) -> ClimateSettings:
     """Return what a person would configure for a house: its emitters and its source, all else at the defaults."""
     kind = _SOURCES[design.source.kind]
@@ -136,7 +146,10 @@ def settings_for(design: HouseDesign, *, has_optimum_start: bool = True) -> Clim
             sensors=((room.name, 1.0),),
             can_cool=room.cooling_w > 0,
             law=pi_settings_for(
-                _EMITTERS[room.emitter], is_shared=kind is not HeatSourceKind.NONE, min_on_s=RELAY_MIN_ON_S
+                _EMITTERS[room.emitter],
+                is_shared=kind is not HeatSourceKind.NONE,
+                min_on_s=RELAY_MIN_ON_S,
+                equipment=_equipment(room, design.source.kind),
             ),
             has_optimum_start=has_optimum_start,
         )
