@@ -27,6 +27,8 @@ IDLE_S = 20.0
 """Before memory is read: the hub has made its keys and read its files."""
 NO_CLOUD = "http://127.0.0.1:9"
 APIS = ("aurra_home", "amps", "aqara", "aurra_facts")
+HOMEKIT = "homekit"
+"""No API of the port: it has a listener of its own, and no clients."""
 TIERS = {"aurra_home": "enterprise"}
 CLIENTS = 4
 """Of each API, which take turns: most have a limit of 120 calls a minute."""
@@ -48,13 +50,15 @@ async def hub(directory: Path, apis: Sequence[str]) -> None:
     from agent.apis.client_records import NewClient  # noqa: PLC0415
 
     switched = "".join(f"{name} = true\n" for name in apis)
+    if HOMEKIT in apis:
+        switched += 'homekit_listen = ["127.0.0.1"]\nhomekit_port = 0\n'
     text = f'[cloud]\nbase_url = "{NO_CLOUD}"\n{ZONES}[port]\nport = 0\n[apis]\n{switched}[storage]\n'
     async with watched_hub(text, directory, key="cs_dev_" + "A1b2" * 8, serve=True) as watched:
         port = watched.hub.port
         while not port.listeners.addresses:  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.05)
-        made: dict[str, list[tuple[str, str]]] = {name: [] for name in apis}
-        for name, number in itertools.product(apis, range(CLIENTS)):
+        made: dict[str, list[tuple[str, str]]] = {name: [] for name in apis if name != HOMEKIT}
+        for name, number in itertools.product(made, range(CLIENTS)):
             if port.apis:
                 wanted = NewClient(name, f"bench-{number}", tier=TIERS.get(name, ""))
                 secret, record = await port.apis.clients.add(wanted)
@@ -185,7 +189,7 @@ async def calls(rate: float, seconds: float) -> dict[str, object]:
 async def measure(rate: float, seconds: float) -> dict[str, object]:
     """Measure all."""
     without = await idle_mib(())
-    more = {name: round(await idle_mib((name,)) - without, 1) for name in APIS}
+    more = {name: round(await idle_mib((name,)) - without, 1) for name in (*APIS, HOMEKIT)}
     idle = {"without": without, "more_with": more, "more_with_all": round(await idle_mib(APIS) - without, 1)}
     return {"load": os.getloadavg()[0], "idle_rss_mib": idle, "calls": await calls(rate, seconds)}
 

@@ -24,6 +24,7 @@ SUBJECTS = {
     "zigpy and bellows, as the hub imports them": (
         "from hal.zigbee import import_stubs; import_stubs.import_zigpy(); import bellows.zigbee.application"
     ),
+    "HAP-python": "import pyhap.accessory_driver",
     "prometheus_client": "import prometheus_client",
     "click": "import click",
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
