@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from agent.apis.catalog import APIS
-from agent.cli import hub_client
+from agent.cli import hub_client, lines
 from agent.cli.alerts import alert
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
@@ -54,7 +54,10 @@ def client() -> None:
 def list_clients(path: Path, as_json: bool) -> None:
     """List the APIs that are switched on, and their clients. The secrets themselves are not stored."""
     body = hub_client.fetch(path, _ROUTE)
-    click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, ApiClientsReport)))
+    if as_json:
+        click.echo(hub_client.as_json(body))
+    else:
+        lines.echo(as_text(hub_client.decode(body, ApiClientsReport)))
 
 
 @client.command(
@@ -92,7 +95,10 @@ def add_client(path: Path, api_name: str, name: str, as_json: bool, **given: Any
     made = hub_client.decode(body, NewApiClient)
     click.echo(f"client_id {made.client.client_id}")
     click.echo(f"secret    {made.secret}")
-    click.echo(f"address   the port's address and {made.path} (climahub port)")
+    for url in made.urls:
+        click.echo(f"address   {url}")
+    if not made.urls:
+        lines.echo(f"address   none yet: open the port (port.listen); the API answers there under {made.path}")
     click.echo("store the secret now: it is not shown again", err=True)
 
 
@@ -107,14 +113,14 @@ def revoke_client(path: Path, client_id: str) -> None:
 
 def as_text(report: ApiClientsReport) -> str:
     """Return the APIs and their clients, problems first."""
-    lines = [f"! {report.problem}", ""] if report.problem else []
-    lines += [f"{each.title} ({each.name}) answers under {each.path}" for each in report.apis]
+    shown = [f"! {report.problem}", ""] if report.problem else []
+    shown += [f"{each.title} ({each.name}) answers under {each.path}" for each in report.apis]
     if not report.apis:
-        lines.append("no API is switched on: set one in [apis] of the configuration (docs/apis.md)")
-    lines += [client_as_text(each) for each in report.clients]
+        shown.append("no API is switched on: set one in [apis] of the configuration (docs/apis.md)")
+    shown += [client_as_text(each) for each in report.clients]
     if report.apis and not report.clients:
-        lines.append("there is no client: sudo climahub api client add API NAME")
-    return "\n".join(lines)
+        shown.append("there is no client: sudo climahub api client add API NAME")
+    return "\n".join(shown)
 
 
 def client_as_text(found: ApiClientReport) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import hub_client
+from agent.cli import hub_client, lines
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
 from agent.local.homekit import HomeKitReport, HomeKitUnpaired, NewHomeKitCode
@@ -24,7 +24,10 @@ def homekit() -> None:
 def show_status(path: Path, as_json: bool) -> None:
     """Show where HomeKit listens and who is paired."""
     body = hub_client.fetch(path, _ROUTE)
-    click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, HomeKitReport)))
+    if as_json:
+        click.echo(hub_client.as_json(body))
+    else:
+        lines.echo(as_text(hub_client.decode(body, HomeKitReport)))
 
 
 @homekit.command("code", epilog=epilog("sudo climahub homekit code", exits=_EXITS))
@@ -58,12 +61,12 @@ def as_text(report: HomeKitReport) -> str:
     """Return the state as lines, problems first."""
     if not report.is_on:
         return "HomeKit is off: set apis.homekit and apis.homekit_listen (docs/apis.md)"
-    lines = [f"! {report.problem}"] if report.problem else []
-    lines.append(f"listens on {', '.join(report.addresses) or 'no address'}")
+    shown = [f"! {report.problem}"] if report.problem else []
+    shown.append(f"listens on {', '.join(report.addresses) or 'no address'}")
     if report.controllers:
-        lines.append(f"paired: {', '.join(report.controllers)}")
+        shown.append(f"paired: {', '.join(report.controllers)}")
     elif report.code_left_s:
-        lines.append(f"nobody is paired; the setup code is valid for {report.code_left_s / 60:.0f} more minutes")
+        shown.append(f"nobody is paired; the setup code is valid for {report.code_left_s / 60:.0f} more minutes")
     else:
-        lines.append("nobody is paired: sudo climahub homekit code")
-    return "\n".join(lines)
+        shown.append("nobody is paired: sudo climahub homekit code")
+    return "\n".join(shown)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from agent.cli import exit_codes, hub_client
+from agent.cli import exit_codes, hub_client, lines
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
 from agent.foundation.text import plural
@@ -45,7 +45,10 @@ def webhook() -> None:
 def list_webhooks(path: Path, as_json: bool) -> None:
     """List the endpoints and what did not arrive. The secrets are not shown again."""
     body = hub_client.fetch(path, _ROUTE)
-    click.echo(hub_client.as_json(body) if as_json else as_text(hub_client.decode(body, WebhooksReport)))
+    if as_json:
+        click.echo(hub_client.as_json(body))
+    else:
+        lines.echo(as_text(hub_client.decode(body, WebhooksReport)))
 
 
 @webhook.command(
@@ -97,7 +100,7 @@ def remove_webhook(path: Path, webhook_id: str) -> None:
 def test_webhook(path: Path, webhook_id: str) -> int:
     """Send a test event to the endpoint ID now, and show how that ends."""
     report = hub_client.decode(hub_client.fetch(path, f"{_of(webhook_id)}/test", method="POST"), WebhookTestReport)
-    click.echo(f"{'it has arrived' if report.has_arrived else 'it has not arrived'}: {report.result}")
+    lines.echo(f"{'it has arrived' if report.has_arrived else 'it has not arrived'}: {report.result}")
     return exit_codes.OK if report.has_arrived else exit_codes.FAILED
 
 
@@ -116,15 +119,15 @@ def _of(webhook_id: str) -> str:
 
 def as_text(report: WebhooksReport) -> str:
     """Return the endpoints and the dead letters, problems first."""
-    lines = [f"! {report.problem}", ""] if report.problem else []
-    lines += [webhook_as_text(each) for each in report.webhooks]
+    shown = [f"! {report.problem}", ""] if report.problem else []
+    shown += [webhook_as_text(each) for each in report.webhooks]
     if not report.webhooks:
-        lines.append("there is no webhook: sudo climahub api webhook add URL --api amps")
+        shown.append("there is no webhook: sudo climahub api webhook add URL --api amps")
     if report.dead_letters or report.lost:
-        lines += ["", "not delivered:", *map(dead_letter_as_text, report.dead_letters)]
+        shown += ["", "not delivered:", *map(dead_letter_as_text, report.dead_letters)]
     if report.lost:
-        lines.append(f"and {plural(report.lost, 'older one')} that made room")
-    return "\n".join(lines)
+        shown.append(f"and {plural(report.lost, 'older one')} that made room")
+    return "\n".join(shown)
 
 
 def webhook_as_text(found: WebhookReport) -> str:

@@ -50,11 +50,13 @@ class NewApiClient(msgspec.Struct, frozen=True):
         client: Who it is.
         secret: What it shows to the API.
         path: Where the API answers, below the hub's address.
+        urls: The same as whole addresses, one for each address of the hub; none where the port is not open.
     """
 
     client: ApiClientReport
     secret: str
     path: str
+    urls: list[str] = []
 
 
 class ApiReport(msgspec.Struct, frozen=True):

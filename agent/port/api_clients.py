@@ -4,7 +4,7 @@ A secret goes out once, in the answer to the request that makes it. Lets nobody 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 ALL_OFF = "switch an API on first (apis.aurra_home = true in the configuration): this hub answers none"
 
 
-def handlers(apis: "ApiService | None", clock: Clock, session: Callable[[str], Caller | None]) -> Mapping[str, Handler]:
+def handlers(
+    apis: "ApiService | None",
+    clock: Clock,
+    session: Callable[[str], Caller | None],
+    addresses: Callable[[], Sequence[str]],
+) -> Mapping[str, Handler]:
     """Return the handlers.
 
     Args:
         apis: The APIs; `None` where all are switched off.
         clock: The machine's clocks.
         session: Returns the caller of a session cookie.
+        addresses: Returns where the port listens: "http://127.0.0.1:8480".
     """
 
     async def get_api_clients(_: LocalRequest) -> ApiClientsReport:
@@ -59,7 +65,8 @@ def handlers(apis: "ApiService | None", clock: Clock, session: Callable[[str], C
             body.api, body.name, tuple(body.scopes), body.tier, tuple(body.zones), body.days, is_test=body.test
         )
         secret, made = await apis.clients.add(wanted)
-        return NewApiClient(_report(made, clock.utc_ms()), secret, APIS[body.api].prefix)
+        path = APIS[body.api].prefix
+        return NewApiClient(_report(made, clock.utc_ms()), secret, path, [each + path for each in addresses()])
 
     async def revoke_api_client(request: LocalRequest) -> Done:
         client_id = request.parameters["client"]

@@ -201,7 +201,7 @@ class PortService:
             ),
             **monitoring.description_handlers(self.handlers),
             **self._bundle_handlers,
-            **api_clients.handlers(self.apis, self._clock, self.credentials.session),
+            **api_clients.handlers(self.apis, self._clock, self.credentials.session, self.typed_addresses),
             **alerts.handlers(self.apis),
             **facts.handlers(self.apis),
             **homekit.handlers(self.homekit, self.credentials.session),

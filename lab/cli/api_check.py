@@ -47,7 +47,8 @@ def api_check(
 ) -> int:
     """Check the server at URL, the base address of the API, against its contract.
 
-    Without a secret only what strangers see is checked. Nothing is changed without --change.
+    Without a secret only what strangers see is checked. Nothing is changed without --change; with it, changes are
+    taken back as far as the API has calls for that, and what stays is listed.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -55,6 +56,9 @@ def api_check(
     secret = secret_file.read_text().strip() if secret_file else os.environ.get(SECRET_VARIABLE, "")
     contract = CONTRACTS[api_name]
     access = Access(secret, client_id=client_id, device=device, may_change=change)
-    results = asyncio.run(check_server(contract, url, access))
+    left: list[str] = []
+    results = asyncio.run(check_server(contract, url, access, on_left=left.append))
     click.echo(msgspec.json.format(msgspec.json.encode(results)) if as_json else as_text(contract, results))
+    if left:
+        click.echo("these changes stay on the server:\n" + "\n".join(f"  {text}" for text in left), err=True)
     return 1 if count(results)[Outcome.BROKEN] else 0

@@ -220,10 +220,22 @@ async def plan(server: Server) -> None:
         "state": (str,), "createdAt": (str,), "start": (str,), "links": (dict,),
     }  # fmt: skip
     server.found["action"] = found
+    _cancel_later(server)
     check_fields(found, fields, where="data")
     check_one_of("deviceType", found["deviceType"], ("hvac",))
     check_one_of("state", found["state"], ("scheduled",))
     check_one_of("links.self", found["links"].get("self"), (f"/actions/{found['id']}",))
+
+
+def _cancel_later(server: Server) -> None:
+    """Have the planned action cancelled at the end, should the check of cancelling not have done it."""
+    action_id = _action(server)
+
+    async def cancel_planned() -> None:
+        if _data(await _call(server, "GET", f"/actions/{action_id}"))["state"] == "scheduled":
+            _data(await _call(server, "POST", f"/actions/{action_id}/cancel"))
+
+    server.undo_later(f"the planned action {action_id}: cancel it", cancel_planned)
 
 
 def _action(server: Server) -> str:
@@ -258,6 +270,7 @@ async def replace(server: Server) -> None:
     old = _action(server)
     found = _data(await _push(server, _planned(server), onConflict="cancel_and_replace"), 202)
     server.found["action"] = found
+    _cancel_later(server)
     check_one_of("state", _data(await _call(server, "GET", f"/actions/{old}"))["state"], ("cancelled",))
 
 

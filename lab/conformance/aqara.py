@@ -10,6 +10,9 @@ AQARA = Contract("aqara", "Aqara Open API")
 UNKNOWN_TYPE = 1000
 DEVICE_NOT_FOUND = 2030
 
+SPACE, RENAMED = "Conformance", "Conformance checked"
+"""The name of the space that checks make, before and after it is renamed."""
+
 line = AQARA.line
 
 
@@ -184,9 +187,22 @@ async def endpoint_as_text(server: Server) -> None:
 
 @line("2.5", "a space is made, and its id is the answer", change=True)
 async def new_space(server: Server) -> None:
-    found = _data(await _send(server, "CreateSpaceRequest", {"name": "Conformance"}))
+    if earlier := [each["spaceId"] for each in await _spaces(server) if each["name"] in (SPACE, RENAMED)]:
+        server.found["space"] = earlier[0]
+        raise NotTried("the space of an earlier check is used: no call removes one")
+    found = _data(await _send(server, "CreateSpaceRequest", {"name": SPACE}))
     check_type("data", found, str)
     server.found["space"] = found
+    server.leave(f"the space {RENAMED}: no call removes one, and the next check uses it again")
+
+
+async def _spaces(server: Server) -> list[Any]:
+    """Return every space."""
+    waiting, found = list(_data(await _send(server, "GetSpacesRequest", None))), []
+    while waiting:
+        found.append(waiting.pop())
+        waiting += found[-1].get("children") or []
+    return found
 
 
 @line("2.5", "a space without a name is refused")
@@ -197,13 +213,10 @@ async def nameless_space(server: Server) -> None:
 @line("2.6", "a space is renamed, and the tree shows it", change=True)
 async def rename_space(server: Server) -> None:
     space = server.need("space", "no space was made")
-    _data(await _send(server, "UpdateSpaceRequest", {"spaceId": space, "name": "Conformance checked"}))
-    waiting, shown = list(_data(await _send(server, "GetSpacesRequest", None))), ""
-    while waiting:
-        node = waiting.pop()
-        shown = node["name"] if node["spaceId"] == space else shown
-        waiting += node.get("children") or []
-    check_one_of("name", shown, ("Conformance checked",))
+    for name in (SPACE, RENAMED):
+        _data(await _send(server, "UpdateSpaceRequest", {"spaceId": space, "name": name}))
+        shown = [each["name"] for each in await _spaces(server) if each["spaceId"] == space]
+        check_one_of("name", shown, ([name],))
 
 
 @line("2.6", "an unknown space is refused")
@@ -217,10 +230,16 @@ async def place_device(server: Server) -> None:
     known = [each for each in _devices(server) if server.access.device in ("", each["deviceId"])]
     if not known:
         raise NotTried("the server lists no such device")
-    before = known[0]["space"]
-    await _place(server, known[0]["deviceId"], space)
+    # No call takes a device out of every space: one that has a space gets it back.
+    device = next((each for each in known if each["space"]), known[0])
+    before = device["space"]
     if before:
-        await _place(server, known[0]["deviceId"], before["spaceId"])
+        server.undo_later(
+            f"{device['name']} in the space {RENAMED}", lambda: _place(server, device["deviceId"], before["spaceId"])
+        )
+    else:
+        server.leave(f"{device['name']} in the space {RENAMED}: it had none")
+    await _place(server, device["deviceId"], space)
 
 
 async def _place(server: Server, device: str, space: str) -> None:

@@ -1,7 +1,8 @@
 """The contract of the Aurra memory API: facts with validity, as its published client 0.8.1 uses it."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lab.conformance.lines import Contract, Mismatch, NotTried, Origin
@@ -30,7 +31,17 @@ def _refused(reply: Reply, *statuses: int) -> None:
 async def _add(server: Server, text: str) -> str:
     reply = (await _call(server, "POST", "/agent/memories", {"content": text, "topic": "Conformance"})).expect(200)
     check_type("memory_id", reply.at("memory_id"), str)
-    return str(reply.at("memory_id"))
+    memory_id, date = str(reply.at("memory_id")), reply.headers.get("Date", "")
+
+    async def end() -> None:
+        if memory_id in server.found.get("superseded", ()):
+            return
+        # The server's own time: a fact that has ended counts no more, though it stays in the history.
+        valid_to = (parsedate_to_datetime(date) + timedelta(seconds=1)).isoformat()
+        (await _call(server, "POST", f"/memories/{memory_id}/supersede", {"valid_to": valid_to})).expect(200)
+
+    server.undo_later(f'the fact "{text}"', end)
+    return memory_id
 
 
 @line("1", "a call without a key is refused with 401 and `Not authenticated`")
@@ -119,6 +130,7 @@ async def supersede(server: Server) -> None:
     check_one_of("superseded_by", reply.at("superseded_by"), (new,))
     datetime.fromisoformat(str(reply.at("valid_to")))
     server.found["newer"] = new
+    server.found["superseded"] = {old}
 
 
 def _newer(server: Server) -> str:

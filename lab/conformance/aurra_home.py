@@ -152,6 +152,15 @@ async def setpoint_malformed(server: Server) -> None:
 
 @line("2.3", "a setpoint is applied, and the answer says when", change=True)
 async def setpoint(server: Server) -> None:
+    path = f"/thermostat/{_device(server)}"
+    mode = (await _call(server, "GET", f"{path}/status")).expect(200).at("mode")
+    if mode != "heat":
+
+        async def restore() -> None:
+            (await _call(server, "POST", f"{path}/setpoint", {"temperature": SETPOINT_F, "mode": mode})).expect(200)
+
+        server.undo_later("the mode heat of the device", restore)
+    server.leave(f"the setpoint of the device, {SETPOINT_F} F: no call tells what it was")
     body = {"temperature": SETPOINT_F, "mode": "heat"}
     reply = (await _call(server, "POST", f"/thermostat/{_device(server)}/setpoint", body)).expect(200)
     check_one_of("success", reply.at("success"), (True,))
@@ -185,6 +194,7 @@ async def schedule_band(server: Server) -> None:
 
 @line("2.4", "a schedule over midnight is stored with 201", change=True)
 async def schedule(server: Server) -> None:
+    server.leave("the schedule Conformance, which the device follows now: choose its own again")
     (await _call(server, "POST", f"/thermostat/{_device(server)}/schedule", _schedule())).expect(201)
 
 
@@ -204,6 +214,12 @@ async def eco_malformed(server: Server) -> None:
 @line("2.6", "eco is switched on and off, and the status shows it", change=True)
 async def eco(server: Server) -> None:
     path = f"/thermostat/{_device(server)}"
+    before = (await _call(server, "GET", f"{path}/status")).expect(200).at("eco_mode")
+
+    async def restore() -> None:
+        (await _call(server, "POST", f"{path}/eco", {"enabled": before})).expect(200)
+
+    server.undo_later("eco", restore)
     for wanted in (True, False):
         (await _call(server, "POST", f"{path}/eco", {"enabled": wanted})).expect(200)
         shown = (await _call(server, "GET", f"{path}/status")).expect(200).at("eco_mode")
@@ -219,6 +235,7 @@ async def vibration_out_of_range(server: Server) -> None:
 @line("2.7", "a vibration is accepted with 201 and its id", change=True)
 async def vibration(server: Server) -> None:
     body = {"device_id": _device(server), "timestamp": "2026-01-01T00:00:00Z", "amplitude": 0.4, "frequency": 50.0}
+    server.leave("a reading of a vibration")
     reply = (await _call(server, "POST", "/diagnostics/vibration", body)).expect(201)
     check_fields(reply.document, {"accepted": (bool,), "reading_id": (str,)}, where="answer")
 
@@ -254,6 +271,7 @@ async def alert_malformed(server: Server) -> None:
 @line("2.10", "an alert is made with 201", change=True)
 async def alert(server: Server) -> None:
     body = {"device_id": _device(server), "issue": "Filter", "confidence": 0.1, "action": "Change the filter"}
+    server.leave("an alert with the issue Filter: resolve it at the server")
     (await _call(server, "POST", "/alerts", body)).expect(201)
 
 

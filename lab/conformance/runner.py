@@ -11,15 +11,21 @@ CHANGES = "add --change: this check changes something on the server"
 
 
 async def check_server(
-    contract: Contract, base_url: str, access: Access, *, on_result: Callable[[Result], None] = lambda _: None
+    contract: Contract,
+    base_url: str,
+    access: Access,
+    *,
+    on_result: Callable[[Result], None] = lambda _: None,
+    on_left: Callable[[str], None] = lambda _: None,
 ) -> list[Result]:
-    """Return the result of every line.
+    """Return the result of every line. What checks have changed is taken back as far as the API has calls for it.
 
     Args:
         contract: The lines.
         base_url: Of the server; the paths of the contract follow it.
         access: What checks may use.
         on_result: Called with each result as it comes.
+        on_left: Called at the end with each change that stays on the server.
     """
     results = []
     # No cookies: each request of an API stands alone.
@@ -28,6 +34,8 @@ async def check_server(
         for line in contract.lines:
             results.append(result_of(line, await _raised(line, server)))
             on_result(results[-1])
+        for text in await server.undo():
+            on_left(text)
     return results
 
 

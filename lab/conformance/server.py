@@ -5,7 +5,7 @@ Must never print a credential. Redirects are not followed, answers are read up t
 
 import asyncio
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -104,6 +104,31 @@ class Server:
         self._numbers = itertools.count(1)
         self.access = access
         self.found: dict[str, Any] = {}
+        self._undo: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._left: dict[str, None] = {}
+
+    def undo_later(self, text: str, undo: Callable[[], Awaitable[None]]) -> None:
+        """Have a change taken back after the last check, the latest change first.
+
+        Args:
+            text: What stays on the server if that fails.
+            undo: Takes it back.
+        """
+        self._undo.append((text, undo))
+
+    def leave(self, text: str) -> None:
+        """Take note of a change that the API has no call to take back."""
+        self._left[text] = None
+
+    async def undo(self) -> list[str]:
+        """Take the changes back, and return what stays on the server."""
+        while self._undo:
+            text, undo = self._undo.pop()
+            try:
+                await undo()
+            except (Mismatch, LookupError, TypeError, ValueError, AttributeError):
+                self.leave(text)
+        return list(self._left)
 
     def number(self) -> int:
         """Return another number at each call, for ids and names."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from agent.apis.aurra_home import wire
+from agent.apis.aurra_home import body_problems, wire
 from agent.apis.aurra_home.alerts import Alerts, is_shown
 from agent.apis.aurra_home.errors import INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, invalid, no_device, refused
 from agent.apis.aurra_home.optimization import propose
@@ -267,9 +267,9 @@ def _read(body: bytes, kind: type[B]) -> B:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise invalid(sanitize(str(error))) from error
+        raise invalid(body_problems.explain(error, kind)) from error
     except DECODE_ERRORS:
-        raise invalid("send one JSON object") from None
+        raise invalid(body_problems.OBJECT) from None
 
 
 def _check_instant(name: str, text: str) -> None:

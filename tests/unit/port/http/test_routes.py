@@ -52,7 +52,7 @@ def all_handlers() -> dict[str, Handler]:
         **page_files.handlers(ANY),
         **monitoring.description_handlers(dict),
         **port.handlers(ANY),
-        **api_clients.handlers(None, ANY, ANY),
+        **api_clients.handlers(None, ANY, ANY, ANY),
         **alerts.handlers(None),
         **homekit.handlers(None, lambda _: None),
         **facts.handlers(None),
