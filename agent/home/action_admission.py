@@ -11,7 +11,6 @@ import msgspec
 from agent.climate.model import Setpoints, check_setpoint, check_setpoints
 from agent.errors import Rejected
 from agent.home.actions import (
-    ACTIONS_MAX,
     EXECUTIONS,
     SECOND_MS,
     ActionEvent,
@@ -26,6 +25,9 @@ from agent.home.actions import (
 
 PENDING_MAX = 8
 """Actions of one zone that are not at their end."""
+
+HOME_PENDING_MAX = 16
+"""Of all zones: two for each of eight. Each push writes them all."""
 
 AHEAD_MS_MAX = 30 * 24 * 3_600_000
 """An action starts within this time (Amps: "more than 30 days ahead")."""
@@ -138,6 +140,8 @@ def admit(known: ActionsFile, request: ActionRequest, utc_ms: int | None, *, new
         raise ActionRefused(
             f"cancel an action first: {PENDING_MAX} of {request.zone_id} are queued already", Refusal.TOO_MANY
         )
+    if len(known.pending()) >= HOME_PENDING_MAX:
+        raise ActionRefused(f"cancel an action first: {HOME_PENDING_MAX} of this home wait already", Refusal.TOO_MANY)
     is_now = request.start_utc_ms is None
     action = HomeAction(
         action_id=new_id,
@@ -156,7 +160,7 @@ def admit(known: ActionsFile, request: ActionRequest, utc_ms: int | None, *, new
         acknowledged_utc_ms=utc_ms if is_now else None,
         forced_problem=request.forced_problem,
     )
-    return _bounded((*known.actions, action))
+    return ActionsFile((*known.actions, action))
 
 
 def _check_setpoints(request: ActionRequest) -> None:
@@ -244,13 +248,6 @@ def _whole_seconds(utc_ms: int | None) -> int | None:
     return None if utc_ms is None else utc_ms // SECOND_MS * SECOND_MS
 
 
-def _bounded(actions: Sequence[HomeAction]) -> ActionsFile:
-    """Return the actions without the oldest that are at their end, where there are too many."""
-    surplus = len(actions) - ACTIONS_MAX
-    ended = [each.action_id for each in actions if not each.is_pending][: max(0, surplus)]
-    return ActionsFile(tuple(each for each in actions if each.action_id not in ended))
-
-
 def cancel(known: ActionsFile, action_id: str, utc_ms: int | None) -> ActionsFile:
     """Return the actions with one of them cancelled.
 
@@ -259,11 +256,20 @@ def cancel(known: ActionsFile, action_id: str, utc_ms: int | None) -> ActionsFil
         ActionRefused: It is not scheduled any more.
     """
     action = known.get(action_id)
+    check_cancellable(action)
+    return replace_action(known, advance(action, ActionEvent.CANCEL, utc_ms))
+
+
+def check_cancellable(action: HomeAction) -> None:
+    """Refuse to cancel what is not scheduled any more.
+
+    Raises:
+        ActionRefused: It is not.
+    """
     if action.state is not ActionState.SCHEDULED:
         raise ActionRefused(
-            f"push another action instead: {action_id} is {action.state}, and only one that is scheduled can be"
+            f"push another action instead: {action.action_id} is {action.state}, and only one that is scheduled can be"
             " cancelled",
             Refusal.NOT_CANCELLABLE,
             reason=action.state,
         )
-    return replace_action(known, advance(action, ActionEvent.CANCEL, utc_ms))

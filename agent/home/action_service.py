@@ -1,4 +1,4 @@
-"""Carries actions out, each once. Owns `actions.json`.
+"""Carries actions out, each once. Owns `actions.json`; what has ended and makes room there goes to `action_history`.
 
 Each state is on the disk before anything is done because of it. A zone that has taken an action keeps its id in its own
 program, so that after a power cut between the two files the service knows whether it still has to act. Must never hold
@@ -6,6 +6,7 @@ up the climate control: it waits for the disk in a loop of its own.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent.foundation.signals import Signal
 from agent.foundation.worker import Worker
 from agent.home import action_admission, actions
 from agent.home.action_admission import ActionRequest
+from agent.home.action_history import ActionHistory
 from agent.home.actions import ActionEvent, ActionsFile, ActionState, HomeAction
 from agent.home.changes import ChangeKind, HomeChange, HomeChanges
 from agent.home.thermostat import Thermostat
@@ -29,6 +31,9 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "actions.json"
 FILE_BYTES_MAX = 512 * 1024
 """256 with the longest texts, as an earlier version kept them, take 300 KiB."""
+
+HISTORY_SUFFIX = "-history.log"
+"""Of the history of `actions.json`: `actions-history.log`."""
 
 LOOK_S_MAX = 60.0
 """A start is looked for at least this often: the clock may be set meanwhile."""
@@ -137,8 +142,10 @@ class ActionService:
             disk=disk,
             worker=worker,
             bytes_max=FILE_BYTES_MAX,
-            loss="scheduled actions are not carried out, and the history of actions begins anew",
+            loss="scheduled actions are not carried out, and the last actions are not in the history",
         )
+        history = directory / f"{Path(file_name).stem}{HISTORY_SUFFIX}"
+        self._history = ActionHistory(history, disk=disk, worker=worker)
         self._is_loaded = asyncio.Event()
         self._due = Signal()
         self._clients: KnowsClients | None = None
@@ -167,13 +174,24 @@ class ActionService:
             after = action_admission.admit(known, request, self._clock.utc_ms(), new_id=action_id)
             still = {each.action_id for each in after.pending()}
             replaced[:] = [each.action_id for each in known.pending() if each.action_id not in still]
-            return after
+            return actions.without(after, in_history)
 
+        in_history = await self._keep_surplus()
         known = await self._store.commit(admit)
         self._due.set()
         for each in replaced:
             self._tell(known.get(each))
         return known.get(action_id)
+
+    async def _keep_surplus(self) -> Sequence[HomeAction]:
+        """Write what makes room for one more action into the history, and return it: first there, then not here.
+
+        Raises:
+            StorageFull: The disk refuses.
+        """
+        found = actions.surplus(self._store.value)
+        await self._history.add(found)
+        return found
 
     async def cancel(self, action_id: str) -> HomeAction:
         """Cancel an action that is scheduled, durably, and return it.
@@ -183,7 +201,7 @@ class ActionService:
             ActionRefused: It is not scheduled any more.
             StorageFull: The disk refuses; nothing has changed.
         """
-        await self._wait_until_loaded()
+        action_admission.check_cancellable(await self.get(action_id))
         known = await self._store.commit(lambda known: action_admission.cancel(known, action_id, self._clock.utc_ms()))
         action = known.get(action_id)
         self._tell(action)
@@ -196,7 +214,7 @@ class ActionService:
             UnknownAction: There is none of this id, or no longer.
         """
         await self._wait_until_loaded()
-        return self._store.value.get(action_id)
+        return self._history.get(action_id) or self._store.value.get(action_id)
 
     async def page(
         self, *, zones: frozenset[str] | None = None, before: str = "", limit: int = PAGE_MAX
@@ -212,7 +230,7 @@ class ActionService:
             UnknownAction: There is no action `before`.
         """
         await self._wait_until_loaded()
-        return [*actions.page(self._store.value, zones=zones, before=before, limit=min(limit, PAGE_MAX))]
+        return [*actions.page(self._all(), zones=zones, before=before, limit=min(limit, PAGE_MAX))]
 
     async def _wait_until_loaded(self) -> None:
         try:
@@ -223,19 +241,34 @@ class ActionService:
 
     def latest(self, zone_id: str) -> HomeAction | None:
         """Return the last action that a zone has taken; `None` without any."""
-        return next((each for each in reversed(self._store.value.actions) if each.zone_id == zone_id), None)
+        return next((each for each in reversed(self._all()) if each.zone_id == zone_id), None)
+
+    def _all(self) -> Sequence[HomeAction]:
+        return actions.in_order(self._history.actions, self._store.value)
 
     async def load(self) -> None:
         """Read the file, as often as the disk needs."""
         if not self._is_loaded.is_set():
             await self._store.load_patiently()
+            await self._history.load()
             self.problem = self._store.problem
+            await self._tidy()
             self._is_loaded.set()
             self._repeat_last()
 
+    async def _tidy(self) -> None:
+        """Settle what the files disagree on: a copy that was in force may be older than the history."""
+        kept = self._history.actions
+        await self._store.apply_in_memory(lambda known: actions.without(known, kept))
+        if len(self._store.value.actions) > actions.KEPT_MAX:
+            # Of an earlier version, which kept everything in this file.
+            with contextlib.suppress(StorageFull):
+                moved = await self._keep_surplus()
+                await self._store.commit(lambda known: actions.without(known, moved))
+
     def _repeat_last(self) -> None:
         """Tell the end of the last action again: the power may have gone before a listener had it on the disk."""
-        ended = [each for each in self._store.value.actions if not each.is_pending]
+        ended = [each for each in self._all() if not each.is_pending]
         last = max(ended, key=lambda each: each.ended_utc_ms or 0, default=None)
         utc_ms = self._clock.utc_ms()
         if last is not None and (utc_ms is None or utc_ms - (last.ended_utc_ms or utc_ms) < REPEAT_S * 1000):

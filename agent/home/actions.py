@@ -8,7 +8,7 @@ unless a person has changed the zone since.
 A zone has at most one action that is not at its end, besides those that a client has explicitly queued after it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -19,8 +19,9 @@ from agent.climate.requests import ClimateRequest, HoldRequest, ResumeRequest
 from agent.errors import Rejected
 from agent.foundation import rfc3339
 
-ACTIONS_MAX = 64
-"""Actions that are kept, those at their end included; the oldest of these make room. Each push writes them all."""
+KEPT_MAX = 8
+"""Actions in `actions.json`, where no more are pending: the oldest that have ended make room, and go to the history.
+Each push writes the file and its copy."""
 
 LATE_MS_MAX = 24 * 3_600_000
 """An action that the hub could not carry out for so long, because it was off, is not carried out any more: nobody
@@ -157,7 +158,7 @@ class HomeAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ActionsFile(msgspec.Struct, frozen=True):
-    """Every action that is kept, in the order in which they were taken."""
+    """Every action that is pending, and the last that have ended, in the order in which they were taken."""
 
     actions: tuple[HomeAction, ...] = ()
 
@@ -214,6 +215,33 @@ def replace_action(known: ActionsFile, action: HomeAction) -> ActionsFile:
     return ActionsFile(tuple(action if each.action_id == action.action_id else each for each in known.actions))
 
 
+def surplus(known: ActionsFile) -> tuple[HomeAction, ...]:
+    """Return the actions that have ended and make room for one more, the oldest first."""
+    number = max(0, len(known.actions) + 1 - KEPT_MAX)
+    return tuple(each for each in known.actions if not each.is_pending)[:number]
+
+
+def without(known: ActionsFile, ended: Collection[HomeAction]) -> ActionsFile:
+    """Return the actions without some that have ended, and are kept elsewhere."""
+    gone = {each.action_id for each in ended}
+    return ActionsFile(tuple(each for each in known.actions if each.action_id not in gone))
+
+
+def in_order(history: Sequence[HomeAction], known: ActionsFile) -> tuple[HomeAction, ...]:
+    """Return history and present actions, each once, in the order in which they were taken.
+
+    One that was taken while the hub did not know the time follows the one before it.
+    """
+    present = {each.action_id for each in known.actions}
+    found: list[tuple[int, HomeAction]] = []
+    for group in ([each for each in history if each.action_id not in present], known.actions):
+        last_ms = 0
+        for each in group:
+            last_ms = last_ms if each.created_utc_ms is None else each.created_utc_ms
+            found.append((last_ms, each))
+    return tuple(each for _, each in sorted(found, key=lambda pair: pair[0]))
+
+
 def due_event(action: HomeAction, utc_ms: int | None) -> ActionEvent | None:
     """Return what time makes of a pending action: `BEGIN`, `REFUSE` for one whose time has passed, or nothing."""
     if utc_ms is None:
@@ -251,11 +279,13 @@ def climate_request(action: HomeAction) -> ClimateRequest:
     )
 
 
-def page(known: ActionsFile, *, zones: frozenset[str] | None, before: str = "", limit: int) -> Iterator[HomeAction]:
+def page(
+    known: Sequence[HomeAction], *, zones: frozenset[str] | None, before: str = "", limit: int
+) -> Iterator[HomeAction]:
     """Yield actions, the newest first.
 
     Args:
-        known: All of them.
+        known: All of them, the oldest first.
         zones: Only those of these zones; `None` for all.
         before: Only those that were taken before this one: the next page.
         limit: How many at most.
@@ -263,12 +293,11 @@ def page(known: ActionsFile, *, zones: frozenset[str] | None, before: str = "", 
     Raises:
         UnknownAction: There is no action `before`, or it is none of these zones.
     """
-    actions = list(known.actions)
     if before:
-        last = known.get(before)
-        if zones is not None and last.zone_id not in zones:
-            # In the words of `get`: that there is such an action elsewhere is not to be found out.
+        index = next((index for index, each in enumerate(known) if each.action_id == before), None)
+        # In the words of `get`: that there is such an action elsewhere is not to be found out.
+        if index is None or (zones is not None and known[index].zone_id not in zones):
             raise unknown_action(before)
-        actions = actions[: actions.index(last)]
-    seen = [each for each in reversed(actions) if zones is None or each.zone_id in zones]
+        known = known[:index]
+    seen = [each for each in reversed(known) if zones is None or each.zone_id in zones]
     yield from seen[:limit]

@@ -33,8 +33,8 @@ WINDOW_S_MAX = 3600.0
 START_S_MAX = 1800.0
 ACTIONS_MAX = 150
 """Of one run."""
-KEPT_MIN = 48
-"""An action that has ended may be gone when so many were taken after it: 64 are kept, those that wait among them."""
+KEPT_MIN = 120
+"""An action that has ended may be gone when so many were taken after it: 128 are kept."""
 
 Violate = Callable[[float, str, str], None]
 

@@ -8,6 +8,7 @@ from agent.climate.requests import HoldRequest, ResumeRequest
 from agent.errors import SettingInvalid
 from agent.home.action_admission import (
     AHEAD_MS_MAX,
+    HOME_PENDING_MAX,
     PENDING_MAX,
     WINDOW_MS_MAX,
     ActionRefused,
@@ -18,10 +19,10 @@ from agent.home.action_admission import (
     cancel,
 )
 from agent.home.actions import (
-    ACTIONS_MAX,
     EDGES,
     ENDS,
     EXECUTIONS,
+    KEPT_MAX,
     LATE_MS_MAX,
     ActionEvent,
     ActionsFile,
@@ -33,9 +34,12 @@ from agent.home.actions import (
     advance,
     climate_request,
     due_event,
+    in_order,
     next_start_utc_ms,
     page,
     replace_action,
+    surplus,
+    without,
 )
 
 NOW = 1_768_392_000_000
@@ -244,14 +248,35 @@ def test_follow_schedule_ends_the_holds() -> None:
     assert climate_request(action) == ResumeRequest()
 
 
-def test_the_history_is_bounded_and_keeps_what_is_pending() -> None:
+def test_the_oldest_that_have_ended_make_room_and_what_is_pending_stays() -> None:
     known = taken(heat(start_utc_ms=NOW + HOUR))
-    for number in range(ACTIONS_MAX + 10):
+    for number in range(KEPT_MAX + 1):
+        known = without(known, surplus(known))
         action_id = f"b{number}"
         known = admit(known, heat(zone_id="bath"), NOW, new_id=action_id)
         known = replace_action(known, advance(known.get(action_id), ActionEvent.ACCEPT, NOW))
-    assert len(known.actions) == ACTIONS_MAX
-    assert (known.actions[0].action_id, known.actions[1].action_id) == ("a1", "b11")
+    assert len(known.actions) == KEPT_MAX
+    assert [each.action_id for each in known.actions[:2]] == ["a1", "b2"]
+
+
+def test_the_queue_of_the_home_is_bounded() -> None:
+    known = NOTHING
+    for number in range(HOME_PENDING_MAX):
+        request = heat(zone_id=f"zone {number}", start_utc_ms=NOW + HOUR)
+        known = admit(known, request, NOW, new_id=f"a{number}")
+    assert refused(heat(), known).refusal is Refusal.TOO_MANY
+    replacing = heat(zone_id="zone 0", on_conflict=OnConflict.CANCEL_AND_REPLACE)
+    assert len(taken(replacing, known).pending()) == HOME_PENDING_MAX
+
+
+def test_history_and_present_in_one_order() -> None:
+    def made(action_id: str, created_utc_ms: int | None) -> HomeAction:
+        return HomeAction(action_id=action_id, zone_id="living", command=Command.HEAT, created_utc_ms=created_utc_ms)
+
+    history = [made("late end", 5), made("b", 3), made("unknown time", None), made("both", 4)]
+    present = ActionsFile((made("waits", 1), made("both", 4), made("last", 9)))
+    found = [each.action_id for each in in_order(history, present)]
+    assert found == ["waits", "b", "unknown time", "both", "late end", "last"]
 
 
 def test_pages_the_newest_first() -> None:
@@ -262,7 +287,7 @@ def test_pages_the_newest_first() -> None:
         known = replace_action(known, advance(known.get(action_id), ActionEvent.ACCEPT, NOW))
 
     def ids(before: str = "", limit: int = 10, zones: frozenset[str] | None = None) -> list[str]:
-        return [each.action_id for each in page(known, zones=zones, before=before, limit=limit)]
+        return [each.action_id for each in page(known.actions, zones=zones, before=before, limit=limit)]
 
     assert ids() == ["a3", "a2", "a1", "a0"]
     assert ids(limit=2) == ["a3", "a2"]
