@@ -24,18 +24,21 @@ from agent.climate.fusion import SensorReading, ZoneTemperature
 from agent.climate.model import HEATING_MODES, Mode, Schedule, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
-from agent.climate.recovery import UpcomingSetpoint, ZoneRecovery
+from agent.climate.recovery import RecoveryPlan, UpcomingSetpoint, ZoneRecovery
 from agent.climate.schedule import Segment, Timeline
 from agent.climate.sensor_validation import ValidationState, sample_zone
 from agent.climate.settings import ClimateSettings, ZoneSettings, with_start_goal
 from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
-from agent.climate.zone_state import PeerZone, ZoneInputs
+from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
 from agent.foundation.clock import Now
 from hal.interface import HvacAction
 
 UNLEARNED_SHARE_MAX = 0.9
 """A zone that was measured for two and a half hours shows the duty that others like it need."""
+
+BLOCKS_AHEAD_MAX = 8
+"""So many coming blocks are looked at: a schedule may rise in several steps."""
 
 _T = TypeVar("_T")
 
@@ -50,7 +53,6 @@ class ZoneController:
         temperature: At the last step.
         effective: The setpoints in force at the last step.
         heat_setpoint_c: At the last step, the ramp of a recovery included.
-        feed_forward: The extra duty of a recovery at the last step.
     """
 
     def __init__(self, settings: ZoneSettings, program: ZoneProgram, learned: LearnedDynamics) -> None:
@@ -60,7 +62,8 @@ class ZoneController:
         self.temperature: ZoneTemperature = fusion.NO_READING
         self.effective: EffectiveSetpoint | None = None
         self.heat_setpoint_c = 0.0
-        self.feed_forward = 0.0
+        self._upcoming_setpoints: tuple[UpcomingSetpoint, ...] = ()
+        self._upcoming_of: tuple[Segment | None, ZoneProgram] | None = None
         self._timeline: Timeline | None = None
         self._timeline_of: tuple[Schedule, tzinfo] | None = None
         self._segment: Segment | None = None
@@ -114,32 +117,48 @@ class ZoneController:
             self._effective_of = (self.program, self._segment, utc_ms is None, timezone)
         return known
 
-    def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> None:
-        """Plan the recovery for the next block: sets `heat_setpoint_c` and `feed_forward`."""
+    def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> RecoveryPlan:
+        """Return what the recovery for a coming block asks for."""
         plan = self.recovery_plan.plan(now, effective, self._upcoming(), value_c=self.temperature.value_c, dt_s=dt_s)
-        self.heat_setpoint_c, self.feed_forward = plan.heat_setpoint_c, plan.feed_forward
+        self.heat_setpoint_c = plan.heat_setpoint_c
+        return plan
 
-    def learn(self, now: Now, *, ramp_c: float, duty: float, dt_s: float, was_on: bool) -> None:
-        """Advance the recovery of the zone, and learn from it."""
+    def learn(self, now: Now, state: ZoneState, dt_s: float) -> None:
+        """Advance the model and the recovery of the zone, and learn from both.
+
+        Args:
+            now: The present instant.
+            state: Of the zone, before this step.
+            dt_s: Since the last step.
+        """
         self.recovery_plan.learn(
             now,
-            self.effective,
-            self._upcoming(),
             value_c=self.temperature.value_c,
-            ramp_c=ramp_c,
-            duty=duty,
+            is_new=self.temperature.age_s <= dt_s,
+            duty=max(state.law.integral, state.mean_duty),
+            structure_c=state.thermal_mass_c,
             dt_s=dt_s,
-            was_on=was_on,
+            was_on=state.action is HvacAction.HEAT,
         )
 
-    def _upcoming(self) -> UpcomingSetpoint | None:
-        """Return the heating setpoint of the next block of the active schedule, bounded by eco."""
-        segments = self._timeline.segments if self._timeline is not None else ()
-        ahead = next(iter(segments[self._index + 1 : self._index + 2]), None)
-        if ahead is None:
-            return None
-        eco, target_c = self.program.eco, ahead.block.heat_setpoint_c
-        return UpcomingSetpoint(ahead.start_utc_ms, min(target_c, eco.heat_limit_c) if eco.is_enabled else target_c)
+    def _upcoming(self) -> tuple[UpcomingSetpoint, ...]:
+        """Return the heating setpoints of the next blocks of the active schedule, bounded by eco."""
+        if self._upcoming_of != (self._segment, self.program):
+            segments = self._timeline.segments if self._timeline is not None else ()
+            eco = self.program.eco
+            self._upcoming_setpoints = tuple(
+                [
+                    UpcomingSetpoint(
+                        ahead.start_utc_ms,
+                        min(ahead.block.heat_setpoint_c, eco.heat_limit_c)
+                        if eco.is_enabled
+                        else ahead.block.heat_setpoint_c,
+                    )
+                    for ahead in segments[self._index + 1 : self._index + 1 + BLOCKS_AHEAD_MAX]
+                ]
+            )
+            self._upcoming_of = self._segment, self.program
+        return self._upcoming_setpoints
 
 
 class ClimateController:
@@ -199,12 +218,12 @@ class ClimateController:
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         inputs = self._build_inputs(zones, in_force, now, dt_s)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, output_test.active(test, now.now_ms))
-        for zone, state, given, after in zip(zones, before.zones, inputs, decision.state.zones, strict=True):
+        for zone, state, after in zip(zones, before.zones, decision.state.zones, strict=True):
             if after.window.is_open:
                 # An open window teaches nothing about the zone.
-                continue
-            was_on = state.action is HvacAction.HEAT
-            zone.learn(now, ramp_c=given.heat_setpoint_c, duty=state.law.integral, dt_s=dt_s, was_on=was_on)
+                zone.recovery_plan.tracker.forget_night()
+            else:
+                zone.learn(now, state, dt_s)
         self.state, self.last = decision.state, decision
         return decision
 
@@ -270,13 +289,15 @@ class ClimateController:
         others_duties = coordinator.others_duties(self.state, self.settings)
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
-            zone.plan_recovery(now, effective, dt_s)
+            plan = zone.plan_recovery(now, effective, dt_s)
             inputs.append(
                 ZoneInputs(
                     zone.temperature,
                     effective,
-                    zone.heat_setpoint_c,
-                    zone.feed_forward,
+                    plan.heat_setpoint_c,
+                    recovery_duty=plan.duty,
+                    held_duty=plan.held_duty,
+                    structure_duty=plan.structure_duty,
                     is_ramp=zone.recovery is not None,
                     coldest_c=coldest_c,
                     others_c=_of_others(i, known_c),

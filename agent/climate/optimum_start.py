@@ -9,6 +9,8 @@ A recovery is the time from the beginning of the ramp to the arrival. Coasting i
 
 import msgspec
 
+from agent.climate.zone_model import ZoneDynamics
+
 RATE_K_PER_H_MIN = 0.3
 RATE_K_PER_H_MAX = 15.0
 FIRST_RATE_K_PER_H = 1.5
@@ -20,19 +22,30 @@ STEEPNESS = 0.6
 SLOPE_K_PER_H_MAX = 1.6
 """The steepest ramp that radiators and walls can follow, so that the arrival is predictable."""
 
-LEAD_S_MAX = 4 * 3600.0
+LEAD_S_MAX = 12 * 3600.0
 """No recovery begins earlier than this before its block."""
 
 LAG_S_MIN = -1800.0
 LAG_S_MAX = 3600.0
 """A negative lag means that the zone is ahead of the ramp."""
 
-FIRST_LAG_S = 600.0
-LEARNING = 0.3
+FIRST_LAG_S = 0.0
+FIRST_SPREAD = 0.4
+SPREAD_MIN = 0.03
+SPREAD_MAX = 0.5
+"""The first, smallest and largest spread of the forecasts of a zone."""
+
+LEARNING = 0.4
 """The weight of one morning against all before it."""
 
 REACHED_K = 0.25
 """This near to the setpoint counts as reached: people do not feel the difference, and sensors do not show it."""
+
+SENSOR_LATE_S = 150.0
+"""A sensor that shows the setpoint so long after it is due is on time: the air arrived as long before."""
+
+MODEL_WINDOWS_MIN = 2
+"""Before so many nights have taught the model it still changes too much: its errors teach no lag."""
 
 LATE_S_MAX = 1800.0
 """The most that one odd morning (an open window, a day of frost) may teach."""
@@ -66,12 +79,18 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
         loss_k_per_h: How fast it cools without.
         lag_s: How far ahead the ramp must run.
         recoveries: The number of recoveries that taught it.
+        model: Of emitter, air and structure; the usual zone in files of earlier releases.
+        windows: The number of nights that taught the model.
+        spread: How wrong forecasts of the heat of a recovery have been, as a share.
     """
 
     rate_k_per_h: float = FIRST_RATE_K_PER_H
     loss_k_per_h: float = 0.3
     lag_s: float = FIRST_LAG_S
     recoveries: int = 0
+    model: ZoneDynamics = ZoneDynamics()
+    windows: int = 0
+    spread: float = FIRST_SPREAD
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -82,6 +101,8 @@ class Recovery(msgspec.Struct, frozen=True):
         due_utc_ms: The start of that block.
         start_c: The zone temperature at the beginning.
         start_duty: The duty that kept the temperature before.
+        begun_utc_ms: When it began.
+        expected_on_s: The time of output that it was expected to take.
         reached_utc_ms: When the target was reached; `None` until then.
         s: The time since the beginning.
         on_s: The time of heating since then.
@@ -91,6 +112,8 @@ class Recovery(msgspec.Struct, frozen=True):
     due_utc_ms: int
     start_c: float
     start_duty: float
+    begun_utc_ms: int = 0
+    expected_on_s: float = 0.0
     reached_utc_ms: int | None = None
     s: float = 0.0
     on_s: float = 0.0
@@ -110,11 +133,6 @@ _NO_COASTING = Coasting()
 def slope_k_per_h(learned: LearnedDynamics) -> float:
     """Return the slope of a zone's ramp."""
     return min(SLOPE_K_PER_H_MAX, STEEPNESS * learned.rate_k_per_h)
-
-
-def ramp_duty(learned: LearnedDynamics) -> float:
-    """Return the duty of the ramp on top of the duty that keeps the temperature."""
-    return slope_k_per_h(learned) / learned.rate_k_per_h
 
 
 def ramp_setpoint_c(learned: LearnedDynamics, *, target_c: float, due_in_s: float) -> float:
@@ -196,10 +214,22 @@ def learn_lag(learned: LearnedDynamics, recovery: Recovery, ended_utc_ms: int) -
     """
     if recovery.target_c - recovery.start_c < BELOW_K_MIN:
         return learned
-    late_s = (ended_utc_ms - recovery.due_utc_ms) / 1000.0
-    late_s = min(LATE_S_MAX, max(-LATE_S_MAX, late_s))
-    lag_s = min(LAG_S_MAX, max(LAG_S_MIN, learned.lag_s + LEARNING * late_s))
-    return msgspec.structs.replace(learned, lag_s=lag_s, recoveries=learned.recoveries + 1)
+    late_s = (ended_utc_ms - recovery.due_utc_ms) / 1000.0 - SENSOR_LATE_S
+    lag_s = learned.lag_s
+    if learned.windows >= MODEL_WINDOWS_MIN:
+        lag_s += LEARNING * min(LATE_S_MAX, max(-LATE_S_MAX, late_s))
+        lag_s = min(LAG_S_MAX, max(LAG_S_MIN, lag_s))
+    spread = learned.spread
+    if recovery.expected_on_s > 0.0:
+        # What was missing when the block began would have taken as long at full output.
+        wrong = abs((recovery.on_s + max(0.0, late_s)) / recovery.expected_on_s - 1.0)
+        spread += LEARNING * (wrong - spread)
+    return msgspec.structs.replace(
+        learned,
+        lag_s=lag_s,
+        recoveries=learned.recoveries + 1,
+        spread=min(SPREAD_MAX, max(SPREAD_MIN, spread)),
+    )
 
 
 def learn_rate(learned: LearnedDynamics, *, rise_k: float, hours: float) -> LearnedDynamics:

@@ -1,17 +1,45 @@
-"""The recovery of one zone: when it begins, what it asks of the control law, and what it teaches. No I/O, no clock.
+"""The recovery of one zone: when it begins, which duty it prescribes, and what it teaches. No I/O, no clock.
 
 It owns the active recovery and what has been learned about the zone. It never decides what is in force now: that is the
 work of `effective_setpoint`.
+
+A recovery begins when the time that full output needs, by the model of the zone, is all that is left, and a reserve for
+what the model has been wrong by. From then on the duty is the one with which the zone arrives on time, computed anew at
+each update of the model: less than full output while the reserve is not needed. Near the end the emitter comes down to
+what keeps the setpoint, so that its stored heat carries the room up and not beyond.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import optimum_start
+from agent.climate import optimum_start, zone_model
 from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
 from agent.climate.model import HEATING_MODES
-from agent.climate.optimum_start import LEAD_S_MAX, WORTH_K, Coasting, LearnedDynamics, Recovery
+from agent.climate.optimum_start import LEAD_S_MAX, REACHED_K, WORTH_K, Coasting, LearnedDynamics, Recovery
 from agent.climate.settings import ZoneSettings
+from agent.climate.zone_model import ZoneEstimate
+from agent.climate.zone_tracking import UPDATE_S, ZoneTracker
 from agent.foundation.clock import Now
+
+ARRIVAL_K = 0.2
+"""When it is due the zone may be this far below its target: within what people feel, and it goes on rising."""
+
+RESERVE_SPREADS = 1.5
+"""The reserve of a recovery, in spreads of what the forecasts of this zone have been wrong by."""
+
+START_S = UPDATE_S + 240.0
+"""A recovery begins at the next update, and its output after the minimum off time."""
+
+COMING_DOWN_SHARE = 0.35
+"""For this share of its lag before the end the emitter gets what keeps the setpoint."""
+
+WAITING = 2.0
+"""What a recovery needs less than full output is taken from its beginning: so much more than from all of it alike. The
+zone arrives steeply, so that a small error of the temperature is a small error of the time."""
+
+HORIZON_S_MIN = 450.0
+"""No duty is computed for a nearer end: the zone would be steered by the noise of its sensor."""
 
 
 class UpcomingSetpoint(msgspec.Struct, frozen=True):
@@ -25,12 +53,16 @@ class RecoveryPlan(msgspec.Struct, frozen=True):
     """What a recovery asks of the control law.
 
     Attributes:
-        heat_setpoint_c: The present heating setpoint, the ramp to the next block included.
-        feed_forward: The extra duty of the ramp.
+        heat_setpoint_c: The present heating setpoint, the way to the next block included.
+        duty: The duty of the recovery; `None` without one.
+        held_duty: The duty that keeps the setpoint after it.
+        structure_duty: The part of the duty that flows into the structure; `None` as long as no night has been learned.
     """
 
     heat_setpoint_c: float
-    feed_forward: float = 0.0
+    duty: float | None = None
+    held_duty: float = 0.0
+    structure_duty: float | None = None
 
 
 class ZoneRecovery:
@@ -42,17 +74,48 @@ class ZoneRecovery:
     """
 
     def __init__(self, settings: ZoneSettings, learned: LearnedDynamics) -> None:
-        self.learned = learned
         self.active: Recovery | None = None
         self._settings = settings
         self._unmeasured_s = 0.0
         self._coasting = Coasting()
+        self._setpoint_c: float | None = None
+        self._sensors: tuple[str, ...] = ()
+        self._planned_at = -1
+        self._duty = self._held_duty = 0.0
+        self.learned = learned
+
+    @property
+    def learned(self) -> LearnedDynamics:
+        """What is known about the zone."""
+        return self._learned
+
+    @learned.setter
+    def learned(self, learned: LearnedDynamics) -> None:
+        self._learned = learned
+        self.tracker = ZoneTracker(learned.model, learned.windows)
 
     def plan(
         self,
         now: Now,
         effective: EffectiveSetpoint,
-        upcoming: UpcomingSetpoint | None,
+        upcoming: Sequence[UpcomingSetpoint],
+        *,
+        value_c: float | None,
+        dt_s: float,
+    ) -> RecoveryPlan:
+        """Return what the recovery asks for now, and what the structure takes; for the arguments see `_plan`."""
+        plan = self._plan(now, effective, upcoming, value_c=value_c, dt_s=dt_s)
+        estimate, dynamics = self.tracker.estimate, self.tracker.dynamics
+        if estimate is None or self.tracker.windows == 0:
+            return plan
+        structure_duty = zone_model.structure_duty(estimate, dynamics, plan.heat_setpoint_c)
+        return msgspec.structs.replace(plan, structure_duty=structure_duty)
+
+    def _plan(
+        self,
+        now: Now,
+        effective: EffectiveSetpoint,
+        upcoming: Sequence[UpcomingSetpoint],
         *,
         value_c: float | None,
         dt_s: float,
@@ -62,12 +125,19 @@ class ZoneRecovery:
         Args:
             now: The present instant.
             effective: The setpoints in force.
-            upcoming: The next setpoint of the active schedule; `None` without one.
+            upcoming: The next setpoints of the active schedule, in order.
             value_c: The temperature of the zone; `None` if unknown.
             dt_s: Since the last step.
         """
         setpoint_c, utc_ms = effective.setpoints.heat_setpoint_c, now.utc_ms
         self._unmeasured_s = 0.0 if value_c is not None else self._unmeasured_s + dt_s
+        if value_c is not None:
+            if effective.sensors != self._sensors:
+                self._sensors = effective.sensors
+                self.tracker.change_sensors()
+            elif self._setpoint_c is not None and setpoint_c < self._setpoint_c - WORTH_K:
+                self.tracker.begin_window(value_c)
+            self._setpoint_c = setpoint_c
         if (
             utc_ms is None
             or self._unmeasured_s > self._settings.stale_s
@@ -79,76 +149,133 @@ class ZoneRecovery:
             return RecoveryPlan(setpoint_c)
         if self.active is not None and not _is_still_due(self.active, effective, upcoming, utc_ms):
             self.active = None
-        if value_c is None:
-            # A short loss of the sensor does not end a recovery.
-            return RecoveryPlan(setpoint_c)
-        ramp_c = self._ramp_c(effective, upcoming, value_c, utc_ms)
-        is_active = self.active is not None and self.active.reached_utc_ms is None
-        is_beginning = self.active is None and ramp_c > setpoint_c
-        return RecoveryPlan(ramp_c, optimum_start.ramp_duty(self.learned) if is_active or is_beginning else 0.0)
-
-    def _ramp_c(
-        self, effective: EffectiveSetpoint, upcoming: UpcomingSetpoint | None, value_c: float, utc_ms: int
-    ) -> float:
-        """Return the setpoint of the ramp to the next block; the setpoint in force outside the ramp."""
-        setpoint_c = effective.setpoints.heat_setpoint_c
+        estimate = self.tracker.estimate
+        if self.active is None and estimate is not None and self._planned_at != self.tracker.updates:
+            self._begin(effective, upcoming, estimate, utc_ms)
         recovery = self.active
-        if upcoming is None or (recovery is not None and utc_ms >= recovery.due_utc_ms):
-            return setpoint_c
-        due_in_ms = upcoming.due_utc_ms - utc_ms
-        if due_in_ms > LEAD_S_MAX * 1000 or upcoming.target_c < setpoint_c + WORTH_K:
-            return setpoint_c
-        ramp_c = optimum_start.ramp_setpoint_c(self.learned, target_c=upcoming.target_c, due_in_s=due_in_ms / 1000.0)
-        # Never above the cooling setpoint of the present block: heating and cooling must not compete.
-        ramp_c = min(ramp_c, effective.setpoints.cool_setpoint_c - WORTH_K)
-        return ramp_c if ramp_c > max(setpoint_c, value_c if recovery is None else ramp_c - 1.0) else setpoint_c
+        if recovery is None:
+            self._planned_at = self.tracker.updates
+            return RecoveryPlan(setpoint_c)
+        if estimate is not None and self._planned_at != self.tracker.updates:
+            self._steer(recovery, effective, estimate, utc_ms)
+        self._planned_at = self.tracker.updates
+        way_c = max(setpoint_c, _way_c(recovery, effective, utc_ms))
+        if recovery.reached_utc_ms is not None and utc_ms >= recovery.due_utc_ms:
+            return RecoveryPlan(way_c)
+        return RecoveryPlan(way_c, self._duty, self._held_duty)
+
+    def _begin(
+        self, effective: EffectiveSetpoint, upcoming: Sequence[UpcomingSetpoint], estimate: ZoneEstimate, utc_ms: int
+    ) -> None:
+        """Begin the recovery of the first setpoint that can only just be reached in time, if there is one."""
+        dynamics, learned = self.tracker.dynamics, self._learned
+        setpoint_c = effective.setpoints.heat_setpoint_c
+        for ahead in upcoming:
+            left_s = (ahead.due_utc_ms - utc_ms) / 1000.0
+            if left_s > LEAD_S_MAX:
+                return
+            target_c = _bounded_target_c(ahead.target_c, effective)
+            if target_c < setpoint_c + WORTH_K or estimate.felt_c >= target_c - ARRIVAL_K:
+                continue
+            lead_s = zone_model.lead_s(estimate, dynamics, target_c - ARRIVAL_K, LEAD_S_MAX)
+            reserve = 1.0 + RESERVE_SPREADS * learned.spread
+            if lead_s is not None and left_s - max(0.0, learned.lag_s) > lead_s * reserve + START_S:
+                continue
+            self.active = Recovery(
+                ahead.target_c,
+                ahead.due_utc_ms,
+                start_c=estimate.sensor_c,
+                start_duty=max(0.0, estimate.load_k_per_h / dynamics.gain_k_per_h),
+                begun_utc_ms=utc_ms,
+            )
+            duty = self._steer(self.active, effective, estimate, utc_ms)
+            then_s = min(left_s, COMING_DOWN_SHARE * dynamics.emitter_s)
+            expected_on_s = duty * (left_s - then_s) + self._held_duty * then_s
+            self.active = msgspec.structs.replace(self.active, expected_on_s=expected_on_s)
+            return
+
+    def _steer(self, recovery: Recovery, effective: EffectiveSetpoint, estimate: ZoneEstimate, utc_ms: int) -> float:
+        """Set the duty of the recovery and the one that keeps the setpoint then.
+
+        Returns:
+            The duty with which the zone arrives on time, if it is the same all the time.
+        """
+        dynamics = self.tracker.dynamics
+        left_s = (recovery.due_utc_ms - utc_ms) / 1000.0
+        target_c = _bounded_target_c(recovery.target_c, effective) if left_s > 0 else recovery.target_c
+        left_s -= self._learned.lag_s
+        self._held_duty = zone_model.held_duty(estimate, dynamics, target_c)
+        then_s = COMING_DOWN_SHARE * dynamics.emitter_s
+        horizon_s = max(left_s, then_s + HORIZON_S_MIN)
+        aim_c = target_c - ARRIVAL_K * max(0.0, min(1.0, left_s / horizon_s))
+        duty = zone_model.arrival_duty(
+            estimate, dynamics, target_c=aim_c, due_in_s=horizon_s, then_duty=self._held_duty, then_s=then_s
+        )
+        even_duty = duty = min(1.0, max(0.0, duty))
+        if left_s > then_s + HORIZON_S_MIN:
+            duty = max(0.0, 1.0 - WAITING * (1.0 - duty))
+        self._duty = duty
+        return even_duty
 
     def learn(
         self,
         now: Now,
-        effective: EffectiveSetpoint | None,
-        upcoming: UpcomingSetpoint | None,
         *,
         value_c: float | None,
-        ramp_c: float,
+        is_new: bool,
         duty: float,
+        structure_c: float | None,
         dt_s: float,
         was_on: bool,
     ) -> None:
-        """Advance the recovery and the coasting of the zone, and learn from both.
+        """Advance the model and the recovery of the zone, and learn from both.
 
         Args:
             now: The present instant.
-            effective: The setpoints in force; `None` before the first step.
-            upcoming: As for `plan`.
             value_c: The temperature of the zone; `None` if unknown.
-            ramp_c: The setpoint of the last plan.
-            duty: That keeps the present temperature.
+            is_new: A sensor has reported since the last step.
+            duty: That keeps the present temperature, as far as the control knows.
+            structure_c: The temperature of its walls, as far as the control knows.
             dt_s: Since the last step.
             was_on: Whether the output heated since then.
         """
-        utc_ms = now.utc_ms
+        tracker, windows = self.tracker, self.tracker.windows
+        tracker.observe(value_c=value_c, is_new=is_new, was_on=was_on, duty=duty, structure_c=structure_c, dt_s=dt_s)
+        if tracker.windows != windows:
+            self._learned = msgspec.structs.replace(self._learned, model=tracker.dynamics, windows=tracker.windows)
         if value_c is None:
             return
-        self._coasting, self.learned = optimum_start.advance_coasting(
-            self._coasting, self.learned, value_c=value_c, dt_s=dt_s, is_on=was_on
+        self._coasting, self._learned = optimum_start.advance_coasting(
+            self._coasting, self._learned, value_c=value_c, dt_s=dt_s, is_on=was_on
         )
-        if utc_ms is None or effective is None:
-            return
-        if ramp_c > effective.setpoints.heat_setpoint_c and upcoming is not None:
-            due_utc_ms = upcoming.due_utc_ms
-            if self.active is None or self.active.due_utc_ms != due_utc_ms:
-                self.active = Recovery(upcoming.target_c, due_utc_ms, start_c=value_c, start_duty=duty)
-        if self.active is not None:
-            self.active, self.learned = optimum_start.advance_recovery(
-                self.active, self.learned, value_c=value_c, utc_ms=utc_ms, dt_s=dt_s, was_on=was_on
+        if self.active is not None and now.utc_ms is not None:
+            target_c = self.active.target_c
+            self.active, self._learned = optimum_start.advance_recovery(
+                self.active, self._learned, value_c=value_c, utc_ms=now.utc_ms, dt_s=dt_s, was_on=was_on
             )
+            if self.active is None:
+                tracker.end_window(was_reached=value_c >= target_c - REACHED_K)
+
+
+def _bounded_target_c(target_c: float, effective: EffectiveSetpoint) -> float:
+    """Return a target below the cooling setpoint of the present block: heating and cooling must not compete."""
+    return min(target_c, effective.setpoints.cool_setpoint_c - WORTH_K)
+
+
+def _way_c(recovery: Recovery, effective: EffectiveSetpoint, utc_ms: int) -> float:
+    """Return the setpoint on the way: a straight line, so that a second stage helps only what falls behind."""
+    whole_ms = recovery.due_utc_ms - recovery.begun_utc_ms
+    share = min(1.0, (utc_ms - recovery.begun_utc_ms) / whole_ms) if whole_ms > 0 else 1.0
+    target_c = recovery.target_c
+    if utc_ms < recovery.due_utc_ms:
+        target_c = _bounded_target_c(target_c, effective)
+    return recovery.start_c + (target_c - recovery.start_c) * max(0.0, share)
 
 
 def _is_still_due(
-    recovery: Recovery, effective: EffectiveSetpoint, upcoming: UpcomingSetpoint | None, utc_ms: int
+    recovery: Recovery, effective: EffectiveSetpoint, upcoming: Sequence[UpcomingSetpoint], utc_ms: int
 ) -> bool:
     """Return whether the block of a recovery is unchanged, be it ahead or in force."""
     if utc_ms >= recovery.due_utc_ms:
         return effective.setpoints.heat_setpoint_c == recovery.target_c
-    return upcoming == UpcomingSetpoint(recovery.due_utc_ms, recovery.target_c)
+    return UpcomingSetpoint(recovery.due_utc_ms, recovery.target_c) in upcoming

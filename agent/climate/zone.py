@@ -300,6 +300,8 @@ def _regulate(
     walls_c = value_c if thermal_mass_c is None else thermal_mass_c
     behind_k = setpoint_c - walls_c if is_heating else walls_c - setpoint_c
     walls_duty = pi_controller.thermal_mass_duty(behind_k, settings.law.thermal_mass_gain_per_k, error_k=error_k)
+    if is_heating and inputs.structure_duty is not None:
+        walls_duty = inputs.structure_duty * max(0.0, 1.0 + min(0.0, error_k) / pi_controller.OVERSHOOT_K_MAX)
     if is_heating and inputs.recovery_duty is not None:
         output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - walls_duty, dt_s)
     else:
@@ -309,7 +311,7 @@ def _regulate(
             error_k=error_k,
             dt_s=dt_s,
             was_on=state.action is direction,
-            feed_forward=walls_duty + (inputs.feed_forward if is_heating else 0.0),
+            feed_forward=walls_duty,
             is_ramp=inputs.is_ramp and is_heating,
             others_duty=inputs.others_duty,
         )

@@ -93,10 +93,10 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         temperature: Of the zone, as far as it is known.
         effective: The setpoints in force.
         heat_setpoint_c: Of `effective`, or the higher one of a recovery.
-        feed_forward: The extra duty of a recovery.
         is_ramp: A recovery is active.
         recovery_duty: The duty that a recovery prescribes in place of the control law; `None` for none.
         held_duty: The duty that is expected to keep the setpoint after it; the law goes on with it.
+        structure_duty: The duty that the structure takes by the learned model of the zone; `None` if not known.
         coldest_c: The lowest valid value of any sensor in the home.
         others_c: The known temperatures of the other zones, sorted.
         active_c: The known temperatures of the other zones that are not off, sorted.
@@ -110,10 +110,10 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     temperature: ZoneTemperature
     effective: EffectiveSetpoint
     heat_setpoint_c: float
-    feed_forward: float = 0.0
     is_ramp: bool = False
     recovery_duty: float | None = None
     held_duty: float = 0.0
+    structure_duty: float | None = None
     coldest_c: float | None = None
     others_c: tuple[float, ...] = ()
     active_c: tuple[float, ...] = ()

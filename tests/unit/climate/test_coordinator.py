@@ -381,7 +381,9 @@ def drawn_inputs(
         temperature = msgspec.structs.replace(
             temperature, value_c=None if is_torn else value_c, warmest_c=value_c + apart_k
         )
-    return msgspec.structs.replace(made, temperature=temperature, is_ramp=is_ramp, feed_forward=0.3 if is_ramp else 0.0)
+    return msgspec.structs.replace(
+        made, temperature=temperature, is_ramp=is_ramp, recovery_duty=0.7 if is_ramp else None
+    )
 
 
 zone_inputs = st.builds(

@@ -238,8 +238,8 @@ def test_auto_turns_back_to_heating_only_after_a_rest_and_well_below_the_cooling
 
 
 @pytest.mark.parametrize(("mode", "setpoint_c", "duty"), [(Mode.HEAT, 20.0, 0.4), (Mode.COOL, 26.0, 0.0)])
-def test_recovery_feed_forward_applies_to_heating_only(mode: Mode, setpoint_c: float, duty: float) -> None:
-    made = Bench(home()).step(msgspec.structs.replace(inputs(setpoint_c, mode), feed_forward=0.4))
+def test_the_duty_of_a_recovery_applies_to_heating_only(mode: Mode, setpoint_c: float, duty: float) -> None:
+    made = Bench(home()).step(msgspec.structs.replace(inputs(setpoint_c, mode), recovery_duty=0.4))
     assert made.requests[0].duty == pytest.approx(duty)
 
 

@@ -1,0 +1,204 @@
+"""Which model a zone follows: a bank of models, each judged by how well it explains every recovery. Pure.
+
+A night and its recovery are one window: the house cools, is kept, and is heated at nearly full output. For each member
+of the bank (lags of emitter, air and structure) the gain, the load and the first temperature of the structure that
+explain the window best are a linear least-squares problem. The misfit is the member's penalty; older windows count
+less. The member with the smallest penalty is the zone's model. Nothing is learned from a window without a rise.
+
+Separable least squares: Golub and Pereyra 1973. Multiple-model estimation: Magill
+1965.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from math import exp, log
+
+import msgspec
+
+from agent.climate.zone_model import SENSOR_LAG_S, SPAN_K, ZoneDynamics
+
+SAMPLE_S = 360.0
+SAMPLES_MAX = 160
+"""A window of 16 hours: a night and the longest lead."""
+
+SAMPLES_MIN = 15
+RISE_K_MIN = 0.6
+"""A window without this rise tells nothing about the gain."""
+
+EMITTER_S = (120.0, 420.0, 1200.0, 3600.0, 9000.0)
+AIR_S = (900.0, 2400.0, 6000.0)
+STRUCTURE_S = (3 * 3600.0, 9 * 3600.0, 27 * 3600.0)
+"""The bank: forced air to a slab; a light room to one with much furniture; timber to thick masonry."""
+
+HEATING_K = 8.0
+"""Before anything is learned: full output keeps the air of a room this much warmer than its walls."""
+
+MISFIT_K = 0.08
+"""What even the right model leaves unexplained: people, sun, the sensor's steps."""
+
+CORRELATED_SAMPLES = 5.0
+"""Neighbouring residuals are alike: so many count as one."""
+
+KEPT = 0.6
+"""How much of the penalties is left when the next window is judged."""
+
+WEIGHT_MIN = 0.35
+"""One window moves the gain by at least this share, however many there were."""
+
+_SETTLING_K = 0.2
+_STRUCTURE_K = 1.5
+_LOAD_SHARE = 0.3
+_GAIN_SHARE = 0.8
+"""How uncertain the unknowns of a window are beforehand."""
+
+
+class WindowSample(msgspec.Struct, frozen=True):
+    """A stretch of `SAMPLE_S`: the share of output in it and the sensor's value at its end."""
+
+    duty: float
+    value_c: float
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A night with its recovery.
+
+    Attributes:
+        start_c: The temperature before it.
+        start_duty: The duty before it.
+        samples: In order.
+    """
+
+    start_c: float
+    start_duty: float
+    samples: tuple[WindowSample, ...]
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether something can be learned from it."""
+        if len(self.samples) < SAMPLES_MIN:
+            return False
+        values = [sample.value_c for sample in self.samples]
+        low = values.index(min(values))
+        return max(values[low:]) - values[low] >= RISE_K_MIN
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One model of the bank, its penalty, and how many windows taught its gain."""
+
+    dynamics: ZoneDynamics
+    penalty: float = 0.0
+    windows: int = 0
+
+
+def initial_bank(known: ZoneDynamics, windows: int) -> tuple[Member, ...]:
+    """Return the bank around what is known: members that differ more from it must explain more.
+
+    Args:
+        known: From before a restart, or the usual zone.
+        windows: How many windows taught it; 0 for none.
+    """
+    members = []
+    weight = 0.5 if windows == 0 else 1.0 * min(windows, 4)
+    for emitter_s, air_s, structure_s in product(EMITTER_S, AIR_S, STRUCTURE_S):
+        distance = (
+            log(emitter_s / known.emitter_s) ** 2
+            + log(air_s / known.air_s) ** 2
+            + log(structure_s / known.structure_s) ** 2
+        )
+        # The air is as much warmer than the structure at full output as in the known model.
+        gain = known.gain_k_per_h * known.air_s / air_s
+        members.append(Member(ZoneDynamics(gain, emitter_s, air_s, structure_s), weight * distance, windows))
+    return tuple(members)
+
+
+def best(bank: Sequence[Member]) -> Member:
+    """Return the member that explains the windows best."""
+    return min(bank, key=lambda member: member.penalty)
+
+
+def judge(member: Member, window: Window) -> Member:
+    """Return a member after one more window: its gain and its penalty."""
+    dynamics = member.dynamics
+    gain, rms_k = _fit(dynamics, window)
+    weight = max(WEIGHT_MIN, 1.0 / (member.windows + 1.0))
+    gain = dynamics.gain_k_per_h + weight * (gain - dynamics.gain_k_per_h)
+    count = len(window.samples) / CORRELATED_SAMPLES
+    penalty = KEPT * member.penalty + 0.5 * count * log(1.0 + (rms_k / MISFIT_K) ** 2)
+    dynamics = msgspec.structs.replace(dynamics, gain_k_per_h=max(0.1, gain))
+    return Member(dynamics, penalty, member.windows + 1)
+
+
+def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
+    """Return the gain that explains a window best, and the root mean square of what it leaves."""
+    rows, gain = _responses(dynamics, window), dynamics.gain_k_per_h
+    weight = 1.0 / (MISFIT_K * MISFIT_K * CORRELATED_SAMPLES)
+    # Unknowns: gain, load, and how far structure and air are from the first value of the sensor.
+    normal = [[0.0] * 4 for _ in range(4)]
+    right = [0.0] * 4
+    for row, sample in zip(rows, window.samples, strict=True):
+        moved_k = sample.value_c - window.start_c
+        for i in range(4):
+            scaled = row[i] * weight
+            right[i] += scaled * moved_k
+            normal_row = normal[i]
+            for j in range(4):
+                normal_row[j] += scaled * row[j]
+    gain_weight = 1.0 / (_GAIN_SHARE * gain) ** 2
+    load_weight = 1.0 / (_LOAD_SHARE * gain) ** 2
+    normal[0][0] += gain_weight + load_weight * window.start_duty**2
+    normal[0][1] -= load_weight * window.start_duty
+    normal[1][0] -= load_weight * window.start_duty
+    normal[1][1] += load_weight
+    normal[2][2] += 1.0 / _STRUCTURE_K**2
+    normal[3][3] += 1.0 / _SETTLING_K**2
+    right[0] += gain_weight * gain
+    unknowns = _solve(normal, right)
+    squares = 0.0
+    for row, sample in zip(rows, window.samples, strict=True):
+        left_k = sample.value_c - window.start_c
+        for i in range(4):
+            left_k -= row[i] * unknowns[i]
+        squares += left_k * left_k
+    return unknowns[0], (squares / len(rows)) ** 0.5
+
+
+def _responses(dynamics: ZoneDynamics, window: Window) -> list[tuple[float, float, float, float]]:
+    """Return what the sensor shows at each sample for one unit of gain, load, structure and air; see `_fit`."""
+    air_h = dynamics.air_s / 3600.0
+    keep_e, keep_a = exp(-SAMPLE_S / dynamics.emitter_s), exp(-SAMPLE_S / dynamics.air_s)
+    keep_w, keep_s = exp(-SAMPLE_S / dynamics.structure_s), exp(-SAMPLE_S / SENSOR_LAG_S)
+    share_e = (1.0 - keep_e) * dynamics.emitter_s / SAMPLE_S
+    share_a = (1.0 - keep_a) * dynamics.air_s / SAMPLE_S
+    # The load grows with the temperature, see `zone_model`.
+    per_k = dynamics.gain_k_per_h / SPAN_K / 2.0
+    emitted = window.start_duty
+    air, walls, sensor = [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]
+    start = [(air[i] + walls[i]) for i in range(4)]
+    rows = []
+    for sample in window.samples:
+        mean_emitted = sample.duty + (emitted - sample.duty) * share_e
+        emitted = sample.duty + (emitted - sample.duty) * keep_e
+        for i, drive in enumerate((mean_emitted, -1.0, 0.0, 0.0)):
+            settled = walls[i] + (drive - per_k * (air[i] + walls[i] - start[i])) * air_h
+            mean = settled + (air[i] - settled) * share_a
+            air[i] = settled + (air[i] - settled) * keep_a
+            walls[i] = mean + (walls[i] - mean) * keep_w
+            sensor[i] = mean + (sensor[i] - mean) * keep_s
+        rows.append((sensor[0], sensor[1], sensor[2], sensor[3]))
+    return rows
+
+
+def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
+    """Return the solution of a symmetric positive definite system, by elimination."""
+    size = len(right)
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for i in range(size):
+        for k in range(i + 1, size):
+            factor = rows[k][i] / rows[i][i]
+            for j in range(i, size + 1):
+                rows[k][j] -= factor * rows[i][j]
+    solution = [0.0] * size
+    for i in reversed(range(size)):
+        rest = rows[i][size] - sum(rows[i][j] * solution[j] for j in range(i + 1, size))
+        solution[i] = rest / rows[i][i]
+    return solution

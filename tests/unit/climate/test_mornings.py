@@ -1,0 +1,13 @@
+"""Mornings of small houses: on time by the sensor and by the air, without an overshoot, learned from a few nights."""
+
+import pytest
+
+from .recovery_houses import HOUSES, Bench, House
+
+
+@pytest.mark.parametrize("house", [house for house in HOUSES if house.name != "air"], ids=lambda house: house.name)
+def test_after_some_nights_the_zone_is_warm_on_time(house: House) -> None:
+    mornings = list(Bench(house).mornings(7))[3:]
+    assert sum(abs(morning.sensor_min) <= 10 for morning in mornings) >= len(mornings) - 1
+    assert sum(morning.over_k for morning in mornings) / len(mornings) <= 0.5
+    assert max(morning.sag_k for morning in mornings) <= 0.3
