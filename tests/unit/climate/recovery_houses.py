@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import pi, sin
 from random import Random
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 from agent.climate.controller import ClimateController
@@ -53,12 +54,22 @@ HOUSES = (
 
 @dataclass
 class Morning:
-    """One morning: when 0.25 K below the target was reached, in minutes after it was due, and what followed."""
+    """One morning: when 0.25 K below the target was reached, in minutes after it was due, and what followed.
+
+    Attributes:
+        sensor_min: By the sensor.
+        air_min: By the air.
+        over_k: The highest air temperature above the target.
+        sag_k: The lowest one below it, from 45 min after it was due.
+        kept_k: The mean distance from the target from half an hour to three hours after it was due.
+        on_h: The hours of output since midnight.
+    """
 
     sensor_min: float
     air_min: float
     over_k: float
     sag_k: float
+    kept_k: float
     on_h: float
 
 
@@ -134,6 +145,7 @@ class Bench:
             self.run(due_s - 8 * 3600)
             sensor_min = air_min = 120.0
             over_k, sag_k = -9.0, 0.0
+            kept: list[float] = []
             while self.at_s < due_s + 3 * 3600:
                 self.step()
                 minutes = (self.at_s - due_s) / 60
@@ -141,6 +153,8 @@ class Bench:
                 air_min = minutes if air_min == 120 and self.air_c >= 20.75 and minutes > -240 else air_min
                 if minutes > -60:
                     over_k = max(over_k, self.air_c - 21.0)
+                if minutes > 30:
+                    kept.append(self.air_c - 21.0)
                 if minutes > 45:
                     sag_k = max(sag_k, 21.0 - self.air_c)
-            yield Morning(sensor_min, air_min, over_k, sag_k, (self.on_s - before_s) / 3600)
+            yield Morning(sensor_min, air_min, over_k, sag_k, fmean(kept), (self.on_s - before_s) / 3600)

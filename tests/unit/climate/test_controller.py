@@ -107,7 +107,7 @@ def test_a_night_setback_and_the_recovery_before_the_block() -> None:
     learned = made.control.zones["living"].learned
     assert learned.recoveries >= 3
     made.run(5 * DAY_MS + 5 * H_MS)  # 06:00 in Berlin
-    assert value_c(made) == pytest.approx(21.0, abs=0.7)
+    assert value_c(made) == pytest.approx(21.0, abs=1.0)
     assert made.oracle.broken == {}
 
 
