@@ -89,6 +89,7 @@ class ApiAnswer(msgspec.Struct, frozen=True):
         action: What was done, for the audit trail; `None` takes the handler's name, and "" is a request that only read
             something.
         result: What came of it, for the audit trail; empty for the HTTP status, which says little in some APIs.
+        target: What it was done to, for the audit trail, where the path does not say it; sanitized.
     """
 
     document: object
@@ -96,6 +97,7 @@ class ApiAnswer(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = MappingProxyType({})
     action: str | None = None
     result: str = ""
+    target: str = ""
 
 
 ApiHandler = Callable[[ApiRequest], Awaitable[ApiAnswer]]

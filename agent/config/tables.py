@@ -335,6 +335,9 @@ class ApisConfig(msgspec.Struct, frozen=True, kw_only=True):
         bool, key("show a zone under the name of the space that it is in, in the Aqara Open API")
     ] = False
 
+    names_follow_spaces: Annotated[
+        bool, key("show a zone under the name of the space that it is in, in every API and in the Home app")
+    ] = False
     homekit: Annotated[
         bool, key("show the zones in Apple's Home app; needs the extra: pip install 'climahub[homekit]'")
     ] = False

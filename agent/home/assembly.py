@@ -35,6 +35,7 @@ class HomeAssembly:
         disk: Disk,
         worker: Worker,
         new_id: Callable[[], str],
+        names_follow_spaces: bool,
     ) -> None:
         """Keep the components.
 
@@ -47,7 +48,8 @@ class HomeAssembly:
             clock: The clocks of the boot.
             disk: Writes the files.
             worker: Runs what blocks.
-            new_id: Makes ids of holds and actions.
+            new_id: Makes ids of holds, actions and spaces.
+            names_follow_spaces: A zone has the name of the space that it is in.
         """
         self._climate = climate
         self._telemetry = telemetry
@@ -58,6 +60,7 @@ class HomeAssembly:
         self._disk = disk
         self._worker = worker
         self._new_id = new_id
+        self._names_follow_spaces = names_follow_spaces
         self.has_zones = climate is not None
 
     @cached_property
@@ -76,6 +79,7 @@ class HomeAssembly:
             disk=self._disk,
             worker=self._worker,
             new_id=self._new_id,
+            names_follow_spaces=self._names_follow_spaces,
         )
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

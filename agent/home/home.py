@@ -12,6 +12,7 @@ from agent.home.action_service import ActionService
 from agent.home.changes import HomeChanges
 from agent.home.devices import Devices
 from agent.home.humidity import Channel, HumidityLookup
+from agent.home.spaces import Spaces
 from agent.home.thermostat import Thermostat
 from agent.home.thermostats import Thermostats
 from agent.pairing.service import PairingQueries
@@ -42,8 +43,9 @@ class Home:
         disk: Disk,
         worker: Worker,
         new_id: Callable[[], str],
+        names_follow_spaces: bool = False,
     ) -> None:
-        """Build the services; nothing runs yet.
+        """Build the services; nothing runs yet. Reads the spaces where names follow them, which blocks.
 
         Args:
             climate: The control; `None` where the hub drives nothing.
@@ -54,8 +56,11 @@ class Home:
             clock: The clocks of the boot.
             disk: Writes the files.
             worker: Runs what blocks.
-            new_id: Makes ids of holds and actions.
+            new_id: Makes ids of holds, actions and spaces.
+            names_follow_spaces: A zone has the name of the space that it is in.
         """
+        self._make_spaces = partial(Spaces, directory, disk=disk, worker=worker, new_id=new_id)
+        name_of = self._space_name if names_follow_spaces else str
         self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
         humidity = HumidityLookup(
             climate.settings if climate else None,
@@ -63,7 +68,7 @@ class Home:
             devices=pairing.devices_by_name,
             now_ms=clock.monotonic_ms,
         )
-        self.thermostats = Thermostats(climate, humidity=humidity, changes=self.changes, new_id=new_id)
+        self.thermostats = Thermostats(climate, humidity=humidity, changes=self.changes, new_id=new_id, name_of=name_of)
         self.devices = Devices(
             thermostats=self.thermostats, pairing=pairing, channels=channels, board_name=board_name, clock=clock
         )
@@ -77,6 +82,8 @@ class Home:
             worker=worker,
             new_id=new_id,
         )
+        if names_follow_spaces:
+            _ = self.spaces
         if climate:
             climate.on_decision(self.changes.request_look)
 
@@ -84,6 +91,15 @@ class Home:
     def actions(self) -> ActionService:
         """The actions of clients. They are carried out where an API has used this before the loops begin."""
         return self._make_actions()
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """The rooms, floors and houses that the owner has named. Read at the first use, which blocks."""
+        return self._make_spaces()
+
+    def _space_name(self, zone_id: str) -> str:
+        space = self.spaces.tree.space_of(zone_id)
+        return space.name if space else zone_id
 
     def _zones(self) -> Mapping[str, Thermostat]:
         return {each.zone_id: each for each in self.thermostats.all()}
@@ -93,5 +109,7 @@ class Home:
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
-        loops = {"home": self.changes.run}
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"home": self.changes.run}
+        if "spaces" in vars(self):
+            loops["spaces"] = self.spaces.read_again
         return loops | {"actions": self.actions.run} if "actions" in vars(self) else loops

@@ -79,13 +79,16 @@ class Thermostat(msgspec.Struct, frozen=True, kw_only=True):
     learned: LearnedDynamics = LearnedDynamics()
 
 
-def read_thermostat(climate: "ClimateService", zone_id: str, humidity_percent: float | None = None) -> Thermostat:
+def read_thermostat(
+    climate: "ClimateService", zone_id: str, humidity_percent: float | None = None, *, name: str = ""
+) -> Thermostat:
     """Return the present state of a zone.
 
     Args:
         climate: The control.
         zone_id: One of its zones.
         humidity_percent: Measured in the zone.
+        name: For people; empty for its id.
 
     Raises:
         KeyError: There is no such zone.
@@ -97,7 +100,7 @@ def read_thermostat(climate: "ClimateService", zone_id: str, humidity_percent: f
     state, decision, settings = climate.control.state.zones[number], climate.control.last, zone.settings
     return Thermostat(
         zone_id=zone_id,
-        name=zone_id,
+        name=name or zone_id,
         temperature_c=zone.temperature.value_c,
         humidity_percent=humidity_percent,
         mode=effective.mode,

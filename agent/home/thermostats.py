@@ -40,6 +40,7 @@ class Thermostats:
         humidity: HumidityLookup,
         changes: HomeChanges,
         new_id: Callable[[], str],
+        name_of: Callable[[str], str] = str,
     ) -> None:
         """Prepare.
 
@@ -48,10 +49,12 @@ class Thermostats:
             humidity: Finds the humidity of a zone.
             changes: Tells what a request changes.
             new_id: Makes the id of a hold.
+            name_of: Returns the name of a zone for people, which every interface shows; by default its id.
         """
         self._climate = climate
         self._humidity = humidity
         self._new_id = new_id
+        self._name_of = name_of
         self.changes = changes
 
     @property
@@ -75,7 +78,8 @@ class Thermostats:
         """
         if self._climate is None or zone_id not in self._climate.control.zones:
             raise _unknown(zone_id, self.zone_ids)
-        return read_thermostat(self._climate, zone_id, self._humidity.zone_percent(zone_id))
+        humidity_percent = self._humidity.zone_percent(zone_id)
+        return read_thermostat(self._climate, zone_id, humidity_percent, name=self._name_of(zone_id))
 
     def check(self, zone_id: str, request: ClimateRequest) -> "ClimateService":
         """Refuse what a zone can never do, and return the control of the zones.

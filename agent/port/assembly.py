@@ -98,6 +98,7 @@ class PortAssembly:
             disk=hub.disk,
             worker=hub.worker,
             new_id=new_id,
+            names_follow_spaces=hub.config.apis.names_follow_spaces,
         )
         self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
         self.history = recorder.build_history(hub, interval_s=interval_s)

@@ -416,3 +416,26 @@ async def test_unknown_token_is_told_to_a_client(apis: ApiRig, tmp_path: Path) -
     with pytest.raises(SkillError) as refused:
         await asyncio.to_thread(SkillClient(apis.url + PATH, "aqara_x", tmp_path / "d.json").refresh)
     assert refused.value.code == 401
+
+
+async def test_the_audit_trail_names_devices_and_spaces_that_there_are(apis: ApiRig, token: str) -> None:
+    invented = ITEM | {"deviceId": "invented", "value": 20}
+    await send(apis, token, message("ExecuteTraitRequest", [ITEM | {"value": 22.5}, invented]))
+    _, made = await send(apis, token, message("CreateSpaceRequest", {"name": "Salon"}))
+    placed = {"spaceId": made["data"], "deviceIds": ["living", "bedroom", "invented"]}
+    await send(apis, token, message("AssociateDevicesToSpaceRequest", placed))
+    entries = await apis.port.hub.port.audit.entries(entries_max=10)
+    found = {each.entry.action: each.entry.target for each in entries}
+    assert found["ExecuteTraitRequest"] == f"{PATH} living"
+    assert found["AssociateDevicesToSpaceRequest"] == f"{PATH} {made['data']}, living, bedroom"
+
+
+async def test_names_follow_spaces_in_all_of_the_home(tmp_path: Path) -> None:
+    async with open_apis(tmp_path, "aqara", "names_follow_spaces") as apis:
+        token = (await apis.client("aqara")).secret
+        _, made = await send(apis, token, message("CreateSpaceRequest", {"name": "Salon"}))
+        placed = {"spaceId": made["data"], "deviceIds": ["living"]}
+        await send(apis, token, message("AssociateDevicesToSpaceRequest", placed))
+        _, listed = await send(apis, token, message("GetAllDevicesWithSpaceRequest"))
+        assert [device["name"] for device in listed["data"][1:]] == ["Salon", "bedroom"]
+        assert apis.home.thermostats.get("living").name == "Salon"

@@ -52,6 +52,9 @@ T = TypeVar("T")
 NAME = "aqara"
 LIMIT = Limit("requests", REQUESTS_PER_MINUTE_MAX)
 
+TARGETS_MAX = 4
+"""Devices that an entry of the audit trail names."""
+
 _WRITTEN = frozenset({"CreateSpaceRequest", "UpdateSpaceRequest", "AssociateDevicesToSpaceRequest"})
 """What is written to the disk before it is answered."""
 
@@ -78,7 +81,7 @@ _CODES: Mapping[ProblemKind, Code] = MappingProxyType(
 
 def build_face(parts: "ApiParts") -> "AqaraFace":
     """Return the API. Reads the spaces, which blocks."""
-    return AqaraFace(parts, Spaces(parts.state_dir, disk=parts.disk, worker=parts.worker, new_id=parts.new_id))
+    return AqaraFace(parts, parts.home.spaces)
 
 
 class AqaraFace:
@@ -152,8 +155,8 @@ class AqaraFace:
         return ApiAnswer(answer, status, headers)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return the loop that reads the spaces from a disk that did not give them at the start."""
-        return {"spaces": self._spaces.read_again}
+        """Return no loop: the home reads its spaces itself."""
+        return {}
 
     async def answer_message(self, request: ApiRequest) -> ApiAnswer:
         """Answer one message."""
@@ -174,7 +177,23 @@ class AqaraFace:
             answer = wire.failed(Code.INVALID, str(error), message.msg_id)
         except StorageFull as error:
             answer = wire.failed(Code.INTERNAL, str(error), message.msg_id)
-        return ApiAnswer(answer, action=action, result=f"code {answer.code}")
+        target = self._target(message, request.known_client) if action else ""
+        return ApiAnswer(answer, action=action, result=f"code {answer.code}", target=target)
+
+    def _target(self, message: Message, client: ApiClient) -> str:
+        """Return the devices and spaces that a message names, for the audit trail: those that there are."""
+        data = msgspec.json.decode(message.data)
+        known = {*self._view(client).device_ids, *self._spaces.tree.spaces}
+        named = [
+            each
+            for part in (data if isinstance(data, list) else [data])
+            if isinstance(part, dict)
+            for value in (part.get("deviceId"), part.get("spaceId"), part.get("deviceIds"))
+            for each in (value if isinstance(value, list) else [value])
+        ]
+        found = list(dict.fromkeys(each for each in named if isinstance(each, str) and each in known))
+        more = [f"and {len(found) - TARGETS_MAX} more"] if len(found) > TARGETS_MAX else []
+        return ", ".join([*found[:TARGETS_MAX], *more])
 
     def _view(self, client: ApiClient) -> HomeView:
         parts = self._parts

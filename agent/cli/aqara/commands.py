@@ -18,6 +18,7 @@ from agent.cli.aqara.device_cache import DeviceCache, default_directory
 from agent.cli.exit_codes import epilog
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
+from agent.foundation.format import duration
 from agent.foundation.text import escape_lines, plural, sanitize, sanitize_value
 from hal.aqara.device_list import KnownDevice
 from hal.aqara.endpoint import AqaraEndpoint, EndpointLost, TokenRefused
@@ -39,6 +40,7 @@ class Access(msgspec.Struct, frozen=True):
 
     endpoint: AqaraEndpoint
     cache: DeviceCache
+    clock: SystemClock
 
 
 def _with_access(command: Callable[..., int]) -> Callable[..., int]:
@@ -77,20 +79,20 @@ def _fail(error: object, code: int) -> int:
 def _access(url: str | None, token_file: Path | None, ca_file: Path | None, directory: Path | None) -> Access:
     if not url:
         raise click.UsageError(f"give --url, or set {URL_VARIABLE}")
-    token = _token(token_file)
+    token, clock = _token(token_file), SystemClock(trust_wall_clock=True)
     try:
         endpoint = AqaraEndpoint(
             url,
             token,
             new_id=lambda: secrets.token_hex(8),
-            monotonic_ms=SystemClock(trust_wall_clock=True).monotonic_ms,
+            monotonic_ms=clock.monotonic_ms,
             ca_file=str(ca_file) if ca_file else None,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if is_in_the_clear(url):
         click.echo("climahub: use https where the endpoint has it: everybody on the way can read the token", err=True)
-    return Access(endpoint, DeviceCache(endpoint, directory or default_directory(endpoint.host), Disk()))
+    return Access(endpoint, DeviceCache(endpoint, directory or default_directory(endpoint.host), Disk()), clock)
 
 
 def is_in_the_clear(url: str) -> bool:
@@ -137,7 +139,15 @@ def devices(access: Access, room: str, kind: str, trait: str, name: str, is_onli
         click.echo(msgspec.json.format(msgspec.json.encode(sanitize_value(msgspec.to_builtins(found)))).decode())
     else:
         click.echo(as_text(found, trait))
+        click.echo(age_as_text(access.cache.age_s(access.clock.utc_ms())), err=True)
     return exit_codes.OK
+
+
+def age_as_text(age_s: float | None) -> str:
+    """Return how old the values of the list are."""
+    if age_s is None:
+        return "how old the list is is not known: climahub aqara refresh fetches it anew"
+    return f"the list is {duration(age_s)} old: climahub aqara refresh fetches it anew"
 
 
 def as_text(found: Sequence[KnownDevice], trait: str = "") -> str:

@@ -53,6 +53,18 @@ class DeviceCache:
             pass  # renewed below
         return self.refresh()
 
+    def age_s(self, utc_ms: int | None) -> float | None:
+        """Return how old the list is; `None` where that is not known.
+
+        Args:
+            utc_ms: The present time by this machine's clock, which dates files.
+        """
+        try:
+            written_s = self._path.stat().st_mtime
+        except OSError:
+            return None
+        return None if utc_ms is None else max(0.0, utc_ms / 1000 - written_s)
+
     def refresh(self) -> Sequence[KnownDevice]:
         """Fetch the list, replace the file, and return the devices.
 

@@ -212,11 +212,11 @@ class _Mount:
             self._count_further,
         )
         name = getattr(passed.route.handler, "__name__", passed.route.path).lstrip("_")
-        action, result = name, "no answer"
+        action, result, target = name, "no answer", ""
         try:
             answer = await passed.route.handler(given)
             action = name if answer.action is None else answer.action
-            result = answer.result or str(answer.status.value)
+            result, target = answer.result or str(answer.status.value), answer.target
         except ApiRefused as refused:
             action = name if refused.answer.action is None else refused.answer.action
             result = str(refused.answer.status.value)
@@ -232,7 +232,8 @@ class _Mount:
             # Open calls report what matters themselves: strangers must not fill the trail. Nor may invented ids.
             is_told = action and not result.startswith(_NOT_FOUND)
             if self._audit and passed.client and is_told and request.method not in SAFE_METHODS:
-                self._audit.record(passed.caller, action, sanitize(request.path), result)
+                path = sanitize(request.path)
+                self._audit.record(passed.caller, action, f"{path} {target}" if target else path, result)
         return answer
 
     async def _admit(self, request: web.Request, counted: _Counted) -> _Passed:

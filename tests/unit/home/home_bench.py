@@ -95,6 +95,7 @@ def make_home(
     channels: Mapping[Channel, ChannelState] | None = None,
     pairing: Pairing | None = None,
     new_id: Callable[[], str] | None = None,
+    names_follow_spaces: bool = False,
 ) -> Home:
     """Return a home over a climate control."""
     ids = itertools.count(1)
@@ -108,6 +109,7 @@ def make_home(
         disk=disk or Disk(),
         worker=InlineWorker(),
         new_id=new_id or (lambda: f"h{next(ids)}"),
+        names_follow_spaces=names_follow_spaces,
     )
 
 

@@ -19,9 +19,7 @@ from agent.apis.assembly import ApiParts
 from agent.apis.face import ApiClient, ApiProblem, ApiRequest, ProblemKind
 from agent.climate.model import Mode
 from agent.climate.requests import ClimateRequest, SetRequest
-from agent.foundation.disk import Disk
-from agent.foundation.worker import InlineWorker
-from agent.home.spaces import Spaces, SpaceTree
+from agent.home.spaces import SpaceTree
 from agent.local.routes import Caller, Role
 from hal.interface import SensorKind
 from tests.unit.home.home_bench import NOON_MS, HomeBench
@@ -98,8 +96,7 @@ def face(bench: HomeBench) -> AqaraFace:
         clients=SimpleNamespace(find=lambda api, secret: client() if (api, secret) == ("aqara", "right") else None),
         clock=bench.clock,
     )
-    spaces = Spaces(bench.directory, disk=Disk(), worker=InlineWorker(), new_id=lambda: "1")
-    return AqaraFace(cast("ApiParts", parts), spaces)
+    return AqaraFace(cast("ApiParts", parts), bench.home.spaces)
 
 
 def answer(made: AqaraFace, message: object) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`climahub aqara`: the cache comes first, identifiers come from it, and what was set is read back."""
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,3 +234,15 @@ def test_token_comes_from_a_file(server: EndpointServer, tmp_path: Path, monkeyp
     (tmp_path / "token").write_text("other\n")
     assert root.run(["aqara", "refresh", "--token-file", str(tmp_path / "token")]) == exit_codes.OK
     assert server.tokens == ["Bearer other"]
+
+
+def test_devices_say_how_old_the_list_is(
+    server: EndpointServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.run(["aqara", "refresh"])
+    written_s = cache_file(tmp_path).stat().st_mtime - 7500
+    os.utime(cache_file(tmp_path), (written_s, written_s))
+    assert root.run(["aqara", "devices"]) == exit_codes.OK
+    printed = capsys.readouterr()
+    assert "the list is 2 h 5 min old" in printed.err
+    assert "old" not in printed.out
