@@ -15,8 +15,8 @@ from tests.integration.port_rig import PortRig, open_port
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 PHONE = (390, 844)
 DESKTOP = (1280, 800)
-PATIENCE_MS = 20_000
-"""For a busy machine."""
+PATIENCE_MS = 120_000
+"""For a busy machine; what is waited for takes a second."""
 
 TWO_ROOMS = """\
 [board.sim]
@@ -112,7 +112,7 @@ class Visitor:
 async def browser() -> AsyncIterator[Browser]:
     path = find_chromium()
     async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        made = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=PATIENCE_MS)
         yield made
         await made.close()
 

@@ -20,8 +20,6 @@ LABEL = "Z:000D6FFFFED4163B$I:52797BF4A5084DAA8E1712B61741CA024051"
 PHOTO = Path(__file__).parent / "label.png"
 """The QR code of `LABEL`."""
 
-STEP_MS = 60_000
-
 
 @pytest.mark.slow
 async def test_a_sensor_is_paired_named_and_given_its_key(
@@ -39,19 +37,19 @@ async def test_a_sensor_is_paired_named_and_given_its_key(
         await visitor.sign_in()
         await visitor.go("zigbee", "Zigbee")
         radio_state = page.get_by_role("region", name="Radio").get_by_text("up", exact=True)
-        await expect(radio_state).to_be_visible(timeout=STEP_MS)
+        await expect(radio_state).to_be_visible()
         await page.get_by_role("link", name="Pair a sensor").click()
         await page.get_by_label("Name (where it hangs)").fill("attic")
         await page.get_by_role("button", name="Let it join").click()
         await expect(page.get_by_text("Press the sensor's button now.")).to_be_visible()
         assert sensors.press("one") is JoinOutcome.JOINED
         # Its key does not stand on its label: the wizard asks for it.
-        await expect(page.get_by_text("Joined; its key is missing")).to_be_visible(timeout=STEP_MS)
+        await expect(page.get_by_text("Joined; its key is missing")).to_be_visible()
         await visitor.picture("pairing-phone")
         await page.get_by_label("ClimaSense key of attic").fill(cloud.sensor_key("attic"))
         await page.get_by_role("button", name="Give its key").click()
         sensors.report_all("one")
-        await expect(page.get_by_text("Paired", exact=True)).to_be_visible(timeout=STEP_MS)
+        await expect(page.get_by_text("Paired", exact=True)).to_be_visible()
         steps = page.get_by_role("list", name="Steps so far")
         await expect(steps).to_contain_text("registered with the cloud")
         await page.get_by_role("link", name="To the network").click()

@@ -57,7 +57,10 @@ def sources(first: int, count: int) -> Iterator[str]:
 
 async def sign_in(target: Target, code: str) -> str:
     """Return the cookie of a session."""
-    status, answer = await target.ask("127.0.0.1", "POST /v1/session", json.dumps({"code": code}))
+    status = 0
+    # A busy machine may be slower than the hub's patience with a connection that sends nothing yet.
+    while status == 0:
+        status, answer = await target.ask("127.0.0.1", "POST /v1/session", json.dumps({"code": code}))
     if status != 200:
         raise RuntimeError(f"the right code is refused: {answer!r}")
     return answer.partition(b"Set-Cookie: ")[2].partition(b";")[0].decode()

@@ -17,7 +17,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from hal import replay
-from lab.demo import environment
+from lab.demo import environment, runner
 from lab.demo.environment import Cloud, CloudCondition, Scenario, make_config
 from lab.demo.paced_loop import PacedClock
 from lab.demo.runner import Audit, AuditResult, DemoSnapshot, Options, run_demo
@@ -179,13 +179,13 @@ def test_lost_reading_is_found_by_the_audit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Planted: the audience notes a reading of which neither cloud nor outbox has ever heard."""
-    real = Audit.committed
 
-    def one_more(self: Audit, readings: list) -> None:  # type: ignore[type-arg]
-        real(self, readings)
-        self._taken["nobody", "temperature", 1] = 20.0
+    class OneMore(Audit):
+        def __init__(self, zero_utc_ms: int) -> None:
+            super().__init__(zero_utc_ms)
+            self._taken["nobody", "temperature", 1] = 20.0
 
-    monkeypatch.setattr(Audit, "committed", one_more)
+    monkeypatch.setattr(runner, "Audit", OneMore)
     assert root.run(["demo", "--for", "0.3", "--speed", "2000", "--plain", "--no-outages"]) == exit_codes.FAILED
     assert "1 LOST" in capsys.readouterr().out
 

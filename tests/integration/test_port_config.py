@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,9 +13,12 @@ import pytest
 from agent import app
 from agent.cli import root
 from agent.config import Config, changes
+from agent.config.changes import TRIAL_S_MAX
 from agent.environment import Environment
 from agent.errors import ConfigInvalid
 from agent.local.routes import Role
+from agent.port import config_editor
+from agent.port.config_editor import ConfigEditor
 from tests.integration.config_rig import DaemonRig, run_daemon
 
 KEY = "cloud.request_timeout_s"
@@ -24,6 +28,26 @@ CHANGE = {"changes": {KEY: 7}}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.port.config_editor.RESTART_DELAY_S", 0.05)
+
+
+@pytest.fixture
+def editors(monkeypatch: pytest.MonkeyPatch) -> list[ConfigEditor]:
+    """The editors of all hubs that are started, the running one last."""
+    made: list[ConfigEditor] = []
+
+    class Noted(ConfigEditor):
+        def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as it was called
+            super().__init__(*arguments, **named)
+            made.append(self)
+
+    monkeypatch.setattr(config_editor, "ConfigEditor", Noted)
+    return made
+
+
+def let_trial_end(editor: ConfigEditor) -> None:
+    """Have the time of a trial be over: it would last for two minutes."""
+    editor._started_ms -= TRIAL_S_MAX * 1000
+    editor._decided.set()
 
 
 async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path: Path) -> None:
@@ -46,10 +70,11 @@ async def test_a_change_is_tried_confirmed_and_kept_over_a_new_process(tmp_path:
     assert "# A person's file." in rig.text
 
 
-async def test_unconfirmed_change_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.port.config_editor.TRIAL_S_MIN", 1)
+async def test_unconfirmed_change_is_undone(tmp_path: Path, editors: list[ConfigEditor]) -> None:
     async with run_daemon(tmp_path) as rig:
-        await rig.ask("PATCH", "/v1/config", {**CHANGE, "trial_s": 1})
+        await rig.ask("PATCH", "/v1/config", CHANGE)
+        await rig.trial_started()
+        let_trial_end(editors[-1])
         await rig.until(lambda report: report["trial"] is None and not report["is_restarting"])
         assert await rig.value(KEY) == 30
         assert "nobody confirmed" in (await rig.config())["last_trial"]
@@ -67,9 +92,8 @@ async def test_crash_during_the_trial_undoes_the_change(tmp_path: Path) -> None:
 
 
 async def test_a_change_that_cuts_off_the_port_undoes_itself_and_the_person_is_still_signed_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, editors: list[ConfigEditor]
 ) -> None:
-    monkeypatch.setattr("agent.port.config_editor.TRIAL_S_MIN", 1)
     async with run_daemon(tmp_path) as rig:
         code = await rig.make_code(Role.OWNER)
         await rig.until(lambda report: report["addresses"], "/v1/port")
@@ -77,13 +101,13 @@ async def test_a_change_that_cuts_off_the_port_undoes_itself_and_the_person_is_s
         async with aiohttp.ClientSession(cookie_jar=jar) as browser:
             async with browser.post(f"{rig.url}/v1/session", json={"code": code}) as response:
                 assert response.status == 200
-            change = {"changes": {"port.listen": []}, "trial_s": 2}
-            async with browser.patch(f"{rig.url}/v1/config", json=change) as response:
+            async with browser.patch(f"{rig.url}/v1/config", json={"changes": {"port.listen": []}}) as response:
                 assert response.status == 200
             await rig.trial_started()
             assert (await rig.ask("GET", "/v1/port"))[1]["addresses"] == []
             with pytest.raises(aiohttp.ClientConnectionError):
                 await browser.get(f"{rig.url}/v1/config")
+            let_trial_end(editors[-1])
             await rig.until(lambda report: report["addresses"], "/v1/port")
             async with browser.get(f"{rig.url}/v1/config") as response:
                 assert response.status == 200

@@ -23,7 +23,7 @@ from agent.ota.lifecycle import UpdateState
 from agent.ota.service import UpdateService
 from hal.images import SlotMark, SlotSelector, SystemUpdater
 
-from .conftest import until
+from .conftest import WAIT_S, until
 from .rauc_bench import COMPATIBLE, RaucMachine, skip_reason
 
 CONTENT = bytes(range(256)) * 8192
@@ -58,6 +58,7 @@ class Hub:
         self.directory = directory
         self.machine = RaucMachine(directory / "machine", bus)
         self.is_healthy = True
+        self.trial_deadline_s = WAIT_S
         self.reboots: list[str] = []
         self.restarted = asyncio.Event()
 
@@ -77,7 +78,7 @@ class Hub:
         config = OtaConfig(
             keys_dir=self.directory / "keys", allow_unsigned=False, model="hub", check_interval_s=3600.0, spread_s=1.0,
             maintenance_window="02:00-03:00", metered="always", size_bytes_max=2**26, rate_bytes_s_min=1,
-            download_deadline_s=60.0, trial_s=0.1, trial_deadline_s=0.3, trial_starts_max=2,
+            download_deadline_s=60.0, trial_s=0.1, trial_deadline_s=self.trial_deadline_s, trial_starts_max=2,
         )  # fmt: skip
         worker = ThreadWorker("slow")
         machine, python = ("x86_64", "cpython-311")
@@ -160,7 +161,7 @@ async def test_unhealthy_image_is_rolled_back(hub: Hub) -> None:
         await installed(hub, updates, hub.machine.image("3.0.0", content=CONTENT))
     hub.machine.stop()
     rauc = await hub.machine.start("B")
-    hub.is_healthy = False
+    hub.is_healthy, hub.trial_deadline_s = False, 0.3
     async with hub.life("3.0.0", rauc, "boot-2"):
         await until(lambda: len(hub.reboots) == 2)
     assert hub.machine.boot() == {"primary": "A", "state-A": "good", "state-B": "bad"}

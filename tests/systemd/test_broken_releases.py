@@ -20,8 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 CLIMAHUB = "/opt/climahub/bin/climahub"
 DROP_IN = "/etc/systemd/system/climahub.service.d/release.conf"
-HASTE = "[Service]\nTimeoutStartSec=3\nWatchdogSec=2\nRestartSec=100ms\n"
-BACK_S_MAX = 120.0
+HASTE = "[Service]\nTimeoutStartSec=15\nWatchdogSec=10\nRestartSec=100ms\n"
 
 NOTIFY = """
 import os, socket, time
@@ -81,22 +80,22 @@ def hub(machine: Machine) -> Iterator[Machine]:
     machine.write(DROP_IN, HASTE)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")
-    machine.wait(lambda: status(machine).get("launcher") == 1, 30, "the hub's local API")
+    machine.wait(lambda: status(machine).get("launcher") == 1, "the hub's local API")
     yield machine
     machine.run("systemctl", "stop", "climahub")
     machine.run("sh", "-c", f"rm -rf {DROP_IN} /var/lib/climahub/slots /var/lib/climahub/launcher.json*")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "climahub")
-    machine.wait(lambda: status(machine).get("slot") == "base", 30, "the hub's local API")
+    machine.wait(lambda: status(machine).get("slot") == "base", "the hub's local API")
 
 
 @pytest.mark.parametrize(("sequence", "name"), list(enumerate(BROKEN, start=10)), ids=list(BROKEN))
 def test_broken_release_is_rolled_back_automatically(hub: Machine, sequence: int, name: str) -> None:
     version = f"{sequence}.0.0"
     installed(hub, f"{sequence}.bundle", bundle(version, sequence, {"__main__.py": BROKEN[name].encode()}))
-    hub.wait(lambda: account(hub)["trial"], 30, "the trial")
+    hub.wait(lambda: account(hub)["trial"], "the trial")
     began_s = time.monotonic()
-    hub.wait(lambda: status(hub).get("failed") == version, BACK_S_MAX, "the way back")
+    hub.wait(lambda: status(hub).get("failed") == version, "the way back")
     print(f"{name}: back after {time.monotonic() - began_s:.1f} s")  # noqa: T201 - the issue asks for the times
     found = status(hub)
     assert (found["slot"], found["state"], found["floor"]) == ("base", "failed", 0)
@@ -118,9 +117,9 @@ def test_a_good_release_is_committed(hub: Machine) -> None:
     }
     tree["__main__.py"] = bundle_builder.ENTRY_SOURCE
     installed(hub, "good.bundle", bundle("99.0.0", 99, tree))
-    hub.wait(lambda: account(hub)["trial"], 60, "the trial")
+    hub.wait(lambda: account(hub)["trial"], "the trial")
     began_s = time.monotonic()
-    hub.wait(lambda: status(hub).get("state") == "completed", BACK_S_MAX, "the commit")
+    hub.wait(lambda: status(hub).get("state") == "completed", "the commit")
     print(f"a good release: committed after {time.monotonic() - began_s:.1f} s, 6 of them on trial")  # noqa: T201
     found = status(hub)
     assert (found["slot"], found["good"], found["floor"]) == ("a", "a", 99)

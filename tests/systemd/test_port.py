@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.systemd.conftest import PROJECT
-from tests.systemd.machine import Machine
+from tests.systemd.machine import WAIT_S, Machine
 
 pytestmark = pytest.mark.skipif(
     "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
@@ -71,10 +71,10 @@ class Cable:
         os.set_blocking(self._process.stdout.fileno(), False)
         self.expect("plugged in")
 
-    def expect(self, pattern: str, timeout_s: float = 60.0) -> str:
+    def expect(self, pattern: str) -> str:
         """Wait for a text; return everything up to its end."""
         assert self._process.stdout is not None
-        end_s = time.monotonic() + timeout_s
+        end_s = time.monotonic() + WAIT_S
         while not (found := re.search(pattern, self._seen)):
             assert time.monotonic() < end_s, f"{pattern!r} never came; there was {self._seen!r}"
             self._seen += (self._process.stdout.read(65_536) or b"").decode(errors="replace")
@@ -138,7 +138,7 @@ def test_a_cable_that_is_unplugged_signs_out(machine: Machine, cable: Cable) -> 
     cable.expect("climahub> ")
     process = machine.show(CONSOLE, "MainPID")
     cable.unplug()
-    machine.wait(lambda: machine.show(CONSOLE, "MainPID") != process, 30, "the end of the console")
+    machine.wait(lambda: machine.show(CONSOLE, "MainPID") != process, "the end of the console")
     machine.run("sh", "-c", f"! test -d /proc/{process}")
 
 
@@ -147,13 +147,13 @@ def journal_in_bundle(machine: Machine) -> str:
 
 
 def test_the_drop_in_puts_the_journal_into_a_bundle_of_the_hub(machine: Machine) -> None:
-    machine.wait(lambda: machine.show("climahub", "ActiveState") == "active", 60, "the service")
+    machine.wait(lambda: machine.show("climahub", "ActiveState") == "active", "the service")
     assert journal_in_bundle(machine).strip() == ""
     machine.write(DROP_IN, (PROJECT / "systemd" / "climahub-journal.conf").read_text())
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")
     try:
-        machine.wait(lambda: "climahub" in journal_in_bundle(machine), 60, "the journal in a bundle")
+        machine.wait(lambda: "climahub" in journal_in_bundle(machine), "the journal in a bundle")
     finally:
         machine.run("rm", DROP_IN)
         machine.run("systemctl", "daemon-reload")
@@ -198,7 +198,7 @@ def test_the_hub_is_announced_from_within_its_confinement(machine: Machine, lan:
         found[:] = [line.split(";") for line in printed if line.startswith("=")]
         return bool(found)
 
-    machine.wait(is_found, 120, "the announcement")
+    machine.wait(is_found, "the announcement")
     [[_, device, family, *_, address, port, details]] = found
     assert (device, family, address) == (lan, "IPv4", "192.0.2.114")
     shown = machine.run(CLIMAHUB, "port")

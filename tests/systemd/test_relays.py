@@ -79,7 +79,7 @@ def noted(machine: Machine) -> list[list[str]]:
 
 def heats(machine: Machine) -> str:
     """Wait until the agent heats; return its process."""
-    machine.wait(lambda: [pid(machine), "on"] in noted(machine), 60, "the relay's pulling in")
+    machine.wait(lambda: [pid(machine), "on"] in noted(machine), "the relay's pulling in")
     return pid(machine)
 
 
@@ -121,7 +121,7 @@ def test_unit_opens_only_the_gpio_lines(heated: Machine) -> None:
 def test_killed_or_hanging_agent_leaves_no_relay_on(heated: Machine, signal: str) -> None:
     dead = heats(heated)
     heated.run("systemctl", "kill", "-s", signal, "--kill-whom=main", UNIT)
-    heated.wait(lambda: pid(heated) not in {dead, "0"}, 60, "the restart")
+    heated.wait(lambda: pid(heated) not in {dead, "0"}, "the restart")
     after = noted(heated)
     last = max(number for number, (process, _) in enumerate(after) if process == dead)
     assert after[last] == [dead, "on"]

@@ -42,8 +42,8 @@ def is_another(machine: Machine, before: str) -> bool:
 def test_service_runs_as_its_own_user_and_readings_arrive(machine: Machine, cloud: Cloud) -> None:
     assert is_up(machine)
     assert machine.run("stat", "-c", "%U", f"/proc/{pid(machine)}").strip() == "climahub"
-    machine.wait(cloud.readings, 60, "a reading at the cloud")
-    machine.wait(lambda: "cloud up" in machine.show(UNIT, "StatusText"), 60, "the service's own word for it")
+    machine.wait(cloud.readings, "a reading at the cloud")
+    machine.wait(lambda: "cloud up" in machine.show(UNIT, "StatusText"), "the service's own word for it")
     assert "up" in machine.run("/opt/climahub/bin/climahub", "status")
     assert cloud.key_file.read_text().strip() not in machine.run("journalctl", "-u", UNIT, "--no-pager")
 
@@ -56,7 +56,7 @@ def test_the_port_listens_within_the_units_confinement(machine: Machine) -> None
         report: dict[str, Any] = json.loads(machine.run(*ask))
         return report if len(report["addresses"]) == 2 else {}
 
-    machine.wait(listening, 60, "both listeners")
+    machine.wait(listening, "both listeners")
     report = listening()
     assert report["problems"] == []
     assert [address.partition(":")[0] for address in report["addresses"]] == ["http", "https"]
@@ -97,13 +97,13 @@ def test_the_checks_see_through_the_units_confinement(machine: Machine) -> None:
 def test_killed_service_restarts(machine: Machine) -> None:
     before = pid(machine)
     machine.run("systemctl", "kill", "-s", "KILL", UNIT)
-    machine.wait(lambda: is_another(machine, before), 30, "the restart")
+    machine.wait(lambda: is_another(machine, before), "the restart")
 
 
 def test_hanging_service_is_killed_and_restarts(machine: Machine) -> None:
     before = pid(machine)
     machine.run("systemctl", "kill", "-s", "STOP", UNIT)
-    machine.wait(lambda: is_another(machine, before), 60, "the watchdog's restart")
+    machine.wait(lambda: is_another(machine, before), "the watchdog's restart")
     assert "Watchdog timeout" in machine.run("journalctl", "-u", UNIT, "--no-pager")
 
 
@@ -117,34 +117,34 @@ def test_stopping_is_quick_and_in_order(machine: Machine) -> None:
 def test_the_command_reboot_restarts_the_machine_once(machine: Machine, cloud: Cloud) -> None:
     boot = machine.run("cat", "/proc/sys/kernel/random/boot_id")
     command = cloud.command("reboot")
-    machine.wait_for_restart(120)
+    machine.wait_for_restart()
     assert machine.run("cat", "/proc/sys/kernel/random/boot_id") != boot
-    machine.wait(lambda: is_up(machine), 60, "the service after the boot")
+    machine.wait(lambda: is_up(machine), "the service after the boot")
     assert cloud.state_of(command) == "acked"
     listed = machine.run("/opt/climahub/bin/climahub", "commands")
-    machine.wait(lambda: "acked" in machine.run("/opt/climahub/bin/climahub", "commands"), 30, f"a tombstone {listed}")
+    machine.wait(lambda: "acked" in machine.run("/opt/climahub/bin/climahub", "commands"), f"a tombstone {listed}")
     again = machine.run("cat", "/proc/sys/kernel/random/boot_id")
     before = cloud.readings()
-    machine.wait(lambda: cloud.readings() > before, 120, "readings after the boot")
+    machine.wait(lambda: cloud.readings() > before, "readings after the boot")
     assert machine.run("cat", "/proc/sys/kernel/random/boot_id") == again
 
 
 def test_a_power_cut_is_survived(machine: Machine, cloud: Cloud) -> None:
     machine.power_off()
     machine.power_on()
-    machine.wait(lambda: is_up(machine), 60, "the service after the power cut")
+    machine.wait(lambda: is_up(machine), "the service after the power cut")
     before = cloud.readings()
-    machine.wait(lambda: cloud.readings() > before, 120, "readings after the power cut")
+    machine.wait(lambda: cloud.readings() > before, "readings after the power cut")
 
 
 def test_refused_configuration_is_reported_and_read_again_until_valid(machine: Machine) -> None:
     good = (machine.root / "etc/climahub/config.toml").read_text()
     machine.write("/etc/climahub/config.toml", good.replace("batch_linger_s", "batch_linger"))
     machine.run("sh", "-c", "systemctl restart climahub || true")
-    machine.wait(lambda: machine.show(UNIT, "ExecMainStatus") == "78", 30, "the refusal")
+    machine.wait(lambda: machine.show(UNIT, "ExecMainStatus") == "78", "the refusal")
     assert "batch_linger_s" in machine.journal()
     machine.write("/etc/climahub/config.toml", good)
-    machine.wait(lambda: is_up(machine), 30, "the start with a good configuration")
+    machine.wait(lambda: is_up(machine), "the start with a good configuration")
 
 
 def test_service_is_sandboxed(machine: Machine) -> None:

@@ -33,7 +33,7 @@ def stick(machine: Machine, tmp_path: Path) -> Iterator[Machine]:
     machine.write(f"{STICK}.toml", HOUSE)
     emulated = ("ncp", "--pty", f"{STICK}.port", "--devices", f"{STICK}.toml", "--control", f"{STICK}.orders")
     machine.run("systemd-run", "--unit=stick", "--quiet", CLIMAHUB, *emulated)
-    machine.wait(lambda: (machine.run("sh", "-c", f"ls {STICK}.orders || true")).strip(), 30, "the stick")
+    machine.wait(lambda: (machine.run("sh", "-c", f"ls {STICK}.orders || true")).strip(), "the stick")
     machine.run("chown", "root:dialout", f"{STICK}.port")
     machine.run("chmod", "660", f"{STICK}.port")
     config = (machine.root / CONFIG.lstrip("/")).read_text()
@@ -54,18 +54,18 @@ def packages(machine: Machine) -> set[str]:
 
 def radio(machine: Machine) -> dict[str, str]:
     asking = f"{CLIMAHUB} zigbee status >/dev/null 2>&1 && echo answered || true"
-    machine.wait(lambda: machine.run("sh", "-c", asking), 30, "the hub's answer")
+    machine.wait(lambda: machine.run("sh", "-c", asking), "the hub's answer")
     answered: dict[str, str] = json.loads(machine.run(CLIMAHUB, "zigbee", "status", "--json"))["radio"]
     return answered
 
 
 def test_the_drop_in_opens_the_port_and_a_sensor_is_relayed(stick: Machine, cloud: Cloud) -> None:
     stick.run("systemctl", "restart", "climahub")
-    stick.wait(lambda: radio(stick)["state"] == "lost", 30, "the refusal of a port that the agent may not open")
+    stick.wait(lambda: radio(stick)["state"] == "lost", "the refusal of a port that the agent may not open")
     stick.write(DROP_IN, (PROJECT / "systemd" / "zigbee.conf").read_text())
     stick.run("systemctl", "daemon-reload")
     stick.run("systemctl", "restart", "climahub")
-    stick.wait(lambda: radio(stick)["state"] == "up", 60, "the radio")
+    stick.wait(lambda: radio(stick)["state"] == "up", "the radio")
     stick.write("/root/bedroom.key", cloud.sensor_key("bedroom"), 0o600)
     pairing = f"{CLIMAHUB} zigbee pair --name bedroom --key-file /root/bedroom.key --seconds 60"
     press = f"until {CLIMAHUB} ncp say {STICK}.orders press bedroom; do sleep 0.2; done"
