@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -337,7 +338,8 @@ async def test_ctrl_c_ends_the_test_on_the_hub(tmp_path: Path, monkeypatch: pyte
         def interrupt(seconds: float) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("agent.cli.relay.time.sleep", interrupt)
+        # The command's own module only: other threads sleep as well.
+        monkeypatch.setattr("agent.cli.relay.time", SimpleNamespace(sleep=interrupt))
         assert await command(rig, "relay", "test", "living", "--for", "600", "--yes") == exit_codes.INTERRUPTED
         await until(lambda: phase_of(rig) == "done")
         assert (await ask(rig, "GET", "/v1/tests"))[1]["test"]["outcome"] == "stopped"

@@ -226,6 +226,8 @@ async def test_sensor_that_ignores_its_reporting_configuration_is_reported(
         told = "press its button once" if is_deaf else "although its reporting configuration is complete"
         monkeypatch.setattr(availability, "allowed_ms", lambda interval_s: 300 if interval_s <= 900 else 10**9)
         await hub.until(lambda: told in hub.network.links[0].problem)
+        # On a busy machine it would be silent again before anybody looks.
+        monkeypatch.setattr(availability, "allowed_ms", lambda _: 10**9)
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
         await hub.until(lambda: hub.values(device, "temperature")[-1:] == [18.0])
         await hub.until(lambda: hub.network.links[0].problem == "")
@@ -361,4 +363,5 @@ async def test_display_receives_local_time_only_once_it_is_known(tmp_path: Path,
         assert (shown[0], shown[3:5], local_s - utc_s) == (0x11, b"\x00\x08", 7200)
         assert 0 <= utc_s - int(stand.now.timestamp()) < 60
         told_s, told_local_s = struct.unpack("<HBBIHBBI", clock[3:])[3::4]
-        assert (told_local_s - told_s, told_s + 946_684_800 - utc_s) in {(7200, 0), (7200, 1)}
+        assert told_local_s - told_s == 7200
+        assert 0 <= told_s + 946_684_800 - utc_s < 60

@@ -244,6 +244,10 @@ class Hub:
     async def state(self, state: RadioState) -> None:
         await self.until(lambda: self.network.radio.state is state)
 
+    async def lost(self) -> None:
+        """Wait until the radio has said that the stick was lost; it may be back by then."""
+        await self.until(lambda: any("the stick was lost" in step for step in self.network.radio.steps))
+
     async def pair(self, sensors: EmulatorServer, name: str, *, through: str = "") -> str:
         """Press a sensor's button in an open window; return its device once it is set up."""
         before = len(self.events)

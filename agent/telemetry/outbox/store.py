@@ -108,11 +108,14 @@ class SqliteOutbox:
         return self._tables.utc_ms(at_ms)
 
     async def close(self) -> None:
-        """Remove delivered blobs and close the file."""
+        """Remove delivered blobs and close the files."""
         try:
             await self.maintain()
         finally:
-            await self._database.close()
+            try:
+                await self._database.run(lambda _: self._tables.close())
+            finally:
+                await self._database.close()
 
     async def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return await self._database.run(lambda connection: self._run_and_note(function, connection))

@@ -111,6 +111,10 @@ class OutboxTables:
         """Note beside the file how far it has come: after each operation."""
         self._mark.write(self._last_seq, self._pending)
 
+    def close(self) -> None:
+        """Let go of the high-water mark; nothing else may be called afterwards."""
+        self._mark.close()
+
     def append(
         self, connection: sqlite3.Connection, readings: Sequence[Reading], is_registered: Callable[[str], bool]
     ) -> None:

@@ -34,6 +34,18 @@ def leave(outbox: SqliteOutbox) -> None:
     outbox.database._connection.close()
 
 
+def mapped_files() -> str:
+    return Path("/proc/self/maps").read_text()
+
+
+async def test_closed_outbox_holds_no_file(tmp_path: Path) -> None:
+    """A process in which a hub restarts has one open file of each kind, not one of every hub that it has run."""
+    outbox = await opened(tmp_path)
+    assert str(tmp_path / high_water_mark.FILE_NAME) in mapped_files()
+    await outbox.close()
+    assert str(tmp_path) not in mapped_files()
+
+
 def test_missing_readings_are_counted() -> None:
     assert lost_readings(HighWaterMark(7, 100), seq=7, pending=0) == 0
     assert lost_readings(HighWaterMark(7, 100), seq=6, pending=20) == 80
