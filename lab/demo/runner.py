@@ -326,14 +326,16 @@ class _Demo:
 
     async def _open_page(self, hub: app.Hub) -> None:
         """Make a code for the hub's page, once it is served."""
-        while not hub.port.listeners.addresses:  # noqa: ASYNC110 - there is no event for it
+        while not (addresses := hub.port.listeners.addresses):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(PAGE_POLL_S)
+        # Noted now: the demo may end, and its hub be closed, before there is a code.
+        page = addresses[0]
         while not self._code:
             # The house's seconds are short: the file may not have been read yet.
             with contextlib.suppress(StorageFull):
                 self._code, _ = await hub.port.credentials.make_code(Role.OWNER)
             await asyncio.sleep(PAGE_POLL_S)
-        self._page = hub.port.listeners.addresses[0]
+        self._page = page
 
     async def _make_weather(self) -> None:
         for phase in phases(self._options.seed, speed=self._options.speed, are_wanted=self._options.has_outages):

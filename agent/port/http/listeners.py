@@ -7,6 +7,7 @@ endpoint without TLS that `agent.port.http.endpoints` wants with it.
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import socket
 import ssl
@@ -176,28 +177,31 @@ class Listeners:
             await self._runner.setup()
         listening = bind(endpoint, self._config.port)
         address = url(endpoint.address, listening.getsockname()[1], is_tls=endpoint.is_tls)
-        self._open[endpoint] = address, group.create_task(self._accept(listening, context, group))
+        accepting = group.create_task(self._accept(listening, context, group))
+        # A task that is cancelled before its first step closes nothing itself.
+        accepting.add_done_callback(lambda _: listening.close())
+        self._open[endpoint] = address, accepting
         _log.info("the port listens on %s", address)
 
     async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None, group: asyncio.TaskGroup) -> None:
-        """Accept connections until cancelled, then close the listening socket."""
+        """Accept connections until cancelled."""
         loop = asyncio.get_running_loop()
-        with listening:
-            while True:
-                try:
-                    connected, (host, *_) = await loop.sock_accept(listening)
-                except ConnectionError:
-                    continue
-                except OSError as error:
-                    _log.warning("no connection is accepted for %g s: %s", ACCEPT_PAUSE_S, error.strerror)
-                    await asyncio.sleep(ACCEPT_PAUSE_S)
-                    continue
-                if made := self._admit(source_of(host), context):
-                    made.task = group.create_task(self._serve(made, connected, context))
-                else:
-                    connected.close()
-                # A flood of connections must not keep the event loop from control.
-                await asyncio.sleep(0)
+        while True:
+            try:
+                connected, (host, *_) = await loop.sock_accept(listening)
+            except ConnectionError:
+                continue
+            except OSError as error:
+                _log.warning("no connection is accepted for %g s: %s", ACCEPT_PAUSE_S, error.strerror)
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            if made := self._admit(source_of(host), context):
+                made.task = group.create_task(self._serve(made, connected, context))
+                made.task.add_done_callback(functools.partial(_close_unmade, made, connected))
+            else:
+                connected.close()
+            # A flood of connections must not keep the event loop from control.
+            await asyncio.sleep(0)
 
     def _admit(self, source: str, context: ssl.SSLContext | None) -> CountedConnection | None:
         if self._runner is None or self._runner.server is None:
@@ -211,7 +215,6 @@ class Listeners:
                 await self._open_connection(made, connected, context)
             finally:
                 if not made.is_made:
-                    connected.close()
                     made.task = None
                     made.abort()
 
@@ -225,6 +228,12 @@ class Listeners:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: made, connected, ssl=context, ssl_handshake_timeout=limit_s, ssl_shutdown_timeout=limit_s
             )
+
+
+def _close_unmade(made: CountedConnection, connected: socket.socket, _: asyncio.Task[None]) -> None:
+    """Close what was accepted and became no connection, be it that its task never began."""
+    if not made.is_made:
+        connected.close()
 
 
 def bind(endpoint: Endpoint, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -99,6 +100,17 @@ async def ask(host: str, port: int, *, data: bytes = ASK, tls: ssl.SSLContext | 
         return await reader.readline()
     finally:
         writer.close()
+
+
+async def test_listener_that_is_stopped_before_its_task_begins_is_closed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody complains of a socket that was left to the collector (`filterwarnings` of pytest)."""
+    monkeypatch.setattr(listeners._log, "info", lambda *_: rig.task.cancel() if rig.task else None)
+    rig.start("127.0.0.1")
+    assert rig.task is not None
+    await asyncio.wait({rig.task})
+    gc.collect()
 
 
 async def test_loopback_speaks_http(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 """The local API: a Unix socket with the right permissions, JSON that scripts can rely on."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -103,6 +104,22 @@ async def ask(path: Path, method: str = "GET", target: str = "/v1/status", body:
         session.request(method, f"http://hub{target}", data=body) as response,
     ):
         return response.status, await response.read()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_connection_accepted_in_the_last_moment_is_closed(path: Path, start: Start, turns: int) -> None:
+    task = start()
+    await is_served(path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        client.connect(str(path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        async with asyncio.timeout(60):
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
 
 async def test_the_status_is_json(path: Path, start: Start) -> None:
