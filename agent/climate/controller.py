@@ -26,6 +26,7 @@ from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
 from agent.climate.recovery import RecoveryPlan, UpcomingSetpoint, ZoneRecovery
 from agent.climate.schedule import Segment, Timeline
+from agent.climate.sensor_rhythm import SensorRhythms
 from agent.climate.sensor_validation import ValidationState, sample_zone
 from agent.climate.settings import ClimateSettings, ZoneSettings, with_start_goal
 from agent.climate.snapshot import ClimateSnapshot
@@ -169,6 +170,7 @@ class ClimateController:
         zones: The controllers of the zones, by id.
         state: Of the home.
         validations: The validity of each sensor, by name.
+        rhythms: How each sensor reports.
         outdoor_c: The outdoor temperature at the last step; `None` if it is not known.
         last: The last decision; `None` before the first.
     """
@@ -180,6 +182,7 @@ class ClimateController:
         # After a reboot the age of the values is unknown.
         self.validations: dict[str, ValidationState] = dict(saved.validations) if saved.boot_id == now.boot_id else {}
         self.outdoor_c: float | None = None
+        self.rhythms = SensorRhythms(saved.rhythms)
         self.last: ClimateDecision | None = None
         self._started_ms = now.now_ms
         is_measured, downtime_ms = snapshot.downtime_ms(saved, now)
@@ -249,6 +252,7 @@ class ClimateController:
             others = [value_c for j, value_c in enumerate(known) if j != i and value_c is not None]
             home_median_c = median_high(others) if others else None
             stale_s = zone.settings.stale_s
+            self.rhythms.update(zone.settings.sensors, readings, stale_s=stale_s)
             samples, changed = sample_zone(
                 self.validations,
                 zone.settings.sensors,
@@ -256,6 +260,7 @@ class ClimateController:
                 now_ms=now_ms,
                 stale_s=stale_s,
                 home_median_c=home_median_c,
+                allowances=self.rhythms.allowances,
             )
             self.validations |= changed
             chosen = [sample for sample in samples if sample.sensor in effective.sensors] if effective.sensors else []
@@ -332,6 +337,7 @@ class ClimateController:
             {zone_id: zone.program for zone_id, zone in self.zones.items()},
             {zone_id: zone.learned for zone_id, zone in self.zones.items()},
             self.validations,
+            self.rhythms.states,
             now,
             self._short_runs if is_short_run else 0,
         )

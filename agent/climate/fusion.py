@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from agent.climate.sensor_rhythm import SilenceAllowance
 from hal.interface import HUB, Quality, Reading, SensorKind
 
 INDOOR_C_MIN = -15.0
@@ -29,11 +30,19 @@ MAJORITY_MIN = 3
 
 
 class SensorReading(msgspec.Struct, frozen=True):
-    """The latest reading of a sensor."""
+    """The latest reading of a sensor.
+
+    Attributes:
+        value_c: Its value.
+        at_ms: Its boot time.
+        quality: The verdict of the plausibility check.
+        silence_s_max: How long the sensor may be silent, as its radio knows; `None` if that is not known.
+    """
 
     value_c: float
     at_ms: int
     quality: Quality = Quality.GOOD
+    silence_s_max: float | None = None
 
 
 class SensorSample(msgspec.Struct, frozen=True):
@@ -46,6 +55,7 @@ class SensorSample(msgspec.Struct, frozen=True):
         quality: The verdict of the plausibility check.
         weight: How much it counts, above 0.
         last_valid_c: For a suspect sensor, its last valid value; else `None`. See `sensor_validation`.
+        allowed: How long it may be silent; `None` for the limit of the zone.
     """
 
     sensor: str
@@ -54,6 +64,7 @@ class SensorSample(msgspec.Struct, frozen=True):
     quality: Quality = Quality.GOOD
     weight: float = 1.0
     last_valid_c: float | None = None
+    allowed: SilenceAllowance | None = None
 
 
 class ZoneTemperature(msgspec.Struct, frozen=True):
@@ -70,6 +81,9 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
             to the warmest sensor, not to the mean. `None` without any.
         values_c: The values of the sensors that count.
         names: The names of the sensors that count.
+        quiet_for_s: For how long the silence of all sensors that count has been unusual, 0 while it is not; `None`
+            unless all of them report on change. See `sensor_probe`.
+        silent_s: Without a valid sensor: the age of the newest reading; 0 if the sensor is not silent.
     """
 
     value_c: float | None
@@ -80,6 +94,8 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
     warmest_c: float | None = None
     values_c: tuple[float, ...] = ()
     names: tuple[str, ...] = ()
+    quiet_for_s: float | None = None
+    silent_s: float = 0.0
 
 
 NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has reported yet")
@@ -91,11 +107,43 @@ def rejection_reason(sample: SensorSample, stale_s: float) -> str:
         return f"{sample.sensor} is {sample.quality.value}"
     if not INDOOR_C_MIN <= sample.value_c <= INDOOR_C_MAX:
         return f"{sample.sensor} reports {sample.value_c:.1f} °C"
-    if sample.age_s > stale_s:
-        return f"{sample.sensor} has been silent for {sample.age_s / 60:.0f} min"
+    if sample.age_s > _lost_s(sample, stale_s):
+        return _silence_text(sample)
     if sample.last_valid_c is not None:
         return f"{sample.sensor} jumped from {sample.last_valid_c:.1f} to {sample.value_c:.1f} °C"
     return ""
+
+
+def _lost_s(sample: SensorSample, stale_s: float) -> float:
+    """Return the age from which on a sensor does not count."""
+    return stale_s if sample.allowed is None else sample.allowed.lost_s
+
+
+def _silence_text(sample: SensorSample) -> str:
+    usual_s = 0.0 if sample.allowed is None else sample.allowed.usual_s
+    usual = f" (usually at most {max(1.0, usual_s / 60):.0f} min)" if usual_s else ""
+    return f"{sample.sensor} has been silent for {sample.age_s / 60:.0f} min{usual}"
+
+
+def _ageing_share(sample: SensorSample, stale_s: float) -> float:
+    """Return the share of its weight that a valid sensor keeps: all of it while its silence is usual."""
+    lost_s, allowed = _lost_s(sample, stale_s), sample.allowed
+    fresh_s = lost_s / 2.0
+    if allowed is not None:
+        fresh_s = max(fresh_s, allowed.usual_s) if allowed.quiet_s is None else allowed.quiet_s
+    if sample.age_s <= fresh_s:
+        return 1.0
+    return max(0.01, (lost_s - sample.age_s) / max(1.0, lost_s - fresh_s))
+
+
+def _quiet_for_s(used: Sequence[SensorSample]) -> float | None:
+    quiet_for_s: float | None = None
+    for sample in used:
+        if sample.allowed is None or sample.allowed.quiet_s is None:
+            return None
+        own_s = max(0.0, sample.age_s - sample.allowed.quiet_s)
+        quiet_for_s = own_s if quiet_for_s is None else min(quiet_for_s, own_s)
+    return quiet_for_s
 
 
 def _is_only_suspect(sample: SensorSample, stale_s: float) -> bool:
@@ -110,7 +158,8 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
 
     Args:
         samples: One of each sensor of the zone that has ever reported.
-        stale_s: Older readings do not count. From half of this age on they count less.
+        stale_s: The limit of sensors without an allowance: older readings do not count. From half of it on they count
+            less.
         home_median_c: The median of all other zones. It tells which of two sensors that disagree is wrong.
     """
     if not samples:
@@ -125,7 +174,8 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
     if not valid:
         # A sensor that jumped down may be right: see `sensor_loss`.
         suspect_c = [sample.value_c for sample in samples if _is_only_suspect(sample, stale_s)]
-        return ZoneTemperature(None, 0.0, 0, min(suspect_c, default=None), "; ".join(problems))
+        silent_s = min([sample.age_s if sample.age_s > _lost_s(sample, stale_s) else 0.0 for sample in samples])
+        return ZoneTemperature(None, 0.0, 0, min(suspect_c, default=None), "; ".join(problems), silent_s=silent_s)
     used = valid
     if len(valid) > 1:
         used, more = _drop_outliers(valid, home_median_c)
@@ -137,7 +187,7 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
         return ZoneTemperature(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c)
     total = weights = 0.0
     for sample in used:
-        weight = sample.weight * min(1.0, max(0.01, 2.0 - 2.0 * sample.age_s / stale_s))
+        weight = sample.weight * _ageing_share(sample, stale_s)
         total += weight * sample.value_c
         weights += weight
     return ZoneTemperature(
@@ -149,6 +199,7 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
         warmest_c=warmest_c,
         values_c=tuple([sample.value_c for sample in used]),
         names=tuple([sample.sensor for sample in used]),
+        quiet_for_s=_quiet_for_s(used),
     )
 
 

@@ -41,6 +41,9 @@ zone arrives steeply, so that a small error of the temperature is a small error 
 HORIZON_S_MIN = 450.0
 """No duty is computed for a nearer end: the zone would be steered by the noise of its sensor."""
 
+UNMEASURED_S_MAX = 1800.0
+"""A longer time without a valid sensor ends a recovery."""
+
 
 class UpcomingSetpoint(msgspec.Struct, frozen=True):
     """A heating setpoint that comes into force later: since when, and what it is, bounded by eco."""
@@ -140,7 +143,7 @@ class ZoneRecovery:
             self._setpoint_c = setpoint_c
         if (
             utc_ms is None
-            or self._unmeasured_s > self._settings.stale_s
+            or self._unmeasured_s > UNMEASURED_S_MAX
             or effective.reason is not SetpointReason.SCHEDULE
             or not self._settings.has_optimum_start
             or effective.mode not in HEATING_MODES

@@ -6,10 +6,12 @@ must not be too strict: a wrong first or last value must not lock out a sensor t
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from agent.climate.fusion import DISAGREE_K, INDOOR_C_MAX, INDOOR_C_MIN, SensorReading, SensorSample
+from agent.climate.sensor_rhythm import SilenceAllowance
 from hal.interface import Quality
 
 JUMP_K = 4.0
@@ -121,6 +123,7 @@ def sample_zone(
     now_ms: int,
     stale_s: float,
     home_median_c: float | None,
+    allowances: Mapping[str, SilenceAllowance] = MappingProxyType({}),
 ) -> tuple[list[SensorSample], dict[str, ValidationState]]:
     """Return one sample of each sensor of a zone that has reported, and the validations that have changed.
 
@@ -131,6 +134,7 @@ def sample_zone(
         now_ms: Boot time.
         stale_s: An older value of another sensor confirms nothing.
         home_median_c: The median of all other zones; `None` if it is unknown.
+        allowances: How long each sensor may be silent, by name.
     """
     changed: dict[str, ValidationState] = {}
     samples = []
@@ -150,7 +154,9 @@ def sample_zone(
                 changed[name] = state
         last_valid_c = state.value_c if state is not None and state.is_suspect else None
         age_s = max(0, now_ms - reading.at_ms) / 1000.0
-        samples.append(SensorSample(name, reading.value_c, age_s, reading.quality, weight, last_valid_c))
+        samples.append(
+            SensorSample(name, reading.value_c, age_s, reading.quality, weight, last_valid_c, allowances.get(name))
+        )
     return samples, changed
 
 

@@ -138,7 +138,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     frost_c: float = 6.0
     over_c: float = 30.0
     under_c: float = 16.0
-    stale_s: float = 1800.0
+    stale_s: float = 7200.0
     fallback_duty_max: float = 0.3
     fallback_s_max: float = 72 * 3600.0
     failure_s: float = 2 * 3600.0

@@ -15,6 +15,8 @@ from agent.climate.fault_detection import StuckSensorState
 from agent.climate.model import Mode, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.pi_controller import PiState
+from agent.climate.sensor_probe import SensorProbe
+from agent.climate.sensor_rhythm import SensorRhythm
 from agent.climate.sensor_validation import ValidationState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from agent.climate.short_cycle_protection import Downtime, ShortCycleLimits, ShortCycleState
@@ -67,6 +69,7 @@ class ZoneSnapshot(
         learned_ago_s: The age of `mean_duty`; `None` if it was never learned, and in files of earlier releases.
         stuck_sensor: Detects stuck sensors.
         usual_falls_k: What `open_window` has learned; empty in files of earlier releases.
+        sensor_probe: Finds out whether silent sensors are dead.
     """
 
     program: ZoneProgram
@@ -84,6 +87,7 @@ class ZoneSnapshot(
     learned_ago_s: float | None = None
     stuck_sensor: StuckSensorState = StuckSensorState()
     usual_falls_k: tuple[tuple[float, float], ...] = ()
+    sensor_probe: SensorProbe = SensorProbe()
 
 
 class ClimateSnapshot(
@@ -105,6 +109,7 @@ class ClimateSnapshot(
         direction: The last action of the home, heat or cool; OFF if unknown.
         last_on_ms: When any output was on last; `None` if unknown.
         short_runs: How many runs of the agent in a row, the present one included, were shorter than `SHORT_RUN_S`.
+        rhythms: How each sensor reports, by name.
     """
 
     boot_id: str = ""
@@ -118,6 +123,7 @@ class ClimateSnapshot(
     direction: HvacAction = HvacAction.OFF
     last_on_ms: int | None = None
     short_runs: int = 0
+    rhythms: Mapping[str, SensorRhythm] = {}
 
 
 class _Restart(msgspec.Struct, frozen=True):
@@ -226,6 +232,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         unlearned_share=unlearned_share,
         learned_at_ms=restart.since_ms(saved.learned_ago_s),
         stuck_sensor=saved.stuck_sensor,
+        sensor_probe=saved.sensor_probe,
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
         window=open_window.restore(saved.usual_falls_k),
@@ -310,6 +317,7 @@ def take_snapshot(
     programs: Mapping[str, ZoneProgram],
     learned: Mapping[str, LearnedDynamics],
     validations: Mapping[str, ValidationState],
+    rhythms: Mapping[str, SensorRhythm],
     now: Now,
     short_runs: int,
 ) -> ClimateSnapshot:
@@ -334,6 +342,7 @@ def take_snapshot(
         direction=state.direction,
         last_on_ms=now.now_ms if is_on else state.last_on_ms,
         short_runs=short_runs,
+        rhythms={name: rhythms[name] for name in rhythms if name in sensors},
     )
 
 
@@ -356,5 +365,6 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         learned_ago_s=age_s(zone.learned_at_ms),
         stuck_sensor=zone.stuck_sensor,
         usual_falls_k=zone.window.usual_k,
+        sensor_probe=zone.sensor_probe,
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
     )

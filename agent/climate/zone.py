@@ -9,7 +9,7 @@ from statistics import median_high
 
 import msgspec
 
-from agent.climate import fault_detection, open_window, pi_controller, sensor_loss
+from agent.climate import fault_detection, open_window, pi_controller, sensor_loss, sensor_probe
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
 from agent.climate.fusion import ZoneTemperature
@@ -47,6 +47,9 @@ STUCK_EXCESS_SHARE, STUCK_EXCESS_CYCLES = 0.75, 2.0
 times of the emitter more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and
 sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
 
+UNPROBED_K_MIN = 1.0
+"""A silent sensor that cannot be probed counts for an hour and three quarters, however cold it is."""
+
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
 
@@ -72,10 +75,13 @@ def request(
         dt_s: Since the last step.
     """
     state, inputs = _exclude_stuck_sensor(state, settings, inputs, dt_s)
+    state, inputs = _probe_silent_sensor(state, settings, inputs, dt_s)
     temperature, value_c, mode = inputs.temperature, inputs.temperature.value_c, inputs.effective.mode
     known_c = inputs.coldest_c if value_c is None else temperature.coldest_c
     is_frost = _is_frost(state, settings, known_c)
-    frost_since_ms, lost_since_ms = _advance_timers(state, value_c, known_c, is_frost=is_frost, now_ms=now_ms)
+    frost_since_ms, lost_since_ms = _advance_timers(
+        state, value_c, known_c, silent_s=temperature.silent_s, is_frost=is_frost, now_ms=now_ms
+    )
     # One sensor reports frost, another one an overheated room: a low duty does the least harm, whichever is wrong.
     is_contradictory = is_frost and _is_hot(settings, temperature)
     lost_for_s = 0.0 if lost_since_ms is None else (now_ms - lost_since_ms) / 1000.0
@@ -142,6 +148,9 @@ def _exclude_stuck_sensor(
 ) -> tuple[ZoneState, ZoneInputs]:
     """Return the state and the inputs of a zone; without a temperature if its sensor is stuck."""
     temperature = inputs.temperature
+    if temperature.quiet_for_s and not state.stuck_sensor.is_stuck:
+        # It does not repeat its value, it says nothing: see `_probe_silent_sensor`.
+        return state, inputs
     stuck_sensor = fault_detection.detect_stuck_sensor(
         state.stuck_sensor,
         temperature.values_c,
@@ -163,6 +172,49 @@ def _exclude_stuck_sensor(
         return state, inputs
     problem = f"the sensor {stuck_sensor.text}: its value does not change"
     unknown = ZoneTemperature(None, 0.0, 0, temperature.coldest_c, problem, temperature.warmest_c)
+    return state, msgspec.structs.replace(inputs, temperature=unknown)
+
+
+def _probe_silent_sensor(
+    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float
+) -> tuple[ZoneState, ZoneInputs]:
+    """Return the state and the inputs of a zone: with the duty of a probe, or without a temperature if it is dead."""
+    temperature, value_c = inputs.temperature, inputs.temperature.value_c
+    quiet_for_s = temperature.quiet_for_s
+    if value_c is None or quiet_for_s is None:
+        return state, inputs
+    error_k = inputs.heat_setpoint_c - value_c
+    cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
+    is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is _HEAT
+    change = excess = 0.0
+    if is_heating:
+        duties = state.law.integral + (inputs.structure_duty or 0.0), state.mean_duty
+        is_upward = sensor_probe.is_upward(
+            quiet_for_s=quiet_for_s,
+            error_k=error_k,
+            law_duty=duties[0] + settings.law.gain_per_k * error_k,
+            cools_k_per_h=sensor_loss.COOLS_K_PER_H,
+        )
+        change = sensor_probe.duty_change(quiet_for_s) * (1.0 if is_upward else -1.0)
+        excess = (1.0 if state.action is _HEAT else 0.0) - (max(duties) if is_upward else min(duties))
+    probe = sensor_probe.advance(
+        state.sensor_probe,
+        age_s=temperature.age_s,
+        is_quiet=quiet_for_s > 0.0,
+        excess=excess,
+        dt_s=dt_s,
+        response_s=settings.law.response_s,
+    )
+    state = msgspec.structs.replace(state, sensor_probe=probe)
+    # What is not heated cannot be probed: the sensor counts until its room may be half-way to the frost.
+    is_cold = not is_heating and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)
+    is_unknown = probe.is_dead or is_cold
+    if not is_unknown:
+        return state, msgspec.structs.replace(inputs, probe_duty=change) if change else inputs
+    problem = f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min"
+    if probe.is_dead:
+        problem += ", although the zone was heated more than usual"
+    unknown = ZoneTemperature(None, 0.0, 0, None, problem, temperature.warmest_c, silent_s=temperature.age_s)
     return state, msgspec.structs.replace(inputs, temperature=unknown)
 
 
@@ -204,7 +256,7 @@ def _advance_thermal_mass(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: f
 
 
 def _advance_timers(
-    state: ZoneState, value_c: float | None, known_c: float | None, *, is_frost: bool, now_ms: int
+    state: ZoneState, value_c: float | None, known_c: float | None, *, silent_s: float, is_frost: bool, now_ms: int
 ) -> tuple[int | None, int | None]:
     """Return since when frost protection is active, and since when the zone has no valid sensor; `None` if not."""
     frost_since_ms = now_ms if is_frost and state.frost_since_ms is None else state.frost_since_ms
@@ -212,7 +264,9 @@ def _advance_timers(
         frost_since_ms = None
     if value_c is not None:
         return frost_since_ms, None
-    return frost_since_ms, now_ms if state.lost_since_ms is None else state.lost_since_ms
+    # What a silent sensor reported last is as old as its silence.
+    lost_since_ms = now_ms - round(silent_s * 1000)
+    return frost_since_ms, lost_since_ms if state.lost_since_ms is None else state.lost_since_ms
 
 
 def _is_frost(state: ZoneState, settings: ZoneSettings, known_c: float | None) -> bool:
@@ -311,7 +365,7 @@ def _regulate(
             error_k=error_k,
             dt_s=dt_s,
             was_on=state.action is direction,
-            feed_forward=walls_duty,
+            feed_forward=walls_duty + (inputs.probe_duty if is_heating else 0.0),
             is_ramp=inputs.is_ramp and is_heating,
             others_duty=inputs.others_duty,
         )

@@ -7,6 +7,7 @@ from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor, StuckS
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.open_window import OpenWindowState
 from agent.climate.pi_controller import PiState
+from agent.climate.sensor_probe import SensorProbe
 from agent.climate.short_cycle_protection import ShortCycleState
 from hal.interface import HvacAction
 
@@ -41,6 +42,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         stuck_sensor: Detects stuck sensors.
         is_precautionary: It is heated because its temperature is unknown.
         window: What is known about its windows.
+        sensor_probe: Finds out whether silent sensors are dead.
     """
 
     relay: ShortCycleState
@@ -64,6 +66,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     stuck_sensor: StuckSensorState = StuckSensorState()
     is_precautionary: bool = False
     window: OpenWindowState = OpenWindowState()
+    sensor_probe: SensorProbe = SensorProbe()
 
     @property
     def problem(self) -> str:
@@ -105,6 +108,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         outdoor_c: The outdoor temperature; `None` if it is not known.
         others_duty: The sum of the usual duties of the zones that share the heat source.
         open_contact: The first window contact of the zone that is open; empty for none.
+        probe_duty: By how much the duty is moved to find out about a silent sensor.
     """
 
     temperature: ZoneTemperature
@@ -122,6 +126,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     outdoor_c: float | None = None
     others_duty: float = 0.0
     open_contact: str = ""
+    probe_duty: float = 0.0
 
 
 class ZoneRequest(msgspec.Struct, frozen=True):

@@ -236,8 +236,12 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
     over_c: Annotated[float, key("at or above this nothing is heated", number(20, 40, "°C"))] = 30
     under_c: Annotated[float, key("at or below this nothing is cooled", number(10, 24, "°C"))] = 16
     sensor_stale_s: Annotated[
-        float, key("an older reading does not count; more where sensors report hourly", number(120, DAY_S, "s"))
-    ] = 1800
+        float,
+        key(
+            "the longest silence of a sensor that has shown no longer one; the hub learns how each reports",
+            number(120, DAY_S, "s"),
+        ),
+    ] = 7200
     fallback_duty_max: Annotated[
         float, key("the maximum share of time for which a zone without any sensor is heated", number(0, 1))
     ] = 0.3

@@ -71,7 +71,7 @@ def test_humidity_is_neither_stale_nor_doubtful(bench: HomeBench) -> None:
     humidity(bench, "0x01", "humidity", 47.5, Quality.SUSPECT)
     assert bench.home.thermostats.get("living").humidity_percent is None
     humidity(bench, "0x01", "humidity", 47.5)
-    bench.clock.advance(1800)
+    bench.clock.advance(7200)
     assert bench.home.thermostats.get("living").humidity_percent == 47.5
     bench.clock.advance(1)
     assert bench.home.thermostats.get("living").humidity_percent is None
