@@ -4,7 +4,6 @@ Must not fill the log: aiohttp itself writes a traceback for each line that is n
 caller that leaves a stream.
 """
 
-import asyncio
 import logging
 from http import HTTPStatus
 
@@ -52,21 +51,8 @@ class _Server(web.Server):
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
-LATE_TURNS = 4
-"""Of the event loop, from accepting a connection to its being made (asyncio, `BaseSelectorEventLoop`)."""
-
-
 class Runner(web.AppRunner):
     """Runs an application on such connections."""
-
-    async def cleanup(self) -> None:
-        """Close all connections, those too that were accepted in the last moment; aiohttp closes what has been made."""
-        server = self.server
-        await super().cleanup()
-        if server is not None:
-            for _ in range(LATE_TURNS):
-                await asyncio.sleep(0)
-            await server.shutdown(0)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()

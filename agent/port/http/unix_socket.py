@@ -25,6 +25,9 @@ SOCKET_UMASK = 0o117
 IDLE_S_MAX = 60.0
 """How long a connection may stay open without a request, and the head of a request without its end."""
 
+TURNS_TO_CONNECT = 4
+"""Of the event loop, from accepting a connection to its being made (asyncio, `BaseSelectorEventLoop`)."""
+
 
 async def serve(
     path: Path,
@@ -51,6 +54,10 @@ async def serve(
             await web.SockSite(runner, listening).start()
             await asyncio.Event().wait()
         finally:
+            # Nobody else is accepted, and who was is a connection before asyncio's server closes: it would lose them.
+            asyncio.get_running_loop().remove_reader(listening)
+            for _ in range(TURNS_TO_CONNECT):
+                await asyncio.sleep(0)
             await runner.cleanup()
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - see above
 
