@@ -209,6 +209,11 @@ CHANGES = Limit("changes", 30)
 """Calls of one client that write a file: each wears the card."""
 
 
+SETTINGS = Limit("settings", 60)
+"""Calls of one client that set a zone: each writes `climate.json`. A person who moves a slider makes fewer, as do the
+clients that `docs/apis.md` names."""
+
+
 class LimitUse(msgspec.Struct, frozen=True):
     """How much of a limit a client has used.
 

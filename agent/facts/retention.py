@@ -6,6 +6,7 @@ never goes: it is what is believed now. Must never remove what is not on the dis
 is in the store, in an export, or in both.
 """
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from itertools import islice
@@ -18,16 +19,21 @@ from agent.facts import search, statements
 from agent.facts.model import TEXT_BYTES_MAX, render_instant
 from agent.foundation.database import PAGE_BYTES, Database
 from agent.foundation.disk import Disk
+from agent.foundation.fair_share import without_surplus
 
 EXPORT_FACTS_MAX = 500
 """Facts in one file, and removed in one commit: with texts of the usual length 200 KB."""
 
 EXPORTS_MAX = 64
-"""Files of each kind that are kept. The oldest makes room: whoever wants them for longer copies them off the hub."""
+"""Files of each kind that are kept. The oldest makes room, of clients the oldest of the one that has the most: whoever
+wants them for longer copies them off the hub."""
 
 HUB_EXPORT = "facts-"
 CLIENTS_EXPORT = "facts-clients-"
 """Two kinds, by whose write needed the room: a client that stores and ends facts all day pushes out no other export."""
+
+_EXPORT_NAME = re.compile(r"(?P<kind>facts-(?:clients-)?)\d+(?:-(?P<owner>\w+))?\.jsonl", re.ASCII)
+"""Those of clients have their owner in the name; earlier versions left it out."""
 
 RECLAIM_SHARE = 0.1
 """Of the bytes that are allowed: removed in one go, so that a full store does not remove one fact for each new one."""
@@ -169,7 +175,7 @@ class Retention:
             batch = self._batch(connection, now_ms, owner=owner, facts_max=most)
             if not batch:
                 break
-            self._remove(connection, batch, kind=CLIENTS_EXPORT)
+            self._remove(connection, batch, client=owner)
         return not is_full
 
     def usage(self, connection: sqlite3.Connection, owner: str, now_ms: int) -> FactUsage:
@@ -223,11 +229,11 @@ class Retention:
                 chosen[fact] = None
         return list(chosen)
 
-    def _remove(self, connection: sqlite3.Connection, facts: Sequence[int], *, kind: str = HUB_EXPORT) -> None:
+    def _remove(self, connection: sqlite3.Connection, facts: Sequence[int], *, client: str = "") -> None:
         """Export facts, then remove them. A power cut in between leaves both; the next export has them again."""
         exported = [_read(connection, fact) for fact in facts]
         first_ms = min(known_ms for known_ms, _ in exported)
-        self._write_export(kind, first_ms, [line for _, line in exported])
+        self._write_export(client, first_ms, [line for _, line in exported])
         with self._database.transaction(connection):
             for fact, (_, line) in zip(facts, exported, strict=True):
                 if self._has_index:
@@ -238,16 +244,17 @@ class Retention:
             connection.execute(statements.FORGET_TENANTS)
         self.removed_count += len(facts)
 
-    def _write_export(self, kind: str, first_ms: int, lines: Sequence[ExportedFact]) -> None:
+    def _write_export(self, client: str, first_ms: int, lines: Sequence[ExportedFact]) -> None:
         """Write an export under a name that only the same facts can have: no two changes have the same instant."""
-        path = self._directory / f"{kind}{first_ms:013}.jsonl"
+        kind, owner = (CLIENTS_EXPORT, f"-{re.sub(r'[^A-Za-z0-9_]', '_', client)}") if client else (HUB_EXPORT, "")
+        path = self._directory / f"{kind}{first_ms:013}{owner}.jsonl"
         self._disk.write(path, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-        same = [
-            each
+        owners = {
+            each: match["owner"] or ""
             for each in list_exports(self._directory)
-            if each.name.startswith(kind) and each.stem[len(kind) :].isdecimal()
-        ]
-        for old in same[:-EXPORTS_MAX]:
+            if (match := _EXPORT_NAME.fullmatch(each.name)) and match["kind"] == kind
+        }
+        for old in set(owners) - {*without_surplus(list(owners), EXPORTS_MAX, owners.__getitem__)}:
             self._disk.remove(old)
 
 

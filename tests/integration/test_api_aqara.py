@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.apis.face import CHANGES
+from agent.apis.face import CHANGES, SETTINGS
 from agent.climate.model import HoldKind, Mode
 from agent.climate.requests import EcoRequest, HoldRequest, PutScheduleRequest, decode
 from tests.integration.api_rig import ApiRig, open_apis
@@ -382,6 +382,16 @@ async def test_changes_of_spaces_have_a_limit_of_their_own(apis: ApiRig, token: 
     for _ in range(CHANGES.requests_max):
         assert (await send(apis, token, message("UpdateSpaceRequest", {"spaceId": "none"})))[1]["code"] != 429
     assert (await send(apis, token, message("CreateSpaceRequest", {"name": "one"})))[1]["code"] == 429
+    assert (await send(apis, token, message("GetSpacesRequest")))[1]["code"] == 0
+
+
+async def test_setting_traits_has_a_limit_of_its_own(apis: ApiRig, token: str) -> None:
+    apis.port.clock.stand_still()
+    command = message("ExecuteTraitRequest", [{"deviceId": "none", "endpointId": 1, "traitCode": "OnOff", "value": 1}])
+    for _ in range(SETTINGS.requests_max):
+        assert (await send(apis, token, command))[1]["code"] != 429
+    status, answer, *_ = await send(apis, token, command)
+    assert (status, answer["code"]) == (200, 429)
     assert (await send(apis, token, message("GetSpacesRequest")))[1]["code"] == 0
 
 

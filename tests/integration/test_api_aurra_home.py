@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from agent.apis.aurra_home import calls, optimization
 from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
-from agent.apis.face import CHANGES
+from agent.apis.face import CHANGES, SETTINGS
 from agent.apis.webhooks.endpoints import NewEndpoint
 from agent.apis.webhooks.signatures import WebhookApi
 from agent.climate.holds import CLIENT_HOLDS_MAX
@@ -479,6 +479,27 @@ async def test_what_writes_a_file_has_a_limit_of_its_own(aurra: Aurra) -> None:
     assert headers["X-RateLimit-Remaining"] == "0"
     status, body, headers = await aurra.post("/alerts", {})
     assert (status, body["error"]["code"], headers["X-RateLimit-Tier"]) == (429, "RATE_LIMIT_EXCEEDED", "standard")
+    assert (await aurra.ask("GET", "/thermostat/living/status"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/thermostat/living/setpoint", {"temperature": 68}),
+        ("/thermostat/living/schedule/sync", {}),
+        ("/thermostat/living/eco", {"enabled": True}),
+        ("/climate/optimize", {"device_id": "living", "mode": "comfort"}),
+    ],
+)
+async def test_what_sets_a_zone_has_a_limit_of_its_own(aurra: Aurra, path: str, body: dict[str, Any]) -> None:
+    aurra.apis.port.clock.stand_still()
+    for number in range(SETTINGS.requests_max):
+        status, _, headers = await aurra.post("/thermostat/none/setpoint", {"temperature": 68, "mode": "heat"})
+        assert (status, headers["X-RateLimit-Limit"]) == (404, "100" if number < SETTINGS.requests_max - 1 else "60")
+    status, answer, headers = await aurra.post(path, body)
+    assert (status, answer["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert headers["Retry-After"] == str(answer["error"]["retry_after"])
+    assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("60", "0")
     assert (await aurra.ask("GET", "/thermostat/living/status"))[0] == 200
 
 

@@ -28,6 +28,7 @@ from agent.apis.aqara.wire import (
 from agent.apis.catalog import APIS
 from agent.apis.face import (
     CHANGES,
+    SETTINGS,
     ApiAnswer,
     ApiClient,
     ApiProblem,
@@ -55,8 +56,15 @@ LIMIT = Limit("requests", REQUESTS_PER_MINUTE_MAX)
 TARGETS_MAX = 4
 """Devices that an entry of the audit trail names."""
 
-_WRITTEN = frozenset({"CreateSpaceRequest", "UpdateSpaceRequest", "AssociateDevicesToSpaceRequest"})
-"""What is written to the disk before it is answered."""
+_WRITTEN: Mapping[str, Limit] = MappingProxyType(
+    {
+        "CreateSpaceRequest": CHANGES,
+        "UpdateSpaceRequest": CHANGES,
+        "AssociateDevicesToSpaceRequest": CHANGES,
+        "ExecuteTraitRequest": SETTINGS,
+    }
+)
+"""What is written to the disk before it is answered, and how often."""
 
 _NOTHING = (b"null", b"{}", b"[]", b'""')
 """What clients send as the data of a request that has none."""
@@ -164,8 +172,8 @@ class AqaraFace:
             message = wire.decode(request.body)
         except MessageRefused as error:
             return ApiAnswer(wire.failed(error.code, str(error), error.msg_id), action="")
-        if message.type in _WRITTEN:
-            request.count(request.known_client, CHANGES)
+        if limit := _WRITTEN.get(message.type):
+            request.count(request.known_client, limit)
         action = "" if message.type.startswith("Get") else message.type
         try:
             answer = await self._answers[message.type](message, self._view(request.known_client), request.caller.name)

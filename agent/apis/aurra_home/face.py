@@ -12,7 +12,7 @@ from agent.apis.aurra_home.records import AurraRecords
 from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
 from agent.apis.catalog import APIS
-from agent.apis.face import CHANGES, ApiAnswer, ApiClient, ApiProblem, ApiRoute, Limit, LimitUse
+from agent.apis.face import CHANGES, SETTINGS, ApiAnswer, ApiClient, ApiProblem, ApiRoute, Limit, LimitUse
 from agent.apis.openapi import with_document
 from agent.apis.webhooks.endpoints import WebhookEvent
 
@@ -30,20 +30,20 @@ COMFORT, READ_DIAGNOSTICS, ALERTS = "comfort:write", "diagnostics:read", "alerts
 def routes(tokens: Tokens, calls: Calls) -> tuple[ApiRoute, ...]:
     """Return the twelve documented calls, and the keys, which are this hub's own."""
     zone = "/thermostat/{device_id}"
-    diagnostics, changes = (DIAGNOSTICS.name,), (CHANGES.name,)
+    diagnostics, changes, settings = (DIAGNOSTICS.name,), (CHANGES.name,), (SETTINGS.name,)
     return (
         ApiRoute("POST", "/auth/token", tokens.give_token, is_open=True, is_sign_in=True),
         ApiRoute("GET", "/auth/jwks.json", tokens.get_keys, is_open=True),
         ApiRoute("GET", f"{zone}/status", calls.get_status),
-        ApiRoute("POST", f"{zone}/setpoint", calls.set_setpoint, COMFORT),
+        ApiRoute("POST", f"{zone}/setpoint", calls.set_setpoint, COMFORT, limits=settings),
         ApiRoute("POST", f"{zone}/schedule", calls.put_schedule, COMFORT, limits=changes),
-        ApiRoute("POST", f"{zone}/schedule/sync", calls.sync_schedule, COMFORT),
-        ApiRoute("POST", f"{zone}/eco", calls.set_eco, COMFORT),
+        ApiRoute("POST", f"{zone}/schedule/sync", calls.sync_schedule, COMFORT, limits=settings),
+        ApiRoute("POST", f"{zone}/eco", calls.set_eco, COMFORT, limits=settings),
         ApiRoute("POST", "/diagnostics/vibration", calls.add_vibration, READ_DIAGNOSTICS, limits=diagnostics),
         ApiRoute("POST", "/diagnostics/energy", calls.add_energy, READ_DIAGNOSTICS, limits=diagnostics),
         ApiRoute("GET", "/predictive/hvac/{device_id}/status", calls.get_prediction, READ_DIAGNOSTICS),
         ApiRoute("POST", "/alerts", calls.create_alert, ALERTS, limits=changes),
-        ApiRoute("POST", "/climate/optimize", calls.optimize, COMFORT),
+        ApiRoute("POST", "/climate/optimize", calls.optimize, COMFORT, limits=settings),
         ApiRoute("POST", "/integration/voice-assistant", calls.link_voice, COMFORT, limits=changes),
     )
 
@@ -85,13 +85,13 @@ class AurraHomeFace:
 
     def limits_of(self, client: ApiClient, route: ApiRoute) -> Sequence[Limit]:
         """Return the limit of the client's tier after those that count the call besides."""
-        further = [limit for limit in (DIAGNOSTICS, CHANGES) if limit.name in route.limits]
+        further = [limit for limit in (DIAGNOSTICS, CHANGES, SETTINGS) if limit.name in route.limits]
         return [*further, TIERS.get(client.tier, TIERS["standard"])]
 
     def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
-        """Return the tier and its numbers, or those of diagnostics, or of changes once they are used up."""
+        """Return the tier and its numbers, or those of diagnostics, or of what writes a file once that is used up."""
         shown, tier = uses[0], uses[-1]
-        if shown.limit is CHANGES and shown.remaining:
+        if shown.limit in {CHANGES, SETTINGS} and shown.remaining:
             shown = tier
         headers = {
             "X-RateLimit-Tier": tier.limit.name,

@@ -2,7 +2,7 @@
 
 Owns `aurra-home.json` (on the disk before it is answered) and `aurra-home-readings.json` (a reading a minute must not
 wear the card: written every quarter of an hour and at a stop, so a power cut costs the readings since then). The oldest
-make room. Must never hold a token of a voice platform, only its hash.
+of the client that has the most make room. Must never hold a token of a voice platform, only its hash.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from agent.foundation.disk import Disk
+from agent.foundation.fair_share import without_surplus
 from agent.foundation.json_store import JsonStore
 from agent.foundation.secret_hash import SecretHash
 from agent.foundation.worker import Worker
@@ -107,8 +108,9 @@ class ReadingSet(msgspec.Struct, frozen=True):
 
 
 def with_alert(records: RecordSet, made: AlertRecord) -> RecordSet:
-    """Return the records with one more alert; the oldest makes room."""
-    return msgspec.structs.replace(records, alerts=(*records.alerts, made)[-ALERTS_MAX:])
+    """Return the records with one more alert; the oldest of the client that has the most makes room."""
+    alerts = without_surplus((*records.alerts, made), ALERTS_MAX, _client_of)
+    return msgspec.structs.replace(records, alerts=alerts)
 
 
 def with_resolved(records: RecordSet, alert_id: str, by: str, utc_ms: int | None) -> RecordSet:
@@ -134,8 +136,12 @@ def with_posted(records: RecordSet, zone_id: str, name: str) -> RecordSet:
 
 
 def with_readings(readings: ReadingSet, made: Sequence[ReadingRecord]) -> ReadingSet:
-    """Return the readings with some more; the oldest make room."""
-    return ReadingSet((*readings.readings, *made)[-READINGS_MAX:])
+    """Return the readings with some more; the oldest of the client that has the most make room."""
+    return ReadingSet(without_surplus((*readings.readings, *made), READINGS_MAX, _client_of))
+
+
+def _client_of(record: AlertRecord | ReadingRecord) -> str:
+    return record.client_id
 
 
 class AurraRecords:
@@ -192,7 +198,7 @@ class AurraRecords:
 
     def add_reading(self, made: ReadingRecord) -> None:
         """Keep a reading. The disk gets it soon."""
-        self._pending = (*self._pending, made)[-READINGS_MAX:]
+        self._pending = with_readings(ReadingSet(self._pending), [made]).readings
 
     async def _save(self) -> None:
         pending = self._pending

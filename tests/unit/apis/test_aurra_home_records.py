@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 
 from agent.apis.aurra_home.records import (
@@ -7,6 +9,7 @@ from agent.apis.aurra_home.records import (
     READINGS_BYTES_MAX,
     READINGS_MAX,
     AlertRecord,
+    AurraRecords,
     ReadingRecord,
     ReadingSet,
     RecordSet,
@@ -17,8 +20,10 @@ from agent.apis.aurra_home.records import (
     with_readings,
 )
 from agent.apis.aurra_home.wire import ACTION_CHARACTERS_MAX, ISSUE_CHARACTERS_MAX, NAME_CHARACTERS_MAX
+from agent.foundation.disk import Disk
 from agent.foundation.lenient_json import decode_leniently
 from agent.foundation.secret_hash import SecretHash
+from agent.foundation.worker import InlineWorker
 
 HASH = SecretHash("0" * 32, "0" * 64)
 
@@ -51,6 +56,24 @@ def test_the_oldest_make_room() -> None:
     for number in range(LINKS_MAX + 3):
         records = with_link(records, link(f"zone-{number}"))
     assert (len(records.links), records.links[0].zone_id) == (LINKS_MAX, "zone-3")
+
+
+def test_a_client_pushes_out_nothing_of_others() -> None:
+    records = with_alert(RecordSet(), alert(0))
+    for number in range(1, 2 * ALERTS_MAX):
+        records = with_alert(records, msgspec.structs.replace(alert(number), client_id="acc_2"))
+    assert (len(records.alerts), records.alerts[0]) == (ALERTS_MAX, alert(0))
+    loud = [msgspec.structs.replace(reading(number), client_id="acc_2") for number in range(2 * READINGS_MAX)]
+    readings = with_readings(ReadingSet((reading(),)), loud)
+    assert (len(readings.readings), readings.readings[0]) == (READINGS_MAX, reading())
+
+
+async def test_readings_that_wait_for_the_disk_push_out_nothing_of_others(tmp_path: Path) -> None:
+    kept = AurraRecords(tmp_path, disk=Disk(), worker=InlineWorker())
+    kept.add_reading(reading())
+    for number in range(READINGS_MAX):
+        kept.add_reading(msgspec.structs.replace(reading(number), client_id="acc_2"))
+    assert (len(kept.readings), kept.readings[0]) == (READINGS_MAX, reading())
 
 
 def test_a_link_takes_the_place_of_the_one_before() -> None:

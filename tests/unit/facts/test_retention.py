@@ -160,6 +160,20 @@ async def test_the_oldest_export_makes_room(tmp_path: Path) -> None:
     assert exported[-1]["text"] == f"fact {EXPORTS_MAX + 1}"
 
 
+async def test_the_exports_of_a_client_push_out_none_of_another(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, limits=FactLimits(client_facts_max=1, disk_free_bytes_min=0))
+    (tmp_path / "facts-clients-1234567890123.jsonl").touch()
+    for number in range(EXPORTS_MAX + 3):
+        tenant, name = (BERT, "bert") if number < 2 else (ANNA, "anna")
+        now_ms = NOW_MS + number * 100
+        fact = await add(store, tenant, f"{number}", utc_ms=now_ms)
+        await store.expire(name, fact, now_ms + 10, author="", utc_ms=now_ms + 20)
+    names = [path.name for path in list_exports(tmp_path)]
+    assert len(names) == EXPORTS_MAX
+    assert names[:2] == ["facts-clients-1234567890123.jsonl", f"facts-clients-{NOW_MS}-bert.jsonl"]
+    assert all(name.endswith("-anna.jsonl") for name in names[2:])
+
+
 async def test_search_does_not_find_what_was_removed(tmp_path: Path) -> None:
     store = await open_store(tmp_path, limits=FactLimits(client_facts_max=1, disk_free_bytes_min=0))
     fact = await add(store, ANNA, "the boiler was noisy")
