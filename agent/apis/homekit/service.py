@@ -110,6 +110,7 @@ class HomeKitService:
         self._changed, self._unsaved = Signal(), Signal()
         self._waiting: list[asyncio.Future[None]] = []
         self._shape: object = None
+        self._is_listening = False
         self._units: dict[str, bool] = {}
         """Chosen, and not in the record yet."""
         self.is_installed = importlib.util.find_spec(LIBRARY) is not None
@@ -235,7 +236,9 @@ class HomeKitService:
             self._add_fault(self.problem)
         await self._store.apply(lambda stored: pairing_record.with_identity(stored, self._random_bytes))
         driver = await self._build()
-        self._home.changes.on_change(self._on_change)
+        if not self._is_listening:
+            self._is_listening = True
+            self._home.changes.on_change(self._on_change)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._save_forever(driver))
@@ -252,6 +255,7 @@ class HomeKitService:
         from agent.apis.homekit import driver as library  # noqa: PLC0415
 
         library.silence_library()
+        self._shape, self._waiting = None, []
         driver = library.HubDriver(self, self.record, now_ms=self._clock.monotonic_ms)
         driver.refresh = lambda: self._show(driver)
         await self._follow(driver)

@@ -15,7 +15,7 @@ from agent.errors import StorageFull
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from hal.interface import SensorKind
-from tests.unit.home.home_bench import HomeBench
+from tests.unit.home.home_bench import HomeBench, make_home
 from tests.unit.power_cut import Cutter, PowerCut
 
 PHONE = b"8A3F0000-0000-4000-8000-000000000001"
@@ -206,3 +206,34 @@ async def test_the_unit_of_the_display_is_kept(tmp_path: Path) -> None:
         service._write("bath", {"TemperatureDisplayUnits": 0})
         await turns()
         assert not service.record.zones["bath"].is_fahrenheit
+
+
+async def test_a_loop_that_is_started_again_goes_on_as_before(tmp_path: Path) -> None:
+    bench = HomeBench(tmp_path)
+    made = service_of(bench, tmp_path, Disk())
+    for _ in range(2):
+        loop = asyncio.get_running_loop().create_task(made.run())
+        await turns()
+        assert made.driver is not None
+        assert set(made.driver.accessory.accessories) == {2, 3}
+        assert not loop.done()
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        assert made.driver is None
+    assert len(bench.home.changes._listeners) == 1
+
+
+async def test_an_accessory_has_the_name_of_its_zone(tmp_path: Path) -> None:
+    bench = HomeBench(tmp_path)
+    home = make_home(bench.climate, bench.clock, tmp_path, names_follow_spaces=True)
+    bench.home = home
+    async with running(bench, tmp_path) as service:
+        before = service.announcement["c#"]
+        salon = await home.spaces.create("Salon")
+        await home.spaces.place(salon, ["living"], known=["living", "bath"])
+        service._changed.set()
+        await turns()
+        assert driver_of(service).accessory.accessories[2].display_name == "Salon"
+        # The name is a value: what the hub offers is the same.
+        assert service.announcement["c#"] == before

@@ -409,3 +409,11 @@ def test_the_port_listens_on_addresses_and_interfaces_each_once() -> None:
     text = '[port]\nlisten = ["::1", "usb0", "::1", "10.0.0.7", "eth0.5"]\nhost_names = ["Hub.example", "my_hub"]\n'
     port = parse(MINIMAL + text).port
     assert (port.listen, port.host_names) == (("::1", "usb0", "10.0.0.7", "eth0.5"), ("hub.example", "my_hub"))
+
+
+def test_homekit_listens_where_it_is_told_and_nowhere_by_itself() -> None:
+    with pytest.raises(ConfigInvalid, match=r"apis.homekit listens nowhere by itself: name the interface"):
+        parse(MINIMAL + "[apis]\nhomekit = true\n")
+    config = parse(MINIMAL + '[apis]\nhomekit = true\nhomekit_listen = ["eth0"]\n')
+    assert config.apis.any_on
+    assert config.apis.homekit_listen == ("eth0",)
