@@ -35,7 +35,7 @@ from agent.port.hub_parts import HubParts
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
-from hal.interface import HasLed
+from hal.interface import HasLed, parts_of
 from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
@@ -322,8 +322,8 @@ class Hub:
             loops["hardware tests"] = self.hardware_tests.run
         if environment.board.network is not None:
             loops |= self.pairing.loops(self.telemetry)
-        if isinstance(displays := environment.board.network, ShowsTime):
-            loops["display clock"] = lambda: show_time(displays, self._local_time)
+        for displays in (part for part in parts_of(environment.board.network) if isinstance(part, ShowsTime)):
+            loops["display clock"] = functools.partial(show_time, displays, self._local_time)
         loops |= self.home.loops()
         if environment.serve:
             loops |= self.assembly.loops()

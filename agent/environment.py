@@ -44,6 +44,7 @@ from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
     from hal.aqara.network import AqaraNetwork
+    from hal.combined import CombinedNetwork
     from hal.sim import SimOptions
     from hal.zigbee import ZigbeeNetwork
 
@@ -188,9 +189,9 @@ def output_names(config: BoardConfig) -> list[str]:
 
 
 class _RadioBoard:
-    """A board whose network is a Zigbee stick or an Aqara endpoint instead of its own."""
+    """A board whose network is a Zigbee stick, an Aqara endpoint or both, instead of its own."""
 
-    def __init__(self, board: Board, network: "ZigbeeNetwork | AqaraNetwork") -> None:
+    def __init__(self, board: Board, network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork") -> None:
         self._board = board
         self.network = network
         self.name = board.name
@@ -212,9 +213,9 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
 
     zigpy is imported by the radio itself, on its own thread, once it starts.
     """
-    zigbee = config.zigbee
+    zigbee, aqara = config.zigbee, _aqara_network(config, clock, disk)
     if zigbee.port == "none":
-        return _with_aqara(board, config, clock, disk)
+        return board if aqara is None else _RadioBoard(board, aqara)
     from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork  # noqa: PLC0415
     from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
 
@@ -229,16 +230,19 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
         report_interval_s_min=zigbee.report_interval_s_min,
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
-    return _RadioBoard(
-        board, ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
-    )
+    radio = ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
+    if aqara is None:
+        return _RadioBoard(board, radio)
+    from hal.combined import CombinedNetwork  # noqa: PLC0415
+
+    return _RadioBoard(board, CombinedNetwork(radio, aqara))
 
 
-def _with_aqara(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
-    """Return the board with the sensors of the Aqara endpoint that the configuration names, if any."""
+def _aqara_network(config: Config, clock: Clock, disk: Disk) -> "AqaraNetwork | None":
+    """Return the sensors of the Aqara endpoint that the configuration names, if any."""
     aqara = config.aqara
     if aqara.url == "none" or aqara.token_file is None:
-        return board
+        return None
     from hal.aqara.endpoint import AqaraEndpoint  # noqa: PLC0415
     from hal.aqara.network import FILE_BYTES_MAX, AqaraNetwork  # noqa: PLC0415
 
@@ -258,14 +262,13 @@ def _with_aqara(board: Board, config: Config, clock: Clock, disk: Disk) -> Board
         )
 
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
-    network = AqaraNetwork(
+    return AqaraNetwork(
         connect,
         files,
         monotonic_ms=clock.monotonic_ms,
         utc_ms=clock.utc_ms,
         poll_interval_s=aqara.poll_interval_s,
     )
-    return _RadioBoard(board, network)
 
 
 def installer_for(config: BoardConfig) -> SystemUpdater | None:

@@ -150,6 +150,28 @@ class SensorNetwork(Protocol):
 
 
 @runtime_checkable
+class HasParts(SensorNetwork, Protocol):
+    """Several networks as one; what only some networks can do is asked of the part that can."""
+
+    @property
+    def parts(self) -> Sequence[SensorNetwork]:
+        """The networks."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why some parts give no reports, and what to do; empty where all do."""
+        ...
+
+
+def parts_of(network: SensorNetwork | None) -> Sequence[SensorNetwork]:
+    """Return the networks that one stands for: its parts, or itself."""
+    if network is None:
+        return ()
+    return network.parts if isinstance(network, HasParts) else (network,)
+
+
+@runtime_checkable
 class FindsSensors(SensorNetwork, Protocol):
     """A network that finds its sensors by itself: nobody lets them join."""
 

@@ -190,9 +190,6 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         line = read.lines.get("aqara.url", 0)
         if values["aqara.token_file"] is None:
             problems.append(Problem(file, line, "aqara.token_file", "found nothing; aqara.url needs a token"))
-        if values["zigbee.port"] != "none":
-            text = 'set it to "none", or zigbee.port: a hub relays the sensors of one network'
-            problems.append(Problem(file, line, "aqara.url", text))
     if values["apis.homekit"] and not values["apis.homekit_listen"]:
         text = 'found nothing; apis.homekit listens nowhere by itself: name the interface of the home, such as "eth0"'
         problems.append(Problem(file, read.lines.get("apis.homekit", 0), "apis.homekit_listen", text))

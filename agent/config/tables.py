@@ -393,7 +393,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ]
     aqara: Annotated[
         AqaraConfig,
-        table("An endpoint that speaks the Aqara Open API; its sensors are relayed. Not with a Zigbee stick."),
+        table("An endpoint that speaks the Aqara Open API; its sensors are relayed, beside those of a Zigbee stick."),
     ]
     local_api: Annotated[LocalApiConfig, table("The local API: HTTP over a Unix socket, for people on this machine.")]
     port: Annotated[PortConfig, table("The technician's port: the local API and its page over the network.")]

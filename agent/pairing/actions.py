@@ -144,6 +144,8 @@ class PairingActions:
             device, change = self._find(wanted).device, transitions.begin_removal
         except UnknownSensor:
             device, change = find_member(radio.links, wanted), transitions.begin_member_removal
+        if self._loops.is_found(device):
+            raise PairingRefused("remove it at the Aqara endpoint: the hub relays every sensor that is listed there")
         await self._store.commit(lambda state: change(state, device))
 
     async def backup(self) -> bytes:

@@ -6,6 +6,7 @@ after each restart until the radio agrees. Must never act on the radio before th
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ from agent.pairing.lifecycle import (
 from agent.pairing.registration import Registrar, UnregisteredReadings
 from agent.pairing.store import PairingStore
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.interface import FindsSensors, RelayedSensor, SensorNetwork
+from hal.interface import FindsSensors, RelayedSensor, SensorNetwork, parts_of
 from hal.radio import InstallCode, JoinEvent, JoinStep, PairableNetwork
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ class PairingLoops:
             progress: Receives each step.
         """
         self._network = network
-        self.radio = network if isinstance(network, PairableNetwork) else None
+        self.radio = next((part for part in parts_of(network) if isinstance(part, PairableNetwork)), None)
+        self._finders = [part for part in parts_of(network) if isinstance(part, FindsSensors)]
         self._store = store
         self._clock = clock
         self._registrar = registrar
@@ -86,12 +88,16 @@ class PairingLoops:
         if network is not None:
             loops["registering"] = lambda: self._register(network, readings)
             loops["pairing file"] = self._store.read_again
-        if isinstance(network, FindsSensors):
-            loops["sensors found"] = lambda: self._follow_members(network)
+        for finder in self._finders:
+            loops["sensors found"] = functools.partial(self._follow_members, finder)
         if radio is not None:
             loops["joining"] = lambda: self._receive_join_events(radio)
             loops["pairing"] = lambda: self._reconcile(radio, readings)
         return loops
+
+    def is_found(self, device: str) -> bool:
+        """Tell whether a sensor is a member because a network finds its sensors by itself: it would come back."""
+        return any(sensor.device == device for finder in self._finders for sensor in finder.sensors)
 
     def network_replaced(self) -> None:
         """Compare the members of the network with the store soon: the stick has another network."""

@@ -13,7 +13,7 @@ from agent.pairing.lifecycle import PairingProgress, PairingRecord, PairingState
 from agent.pairing.loops import Loops, PairingLoops
 from agent.pairing.registration import Registrar, SensorKeys, UnregisteredReadings
 from agent.pairing.store import PairingStore
-from hal.interface import RelayedSensor, SensorNetwork
+from hal.interface import RelayedSensor, SensorNetwork, parts_of
 from hal.radio import HasLinks, PairableNetwork, SensorLink
 
 
@@ -65,7 +65,7 @@ class PairingQueries:
         self._keys = keys
         self._registrar = registrar
         self._progress = progress
-        self.radio = network if isinstance(network, PairableNetwork) else None
+        self.radio = next((part for part in parts_of(network) if isinstance(part, PairableNetwork)), None)
         """The radio; `None` on a board without one."""
         # Once: the check of a Protocol reads every member, and links are made anew at each reading.
         self._linked = network if isinstance(network, HasLinks) else None

@@ -28,7 +28,7 @@ from agent.port.hardware.live_values import LiveValues
 from agent.port.history import recorder
 from agent.port.hub_parts import HubParts
 from agent.port.service import PortService
-from hal.interface import Led, Sensor
+from hal.interface import Led, Sensor, parts_of
 from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class PortAssembly:
             worker=hub.worker,
             new_id=self._new_id,
             new_lease=lambda: os.urandom(LEASE_BYTES).hex(),
-            can_scan=isinstance(hub.network, ScansEnergy),
+            can_scan=any(isinstance(part, ScansEnergy) for part in parts_of(hub.network)),
         )
 
     def _build_apis(self, add_fault: Callable[[str], None], remove_fault: Callable[[str], None]) -> "ApiService | None":

@@ -8,7 +8,7 @@ import msgspec
 
 from agent.telemetry.intake import Identities, Intake
 from hal.errors import NetworkLost
-from hal.interface import Quality, Reading, SensorKind, SensorNetwork
+from hal.interface import HasParts, Quality, Reading, SensorKind, SensorNetwork
 from hal.plausibility import PlausibilityCheck
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,6 @@ class RelayedSensorReceiver:
     """The loop that reads a network of sensors.
 
     Attributes:
-        problem: Why no reports come; empty while they do.
         skipped: Readings of removed sensors, which are not taken in.
     """
 
@@ -46,8 +45,14 @@ class RelayedSensorReceiver:
         self._kinds = kinds
         self._identities = identities
         self._checks: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
-        self.problem = ""
+        self._problem = ""
+        self._combined = network if isinstance(network, HasParts) else None
         self.skipped = 0
+
+    @property
+    def problem(self) -> str:
+        """Why no reports come, or none of a part of the network; empty while they do."""
+        return self._problem or (self._combined.problem if self._combined else "")
 
     async def run(self) -> None:
         """Receive, until cancelled."""
@@ -55,12 +60,12 @@ class RelayedSensorReceiver:
             try:
                 readings = await self._network.receive()
             except NetworkLost as error:
-                if not self.problem:
+                if not self._problem:
                     _log.warning("no reports from relayed sensors: %s", error)
-                self.problem = str(error)
+                self._problem = str(error)
                 await asyncio.sleep(RETRY_S)
                 continue
-            self.problem = ""
+            self._problem = ""
             # No await before all are offered: `Intake` confirms to the network what it holds, and this must be in it.
             self._offer(readings)
 

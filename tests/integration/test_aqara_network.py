@@ -6,8 +6,11 @@ import pytest
 
 from agent.config import resolve_text
 from agent.config.reading import ConfigProblems
+from agent.errors import PairingRefused
 from agent.home.devices import DeviceKind
+from hal.combined import CombinedNetwork
 from hal.interface import SensorKind
+from hal.radio import RadioState
 from tests.integration.api_rig import open_apis
 from tests.integration.conftest import until
 from tests.integration.port_rig import PortRig, open_port
@@ -82,14 +85,33 @@ async def test_token_file_that_everybody_can_read_is_told(tmp_path: Path) -> Non
         assert "chmod o-rwx" in problem_of(port)
 
 
+async def test_beside_a_stick_each_network_fails_alone(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    async with open_apis(one, "aqara") as apis:
+        token = (await apis.client("aqara")).secret
+        text = reader_text(apis.url, other, token) + f'[zigbee]\nport = "{other}/no-stick"\n'
+        async with open_port(other, config_text=text) as port:
+            home, pairing = port.hub.home.home, port.hub.pairing
+            assert isinstance(port.hub.environment.board.network, CombinedNetwork)
+            await until(lambda: home.thermostats.get("living").temperature_c is not None)
+            await until(lambda: "no-stick" in problem_of(port))
+            assert pairing.queries.radio is not None
+            assert pairing.queries.radio.radio.state is RadioState.LOST
+            online = {each.device: each.is_online for each in pairing.queries.links}
+            assert online["aqara:bedroom"]
+            with pytest.raises(PairingRefused, match="remove it at the Aqara endpoint"):
+                await pairing.actions.remove("aqara:bedroom")
+    # The other way round: the endpoint is gone, and the stick still asked.
+    async with open_port(other, config_text=text) as port:
+        await until(lambda: "no-stick" in problem_of(port) and ";" in problem_of(port))
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         ('[aqara]\nurl = "https://hub/open/api"', "aqara.url needs a token"),
-        (
-            '[aqara]\nurl = "https://hub/open/api"\ntoken_file = "t"\n[zigbee]\nport = "auto"',
-            "a hub relays the sensors of one network",
-        ),
         ('[aqara]\nurl = "http://hub/open/api"\ntoken_file = "t"', "plain http would send the key in the clear"),
     ],
 )

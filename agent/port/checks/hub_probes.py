@@ -23,7 +23,7 @@ from agent.port.history.channels import HUB_DEVICE, channel_of, sensor_values
 from agent.port.history.recorder import ChartQuery, History
 from agent.port.history.series import Series
 from agent.port.hub_parts import HubParts
-from hal.interface import SensorKind
+from hal.interface import SensorKind, parts_of
 from hal.radio import RadioState, ScansEnergy
 
 HOUR_MS = 3_600_000
@@ -132,14 +132,15 @@ class _EnergyScan:
         Raises:
             NetworkLost: There is no radio now.
         """
-        network, radio = self._hub.network, self._hub.pairing.queries.radio
-        if radio is None or not isinstance(network, ScansEnergy):
+        radio = self._hub.pairing.queries.radio
+        scanner = next((part for part in parts_of(self._hub.network) if isinstance(part, ScansEnergy)), None)
+        if radio is None or scanner is None:
             return Missing("this hub's radio cannot measure it")
         if radio.radio.state is not RadioState.UP:
             return Missing("the radio is not up")
         now_ms = self._hub.clock.monotonic_ms()
         if self._last is None or now_ms - self._last[0] > SCAN_AGE_MS:
-            self._last = now_ms, await network.energy_scan()
+            self._last = now_ms, await scanner.energy_scan()
         return ChannelEnergy(radio.radio.channel, self._last[1])
 
 

@@ -18,6 +18,7 @@ from agent.local.queries import RepairQuery
 from agent.local.repair_table import REPAIRS
 from agent.local.routes import Handler, LocalRequest, RequestRefused, Role
 from agent.port.hub_parts import HubParts
+from hal.interface import parts_of
 from hal.radio import Repairable
 
 REPAIR_S_MAX = 25.0
@@ -208,10 +209,10 @@ class Repairs:
         return "the cloud is asked again for each sensor without an identity"
 
     def _radio(self) -> Repairable:
-        network = self._hub.network
-        if not isinstance(network, Repairable):
-            raise PairingRefused("this hub has no radio that can be set up again")
-        return network
+        for part in parts_of(self._hub.network):
+            if isinstance(part, Repairable):
+                return part
+        raise PairingRefused("this hub has no radio that can be set up again")
 
     async def _set_up_reporting(self, target: str) -> str:
         await self._radio().set_up_again(target)

@@ -17,7 +17,7 @@ from agent.local.hardware import (
 )
 from agent.telemetry.intake import Intake
 from hal.errors import HalError, NetworkLost
-from hal.interface import HUB, UNITS, Sensor
+from hal.interface import HUB, UNITS, Sensor, SensorNetwork, parts_of
 from hal.radio import ScansEnergy
 
 READ_INTERVAL_S = 1.0
@@ -37,7 +37,9 @@ WORTH_ENERGY = 60
 class LiveValues:
     """The present values, for who watches them."""
 
-    def __init__(self, *, sensors: Sequence[Sensor], intake: Intake, network: object, clock: Clock) -> None:
+    def __init__(
+        self, *, sensors: Sequence[Sensor], intake: Intake, network: SensorNetwork | None, clock: Clock
+    ) -> None:
         """Read nothing yet.
 
         Args:
@@ -48,7 +50,7 @@ class LiveValues:
         """
         self._sensors = sensors
         self._intake = intake
-        self._scanner = network if isinstance(network, ScansEnergy) else None
+        self._scanner = next((part for part in parts_of(network) if isinstance(part, ScansEnergy)), None)
         self._clock = clock
         self._lock = asyncio.Lock()
         self._read_ms: int | None = None

@@ -9,7 +9,7 @@ import pytest
 from agent.port.hardware import live_values
 from agent.port.hardware.live_values import LiveValues, build_scan
 from hal.errors import NetworkLost, SensorUnavailable
-from hal.interface import SensorKind
+from hal.interface import SensorKind, SensorNetwork
 
 QUIET = dict.fromkeys(range(11, 27), 30)
 
@@ -97,7 +97,7 @@ async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.Mon
             await asyncio.sleep(60)
             return {}
 
-    live = LiveValues(sensors=[], intake=intake, network=Hanging(), clock=Clock())
+    live = LiveValues(sensors=[], intake=intake, network=cast("SensorNetwork", Hanging()), clock=Clock())
     assert live.can_scan
     with pytest.raises(NetworkLost, match="try again"):
         await live.scan(int)
