@@ -26,7 +26,7 @@ RISE_K_MIN = 0.6
 """A window without this rise tells nothing about the gain."""
 
 EMITTER_S = (120.0, 420.0, 1200.0, 3600.0, 9000.0)
-AIR_S = (900.0, 2400.0, 6000.0)
+AIR_S = (900.0, 2700.0, 8100.0, 24_300.0)
 STRUCTURE_S = (3 * 3600.0, 9 * 3600.0, 27 * 3600.0)
 """The bank: forced air to a slab; a light room to one with much furniture; timber to thick masonry."""
 
@@ -39,16 +39,25 @@ MISFIT_K = 0.08
 CORRELATED_SAMPLES = 5.0
 """Neighbouring residuals are alike: so many count as one."""
 
+EMITTER_ODDNESS = 1.0
+AIR_ODDNESS = 0.2
+"""How much better an unusual member must explain the windows: a slab that is none would be steered an hour early."""
+
 KEPT = 0.6
 """How much of the penalties is left when the next window is judged."""
 
 WEIGHT_MIN = 0.35
 """One window moves the gain by at least this share, however many there were."""
 
+UNKNOWNS = 5
+"""Of a window: gain, load, how far structure and air are from the first value of the sensor, and the drift of the load
+in an hour: nights get colder."""
+
 _SETTLING_K = 0.2
 _STRUCTURE_K = 1.5
 _LOAD_SHARE = 0.3
 _GAIN_SHARE = 0.8
+_DRIFT_SHARE_PER_H = 0.02
 """How uncertain the unknowns of a window are beforehand."""
 
 
@@ -112,8 +121,18 @@ def initial_bank(known: ZoneDynamics, windows: int) -> tuple[Member, ...]:
 
 
 def best(bank: Sequence[Member]) -> Member:
-    """Return the member that explains the windows best."""
-    return min(bank, key=lambda member: member.penalty)
+    """Return the member that explains the windows best; of those that do so equally well, the most usual one."""
+    return min(bank, key=lambda member: member.penalty + _oddness(member.dynamics))
+
+
+def _oddness(dynamics: ZoneDynamics) -> float:
+    """Return the penalty of an unusual zone, in the measure of `judge`."""
+    usual = ZoneDynamics()
+    return (
+        EMITTER_ODDNESS * log(dynamics.emitter_s / usual.emitter_s) ** 2
+        + AIR_ODDNESS * log(dynamics.air_s / usual.air_s) ** 2
+        + AIR_ODDNESS * log(dynamics.structure_s / usual.structure_s) ** 2
+    )
 
 
 def judge(member: Member, window: Window) -> Member:
@@ -132,16 +151,15 @@ def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
     """Return the gain that explains a window best, and the root mean square of what it leaves."""
     rows, gain = _responses(dynamics, window), dynamics.gain_k_per_h
     weight = 1.0 / (MISFIT_K * MISFIT_K * CORRELATED_SAMPLES)
-    # Unknowns: gain, load, and how far structure and air are from the first value of the sensor.
-    normal = [[0.0] * 4 for _ in range(4)]
-    right = [0.0] * 4
+    normal = [[0.0] * UNKNOWNS for _ in range(UNKNOWNS)]
+    right = [0.0] * UNKNOWNS
     for row, sample in zip(rows, window.samples, strict=True):
         moved_k = sample.value_c - window.start_c
-        for i in range(4):
+        for i in range(UNKNOWNS):
             scaled = row[i] * weight
             right[i] += scaled * moved_k
             normal_row = normal[i]
-            for j in range(4):
+            for j in range(UNKNOWNS):
                 normal_row[j] += scaled * row[j]
     gain_weight = 1.0 / (_GAIN_SHARE * gain) ** 2
     load_weight = 1.0 / (_LOAD_SHARE * gain) ** 2
@@ -151,19 +169,20 @@ def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
     normal[1][1] += load_weight
     normal[2][2] += 1.0 / _STRUCTURE_K**2
     normal[3][3] += 1.0 / _SETTLING_K**2
+    normal[4][4] += 1.0 / (_DRIFT_SHARE_PER_H * gain) ** 2
     right[0] += gain_weight * gain
     unknowns = _solve(normal, right)
     squares = 0.0
     for row, sample in zip(rows, window.samples, strict=True):
         left_k = sample.value_c - window.start_c
-        for i in range(4):
+        for i in range(UNKNOWNS):
             left_k -= row[i] * unknowns[i]
         squares += left_k * left_k
     return unknowns[0], (squares / len(rows)) ** 0.5
 
 
-def _responses(dynamics: ZoneDynamics, window: Window) -> list[tuple[float, float, float, float]]:
-    """Return what the sensor shows at each sample for one unit of gain, load, structure and air; see `_fit`."""
+def _responses(dynamics: ZoneDynamics, window: Window) -> list[tuple[float, ...]]:
+    """Return what the sensor shows at each sample for one unit of each unknown of a window."""
     air_h = dynamics.air_s / 3600.0
     keep_e, keep_a = exp(-SAMPLE_S / dynamics.emitter_s), exp(-SAMPLE_S / dynamics.air_s)
     keep_w, keep_s = exp(-SAMPLE_S / dynamics.structure_s), exp(-SAMPLE_S / SENSOR_LAG_S)
@@ -172,19 +191,20 @@ def _responses(dynamics: ZoneDynamics, window: Window) -> list[tuple[float, floa
     # The load grows with the temperature, see `zone_model`.
     per_k = dynamics.gain_k_per_h / SPAN_K / 2.0
     emitted = window.start_duty
-    air, walls, sensor = [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]
-    start = [(air[i] + walls[i]) for i in range(4)]
+    air, walls, sensor = [0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0]
+    start = [(air[i] + walls[i]) for i in range(UNKNOWNS)]
     rows = []
-    for sample in window.samples:
+    for number, sample in enumerate(window.samples):
+        hour = (number + 0.5) * SAMPLE_S / 3600.0
         mean_emitted = sample.duty + (emitted - sample.duty) * share_e
         emitted = sample.duty + (emitted - sample.duty) * keep_e
-        for i, drive in enumerate((mean_emitted, -1.0, 0.0, 0.0)):
+        for i, drive in enumerate((mean_emitted, -1.0, 0.0, 0.0, -hour)):
             settled = walls[i] + (drive - per_k * (air[i] + walls[i] - start[i])) * air_h
             mean = settled + (air[i] - settled) * share_a
             air[i] = settled + (air[i] - settled) * keep_a
             walls[i] = mean + (walls[i] - mean) * keep_w
             sensor[i] = mean + (sensor[i] - mean) * keep_s
-        rows.append((sensor[0], sensor[1], sensor[2], sensor[3]))
+        rows.append(tuple(sensor))
     return rows
 
 
