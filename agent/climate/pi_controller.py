@@ -80,6 +80,8 @@ class PiSettings(msgspec.Struct, frozen=True):
             temperature with even pulses, a stiff one arrives in time.
         thermal_mass_gain_per_k: Feed-forward duty for each kelvin that the walls are behind the setpoint.
         edge_s_per_k: Full output that each kelvin of error adds to what is owed, where a pulse begins or ends.
+        edge_pulses: What the ripple of one cycle adds, in pulses, once that is known (`emitter.tune`).
+        ripple_k_max: A cycle that moves the temperature by more is shortened, once that is known (`emitter.tune`).
         response_s: In this time the emitter shows whether it works. Control does not use it.
     """
 
@@ -91,6 +93,8 @@ class PiSettings(msgspec.Struct, frozen=True):
     ramp_gain_per_k: float = 0.45
     thermal_mass_gain_per_k: float = 0.0
     edge_s_per_k: float = 0.0
+    edge_pulses: float = 1.0
+    ripple_k_max: float = 2.0
     response_s: float = 900.0
 
     def pulse_s(self, duty: float, others_duty: float = 0.0) -> float:

@@ -38,13 +38,22 @@ class Equipment(StrEnum):
 CYCLE_S = {
     Equipment.BOILER: 2400.0,
     Equipment.HEAT_PUMP: 3600.0,
-    Equipment.FURNACE: 1440.0,
+    Equipment.FURNACE: 1200.0,
     Equipment.ELECTRIC: 900.0,
     Equipment.VALVE: 1200.0,
 }
 """The goals for starts, as the length of a cycle: 1.5 an hour for a boiler, 1 for a compressor, 2.5 for a furnace (its
 air has little mass; thermostats are set to 3 to 5 for it, by "cycles per hour"), 4 for electric heaters, 3 for valves
 of others' heat."""
+
+RIPPLE_K_MAX = {
+    Equipment.BOILER: 2.0,
+    Equipment.HEAT_PUMP: 0.7,
+    Equipment.FURNACE: 0.6,
+    Equipment.ELECTRIC: 0.5,
+    Equipment.VALVE: 0.8,
+}
+"""Where a cycle moves the temperature by more, it becomes shorter: fast rooms need more starts to be kept."""
 
 MIN_ON_S = {
     Equipment.BOILER: 300.0,
@@ -68,11 +77,13 @@ PI_SETTINGS = {
     ),
     Emitter.FLOOR: PiSettings(
         gain_per_k=0.35,
-        integral_s=20_000.0,
-        cycle_s=22_000.0,
+        integral_s=30_000.0,
+        cycle_s=24_000.0,
         pulse_s_min=400.0,
         ramp_gain_per_k=0.35,
         edge_s_per_k=9000.0,
+        edge_pulses=6.0,
+        ripple_k_max=0.6,
         response_s=3600.0,
     ),
     Emitter.AIR: PiSettings(
@@ -83,6 +94,9 @@ PI_SETTINGS = {
 cycle must be small against the duty, so the fast air heating has the lowest. A heated floor takes hours to fill and to
 empty: the room follows it like an integrator, which carries a high gain. It is the largest wall of its room itself and
 needs no feed-forward for the walls."""
+
+SHARED_CYCLE_FACTOR = 1.1
+"""Zones in turns do not always follow each other without a gap."""
 
 PULSE_SHARE_OF_MIN_ON = 0.45
 """An on time is a little more than two pulses, so that the minimum on time never prolongs it."""
@@ -100,11 +114,13 @@ def pi_settings_for(
         equipment: What the zone's output drives; the usual one by default. Unused if zones share a heat source.
     """
     settings = PI_SETTINGS[emitter]
-    goal_s = CYCLE_S[Equipment.BOILER] if is_shared else CYCLE_S[equipment or USUAL_EQUIPMENT[emitter]]
+    driven = Equipment.BOILER if is_shared else equipment or USUAL_EQUIPMENT[emitter]
+    goal_s = CYCLE_S[driven] * (SHARED_CYCLE_FACTOR if is_shared else 1.0)
     return msgspec.structs.replace(
         settings,
         cycle_s=max(settings.cycle_s, goal_s) if emitter is Emitter.FLOOR else goal_s,
         pulse_s_min=max(settings.pulse_s_min, PULSE_SHARE_OF_MIN_ON * min_on_s),
+        ripple_k_max=settings.ripple_k_max if emitter is Emitter.FLOOR else RIPPLE_K_MAX[driven],
     )
 
 

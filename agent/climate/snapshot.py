@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agent.climate import heat_source, open_window, pi_controller, short_cycle_protection
+from agent.climate import emitter, heat_source, open_window, pi_controller, short_cycle_protection
 from agent.climate.coordinator import CoordinatorState, initial_state
+from agent.climate.emitter import CycleState
 from agent.climate.fault_detection import StuckSensorState
 from agent.climate.model import Mode, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics
@@ -68,6 +69,7 @@ class ZoneSnapshot(
         unlearned_share: See `ZoneState`; `None` in files of earlier releases.
         learned_ago_s: The age of `mean_duty`; `None` if it was never learned, and in files of earlier releases.
         stuck_sensor: Detects stuck sensors.
+        cycle: What the cycles of its output have shown of its emitter; absent in files of earlier releases.
         usual_falls_k: What `open_window` has learned; empty in files of earlier releases.
         sensor_probe: Finds out whether silent sensors are dead.
     """
@@ -86,6 +88,7 @@ class ZoneSnapshot(
     unlearned_share: float | None = None
     learned_ago_s: float | None = None
     stuck_sensor: StuckSensorState = StuckSensorState()
+    cycle: CycleState = CycleState()
     usual_falls_k: tuple[tuple[float, float], ...] = ()
     sensor_probe: SensorProbe = SensorProbe()
 
@@ -233,6 +236,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         learned_at_ms=restart.since_ms(saved.learned_ago_s),
         stuck_sensor=saved.stuck_sensor,
         sensor_probe=saved.sensor_probe,
+        cycle=emitter.forget_cycle(saved.cycle),
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
         window=open_window.restore(saved.usual_falls_k),
@@ -364,6 +368,7 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         unlearned_share=zone.unlearned_share,
         learned_ago_s=age_s(zone.learned_at_ms),
         stuck_sensor=zone.stuck_sensor,
+        cycle=emitter.forget_cycle(zone.cycle),
         usual_falls_k=zone.window.usual_k,
         sensor_probe=zone.sensor_probe,
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,

@@ -9,7 +9,7 @@ from statistics import median_high
 
 import msgspec
 
-from agent.climate import fault_detection, open_window, pi_controller, sensor_loss, sensor_probe
+from agent.climate import emitter, fault_detection, open_window, pi_controller, sensor_loss, sensor_probe
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
 from agent.climate.fusion import ZoneTemperature
@@ -113,8 +113,18 @@ def request(
     is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES and not window.is_open
     weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
     was_heated = 1.0 if state.action is _HEAT else 0.0
+    is_steady = not (inputs.is_ramp or state.law.is_far) and decision.direction is state.direction
+    cycle = emitter.advance(
+        state.cycle,
+        value_c=value_c if is_steady and inputs.effective.sensors == state.sensors else None,
+        dt_s=dt_s,
+        was_on=state.action is not _OFF,
+        is_start=state.action is not _OFF and not state.was_on,
+    )
     after = msgspec.structs.replace(
         state,
+        cycle=cycle,
+        was_on=state.action is not _OFF,
         law=decision.law,
         direction=decision.direction,
         is_frost=is_frost,
@@ -344,8 +354,7 @@ def _regulate(
     direction = _choose_direction(state, settings, effective.mode, value_c, cool_c, now_ms)
     if direction is _OFF:
         text = "off" if effective.mode is Mode.OFF else f"off: this zone cannot {effective.mode.value}"
-        wanted = ZoneRequest(_OFF, 0.0, 0.0, False, f"{text}, {effective.text}")
-        return _Decision(PiState(), state.direction, wanted)
+        return _Decision(PiState(), state.direction, ZoneRequest(_OFF, 0.0, 0.0, False, f"{text}, {effective.text}"))
     if direction is _COOL and (obstacle := _cooling_obstacle(state, settings, inputs)):
         return _Decision(PiState(), _COOL, ZoneRequest(_OFF, 0.0, 0.0, False, f"{obstacle} ({effective.text})"))
     is_heating = direction is _HEAT
@@ -356,12 +365,13 @@ def _regulate(
     walls_duty = pi_controller.thermal_mass_duty(behind_k, settings.law.thermal_mass_gain_per_k, error_k=error_k)
     if is_heating and inputs.structure_duty is not None:
         walls_duty = inputs.structure_duty * max(0.0, 1.0 + min(0.0, error_k) / pi_controller.OVERSHOOT_K_MAX)
+    law = emitter.tune(settings.law, state.cycle.known_rate_k_per_h, state.law.usual_duty, inputs.others_duty)
     if is_heating and inputs.recovery_duty is not None:
         output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - walls_duty, dt_s)
     else:
         output = pi_controller.advance(
             state.law if direction is state.direction else PiState(),
-            settings.law,
+            law,
             error_k=error_k,
             dt_s=dt_s,
             was_on=state.action is direction,
@@ -379,7 +389,7 @@ def _regulate(
 def _follow_recovery(state: ZoneState, settings: ZoneSettings, duty: float, integral: float, dt_s: float) -> PiOutput:
     """Return the pulses of the duty of a recovery; the control law goes on with an integral afterwards."""
     output = sensor_loss.modulate(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
-    law = msgspec.structs.replace(output.state, integral=min(1.0, max(0.0, integral)))
+    law = msgspec.structs.replace(output.state, integral=min(1.0, max(0.0, integral)), usual_duty=state.law.usual_duty)
     return msgspec.structs.replace(output, state=law)
 
 

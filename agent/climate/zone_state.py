@@ -3,6 +3,7 @@
 import msgspec
 
 from agent.climate.effective_setpoint import EffectiveSetpoint
+from agent.climate.emitter import CycleState
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor, StuckSensorState
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.open_window import OpenWindowState
@@ -43,6 +44,8 @@ class ZoneState(msgspec.Struct, frozen=True):
         is_precautionary: It is heated because its temperature is unknown.
         window: What is known about its windows.
         sensor_probe: Finds out whether silent sensors are dead.
+        cycle: What the cycles of its output have shown of its emitter.
+        was_on: Its output was on before the last step.
     """
 
     relay: ShortCycleState
@@ -67,6 +70,8 @@ class ZoneState(msgspec.Struct, frozen=True):
     is_precautionary: bool = False
     window: OpenWindowState = OpenWindowState()
     sensor_probe: SensorProbe = SensorProbe()
+    cycle: CycleState = CycleState()
+    was_on: bool = False
 
     @property
     def problem(self) -> str:

@@ -1,0 +1,159 @@
+"""The emitter of a zone as its pulses show it: how fast it moves the temperature, and what follows for the law. Pure.
+
+In each cycle of the output the temperature goes up and down. What is left of that without the drift, over d (1 - d) of
+the length of the cycle, is the rate at full output, as far as it counts for pulses: some kelvin an hour for radiators,
+less than one for a heated floor. It is taken from one start to the next and averaged over some ten cycles, so neither
+noise, coarse steps nor an open window determine it; noise and steps make it look larger, which makes the law softer.
+
+The ripple of a cycle is that rate times d (1 - d) times its length. The gain of the controller follows from it (a gain
+times the ripple must be small against the duty, or the controller lengthens its own pulses), and the part of the error
+that moves the edges of pulses. Without any cycle yet the settings remain as they are.
+
+This file never widens what short-cycle protection allows, and never reports a fault of the equipment.
+"""
+
+import msgspec
+
+from agent.climate.pi_controller import PiSettings
+
+CYCLE_S_MIN, CYCLE_S_MAX = 600.0, 12 * 3600.0
+"""Shorter cycles are tests of the outputs or minimum times, longer ones stand for a change of the weather."""
+
+DUTY_MIN, DUTY_MAX = 0.08, 0.92
+DRIFT_K_MAX = 0.6
+"""A cycle in which the temperature ends farther from its beginning teaches nothing: a setpoint or a window moved it."""
+
+CYCLES_MEAN = 10
+"""The mean goes over this many cycles."""
+
+CYCLES_MIN = 3
+"""Fewer cycles change nothing."""
+
+RATE_K_PER_H_MIN, RATE_K_PER_H_MAX = 0.1, 40.0
+
+GAIN_RIPPLE = 0.2
+"""The gain times the ripple of a cycle: from simple internal model control of an integrating process (Skogestad 2003),
+whose gain is the reciprocal of rate and delay; the delay of pulses is a part of their cycle."""
+
+GAIN_PER_K_MIN, GAIN_PER_K_MAX = 0.1, 0.8
+CYCLE_SHORT_S = 1200.0
+"""No cycle is shortened below this, or below a third of its goal if that is less."""
+
+CYCLE_LONG_SHARE = 2.0
+"""No cycle is lengthened beyond this multiple of its goal: a coarse sensor may just not show what it does."""
+
+RIPPLE_K_LOW = 0.15
+"""A cycle that moves the temperature by less is lengthened: nobody feels it, and it spares starts."""
+
+SHARED_EDGE_SHARE = 0.3
+"""Zones in turns move the edges of each other's pulses already."""
+
+RIPPLE_K_MIN = 0.1
+"""No sensor shows less."""
+
+
+class CycleState(msgspec.Struct, frozen=True):
+    """The present cycle of the output, and what all before it have shown. Kept in `climate.json`.
+
+    Attributes:
+        s: The length of the present cycle so far; `None` before the first start.
+        on_s: The time of output in it.
+        start_c: The temperature at its beginning.
+        low_c: The lowest temperature in it.
+        high_c: The highest one.
+        rate_k_per_h: The mean rate at full output.
+        cycles: How many cycles it is the mean of, at most `CYCLES_MEAN`.
+    """
+
+    s: float | None = None
+    on_s: float = 0.0
+    start_c: float = 0.0
+    low_c: float = 0.0
+    high_c: float = 0.0
+    rate_k_per_h: float = 0.0
+    cycles: int = 0
+
+    @property
+    def known_rate_k_per_h(self) -> float | None:
+        """The rate, once enough cycles have shown it."""
+        return self.rate_k_per_h if self.cycles >= CYCLES_MIN else None
+
+
+def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bool, is_start: bool) -> CycleState:
+    """Return the state after some time.
+
+    Args:
+        state: Before.
+        value_c: The temperature now; `None` if it is unknown, or moved by something else than the output's cycles.
+        dt_s: Since the last step.
+        was_on: Whether the output was on since then.
+        is_start: It was off before that, so a cycle begins.
+    """
+    if value_c is None:
+        return forget_cycle(state)
+    if is_start:
+        state = _learn(state, value_c)
+        return CycleState(dt_s, dt_s, value_c, value_c, value_c, state.rate_k_per_h, state.cycles)
+    if state.s is None:
+        return state
+    if state.s > CYCLE_S_MAX:
+        return CycleState(rate_k_per_h=state.rate_k_per_h, cycles=state.cycles)
+    return CycleState(
+        state.s + dt_s,
+        state.on_s + (dt_s if was_on else 0.0),
+        state.start_c,
+        min(state.low_c, value_c),
+        max(state.high_c, value_c),
+        state.rate_k_per_h,
+        state.cycles,
+    )
+
+
+def forget_cycle(state: CycleState) -> CycleState:
+    """Return the state without the present cycle, because it is none of its own."""
+    return state if state.s is None else CycleState(rate_k_per_h=state.rate_k_per_h, cycles=state.cycles)
+
+
+def _learn(state: CycleState, value_c: float) -> CycleState:
+    """Return the state after a cycle."""
+    if state.s is None or not CYCLE_S_MIN <= state.s <= CYCLE_S_MAX:
+        return state
+    duty, drift_k = state.on_s / state.s, abs(value_c - state.start_c)
+    if not DUTY_MIN <= duty <= DUTY_MAX or drift_k > DRIFT_K_MAX:
+        return state
+    ripple_k = state.high_c - state.low_c - drift_k
+    rate = ripple_k / (duty * (1.0 - duty) * state.s / 3600.0)
+    rate = min(RATE_K_PER_H_MAX, max(RATE_K_PER_H_MIN, rate))
+    cycles = min(CYCLES_MEAN, state.cycles + 1)
+    return msgspec.structs.replace(
+        state, rate_k_per_h=state.rate_k_per_h + (rate - state.rate_k_per_h) / cycles, cycles=cycles
+    )
+
+
+def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, others_duty: float = 0.0) -> PiSettings:
+    """Return the settings for what was learned; the same object if nothing was.
+
+    Args:
+        settings: By kind of emitter and equipment.
+        rate_k_per_h: The rate at full output; `None` if unknown.
+        duty: The usual one; `None` if unknown.
+        others_duty: That of the zones that share the heat source.
+    """
+    if rate_k_per_h is None or duty is None:
+        return settings
+    goal_s = cycle_s = settings.cycle_s
+    ripple_k_per_s = rate_k_per_h * duty * (1.0 - duty) / 3600.0
+    if ripple_k_per_s * goal_s > settings.ripple_k_max:
+        cycle_s = max(settings.ripple_k_max / ripple_k_per_s, min(CYCLE_SHORT_S, goal_s / 3.0))
+    elif ripple_k_per_s * goal_s < RIPPLE_K_LOW:
+        cycle_s = min(RIPPLE_K_LOW / ripple_k_per_s, CYCLE_LONG_SHARE * goal_s)
+    ripple_k = max(RIPPLE_K_MIN, ripple_k_per_s * cycle_s)
+    gain_per_k = min(GAIN_PER_K_MAX, max(GAIN_PER_K_MIN, GAIN_RIPPLE / ripple_k))
+    edge_pulses = settings.edge_pulses * (SHARED_EDGE_SHARE if others_duty > 0.0 else 1.0)
+    tuned = msgspec.structs.replace(
+        settings,
+        gain_per_k=gain_per_k,
+        cycle_s=cycle_s,
+        ramp_gain_per_k=max(gain_per_k, settings.ramp_gain_per_k),
+    )
+    return msgspec.structs.replace(tuned, edge_s_per_k=edge_pulses * tuned.pulse_s(duty, others_duty) / ripple_k)

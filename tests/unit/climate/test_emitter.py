@@ -1,0 +1,134 @@
+"""Cycles show the rate at full output; gain, length of cycles and edges of pulses follow from it."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.climate import emitter
+from agent.climate.emitter import CycleState, advance, forget_cycle, tune
+from agent.climate.settings import Emitter, Equipment, pi_settings_for
+
+RADIATOR = pi_settings_for(Emitter.RADIATOR, is_shared=False, min_on_s=180.0)
+FLOOR = pi_settings_for(Emitter.FLOOR, is_shared=False, min_on_s=180.0)
+
+
+def cycle(state: CycleState, values_c: tuple[float, ...], *, on: int, dt_s: float = 600.0) -> CycleState:
+    """Return the state after a start and the values of one cycle, with the output on for the first steps."""
+    for number, value_c in enumerate(values_c):
+        state = advance(state, value_c=value_c, dt_s=dt_s, was_on=number < on, is_start=number == 0)
+    return state
+
+
+SAW = (20.0, 20.2, 20.4, 20.2)
+"""On for two of four steps of ten minutes: 0.4 K up and down; 2.4 K an hour at full output."""
+
+
+def learned(values_c: tuple[float, ...] = SAW, *, on: int = 2, count: int = 12, dt_s: float = 600.0) -> CycleState:
+    state = CycleState()
+    for _ in range(count):
+        state = cycle(state, values_c, on=on, dt_s=dt_s)
+    return state
+
+
+def test_rate_is_the_ripple_of_a_cycle_over_the_time_that_makes_it() -> None:
+    assert learned().rate_k_per_h == pytest.approx(0.4 / (0.25 * 2400.0 / 3600.0))
+
+
+def test_rate_is_unknown_until_three_cycles_have_shown_it() -> None:
+    assert [learned(count=count).known_rate_k_per_h is not None for count in (3, 4)] == [False, True]
+
+
+def test_drift_is_no_ripple() -> None:
+    state, offset_k = CycleState(), 0.0
+    for _ in range(6):
+        state = cycle(state, tuple(offset_k + value_c for value_c in (20.0, 20.3, 20.4, 20.3)), on=2)
+        offset_k += 0.3
+    assert state.rate_k_per_h == pytest.approx((0.4 - 0.3) / (0.25 * 2400.0 / 3600.0))
+
+
+@pytest.mark.parametrize(
+    ("values_c", "on", "dt_s"),
+    [
+        ((20.0, 22.0), 1, 200.0),
+        ((20.0, 20.2, 20.4, 20.2), 4, 600.0),
+        ((20.0, 21.0, 25.0, 21.0), 2, 4 * 3600.0),
+    ],
+    ids=["too short", "always on", "too long"],
+)
+def test_odd_cycles_teach_nothing(values_c: tuple[float, ...], on: int, dt_s: float) -> None:
+    assert learned(values_c, on=on, dt_s=dt_s).cycles == 0
+
+
+def test_cycle_that_ends_far_from_its_beginning_teaches_nothing() -> None:
+    state = cycle(CycleState(), SAW, on=2)
+    assert advance(state, value_c=20.7, dt_s=600.0, was_on=True, is_start=True).cycles == 0
+
+
+def test_forgotten_cycle_teaches_nothing_and_keeps_what_was_learned() -> None:
+    state = forget_cycle(cycle(learned(), (20.0, 29.0), on=1))
+    assert advance(state, value_c=None, dt_s=60.0, was_on=True, is_start=True) == state
+    assert state == CycleState(rate_k_per_h=state.rate_k_per_h, cycles=10)
+    assert cycle(state, SAW, on=2).rate_k_per_h == state.rate_k_per_h
+
+
+def test_settings_remain_until_something_was_learned() -> None:
+    assert tune(RADIATOR, None, 0.3) is RADIATOR
+    assert tune(RADIATOR, 3.0, None) is RADIATOR
+
+
+def test_gain_falls_with_the_ripple() -> None:
+    gains = [tune(RADIATOR, rate, 0.5).gain_per_k for rate in (0.5, 3.0, 6.0, 40.0)]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[0] == emitter.GAIN_PER_K_MAX
+    assert gains[-1] == emitter.GAIN_PER_K_MIN
+    assert gains[1] == pytest.approx(emitter.GAIN_RIPPLE / (3.0 * 0.25 * 2400.0 / 3600.0))
+
+
+def test_fast_rooms_get_shorter_cycles_and_slow_ones_longer_within_bounds() -> None:
+    assert tune(RADIATOR, 6.0, 0.5).cycle_s == RADIATOR.cycle_s
+    assert tune(RADIATOR, 20.0, 0.5).cycle_s == pytest.approx(2.0 / (20.0 * 0.25) * 3600.0)
+    assert tune(RADIATOR, 40.0, 0.5).cycle_s == RADIATOR.cycle_s / 3.0
+    assert tune(RADIATOR, 0.7, 0.5).cycle_s == pytest.approx(0.15 / (0.7 * 0.25) * 3600.0)
+    assert tune(RADIATOR, 0.1, 0.5).cycle_s == 2.0 * RADIATOR.cycle_s
+
+
+def test_radiators_that_are_configured_as_a_floor_get_cycles_of_their_own_and_the_reverse() -> None:
+    """Found outside: radiators with the settings of a floor lost the whole gain."""
+    assert tune(FLOOR, 0.3, 0.5).cycle_s == FLOOR.cycle_s
+    assert tune(FLOOR, 6.0, 0.5).cycle_s == pytest.approx(0.6 / (6.0 * 0.25) * 3600.0)
+    assert tune(RADIATOR, 0.3, 0.5).cycle_s > RADIATOR.cycle_s
+
+
+def test_edges_move_by_the_same_share_of_a_pulse_for_each_ripple_and_less_where_zones_take_turns() -> None:
+    tuned = tune(RADIATOR, 3.0, 0.5)
+    ripple_k = 3.0 * 0.25 * 2400.0 / 3600.0
+    assert tuned.edge_s_per_k * ripple_k == pytest.approx(RADIATOR.edge_pulses * tuned.pulse_s(0.5))
+    shared = tune(RADIATOR, 3.0, 0.5, others_duty=0.2)
+    assert shared.edge_s_per_k * ripple_k == pytest.approx(0.3 * RADIATOR.edge_pulses * tuned.pulse_s(0.5, 0.2))
+
+
+@given(
+    st.lists(st.tuples(st.floats(-30, 50), st.floats(0, 600), st.booleans(), st.booleans()), max_size=80),
+    st.sampled_from(list(Emitter)),
+    st.sampled_from([None, *Equipment]),
+    st.floats(0.0, 1.0),
+)
+def test_settings_are_bounded_for_any_history(
+    steps: list[tuple[float, float, bool, bool]], kind: Emitter, equipment: Equipment | None, duty: float
+) -> None:
+    state = CycleState()
+    for value_c, dt_s, was_on, is_start in steps:
+        state = advance(state, value_c=value_c, dt_s=dt_s, was_on=was_on, is_start=is_start)
+        assert state.cycles <= emitter.CYCLES_MEAN
+        assert state.s is None or state.s <= emitter.CYCLE_S_MAX + 600.0
+    settings = pi_settings_for(kind, is_shared=False, min_on_s=180.0, equipment=equipment)
+    tuned = tune(settings, state.known_rate_k_per_h, duty)
+    assert min(settings.cycle_s / 3.0, emitter.CYCLE_SHORT_S) - 1e-6 <= tuned.cycle_s <= settings.cycle_s * 2.0
+    assert 0.05 <= tuned.gain_per_k <= 0.8
+    assert tuned.edge_s_per_k >= 0.0
+
+
+def test_learned_cycles_survive_the_disk() -> None:
+    state = learned()
+    assert msgspec.json.decode(msgspec.json.encode(state), type=CycleState) == state
