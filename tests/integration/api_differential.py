@@ -1,13 +1,20 @@
-"""Random requests through random APIs of one hub, and what each API shows after every one, against `api_model`."""
+"""Random requests through random APIs of one hub, and what each API shows after every one, against `api_model`.
+
+The facts are one of the views: each change must be a fact, and what is a fact must be what the other APIs show.
+"""
 
 import contextlib
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from agent.apis.aurra_facts.face import AurraFactsFace
+from agent.apis.catalog import APIS
+from agent.home.fact_recorder import FactRecorder
 from agent.local.routes import Role
 from tests.integration import api_model as model
 from tests.integration.api_model import Hold, Refused, Tally, Zone
@@ -31,6 +38,14 @@ SHOWN_K = 0.0051
 """The page shows setpoints to the second decimal."""
 OUTPUT_READS_MAX = 3
 
+FACTS_MAX = 100
+"""Of one page: more than two zones and the hub have at one time."""
+_FACT = re.compile(r"(?P<zone>living|bedroom): (?P<text>.*)")
+_SETPOINTS = re.compile(r"setpoints: heat to (?P<heat>[\d.]+) °C, cool to (?P<cool>[\d.]+) °C\.")
+_MODE = re.compile(r"the mode is (?P<mode>\w+)\.")
+_ECO = re.compile(r"eco is (?P<eco>on|off)")
+_HOLD = re.compile(r"(hold|away|boost): ")
+
 
 class Difference(AssertionError):
     """An API shows something else than the model."""
@@ -43,8 +58,11 @@ class Driver:
         tally: What has been tried.
     """
 
-    def __init__(self, rig: ApiRig, client: aiohttp.ClientSession, secrets: dict[str, str], seed: int) -> None:
+    def __init__(
+        self, rig: ApiRig, client: aiohttp.ClientSession, secrets: dict[str, str], recorder: FactRecorder, seed: int
+    ) -> None:
         self._rig = rig
+        self._recorder = recorder
         self._client = client
         self._secrets = secrets
         self._rng = random.Random(seed)
@@ -59,6 +77,7 @@ class Driver:
         body = {"name": "Always", "blocks": [block]}
         status, _ = await self._ask("aurra_home", "POST", f"/aurra-home/v1/thermostat/{SCHEDULED}/schedule", body)
         assert status == 201
+        await self._recorder.write(is_look=True)
         for name, shown in (await self._page()).items():
             schedule = ((66 - 32) * 5 / 9, (80 - 32) * 5 / 9) if name == SCHEDULED else None
             own = self._rig.port.hub.climate.control.zones[name].program.setpoints  # type: ignore[union-attr] # it heats
@@ -245,7 +264,29 @@ class Driver:
                 shown["aqara cool"] = (_near(traits["CoolingTemperature"], cool), cool)
             if wrong := {what: pair for what, pair in shown.items() if pair[0] != pair[1]}:
                 raise Difference(f"after {after} in {name}, {known}: found, expected: {wrong}")
+        await self._compare_facts(after)
         await self._compare_outputs()
+
+    async def _compare_facts(self, after: str) -> None:
+        """Compare what the hub's facts say: the recorder writes the changes that it was told, and looks at nothing."""
+        await self._recorder.write(is_look=False)
+        _, told = await self._ask("aurra_facts", "GET", f"/aurra/agent/memories?source=hub&limit={FACTS_MAX}")
+        texts: dict[str, list[str]] = {name: [] for name in ZONES}
+        for memory in told["memories"]:
+            if match := _FACT.fullmatch(memory["decision"]):
+                texts[match["zone"]].append(match["text"])
+        for name, known in self.zones.items():
+            heat, cool = known.shown
+            (setpoints,) = _matches(_SETPOINTS, texts[name])
+            shown: dict[str, tuple[object, object]] = {
+                "facts heat": (_near(float(setpoints["heat"]), heat), heat),
+                "facts cool": (_near(float(setpoints["cool"]), cool), cool),
+                "facts mode": ([found["mode"] for found in _matches(_MODE, texts[name])], [known.shown_mode]),
+                "facts eco": ([found["eco"] for found in _matches(_ECO, texts[name])], ["on" if known.eco else "off"]),
+                "facts holds": (len(_matches(_HOLD, texts[name])), int(known.hold is not None)),
+            }
+            if wrong := {what: pair for what, pair in shown.items() if pair[0] != pair[1]}:
+                raise Difference(f"after {after} in {name}, {known}: found, expected: {wrong}; {texts[name]}")
 
     async def _compare_outputs(self) -> None:
         """Compare what each API says the outputs do. Asked again where control may have decided in between."""
@@ -275,6 +316,10 @@ def _near(found: float, expected: float) -> float:
     return expected if abs(found - expected) <= SHOWN_K else found
 
 
+def _matches(pattern: re.Pattern[str], texts: list[str]) -> list[re.Match[str]]:
+    return [match for text in texts if (match := pattern.match(text))]
+
+
 def _traits(device: dict[str, Any]) -> dict[str, Any]:
     return {
         trait["traitCode"]: trait["value"]
@@ -292,7 +337,7 @@ async def driver(directory: Path, seed: int) -> AsyncIterator[Driver]:
         assert apis is not None
         apis.limits.count_source = lambda *_: None  # type: ignore[method-assign]
         apis.limits.count = lambda *_: ([], None)  # type: ignore[method-assign]
-        made = {name: await rig.client(name) for name in ("aurra_home", "amps", "aqara")}
+        made = {name: await rig.client(name) for name in APIS}
         async with rig.port.session(Role.OWNER) as client:
             body = {
                 "client_id": made["aurra_home"].client_id,
@@ -305,7 +350,8 @@ async def driver(directory: Path, seed: int) -> AsyncIterator[Driver]:
                 async with client.post("/aurra-home/v1/auth/token", json=body) as response:
                     status, told = response.status, await response.json()
             secrets["aurra_home"] = told["access_token"]
-            drive = Driver(rig, client, secrets, seed)
+            (recorder,) = [face.recorder for face in apis.faces if isinstance(face, AurraFactsFace)]
+            drive = Driver(rig, client, secrets, recorder, seed)
             await until(lambda: rig.home.thermostats.all()[0].is_online)
             await drive.begin()
             await drive.find_devices()
