@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent.climate.service import ClimateService
 
 CLIENT_PREFIX = "api:"
-"""How the names of callers begin that are clients of an API (`agent.port.http.api_mount` gives them)."""
+"""How the names of callers begin that are clients of an API: `api:amps/NAME`. Used where the names are given, too."""
 
 
 class Thermostats:

@@ -1,6 +1,7 @@
 """What strangers and other clients send to the Aurra facts API: nothing crosses, every refusal is JSON with text."""
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,10 +9,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agent.apis.aurra_facts.face import AurraFactsFace
+from agent.apis.aurra_facts.face import SETTINGS_FILE, AurraFactsFace
 from agent.climate.model import Mode
 from agent.climate.requests import SetRequest
+from agent.errors import ReadFailed
 from agent.facts import search
+from agent.foundation import durable_file
+from agent.foundation.disk import Disk
 from agent.home.devices import HUB_ID, DeviceKind, HomeDevice
 from agent.home.fact_texts import HUB_TENANT, facts_of_device
 from tests.integration.api_rig import ApiRig, open_apis
@@ -115,6 +119,44 @@ async def test_a_hub_that_does_not_know_the_time_answers_that_it_does_not(apis: 
         assert await status() == 200
         apis.port.clock.is_synchronised = False
         assert await status() == 503
+
+
+async def test_settings_that_have_not_been_read_are_not_answered_as_the_defaults(tmp_path: Path) -> None:
+    """A disk that does not give the file: neither are the defaults shown, nor is the file written over."""
+    (tmp_path / "state").mkdir()
+    kept = tmp_path / "state" / SETTINGS_FILE
+    read = Disk.read
+    is_failing = True
+
+    def fail(self: Disk, path: Path, *, bytes_max: int) -> bytes | None:
+        if is_failing and path.name.startswith(SETTINGS_FILE):
+            raise ReadFailed(f"{path} cannot be read (Input/output error); check the disk with fsck")
+        return read(self, path, bytes_max=bytes_max)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Disk, "read", fail)
+        patch.setattr(durable_file, "READ_RETRY_S", 0.01)
+        patch.setattr(durable_file, "READS_MAX", 10**9)
+        async with open_apis(tmp_path, "aurra_facts") as rig:
+            made = await rig.client("aurra_facts")
+            content = json.dumps({"clients": {made.client_id: {"min_confidence": 0.97}}})
+            kept.write_text(content)
+            async with rig.session({"Authorization": f"Bearer {made.secret}"}) as client:
+                for method, body in (("GET", None), ("PATCH", {"min_confidence": 0.9})):
+                    async with client.request(method, "/aurra/agent/settings", json=body) as response:
+                        assert response.status == 503
+                        assert "check the disk" in await detail_of(response)
+                assert kept.read_text() == content
+                is_failing = False
+
+                async def settings() -> tuple[int, object]:
+                    async with client.get("/aurra/agent/settings") as response:
+                        return response.status, (await response.json()).get("min_confidence")
+
+                async with asyncio.timeout(WAIT_S):
+                    while (found := await settings())[0] == 503:  # noqa: ASYNC110 - the disk has no event for it
+                        await asyncio.sleep(0.02)
+                assert found == (200, 0.97)
 
 
 async def test_a_client_of_one_zone_learns_nothing_about_devices_of_others(apis: ApiRig) -> None:

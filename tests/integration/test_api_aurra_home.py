@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from agent.apis.aurra_home import calls, optimization
 from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
+from agent.apis.aurra_home.tokens import SIGN_INS
 from agent.apis.face import CHANGES, SETTINGS
 from agent.apis.webhooks.endpoints import NewEndpoint
 from agent.apis.webhooks.signatures import WebhookApi
@@ -501,6 +502,20 @@ async def test_what_sets_a_zone_has_a_limit_of_its_own(aurra: Aurra, path: str, 
     assert headers["Retry-After"] == str(answer["error"]["retry_after"])
     assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("60", "0")
     assert (await aurra.ask("GET", "/thermostat/living/status"))[0] == 200
+
+
+async def test_signatures_have_a_limit_for_each_client(aurra: Aurra) -> None:
+    """One client that asks for a token all the time costs the hub no more, and others nothing."""
+    aurra.apis.port.clock.stand_still()
+    made, other = await aurra.apis.client("aurra_home", "eager"), await aurra.apis.client("aurra_home", "other")
+    for _ in range(SIGN_INS.requests_max):
+        assert (await aurra.sign_in(made))[0] == 200
+    status, body, headers = await aurra.sign_in(made)
+    assert (status, body["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert headers["Retry-After"] == "60"
+    assert (await aurra.sign_in(other))[0] == 200
+    aurra.apis.port.clock.skip(60)
+    assert (await aurra.sign_in(made))[0] == 200
 
 
 async def test_a_restart_keeps_credentials_tokens_records_and_limits(tmp_path: Path) -> None:

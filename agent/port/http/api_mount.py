@@ -29,6 +29,7 @@ from agent.apis.routing import find_route
 from agent.errors import ClimahubError, Defect
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
+from agent.home.thermostats import CLIENT_PREFIX
 from agent.local.routes import Caller, RequestRefused, Role, refusal_of
 from agent.port.http.access import SAFE_METHODS, AuditTrail
 from agent.port.http.bodies import read_body
@@ -267,7 +268,7 @@ class _Mount:
             text = f"use a credential with the scope {found.route.scope}"
             problem = ApiProblem(ProblemKind.MISSING_SCOPE, HTTPStatus.FORBIDDEN, text, scope=found.route.scope)
             raise _Refused(problem)
-        name = f"api:{client.api}/{client.name}" if client else ""
+        name = f"{CLIENT_PREFIX}{client.api}/{client.name}" if client else ""
         caller = Caller(name, Role.SERVICE if client else Role.PUBLIC, origin)
         return _Passed(found.route, found.parameters, client, caller)
 

@@ -117,6 +117,17 @@ async def test_answer_after_an_interruption_is_reported_without_readings(slept: 
     assert slept == [0, 60, 60]
 
 
+@pytest.mark.parametrize("answer", [b"<html>", {"devices": []}, b'[{"deviceId": ', b"[" * 100_000])
+async def test_bad_answers_are_asked_for_less_and_less(slept: list[float], answer: object) -> None:
+    made = open_network(Endpoint(answer, answer, answer, listed(20, 1), listed(21, 2)))
+    for _ in range(3):
+        with pytest.raises(NetworkLost):
+            await made.receive()
+    for _ in range(2):
+        assert len(await made.receive()) == 1
+    assert slept == [0, 60, 120, 240, 60]
+
+
 async def test_list_that_is_no_list_is_told(slept: list[float]) -> None:
     with pytest.raises(NetworkLost, match="check the address"):
         await open_network(Endpoint({"devices": []})).receive()
