@@ -19,9 +19,9 @@ if os.environ.get("CI"):
 else:
     settings.load_profile("local")
 
-UNCOVERED = ("browser", "simulation", "replay")
+UNCOVERED = ("browser", "fuzz", "simulation", "replay")
 """Directories whose tests run without the coverage tracer, which would double their time. The other tests cover the
-code; these check whole hubs."""
+code; these check whole hubs. So do those that are marked slow, and `make check` measures without them anyway."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not directory.is_dir():
             raise pytest.UsageError(f"{directory} is gone: correct UNCOVERED in {__file__}")
     for item in items:
-        if any(item.path.is_relative_to(directory) for directory in directories):
+        is_slow = item.get_closest_marker("slow") is not None
+        if is_slow or any(item.path.is_relative_to(directory) for directory in directories):
             item.add_marker(pytest.mark.no_cover)
 
 
