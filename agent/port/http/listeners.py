@@ -184,11 +184,13 @@ class Listeners:
         _log.info("the port listens on %s", address)
 
     async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None, group: asyncio.TaskGroup) -> None:
-        """Accept connections until cancelled."""
-        loop = asyncio.get_running_loop()
+        """Accept connections until cancelled. None is lost on the way: asyncio's own `sock_accept` may drop one."""
         while True:
             try:
-                connected, (host, *_) = await loop.sock_accept(listening)
+                connected, (host, *_) = listening.accept()
+            except BlockingIOError:
+                await _wait_readable(listening)
+                continue
             except ConnectionError:
                 continue
             except OSError as error:
@@ -228,6 +230,17 @@ class Listeners:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: made, connected, ssl=context, ssl_handshake_timeout=limit_s, ssl_shutdown_timeout=limit_s
             )
+
+
+async def _wait_readable(listening: socket.socket) -> None:
+    """Wait until somebody wants in."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(listening, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(listening)
 
 
 def _close_unmade(made: CountedConnection, connected: socket.socket, _: asyncio.Task[None]) -> None:

@@ -102,14 +102,21 @@ async def ask(host: str, port: int, *, data: bytes = ASK, tls: ssl.SSLContext | 
         writer.close()
 
 
-async def test_listener_that_is_stopped_before_its_task_begins_is_closed(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("turns", range(8))
+async def test_connection_accepted_in_the_last_moment_is_closed(rig: Rig, turns: int) -> None:
     """Nobody complains of a socket that was left to the collector (`filterwarnings` of pytest)."""
-    monkeypatch.setattr(listeners._log, "info", lambda *_: rig.task.cancel() if rig.task else None)
     rig.start("127.0.0.1")
-    assert rig.task is not None
-    await asyncio.wait({rig.task})
+    port = await rig.port()
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert rig.task is not None
+        rig.task.cancel()
+        await asyncio.wait({rig.task})
+        async with asyncio.timeout(60):
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
     gc.collect()
 
 
