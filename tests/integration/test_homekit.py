@@ -14,7 +14,7 @@ from aiohomekit.exceptions import AuthenticationError, BusyError, UnavailableErr
 from agent.apis.homekit.service import HomeKitService
 from agent.climate.model import Mode
 from agent.climate.requests import SetRequest
-from agent.errors import SettingInvalid
+from agent.errors import SettingInvalid, StorageFull
 from agent.local.routes import Role
 from tests.integration.api_rig import ApiRig, open_apis
 from tests.integration.conftest import until
@@ -143,6 +143,38 @@ async def test_nobody_pairs_without_a_code_or_with_a_paired_hub(tmp_path: Path) 
         async with closing(await rig.pair(code)):
             with pytest.raises((BusyError, UnavailableError)):
                 await rig.pair(code)
+
+
+async def test_a_disk_that_refuses_is_answered_before_anybody_believes_to_be_paired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_homekit(tmp_path) as rig:
+        code = rig.homekit.new_code()
+        with monkeypatch.context() as full:
+
+            async def refuse(_: object) -> None:
+                raise StorageFull("the disk is full")
+
+            full.setattr(rig.homekit._store, "commit", refuse)
+            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the controller makes of a refusal
+                await rig.pair(code)
+        assert rig.homekit.announcement["sf"] == "1"
+        async with closing(await rig.pair(rig.homekit.new_code())) as pairing:
+            assert await pairing.list_pairings()
+            assert b'"controllers":[{' in (tmp_path / "state" / "homekit.json").read_bytes()
+
+
+async def test_another_controller_is_added_and_removed_by_the_first(tmp_path: Path) -> None:
+    async with open_homekit(tmp_path) as rig, closing(await rig.pair(rig.homekit.new_code())) as pairing:
+        other = "0F7B9D3C-1111-4000-8000-000000000001"
+        await pairing.add_pairing(other, bytes(range(32)).hex(), "User")
+        assert {each["pairingId"] for each in await pairing.list_pairings()} == {
+            other,
+            pairing.pairing_data["iOSPairingId"],
+        }
+        assert len(rig.homekit.record.controllers) == 2
+        await pairing.remove_pairing(other)
+        assert [each.id for each in rig.homekit.record.controllers] == [pairing.pairing_data["iOSPairingId"]]
 
 
 async def test_unpairing_at_the_hub_ends_open_sessions(tmp_path: Path) -> None:
