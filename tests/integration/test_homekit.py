@@ -177,7 +177,22 @@ async def test_another_controller_is_added_and_removed_by_the_first(tmp_path: Pa
         assert [each.id for each in rig.homekit.record.controllers] == [pairing.pairing_data["iOSPairingId"]]
 
 
-async def test_unpairing_at_the_hub_ends_open_sessions(tmp_path: Path) -> None:
+async def test_a_code_is_for_one_pairing(tmp_path: Path) -> None:
+    async with open_homekit(tmp_path) as rig:
+        code = rig.homekit.new_code()
+        async with closing(await rig.pair(code)) as pairing:
+            await pairing.remove_pairing(pairing.pairing_data["iOSPairingId"])
+        with pytest.raises(BusyError):
+            await rig.pair(code)
+        # Nor is one that was made before the hub was unpaired by hand.
+        rig.homekit.new_code()
+        await rig.homekit.unpair()
+        assert rig.homekit.code_left_s == 0
+
+
+async def test_unpairing_at_the_hub_ends_open_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not only once the loop looks.
+    monkeypatch.setattr("agent.apis.homekit.service.REFRESH_S", 3600.0)
     async with open_homekit(tmp_path) as rig, closing(await rig.pair(rig.homekit.new_code())) as pairing:
         await places(pairing)
         driver = rig.homekit.driver
