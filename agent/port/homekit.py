@@ -135,7 +135,7 @@ def handlers(listeners: HomeKitListeners | None, session: Callable[[str], Caller
             is_on=True,
             problem=homekit.problem or "; ".join(listeners.problems),
             addresses=[_typed(endpoint.address, port) for endpoint, port in listeners.open_endpoints],
-            controllers=[each.id[:8] for each in homekit.record.controllers],
+            controllers=[each.id[:8].upper() for each in homekit.record.controllers],
             code_left_s=homekit.code_left_s or None,
         )
 

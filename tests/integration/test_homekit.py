@@ -251,9 +251,9 @@ async def test_changes_are_in_the_audit_trail_under_the_controllers_name(tmp_pat
             await pairing.put_characteristics([(*living["target"], 21.5)])
             who = pairing.pairing_data["iOSPairingId"].upper()[:8]
         entries = await rig.apis.port.hub.port.audit.entries(entries_max=100)
-        found = {(each.entry.action, each.entry.name) for each in entries}
-        assert ("set_homekit_thermostat", f"homekit:{who}") in found
-        assert ("pair_homekit", f"homekit:{who}") in found
+        found = {(each.entry.action, each.entry.name, each.entry.origin) for each in entries}
+        assert ("set_homekit_thermostat", f"homekit:{who}", "127.0.0.1") in found
+        assert ("pair_homekit", f"homekit:{who}", "127.0.0.1") in found
 
 
 async def test_strangers_are_few_and_get_nothing(tmp_path: Path) -> None:

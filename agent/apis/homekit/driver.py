@@ -79,6 +79,7 @@ class HubDriver(AccessoryDriver):
         self.writer = ""
         """The controller whose request is carried out."""
         self.writer_address = ""
+        """From where the request came that is carried out."""
         self.refresh: Callable[[], None] = lambda: None
         """Called before values are read."""
         key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes.fromhex(record.private_key))
@@ -167,7 +168,6 @@ class HubDriver(AccessoryDriver):
         """Carry out what a controller has written, and show what came of it."""
         connection = self.http_server.connections.get(client_addr)
         self.writer = short_name(connection.handler.client_uuid) if connection else ""
-        self.writer_address = client_addr[0]
         try:
             answer: dict[str, Any] | None = super().set_characteristics(chars_query, client_addr)
         finally:
@@ -229,6 +229,11 @@ class HubConnection(HAPServerProtocol):
         super().connection_made(transport)
         if not self._driver.admit(self):
             self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Carry out what has come, all of it at once."""
+        self._driver.writer_address = self.source
+        super().data_received(data)
 
     def _process_response(self, response: HAPResponse) -> None:
         """Send an answer. Who has been paired or unpaired is on the disk before."""
