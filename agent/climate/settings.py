@@ -243,6 +243,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
     if problem := missing_outputs(config.zones, offered):
         raise ConfigInvalid(problem)
     is_shared = config.heat_source != "none"
+    equipment = _zone_equipment(config)
     outdoor_sensor = "" if config.outdoor_sensor == "none" else config.outdoor_sensor
     zones = tuple(
         ZoneSettings(
@@ -251,9 +252,12 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
             can_heat=offered[zone.id].can_heat,
             can_cool=offered[zone.id].can_cool and config.heat_source != "boiler",
             law=pi_settings_for(
-                Emitter(zone.emitter or config.emitter), is_shared=is_shared, min_on_s=config.relay_min_on_s
+                emitter,
+                is_shared=is_shared,
+                min_on_s=(min_on_s := _relay_min_on_s(config, emitter)),
+                equipment=equipment,
             ),
-            limits=ShortCycleLimits(config.relay_min_on_s, config.relay_min_off_s, config.relay_starts_per_hour_max),
+            limits=ShortCycleLimits(min_on_s, config.relay_min_off_s, config.relay_starts_per_hour_max),
             frost_c=config.frost_c,
             over_c=config.over_c,
             under_c=config.under_c,
@@ -264,7 +268,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
             has_optimum_start=config.optimum_start,
             window_pause_s_max=config.window_pause_s_max,
         )
-        for zone in config.zones
+        for zone, emitter in [(zone, Emitter(zone.emitter or config.emitter)) for zone in config.zones]
     )
     if not is_shared:
         return ClimateSettings(zones=zones, outdoor_sensor=outdoor_sensor)
@@ -279,3 +283,17 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
         pump_overrun_s=config.pump_overrun_s,
     )
     return ClimateSettings(zones=zones, heat_source=heat_source, outdoor_sensor=outdoor_sensor)
+
+
+def _zone_equipment(config: ClimateConfig) -> Equipment | None:
+    """Return what the outputs of zones drive; `None` if the configuration does not say."""
+    if config.heat_source != "none":
+        return Equipment.VALVE
+    return None if config.zone_equipment == "auto" else Equipment(config.zone_equipment)
+
+
+def _relay_min_on_s(config: ClimateConfig, emitter: Emitter) -> float:
+    """Return the minimum on time of a zone's relay."""
+    if config.relay_min_on_s is not None:
+        return config.relay_min_on_s
+    return MIN_ON_S[_zone_equipment(config) or USUAL_EQUIPMENT[emitter]]

@@ -212,6 +212,10 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
     heat_source: Annotated[
         Literal["none", "boiler", "heat_pump"], key('what makes heat for all zones; "none" where each has its own')
     ] = "none"
+    zone_equipment: Annotated[
+        Literal["auto", "boiler", "heat_pump", "furnace", "electric", "valve"],
+        key('what a zone\'s output drives if zones share no heat source; "auto" goes by the emitter'),
+    ] = "auto"
     heat_source_min_on_s: Annotated[
         float, key("a compressor needs minutes to get its oil back", number(0, 3600, "s"))
     ] = 300
@@ -229,7 +233,10 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
     pump_overrun_s: Annotated[
         float, key("carries the last heat from the source to the rooms", number(0, 3600, "s"))
     ] = 300
-    relay_min_on_s: Annotated[float, key("of each zone's own relay", number(0, 3600, "s"))] = 180
+    relay_min_on_s: Annotated[
+        float | None,
+        key("of each zone's own relay; if left out, 60 to 600 s by what it drives", number(0, 3600, "s"), example=180),
+    ] = None
     relay_min_off_s: Annotated[float, key("of each zone's own relay", number(0, 3600, "s"))] = 180
     relay_starts_per_hour_max: Annotated[int, key("of each zone's own relay", integer(1, 60, "starts"))] = 6
     frost_c: Annotated[float, key("below this a zone is heated whatever its mode", number(4, 12, "°C"))] = 6

@@ -6,7 +6,14 @@ import msgspec
 import pytest
 
 from agent.climate.fusion import SensorLookup
-from agent.climate.settings import Emitter, HeatSourceKind, climate_settings, pi_settings_for
+from agent.climate.settings import (
+    Emitter,
+    HeatSourceKind,
+    HeatSourceSettings,
+    climate_settings,
+    pi_settings_for,
+    with_start_goal,
+)
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.config import ClimateConfig, resolve_text
 from agent.errors import ConfigInvalid
@@ -50,6 +57,37 @@ def test_the_configuration_determines_the_settings() -> None:
     assert settings.heat_source.kind is HeatSourceKind.HEAT_PUMP
     assert settings.heat_source.limits == ShortCycleLimits(600.0, 300.0, 6)
     assert settings.heat_source.is_valve_on_in_heating
+
+
+@pytest.mark.parametrize(
+    ("text", "min_on_s", "cycle_s"),
+    [
+        ("", 300.0, 2400.0),
+        ('emitter = "air"\n', 240.0, 1200.0),
+        ('emitter = "floor"\n', 180.0, 24_000.0),
+        ('zone_equipment = "electric"\n', 60.0, 900.0),
+        ('zone_equipment = "heat_pump"\n', 600.0, 3600.0),
+        ('zone_equipment = "heat_pump"\nrelay_min_on_s = 0\n', 0.0, 3600.0),
+        ('heat_source = "boiler"\nzone_equipment = "electric"\n', 180.0, 2640.0),
+    ],
+)
+def test_minimum_on_time_and_cycle_follow_from_what_the_output_drives(
+    text: str, min_on_s: float, cycle_s: float
+) -> None:
+    settings = climate_settings(config(f'{text}zones = [{{ id = "living", sensors = ["a"] }}]'), Outputs())
+    assert settings is not None
+    zone = settings.zones[0]
+    assert (zone.limits.min_on_s, zone.law.cycle_s) == (min_on_s, pytest.approx(cycle_s))
+
+
+def test_zones_on_a_heat_pump_get_the_cycles_of_a_compressor() -> None:
+    settings = climate_settings(
+        config('heat_source = "heat_pump"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs()
+    )
+    assert settings is not None
+    assert with_start_goal(settings).zones[0].law.cycle_s == 3600.0
+    boiler = msgspec.structs.replace(settings, heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER))
+    assert with_start_goal(boiler) is boiler
 
 
 def test_a_boiler_cools_nothing() -> None:

@@ -78,7 +78,9 @@ def test_the_example_gives_each_unit_and_reason() -> None:
     text = example_text()
     for key in KEYS:
         assert key.reason[1:] in text
-        if key.type.unit:
+        if key.type.unit and key.default is None:
+            assert f"# No default; allowed: {key.type.allowed}.\n# {key.name} = " in text
+        elif key.type.unit:
             assert f"# Default: {toml_value(key.default)} {key.type.unit}; allowed: {key.type.allowed}." in text
 
 
@@ -106,7 +108,7 @@ def test_values_have_the_types_that_the_structs_promise() -> None:
             if isinstance(value, msgspec.Struct):
                 check(value)
             elif isinstance(value, Path) or value is None:
-                assert promised in (Path, Path | None)
+                assert promised in (Path, Path | None, float | None)
             elif name == "primary":
                 assert all(isinstance(kind, SensorKind) for kind in value)
             else:
