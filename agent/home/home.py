@@ -2,24 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from agent.foundation.clock import Clock, read_now
-from agent.foundation.disk import Disk
-from agent.foundation.worker import Worker
+from agent.foundation.clock import read_now
 from agent.home.action_service import ActionService
 from agent.home.changes import HomeChanges
 from agent.home.devices import Devices
-from agent.home.humidity import Channel, HumidityLookup
+from agent.home.humidity import HumidityLookup
+from agent.home.parts import HomeParts
 from agent.home.spaces import Spaces
 from agent.home.thermostat import Thermostat
 from agent.home.thermostats import Thermostats
-from agent.pairing.service import PairingQueries
-from agent.telemetry.intake import ChannelState
-
-if TYPE_CHECKING:
-    from agent.climate.service import ClimateService
 
 
 class Home:
@@ -31,50 +23,29 @@ class Home:
         devices: The hub, the zones and the sensors of the radio.
     """
 
-    def __init__(
-        self,
-        *,
-        climate: "ClimateService | None",
-        channels: Mapping[Channel, ChannelState],
-        pairing: PairingQueries,
-        board_name: str,
-        directory: Path,
-        clock: Clock,
-        disk: Disk,
-        worker: Worker,
-        new_id: Callable[[], str],
-        names_follow_spaces: bool = False,
-    ) -> None:
-        """Build the services; nothing runs yet. Reads the spaces where names follow them, which blocks.
-
-        Args:
-            climate: The control; `None` where the hub drives nothing.
-            channels: The state of every sensor channel. It grows as sensors report.
-            pairing: Sensors of the radio.
-            board_name: The model of the hub.
-            directory: Of the files.
-            clock: The clocks of the boot.
-            disk: Writes the files.
-            worker: Runs what blocks.
-            new_id: Makes ids of holds, actions and spaces.
-            names_follow_spaces: A zone has the name of the space that it is in.
-        """
-        self._make_spaces = partial(Spaces, directory, disk=disk, worker=worker, new_id=new_id)
-        name_of = self._space_name if names_follow_spaces else str
+    def __init__(self, parts: HomeParts) -> None:
+        """Build the services; nothing runs yet. Reads the spaces where names follow them, which blocks."""
+        climate, clock, disk, worker, new_id = parts.climate, parts.clock, parts.disk, parts.worker, parts.new_id
+        self._make_spaces = partial(Spaces, parts.directory, disk=disk, worker=worker, new_id=new_id)
+        name_of = self._space_name if parts.names_follow_spaces else str
         self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
         humidity = HumidityLookup(
             climate.settings if climate else None,
-            channels=channels,
-            devices=pairing.devices_by_name,
+            channels=parts.channels,
+            devices=parts.pairing.devices_by_name,
             now_ms=clock.monotonic_ms,
         )
         self.thermostats = Thermostats(climate, humidity=humidity, changes=self.changes, new_id=new_id, name_of=name_of)
         self.devices = Devices(
-            thermostats=self.thermostats, pairing=pairing, channels=channels, board_name=board_name, clock=clock
+            thermostats=self.thermostats,
+            pairing=parts.pairing,
+            channels=parts.channels,
+            board_name=parts.board_name,
+            clock=clock,
         )
         self._make_actions = partial(
             ActionService,
-            directory,
+            parts.directory,
             thermostats=self.thermostats,
             changes=self.changes,
             clock=clock,
@@ -82,7 +53,7 @@ class Home:
             worker=worker,
             new_id=new_id,
         )
-        if names_follow_spaces:
+        if parts.names_follow_spaces:
             _ = self.spaces
         if climate:
             climate.on_decision(self.changes.request_look)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.foundation.clock import Clock, read_now
 from agent.foundation.log_ring import LogRing
 from agent.home.assembly import HomeAssembly
+from agent.home.parts import HomeParts
 from agent.local import boots as local_boots
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
@@ -89,16 +90,18 @@ class PortAssembly:
         self._confirm_command = confirm_command
         self._new_id = new_id
         self.home = HomeAssembly(
-            climate=hub.climate,
-            telemetry=hub.telemetry,
-            pairing=hub.pairing,
-            board_name=hub.config.board.name,
-            directory=hub.config.storage.state_dir,
-            clock=hub.clock,
-            disk=hub.disk,
-            worker=hub.worker,
-            new_id=new_id,
-            names_follow_spaces=hub.config.apis.names_follow_spaces,
+            HomeParts(
+                climate=hub.climate,
+                channels=hub.telemetry.intake.channels,
+                pairing=hub.pairing.queries,
+                board_name=hub.config.board.name,
+                directory=hub.config.storage.state_dir,
+                clock=hub.clock,
+                disk=hub.disk,
+                worker=hub.worker,
+                new_id=new_id,
+                names_follow_spaces=hub.config.apis.names_follow_spaces,
+            )
         )
         self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
         self.history = recorder.build_history(hub, interval_s=interval_s)

@@ -18,6 +18,7 @@ from agent.foundation.worker import InlineWorker
 from agent.home.changes import HomeChange
 from agent.home.home import Home
 from agent.home.humidity import Channel
+from agent.home.parts import HomeParts
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
 from agent.pairing.service import PairingQueries
 from agent.telemetry.intake import ChannelState
@@ -99,7 +100,7 @@ def make_home(
 ) -> Home:
     """Return a home over a climate control."""
     ids = itertools.count(1)
-    return Home(
+    parts = HomeParts(
         climate=climate,
         channels={} if channels is None else channels,
         pairing=(pairing or Pairing()).queries,
@@ -111,6 +112,7 @@ def make_home(
         new_id=new_id or (lambda: f"h{next(ids)}"),
         names_follow_spaces=names_follow_spaces,
     )
+    return Home(parts)
 
 
 class HomeBench:

@@ -1,0 +1,45 @@
+"""What a home is built of. Types only: a hub that has no home imports nothing of the climate control by it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.worker import Worker
+
+if TYPE_CHECKING:
+    from agent.climate.service import ClimateService
+    from agent.home.humidity import Channel
+    from agent.pairing.service import PairingQueries
+    from agent.telemetry.intake import ChannelState
+
+
+class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The components and tools of one home.
+
+    Attributes:
+        climate: The control; `None` where the hub drives nothing.
+        channels: The state of every sensor channel. It grows as sensors report.
+        pairing: Sensors of the radio.
+        board_name: The model of the hub.
+        directory: Of the files.
+        clock: The clocks of the boot.
+        disk: Writes the files.
+        worker: Runs what blocks.
+        new_id: Makes ids of holds, actions and spaces.
+        names_follow_spaces: A zone has the name of the space that it is in.
+    """
+
+    climate: "ClimateService | None"
+    channels: "Mapping[Channel, ChannelState]"
+    pairing: "PairingQueries"
+    board_name: str
+    directory: Path
+    clock: Clock
+    disk: Disk
+    worker: Worker
+    new_id: Callable[[], str]
+    names_follow_spaces: bool = False
