@@ -178,6 +178,11 @@ class ApiProblem(msgspec.Struct, frozen=True):
     error: Exception | None = None
     path: str = ""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that tell when to try again; none where that is not known."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
 
 class ApiRefused(ClimahubError):
     """A refusal that the face has worded already.
@@ -231,6 +236,21 @@ class LimitUse(msgspec.Struct, frozen=True):
     def remaining(self) -> int:
         """How many requests are left in the window."""
         return max(0, self.limit.requests_max - self.used)
+
+
+def bearer_token(headers: Mapping[str, str]) -> str:
+    """Return what follows `Bearer` in `Authorization`; empty where there is nothing, or another scheme."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+class WithoutLimitHeaders:
+    """The part of a face whose API publishes no headers about its limits."""
+
+    def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
+        """Return no headers."""
+        del uses
+        return {}
 
 
 class Face(Protocol):

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import click
 
-from agent.cli import hub_client, lines
+from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
 from agent.local.alerts import AlertReport, AlertsReport
@@ -24,11 +24,7 @@ def alert() -> None:
 @on_hub
 def list_alerts(path: Path, as_json: bool) -> None:
     """List the alerts that are kept, the newest first."""
-    body = hub_client.fetch(path, _ROUTE)
-    if as_json:
-        click.echo(hub_client.as_json(body))
-    else:
-        lines.echo(as_text(hub_client.decode(body, AlertsReport)))
+    hub_client.show(hub_client.fetch(path, _ROUTE), AlertsReport, as_text, is_json=as_json)
 
 
 @alert.command("resolve", epilog=epilog("climahub api alert resolve alt_5k2q8xw0", exits=_EXITS))
@@ -38,10 +34,7 @@ def list_alerts(path: Path, as_json: bool) -> None:
 def resolve_alert(path: Path, alert_id: str, as_json: bool) -> None:
     """Resolve the alert ID: the hub no longer shows it as a problem, and sends the event to webhooks."""
     body = hub_client.fetch(path, f"{_ROUTE}/{quote(alert_id, safe='')}/resolve", method="POST")
-    if as_json:
-        click.echo(hub_client.as_json(body))
-    else:
-        lines.echo(alert_as_text(hub_client.decode(body, AlertReport)))
+    hub_client.show(body, AlertReport, alert_as_text, is_json=as_json)
 
 
 def as_text(report: AlertsReport) -> str:

@@ -53,11 +53,7 @@ def client() -> None:
 @on_hub
 def list_clients(path: Path, as_json: bool) -> None:
     """List the APIs that are switched on, and their clients. The secrets themselves are not stored."""
-    body = hub_client.fetch(path, _ROUTE)
-    if as_json:
-        click.echo(hub_client.as_json(body))
-    else:
-        lines.echo(as_text(hub_client.decode(body, ApiClientsReport)))
+    hub_client.show(hub_client.fetch(path, _ROUTE), ApiClientsReport, as_text, is_json=as_json)
 
 
 @client.command(

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from agent.cli import exit_codes
+from agent.cli import exit_codes, lines
 from agent.config import resolve
 from agent.daemon import DEFAULT_CONFIG
 from agent.errors import ClimahubError
@@ -215,6 +215,18 @@ def _refusal_message(body: bytes) -> str:
 def as_json(body: bytes) -> str:
     """Return a document as it came, safe for a terminal: control characters are escaped, as JSON allows."""
     return escape(body.decode(errors="replace"))
+
+
+def show(body: bytes, model: type[T], as_text: Callable[[T], str], *, is_json: bool) -> None:
+    """Print a document: as it came, or as a text that is folded on a terminal.
+
+    Raises:
+        NoAnswer: See `decode`.
+    """
+    if is_json:
+        click.echo(as_json(body))
+    else:
+        lines.echo(as_text(decode(body, model)))
 
 
 def decode(body: bytes, model: type[T]) -> T:

@@ -44,11 +44,7 @@ def webhook() -> None:
 @on_hub
 def list_webhooks(path: Path, as_json: bool) -> None:
     """List the endpoints and what did not arrive. The secrets are not shown again."""
-    body = hub_client.fetch(path, _ROUTE)
-    if as_json:
-        click.echo(hub_client.as_json(body))
-    else:
-        lines.echo(as_text(hub_client.decode(body, WebhooksReport)))
+    hub_client.show(hub_client.fetch(path, _ROUTE), WebhooksReport, as_text, is_json=as_json)
 
 
 @webhook.command(

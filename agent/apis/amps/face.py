@@ -34,6 +34,7 @@ from agent.apis.face import (
     Limit,
     LimitUse,
     ProblemKind,
+    bearer_token,
 )
 from agent.apis.openapi import with_document
 from agent.errors import UnknownDevice
@@ -158,8 +159,7 @@ class AmpsFace:
         Raises:
             AmpsRefused: They bring none, or it is not valid here.
         """
-        scheme, _, bearer = headers.get("Authorization", "").partition(" ")
-        key = headers.get("x-api-key", "") or (bearer.strip() if scheme.lower() == "bearer" else "")
+        key = headers.get("x-api-key", "") or bearer_token(headers)
         if not key:
             raise AmpsRefused("UNAUTHORIZED", "Send your key as `x-api-key`.")
         client = self._clients.find(NAME, key)
@@ -187,10 +187,7 @@ class AmpsFace:
         """Return a problem of the frame, of a service or of a key as an error of Amps."""
         code = problem.error.code if isinstance(problem.error, AmpsRefused) else _CODES[problem.kind]
         answer = self._error(code, problem.message, path=problem.path)
-        if problem.retry_after_s is not None:
-            headers = {"Retry-After": str(problem.retry_after_s)}
-            answer = msgspec.structs.replace(answer, headers=headers)
-        return answer
+        return msgspec.structs.replace(answer, headers=problem.headers)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loop that carries out the actions of test keys, and those that send events after a start."""

@@ -36,8 +36,9 @@ from agent.apis.face import (
     ApiRequest,
     ApiRoute,
     Limit,
-    LimitUse,
     ProblemKind,
+    WithoutLimitHeaders,
+    bearer_token,
 )
 from agent.apis.openapi import with_document
 from agent.errors import StorageFull
@@ -92,7 +93,7 @@ def build_face(parts: "ApiParts") -> "AqaraFace":
     return AqaraFace(parts, parts.home.spaces)
 
 
-class AqaraFace:
+class AqaraFace(WithoutLimitHeaders):
     """The API.
 
     Attributes:
@@ -133,8 +134,7 @@ class AqaraFace:
         Raises:
             ApiRefused: There is none, or it is not valid here.
         """
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        client = self._parts.clients.find(NAME, token.strip()) if scheme.lower() == "bearer" else None
+        client = self._parts.clients.find(NAME, bearer_token(headers))
         if client is None:
             text = "send the token of a client: climahub api client add aqara NAME makes one"
             raise ApiRefused(self.refuse(ApiProblem(ProblemKind.NO_CREDENTIAL, HTTPStatus.UNAUTHORIZED, text)))
@@ -145,20 +145,13 @@ class AqaraFace:
         del client, route
         return (LIMIT,)
 
-    def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
-        """Return nothing: the API has no such headers."""
-        del uses
-        return {}
-
     def refuse(self, problem: ApiProblem) -> ApiAnswer:
         """Return a problem as an error message."""
-        status, headers = HTTPStatus.OK, {}
+        status, headers = HTTPStatus.OK, problem.headers
         if problem.kind is ProblemKind.NO_CREDENTIAL:
-            status, headers = HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}
+            status, headers = HTTPStatus.UNAUTHORIZED, {**headers, "WWW-Authenticate": "Bearer"}
         elif problem.kind in _STATUS_KEPT:
             status = problem.status
-        if problem.retry_after_s is not None:
-            headers["Retry-After"] = str(problem.retry_after_s)
         answer = wire.failed(_CODES.get(problem.kind, Code.INVALID), problem.message)
         return ApiAnswer(answer, status, headers)
 

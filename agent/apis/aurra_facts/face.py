@@ -25,8 +25,9 @@ from agent.apis.face import (
     ApiRequest,
     ApiRoute,
     Limit,
-    LimitUse,
     ProblemKind,
+    WithoutLimitHeaders,
+    bearer_token,
 )
 from agent.apis.openapi import with_document
 from agent.errors import Rejected, StorageFull
@@ -48,7 +49,6 @@ SETTINGS_FILE = "aurra-facts-settings.json"
 SETTINGS_BYTES_MAX = 128 * 1024
 """32 clients with 32 categories of 64 characters each take 70 KiB."""
 
-_BEARER = "bearer "
 _LIMITS = MappingProxyType(
     {
         "POST /agent/memories": assumptions.WRITES,
@@ -67,7 +67,7 @@ class SettingsByClient(msgspec.Struct, frozen=True):
     clients: dict[str, wire.FactSettings] = {}
 
 
-class AurraFactsFace:
+class AurraFactsFace(WithoutLimitHeaders):
     """Implements `agent.apis.face.Face`.
 
     Attributes:
@@ -133,8 +133,7 @@ class AurraFactsFace:
         Raises:
             ApiRefused: There is none, or it is not valid here.
         """
-        given = headers.get("Authorization", "")
-        secret = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else ""
+        secret = bearer_token(headers)
         client = self._clients.find(self.name, secret) if secret.startswith(SPEC.secret_prefix) else None
         if client is None:
             raise ApiRefused(_refusal(HTTPStatus.UNAUTHORIZED, "Not authenticated"))
@@ -146,17 +145,11 @@ class AurraFactsFace:
         further = _LIMITS.get(f"{route.method} {route.path}")
         return (assumptions.REQUESTS, further) if further else (assumptions.REQUESTS,)
 
-    def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
-        """Return no headers: the API publishes none."""
-        del uses
-        return {}
-
     def refuse(self, problem: ApiProblem) -> ApiAnswer:
         """Return a problem in the shape of the API's errors."""
         if problem.kind is ProblemKind.NO_CREDENTIAL:
             return _refusal(HTTPStatus.UNAUTHORIZED, "Not authenticated")
-        headers = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
-        return _refusal(problem.status, problem.message, headers)
+        return _refusal(problem.status, problem.message, problem.headers)
 
     async def add_memory(self, request: ApiRequest) -> ApiAnswer:
         """Store a fact."""

@@ -21,7 +21,7 @@ from agent.apis.aurra_home.signing_keys import SigningKeys, describe
 from agent.apis.aurra_home.token_request import read_token_request
 from agent.apis.aurra_home.wire import Token
 from agent.apis.clients import Clients
-from agent.apis.face import ApiAnswer, ApiClient, ApiRequest, Limit
+from agent.apis.face import ApiAnswer, ApiClient, ApiRequest, Limit, bearer_token
 from agent.foundation.clock import Clock
 from agent.foundation.secret_hash import RandomBytes
 from agent.foundation.worker import Worker
@@ -32,7 +32,6 @@ TOKEN_S = 3600
 KEY_WAIT_S = 5
 """When to ask again while the first key is being made."""
 
-_BEARER = "bearer "
 _ID_BYTES = 8
 
 SIGN_INS = Limit("sign-ins", 60)
@@ -112,12 +111,12 @@ class Tokens:
         Raises:
             ApiRefused: There is no valid token.
         """
-        header = headers.get("Authorization", "")
-        if header[: len(_BEARER)].lower() != _BEARER:
+        token = bearer_token(headers)
+        if not token:
             raise refused(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, "send Authorization: Bearer and a token")
         await self._ensure_keys()
         try:
-            claims = verify(header[len(_BEARER) :].strip(), self._keys.public, audience=self._audience)
+            claims = verify(token, self._keys.public, audience=self._audience)
         except TokenInvalid as error:
             text = f"ask for another token (POST /auth/token): {error}"
             raise refused(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, text) from error
