@@ -15,11 +15,23 @@ again at once.
 
 import msgspec
 
+from agent.climate import heating_effect
+from agent.climate.heating_effect import HeatingEffect
+
 CHANGE_K = 0.3
 """A change beyond the noise of any sensor."""
 
 NEAR_K = 1.0
-"""A zone that is nearer to its setpoint than this has no fault."""
+"""A zone that is nearer to its setpoint than this has no fault, unless it is known to need less output than it gets."""
+
+UNLEARNED_FACTOR = 6.0
+LEARNED_FACTOR = 12.0
+"""A zone fails after so many times `failure_s` without a rise, whatever is known of its load: one that has never got
+warmer by its heating, and one that has. A house that is just kept from cooling, or a floor that fills, shows none for a
+night; in a day and a night sun and people make one."""
+
+REPAIRED_K = 1.0
+"""A rise from the lowest temperature that shows that the equipment works again; sun and people make smaller ones."""
 
 STUCK_RELAY_AFTER_S = 3600.0
 """The time after which radiators have given their remaining heat to the room."""
@@ -56,6 +68,8 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
         peak_c: The highest temperature since the relay is stuck.
         is_failing: The zone is heated and does not get warmer.
         is_stuck: The zone is not heated and gets warmer.
+        has_risen: The zone has got warmer by its heating in this run of the agent.
+        effect: What is known of the effect of its heating.
     """
 
     start_c: float | None = None
@@ -65,6 +79,8 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
     peak_c: float = 0.0
     is_failing: bool = False
     is_stuck: bool = False
+    has_risen: bool = False
+    effect: HeatingEffect = HeatingEffect()
 
     @property
     def problem(self) -> str:
@@ -80,7 +96,14 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
 
 
 def monitor_heating(
-    monitor: HeatingMonitor, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, failure_s: float
+    monitor: HeatingMonitor,
+    *,
+    value_c: float,
+    setpoint_c: float,
+    is_heated: bool,
+    dt_s: float,
+    failure_s: float,
+    response_s: float = 900.0,
 ) -> HeatingMonitor:
     """Return the monitor after some time.
 
@@ -90,8 +113,19 @@ def monitor_heating(
         setpoint_c: Its heating setpoint.
         is_heated: Whether its output was on.
         dt_s: The time.
-        failure_s: This much heating without a rise is a fault.
+        failure_s: See `UNLEARNED_FACTOR` and `LEARNED_FACTOR`.
+        response_s: In this time the emitter shows whether it works.
     """
+    effect = heating_effect.advance(
+        monitor.effect,
+        value_c=value_c,
+        setpoint_c=setpoint_c,
+        is_heated=is_heated,
+        dt_s=dt_s,
+        response_s=response_s,
+    )
+    if effect is not monitor.effect:
+        monitor = msgspec.structs.replace(monitor, effect=effect, is_failing=monitor.is_failing or effect.is_failing)
     if is_heated:
         return _monitor_rise(monitor, value_c, setpoint_c, dt_s, failure_s)
     off_s = monitor.off_s + dt_s
@@ -119,23 +153,44 @@ def monitor_heating(
 def _monitor_rise(
     monitor: HeatingMonitor, value_c: float, setpoint_c: float, dt_s: float, failure_s: float
 ) -> HeatingMonitor:
+    effect = monitor.effect
+    if effect.is_failing:
+        has_risen = value_c >= effect.lowest_c + REPAIRED_K
+    else:
+        has_risen = monitor.start_c is not None and value_c >= monitor.start_c + CHANGE_K
+    if has_risen or value_c >= setpoint_c:
+        return HeatingMonitor(
+            start_c=value_c,
+            has_risen=monitor.has_risen or has_risen,
+            effect=heating_effect.clear(effect) if effect.is_failing else effect,
+        )
     is_near = setpoint_c - value_c < NEAR_K
-    if monitor.start_c is None or is_near or value_c >= monitor.start_c + CHANGE_K:
-        return HeatingMonitor(start_c=None if is_near else value_c)
-    on_s = monitor.on_s + dt_s
+    start_c = value_c if monitor.start_c is None else min(monitor.start_c, value_c)
+    on_s = 0.0 if is_near else monitor.on_s + dt_s
+    factor = LEARNED_FACTOR if monitor.has_risen else UNLEARNED_FACTOR
     return msgspec.structs.replace(
         monitor,
+        start_c=start_c,
         on_s=on_s,
         off_s=0.0,
         periods=_NO_PERIODS,
         is_stuck=False,
-        is_failing=monitor.is_failing or on_s >= failure_s,
+        is_failing=monitor.is_failing or on_s >= factor * failure_s,
     )
+
+
+def pause(monitor: HeatingMonitor) -> HeatingMonitor:
+    """Return the monitor over a time that is not measured, or whose temperature is not the heating's doing."""
+    if not monitor.effect.marks:
+        return monitor
+    return msgspec.structs.replace(monitor, effect=heating_effect.pause(monitor.effect))
 
 
 def expect_no_rise(monitor: HeatingMonitor) -> HeatingMonitor:
     """Return the monitor of a zone that is not to be heated, or whose temperature is unknown."""
-    return msgspec.structs.replace(monitor, start_c=None, on_s=0.0, is_failing=False)
+    return msgspec.structs.replace(
+        monitor, start_c=None, on_s=0.0, is_failing=False, effect=heating_effect.clear(monitor.effect)
+    )
 
 
 class CoolingMonitor(msgspec.Struct, frozen=True):

@@ -241,15 +241,14 @@ def _monitor_equipment(
             is_heated=state.action is _HEAT,
             dt_s=dt_s,
             failure_s=settings.failure_s,
+            response_s=settings.law.response_s,
         )
+        cool_c, is_cooled, failure_s = effective.setpoints.cool_setpoint_c, state.action is _COOL, settings.failure_s
         cooling = fault_detection.monitor_cooling(
-            cooling,
-            value_c=value_c,
-            setpoint_c=effective.setpoints.cool_setpoint_c,
-            is_cooled=state.action is _COOL,
-            dt_s=dt_s,
-            failure_s=settings.failure_s,
+            cooling, value_c=value_c, setpoint_c=cool_c, is_cooled=is_cooled, dt_s=dt_s, failure_s=failure_s
         )
+    if value_c is None or state.window.is_open:
+        heating = fault_detection.pause(heating)
     if effective.mode not in HEATING_MODES and not is_frost:
         heating = fault_detection.expect_no_rise(heating)
     return heating, cooling

@@ -257,7 +257,11 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = 3 * DAY_S
     failure_s: Annotated[
         float,
-        key("heating for this long without a rise of temperature is reported as a failure", number(600, DAY_S, "s")),
+        key(
+            "cooling for this long without effect is a failure; heating for six times as long, if what the zone has"
+            " needed before does not show it sooner",
+            number(600, DAY_S, "s"),
+        ),
     ] = 7200
     optimum_start: Annotated[bool, key("begin before a warmer block, so that it is reached when it starts")] = True
     window_pause_s_max: Annotated[

@@ -163,7 +163,7 @@ class HubControl:
 
     Attributes:
         controller: The hub's.
-        faults: How often each kind of problem was reported anew, by zone and the first words of its text.
+        faults: How often a problem was reported of a zone without one, by zone and text.
         lost_minutes: For each zone, the minutes without a temperature since its first one.
     """
 
@@ -175,6 +175,7 @@ class HubControl:
         programs: Mapping[str, ZoneProgram],
         tick_s: float = 60.0,
         settings: ClimateSettings | None = None,
+        silence_s_max: float | None = None,
     ) -> None:
         """Start the agent with the default state.
 
@@ -184,7 +185,9 @@ class HubControl:
             programs: The zones' programs; their setpoints count in place of those of `decide`.
             tick_s: Between two decisions; a part of a minute.
             settings: In place of `settings_for`.
+            silence_s_max: How long the sensors may be silent, as a radio would know; `None` for not known.
         """
+        self._silence_s_max = silence_s_max
         self._names = [room.name for room in design.rooms]
         self._start_utc_ms = start_utc_ms
         self._ticks = max(1, round(60.0 / tick_s))
@@ -208,7 +211,7 @@ class HubControl:
             name = self._names[room]
             quality, _ = self._judges[name].check(value_c, now.now_ms)
             if quality is not Quality.BAD:
-                self._readings[name] = SensorReading(value_c, now.now_ms, quality)
+                self._readings[name] = SensorReading(value_c, now.now_ms, quality, self._silence_s_max)
         calls = [0.0] * len(self._names)
         for tick in range(self._ticks):
             here = now if tick == 0 else self._now(at_ms + tick * MINUTE_MS // self._ticks)
@@ -225,7 +228,7 @@ class HubControl:
     def _count_problems(self) -> None:
         for state, name in zip(self.controller.state.zones, self._names, strict=True):
             problem = state.problem
-            if problem and problem != self._problems[name]:
+            if problem and not self._problems[name]:
                 key = (name, problem)
                 self.faults[key] = self.faults.get(key, 0) + 1
             self._problems[name] = problem

@@ -18,8 +18,8 @@ def run(values: Iterable[float], *, is_heated: bool, monitor: HeatingMonitor | N
 
 
 def test_heating_without_a_rise_is_reported() -> None:
-    assert not run([15.0] * 120, is_heated=True).is_failing
-    failing = run([15.0] * 122, is_heated=True)
+    assert not run([15.0] * 715, is_heated=True).is_failing
+    failing = run([15.0] * 725, is_heated=True)
     assert failing.is_failing
     assert "does not get warmer" in failing.problem
 
@@ -29,12 +29,12 @@ def test_slow_rise_is_no_fault() -> None:
 
 
 def test_fault_clears_when_the_room_gets_warmer() -> None:
-    failing = run([15.0] * 200, is_heated=True)
+    failing = run([15.0] * 800, is_heated=True)
     assert not run([15.4], is_heated=True, monitor=failing).is_failing
 
 
 def test_pauses_neither_count_nor_reset_the_heated_time() -> None:
-    monitor = run([15.0] * 100, is_heated=True)
+    monitor = run([15.0] * 700, is_heated=True)
     monitor = run([15.0] * 300, is_heated=False, monitor=monitor)
     assert not monitor.is_failing
     assert run([15.0] * 30, is_heated=True, monitor=monitor).is_failing
@@ -50,10 +50,16 @@ def test_heating_resets_the_off_time() -> None:
 
 
 def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
-    failing = expect_no_rise(run([15.0] * 200, is_heated=True))
+    failing = expect_no_rise(run([15.0] * 800, is_heated=True))
     assert not failing.is_failing
-    assert not run([15.0] * 100, is_heated=True, monitor=failing).is_failing
-    assert run([15.0] * 130, is_heated=True, monitor=failing).is_failing
+    assert not run([15.0] * 700, is_heated=True, monitor=failing).is_failing
+    assert run([15.0] * 730, is_heated=True, monitor=failing).is_failing
+
+
+def test_a_zone_that_has_got_warmer_before_fails_after_a_day_without_a_rise() -> None:
+    risen = run([15.0, 15.5], is_heated=True)
+    assert not run([15.5] * 1430, is_heated=True, monitor=risen).is_failing
+    assert run([15.5] * 1450, is_heated=True, monitor=risen).is_failing
 
 
 def test_near_its_setpoint_a_room_need_not_rise() -> None:

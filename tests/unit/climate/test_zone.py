@@ -98,7 +98,7 @@ def test_a_zone_that_is_not_to_be_heated_gets_no_fallback_heating(mode: Mode) ->
 @pytest.mark.parametrize(("value_c", "mode"), [(5.0, Mode.OFF), (5.0, Mode.COOL), (15.0, Mode.AUTO), (15.0, Mode.HEAT)])
 def test_heating_without_effect_is_reported_in_every_mode(value_c: float, mode: Mode) -> None:
     bench = Bench(home())
-    bench.run(inputs(value_c, mode), minutes=140)
+    bench.run(inputs(value_c, mode), minutes=13 * 60)
     assert bench.state.zones[0].heating_monitor.is_failing
     # Not to be heated any more: nothing is known of it.
     bench.run(inputs(15.0, Mode.OFF), minutes=10)

@@ -1,0 +1,277 @@
+"""Whether the heating of a zone has an effect, by what was learned of the zone. Pure; it never stops control.
+
+A house that is slow, or whose equipment is too small, does not get warmer at full output either; and a floor shows
+nothing for hours. What tells a fault from them is the load: the share of full output that the zone needs. It follows
+from each stretch of hours: the mean output, less what the temperature rose by, as a share of the rise that full output
+makes. It changes with weather, sun and people, over hours, and was seen before. Equipment that fails looks as if the
+load had grown at once by all the output that is called for: the temperature falls while the output is as large as ever.
+
+So a fault is a fall, still going on, that would need a load far above the largest one of the last days. Equipment that
+always runs without reaching the setpoint is judged by its own falls instead: one that is much steeper than any before.
+Output counts as it reaches the room, behind the emitter's lag.
+"""
+
+from math import exp
+
+import msgspec
+
+MARK_S = 900.0
+"""Temperature and output are noted this often."""
+
+SMOOTHING_S = 1200.0
+"""The temperature is smoothed over this time: a furnace moves it by some kelvin in each of its cycles."""
+
+WINDOWS = (8, 12, 16)
+"""Stretches of two, three and four hours are judged, in marks: a shorter one may be an open window or a stove."""
+
+SLOW_WINDOWS = (16,)
+"""Those of a heated floor."""
+
+TEACHING_MARKS = 12
+"""The load is learned from stretches of three hours."""
+
+MARKS_MAX = max(WINDOWS) + 1
+"""A load counts as seen when its mark is as old as this: a fault that begins must not teach itself."""
+
+FALL_K_MIN = 0.35
+"""A smaller fall within two hours may be a step of the sensor."""
+
+MISSING_K_MIN = 0.7
+"""In a longer stretch the rise that is missing counts, by at least this: a room between warm ones stops falling."""
+
+EARLY_FALL_K_MIN = 0.08
+"""So much of it lies in the first half: an open window makes it within minutes."""
+
+RECENT_MARKS = 3
+"""The fall goes on: the temperature is not above that of this many marks ago."""
+
+BELOW_K_MIN = 0.3
+"""Nearer to its setpoint a zone has no fault."""
+
+EMITTED_MIN = 0.2
+UNLEARNED_EMITTED_MIN = 0.5
+"""With less output than this its absence shows too little, with and without a known load."""
+
+JUMP_MIN = {8: 0.6, 12: 0.55, 16: 0.5}
+"""A fault is a load this far above the largest one seen, by the length of the stretch. Between one evening and the next
+it grows by up to 0.3."""
+
+LOAD_MAX = 2.5
+FIRST_LOAD = 1.5
+"""Before a load was learned."""
+
+DAY_MARKS = 96
+"""The largest load and the steepest fall are those of this day and the day before: the weather changes."""
+
+FIRST_MARKS = 16
+"""What was seen in the first four hours teaches nothing: a home may have been without heat before."""
+
+USUAL_SHARE_MIN = 0.9
+"""A fault shows with at least about the usual output: a zone that gets less of it may well become colder."""
+
+LEARNED_MARKS_MIN = 64
+"""The load is known after sixteen hours: a night is among them, or an evening."""
+
+FALL_MARKS = 8
+HOUR_MARKS = 4
+HALF = 0.5
+SCARCE_LOAD = 0.8
+"""From this load on, equipment may run all the time and not reach the setpoint."""
+
+STEEPER = 2.0
+"""Such a zone's fall is a fault from so many times the steepest one before on."""
+
+STEEPEST_K_PER_H_MIN = 0.12
+"""A smaller steepest fall counts as this."""
+
+RATE_K_PER_H = 0.8
+"""What full output would do to a room with a radiator that loses nothing, over hours. A house of heavy walls does half
+of it, a light one twice: the larger of the two costs time, the smaller would cost false faults."""
+
+SLOW_RATE_K_PER_H = 0.35
+"""Likewise with a heated floor."""
+
+RATE_MARKS = 8
+RATE_EMITTED_MIN = 0.4
+RATE_K_PER_H_MAX = 8.0
+RATE_KEPT = exp(-MARK_S / (7 * 86_400.0))
+"""A rise within two hours, as a share of the output in it, shows what full output does at least; it is forgotten over a
+week. With less output the sun would have too large a part in it."""
+
+SLOW_RESPONSE_S = 1800.0
+"""An emitter that shows later than this whether it works is a floor."""
+
+
+SLOW_LAG_S = 2.5 * 3600.0
+"""The lag of a heated screed: what it gives follows what it gets over hours."""
+
+
+class EffectMark(msgspec.Struct, frozen=True):
+    """A note of a zone: its smoothed temperature, the mean output since the note before, its temperature, the load."""
+
+    value_c: float
+    emitted: float
+    raw_c: float
+    load: float | None = None
+
+
+class HeatingEffect(msgspec.Struct, frozen=True):
+    """What is known of the effect of a zone's heating.
+
+    Attributes:
+        marks: The latest notes, oldest first, at most `MARKS_MAX`.
+        s: The time since the last one.
+        emitted: The output that reaches the room now, 0 to 1.
+        emitted_s: Its integral since the last note.
+        smooth_c: The temperature without the ripple of the cycles; `None` before the first value.
+        load: The largest load of this day.
+        load_before: That of the day before.
+        steepest_k_per_h: The steepest fall of this day at more than half output.
+        steepest_before_k_per_h: That of the day before.
+        usual: The mean output of about a day.
+        rate_k_per_h: What full output does to the room at least, without losses; 0 for unknown.
+        learned: How many notes have taught the load.
+        is_failing: A fault was found, and the temperature has not risen since.
+        lowest_c: The lowest temperature since then.
+    """
+
+    marks: tuple[EffectMark, ...] = ()
+    s: float = 0.0
+    emitted: float = 0.0
+    emitted_s: float = 0.0
+    smooth_c: float | None = None
+    load: float = 0.0
+    load_before: float = 0.0
+    steepest_k_per_h: float = 0.0
+    steepest_before_k_per_h: float = 0.0
+    usual: float = 0.0
+    rate_k_per_h: float = 0.0
+    learned: int = 0
+    is_failing: bool = False
+    lowest_c: float = 0.0
+
+
+def advance(
+    effect: HeatingEffect, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, response_s: float
+) -> HeatingEffect:
+    """Return what is known after some time.
+
+    Args:
+        effect: Before.
+        value_c: The present temperature of the zone.
+        setpoint_c: Its heating setpoint.
+        is_heated: Whether its output was on.
+        dt_s: The time.
+        response_s: In this time the emitter shows whether it works.
+    """
+    output = 1.0 if is_heated else 0.0
+    lag_s = SLOW_LAG_S if response_s > SLOW_RESPONSE_S else response_s
+    emitted = output + (effect.emitted - output) * exp(-dt_s / lag_s)
+    s, emitted_s = effect.s + dt_s, effect.emitted_s + emitted * dt_s
+    before_c = effect.smooth_c
+    smooth_c = value_c if before_c is None else value_c + (before_c - value_c) * exp(-dt_s / SMOOTHING_S)
+    if effect.marks and s < MARK_S:
+        return msgspec.structs.replace(effect, s=s, emitted=emitted, emitted_s=emitted_s, smooth_c=smooth_c)
+    marks = (*effect.marks, EffectMark(smooth_c, emitted_s / s if s else emitted, value_c))
+    is_slow = response_s > SLOW_RESPONSE_S
+    learned_rate = max(effect.rate_k_per_h * RATE_KEPT, _rate_at_least(marks))
+    rate = max(SLOW_RATE_K_PER_H if is_slow else RATE_K_PER_H, learned_rate)
+    marks = (*marks[:-1], msgspec.structs.replace(marks[-1], load=_load(marks, TEACHING_MARKS, rate)))
+    known = msgspec.structs.replace(
+        effect,
+        marks=marks[-MARKS_MAX:],
+        s=0.0,
+        emitted=emitted,
+        emitted_s=0.0,
+        smooth_c=smooth_c,
+        rate_k_per_h=learned_rate,
+    )
+    if effect.is_failing:
+        return msgspec.structs.replace(known, lowest_c=min(effect.lowest_c, value_c))
+    if smooth_c <= setpoint_c - BELOW_K_MIN and any(
+        _is_fault(known, length, rate) for length in (SLOW_WINDOWS if is_slow else WINDOWS)
+    ):
+        return msgspec.structs.replace(known, is_failing=True, lowest_c=value_c)
+    return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
+
+
+def pause(effect: HeatingEffect) -> HeatingEffect:
+    """Return what stays known over a time without a temperature, or with a window open: a fault stays one."""
+    return msgspec.structs.replace(effect, marks=(), s=0.0, emitted_s=0.0, smooth_c=None)
+
+
+def clear(effect: HeatingEffect) -> HeatingEffect:
+    """Return what is known of a zone that is not to be heated, or that has got warmer after a fault."""
+    return msgspec.structs.replace(pause(effect), is_failing=False) if effect.marks or effect.is_failing else effect
+
+
+def _slope_k_per_h(marks: tuple[EffectMark, ...], length: int) -> float:
+    return (marks[-1].value_c - marks[-1 - length].value_c) / (length * MARK_S / 3600.0)
+
+
+def _rate_at_least(marks: tuple[EffectMark, ...]) -> float:
+    if len(marks) <= RATE_MARKS or (emitted := _mean_emitted(marks, RATE_MARKS)) < RATE_EMITTED_MIN:
+        return 0.0
+    return min(RATE_K_PER_H_MAX, _slope_k_per_h(marks, RATE_MARKS) / emitted)
+
+
+def _mean_emitted(marks: tuple[EffectMark, ...], length: int) -> float:
+    return sum([mark.emitted for mark in marks[-length:]]) / length
+
+
+def _load(marks: tuple[EffectMark, ...], length: int, rate_k_per_h: float) -> float | None:
+    """Return the load that explains the last stretch, if the heating works; `None` if there is none so long."""
+    if len(marks) <= length:
+        return None
+    return min(LOAD_MAX, _mean_emitted(marks, length) - _slope_k_per_h(marks, length) / rate_k_per_h)
+
+
+def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
+    """Return whether the last stretch shows a fault."""
+    marks = effect.marks
+    if len(marks) <= length:
+        return False
+    start_c, middle_c, end_c = marks[-1 - length].value_c, marks[-1 - length // 2].value_c, marks[-1].value_c
+    if end_c > middle_c or marks[-1].raw_c > marks[-1 - RECENT_MARKS].raw_c:
+        return False
+    emitted = _mean_emitted(marks, length)
+    is_learned = effect.learned >= LEARNED_MARKS_MIN
+    if emitted < (max(EMITTED_MIN, USUAL_SHARE_MIN * effect.usual) if is_learned else UNLEARNED_EMITTED_MIN):
+        return False
+    known = max(effect.load, effect.load_before) if is_learned else FIRST_LOAD
+    hours = length * MARK_S / 3600.0
+    is_falling = end_c <= start_c - FALL_K_MIN and middle_c <= start_c - EARLY_FALL_K_MIN
+    is_missing = length > min(WINDOWS) and rate_k_per_h * (emitted - known) * hours - (end_c - start_c) >= MISSING_K_MIN
+    if is_missing and not is_falling:
+        # It is missing without the last hour too, in which a window may have been open.
+        earlier = marks[:-HOUR_MARKS]
+        slope_before = _slope_k_per_h(earlier, length - HOUR_MARKS)
+        emitted_before = _mean_emitted(earlier, length - HOUR_MARKS)
+        is_missing = emitted_before - slope_before / rate_k_per_h >= known + JUMP_MIN[length]
+    if not is_falling and not is_missing:
+        return False
+    slope = (end_c - start_c) / hours
+    if emitted - slope / rate_k_per_h >= known + JUMP_MIN[length]:
+        return True
+    steepest = max(STEEPEST_K_PER_H_MIN, effect.steepest_k_per_h, effect.steepest_before_k_per_h)
+    return known >= SCARCE_LOAD and is_learned and emitted > HALF and -slope > STEEPER * steepest
+
+
+def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:
+    """Return what is known after the oldest note has become history."""
+    learned = effect.learned + 1
+    usual = effect.usual + (gone.emitted - effect.usual) / min(learned, DAY_MARKS)
+    if gone.load is None or learned <= FIRST_MARKS:
+        return msgspec.structs.replace(effect, learned=learned, usual=usual)
+    first = effect.marks[: FALL_MARKS + 1]
+    fall = -_slope_k_per_h(first, FALL_MARKS) if _mean_emitted(first, FALL_MARKS) > HALF else 0.0
+    is_new_day = learned % DAY_MARKS == 0
+    return msgspec.structs.replace(
+        effect,
+        load=gone.load if is_new_day else max(gone.load, effect.load),
+        load_before=effect.load if is_new_day else effect.load_before,
+        steepest_k_per_h=fall if is_new_day else max(fall, effect.steepest_k_per_h),
+        steepest_before_k_per_h=effect.steepest_k_per_h if is_new_day else effect.steepest_before_k_per_h,
+        usual=usual,
+        learned=learned,
+    )

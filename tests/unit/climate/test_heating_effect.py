@@ -1,0 +1,127 @@
+"""Heating without effect is told from a slow house, a small source, cold weather and an open window."""
+
+from collections.abc import Callable
+
+import pytest
+
+from agent.climate import heating_effect
+from agent.climate.heating_effect import DAY_MARKS, MARKS_MAX, HeatingEffect
+
+SETPOINT_C = 21.0
+DAY_MINUTES = 1440
+
+
+class Room:
+    """A room of one time constant whose output follows the error, and what is known of its heating.
+
+    Attributes:
+        value_c: Its temperature.
+        effect: What is known.
+        works: Its heating gives heat.
+    """
+
+    def __init__(self, *, rate_k_per_h: float = 1.0, hours: float = 40.0, value_c: float = SETPOINT_C) -> None:
+        self.value_c = value_c
+        self.effect = HeatingEffect()
+        self.works = True
+        self._rate = rate_k_per_h
+        self._hours = hours
+        self._owed = 0.0
+
+    def run(self, minutes: int, outside_c: Callable[[int], float] | float = 0.0) -> int | None:
+        """Advance; return the minute in which a fault was reported."""
+        found = None
+        for minute in range(minutes):
+            now_c = outside_c(minute) if callable(outside_c) else outside_c
+            wanted = (self.value_c - now_c) / self._hours / self._rate + 0.6 * (SETPOINT_C - self.value_c)
+            self._owed += min(1.0, max(0.0, wanted))
+            is_heated = self._owed >= 1.0
+            self._owed -= 1.0 if is_heated else 0.0
+            heat = self._rate if is_heated and self.works else 0.0
+            self.value_c += (heat - (self.value_c - now_c) / self._hours) / 60.0
+            self.effect = heating_effect.advance(
+                self.effect,
+                value_c=round(self.value_c, 1),
+                setpoint_c=SETPOINT_C,
+                is_heated=is_heated,
+                dt_s=60.0,
+                response_s=900.0,
+            )
+            if self.effect.is_failing and found is None:
+                found = minute
+        return found
+
+
+def test_a_heating_that_fails_is_reported_within_three_hours() -> None:
+    room = Room()
+    assert room.run(2 * DAY_MINUTES) is None
+    room.works = False
+    found = room.run(300)
+    assert found is not None
+    assert found <= 180
+
+
+def test_a_source_too_small_for_the_night_is_no_fault() -> None:
+    room = Room(rate_k_per_h=0.5)
+    assert room.run(6 * DAY_MINUTES, lambda minute: -5.0 + 6.0 * ((minute // 720) % 2)) is None
+    assert room.value_c < SETPOINT_C - 1.0
+
+
+def test_a_fault_of_a_source_that_always_runs_shows_by_a_steeper_fall() -> None:
+    room = Room(rate_k_per_h=0.5)
+    room.run(3 * DAY_MINUTES, lambda minute: -5.0 + 6.0 * ((minute // 720) % 2))
+    room.works = False
+    found = room.run(360, 0.0)
+    assert found is not None
+
+
+def test_colder_weather_is_no_fault() -> None:
+    room = Room()
+    assert room.run(6 * DAY_MINUTES, lambda minute: 10.0 - 4.0 * min(4, minute // DAY_MINUTES)) is None
+
+
+def test_an_open_window_of_half_an_hour_is_no_fault() -> None:
+    room = Room()
+    room.run(2 * DAY_MINUTES)
+    for minute in range(30):
+        room.value_c -= 0.1
+        assert room.run(1) is None, minute
+    assert room.run(300) is None
+
+
+def test_the_first_day_of_a_cold_home_is_no_fault() -> None:
+    assert Room(rate_k_per_h=0.6, hours=80.0, value_c=15.0).run(DAY_MINUTES) is None
+
+
+@pytest.mark.parametrize("keep", [heating_effect.pause, heating_effect.clear])
+def test_what_was_learned_outlives_a_pause(keep: Callable[[HeatingEffect], HeatingEffect]) -> None:
+    room = Room()
+    room.run(2 * DAY_MINUTES)
+    kept = keep(room.effect)
+    assert (kept.load, kept.load_before, kept.usual) == (room.effect.load, room.effect.load_before, room.effect.usual)
+    assert kept.marks == ()
+
+
+def test_a_pause_keeps_a_fault_and_a_rise_ends_it() -> None:
+    room = Room()
+    room.run(2 * DAY_MINUTES)
+    room.works = False
+    room.run(300)
+    assert heating_effect.pause(room.effect).is_failing
+    assert not heating_effect.clear(room.effect).is_failing
+
+
+def test_the_load_is_that_of_a_day_and_the_day_before() -> None:
+    room = Room()
+    room.run(2 * DAY_MINUTES, -10.0)
+    cold = max(room.effect.load, room.effect.load_before)
+    assert cold == pytest.approx(31.0 / 40.0, abs=0.2)
+    room.run(3 * DAY_MINUTES, 12.0)
+    assert max(room.effect.load, room.effect.load_before) < 0.5 * cold
+
+
+def test_notes_are_limited() -> None:
+    room = Room()
+    room.run(3 * DAY_MINUTES)
+    assert len(room.effect.marks) == MARKS_MAX
+    assert room.effect.learned > 2 * DAY_MARKS
