@@ -34,6 +34,10 @@ START_S = UPDATE_S + 240.0
 COMING_DOWN_SHARE = 0.35
 """For this share of its lag before the end the emitter gets what keeps the setpoint."""
 
+HOPELESS_DUTY = 1.25
+HOPELESS_LEFT_S = 1800.0
+"""A recovery that would need this much more than full output, this long before it is due, is too late."""
+
 WAITING = 2.0
 """What a recovery needs less than full output is taken from its beginning: so much more than from all of it alike. The
 zone arrives steeply, so that a small error of the temperature is a small error of the time."""
@@ -74,10 +78,12 @@ class ZoneRecovery:
     Attributes:
         learned: About the zone.
         active: The active recovery; `None` without one.
+        notice: For people: the last recovery could not be in time, and the setback that can; empty if it could.
     """
 
     def __init__(self, settings: ZoneSettings, learned: LearnedDynamics) -> None:
         self.active: Recovery | None = None
+        self.notice = ""
         self._settings = settings
         self._unmeasured_s = 0.0
         self._coasting = Coasting()
@@ -214,11 +220,39 @@ class ZoneRecovery:
         duty = zone_model.arrival_duty(
             estimate, dynamics, target_c=aim_c, due_in_s=horizon_s, then_duty=self._held_duty, then_s=then_s
         )
+        self._note(recovery, effective, estimate, needed=duty, left_s=left_s)
         even_duty = duty = min(1.0, max(0.0, duty))
         if left_s > then_s + HORIZON_S_MIN:
             duty = max(0.0, 1.0 - WAITING * (1.0 - duty))
         self._duty = duty
         return even_duty
+
+    def _note(
+        self,
+        recovery: Recovery,
+        effective: EffectiveSetpoint,
+        estimate: ZoneEstimate,
+        *,
+        needed: float,
+        left_s: float,
+    ) -> None:
+        """Set the notice if the zone cannot arrive in time even at full output, and clear it once it can."""
+        if self.tracker.windows < optimum_start.MODEL_WINDOWS_MIN or left_s < HOPELESS_LEFT_S:
+            return
+        if needed < HOPELESS_DUTY:
+            if needed <= 1.0:
+                self.notice = ""
+            return
+        setback_c = effective.setpoints.heat_setpoint_c
+        found_c = zone_model.recoverable_c(
+            estimate, self.tracker.dynamics, setback_c=setback_c, target_c=recovery.target_c - ARRIVAL_K,
+            lead_s_max=LEAD_S_MAX,
+        )
+        what = f"from {setback_c:.1f} °C it cannot be {recovery.target_c:.1f} °C in time in this weather"
+        if found_c is None:
+            self.notice = f"check the flow temperature and the size of the heating of this zone: {what}"
+        else:
+            self.notice = f"set this zone back to {found_c:.1f} °C at most: {what}"
 
     def learn(
         self,

@@ -34,6 +34,9 @@ SILENT_K = 0.15
 STRUCTURE_DUTY_MIN = -0.3
 """A warm structure takes at most so much of the duty: the measured temperature has priority."""
 
+SETBACK_STEP_K = 0.5
+"""Setbacks are proposed in steps that people set."""
+
 FORECAST_STEP_S = 300.0
 LOAD_SHARE_MAX = 1.5
 """The load is at most this multiple of the full output: a window was open, or the model is wrong."""
@@ -193,6 +196,26 @@ def lead_s(now: ZoneEstimate, dynamics: ZoneDynamics, target_c: float, lead_s_ma
         felt_c = now.felt_c
         passed_s += FORECAST_STEP_S
     return passed_s
+
+
+def recoverable_c(
+    now: ZoneEstimate, dynamics: ZoneDynamics, *, setback_c: float, target_c: float, lead_s_max: float
+) -> float | None:
+    """Return the lowest setback above the present one from which a zone gets warm in time; `None` for none.
+
+    Args:
+        now: The present state: its load is that of the weather.
+        dynamics: Of the zone.
+        setback_c: The present setback.
+        target_c: The temperature that must be reached.
+        lead_s_max: The longest time for it.
+    """
+    found_c = setback_c + SETBACK_STEP_K
+    while found_c <= target_c - SETBACK_STEP_K:
+        if lead_s(standing_estimate(now, dynamics, found_c), dynamics, target_c, lead_s_max) is not None:
+            return found_c
+        found_c += SETBACK_STEP_K
+    return None
 
 
 def forecast(
