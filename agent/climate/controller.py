@@ -8,6 +8,8 @@ from datetime import UTC, tzinfo
 from statistics import median_high
 from typing import TypeVar
 
+import msgspec
+
 from agent.climate import (
     coordinator,
     effective_setpoint,
@@ -227,8 +229,8 @@ class ClimateController:
                 zone.recovery_plan.tracker.forget_night()
             else:
                 zone.learn(now, state, dt_s)
-        self.state, self.last = decision.state, decision
-        return decision
+        self.state, self.last = decision.state, _with_notices(decision, zones)
+        return self.last
 
     def _correct_downtime(self, now: Now) -> None:
         """Correct a state that was restored without the time, once the time is known."""
@@ -341,6 +343,17 @@ class ClimateController:
             now,
             self._short_runs if is_short_run else 0,
         )
+
+
+def _with_notices(decision: ClimateDecision, zones: Sequence[ZoneController]) -> ClimateDecision:
+    """Return a decision whose reasons have the notices of the zones' recoveries."""
+    notices = [zone.recovery_plan.notice for zone in zones]
+    if not any(notices):
+        return decision
+    reasons = [
+        f"{reason}; {notice}" if notice else reason for reason, notice in zip(decision.reasons, notices, strict=True)
+    ]
+    return msgspec.structs.replace(decision, reasons=tuple(reasons))
 
 
 def _of_others(number: int, numbered: Sequence[tuple[_T, int]]) -> tuple[_T, ...]:

@@ -103,6 +103,7 @@ class Recovery(msgspec.Struct, frozen=True):
         start_duty: The duty that kept the temperature before.
         begun_utc_ms: When it began.
         expected_on_s: The time of output that it was expected to take.
+        setback_c: The setpoint before it.
         reached_utc_ms: When the target was reached; `None` until then.
         s: The time since the beginning.
         on_s: The time of heating since then.
@@ -114,6 +115,7 @@ class Recovery(msgspec.Struct, frozen=True):
     start_duty: float
     begun_utc_ms: int = 0
     expected_on_s: float = 0.0
+    setback_c: float = 0.0
     reached_utc_ms: int | None = None
     s: float = 0.0
     on_s: float = 0.0

@@ -34,9 +34,10 @@ START_S = UPDATE_S + 240.0
 COMING_DOWN_SHARE = 0.35
 """For this share of its lag before the end the emitter gets what keeps the setpoint."""
 
-HOPELESS_DUTY = 1.25
-HOPELESS_LEFT_S = 1800.0
-"""A recovery that would need this much more than full output, this long before it is due, is too late."""
+FAILED_K = 0.4
+FAILED_ON_SHARE = 0.5
+"""A recovery that ends this far below its target and asks for full output, after output for at least this share of the
+time, was beyond the zone: neither an open window nor a closed valve was the reason."""
 
 WAITING = 2.0
 """What a recovery needs less than full output is taken from its beginning: so much more than from all of it alike. The
@@ -196,6 +197,7 @@ class ZoneRecovery:
                 start_c=estimate.sensor_c,
                 start_duty=max(0.0, estimate.load_k_per_h / dynamics.gain_k_per_h),
                 begun_utc_ms=utc_ms,
+                setback_c=setpoint_c,
             )
             duty = self._steer(self.active, effective, estimate, utc_ms)
             then_s = min(left_s, COMING_DOWN_SHARE * dynamics.emitter_s)
@@ -220,35 +222,28 @@ class ZoneRecovery:
         duty = zone_model.arrival_duty(
             estimate, dynamics, target_c=aim_c, due_in_s=horizon_s, then_duty=self._held_duty, then_s=then_s
         )
-        self._note(recovery, effective, estimate, needed=duty, left_s=left_s)
         even_duty = duty = min(1.0, max(0.0, duty))
         if left_s > then_s + HORIZON_S_MIN:
             duty = max(0.0, 1.0 - WAITING * (1.0 - duty))
         self._duty = duty
         return even_duty
 
-    def _note(
-        self,
-        recovery: Recovery,
-        effective: EffectiveSetpoint,
-        estimate: ZoneEstimate,
-        *,
-        needed: float,
-        left_s: float,
-    ) -> None:
-        """Set the notice if the zone cannot arrive in time even at full output, and clear it once it can."""
-        if self.tracker.windows < optimum_start.MODEL_WINDOWS_MIN or left_s < HOPELESS_LEFT_S:
+    def _note(self, recovery: Recovery, value_c: float) -> None:
+        """Set the notice after a recovery that failed though the output was on, and clear it after any other."""
+        self.notice = ""
+        estimate = self.tracker.estimate
+        is_heated = self._duty >= 1.0 and recovery.on_s >= FAILED_ON_SHARE * recovery.s
+        is_failed = is_heated and value_c < recovery.target_c - FAILED_K
+        if estimate is None or not is_failed or self.tracker.windows < optimum_start.MODEL_WINDOWS_MIN:
             return
-        if needed < HOPELESS_DUTY:
-            if needed <= 1.0:
-                self.notice = ""
-            return
-        setback_c = effective.setpoints.heat_setpoint_c
         found_c = zone_model.recoverable_c(
-            estimate, self.tracker.dynamics, setback_c=setback_c, target_c=recovery.target_c - ARRIVAL_K,
+            estimate,
+            self.tracker.dynamics,
+            setback_c=recovery.setback_c,
+            target_c=recovery.target_c - ARRIVAL_K,
             lead_s_max=LEAD_S_MAX,
         )
-        what = f"from {setback_c:.1f} °C it cannot be {recovery.target_c:.1f} °C in time in this weather"
+        what = f"from {recovery.setback_c:.1f} °C it cannot be {recovery.target_c:.1f} °C in time in this weather"
         if found_c is None:
             self.notice = f"check the flow temperature and the size of the heating of this zone: {what}"
         else:
@@ -286,12 +281,13 @@ class ZoneRecovery:
             self._coasting, self._learned, value_c=value_c, dt_s=dt_s, is_on=was_on
         )
         if self.active is not None and now.utc_ms is not None:
-            target_c = self.active.target_c
+            recovery = self.active
             self.active, self._learned = optimum_start.advance_recovery(
                 self.active, self._learned, value_c=value_c, utc_ms=now.utc_ms, dt_s=dt_s, was_on=was_on
             )
             if self.active is None:
-                tracker.end_window(was_reached=value_c >= target_c - REACHED_K)
+                tracker.end_window(was_reached=value_c >= recovery.target_c - REACHED_K)
+                self._note(recovery, value_c)
 
 
 def _bounded_target_c(target_c: float, effective: EffectiveSetpoint) -> float:

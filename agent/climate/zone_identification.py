@@ -3,7 +3,8 @@
 A night and its recovery are one window: the house cools, is kept, and is heated at nearly full output. For each member
 of the bank (lags of emitter, air and structure) the gain, the load and the first temperature of the structure that
 explain the window best are a linear least-squares problem. The misfit is the member's penalty; older windows count
-less. The member with the smallest penalty is the zone's model. Nothing is learned from a window without a rise.
+less. The member with the smallest penalty is the zone's model. Nothing is learned from a window without
+a swing and output.
 
 Separable least squares: Golub and Pereyra 1973. Multiple-model estimation: Magill
 1965.
@@ -22,8 +23,9 @@ SAMPLES_MAX = 160
 """A window of 16 hours: a night and the longest lead."""
 
 SAMPLES_MIN = 15
-RISE_K_MIN = 0.6
-"""A window without this rise tells nothing about the gain."""
+SWING_K_MIN = 0.8
+HEATED_SAMPLES_MIN = 3.0
+"""A window with a smaller swing, or with less output, tells nothing about the gain."""
 
 EMITTER_S = (120.0, 420.0, 1200.0, 3600.0, 9000.0)
 AIR_S = (900.0, 2700.0, 8100.0, 24_300.0)
@@ -87,8 +89,7 @@ class Window(msgspec.Struct, frozen=True):
         if len(self.samples) < SAMPLES_MIN:
             return False
         values = [sample.value_c for sample in self.samples]
-        low = values.index(min(values))
-        return max(values[low:]) - values[low] >= RISE_K_MIN
+        return max(values) - min(values) >= SWING_K_MIN and sum(s.duty for s in self.samples) >= HEATED_SAMPLES_MIN
 
 
 class Member(msgspec.Struct, frozen=True):

@@ -142,12 +142,13 @@ def test_late_recovery_goes_on_at_full_output_until_it_arrives() -> None:
 class Morning:
     """A zone of which a recovery is under way: 05:50 in Berlin, ten minutes before its block."""
 
-    def __init__(self) -> None:
+    def __init__(self, windows: int = 0) -> None:
         settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
         self.moment = Now("boot", 10_000_000, WINTER_MS + 4 * H_MS)
         self.control = ClimateController(settings, ClimateSnapshot(), self.moment)
         self.control.set_program("z", ZoneProgram(schedules={"week": WEEK}, schedule="week"))
         self.zone = self.control.zones["z"]
+        self.zone.learned = LearnedDynamics(windows=windows)
         self.go(50)
         assert self.zone.recovery is not None
         assert self.duty == 1.0
@@ -161,6 +162,20 @@ class Morning:
         for _ in range(minutes):
             self.moment = Now("boot", self.moment.now_ms + 60_000, (self.moment.utc_ms or 0) + 60_000)
             self.control.step(self.moment, {"a": SensorReading(value_c, self.moment.now_ms, quality)}, BERLIN)
+
+
+@pytest.mark.parametrize(("windows", "is_told"), [(0, False), (3, True)])
+def test_a_setback_that_cannot_be_recovered_is_told_until_one_can(windows: int, *, is_told: bool) -> None:
+    morning = Morning(windows)
+    morning.go(75)
+    assert morning.zone.recovery is None
+    made = morning.control.last
+    assert made is not None
+    assert ("from 17.0 °C it cannot be 21.0 °C in time in this weather" in made.reasons[0]) is is_told
+    morning.go(22 * 60)  # 05:05 of the next day
+    morning.go(60, value_c=20.9)
+    assert morning.control.last is not None
+    assert "in this weather" not in morning.control.last.reasons[0]
 
 
 LATER = Schedule("week", (msgspec.structs.replace(WEEK.blocks[0], start="07:00"), WEEK.blocks[1]))

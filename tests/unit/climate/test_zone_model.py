@@ -11,6 +11,7 @@ from agent.climate.zone_model import (
     held_duty,
     initial_estimate,
     lead_s,
+    recoverable_c,
     shift,
     standing_estimate,
     stepper,
@@ -42,6 +43,13 @@ def test_what_the_load_takes_is_not_there_for_a_rise() -> None:
     assert cold > 2.3 * mild
     assert lead_s(standing(17.0, 0.95), DYNAMICS, 21.0, 12 * H_S) is None
     assert lead_s(standing(21.0, 0.3), DYNAMICS, 20.0, 12 * H_S) == 0.0
+
+
+@pytest.mark.parametrize(("duty", "found_c"), [(0.4, 17.5), (0.93, 20.5), (0.99, None)])
+def test_the_setback_that_can_be_recovered_depends_on_the_weather(duty: float, found_c: float | None) -> None:
+    heavy = ZoneDynamics(2.0, 1200.0, 20_000.0, 27 * H_S)
+    now = initial_estimate(heavy, value_c=17.0, structure_c=None, duty=duty - 4.0 / 45.0)
+    assert recoverable_c(now, heavy, setback_c=17.0, target_c=21.0, lead_s_max=12 * H_S) == found_c
 
 
 def test_the_duty_of_an_arrival_arrives() -> None:
