@@ -18,6 +18,7 @@ from agent.climate import (
     outdoor,
     output_test,
     schedule,
+    sensor_probe,
     snapshot,
 )
 from agent.climate.coordinator import ClimateDecision
@@ -270,7 +271,7 @@ class ClimateController:
             if fused is None or fused.value_c is None:
                 # No valid sensor of the active block: any other sensor of the zone is better than none.
                 fused = fusion.fuse(samples, stale_s=stale_s, home_median_c=home_median_c)
-            zone.temperature = fused
+            zone.temperature = sensor_probe.exclude_dead(self.state.zones[i].sensor_probe, fused)
 
     def _build_inputs(
         self, zones: Sequence[ZoneController], in_force: Sequence[EffectiveSetpoint], now: Now, dt_s: float

@@ -42,6 +42,10 @@ Measured houses lose about half of that in frost (time constants of 40 to 60 h),
 FIRST_READING_WAIT_S = 2 * 3600.0
 """A sensor that has never reported may yet be paired, or report soon: the zone waits for this time."""
 
+KEEPS_DUTY_S = 12 * 3600.0
+"""The duty of the last day keeps a room for so long, whatever the weather does; over the same time again it goes down
+to `fallback_duty_max`. A room that needed half of its output would lose five kelvins in a day with a third of it."""
+
 HOUR_S = 3600.0
 
 
@@ -230,7 +234,7 @@ def _comfort(
         recent_duty=recent_duty if stuck_duty is None else stuck_duty,
         lost_for_s=lost_for_s,
         can_heat=can_heat,
-        duty_max=None if stuck_duty is None else 1.0,
+        duty_max=_comfort_duty_max(settings, state, lost_for_s) if stuck_duty is None else 1.0,
     )
     if not was_never_measured or not can_heat:
         return choice
@@ -244,6 +248,12 @@ def _comfort(
             0.0, f"idle: no usable sensor ({problem}), waiting for its first reading, {minutes:.0f} min to go"
         )
     return choice
+
+
+def _comfort_duty_max(settings: ZoneSettings, state: ZoneState, lost_for_s: float) -> float:
+    """Return the bound of the comfort duty: what the zone itself needed counts for half a day, then less and less."""
+    share = min(1.0, max(0.0, 2.0 - lost_for_s / KEEPS_DUTY_S)) * (1.0 - state.unlearned_share)
+    return settings.fallback_duty_max + max(0.0, state.mean_duty - settings.fallback_duty_max) * share
 
 
 def _precaution(

@@ -18,12 +18,14 @@ temperature stays where it is.
 
 import msgspec
 
+from agent.climate.fusion import ZoneTemperature
+
 CHANGE_PER_H = 1.5
 CHANGE_MAX = 0.7
 """The duty changes at this rate to this value: a fast room answers within minutes, long before it is too warm; a slow
 one needs the most that can be added within the hour."""
 
-ABOVE_K = 0.15
+ABOVE_K = 0.3
 """A report this far above the setpoint: less heat is the right answer, and tells as much."""
 
 NEEDED_FACTOR = 2.0
@@ -36,12 +38,23 @@ The two hours in which a dead sensor must be found are too short there anyway.""
 NEEDED_RESPONSES_MIN = 2.0
 """No sensor is dead before full output for this many times that in which the emitter shows whether it works."""
 
+QUICK_FACTOR = 4.0
+"""A quick room, air heating for one, would get too warm by then: there four times what it needed is enough."""
+
 HALF_LIFE_S = 7 * 24 * 3600.0
 """What probes of the last weeks needed counts; what one strange day needed is forgotten."""
 
-OBSERVED_S_MIN = 24 * 3600.0
+WARM_UP_S = 12 * 3600.0
+"""Before this the duty that keeps the temperature is not known, and walls take heat that moves no air. What reports
+need is learned from then on, and counts after as long again."""
+
 UNKNOWN_S = 4 * 3600.0
-"""Until a day and a night were observed: four hours of full output move the slowest floor."""
+UNKNOWN_RESPONSES = 8.0
+"""Until then: four hours of full output move every room, twice as much the slowest floor."""
+
+OBSERVED_S_MIN = 48 * 3600.0
+NEW_FACTOR = 8.0
+"""Until two days were observed the room has not shown much of what it may need."""
 
 
 class SensorProbe(msgspec.Struct, frozen=True):
@@ -54,6 +67,7 @@ class SensorProbe(msgspec.Struct, frozen=True):
         needed_s: The heat, or missing heat, after which they reported before.
         observed_s: For how long that was observed, up to `OBSERVED_S_MIN`.
         age_s: The age of the last report.
+        duties: The least and the most that kept the temperature at the last report, by all that was known.
     """
 
     excess_s: float = 0.0
@@ -61,6 +75,11 @@ class SensorProbe(msgspec.Struct, frozen=True):
     needed_s: float = 0.0
     observed_s: float = 0.0
     age_s: float = 0.0
+    duties: tuple[float, float] = (0.0, 0.0)
+
+    def excess(self, *, is_on: bool, is_upward: bool) -> float:
+        """Return the present duty beyond what keeps the temperature, by the one that gives less evidence."""
+        return (1.0 if is_on else 0.0) - self.duties[is_upward]
 
 
 def is_upward(*, quiet_for_s: float, error_k: float, law_duty: float, cools_k_per_h: float) -> bool:
@@ -84,7 +103,14 @@ def duty_change(quiet_for_s: float) -> float:
 
 
 def advance(
-    probe: SensorProbe, *, age_s: float, is_quiet: bool, excess: float, dt_s: float, response_s: float
+    probe: SensorProbe,
+    *,
+    age_s: float,
+    is_quiet: bool,
+    excess: float,
+    duties: tuple[float, float],
+    dt_s: float,
+    response_s: float,
 ) -> SensorProbe:
     """Return the probe after some time.
 
@@ -93,17 +119,48 @@ def advance(
         age_s: The age of the last report.
         is_quiet: The silence is unusual.
         excess: The duty in that time beyond what keeps the temperature; negative below it.
+        duties: The duties that keep the temperature by what is known now. They count from a report on: a law that sees
+            no change follows its own heat.
         dt_s: The time.
         response_s: The time in which the emitter shows whether it works.
     """
+    observed_s = min(OBSERVED_S_MIN, probe.observed_s + dt_s)
     if age_s < probe.age_s + dt_s / 2.0:
-        return SensorProbe(0.0, False, max(abs(probe.excess_s), probe.needed_s), probe.observed_s, age_s)
+        needed_s = max(abs(probe.excess_s), probe.needed_s) if observed_s >= WARM_UP_S else 0.0
+        return SensorProbe(0.0, False, needed_s, observed_s, age_s, (min(duties), max(duties)))
     if probe.is_dead:
         return msgspec.structs.replace(probe, age_s=age_s)
     excess_s = probe.excess_s + excess * dt_s
     needed_s = probe.needed_s * (1.0 - min(1.0, dt_s / HALF_LIFE_S))
-    limit_s = max(NEEDED_RESPONSES_MIN * response_s, NEEDED_FACTOR * needed_s + max(0.0, needed_s - SLOW_S))
-    if probe.observed_s < OBSERVED_S_MIN:
-        limit_s = max(limit_s, UNKNOWN_S)
-    observed_s = min(OBSERVED_S_MIN, probe.observed_s + dt_s)
-    return SensorProbe(excess_s, is_quiet and abs(excess_s) >= limit_s, needed_s, observed_s, age_s)
+    is_dead = is_quiet and abs(excess_s) >= _limit_s(needed_s, observed_s, response_s)
+    return SensorProbe(excess_s, is_dead, needed_s, observed_s, age_s, probe.duties)
+
+
+def _limit_s(needed_s: float, observed_s: float, response_s: float) -> float:
+    """Return the heat, or missing heat, after which a sensor that has not reported is dead."""
+    unknown_s = max(UNKNOWN_S, UNKNOWN_RESPONSES * response_s)
+    if observed_s < 2.0 * WARM_UP_S:
+        return unknown_s
+    first_s = min(NEEDED_RESPONSES_MIN * response_s, max(response_s, QUICK_FACTOR * needed_s))
+    limit_s = max(first_s, NEEDED_FACTOR * needed_s + max(0.0, needed_s - SLOW_S))
+    return (
+        limit_s
+        if observed_s >= OBSERVED_S_MIN
+        else max(limit_s, min(unknown_s, NEW_FACTOR * max(needed_s, response_s / 2.0)))
+    )
+
+
+def exclude_dead(probe: SensorProbe, temperature: ZoneTemperature) -> ZoneTemperature:
+    """Return the temperature of a zone; unknown if its sensors are dead and have not reported since."""
+    if not probe.is_dead or not temperature.quiet_for_s or temperature.age_s < probe.age_s:
+        return temperature
+    problem = (
+        f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min, although the heat was changed to"
+        " make it report"
+    )
+    return forget(temperature, problem)
+
+
+def forget(temperature: ZoneTemperature, problem: str) -> ZoneTemperature:
+    """Return an unknown temperature in place of that of silent sensors."""
+    return ZoneTemperature(None, 0.0, 0, None, problem, temperature.warmest_c, silent_s=temperature.age_s)

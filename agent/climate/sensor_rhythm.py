@@ -57,8 +57,8 @@ QUIET_S_MAX = 2700.0
 """A sensor that reports on change is quiet after its usual longest silence within these bounds: the later one leaves
 an hour and a quarter of the two hours in which its death must be noticed."""
 
-ON_CHANGE_S_MAX = 24 * 3600.0
-"""Weather, sun and people move every room by any threshold within a day. `sensor_probe` tells sooner."""
+ON_CHANGE_S_MAX = 48 * 3600.0
+"""Weather, sun and people move every room by any threshold within two days. `sensor_probe` tells sooner."""
 
 
 class SensorRhythm(msgspec.Struct, frozen=True):

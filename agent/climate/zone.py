@@ -197,35 +197,34 @@ def _probe_silent_sensor(
     cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
     is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is _HEAT
     change = excess = 0.0
+    law_duty = state.law.integral + (inputs.structure_duty or 0.0)
+    duties = law_duty, state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER
     if is_heating:
-        duties = state.law.integral + (inputs.structure_duty or 0.0), state.mean_duty
         is_upward = sensor_probe.is_upward(
             quiet_for_s=quiet_for_s,
             error_k=error_k,
-            law_duty=duties[0] + settings.law.gain_per_k * error_k,
+            law_duty=law_duty + settings.law.gain_per_k * error_k,
             cools_k_per_h=sensor_loss.COOLS_K_PER_H,
         )
         change = sensor_probe.duty_change(quiet_for_s) * (1.0 if is_upward else -1.0)
-        excess = (1.0 if state.action is _HEAT else 0.0) - (max(duties) if is_upward else min(duties))
+        excess = state.sensor_probe.excess(is_on=state.action is _HEAT, is_upward=is_upward)
     probe = sensor_probe.advance(
         state.sensor_probe,
         age_s=temperature.age_s,
         is_quiet=quiet_for_s > 0.0,
         excess=excess,
+        duties=duties,
         dt_s=dt_s,
         response_s=settings.law.response_s,
     )
     state = msgspec.structs.replace(state, sensor_probe=probe)
     # What is not heated cannot be probed: the sensor counts until its room may be half-way to the frost.
     is_cold = not is_heating and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)
-    is_unknown = probe.is_dead or is_cold
-    if not is_unknown:
-        return state, msgspec.structs.replace(inputs, probe_duty=change) if change else inputs
-    problem = f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min"
-    if probe.is_dead:
-        problem += ", although the zone was heated more than usual"
-    unknown = ZoneTemperature(None, 0.0, 0, None, problem, temperature.warmest_c, silent_s=temperature.age_s)
-    return state, msgspec.structs.replace(inputs, temperature=unknown)
+    if is_cold:
+        problem = f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min"
+        return state, msgspec.structs.replace(inputs, temperature=sensor_probe.forget(temperature, problem))
+    known = sensor_probe.exclude_dead(probe, temperature)
+    return state, msgspec.structs.replace(inputs, temperature=known, probe_duty=change)
 
 
 def _monitor_equipment(

@@ -165,12 +165,20 @@ def test_fallback_duty_is_bounded(
         last_known_c=last_known_c,
         peers=tuple(peers),
     )
-    assert 0.0 <= made.duty <= sensor_loss.FROST_DUTY_MAX
+    keeps = lost_h * H_S < 2.0 * sensor_loss.KEEPS_DUTY_S
+    assert 0.0 <= made.duty <= max(sensor_loss.FROST_DUTY_MAX, mean_duty if keeps else 0.0)
     assert made.reason
-    if not made.is_urgent:
+    if not made.is_urgent and not keeps:
         assert made.duty <= ZONE.fallback_duty_max
     cools = ZoneSettings(zone_id="c", can_heat=False)
     assert choice(mode, lost_h, settings=cools).duty == 0.0
+
+
+@pytest.mark.parametrize(("lost_h", "duty"), [(1.0, 0.6), (12.0, 0.6), (18.0, 0.45), (24.0, 0.3), (71.0, 0.3)])
+def test_what_a_zone_needed_itself_counts_for_half_a_day(lost_h: float, duty: float) -> None:
+    """It was cut to 30 % at once: a house that needed half of its output lost five kelvins in a day."""
+    known = choice(Mode.HEAT, lost_h, last_known_c=20.0, mean_duty=0.6, unlearned_share=0.0)
+    assert known.duty == pytest.approx(duty)
 
 
 def test_unlearned_share_of_the_duty_is_filled_with_the_usual_duty() -> None:

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from agent.climate import sensor_rhythm
 from agent.climate.fusion import SensorReading
-from agent.climate.sensor_rhythm import RECENT_REPORTS_MAX, SensorRhythm, SensorRhythms, SilenceAllowance
+from agent.climate.sensor_rhythm import (
+    ON_CHANGE_S_MAX,
+    RECENT_REPORTS_MAX,
+    SensorRhythm,
+    SensorRhythms,
+    SilenceAllowance,
+)
 
 DAY_S = 86_400.0
 STALE_S = 7200.0
@@ -57,14 +63,14 @@ def test_silence_longer_than_the_limit_counts_once_it_has_been_shown_twice() -> 
 def test_sensor_that_reports_on_change_is_never_lost_by_its_rhythm() -> None:
     night = [600.0, 60.0, 1200.0, 5 * 3600.0, 300.0, 240.0, 1800.0] * 8
     found = allowed(after(night, [20.0, 20.2]))
-    assert (found.lost_s, found.quiet_s) == (DAY_S, 2700.0)
+    assert (found.lost_s, found.quiet_s) == (ON_CHANGE_S_MAX, 2700.0)
     quick = allowed(after([600.0, 60.0, 130.0, 70.0, 300.0, 240.0] * 80, [20.0, 20.2]))
-    assert (quick.lost_s, quick.quiet_s) == (DAY_S, 1800.0)
+    assert (quick.lost_s, quick.quiet_s) == (ON_CHANGE_S_MAX, 1800.0)
     assert after(night, [20.0, 20.0, 20.0, 20.2]).reports_on_change is False
 
 
 def test_sensor_with_few_reports_may_be_one_that_reports_on_change() -> None:
-    assert allowed(after([])).lost_s == DAY_S
+    assert allowed(after([])).lost_s == ON_CHANGE_S_MAX
     assert allowed(after([300.0] * 5)).quiet_s == 1800.0
     assert allowed(after([300.0] * 6)).quiet_s is None
 
