@@ -29,13 +29,14 @@ ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-syst
 DEMO_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
+RACES_SEED ?= 1
 SOAK_EXAMPLES ?= 40000
 SOAK_INPUTS ?= 200000
 SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check lint bench soak sweeps campaigns interop install container raspberry lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench soak sweeps campaigns interop install container raspberry lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -52,6 +53,9 @@ quick: $(DEV) ## the tests that take no long time
 
 check: lint ## what a change has to pass: lint, and tests with coverage (all but the slow ones)
 	$(PYTEST) $(ON_ALL_CORES) -m "not slow" $(COVERAGE)
+
+races: $(DEV) ## the tests of whole hubs on a machine where everything comes late (RACES_SEED=2 for other delays)
+	$(PYTEST) $(ON_ALL_CORES) -p tests.races --races-seed $(RACES_SEED) tests/integration tests/browser
 
 lint: $(DEV) ## format, lint, types, import walls, spelling
 	$(BIN)/ruff format --check .

@@ -333,6 +333,8 @@ def _traits(device: dict[str, Any]) -> dict[str, Any]:
 async def driver(directory: Path, seed: int) -> AsyncIterator[Driver]:
     """Run a hub with all APIs and without limits of their use, until the block ends."""
     async with open_apis(directory, config_text=CONFIG) as rig:
+        # A schedule of one block begins it anew at midnight, which ends the holds that last until then.
+        rig.port.clock.set_hour(10)
         apis = rig.port.hub.port.apis
         assert apis is not None
         apis.limits.count_source = lambda *_: None  # type: ignore[method-assign]

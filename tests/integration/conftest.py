@@ -148,6 +148,11 @@ class HubClock:
         """Let time pass by `skip` only: no window ends while a busy machine gets round to what a test does in it."""
         self._stopped_at_ms = self._system.monotonic_ms()
 
+    def set_hour(self, hour: int) -> None:
+        """Have it be that hour of the day in UTC: a test is not at midnight, nor at the next block of a schedule."""
+        day_ms = 86_400_000
+        self.off_ms += hour * 3_600_000 - (self._begin_utc_ms + self._passed_ms() + self.off_ms) % day_ms
+
     def skip(self, seconds: float) -> None:
         """Let so much time have passed at once."""
         self._begin_ms -= int(seconds * 1000)
