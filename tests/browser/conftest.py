@@ -1,5 +1,6 @@
 """A real hub's page in Debian's Chromium."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,12 +11,13 @@ from playwright.async_api import Browser, Page, Response, async_playwright, expe
 
 from agent.local.routes import Role
 from tests.browser.chromium import ARGUMENTS, find_chromium
+from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import PortRig, open_port
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 PHONE = (390, 844)
 DESKTOP = (1280, 800)
-PATIENCE_MS = 120_000
+PATIENCE_MS = 240_000
 """For a busy machine; what is waited for takes a second."""
 
 TWO_ROOMS = """\
@@ -64,6 +66,19 @@ class Reachable(Protocol):
         ...
 
 
+async def listening(hub: Reachable) -> None:
+    """Wait for the port of a hub that starts: its socket answers a moment earlier."""
+    host, _, port = hub.url.rpartition("/")[2].rpartition(":")
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+
+
 class Visitor:
     """A person at the page.
 
@@ -92,6 +107,7 @@ class Visitor:
 
     async def sign_in(self, role: Role = Role.OWNER) -> None:
         """Open the page and type a new code."""
+        await listening(self.hub)
         await self.page.goto(self.hub.url)
         await self.page.get_by_label("Code").fill(await self.hub.make_code(role))
         await self.page.get_by_role("button", name="Sign in").click()

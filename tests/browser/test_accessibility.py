@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser.chromium import axe_script
-from tests.browser.conftest import PHONE, WEEK, Visit
+from tests.browser.conftest import PHONE, WEEK, Visit, listening
 from tests.integration.config_rig import run_daemon
 from tests.integration.port_rig import PortRig
 
@@ -34,6 +34,7 @@ async def test_no_view_has_a_serious_finding(visit: Visit, tmp_path: Path, is_da
     async with run_daemon(tmp_path) as hub, visit(hub, size=PHONE, is_dark=is_dark) as visitor:
         assert (await hub.ask("POST", "/v1/climate/living", WEEK))[0] == 200
         page = visitor.page
+        await listening(hub)
         await page.goto(hub.url)
         await page.get_by_label("Code").wait_for()
         found = {"sign-in": await findings(page, axe)}
