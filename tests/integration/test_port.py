@@ -67,7 +67,9 @@ async def test_invalid_http_gets_a_problem_document_and_no_log_lines(
         assert b"X-Content-Type-Options: nosniff" in head
         assert msgspec.json.decode(body)["error"] == "not_understood"
         assert b"xxx" not in body
-    assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
+    # The hub does other things meanwhile, and says so.
+    told = [record for record in caplog.records if not record.name.startswith("agent.") or "port" in record.name]
+    assert [record for record in told if record.levelno >= logging.INFO] == []
 
 
 async def test_role_opens_its_routes_only(port: PortRig) -> None:
