@@ -35,6 +35,9 @@ GAIN_RIPPLE = 0.2
 """The gain times the ripple of a cycle: from simple internal model control of an integrating process (Skogestad 2003),
 whose gain is the reciprocal of rate and delay; the delay of pulses is a part of their cycle."""
 
+FAR_GAIN_RIPPLE = 0.4
+"""The same for a room that is far from its setpoint: a ripple of some kelvin must not make each pulse full output."""
+
 GAIN_PER_K_MIN, GAIN_PER_K_MAX = 0.1, 0.8
 CYCLE_SHORT_S = 1200.0
 """No cycle is shortened below this, or below a third of its goal if that is less."""
@@ -154,6 +157,6 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
         settings,
         gain_per_k=gain_per_k,
         cycle_s=cycle_s,
-        ramp_gain_per_k=max(gain_per_k, settings.ramp_gain_per_k),
+        ramp_gain_per_k=max(gain_per_k, min(settings.ramp_gain_per_k, FAR_GAIN_RIPPLE / ripple_k)),
     )
     return msgspec.structs.replace(tuned, edge_s_per_k=edge_pulses * tuned.pulse_s(duty, others_duty) / ripple_k)

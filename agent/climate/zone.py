@@ -113,7 +113,7 @@ def request(
     is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES and not window.is_open
     weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
     was_heated = 1.0 if state.action is _HEAT else 0.0
-    is_steady = not (inputs.is_ramp or state.law.is_far) and decision.direction is state.direction
+    is_steady = not inputs.is_ramp and decision.direction is state.direction
     cycle = emitter.advance(
         state.cycle,
         value_c=value_c if is_steady and inputs.effective.sensors == state.sensors else None,

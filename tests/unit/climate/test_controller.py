@@ -111,9 +111,12 @@ def test_a_night_setback_and_the_recovery_before_the_block() -> None:
     assert made.oracle.broken == {}
 
 
-@pytest.mark.parametrize("heat_source", [HeatSourceKind.NONE, HeatSourceKind.BOILER])
-def test_raised_setpoint_is_held_while_the_walls_are_cold(heat_source: HeatSourceKind) -> None:
-    """It fell by 1.3 to 1.8 K once it had got there, and came back over three hours."""
+@pytest.mark.parametrize(("heat_source", "lowest_c"), [(HeatSourceKind.NONE, 19.9), (HeatSourceKind.BOILER, 19.5)])
+def test_raised_setpoint_is_held_while_the_walls_are_cold(heat_source: HeatSourceKind, lowest_c: float) -> None:
+    """It fell by 1.3 to 1.8 K once it had got there, and came back over three hours.
+
+    With few starts of a shared boiler the first pause after the arrival is longer.
+    """
     made = home(ZoneProgram(setpoints=Setpoints(17.0, 26.0)), heat_source=heat_source)
     made.run(44 * H_MS)  # 20:00: no sun any more
     for room in ROOMS:
@@ -127,7 +130,7 @@ def test_raised_setpoint_is_held_while_the_walls_are_cold(heat_source: HeatSourc
 
     made.run(made.at_ms + 4 * H_MS, look)
     assert set(lowest) == set(ROOMS)
-    assert min(lowest.values()) > 19.9
+    assert min(lowest.values()) > lowest_c
 
 
 def test_change_of_active_sensors_does_not_change_the_apparent_wall_temperature() -> None:

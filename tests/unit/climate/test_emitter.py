@@ -85,6 +85,13 @@ def test_gain_falls_with_the_ripple() -> None:
     assert gains[1] == pytest.approx(emitter.GAIN_RIPPLE / (3.0 * 0.25 * 2400.0 / 3600.0))
 
 
+def test_room_with_a_large_ripple_is_not_heated_in_pulses_of_full_output() -> None:
+    """A bathroom that moves by 3 K in each cycle was far from its setpoint in each, and swung by as much."""
+    assert tune(RADIATOR, 1.0, 0.5).ramp_gain_per_k == pytest.approx(0.8)
+    assert tune(RADIATOR, 6.0, 0.5).ramp_gain_per_k == pytest.approx(emitter.FAR_GAIN_RIPPLE / 1.0)
+    assert tune(RADIATOR, 12.0, 0.5).ramp_gain_per_k == pytest.approx(emitter.FAR_GAIN_RIPPLE / 2.0)
+
+
 def test_fast_rooms_get_shorter_cycles_and_slow_ones_longer_within_bounds() -> None:
     assert tune(RADIATOR, 6.0, 0.5).cycle_s == RADIATOR.cycle_s
     assert tune(RADIATOR, 20.0, 0.5).cycle_s == pytest.approx(2.0 / (20.0 * 0.25) * 3600.0)
