@@ -15,7 +15,7 @@ import msgspec
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
-from agent.climate.model import ALL_ZONES, Until
+from agent.climate.model import ALL_ZONES, WEEK, Until
 from agent.foundation.format import duration
 from agent.home.temperatures import fahrenheit, from_fahrenheit
 from agent.local.climate import ClimateReport, HoldReport, ZoneReport
@@ -77,7 +77,7 @@ _mode_option = click.option("--mode", type=click.Choice(["heat", "cool", "auto",
         "climahub climate status --unit F",
         "climahub climate set --mode auto --heat 20 --cool 25",
         "climahub climate hold --zone living --heat 70F --until next",
-        "climahub climate hold --away --until 2026-02-14T18:00",
+        'climahub climate away --until "sun 18:00"',
         "climahub climate schedule living --put week.json",
         exits=_EXITS,
     ),
@@ -141,7 +141,10 @@ def set_(zone: str, config_file: Path | None, socket_path: Path | None, **given:
 @click.option("--away", "kind", flag_value="away", help="Nobody is at home: 16 and 28 °C by default.")
 @click.option("--boost", "kind", flag_value="boost", help="Heat more: by default 2 K for an hour.")
 @click.option(
-    "--start", default="", metavar="TIME", help="HH:MM in the home's time zone, or 2026-01-31T18:00. [default: now]"
+    "--start",
+    default="",
+    metavar="TIME",
+    help='HH:MM, "sun 18:00" or 2026-01-31T18:00, in the home\'s time zone. [default: now]',
 )
 @click.option(
     "--until",
@@ -166,6 +169,60 @@ def hold(zone: str, config_file: Path | None, socket_path: Path | None, **given:
         "for_s": given["for_s"],
         "id": given["hold_id"],
     }
+    return _change(zone, order, config_file, socket_path)
+
+
+@climate.command(
+    epilog=epilog(
+        'climahub climate away --until "sun 18:00"',
+        "climahub climate away --start 2026-12-24T08:00 --until 2027-01-02T16:00 --heat 15",
+        exits=_EXITS,
+    )
+)
+@_zone_option
+@_heat_option
+@_cool_option
+@click.option("--start", default="", metavar="TIME", help="As for --until. [default: now]")
+@click.option(
+    "--until",
+    required=True,
+    metavar="TIME",
+    help='When it is to be warm again: HH:MM, "sun 18:00" or 2026-01-31T18:00, in the home\'s time zone.',
+)
+@config_option
+@socket_option
+def away(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
+    """Nobody is at home until a time: by then it is warm again. `climahub climate resume` ends it."""
+    order = {
+        "do": "hold",
+        "kind": "away",
+        "heat_setpoint_c": given["heat"],
+        "cool_setpoint_c": given["cool"],
+        "start": given["start"],
+        "until": given["until"],
+    }
+    return _change(zone, order, config_file, socket_path)
+
+
+@climate.command(
+    epilog=epilog(
+        "climahub climate report --zone kitchen --window open",
+        "climahub climate report --absent",
+        "climahub climate report --present",
+        exits=_EXITS,
+    )
+)
+@_zone_option
+@click.option("--window", type=click.Choice(["open", "closed"]), help="The windows of the zone.")
+@click.option("--present/--absent", "is_present", default=None, help="Whether somebody is there.")
+@config_option
+@socket_option
+def report(
+    zone: str, window: str | None, is_present: bool | None, config_file: Path | None, socket_path: Path | None
+) -> int:
+    """Tell the hub what another system sees: an open window, or that nobody is there."""
+    is_window_open = None if window is None else window == "open"
+    order = {"do": "report", "is_window_open": is_window_open, "is_present": is_present}
     return _change(zone, order, config_file, socket_path)
 
 
@@ -198,6 +255,38 @@ def eco(
     """Limit every setpoint, whatever its origin."""
     order = {"do": "eco", "is_enabled": switch == "on", "heat_limit_c": heat_limit, "cool_limit_c": cool_limit}
     return _change(zone, order, config_file, socket_path)
+
+
+@climate.command(
+    epilog=epilog(
+        "climahub climate calendar",
+        "climahub climate calendar --from 2026-12-24 --to 2026-12-26 --as sun",
+        "climahub climate calendar --from 2026-12-26 --clear",
+        exits=_EXITS,
+    )
+)
+@_zone_option
+@click.option("--from", "first", metavar="DATE", help="The first date: 2026-12-24.")
+@click.option("--to", "last", default="", metavar="DATE", help="The last date. [default: that of --from]")
+@click.option("--as", "as_day", type=click.Choice([*WEEK]), help="The day of the week whose blocks the dates follow.")
+@click.option("--clear", is_flag=True, help="Take the exceptions of these dates back.")
+@config_option
+@socket_option
+def calendar(zone: str, config_file: Path | None, socket_path: Path | None, **given: Any) -> int:  # noqa: ANN401 - click
+    """Show the dates that follow another day of the week, or set them: holidays, shifts."""
+    if not given["first"]:
+        return run_on_hub(lambda path: _show_calendar(path, zone), config_file, socket_path)
+    if bool(given["as_day"]) is given["clear"]:
+        raise click.UsageError("give --as with a day of the week, or --clear")
+    order = {"do": "calendar", "first": given["first"], "last": given["last"], "as_day": given["as_day"]}
+    return _change(zone, order, config_file, socket_path)
+
+
+def _show_calendar(path: Path, zone: str) -> None:
+    report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
+    for found in report.zones:
+        for each in found.calendar if zone in {found.zone, ALL_ZONES} else ():
+            click.echo(f"{found.zone}: {each['first']} to {each['last']} as {each['as_day']}")
 
 
 @climate.command(
@@ -265,6 +354,7 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
     for number, row in enumerate(rows):
         cells = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'REASON'}")
+    lines += [f"{zone.zone}: floor {_degrees(zone.floor_c, unit)}" for zone in report.zones if zone.floor_c is not None]
     for zone in report.zones:
         lines += [f"{zone.zone}: {held.kind} {held.id}, {_span(held, report.timezone)}" for held in zone.holds]
     if report.outdoor_c is not None:

@@ -13,10 +13,12 @@ import msgspec
 from agent.climate import (
     coordinator,
     effective_setpoint,
+    floor_limit,
     fusion,
     holds,
     outdoor,
     output_test,
+    presence,
     schedule,
     sensor_probe,
     snapshot,
@@ -24,7 +26,7 @@ from agent.climate import (
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fusion import SensorReading, ZoneTemperature
-from agent.climate.model import HEATING_MODES, Mode, Schedule, ZoneProgram
+from agent.climate.model import HEATING_MODES, DayException, Mode, Schedule, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
 from agent.climate.recovery import RecoveryPlan, UpcomingSetpoint, ZoneRecovery
@@ -44,6 +46,9 @@ UNLEARNED_SHARE_MAX = 0.9
 BLOCKS_AHEAD_MAX = 8
 """So many coming blocks are looked at: a schedule may rise in several steps."""
 
+AHEAD_MS_MAX = 24 * 3_600_000
+"""No recovery begins earlier than this before the setpoint that it is for."""
+
 _T = TypeVar("_T")
 
 
@@ -57,6 +62,7 @@ class ZoneController:
         temperature: At the last step.
         effective: The setpoints in force at the last step.
         heat_setpoint_c: At the last step, the ramp of a recovery included.
+        floor_c: The temperature of its floor at the last step; `None` if it is not known.
     """
 
     def __init__(self, settings: ZoneSettings, program: ZoneProgram, learned: LearnedDynamics) -> None:
@@ -65,11 +71,13 @@ class ZoneController:
         self.recovery_plan = ZoneRecovery(settings, learned)
         self.temperature: ZoneTemperature = fusion.NO_READING
         self.effective: EffectiveSetpoint | None = None
+        self._resolved: EffectiveSetpoint | None = None
         self.heat_setpoint_c = 0.0
         self._upcoming_setpoints: tuple[UpcomingSetpoint, ...] = ()
         self._upcoming_of: tuple[Segment | None, ZoneProgram] | None = None
+        self.floor_c: float | None = None
         self._timeline: Timeline | None = None
-        self._timeline_of: tuple[Schedule, tzinfo] | None = None
+        self._timeline_of: tuple[Schedule, tzinfo, tuple[DayException, ...]] | None = None
         self._segment: Segment | None = None
         self._index = -1
         self._effective_of: tuple[ZoneProgram, Segment | None, bool, tzinfo] | None = None
@@ -96,10 +104,11 @@ class ZoneController:
             return None
         segment = self._segment
         known = self._timeline_of
-        is_current = known is not None and known[0] is active and known[1] == timezone
+        exceptions = self.program.exceptions
+        is_current = known is not None and known[0] is active and known[1] == timezone and known[2] == exceptions
         if not is_current or segment is None or not segment.start_utc_ms <= utc_ms < segment.end_utc_ms:
-            self._timeline = schedule.build_timeline(active, utc_ms=utc_ms, timezone=timezone)
-            self._timeline_of = active, timezone
+            self._timeline = schedule.build_timeline(active, utc_ms=utc_ms, timezone=timezone, exceptions=exceptions)
+            self._timeline_of = active, timezone, exceptions
             self._index = self._timeline.index_at(utc_ms)
             self._segment = self._timeline.segments[self._index] if self._index >= 0 else None
         return self._timeline
@@ -107,7 +116,7 @@ class ZoneController:
     def resolve_setpoint(self, now: Now, timezone: tzinfo) -> EffectiveSetpoint:
         """Return the setpoints in force."""
         timeline = self.timeline(now, timezone)
-        known, utc_ms = self.effective, now.utc_ms
+        known, utc_ms = self._resolved, now.utc_ms
         key = (self.program, self._segment, utc_ms is None, timezone)
         if (
             known is None
@@ -117,13 +126,15 @@ class ZoneController:
             or any(hold.end_boot or hold.end_utc_ms or hold.start_utc_ms for hold in self.program.holds)
         ):
             self.program = holds.tidy(self.program, now, timeline)
-            known = self.effective = effective_setpoint.resolve(self.program, now, timeline, timezone)
+            known = self._resolved = effective_setpoint.resolve(self.program, now, timeline, timezone)
             self._effective_of = (self.program, self._segment, utc_ms is None, timezone)
-        return known
+        self.effective = presence.lower(known, self.program.observed, self.settings, now)
+        return self.effective
 
     def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> RecoveryPlan:
         """Return what the recovery for a coming block asks for."""
-        plan = self.recovery_plan.plan(now, effective, self._upcoming(), value_c=self.temperature.value_c, dt_s=dt_s)
+        upcoming = presence.lower_upcoming(self._upcoming(now), self.program.observed, self.settings, now)
+        plan = self.recovery_plan.plan(now, effective, upcoming, value_c=self.temperature.value_c, dt_s=dt_s)
         self.heat_setpoint_c = plan.heat_setpoint_c
         return plan
 
@@ -145,8 +156,10 @@ class ZoneController:
             was_on=state.action is HvacAction.HEAT,
         )
 
-    def _upcoming(self) -> tuple[UpcomingSetpoint, ...]:
-        """Return the heating setpoints of the next blocks of the active schedule, bounded by eco."""
+    def _upcoming(self, now: Now) -> tuple[UpcomingSetpoint, ...]:
+        """Return the heating setpoints that come next: of blocks, or at the end of a hold; bounded by eco."""
+        if self.program.holds:
+            return self._upcoming_after_hold(now)
         if self._upcoming_of != (self._segment, self.program):
             segments = self._timeline.segments if self._timeline is not None else ()
             eco = self.program.eco
@@ -164,6 +177,16 @@ class ZoneController:
             self._upcoming_of = self._segment, self.program
         return self._upcoming_setpoints
 
+    def _upcoming_after_hold(self, now: Now) -> tuple[UpcomingSetpoint, ...]:
+        """Return the heating setpoint that follows those in force, if they end within a day."""
+        effective, utc_ms = self.effective, now.utc_ms
+        until_ms = None if effective is None else effective.until_utc_ms
+        if until_ms is None or utc_ms is None or not 0 < until_ms - utc_ms <= AHEAD_MS_MAX:
+            return ()
+        then = Now(now.boot_id, now.now_ms + until_ms - utc_ms, until_ms)
+        after = effective_setpoint.resolve(self.program, then, self._timeline)
+        return (UpcomingSetpoint(until_ms, after.setpoints.heat_setpoint_c),) if after.mode in HEATING_MODES else ()
+
 
 class ClimateController:
     """The whole home: readings and the time go in, the demand on the outputs comes out.
@@ -175,6 +198,7 @@ class ClimateController:
         validations: The validity of each sensor, by name.
         rhythms: How each sensor reports.
         outdoor_c: The outdoor temperature at the last step; `None` if it is not known.
+        outdoor_mean_c: Its mean of about a week; `None` before the first known one.
         last: The last decision; `None` before the first.
     """
 
@@ -185,6 +209,7 @@ class ClimateController:
         # After a reboot the age of the values is unknown.
         self.validations: dict[str, ValidationState] = dict(saved.validations) if saved.boot_id == now.boot_id else {}
         self.outdoor_c: float | None = None
+        self.outdoor_mean_c = saved.outdoor_mean_c
         self.rhythms = SensorRhythms(saved.rhythms)
         self.last: ClimateDecision | None = None
         self._started_ms = now.now_ms
@@ -222,7 +247,8 @@ class ClimateController:
         in_force = [zone.resolve_setpoint(now, timezone) for zone in zones]
         self._measure(zones, in_force, readings, now.now_ms)
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
-        inputs = self._build_inputs(zones, in_force, now, dt_s)
+        self.outdoor_mean_c = outdoor.advance_mean(self.outdoor_mean_c, self.outdoor_c, dt_s)
+        inputs = self._build_inputs(zones, in_force, readings, now, dt_s)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, output_test.active(test, now.now_ms))
         for zone, state, after in zip(zones, before.zones, decision.state.zones, strict=True):
             if after.window.is_open:
@@ -274,7 +300,12 @@ class ClimateController:
             zone.temperature = sensor_probe.exclude_dead(self.state.zones[i].sensor_probe, fused)
 
     def _build_inputs(
-        self, zones: Sequence[ZoneController], in_force: Sequence[EffectiveSetpoint], now: Now, dt_s: float
+        self,
+        zones: Sequence[ZoneController],
+        in_force: Sequence[EffectiveSetpoint],
+        readings: Mapping[str, SensorReading],
+        now: Now,
+        dt_s: float,
     ) -> list[ZoneInputs]:
         """Return the inputs of each zone."""
         states = self.state.zones
@@ -298,6 +329,8 @@ class ClimateController:
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
             plan = zone.plan_recovery(now, effective, dt_s)
+            probe = readings.get(zone.settings.floor_sensor)
+            zone.floor_c = floor_limit.known_floor_c(probe, now_ms=now.now_ms, stale_s=zone.settings.stale_s)
             inputs.append(
                 ZoneInputs(
                     zone.temperature,
@@ -314,6 +347,8 @@ class ClimateController:
                     peers=_of_others(i, peers),
                     others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
+                    floor_c=zone.floor_c,
+                    open_contact=presence.open_window(zone.program.observed, now),
                 )
             )
         return inputs
@@ -334,7 +369,7 @@ class ClimateController:
     def take_snapshot(self, now: Now) -> ClimateSnapshot:
         """Return what must survive a restart."""
         is_short_run = now.now_ms - self._started_ms < snapshot.SHORT_RUN_S * 1000
-        return snapshot.take_snapshot(
+        taken = snapshot.take_snapshot(
             self.state,
             self.settings,
             {zone_id: zone.program for zone_id, zone in self.zones.items()},
@@ -344,6 +379,7 @@ class ClimateController:
             now,
             self._short_runs if is_short_run else 0,
         )
+        return msgspec.structs.replace(taken, outdoor_mean_c=self.outdoor_mean_c)
 
 
 def _with_notices(decision: ClimateDecision, zones: Sequence[ZoneController]) -> ClimateDecision:

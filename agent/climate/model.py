@@ -100,6 +100,20 @@ class Schedule(msgspec.Struct, frozen=True):
     blocks: tuple[Block, ...]
 
 
+class DayException(msgspec.Struct, frozen=True):
+    """Dates that follow the blocks of another day of the week.
+
+    Attributes:
+        first: The first date, as 2026-12-24.
+        last: The last date, in the same form.
+        as_day: The day whose blocks count.
+    """
+
+    first: str
+    last: str
+    as_day: Day
+
+
 class HoldKind(StrEnum):
     """The kinds of holds, the weakest first."""
 
@@ -167,6 +181,26 @@ class Eco(msgspec.Struct, frozen=True):
     cool_limit_c: float = ECO_COOL_LIMIT_C
 
 
+class Observation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What clients have reported about a zone. See `presence`.
+
+    Attributes:
+        is_window_open: A window is open.
+        window_ms: When that was reported, on the clock of `window_boot`.
+        window_boot: The boot in which it was reported.
+        is_absent: Nobody is there.
+        absent_ms: Since when, on the clock of `absent_boot`.
+        absent_boot: The boot in which it was reported.
+    """
+
+    is_window_open: bool = False
+    window_ms: int = 0
+    window_boot: str = ""
+    is_absent: bool = False
+    absent_ms: int = 0
+    absent_boot: str = ""
+
+
 class LastScheduledBlock(msgspec.Struct, frozen=True):
     """The block that was in force last. A boot that does not know the time goes on with it.
 
@@ -193,6 +227,8 @@ class ZoneProgram(msgspec.Struct, frozen=True):
         eco: Bounds on the setpoints.
         last: The block that was in force last.
         last_action: The id of the action that was put in force last: each is put in force once, whatever power cuts do.
+        exceptions: The calendar, the one that was made last at the end; at most `calendar.EXCEPTIONS_MAX`.
+        observed: What clients have reported about the zone.
     """
 
     mode: Mode = Mode.HEAT
@@ -203,6 +239,8 @@ class ZoneProgram(msgspec.Struct, frozen=True):
     eco: Eco = Eco()
     last: LastScheduledBlock | None = None
     last_action: str = ""
+    exceptions: tuple[DayException, ...] = ()
+    observed: Observation = Observation()
 
     @property
     def active_schedule(self) -> Schedule | None:

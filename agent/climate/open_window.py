@@ -23,14 +23,14 @@ Falls = tuple[tuple[float, float], ...]
 HORIZONS_S = (300.0, 900.0)
 """The fall within these times is judged: the first for sensors that report each minute, the second for rare reports."""
 
-FALL_K_MIN = (0.8, 1.6)
-"""A smaller fall within `HORIZONS_S` is none: a stove that is switched off makes up to so much in a small room. A
-window that is wide open at 0 °C makes five times as much, a tilted one twice (EN 15242: some 4 air changes an hour)."""
+FALL_K_MIN = (0.4, 0.7)
+"""A smaller fall within `HORIZONS_S` is none: half of what a tilted window makes in a large home at 0 °C outside (some
+250 m3 of air an hour, EN 16798-7)."""
 
-WINDOW_K_MIN = 2.0
+WINDOW_K_MIN = 1.2
 """A pause in which the temperature has fallen by less was none for a window: its fall is a usual one from then on."""
 
-STEPS_MIN = 2.5
+STEPS_MIN = 3.0
 """A fall has at least so many steps of the sensor: two may be noise at the edge of a step."""
 
 STEP_K_MAX = 0.5
@@ -39,13 +39,20 @@ STEP_K_MAX = 0.5
 USUAL_FACTOR = 1.7
 """A fall counts from so many times the largest usual one on."""
 
-FIRST_USUAL_K = ((1.0, 1.4), (0.4, 0.8))
-"""Before anything is learned, the usual falls after heat (a furnace that stops) and at rest."""
+FIRST_USUAL_K = ((1.0, 1.4), (0.5, 0.95))
+"""Before anything is learned, the usual falls after heat (a furnace stops) and at rest (a stove in a small room)."""
+
+DOUBT_S = 1.5 * 86_400.0
+"""The time constant in which what a zone has shown takes the place of `FIRST_USUAL_K`: it knows its days by then."""
+
+DOUBT_MAX = 0.85
+"""With more doubt nothing is a window: in its first six hours a zone is warmed up, and nothing it does is usual."""
 
 USUAL_K_MAX = 3.0
 NO_FALL = (0.0, 0.0)
-FORGETTING_S = 5 * 86_400.0
-"""The time constant in which a large usual fall is forgotten."""
+NO_FALLS = (NO_FALL, NO_FALL)
+FORGETTING_S = 14 * 86_400.0
+"""The time constant in which a large usual fall is forgotten: two weeks have two weekends."""
 
 AFTER_HEAT_S = 1800.0
 """For so long after the last heat a fall may be that of the equipment."""
@@ -84,7 +91,8 @@ class OpenWindowState(msgspec.Struct, frozen=True):
         recent: Time in milliseconds and temperature of the last quarter of an hour.
         names: The sensors that gave them.
         step_k: The smallest change of the temperature; 0 while it is unknown.
-        usual_k: The largest usual fall within each of `HORIZONS_S`, after heat and at rest.
+        usual_k: The largest usual fall that the zone has shown within each of `HORIZONS_S`, after heat and at rest.
+        doubt: How little that is yet: 1 for nothing, towards 0 with the days.
         pending_k: The falls of the last minutes, likewise; they are not known to be usual yet.
         pending_since_ms: When the last of them grew.
         open_since_ms: Since when a window counts as open; `None` for closed.
@@ -96,8 +104,9 @@ class OpenWindowState(msgspec.Struct, frozen=True):
     recent: tuple[tuple[int, float], ...] = ()
     names: tuple[str, ...] = ()
     step_k: float = 0.0
-    usual_k: Falls = FIRST_USUAL_K
-    pending_k: Falls = (NO_FALL, NO_FALL)
+    usual_k: Falls = NO_FALLS
+    doubt: float = 1.0
+    pending_k: Falls = NO_FALLS
     pending_since_ms: int = 0
     open_since_ms: int | None = None
     contact: str = ""
@@ -132,9 +141,9 @@ class WindowInputs(msgspec.Struct, frozen=True):
     pause_s_max: float
 
 
-def restore(usual_k: Falls) -> OpenWindowState:
+def restore(usual_k: Falls, doubt: float) -> OpenWindowState:
     """Return the state after a restart: windows count as closed until they show anew."""
-    return OpenWindowState(usual_k=usual_k) if len(usual_k) == len(FIRST_USUAL_K) else OpenWindowState()
+    return OpenWindowState(usual_k=usual_k, doubt=doubt) if len(usual_k) == len(NO_FALLS) else OpenWindowState()
 
 
 def advance(state: OpenWindowState, inputs: WindowInputs, *, now_ms: int) -> OpenWindowState:
@@ -175,7 +184,9 @@ def _forget(state: OpenWindowState, *, open_since_ms: int | None, contact: str) 
     """Return a state without recent temperatures: those of an open window teach nothing about the zone."""
     if not state.recent and state.open_since_ms == open_since_ms and state.contact == contact:
         return state
-    return OpenWindowState(step_k=state.step_k, usual_k=state.usual_k, open_since_ms=open_since_ms, contact=contact)
+    return OpenWindowState(
+        step_k=state.step_k, usual_k=state.usual_k, doubt=state.doubt, open_since_ms=open_since_ms, contact=contact
+    )
 
 
 def _advance_open(state: OpenWindowState, value_c: float, pause_s_max: float, now_ms: int) -> OpenWindowState:
@@ -216,13 +227,17 @@ def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_m
     falls_k = [start_c - _end_c(state.recent) for start_c in starts_c]
     is_after_heat = inputs.is_on or (inputs.on_ago_s is not None and inputs.on_ago_s < AFTER_HEAT_S)
     group = 0 if is_after_heat else 1
-    for fall_k, least_k, usual_k, start_c in zip(falls_k, FALL_K_MIN, state.usual_k[group], starts_c, strict=True):
-        limit_k = max(least_k, STEPS_MIN * state.step_k, USUAL_FACTOR * usual_k)
-        if fall_k >= limit_k and not _is_jump(state.recent, fall_k):
+    first_k = [state.doubt * each_k for each_k in FIRST_USUAL_K[group]]
+    usual_falls_k = [max(pair) for pair in zip(state.usual_k[group], first_k, strict=True)]
+    for fall_k, least_k, usual_k, start_c in zip(falls_k, FALL_K_MIN, usual_falls_k, starts_c, strict=True):
+        # A step more: the true fall is up to a step smaller than the one that is seen.
+        limit_k = max(STEPS_MIN * state.step_k, state.step_k + max(least_k, USUAL_FACTOR * usual_k))
+        if fall_k >= limit_k and state.doubt <= DOUBT_MAX and not _is_jump(state.recent, fall_k):
             found = (falls_k[0], falls_k[1])
             return OpenWindowState(
                 step_k=state.step_k,
                 usual_k=state.usual_k,
+                doubt=state.doubt,
                 pending_k=(found, NO_FALL) if group == 0 else (NO_FALL, found),
                 open_since_ms=now_ms,
                 start_c=start_c,
@@ -273,12 +288,13 @@ def _teach(state: OpenWindowState, group: int, falls_k: list[float]) -> OpenWind
         since_ms = at_ms
     if at_ms - since_ms >= TEACHING_DELAY_S * 1000:
         usual_k = _higher(usual_k, pending_k)
-        pending_k = (NO_FALL, NO_FALL)
+        pending_k = NO_FALLS
         since_ms = at_ms
     past_s = (at_ms - state.recent[-2][0]) / 1000.0 if len(state.recent) > 1 else 0.0
     kept = exp(-past_s / FORGETTING_S)
     usual_k = tuple([(after * kept, later * kept) for after, later in usual_k])
-    return msgspec.structs.replace(state, pending_k=pending_k, pending_since_ms=since_ms, usual_k=usual_k)
+    doubt = state.doubt * exp(-past_s / DOUBT_S)
+    return msgspec.structs.replace(state, pending_k=pending_k, pending_since_ms=since_ms, usual_k=usual_k, doubt=doubt)
 
 
 def _higher(usual_k: Falls, more_k: Falls) -> Falls:

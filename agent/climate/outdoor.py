@@ -3,6 +3,8 @@
 Control works without it. It never stops or starts an output.
 """
 
+from math import exp
+
 from agent.climate.fusion import SensorReading
 from hal.interface import Quality
 
@@ -24,5 +26,22 @@ def known_outdoor_c(reading: SensorReading | None, *, now_ms: int) -> float | No
     if reading is None or reading.quality is not Quality.GOOD:
         return None
     is_plausible = OUTDOOR_C_MIN <= reading.value_c <= OUTDOOR_C_MAX
-    is_recent = now_ms - reading.at_ms <= AGE_S_MAX * 1000
+    is_recent = now_ms - reading.at_ms <= max(AGE_S_MAX, reading.silence_s_max or 0.0) * 1000
     return reading.value_c if is_plausible and is_recent else None
+
+
+MEAN_S = 7 * 86_400.0
+"""The time constant of the mean: a week of weather."""
+
+
+def advance_mean(mean_c: float | None, outdoor_c: float | None, dt_s: float) -> float | None:
+    """Return the mean outdoor temperature of about a week; `None` before the first known one.
+
+    Args:
+        mean_c: Before.
+        outdoor_c: The present one; `None` leaves the mean as it is.
+        dt_s: Since the last step.
+    """
+    if mean_c is None or outdoor_c is None:
+        return outdoor_c if mean_c is None else mean_c
+    return outdoor_c + (mean_c - outdoor_c) * exp(-dt_s / MEAN_S)

@@ -49,6 +49,9 @@ HORIZON_S_MIN = 450.0
 UNMEASURED_S_MAX = 1800.0
 """A longer time without a valid sensor ends a recovery."""
 
+RECOVERABLE = frozenset({SetpointReason.SCHEDULE, SetpointReason.AWAY})
+"""Setpoints that may be exceeded in time for the next ones. A hold and a boost are meant as they are."""
+
 
 class UpcomingSetpoint(msgspec.Struct, frozen=True):
     """A heating setpoint that comes into force later: since when, and what it is, bounded by eco."""
@@ -135,7 +138,7 @@ class ZoneRecovery:
         Args:
             now: The present instant.
             effective: The setpoints in force.
-            upcoming: The next setpoints of the active schedule, in order.
+            upcoming: The next setpoints in order, of the active schedule or at the end of an away.
             value_c: The temperature of the zone; `None` if unknown.
             dt_s: Since the last step.
         """
@@ -151,7 +154,7 @@ class ZoneRecovery:
         if (
             utc_ms is None
             or self._unmeasured_s > UNMEASURED_S_MAX
-            or effective.reason is not SetpointReason.SCHEDULE
+            or effective.reason not in RECOVERABLE
             or not self._settings.has_optimum_start
             or effective.mode not in HEATING_MODES
         ):

@@ -5,15 +5,17 @@ Times of day are those of the house.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 
 import msgspec
 
-from agent.climate import effective_setpoint, holds, schedule
+from agent.climate import calendar, effective_setpoint, holds, presence, schedule
+from agent.climate.instants import instant_ms
 from agent.climate.model import (
     COOLING_MODES,
     HEATING_MODES,
     Block,
+    Day,
     Eco,
     Hold,
     HoldKind,
@@ -27,9 +29,7 @@ from agent.climate.model import (
     separate_setpoints,
 )
 from agent.errors import SettingInvalid
-from agent.foundation import rfc3339
 from agent.foundation.clock import Now
-from agent.foundation.text import quote
 
 AWAY_SETPOINTS = Setpoints(16.0, 28.0)
 """Setpoints of an away without any."""
@@ -67,7 +67,7 @@ class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         heat_setpoint_c: `None` keeps the setpoint in force; away and boost have defaults.
         cool_setpoint_c: `None` keeps the setpoint in force; away has a default.
         mode: `None` keeps the mode in force.
-        start: Its beginning: HH:MM in the house, or ISO 8601 (without an offset: in the house). Empty for now.
+        start: Its beginning, see `instants.instant_ms`. Empty for now.
         until: Its end in the same forms, or "next" for the next block. Empty until something changes it.
         for_s: A duration in place of `until`; 0 for none.
         id: For cancelling and replacing it; empty for a new one.
@@ -122,6 +122,21 @@ class DropScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     name: str
 
 
+class CalendarRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="calendar"):
+    """Have dates follow another day of the week; without `as_day` their own again. See `calendar.with_exception`."""
+
+    first: str
+    last: str = ""
+    as_day: Day | None = None
+
+
+class ReportRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="report"):
+    """Tell what a client sees in the zone. `None` leaves a value as it is. See `presence`."""
+
+    is_window_open: bool | None = None
+    is_present: bool | None = None
+
+
 class _StrictBlock(Block, frozen=True, forbid_unknown_fields=True):
     pass
 
@@ -143,6 +158,8 @@ ClimateRequest = (
     | PutScheduleRequest
     | FollowScheduleRequest
     | DropScheduleRequest
+    | CalendarRequest
+    | ReportRequest
 )
 
 _decode = msgspec.json.Decoder(ClimateRequest).decode
@@ -271,8 +288,17 @@ def apply(
             return holds.resume(program, now)
         case EcoRequest():
             return _set_eco(program, request)
+        case ReportRequest():
+            seen = presence.observe(
+                program.observed, now, is_window_open=request.is_window_open, is_present=request.is_present
+            )
+            changed, before = msgspec.structs.replace(program, observed=seen), program.active_schedule
+        case CalendarRequest():
+            changed = calendar.with_exception(program, request.first, request.last, request.as_day, now, timezone)
+            before = None
         case _:
-            return holds.reset_block_ends(_change_schedules(program, request), program.active_schedule, now)
+            changed, before = _change_schedules(program, request), program.active_schedule
+    return holds.reset_block_ends(changed, before, now)
 
 
 def _set(program: ZoneProgram, request: SetRequest, now: Now) -> ZoneProgram:
@@ -311,7 +337,7 @@ def _build_hold(program: ZoneProgram, request: HoldRequest, now: Now, timezone: 
             heat_c, cool_c = AWAY_SETPOINTS.heat_setpoint_c, AWAY_SETPOINTS.cool_setpoint_c
         elif request.kind is HoldKind.BOOST and request.mode is None:
             heat_c = min(BOOST_C_MAX, _heat_setpoint_without_boost_c(program, now, timezone) + BOOST_K)
-    start_ms = _instant_ms(request.start, now, timezone) if request.start else None
+    start_ms = instant_ms(request.start, now, timezone) if request.start else None
     begin_ms = now.utc_ms if start_ms is None else start_ms
     until, end_ms = _resolve_end(program, request.until, for_s, now, timezone, begin_ms)
     is_on_boot_clock = bool(for_s) and start_ms is None
@@ -352,7 +378,7 @@ def _resolve_end(
             raise SettingInvalid("there is no next block: the zone follows no schedule")
         return Until.NEXT_BLOCK, None
     if until:
-        return Until.TIME, _instant_ms(until, now, timezone, after_ms=begin_ms)
+        return Until.TIME, instant_ms(until, now, timezone, after_ms=begin_ms)
     if for_s:
         return Until.TIME, None if begin_ms is None else begin_ms + round(for_s * 1000)
     return Until.CHANGED, None
@@ -364,28 +390,10 @@ def _heat_setpoint_without_boost_c(program: ZoneProgram, now: Now, timezone: tzi
     program = msgspec.structs.replace(program, holds=others, eco=Eco())
     timeline = None
     if program.active_schedule is not None and now.utc_ms is not None:
-        timeline = schedule.build_timeline(program.active_schedule, utc_ms=now.utc_ms, timezone=timezone)
+        timeline = schedule.build_timeline(
+            program.active_schedule, utc_ms=now.utc_ms, timezone=timezone, exceptions=program.exceptions
+        )
     return effective_setpoint.resolve(program, now, timeline, timezone).setpoints.heat_setpoint_c
-
-
-def _instant_ms(text: str, now: Now, timezone: tzinfo, *, after_ms: int | None = None) -> int:
-    """Return the instant of HH:MM, the first one after `after_ms` (or after now), or of a date and time."""
-    if now.utc_ms is None:
-        raise SettingInvalid("give a duration, or check the hub's network: it does not know the time yet")
-    if len(text) == 5 and text[2] == ":":  # noqa: PLR2004 - HH:MM
-        if text.replace(":", "").isdecimal() and int(text[:2]) < 24 and int(text[3:]) < 60:  # noqa: PLR2004
-            after_ms = now.utc_ms if after_ms is None else after_ms
-            today = datetime.fromtimestamp(after_ms / 1000, UTC).astimezone(timezone).date()
-            minute = int(text[:2]) * 60 + int(text[3:])
-            days = (schedule.instant_utc_ms(today + timedelta(days=ahead), minute, timezone) for ahead in range(3))
-            return next(instant_ms for instant_ms in days if instant_ms > after_ms)
-        raise SettingInvalid(f'"{text}" is no time of day')
-    try:
-        at = datetime.fromisoformat(text)
-        return rfc3339.to_utc_ms(at if at.tzinfo else at.replace(tzinfo=timezone))
-    except ValueError as error:
-        problem = f"is no time {rfc3339.BOUNDS}: use HH:MM or 2026-01-31T18:00"
-        raise SettingInvalid(f"{quote(text)} {problem}") from error
 
 
 def _set_eco(program: ZoneProgram, request: EcoRequest) -> ZoneProgram:

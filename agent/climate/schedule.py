@@ -13,7 +13,8 @@ from itertools import pairwise
 
 import msgspec
 
-from agent.climate.model import WEEK, Block, Schedule, check_setpoints
+from agent.climate.calendar import day_of
+from agent.climate.model import Block, DayException, Schedule, check_setpoints
 from agent.errors import SettingInvalid
 
 BLOCKS_MAX = 70
@@ -133,19 +134,22 @@ def _wall(utc_s: int, timezone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(seconds=utc_s)).astimezone(timezone).replace(tzinfo=None)
 
 
-def build_timeline(schedule: Schedule, *, utc_ms: int, timezone: tzinfo) -> Timeline:
+def build_timeline(
+    schedule: Schedule, *, utc_ms: int, timezone: tzinfo, exceptions: Sequence[DayException] = ()
+) -> Timeline:
     """Return the segments from some days before an instant to some days after it.
 
     Args:
         schedule: A valid one.
         utc_ms: The instant.
         timezone: Of the house.
+        exceptions: The calendar.
     """
     today = _wall(utc_ms // 1000, timezone).date()
     instances = []
     for offset in range(-DAYS_BACK, DAYS_AHEAD + 1):
         day = today + timedelta(days=offset)
-        name = WEEK[day.weekday()]
+        name = day_of(day, exceptions)
         for index, block in enumerate(schedule.blocks):
             if name in block.days:
                 start_min, end_min = _minutes(block.start), _minutes(block.end)

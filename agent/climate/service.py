@@ -384,6 +384,7 @@ def build_climate(
     if settings is None or outputs is None:
         return None
     names = [name for zone in settings.zones for name, _ in zone.sensors]
+    names += [zone.floor_sensor for zone in settings.zones if zone.floor_sensor]
     names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
     sensors = SensorLookup(names, channels=channels, devices=devices)
     return ClimateService(

@@ -142,6 +142,10 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         fallback_s_max: The longest time of heating without a valid sensor.
         failure_s: This much heating without a rise is a fault.
         has_optimum_start: It recovers ahead of a warmer block.
+        floor_sensor: The name of its floor probe; empty for none.
+        floor_c_max: At or above this temperature of its floor it is not heated.
+        absence_setback_k: Setpoints are moved by this much while nobody is there ...
+        absence_delay_s: ... for this time.
         window_pause_s_max: The longest pause for a window that shows in the temperature only; 0 for no such pause.
     """
 
@@ -159,6 +163,10 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     fallback_s_max: float = 72 * 3600.0
     failure_s: float = 2 * 3600.0
     has_optimum_start: bool = True
+    floor_sensor: str = ""
+    floor_c_max: float = 29.0
+    absence_setback_k: float = 3.0
+    absence_delay_s: float = 1800.0
     window_pause_s_max: float = 1800.0
 
 
@@ -266,6 +274,10 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
             fallback_s_max=config.fallback_s_max,
             failure_s=config.failure_s,
             has_optimum_start=config.optimum_start,
+            floor_sensor=zone.floor_sensor,
+            floor_c_max=zone.floor_c_max,
+            absence_setback_k=config.absence_setback_k,
+            absence_delay_s=config.absence_delay_s,
             window_pause_s_max=config.window_pause_s_max,
         )
         for zone, emitter in [(zone, Emitter(zone.emitter or config.emitter)) for zone in config.zones]

@@ -71,6 +71,7 @@ class ZoneSnapshot(
         stuck_sensor: Detects stuck sensors.
         cycle: What the cycles of its output have shown of its emitter; absent in files of earlier releases.
         usual_falls_k: What `open_window` has learned; empty in files of earlier releases.
+        usual_falls_doubt: How little that is.
         sensor_probe: Finds out whether silent sensors are dead.
     """
 
@@ -90,6 +91,7 @@ class ZoneSnapshot(
     stuck_sensor: StuckSensorState = StuckSensorState()
     cycle: CycleState = CycleState()
     usual_falls_k: tuple[tuple[float, float], ...] = ()
+    usual_falls_doubt: float = 1.0
     sensor_probe: SensorProbe = SensorProbe()
 
 
@@ -113,6 +115,7 @@ class ClimateSnapshot(
         last_on_ms: When any output was on last; `None` if unknown.
         short_runs: How many runs of the agent in a row, the present one included, were shorter than `SHORT_RUN_S`.
         rhythms: How each sensor reports, by name.
+        outdoor_mean_c: The mean outdoor temperature of about a week; `None` without an outdoor sensor.
     """
 
     boot_id: str = ""
@@ -126,6 +129,7 @@ class ClimateSnapshot(
     direction: HvacAction = HvacAction.OFF
     last_on_ms: int | None = None
     short_runs: int = 0
+    outdoor_mean_c: float | None = None
     rhythms: Mapping[str, SensorRhythm] = {}
 
 
@@ -239,7 +243,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         cycle=emitter.forget_cycle(saved.cycle),
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
-        window=open_window.restore(saved.usual_falls_k),
+        window=open_window.restore(saved.usual_falls_k, saved.usual_falls_doubt),
         thermal_mass_c=saved.thermal_mass_c if _is_thermal_mass_known(saved.lost_for_s, restart.away_ms) else None,
     )
 
@@ -370,6 +374,7 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         stuck_sensor=zone.stuck_sensor,
         cycle=emitter.forget_cycle(zone.cycle),
         usual_falls_k=zone.window.usual_k,
+        usual_falls_doubt=zone.window.doubt,
         sensor_probe=zone.sensor_probe,
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
     )

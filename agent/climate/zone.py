@@ -9,7 +9,15 @@ from statistics import median_high
 
 import msgspec
 
-from agent.climate import emitter, fault_detection, open_window, pi_controller, sensor_loss, sensor_probe
+from agent.climate import (
+    emitter,
+    fault_detection,
+    floor_limit,
+    pi_controller,
+    sensor_loss,
+    sensor_probe,
+    zone_limits,
+)
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
 from agent.climate.fusion import ZoneTemperature
@@ -86,7 +94,7 @@ def request(
     is_contradictory = is_frost and _is_hot(settings, temperature)
     lost_for_s = 0.0 if lost_since_ms is None else (now_ms - lost_since_ms) / 1000.0
     thermal_mass_c = _advance_thermal_mass(state, inputs, lost_for_s=lost_for_s, dt_s=dt_s)
-    window = _advance_window(state, settings, inputs, now_ms)
+    window = zone_limits.advance_window(state, settings, inputs, now_ms)
     if value_c is None or is_contradictory:
         frost_for_s = 0.0 if frost_since_ms is None else (now_ms - frost_since_ms) / 1000.0
         decision = _fall_back(
@@ -100,7 +108,9 @@ def request(
             frost_for_s=frost_for_s,
         )
     elif window.is_open:
-        decision = _pause(state, settings, inputs, window, now_ms)
+        # The controller waits with what it has learned.
+        wanted = zone_limits.pause(window, settings, inputs, now_ms)
+        decision = _Decision(msgspec.structs.replace(state.law, owed_s=0.0), state.direction, wanted)
     else:
         decision = _regulate(state, settings, inputs, value_c, thermal_mass_c, now_ms=now_ms, dt_s=dt_s)
     wanted = decision.request
@@ -108,12 +118,17 @@ def request(
         wanted = ZoneRequest(_HEAT, 1.0, settings.frost_c - value_c, True, f"frost protection: {known_c:.1f} °C")
     if not is_contradictory:
         wanted = within_limits(settings, wanted, temperature, state.action, decision.direction)
+    is_floor_hot = floor_limit.is_hot(inputs.floor_c, settings, was_hot=state.is_floor_hot)
+    duty_max = floor_limit.duty_max(inputs.floor_c, settings, is_hot=is_floor_hot, is_frost=is_frost)
+    if wanted.duty > duty_max and decision.direction is _HEAT:
+        owed_s, wanted = zone_limits.limit_duty(wanted, state, settings, inputs, duty_max=duty_max, dt_s=dt_s)
+        decision = msgspec.structs.replace(decision, law=msgspec.structs.replace(decision.law, owed_s=owed_s))
     heating_monitor, cooling_monitor = _monitor_equipment(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
     # Neither fallback heating, an open window nor a mode without heating teaches the duty that the zone needs.
     is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES and not window.is_open
     weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
     was_heated = 1.0 if state.action is _HEAT else 0.0
-    is_steady = not inputs.is_ramp and decision.direction is state.direction
+    is_steady = not (inputs.is_ramp or window.is_open) and decision.direction is state.direction
     cycle = emitter.advance(
         state.cycle,
         value_c=value_c if is_steady and inputs.effective.sensors == state.sensors else None,
@@ -142,6 +157,7 @@ def request(
         cooling_monitor=cooling_monitor,
         is_precautionary=decision.is_precautionary,
         window=window,
+        is_floor_hot=is_floor_hot,
     )
     return after, wanted
 
@@ -308,32 +324,6 @@ def _fall_back(
     action = _HEAT if output.wants_on else _OFF
     wanted = ZoneRequest(action, output.duty, 0.0, choice.is_urgent, choice.reason)
     return _Decision(output.state, _HEAT, wanted, choice.is_precautionary)
-
-
-def _advance_window(
-    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, now_ms: int
-) -> open_window.OpenWindowState:
-    heats = settings.can_heat and inputs.effective.mode in HEATING_MODES
-    is_on = state.action is _HEAT
-    given = open_window.WindowInputs(
-        inputs.temperature,
-        setpoint_c=inputs.heat_setpoint_c if heats else None,
-        contact=inputs.open_contact,
-        is_on=is_on,
-        on_ago_s=None if state.last_on_ms is None else (now_ms - state.last_on_ms) / 1000.0,
-        outdoor_c=inputs.outdoor_c,
-        pause_s_max=settings.window_pause_s_max,
-    )
-    return open_window.advance(state.window, given, now_ms=now_ms)
-
-
-def _pause(
-    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, window: open_window.OpenWindowState, now_ms: int
-) -> _Decision:
-    """Return the decision for a zone with an open window: the controller waits with what it has learned."""
-    text = open_window.reason(window, settings.window_pause_s_max, now_ms=now_ms)
-    wanted = ZoneRequest(_OFF, 0.0, 0.0, False, f"{text} ({inputs.effective.text})")
-    return _Decision(msgspec.structs.replace(state.law, owed_s=0.0), state.direction, wanted)
 
 
 def _regulate(

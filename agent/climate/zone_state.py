@@ -46,6 +46,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         sensor_probe: Finds out whether silent sensors are dead.
         cycle: What the cycles of its output have shown of its emitter.
         was_on: Its output was on before the last step.
+        is_floor_hot: Its floor is at its limit.
     """
 
     relay: ShortCycleState
@@ -72,6 +73,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     sensor_probe: SensorProbe = SensorProbe()
     cycle: CycleState = CycleState()
     was_on: bool = False
+    is_floor_hot: bool = False
 
     @property
     def problem(self) -> str:
@@ -112,6 +114,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         peers: The other zones that are heated and measured.
         outdoor_c: The outdoor temperature; `None` if it is not known.
         others_duty: The sum of the usual duties of the zones that share the heat source.
+        floor_c: The temperature of its floor; `None` if it is not known.
         open_contact: The first window contact of the zone that is open; empty for none.
         probe_duty: By how much the duty is moved to find out about a silent sensor.
     """
@@ -130,6 +133,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     peers: tuple[PeerZone, ...] = ()
     outdoor_c: float | None = None
     others_duty: float = 0.0
+    floor_c: float | None = None
     open_contact: str = ""
     probe_duty: float = 0.0
 

@@ -264,6 +264,10 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 7200
     optimum_start: Annotated[bool, key("begin before a warmer block, so that it is reached when it starts")] = True
+    absence_setback_k: Annotated[
+        float, key("a zone that is reported empty is heated less by this, and cooled less", number(0, 10, "K"))
+    ] = 3
+    absence_delay_s: Annotated[float, key("for how long it must be empty before that", number(0, DAY_S, "s"))] = 1800
     window_pause_s_max: Annotated[
         float,
         key(

@@ -13,7 +13,11 @@ WEIGHT_MAX = 100.0
 EMITTERS = ("radiator", "floor", "air")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_ZONE_KEYS = ("id", "sensors", "weights", "emitter")
+FLOOR_C_MAX = 29.0
+"""Of a floor in the occupied area (EN 1264-2); makers of parquet allow 26 to 29 °C at its surface."""
+FLOOR_C_MAX_LOW, FLOOR_C_MAX_HIGH = 20.0, 45.0
+
+_ZONE_KEYS = ("id", "sensors", "weights", "emitter", "floor_sensor", "floor_c_max")
 
 
 class ZoneConfig(msgspec.Struct, frozen=True):
@@ -24,12 +28,16 @@ class ZoneConfig(msgspec.Struct, frozen=True):
         sensors: Sources of the hub's own, names or devices of relayed ones.
         weights: How much each counts; as many as there are sensors.
         emitter: "radiator", "floor" or "air"; empty for `climate.emitter`.
+        floor_sensor: A probe in the floor; empty without one.
+        floor_c_max: The zone is not heated while its floor is at or above this.
     """
 
     id: str
     sensors: tuple[str, ...]
     weights: tuple[float, ...]
     emitter: str = ""
+    floor_sensor: str = ""
+    floor_c_max: float = FLOOR_C_MAX
 
 
 def zone_list() -> ValueType:
@@ -45,9 +53,8 @@ def zone_list() -> ValueType:
         return zones
 
     example = '{ id = "living", sensors = ["sim/temperature"] }'
-    return ValueType(
-        f"an array of up to {ZONES_MAX} tables such as {example}, with weights and emitter if need be", read
-    )
+    more = "weights, emitter, floor_sensor and floor_c_max"
+    return ValueType(f"an array of up to {ZONES_MAX} tables such as {example}, with {more} if need be", read)
 
 
 def missing_outputs(zones: Sequence[ZoneConfig], offered: Collection[str]) -> str:
@@ -79,7 +86,15 @@ def _zone(table: object, where: str) -> ZoneConfig:
     emitter = table.get("emitter", "")
     if emitter and emitter not in EMITTERS:
         raise NotAllowed(f"{where} ({name}): emitter is one of {', '.join(EMITTERS)}")
-    return ZoneConfig(name, tuple(sensors), tuple(map(float, weights)), str(emitter))
+    floor_sensor = table.get("floor_sensor", "")
+    if not isinstance(floor_sensor, str) or (floor_sensor and floor_sensor in sensors):
+        raise NotAllowed(f"{where} ({name}): floor_sensor is a name of its own, not one of the room's sensors")
+    limit_c = table.get("floor_c_max", FLOOR_C_MAX)
+    is_number = isinstance(limit_c, int | float) and not isinstance(limit_c, bool)
+    if not is_number or not FLOOR_C_MAX_LOW <= limit_c <= FLOOR_C_MAX_HIGH:
+        bounds = f"{FLOOR_C_MAX_LOW:.0f} to {FLOOR_C_MAX_HIGH:.0f} °C"
+        raise NotAllowed(f"{where} ({name}): floor_c_max is a number from {bounds}")
+    return ZoneConfig(name, tuple(sensors), tuple(map(float, weights)), str(emitter), floor_sensor, float(limit_c))
 
 
 def _is_text(value: object) -> bool:

@@ -62,6 +62,11 @@ class Thermostats:
         """The ids of all zones, in the order of the configuration."""
         return tuple(self._climate.control.zones) if self._climate else ()
 
+    @property
+    def outdoor_mean_c(self) -> float | None:
+        """The mean outdoor temperature of about a week; `None` if it is not known."""
+        return self._climate.control.outdoor_mean_c if self._climate else None
+
     def timezone(self) -> tzinfo:
         """Return the time zone of the house; UTC where the hub drives nothing."""
         return self._climate.timezone() if self._climate else UTC

@@ -64,6 +64,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
         is_eco: Eco changes the setpoints now.
         is_eco_enabled: Eco is switched on.
         is_window_open: Heating or cooling pauses for an open window.
+        floor_c: The temperature of its floor; nothing without a probe.
+        calendar: The dates that follow another day of the week.
     """
 
     zone: str
@@ -92,6 +94,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
     modes: list[str] = []
     is_eco_enabled: bool = False
     is_window_open: bool = False
+    floor_c: float | None = None
+    calendar: list[dict[str, str]] = []
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -189,6 +193,8 @@ def _zone(
         modes=_usable_modes(zone),
         is_eco_enabled=program.eco.is_enabled,
         is_window_open=state.window.is_open,
+        floor_c=zone.floor_c,
+        calendar=[msgspec.to_builtins(each) for each in program.exceptions],
     )
 
 

@@ -29,7 +29,7 @@ DIAGNOSTICS_ENDPOINT = "diag"
 diagnostics limit, which is the smaller one. `-Reset` counts seconds: the hub may not know the time of day."""
 
 OUTDOOR_C = 0.0
-"""The hub has no outdoor sensor. `projected_savings` assumes this temperature outside and a loss proportional to the
+"""Without an outdoor sensor `projected_savings` assumes this temperature outside and a loss proportional to the
 difference: the colder it is outside, the smaller the share that a lower setpoint saves, so this understates savings."""
 
 ALERT_THRESHOLD = 0.72

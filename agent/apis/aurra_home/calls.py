@@ -199,9 +199,10 @@ class Calls:
         body = _read(request.body, wire.OptimizeBody)
         thermostat = self._thermostat(request.known_client, body.device_id)
         schedule = thermostat.schedules.get(thermostat.schedule) or constant_schedule(thermostat)
+        outdoor_c = self._home.thermostats.outdoor_mean_c
         # Off the loop: two simulated weeks of two schedules.
         proposal = await self._worker.run(
-            lambda: propose(schedule, thermostat.learned, body.mode, can_heat=thermostat.can_heat)
+            lambda: propose(schedule, thermostat.learned, body.mode, can_heat=thermostat.can_heat, outdoor_c=outdoor_c)
         )
         is_applied = body.apply_immediate and proposal.schedule != schedule
         if is_applied:

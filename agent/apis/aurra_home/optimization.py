@@ -40,6 +40,10 @@ REFERENCE_C = 20.0
 """About the temperature at which the loss was learned, in a heated room."""
 
 
+OUTDOOR_C_MAX = 12.0
+"""With a warmer week nobody heats, and the model has no loss to share out."""
+
+
 class Proposal(msgspec.Struct, frozen=True):
     """A schedule and what it saves.
 
@@ -54,7 +58,14 @@ class Proposal(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def propose(schedule: Schedule, learned: LearnedDynamics, mode: OptimizeMode, *, can_heat: bool) -> Proposal:
+def propose(
+    schedule: Schedule,
+    learned: LearnedDynamics,
+    mode: OptimizeMode,
+    *,
+    can_heat: bool,
+    outdoor_c: float | None = None,
+) -> Proposal:
     """Return a schedule that needs less heat.
 
     Args:
@@ -62,6 +73,7 @@ def propose(schedule: Schedule, learned: LearnedDynamics, mode: OptimizeMode, *,
         learned: About the zone.
         mode: How much comfort may be given for it.
         can_heat: Whether the zone heats: nothing is learned about cooling.
+        outdoor_c: The mean outdoor temperature of about a week; `None` if it is not known.
     """
     if not can_heat:
         return Proposal(schedule, 0, "the hub learns how a zone warms, not how it cools")
@@ -76,7 +88,8 @@ def propose(schedule: Schedule, learned: LearnedDynamics, mode: OptimizeMode, *,
         return Proposal(schedule, 0, "no block can be lowered")
     name = f"{schedule.name.removesuffix(f' ({mode})')[: NAME_CHARACTERS_MAX - len(mode) - 3]} ({mode})"
     proposed = Schedule(name, blocks)
-    before, after = week_heat_h(schedule, learned), week_heat_h(proposed, learned)
+    outside_c = OUTDOOR_C if outdoor_c is None else min(outdoor_c, OUTDOOR_C_MAX)
+    before, after = (week_heat_h(each, learned, outside_c) for each in (schedule, proposed))
     percent = round(100 * (1 - after / before)) if before > 0 else 0
     if percent <= 0:
         return Proposal(schedule, 0, "on what the hub has learned, no other schedule needs less heat")
@@ -96,7 +109,7 @@ def _lowered(block: Block, blocks: Sequence[Block], learned: LearnedDynamics, mo
     return msgspec.structs.replace(block, heat_setpoint_c=from_fahrenheit(heat_f, block.heat_setpoint_c))
 
 
-def week_heat_h(schedule: Schedule, learned: LearnedDynamics) -> float:
+def week_heat_h(schedule: Schedule, learned: LearnedDynamics, outdoor_c: float = OUTDOOR_C) -> float:
     """Return the hours of full output that a schedule needs in one simulated week.
 
     The week before it brings the zone to where it begins. As in the control, a warmer block is approached along the
@@ -111,7 +124,7 @@ def week_heat_h(schedule: Schedule, learned: LearnedDynamics) -> float:
         now_ms = (begins_s + offset_s) * 1000
         while segments[at].end_utc_ms <= now_ms:
             at += 1
-        loss_k = learned.loss_k_per_h * (value_c - OUTDOOR_C) / (REFERENCE_C - OUTDOOR_C) * hours
+        loss_k = learned.loss_k_per_h * (value_c - outdoor_c) / (REFERENCE_C - outdoor_c) * hours
         wanted_c = _wanted_c(segments, at, now_ms, learned)
         duty = min(1.0, max(0.0, (wanted_c - value_c + loss_k) / (learned.rate_k_per_h * hours)))
         value_c += duty * learned.rate_k_per_h * hours - loss_k

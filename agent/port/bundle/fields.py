@@ -51,7 +51,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "ClimateReport": "zones heat_source problems timezone outdoor_c",
             "ZoneReport": "zone room_c sensors_used sensor_problem mode heat_setpoint_c cool_setpoint_c setpoint_reason"
             " until setpoint_text is_eco is_eco_enabled action duty reason problem holds rate_k_per_h loss_k_per_h"
-            " sensors sensors_in_use modes is_window_open",
+            " sensors sensors_in_use modes is_window_open floor_c",
             "HoldReport": "kind heat_setpoint_c cool_setpoint_c mode start end until left_s",
             "HeatSourceReport": "action stage is_aux_on is_pump_on",
             # The radio.
@@ -103,7 +103,7 @@ WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
         "CheckResult": frozenset({"phrases"}),
         "Template": frozenset({"key", "parameters"}),
         # When people are at home; names that they chose for it.
-        "ZoneReport": frozenset({"label", "schedule", "schedules"}),
+        "ZoneReport": frozenset({"label", "schedule", "schedules", "calendar"}),
         "HoldReport": frozenset({"id"}),
         # The same in every hub of a version; `value` is `text` in another form.
         "ConfigReport": frozenset({"tables"}),

@@ -86,3 +86,17 @@ def test_a_proposal_never_heats_more_and_stays_within_its_bounds(
         assert min(before, HEAT_F_MIN) <= after <= before
         assert before - after <= SETBACK_F_MAX[mode] + 1
         assert msgspec.structs.replace(new, heat_setpoint_c=old.heat_setpoint_c) == old
+
+
+def test_the_milder_the_week_outside_the_larger_the_share_that_a_setback_saves() -> None:
+    schedule = Schedule(
+        "week", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 19.0, 27.0))
+    )
+    saved = [
+        propose(schedule, LEARNED, "efficiency", can_heat=True, outdoor_c=outdoor_c).savings_percent
+        for outdoor_c in (-10.0, 0.0, 10.0)
+    ]
+    assert saved == sorted(saved)
+    assert saved[0] < saved[2]
+    assert propose(schedule, LEARNED, "efficiency", can_heat=True).savings_percent == saved[1]
+    assert propose(schedule, LEARNED, "efficiency", can_heat=True, outdoor_c=30.0).savings_percent > 0

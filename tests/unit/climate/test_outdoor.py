@@ -5,7 +5,7 @@ import pytest
 from agent.climate.controller import ClimateController
 from agent.climate.fusion import SensorReading
 from agent.climate.model import DEFAULT_SETPOINTS
-from agent.climate.outdoor import AGE_S_MAX, OUTDOOR_C_MAX, OUTDOOR_C_MIN, known_outdoor_c
+from agent.climate.outdoor import AGE_S_MAX, OUTDOOR_C_MAX, OUTDOOR_C_MIN, advance_mean, known_outdoor_c
 from agent.climate.settings import ClimateSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.foundation.clock import Now
@@ -42,3 +42,17 @@ def test_control_knows_it_and_heats_without_it() -> None:
     assert control.outdoor_c is None
     control.step(Now("boot", NOW_MS + 1000, None), readings | {"outside": SensorReading(-4.0, NOW_MS)})
     assert control.outdoor_c == -4.0
+    restored = ClimateController(
+        settings, control.take_snapshot(Now("boot", NOW_MS + 1000, None)), Now("next", 0, None)
+    )
+    assert (restored.outdoor_c, restored.outdoor_mean_c) == (None, -4.0)
+
+
+def test_the_mean_follows_the_weather_of_a_week() -> None:
+    assert advance_mean(None, None, 60.0) is None
+    mean_c = advance_mean(None, 10.0, 60.0)
+    assert mean_c == 10.0
+    assert advance_mean(mean_c, None, 60.0) == 10.0
+    for _ in range(7 * 24):
+        mean_c = advance_mean(mean_c, 0.0, 3600.0)
+    assert mean_c == pytest.approx(10.0 / 2.718, rel=0.01)

@@ -113,6 +113,8 @@ def test_a_zone_without_an_output_is_refused_by_name() -> None:
         ('[{ id = "a b", sensors = ["x"] }]', "needs an id"),
         ('[{ id = "a" }]', "needs sensors"),
         ('[{ id = "a", sensors = ["x", "x"] }]', "names a sensor twice"),
+        ('[{ id = "a", sensors = ["x"], floor_sensor = "x" }]', "floor_sensor is a name of its own"),
+        ('[{ id = "a", sensors = ["x"], floor_sensor = "y", floor_c_max = 60 }]', "from 20 to 45 °C"),
         ('[{ id = "a", sensors = ["x"], weights = [0] }]', "above 0"),
         ('[{ id = "a", sensors = ["x"], weights = [1, 2] }]', "as many numbers"),
         ('[{ id = "a", sensors = ["x"], emitter = "stove" }]', "emitter is one of"),
