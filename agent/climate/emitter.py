@@ -79,7 +79,7 @@ class CycleState(msgspec.Struct, frozen=True):
     @property
     def known_rate_k_per_h(self) -> float | None:
         """The rate, once enough cycles have shown it."""
-        return self.rate_k_per_h if self.cycles >= CYCLES_MIN else None
+        return max(RATE_K_PER_H_MIN, self.rate_k_per_h) if self.cycles >= CYCLES_MIN else None
 
 
 def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bool, is_start: bool) -> CycleState:

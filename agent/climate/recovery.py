@@ -18,7 +18,7 @@ from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
 from agent.climate.model import HEATING_MODES
 from agent.climate.optimum_start import LEAD_S_MAX, REACHED_K, WORTH_K, Coasting, LearnedDynamics, Recovery
 from agent.climate.settings import ZoneSettings
-from agent.climate.zone_model import ZoneEstimate
+from agent.climate.zone_model import ZoneDynamics, ZoneEstimate
 from agent.climate.zone_tracking import UPDATE_S, ZoneTracker
 from agent.foundation.clock import Now
 
@@ -105,7 +105,8 @@ class ZoneRecovery:
     @learned.setter
     def learned(self, learned: LearnedDynamics) -> None:
         self._learned = learned
-        self.tracker = ZoneTracker(learned.model, learned.windows)
+        is_possible = zone_model.is_possible(learned.model)
+        self.tracker = ZoneTracker(*((learned.model, learned.windows) if is_possible else (ZoneDynamics(), 0)))
 
     def plan(
         self,

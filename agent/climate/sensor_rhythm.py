@@ -40,6 +40,9 @@ CHANGE_SHARE_MIN = 0.9
 CHANGE_K_MIN = 0.05
 """Smaller changes are noise."""
 
+INTERVAL_S_MIN = 0.001
+"""The resolution of the clock: a file that was damaged may have less."""
+
 INTERVALS_MAX = 2.9
 """Two reports in a row may be lost; a sensor that misses its third one is lost."""
 
@@ -92,7 +95,7 @@ class SensorRhythm(msgspec.Struct, frozen=True):
 
 def _has_interval(silences_s: Sequence[float]) -> bool:
     """Return whether silences are those of a sensor with an interval, lost reports included."""
-    interval_s = min(silences_s)
+    interval_s = max(INTERVAL_S_MIN, min(silences_s))
     intervals = [silence_s / interval_s for silence_s in silences_s]
     if max(intervals) <= 1.0 + ALIKE_SHARE:
         return True

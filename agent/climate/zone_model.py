@@ -37,6 +37,10 @@ STRUCTURE_DUTY_MIN = -0.3
 SETBACK_STEP_K = 0.5
 """Setbacks are proposed in steps that people set."""
 
+GAIN_K_PER_H_MAX = 10_000.0
+TIME_S_MIN, TIME_S_MAX = 1.0, 100 * 86_400.0
+"""Beyond these a model is no zone's, but that of a damaged file."""
+
 FORECAST_STEP_S = 300.0
 LOAD_SHARE_MAX = 1.5
 """The load is at most this multiple of the full output: a window was open, or the model is wrong."""
@@ -56,6 +60,12 @@ class ZoneDynamics(msgspec.Struct, frozen=True):
     emitter_s: float = 900.0
     air_s: float = 2400.0
     structure_s: float = 6 * 3600.0
+
+
+def is_possible(dynamics: ZoneDynamics) -> bool:
+    """Return whether a zone can have a model: that of a damaged file may divide by zero, or forbid all heat."""
+    times_s = dynamics.emitter_s, dynamics.air_s, dynamics.structure_s
+    return 0.0 < dynamics.gain_k_per_h <= GAIN_K_PER_H_MAX and all(TIME_S_MIN <= each <= TIME_S_MAX for each in times_s)
 
 
 class ZoneEstimate(msgspec.Struct, frozen=True):

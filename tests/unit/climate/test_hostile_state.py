@@ -1,0 +1,44 @@
+"""The control goes on with a file whose numbers no zone could have taught."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from agent.climate.controller import ClimateController
+from agent.climate.emitter import CycleState
+from agent.climate.fusion import SensorReading
+from agent.climate.model import Block, Schedule, ZoneProgram
+from agent.climate.optimum_start import LearnedDynamics
+from agent.climate.sensor_rhythm import SensorRhythm
+from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
+from agent.climate.zone_model import ZoneDynamics
+from agent.foundation.clock import Now
+from hal.interface import HvacAction
+
+START_MS = 10_000_000
+EVENING_MS = int(datetime(2026, 1, 10, 20, tzinfo=UTC).timestamp() * 1000)
+SETTINGS = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("t", 1.0),)),))
+WEEK = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 26.0)))
+PROGRAM = ZoneProgram(schedules={"w": WEEK}, schedule="w")
+
+
+@pytest.mark.parametrize("gain", [0.0, -5.0, 1e300])
+@pytest.mark.parametrize("lag_s", [0.0, -900.0, 1e300])
+def test_numbers_that_no_zone_has_do_not_stop_the_control(gain: float, lag_s: float) -> None:
+    damaged = ZoneSnapshot(
+        program=PROGRAM,
+        learned=LearnedDynamics(model=ZoneDynamics(gain, lag_s, lag_s, lag_s), windows=5),
+        cycle=CycleState(cycles=9),
+    )
+    rhythms = {"t": SensorRhythm(silences_s=(0.0,) * 8, changes_k=(0.0,) * 8)}
+    saved = ClimateSnapshot(zones={"z": damaged}, rhythms=rhythms)
+    saved = msgspec.json.decode(msgspec.json.encode(saved), type=ClimateSnapshot)
+    control = ClimateController(SETTINGS, saved, Now("boot", START_MS, EVENING_MS))
+    actions = set()
+    for minute in range(1, 12 * 60):
+        now = Now("boot", START_MS + minute * 60_000, EVENING_MS + minute * 60_000)
+        made = control.step(now, {"t": SensorReading(16.5 + 0.02 * (minute % 2), now.now_ms)})
+        actions.add(made.demand.zones["z"])
+    assert HvacAction.HEAT in actions
