@@ -5,9 +5,13 @@ makes: how far it usually falls within some minutes, while its equipment runs or
 learned from the zone. Only the fall below the setpoint counts: that after a setback, after cooking or when the sun goes
 lies above it.
 
+A wrong pause is far worse than a missed window. So only a zone that has settled is judged: for an hour after its
+setpoint rose, after it was cold, after other sensors took over, after a pause and after a long run of its equipment
+what it does is usual and teaches. A zone that cools faster after a run than ever before is no zone with a window.
+
 A pause overrides no protection: against frost the zone is heated all the same. By the temperature alone it ends when
-the temperature has turned, at the latest after a time; so a wrong pause costs minutes. Cooling pauses for a contact
-only: warm air from outside and a stove look alike.
+the temperature has turned or stays, when the zone is cold and has not fallen faster than any zone does, and at the
+latest after a time. Cooling pauses for a contact only: warm air from outside and a stove look alike.
 """
 
 from itertools import pairwise
@@ -80,6 +84,28 @@ OFTEN_S = 150.0
 JUMP_SHARE = 0.8
 """The largest part of a fall that lies between two frequent readings."""
 
+SETTLED_S = 3600.0
+"""A zone is judged after it has been at its setpoint for so long: its emitter and the air have settled by then."""
+
+RISE_K = 0.1
+"""A setpoint that rises by more begins a recovery."""
+
+COLD_K_MAX = 1.0
+"""A zone that has been further below its setpoint for the last quarter of an hour is recovering."""
+
+LONG_RUN_S = 1800.0
+"""After a longer run the emitter is hotter than the usual cycles make it, and cools further."""
+
+PAUSE_COLD_K_MAX = 1.5
+"""A pause by the temperature alone lets the zone get no colder than this below its setpoint, unless it is sure."""
+
+SURE_K_PER_S = 1.0 / 300.0
+"""A fall from the setpoint to `PAUSE_COLD_K_MAX` below it that is faster than this is surely one of a window: the
+largest of `FIRST_USUAL_K` within five minutes, and for longer than any of them."""
+
+STILL_S = 600.0
+"""A temperature that has made no new low for so long has stopped falling."""
+
 SPACING_MS = 20_000
 """Readings that come more often are thinned to this."""
 
@@ -99,6 +125,12 @@ class OpenWindowState(msgspec.Struct, frozen=True):
         contact: The contact that says so; empty where the temperature does.
         start_c: The temperature before the fall.
         lowest_c: The lowest one since then.
+        lowest_at_ms: When it was measured.
+        is_sure: It has fallen faster than any zone does.
+        setpoint_c: The last heating setpoint; `None` for none.
+        settled_s: For how long the zone has been at it without a disturbance.
+        run_s: For how long its equipment has been on; 0 while it is off.
+        seen_ms: The last step.
     """
 
     recent: tuple[tuple[int, float], ...] = ()
@@ -112,6 +144,12 @@ class OpenWindowState(msgspec.Struct, frozen=True):
     contact: str = ""
     start_c: float = 0.0
     lowest_c: float = inf
+    lowest_at_ms: int = 0
+    is_sure: bool = False
+    setpoint_c: float | None = None
+    settled_s: float = 0.0
+    run_s: float = 0.0
+    seen_ms: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -162,9 +200,10 @@ def advance(state: OpenWindowState, inputs: WindowInputs, *, now_ms: int) -> Ope
     value_c = inputs.temperature.value_c
     if value_c is None or not inputs.pause_s_max:
         return _forget(state, open_since_ms=None, contact="") if state.recent or state.is_open else state
-    if state.open_since_ms is not None:
-        return _advance_open(state, value_c, inputs.pause_s_max, now_ms)
     at_ms = now_ms - round(inputs.temperature.age_s * 1000)
+    if state.open_since_ms is not None:
+        return _advance_open(state, inputs, value_c, at_ms=at_ms, now_ms=now_ms)
+    state = _settle(state, inputs, now_ms)
     if state.recent and at_ms <= state.recent[-1][0] and inputs.temperature.names == state.names:
         return state
     return _look(_add(state, inputs.temperature.names, at_ms, value_c), inputs, value_c, now_ms=now_ms)
@@ -189,16 +228,44 @@ def _forget(state: OpenWindowState, *, open_since_ms: int | None, contact: str) 
     )
 
 
-def _advance_open(state: OpenWindowState, value_c: float, pause_s_max: float, now_ms: int) -> OpenWindowState:
-    """Return a pause by the temperature; its end where the temperature has turned or the time is over."""
+def _settle(state: OpenWindowState, inputs: WindowInputs, now_ms: int) -> OpenWindowState:
+    """Return a state that knows for how long the zone has been left to itself."""
+    past_s = 0.0 if state.seen_ms is None else (now_ms - state.seen_ms) / 1000.0
+    setpoint_c = inputs.setpoint_c
+    run_s = state.run_s + past_s if inputs.is_on else 0.0
+    is_disturbed = (
+        setpoint_c is None
+        or (state.setpoint_c is not None and setpoint_c > state.setpoint_c + RISE_K)
+        or (bool(state.names) and inputs.temperature.names != state.names)
+        or (bool(state.recent) and _highest_c(state.recent, state.recent[0][0]) < setpoint_c - COLD_K_MAX)
+        or (not inputs.is_on and state.run_s >= LONG_RUN_S)
+    )
+    # A setpoint that creeps upwards rises as well: it is compared with the one from which it began.
+    is_creeping = state.setpoint_c is not None and setpoint_c is not None and not is_disturbed
+    known_c = min(state.setpoint_c, setpoint_c) if is_creeping and state.setpoint_c and setpoint_c else setpoint_c
+    settled_s = 0.0 if is_disturbed else min(SETTLED_S, state.settled_s + past_s)
+    return msgspec.structs.replace(state, setpoint_c=known_c, settled_s=settled_s, run_s=run_s, seen_ms=now_ms)
+
+
+def _advance_open(
+    state: OpenWindowState, inputs: WindowInputs, value_c: float, *, at_ms: int, now_ms: int
+) -> OpenWindowState:
+    """Return a pause by the temperature; its end where that has turned, stays or is too low, or the time is over."""
+    open_s = 0.0 if state.open_since_ms is None else (now_ms - state.open_since_ms) / 1000.0
     lowest_c = min(state.lowest_c, value_c)
-    turn_k = max(TURN_K_MIN, STEPS_MIN * state.step_k, TURN_SHARE * (state.start_c - lowest_c))
-    is_over = state.open_since_ms is None or now_ms - state.open_since_ms >= pause_s_max * 1000
-    if is_over or value_c >= lowest_c + turn_k:
-        if state.start_c - lowest_c < WINDOW_K_MIN:
+    lowest_at_ms = at_ms if value_c < state.lowest_c else state.lowest_at_ms
+    fall_k = state.start_c - lowest_c
+    turn_k = max(TURN_K_MIN, STEPS_MIN * state.step_k, TURN_SHARE * fall_k)
+    is_cold = inputs.setpoint_c is not None and value_c < inputs.setpoint_c - PAUSE_COLD_K_MAX
+    # The fall began up to one horizon before it was found.
+    is_sure = state.is_sure or (is_cold and fall_k >= SURE_K_PER_S * (open_s + HORIZONS_S[0]))
+    is_still = at_ms - lowest_at_ms >= STILL_S * 1000
+    is_over = open_s >= inputs.pause_s_max or value_c >= lowest_c + turn_k
+    if is_over or ((is_cold or is_still) and not is_sure):
+        if fall_k < WINDOW_K_MIN or not is_sure:
             state = msgspec.structs.replace(state, usual_k=_higher(state.usual_k, state.pending_k))
         return _forget(state, open_since_ms=None, contact="")
-    return state if lowest_c == state.lowest_c else msgspec.structs.replace(state, lowest_c=lowest_c)
+    return msgspec.structs.replace(state, lowest_c=lowest_c, lowest_at_ms=lowest_at_ms, is_sure=is_sure)
 
 
 def _add(state: OpenWindowState, names: tuple[str, ...], at_ms: int, value_c: float) -> OpenWindowState:
@@ -229,10 +296,11 @@ def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_m
     group = 0 if is_after_heat else 1
     first_k = [state.doubt * each_k for each_k in FIRST_USUAL_K[group]]
     usual_falls_k = [max(pair) for pair in zip(state.usual_k[group], first_k, strict=True)]
+    is_known = state.doubt <= DOUBT_MAX and state.settled_s >= SETTLED_S
     for fall_k, least_k, usual_k, start_c in zip(falls_k, FALL_K_MIN, usual_falls_k, starts_c, strict=True):
         # A step more: the true fall is up to a step smaller than the one that is seen.
         limit_k = max(STEPS_MIN * state.step_k, state.step_k + max(least_k, USUAL_FACTOR * usual_k))
-        if fall_k >= limit_k and state.doubt <= DOUBT_MAX and not _is_jump(state.recent, fall_k):
+        if fall_k >= limit_k and is_known and not _is_jump(state.recent, fall_k):
             found = (falls_k[0], falls_k[1])
             return OpenWindowState(
                 step_k=state.step_k,
@@ -242,6 +310,7 @@ def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_m
                 open_since_ms=now_ms,
                 start_c=start_c,
                 lowest_c=value_c,
+                lowest_at_ms=at_ms,
             )
     return _teach(state, group, falls_k)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from agent.climate import coordinator, fusion, pi_controller
 from agent.climate.coordinator import CoordinatorState, initial_state
+from agent.climate.emitter import CycleState
 from agent.climate.model import Mode, Setpoints
 from agent.climate.pi_controller import PiState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings
@@ -170,7 +171,7 @@ def test_zones_take_turns_so_that_the_source_runs_on() -> None:
         bench.state = msgspec.structs.replace(
             bench.state,
             zones=tuple(
-                msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, integral=0.0))
+                msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, integral=0.0), cycle=CycleState())
                 for zone in bench.state.zones
             ),
         )

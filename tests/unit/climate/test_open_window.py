@@ -5,7 +5,7 @@ import pytest
 
 from agent.climate import open_window
 from agent.climate.fusion import ZoneTemperature
-from agent.climate.open_window import FIRST_USUAL_K, OpenWindowState, WindowInputs
+from agent.climate.open_window import FIRST_USUAL_K, SETTLED_S, OpenWindowState, WindowInputs
 
 SETPOINT_C = 21.0
 PAUSE_S = 1800.0
@@ -17,7 +17,7 @@ class Zone:
     """A zone whose temperature a test prescribes, with a sensor that reports each minute."""
 
     def __init__(self, *, is_on: bool = False, outdoor_c: float | None = None, pause_s_max: float = PAUSE_S) -> None:
-        self.state = OpenWindowState(doubt=KNOWN)
+        self.state = OpenWindowState(doubt=KNOWN, settled_s=SETTLED_S)
         self.now_ms = 0
         self.is_on, self.outdoor_c, self.pause_s_max = is_on, outdoor_c, pause_s_max
         self.contact = ""
