@@ -312,7 +312,9 @@ def _way_c(recovery: Recovery, effective: EffectiveSetpoint, utc_ms: int) -> flo
 def _is_still_due(
     recovery: Recovery, effective: EffectiveSetpoint, upcoming: Sequence[UpcomingSetpoint], utc_ms: int
 ) -> bool:
-    """Return whether the block of a recovery is unchanged, be it ahead or in force."""
+    """Return whether the block of a recovery is unchanged, be it ahead or in force; a clock set back may put it off."""
     if utc_ms >= recovery.due_utc_ms:
         return effective.setpoints.heat_setpoint_c == recovery.target_c
+    if recovery.due_utc_ms - utc_ms > LEAD_S_MAX * 1000:
+        return False
     return UpcomingSetpoint(recovery.due_utc_ms, recovery.target_c) in upcoming

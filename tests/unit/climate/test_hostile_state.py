@@ -1,4 +1,4 @@
-"""The control goes on with a file whose numbers no zone could have taught."""
+"""The control goes on with a file whose numbers no zone could have taught, and with a clock that is set back."""
 
 from datetime import UTC, datetime
 
@@ -42,3 +42,18 @@ def test_numbers_that_no_zone_has_do_not_stop_the_control(gain: float, lag_s: fl
         made = control.step(now, {"t": SensorReading(16.5 + 0.02 * (minute % 2), now.now_ms)})
         actions.add(made.demand.zones["z"])
     assert HvacAction.HEAT in actions
+
+
+def test_a_clock_that_is_set_back_ends_a_recovery_whose_block_is_now_far_ahead() -> None:
+    saved = ClimateSnapshot(zones={"z": ZoneSnapshot(program=PROGRAM)})
+    control = ClimateController(SETTINGS, saved, Now("boot", START_MS, EVENING_MS))
+
+    def step(minute: int, utc_ms: int) -> bool:
+        now = Now("boot", START_MS + minute * 60_000, utc_ms)
+        control.step(now, {"t": SensorReading(17.0, now.now_ms)})
+        return control.zones["z"].recovery is not None
+
+    was_active = [step(minute, EVENING_MS + minute * 60_000) for minute in range(10 * 60)]
+    assert was_active[-1]
+    morning_before_ms = EVENING_MS - 10 * 3_600_000
+    assert not step(10 * 60, morning_before_ms)
