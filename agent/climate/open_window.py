@@ -7,7 +7,7 @@ lies above it.
 
 A wrong pause is far worse than a missed window. So only a zone that has settled is judged: for an hour after its
 setpoint rose, after it was cold, after other sensors took over, after a pause and after a long run of its equipment
-what it does is usual and teaches. A zone that cools faster after a run than ever before is no zone with a window.
+what it does is usual and teaches.
 
 A pause overrides no protection: against frost the zone is heated all the same. By the temperature alone it ends when
 the temperature has turned or stays, when the zone is cold and has not fallen faster than any zone does, and at the
@@ -240,9 +240,9 @@ def _settle(state: OpenWindowState, inputs: WindowInputs, now_ms: int) -> OpenWi
         or (bool(state.recent) and _highest_c(state.recent, state.recent[0][0]) < setpoint_c - COLD_K_MAX)
         or (not inputs.is_on and state.run_s >= LONG_RUN_S)
     )
-    # A setpoint that creeps upwards rises as well: it is compared with the one from which it began.
-    is_creeping = state.setpoint_c is not None and setpoint_c is not None and not is_disturbed
-    known_c = min(state.setpoint_c, setpoint_c) if is_creeping and state.setpoint_c and setpoint_c else setpoint_c
+    known_c = setpoint_c
+    if not is_disturbed and setpoint_c is not None and state.setpoint_c is not None:
+        known_c = min(setpoint_c, state.setpoint_c)  # one that creeps upwards rises as well
     settled_s = 0.0 if is_disturbed else min(SETTLED_S, state.settled_s + past_s)
     return msgspec.structs.replace(state, setpoint_c=known_c, settled_s=settled_s, run_s=run_s, seen_ms=now_ms)
 
@@ -262,7 +262,7 @@ def _advance_open(
     is_still = at_ms - lowest_at_ms >= STILL_S * 1000
     is_over = open_s >= inputs.pause_s_max or value_c >= lowest_c + turn_k
     if is_over or ((is_cold or is_still) and not is_sure):
-        if fall_k < WINDOW_K_MIN or not is_sure:
+        if fall_k < WINDOW_K_MIN or (is_cold and not is_sure):
             state = msgspec.structs.replace(state, usual_k=_higher(state.usual_k, state.pending_k))
         return _forget(state, open_since_ms=None, contact="")
     return msgspec.structs.replace(state, lowest_c=lowest_c, lowest_at_ms=lowest_at_ms, is_sure=is_sure)

@@ -5,7 +5,7 @@ import pytest
 
 from agent.climate import open_window
 from agent.climate.fusion import ZoneTemperature
-from agent.climate.open_window import FIRST_USUAL_K, SETTLED_S, OpenWindowState, WindowInputs
+from agent.climate.open_window import FIRST_USUAL_K, PAUSE_COLD_K_MAX, SETTLED_S, OpenWindowState, WindowInputs
 
 SETPOINT_C = 21.0
 PAUSE_S = 1800.0
@@ -225,3 +225,56 @@ def test_the_state_stays_small() -> None:
         zone.step(SETPOINT_C + 0.01 * (second % 2), dt_s=1.0)
     assert len(zone.state.recent) <= 50
     assert len(msgspec.json.encode(zone.state)) < 4000
+
+
+@pytest.mark.parametrize("event", ["raised", "creeping", "cold", "sensors", "pause", "long run"])
+def test_a_zone_that_has_not_settled_has_no_window_and_teaches(event: str) -> None:
+    zone = Zone()
+    if event == "raised":
+        zone.setpoint_c = SETPOINT_C - 0.5
+        zone.hold(SETPOINT_C - 0.5)
+        zone.setpoint_c = SETPOINT_C
+    elif event == "creeping":
+        zone.hold(SETPOINT_C - 0.5)
+        for _ in range(10):
+            zone.setpoint_c = (zone.setpoint_c or 0.0) + 0.02
+            zone.step(SETPOINT_C)
+    elif event == "cold":
+        zone.hold(SETPOINT_C - 1.5)
+    elif event == "sensors":
+        zone.state = msgspec.structs.replace(zone.state, names=("another",))
+    elif event == "pause":
+        zone.hold(SETPOINT_C)
+        zone.fall(0.5, 6)
+        zone.hold(18.0, 40)
+    else:
+        zone.is_on = True
+        zone.hold(SETPOINT_C, 40)
+        zone.is_on = False
+    zone.hold(SETPOINT_C, 40)
+    assert zone.fall(0.25, 6) is None
+    zone.hold(SETPOINT_C - 0.5, 90)
+    assert max(zone.state.usual_k[1]) > 1.2
+    zone.hold(SETPOINT_C, 90)
+    assert zone.fall(0.25, 6) is None  # it is usual now
+    zone.hold(SETPOINT_C, 90)
+    assert zone.fall(1.0, 6) is not None
+
+
+def test_a_pause_leaves_a_zone_no_colder_than_its_bound_unless_no_zone_falls_that_fast() -> None:
+    slow, fast = Zone(), Zone()
+    for zone, k_per_min in ((slow, 0.2), (fast, 0.5)):
+        zone.hold(SETPOINT_C)
+        assert zone.fall(k_per_min, 5) is not None
+    paused_c = [value_c for value_c in (20.0 - 0.1 * minute for minute in range(25)) if slow.step(value_c)]
+    assert min(paused_c) >= SETPOINT_C - PAUSE_COLD_K_MAX
+    assert all(fast.step(18.5 - 0.1 * minute) for minute in range(15))
+
+
+def test_a_pause_ends_when_the_temperature_has_stopped_falling() -> None:
+    zone = Zone()
+    zone.hold(SETPOINT_C)
+    assert zone.fall(0.2, 5) is not None
+    assert zone.hold(20.0, 5)
+    zone.hold(20.0, 6)
+    assert not zone.state.is_open
