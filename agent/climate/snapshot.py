@@ -227,13 +227,13 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
     if saved is None:
         return ZoneState(restart.switching_history(None, settings.limits))
     # A zone that an earlier release has never heated has not learned the duty that it needs.
-    unlearned_share = float(saved.mean_duty == 0.0) if saved.unlearned_share is None else saved.unlearned_share
+    unlearned_share = float(saved.mean_duty == 0.0) if saved.unlearned_share is None else _share(saved.unlearned_share)
     return ZoneState(
         restart.switching_history(saved.relay, settings.limits, is_relay=True),
-        law=PiState(integral=saved.integral),
+        law=PiState(integral=_share(saved.integral)),
         direction=saved.direction,
         last_on_ms=restart.last_on_ms(saved.last_on_ms, (saved.relay, settings.limits)),
-        mean_duty=saved.mean_duty,
+        mean_duty=_share(saved.mean_duty),
         lost_since_ms=restart.since_ms(saved.lost_for_s),
         last_known_c=saved.last_known_c,
         unlearned_share=unlearned_share,
@@ -246,6 +246,11 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         window=open_window.restore(saved.usual_falls_k, saved.usual_falls_doubt),
         thermal_mass_c=saved.thermal_mass_c if _is_thermal_mass_known(saved.lost_for_s, restart.away_ms) else None,
     )
+
+
+def _share(value: float) -> float:
+    """Return a share of a file that may be damaged, within 0 and 1."""
+    return min(1.0, max(0.0, value))
 
 
 def downtime_ms(saved: ClimateSnapshot, now: Now) -> tuple[bool, int]:

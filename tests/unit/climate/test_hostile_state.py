@@ -12,7 +12,7 @@ from agent.climate.model import Block, Schedule, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.sensor_rhythm import SensorRhythm
 from agent.climate.settings import ClimateSettings, ZoneSettings
-from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
+from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, restore
 from agent.climate.zone_model import ZoneDynamics
 from agent.foundation.clock import Now
 from hal.interface import HvacAction
@@ -57,3 +57,10 @@ def test_a_clock_that_is_set_back_ends_a_recovery_whose_block_is_now_far_ahead()
     assert was_active[-1]
     morning_before_ms = EVENING_MS - 10 * 3_600_000
     assert not step(10 * 60, morning_before_ms)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(-7.0, 0.0), (1e300, 1.0)])
+def test_shares_that_are_none_are_taken_as_the_nearest_one(share: float, expected: float) -> None:
+    damaged = ZoneSnapshot(program=PROGRAM, integral=share, mean_duty=share, unlearned_share=share)
+    (zone,) = restore(ClimateSnapshot(zones={"z": damaged}), SETTINGS, Now("boot", START_MS, EVENING_MS)).zones
+    assert (zone.law.integral, zone.mean_duty, zone.unlearned_share) == (expected, expected, expected)
