@@ -158,7 +158,7 @@ class OpenWindowState(msgspec.Struct, frozen=True):
 
 
 class WindowInputs(msgspec.Struct, frozen=True):
-    """What one step is told.
+    """The inputs of one step.
 
     Attributes:
         temperature: Of the zone.

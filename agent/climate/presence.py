@@ -1,6 +1,6 @@
 """Presence: a zone in which nobody is gets lower heating and higher cooling setpoints after a time. Pure.
 
-Who is there is told by a client of the local API. Setpoints that a person has chosen for now (a hold, a boost, an away)
+A client of the local API reports who is there. Setpoints that a person has chosen for now (a hold, a boost, an away)
 stay. Nothing is lowered below frost protection, and who comes back has the old setpoints at once.
 """
 

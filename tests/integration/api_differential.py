@@ -268,7 +268,7 @@ class Driver:
         await self._compare_outputs()
 
     async def _compare_facts(self, after: str) -> None:
-        """Compare what the hub's facts say: the recorder writes the changes that it was told, and looks at nothing."""
+        """Compare what the hub's facts say: the recorder writes the changes that it receives and reads nothing else."""
         await self._recorder.write(is_look=False)
         _, told = await self._ask("aurra_facts", "GET", f"/aurra/agent/memories?source=hub&limit={FACTS_MAX}")
         texts: dict[str, list[str]] = {name: [] for name in ZONES}

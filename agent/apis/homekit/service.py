@@ -326,7 +326,7 @@ class HomeKitService:
         """Carry out what a controller has written.
 
         Raises:
-            ClimahubError: It cannot be; the controller is told so.
+            ClimahubError: It cannot be carried out; the controller receives an error.
         """
         driver = self.driver
         who = driver.writer if driver else ""

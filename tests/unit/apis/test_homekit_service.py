@@ -1,4 +1,4 @@
-"""HomeKit's memory over power cuts and refusing disks: who was told to be paired stays paired."""
+"""HomeKit's memory over power cuts and refusing disks: a controller whose pairing was confirmed stays paired."""
 
 import asyncio
 import contextlib

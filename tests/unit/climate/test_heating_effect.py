@@ -1,4 +1,4 @@
-"""Heating without effect is told from a slow house, a small source, cold weather and an open window."""
+"""Heating without effect is distinguished from a slow house, a small source, cold weather and an open window."""
 
 from collections.abc import Callable
 

@@ -136,7 +136,7 @@ async def test_an_older_version_reads_our_file(bench: HomeBench) -> None:
 
 @pytest.mark.parametrize("at", range(1, 60, 2))
 async def test_a_power_cut_while_actions_make_room(tmp_path: Path, at: int) -> None:
-    """Each is there once, in the state that was told, and in its order."""
+    """Each is there once, in the state that was reported, and in its order."""
     old = [ended(f"a{number}", created_utc_ms=NOON_MS - 1000 + number) for number in range(KEPT_MAX)]
     (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(ActionsFile(tuple(old))))
     bench = HomeBench(tmp_path)
