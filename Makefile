@@ -109,7 +109,7 @@ lock: ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgr
 	@test -x $(BIN)/pip-compile || $(MAKE) $(DEV)
 	$(LOCK) $(LOCK_ARGS) --build-deps-for editable --extra dev --output-file requirements-dev.lock pyproject.toml
 	$(SUBSET) --build-deps-for editable --extra simulation --output-file requirements-demo.lock pyproject.toml
-	$(SUBSET) --extra gpio --extra zigbee-znp --extra zigbee-deconz \
+	$(SUBSET) --extra gpio --extra i2c --extra opentherm --extra zigbee-znp --extra zigbee-deconz \
 		--output-file requirements-hardware.lock pyproject.toml
 	@# The extras name this project, which is installed from the checkout.
 	@sed -i '/^# WARNING: pip install will require/,/^climahub @ /d' requirements-hardware.lock
