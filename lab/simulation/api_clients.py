@@ -28,6 +28,7 @@ from agent.home.home import Home
 from agent.home.temperatures import from_fahrenheit
 from agent.home.thermostat import Thermostat
 from lab.simulation.machine import PowerCut
+from lab.simulation.observers import Violate
 
 CHECK_S = 60.0
 DAY_S = 86_400.0
@@ -65,8 +66,6 @@ SCHEDULE = Schedule(
 """Of the first zone. In Europe, half past two comes twice on one night of the year, and on another one not at all."""
 
 EQUAL_K = 1e-6
-
-Violate = Callable[[float, str, str], None]
 
 
 class Ask(msgspec.Struct):

@@ -7,7 +7,6 @@ it has read. Never helps the hub along.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
 
 from agent import app
 from agent.errors import ClimahubError
@@ -18,55 +17,26 @@ from agent.facts.store import FactQuery, FactStore
 from agent.facts.tables import FactFilter
 from agent.home.fact_recorder import FactRecorder
 from agent.home.fact_texts import HUB_TENANT
-from lab.simulation.beside_hub import run_together, serve_each_process
+from lab.simulation.beside_hub import BesideHub, SimulatedHub, run_together
 
 READ_S = 300.0
 READ_MAX = 2000
 """Facts that are read at a time: more than a simulation makes."""
 
-Violate = Callable[[float, str, str], None]
 
-
-class FactReader:
+class FactReader(BesideHub):
     """The reader, and the store beside the hub."""
 
-    def __init__(
-        self,
-        rng: random.Random,
-        *,
-        hub: Callable[[], app.Hub | None],
-        now_s: Callable[[], float],
-        on_power_cut: Callable[[], None],
-        violate: Violate,
-        counts: Counter[str],
-    ) -> None:
-        """Prepare.
-
-        Args:
-            rng: Makes the ids of facts.
-            hub: Returns the hub whose process runs; `None` between two.
-            now_s: Virtual time.
-            on_power_cut: Called when the machine stops at an operation of the store.
-            violate: Receives each broken promise: seconds, promise, detail.
-            counts: Where facts are counted.
-        """
-        self._rng = rng
-        self._hub = hub
-        self._now_s = now_s
-        self._on_power_cut = on_power_cut
-        self._violate = violate
+    def __init__(self, rng: random.Random, hub: SimulatedHub) -> None:
+        """Prepare; the arguments are those of the base."""
+        super().__init__(rng, hub)
         self._known: dict[str, Fact] = {}
         self._ended: set[str] = set()
-        self._counts = counts
 
     def forget(self) -> None:
         """The hub was reset: it has no facts any more."""
         self._known.clear()
         self._ended.clear()
-
-    async def run(self) -> None:
-        """Read until cancelled, in each process of the hub."""
-        await serve_each_process(self._hub, self._serve, on_power_cut=self._on_power_cut)
 
     async def _serve(self, hub: app.Hub) -> None:
         environment = hub.environment
@@ -115,6 +85,3 @@ class FactReader:
         self._counts["facts"] += len(found.keys() - self._known.keys())
         self._known |= {fact_id: each.fact for fact_id, each in found.items()}
         self._ended |= {fact_id for fact_id, each in found.items() if each.valid_to_ms is not None}
-
-    def _report(self, promise: str, detail: str) -> None:
-        self._violate(self._now_s(), promise, detail)

@@ -8,15 +8,17 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, TypedDict
+from typing import Any
 
 from agent import app
 from agent.climate.requests import ResumeRequest
 from agent.errors import ClimahubError
 from agent.home.action_admission import ActionRequest, OnConflict
 from agent.home.actions import ActionState, Command, HomeAction
+from lab.simulation.beside_hub import BesideHub, SimulatedHub
 from lab.simulation.fact_reader import FactReader
 from lab.simulation.machine import PowerCut
+from lab.simulation.observers import Violate
 from lab.simulation.options import Options
 from lab.simulation.owner import Owner
 from lab.simulation.webhook_receivers import WebhookReceivers
@@ -35,18 +37,6 @@ ACTIONS_MAX = 150
 """Of one run."""
 KEPT_MIN = 120
 """An action that has ended may be gone when so many were taken after it: 128 are kept."""
-
-Violate = Callable[[float, str, str], None]
-
-
-class _Shared(TypedDict):
-    """What each of those beside the hub is given."""
-
-    hub: Callable[[], app.Hub | None]
-    now_s: Callable[[], float]
-    on_power_cut: Callable[[], None]
-    violate: Violate
-    counts: Counter[str]
 
 
 class Integrator:
@@ -88,21 +78,15 @@ class Integrator:
         self._ended_by_person: set[str] = set()
         self._able_since: tuple[app.Hub | None, float] = (None, 0.0)
         self.counts: Counter[str] = Counter()
-        args: _Shared = {
-            "hub": hub,
-            "now_s": now_s,
-            "on_power_cut": on_power_cut,
-            "violate": violate,
-            "counts": self.counts,
-        }
+        beside = SimulatedHub(hub, now_s, on_power_cut, violate, self.counts)
         self.receivers = (
-            WebhookReceivers(random.Random(f"webhooks {rng.random()}"), **args) if options.webhooks else None
+            WebhookReceivers(random.Random(f"webhooks {rng.random()}"), beside) if options.webhooks else None
         )
-        self._others: list[WebhookReceivers | FactReader | Owner] = [self.receivers] if self.receivers else []
+        self._others: list[BesideHub] = [self.receivers] if self.receivers else []
         if options.facts:
-            self._others.append(FactReader(random.Random(f"facts {rng.random()}"), **args))
+            self._others.append(FactReader(random.Random(f"facts {rng.random()}"), beside))
         if options.owner:
-            self._others.append(Owner(random.Random(f"owner {rng.random()}"), **args))
+            self._others.append(Owner(random.Random(f"owner {rng.random()}"), beside))
 
     def forget(self) -> None:
         """The hub was reset: it has promised nothing any more."""

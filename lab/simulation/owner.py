@@ -6,7 +6,6 @@ was answered and judges by what the stores show, over power cuts. Never helps th
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from agent.apis.clients import Clients
 from agent.apis.webhooks.endpoints import WebhookEvent
 from agent.errors import ClimahubError
 from agent.home.spaces import SPACES_MAX, SpaceChange, Spaces, SpaceTree
-from lab.simulation.beside_hub import run_together, serve_each_process
+from lab.simulation.beside_hub import BesideHub, SimulatedHub, run_together
 
 VISIT_S = 90.0
 """On average between two visits."""
@@ -31,7 +30,6 @@ END_SHARE = 0.3
 """Of all changes: a credential is revoked, a space renamed, an alert resolved."""
 DEVICES = ("zone:living", "zone:kitchen", "zone:bedroom", "hub")
 
-Violate = Callable[[float, str, str], None]
 View = Mapping[str, Any]
 """What a store shows: by a name that the owner has chosen, everything that was promised of that thing."""
 
@@ -84,35 +82,12 @@ class Stores(msgspec.Struct, frozen=True):
     utc_ms: Callable[[], int | None]
 
 
-class Owner:
+class Owner(BesideHub):
     """The owner, and the stores beside the hub."""
 
-    def __init__(
-        self,
-        rng: random.Random,
-        *,
-        hub: Callable[[], app.Hub | None],
-        now_s: Callable[[], float],
-        on_power_cut: Callable[[], None],
-        violate: Violate,
-        counts: Counter[str],
-    ) -> None:
-        """Prepare.
-
-        Args:
-            rng: Decides everything.
-            hub: Returns the hub whose process runs; `None` between two.
-            now_s: Virtual time.
-            on_power_cut: Called when the machine stops at an operation of a store.
-            violate: Receives each broken promise: seconds, promise, detail.
-            counts: Where changes are counted.
-        """
-        self._rng = rng
-        self._hub = hub
-        self._now_s = now_s
-        self._on_power_cut = on_power_cut
-        self._violate = violate
-        self._counts = counts
+    def __init__(self, rng: random.Random, hub: SimulatedHub) -> None:
+        """Prepare; the arguments are those of the base."""
+        super().__init__(rng, hub)
         self._made = 0
         self._resets = 0
         self.forget()
@@ -123,10 +98,6 @@ class Owner:
         self._credentials, self._spaces, self._alerts = Account(), Account(), Account()
         self._secrets: dict[str, str] = {}
         self._told: set[str] = set()
-
-    async def run(self) -> None:
-        """Come and go until cancelled, in each process of the hub."""
-        await serve_each_process(self._hub, self._serve, on_power_cut=self._on_power_cut)
 
     async def _serve(self, hub: app.Hub) -> None:
         stores = self._open(hub)

@@ -14,6 +14,7 @@ from agent.local.hardware import CommissioningRequest, RelayTestRequest, TestRef
 from agent.port.hardware.output_test import LEASE_S
 from agent.port.hardware.runner import HardwareTestService
 from hal.interface import HvacAction
+from lab.simulation.observers import Violate
 
 DAY_S = 86_400.0
 RENEW_S = 5.0
@@ -23,8 +24,6 @@ LATE_S_MAX = 15.0
 WALK_SHARE = 0.2
 """Of all tests: commissioning walks."""
 SESSION_S_MAX = 900.0
-
-Violate = Callable[[float, str, str], None]
 
 
 class Technician:

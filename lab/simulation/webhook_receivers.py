@@ -7,8 +7,7 @@ what arrives, over power cuts. Never helps the hub along.
 import asyncio
 import contextlib
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from agent import app
 from agent.apis.amps.events import offer_settled, tell_of
@@ -18,7 +17,7 @@ from agent.apis.webhooks.service import WebhookService
 from agent.apis.webhooks.signatures import WebhookApi
 from agent.errors import ClimahubError
 from agent.home.actions import ActionState, HomeAction
-from lab.simulation.beside_hub import run_together, serve_each_process
+from lab.simulation.beside_hub import BesideHub, SimulatedHub, run_together
 
 SLOW_S_MAX = 20.0
 """How long a server may take to answer: shorter than the hub waits, long enough for a power cut in between."""
@@ -31,42 +30,13 @@ ARRIVAL_S_MAX = 900.0
 
 URLS = ("https://one.example/hook", "https://two.example/hook")
 
-Violate = Callable[[float, str, str], None]
 
+class WebhookReceivers(BesideHub):
+    """Two servers, and the delivery to them."""
 
-class WebhookReceivers:
-    """Two servers, and the delivery to them.
-
-    Attributes:
-        counts: How often each thing happened.
-    """
-
-    def __init__(
-        self,
-        rng: random.Random,
-        *,
-        hub: Callable[[], app.Hub | None],
-        now_s: Callable[[], float],
-        on_power_cut: Callable[[], None],
-        violate: Violate,
-        counts: Counter[str],
-    ) -> None:
-        """Prepare.
-
-        Args:
-            rng: Decides everything.
-            hub: Returns the hub whose process runs; `None` between two.
-            now_s: Virtual time.
-            on_power_cut: Called when the machine stops at an operation of the delivery.
-            violate: Receives each broken promise: seconds, promise, detail.
-            counts: Where things are counted.
-        """
-        self._rng = rng
-        self._hub = hub
-        self._now_s = now_s
-        self._on_power_cut = on_power_cut
-        self._violate = violate
-        self.counts = counts
+    def __init__(self, rng: random.Random, hub: SimulatedHub) -> None:
+        """Prepare; the arguments are those of the base."""
+        super().__init__(rng, hub)
         self._registered_ms: dict[str, int] = {}
         self._arrived: dict[str, set[str]] = {url: set() for url in URLS}
         self._waiting: dict[str, str] = {}
@@ -78,11 +48,7 @@ class WebhookReceivers:
         self._waiting.clear()
         self._due.clear()
 
-    async def run(self) -> None:
-        """Deliver and receive until cancelled, in each process of the hub."""
-        await serve_each_process(self._hub, self._deliver, on_power_cut=self._on_power_cut)
-
-    async def _deliver(self, hub: app.Hub) -> None:
+    async def _serve(self, hub: app.Hub) -> None:
         environment, home = hub.environment, hub.home.home
         service = WebhookService(
             hub.config.storage.state_dir,
@@ -134,10 +100,10 @@ class WebhookReceivers:
         self._waiting[url] = event_id
         await asyncio.sleep(self._rng.uniform(0.0, SLOW_S_MAX))
         if self._rng.random() < REFUSED_SHARE:
-            self.counts["webhooks refused"] += 1
+            self._counts["webhooks refused"] += 1
             return Result(500)
-        self.counts["webhooks again"] += event_id in self._arrived[url]
-        self.counts["webhooks"] += event_id not in self._arrived[url]
+        self._counts["webhooks again"] += event_id in self._arrived[url]
+        self._counts["webhooks"] += event_id not in self._arrived[url]
         self._arrived[url].add(event_id)
         if self._rng.random() < UNANSWERED_SHARE:
             return Result(problem="no answer")
@@ -158,6 +124,3 @@ class WebhookReceivers:
         for (url, event_id), at_s in self._due.items():
             if event_id not in self._arrived[url] and self._now_s() - at_s > ARRIVAL_S_MAX:
                 self._report("the end of an action is told", f"{event_id}, ended at {at_s:.0f} s, never came to {url}")
-
-    def _report(self, promise: str, detail: str) -> None:
-        self._violate(self._now_s(), promise, detail)
