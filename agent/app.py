@@ -240,6 +240,7 @@ class Hub:
             outputs=environment.board.outputs,
             channels=self.telemetry.intake.channels,
             devices=self.pairing.queries.devices_by_name,
+            network=environment.board.network,
             timezone=lambda: self.settings.current.timezone,
             clock=environment.clock,
             disk=environment.disk,

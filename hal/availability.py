@@ -80,6 +80,11 @@ def allowed_s(rhythm: ReportingRhythm, *, is_sleepy: bool) -> float:
     return min(SILENCE_S_MAX, max(SILENCE_S_MIN, SILENCE_FACTOR * usual + SLACK_S))
 
 
+def allowed_by_interval_s(max_interval_s: float) -> float | None:
+    """Return how long a kind with a reporting configuration may be silent; `None` for 0, without one."""
+    return allowed_s(ReportingRhythm(max_interval_s), is_sleepy=False) if max_interval_s else None
+
+
 def update_rhythm(rhythm: ReportingRhythm, silence_ms: int, *, is_sleepy: bool) -> ReportingRhythm:
     """Return the rhythm after a silence through which the radio was listening."""
     silence_s = silence_ms / 1000

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hal.errors import NetworkLost
-from hal.interface import Reading, RelayedSensor, SensorNetwork
-from hal.radio import HasLinks, SensorLink
+from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
+from hal.radio import HasLinks, LimitsSilence, SensorLink
 
 RETRY_S = 5.0
 """Pause before a part that is lost is received again. It restarts itself, with growing pauses of its own."""
@@ -35,6 +35,7 @@ class CombinedNetwork:
         """Combine networks."""
         self.parts: Sequence[ClosableNetwork] = parts
         self._linked = [part for part in parts if isinstance(part, HasLinks)]
+        self._limiting = [part for part in parts if isinstance(part, LimitsSilence)]
         self._receiving: dict[int, asyncio.Task[Sequence[Reading]]] = {}
         self._problems: dict[int, str] = {}
 
@@ -55,6 +56,11 @@ class CombinedNetwork:
             for link in part.links:
                 found.setdefault(link.device, link)
         return tuple(found.values())
+
+    def allowed_silence_s(self, device: str, kind: SensorKind) -> float | None:
+        """See `hal.radio.LimitsSilence`."""
+        known = (part.allowed_silence_s(device, kind) for part in self._limiting)
+        return next((each for each in known if each is not None), None)
 
     @property
     def problem(self) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from hal.interface import RelayedSensor, SensorNetwork
+from hal.interface import RelayedSensor, SensorKind, SensorNetwork
 
 JOIN_WINDOW_S_MAX = 254
 """Longest join window; 255 would mean "for ever" (Zigbee specification, Mgmt_Permit_Joining_req)."""
@@ -140,6 +140,18 @@ class HasLinks(SensorNetwork, Protocol):
     @property
     def links(self) -> Sequence[SensorLink]:
         """Links of the members of the network."""
+        ...
+
+
+@runtime_checkable
+class LimitsSilence(SensorNetwork, Protocol):
+    """A network that configures how often its sensors report."""
+
+    def allowed_silence_s(self, device: str, kind: SensorKind) -> float | None:
+        """Return how long a sensor may leave a kind unreported; `None` if it has accepted no interval for it.
+
+        Cheap: control asks for each of its sensors at each step.
+        """
         ...
 
 

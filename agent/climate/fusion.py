@@ -225,6 +225,9 @@ def _drop_outliers(valid: list[SensorSample], home_median_c: float | None) -> tu
 _Channel = tuple[str, str, SensorKind]
 """Device, sensor within the device, and kind."""
 
+AllowedSilence = Callable[[str, SensorKind], float | None]
+"""Returns how long a sensor may leave a kind unreported, by its device; `None` if that is not known."""
+
 
 class SensorState(Protocol):
     """The state of one sensor channel."""
@@ -244,6 +247,7 @@ class SensorLookup:
         *,
         channels: Mapping[_Channel, SensorState],
         devices: Callable[[], Mapping[str, str]],
+        allowed_silence_s: AllowedSilence | None = None,
     ) -> None:
         """Prepare.
 
@@ -251,7 +255,9 @@ class SensorLookup:
             names: The names in the configuration.
             channels: The state of every sensor channel. It grows as sensors report.
             devices: Returns the devices of relayed sensors, by the names that people gave them.
+            allowed_silence_s: As the radio has configured it; `None` without such a radio.
         """
+        self._allowed_silence_s = allowed_silence_s
         self._names = tuple(dict.fromkeys(names))
         self._channels = channels
         self._devices = devices
@@ -268,7 +274,9 @@ class SensorLookup:
         for name, channel in self._found.items():
             reading = self._channels[channel].latest
             if reading is not None:
-                readings[name] = SensorReading(reading.value, reading.at_ms, reading.quality)
+                limit = self._allowed_silence_s
+                allowed_s = None if limit is None or channel[0] == HUB else limit(channel[0], channel[2])
+                readings[name] = SensorReading(reading.value, reading.at_ms, reading.quality, allowed_s)
         return readings
 
     def missing(self) -> list[str]:

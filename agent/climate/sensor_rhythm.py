@@ -63,6 +63,9 @@ an hour and a quarter of the two hours in which its death must be noticed."""
 ON_CHANGE_S_MAX = 48 * 3600.0
 """Weather, sun and people move every room by any threshold within two days. `sensor_probe` tells sooner."""
 
+PROMISED_S_MAX = 7200.0
+"""A radio that allows a longer silence tells nothing in time: a dead sensor must be noticed within two hours."""
+
 
 class SensorRhythm(msgspec.Struct, frozen=True):
     """How a sensor has reported. Kept in `climate.json`.
@@ -145,12 +148,12 @@ def allow_silence(state: SensorRhythm, *, promised_s: float | None, stale_s: flo
 
     Args:
         state: How it has reported.
-        promised_s: As its radio knows it; `None` if it does not.
+        promised_s: As its radio has configured it; `None` if it has not. Unused above `PROMISED_S_MAX`.
         stale_s: The longest silence of a sensor that has not shown a longer one.
     """
     longest_s = availability.usual_s(state.rhythm)
     usual_s = longest_s or max(state.silences_s, default=0.0)
-    if promised_s is not None:
+    if promised_s is not None and promised_s <= PROMISED_S_MAX:
         return SilenceAllowance(promised_s, usual_s=usual_s)
     if state.reports_on_change:
         quiet_s = min(QUIET_S_MAX, max(QUIET_S_MIN, usual_s))

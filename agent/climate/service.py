@@ -28,7 +28,8 @@ from agent.foundation.shutdown import run_shielded
 from agent.foundation.signals import Signal
 from agent.foundation.worker import Worker
 from hal.errors import HalError
-from hal.interface import HvacDemand, HvacOutputs, SensorKind
+from hal.interface import HvacDemand, HvacOutputs, SensorKind, SensorNetwork
+from hal.radio import LimitsSilence
 
 _log = logging.getLogger(__name__)
 
@@ -358,6 +359,7 @@ def build_climate(
     outputs: HvacOutputs | None,
     channels: Mapping[tuple[str, str, SensorKind], SensorState],
     devices: Callable[[], Mapping[str, str]],
+    network: SensorNetwork | None,
     timezone: Callable[[], str],
     clock: Clock,
     disk: Disk,
@@ -371,6 +373,7 @@ def build_climate(
         outputs: Of the board; `None` where it has none.
         channels: The state of every sensor channel. It grows as sensors report.
         devices: Returns the devices of relayed sensors, by the names that people gave them.
+        network: Of relayed sensors; one that limits their silences is asked for the limits.
         timezone: See `ClimateService`, as for the others.
         clock: The clocks of the boot.
         disk: Writes the file.
@@ -386,7 +389,8 @@ def build_climate(
     names = [name for zone in settings.zones for name, _ in zone.sensors]
     names += [zone.floor_sensor for zone in settings.zones if zone.floor_sensor]
     names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
-    sensors = SensorLookup(names, channels=channels, devices=devices)
+    limits = network.allowed_silence_s if isinstance(network, LimitsSilence) else None
+    sensors = SensorLookup(names, channels=channels, devices=devices, allowed_silence_s=limits)
     return ClimateService(
         config.storage.state_dir,
         settings=settings,

@@ -198,6 +198,11 @@ class DeviceRegistry:
             now_ms=self._monotonic_ms(),
         )
 
+    def allowed_silence_s(self, ieee: str, kind: SensorKind) -> float | None:
+        """See `hal.radio.LimitsSilence`."""
+        record = self._records.get(ieee)
+        return None if record is None else availability.allowed_by_interval_s(record.max_intervals_s.get(kind, 0.0))
+
     def update_availability(self) -> None:
         """Record which devices have gone offline, so that a restart of the hub does not lose that."""
         for record in self.devices():

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hal.errors import NetworkLost
-from hal.interface import Reading, RelayedSensor
+from hal.interface import Reading, RelayedSensor, SensorKind
 from hal.radio import InstallCode, JoinEvent, RadioState, RadioStatus, SensorLink
 from hal.zigbee import import_stubs
 from hal.zigbee.device_registry import DeviceRegistry
@@ -23,7 +23,7 @@ from hal.zigbee.radio_state import load_devices
 from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
-    from hal.radio import PairableNetwork, ScansEnergy
+    from hal.radio import LimitsSilence, PairableNetwork, ScansEnergy
     from hal.zigbee.radio import ZigbeeRadio
 
 
@@ -34,7 +34,8 @@ GATHER_S = 0.5
 class ZigbeeNetwork:
     """A Zigbee stick and its sensors. The radio starts with the first call that needs it.
 
-    More than ten public methods: those of the protocols `PairableNetwork`, `ScansEnergy` and `ShowsTime`.
+    More than ten public methods: those of the protocols `PairableNetwork`, `LimitsSilence`, `ScansEnergy` and
+    `ShowsTime`.
     """
 
     def __init__(self, options: RadioOptions, context: RadioContext) -> None:
@@ -77,6 +78,10 @@ class ZigbeeNetwork:
     def links(self) -> Sequence[SensorLink]:
         """The link of each member of the network, including routers."""
         return self._registry.links()
+
+    def allowed_silence_s(self, device: str, kind: SensorKind) -> float | None:
+        """See `hal.radio.LimitsSilence`."""
+        return self._registry.allowed_silence_s(device, kind)
 
     @property
     def readings_dropped(self) -> int:
@@ -213,6 +218,7 @@ class ZigbeeNetwork:
 if TYPE_CHECKING:
     _: type[PairableNetwork] = ZigbeeNetwork
     __: type[ScansEnergy] = ZigbeeNetwork
+    ___: type[LimitsSilence] = ZigbeeNetwork
 
 
 T = TypeVar("T")

@@ -108,3 +108,9 @@ def test_only_new_reports_change_the_rhythm_of_a_home() -> None:
     assert (home.states["a"].silences_s, home.states["a"].changes_k) == ((60.0,), (0.5,))
     assert home.allowances["a"].lost_s == 900.0
     assert SensorRhythms(home.states).states["a"].at_ms is None
+
+
+def test_limit_of_a_radio_counts_if_it_tells_of_a_dead_sensor_in_time() -> None:
+    own = after([300.0] * 300)
+    assert allowed(own, promised_s=2760.0) == SilenceAllowance(2760.0, None, 300.0)
+    assert allowed(own, promised_s=sensor_rhythm.PROMISED_S_MAX + 1.0) == allowed(own)

@@ -150,6 +150,23 @@ def test_sensors_are_found_by_name_once_they_report() -> None:
     assert found.readings() == seen
 
 
+def test_readings_have_the_silence_that_the_radio_allows() -> None:
+    kind = SensorKind.TEMPERATURE
+    channels = {(device, "T", kind): State(Reading(device, "T", kind, 18.0, 6)) for device in (HUB, "0x01", "0x02")}
+    limits = {("0x01", kind): 2760.0, (HUB, kind): 1.0}
+    found = SensorLookup(
+        ["T", "0x01", "0x02"],
+        channels=channels,
+        devices=dict,
+        allowed_silence_s=lambda device, kind: limits.get((device, kind)),
+    )
+    assert {name: seen.silence_s_max for name, seen in found.readings().items()} == {
+        "T": None,
+        "0x01": 2760.0,
+        "0x02": None,
+    }
+
+
 def test_sensor_is_found_when_it_is_named_after_its_first_report() -> None:
     kind = SensorKind.TEMPERATURE
     devices: dict[str, str] = {"MAKER MODEL 1a2b": "0x01"}

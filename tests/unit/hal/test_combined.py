@@ -9,7 +9,7 @@ from hal import combined
 from hal.combined import CombinedNetwork
 from hal.errors import NetworkLost
 from hal.interface import HasParts, Reading, RelayedSensor, SensorKind, parts_of
-from hal.radio import HasLinks, SensorLink
+from hal.radio import HasLinks, LimitsSilence, SensorLink
 
 
 class Part:
@@ -68,6 +68,15 @@ def test_what_only_one_can_do_is_asked_of_that_part(network: CombinedNetwork, pa
     assert tuple(parts_of(network)) == parts
     assert parts_of(None) == ()
     assert parts_of(parts[0]) == (parts[0],)
+
+
+def test_the_part_with_a_radio_limits_the_silence_of_its_sensors() -> None:
+    radio = Part("0x01")
+    radio.allowed_silence_s = lambda device, _: 2760.0 if device == "0x01" else None  # type: ignore[attr-defined]
+    both = CombinedNetwork(radio, Part("lumi.1"))
+    assert isinstance(both, LimitsSilence)
+    kind = SensorKind.TEMPERATURE
+    assert [both.allowed_silence_s(device, kind) for device in ("0x01", "lumi.1")] == [2760.0, None]
 
 
 async def test_readings_of_both_arrive_and_none_is_lost(network: CombinedNetwork, parts: tuple[Part, Part]) -> None:

@@ -187,3 +187,13 @@ def test_unknown_device_is_handled() -> None:
     assert not world.registry.is_online("a stranger")
     assert not world.registry.reporting.accept("a stranger", SensorChannel("1/temperature", TEMPERATURE, 1))
     assert battery_level(world.registry.get("a stranger"), 3.7) is None
+
+
+def test_allowed_silence_is_that_of_each_kind() -> None:
+    world = World()
+    assert world.registry.allowed_silence_s(IEEE, TEMPERATURE) == 3 * 900.0 + 60.0
+    assert world.registry.allowed_silence_s(IEEE, BATTERY) == 3 * 6 * 3600.0 + 60.0
+    assert world.registry.allowed_silence_s(IEEE, SensorKind.PRESSURE) is None
+    assert world.registry.allowed_silence_s("0x00", TEMPERATURE) is None
+    world.registry.set_configured(IEEE, ranks={TEMPERATURE: 1}, max_intervals_s={TEMPERATURE: 0.0})
+    assert world.registry.allowed_silence_s(IEEE, TEMPERATURE) is None
