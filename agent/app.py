@@ -107,7 +107,7 @@ class Hub:
         return PortAssembly(
             self._parts(),
             clock=self._port_clock,
-            sensors=environment.board.sensors,
+            sensors=lambda: environment.board.sensors,
             led=environment.board.led if isinstance(environment.board, HasLed) else None,
             editor=self.config_editor,
             log_ring=environment.log_ring,

@@ -37,6 +37,7 @@ from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wiring_of
 from agent.port.config_editor import RunningConfig
+from hal.channels import ChannelReader, FindsChannels
 from hal.errors import NetworkLost
 from hal.images import SystemUpdater
 from hal.interface import Board, HasLed, HasUnsupportedSensors, Reading, Sensor, SensorKind
@@ -195,10 +196,14 @@ class _RadioBoard:
         self._board = board
         self.network = network
         self.name = board.name
-        self.sensors = board.sensors
         self.outputs = board.outputs
         self.led = board.led if isinstance(board, HasLed) else None
         self.unsupported_sensors = board.unsupported_sensors if isinstance(board, HasUnsupportedSensors) else ()
+
+    @property
+    def sensors(self) -> Sequence[Sensor]:
+        """See `Board`."""
+        return self._board.sensors
 
     async def close(self) -> None:
         """Switch the outputs off first: a stick may take its time."""
@@ -208,6 +213,27 @@ class _RadioBoard:
             await self.network.close()
 
 
+class _FindingRadioBoard(_RadioBoard):
+    """The same on a board whose sensors come and go."""
+
+    def __init__(self, board: FindsChannels, network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork") -> None:
+        super().__init__(board, network)
+        self._finder = board
+
+    @property
+    def channels(self) -> Sequence[ChannelReader]:
+        """See `FindsChannels`."""
+        return self._finder.channels
+
+    async def channels_changed(self) -> None:
+        """See `FindsChannels`."""
+        await self._finder.channels_changed()
+
+
+def _with_network(board: Board, network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork") -> Board:
+    return _FindingRadioBoard(board, network) if isinstance(board, FindsChannels) else _RadioBoard(board, network)
+
+
 def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     """Return the board with the radio or endpoint that the configuration names; as it is where it names none.
 
@@ -215,7 +241,7 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     """
     zigbee, aqara = config.zigbee, _aqara_network(config, clock, disk)
     if zigbee.port == "none":
-        return board if aqara is None else _RadioBoard(board, aqara)
+        return board if aqara is None else _with_network(board, aqara)
     from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork  # noqa: PLC0415
     from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
 
@@ -232,10 +258,10 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     radio = ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
     if aqara is None:
-        return _RadioBoard(board, radio)
+        return _with_network(board, radio)
     from hal.combined import CombinedNetwork  # noqa: PLC0415
 
-    return _RadioBoard(board, CombinedNetwork(radio, aqara))
+    return _with_network(board, CombinedNetwork(radio, aqara))
 
 
 def _aqara_network(config: Config, clock: Clock, disk: Disk) -> "AqaraNetwork | None":

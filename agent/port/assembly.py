@@ -57,7 +57,7 @@ class PortAssembly:
         hub: HubParts,
         *,
         clock: Clock,
-        sensors: Sequence[Sensor],
+        sensors: Callable[[], Sequence[Sensor]],
         led: Led | None,
         editor: ConfigEditor | None,
         log_ring: LogRing | None,
@@ -73,7 +73,7 @@ class PortAssembly:
         Args:
             hub: The hub's own parts.
             clock: Of the people at the port, for events, sessions and leases.
-            sensors: The hub's own.
+            sensors: Returns the hub's own.
             led: By which a person finds the hub; `None` without one.
             editor: Changes the configuration; `None` where it cannot be shown.
             log_ring: The last log records; `None` where the process keeps none.

@@ -87,6 +87,7 @@ class Sampler:
         self._sensors = tuple(sensors)
         self._fast: list[_CheckedSensor] = []
         self._slow: list[_CheckedSensor] = []
+        self._new: list[_CheckedSensor] = []
         self._primary = primary
         self._intake = intake
         self._clock = clock
@@ -99,20 +100,33 @@ class Sampler:
         """Apply a change of the device settings to the next tick."""
         self._changed.set()
 
+    def follow(self, sensors: Sequence[_CheckedSensor], *, primary: Mapping[SensorKind, str]) -> None:
+        """Read these sensors from now on. Those that are new are read at once.
+
+        Args:
+            sensors: As in the constructor; one that is known has the check that it had.
+            primary: As in the constructor.
+        """
+        known = set(map(_key, self._sensors))
+        self._sensors, self._primary = tuple(sensors), primary
+        self._new += [checked for checked in sensors if _key(checked) not in known]
+        self._changed.set()
+
     async def run(self) -> None:
         """Sample now and then at every tick, until cancelled."""
         # When this starts again after a failure, sensors that were being read in the background are in neither list.
-        self._fast, self._slow = list(self._sensors), []
+        self._fast, self._slow, self._new = list(self._sensors), [], []
         async with asyncio.TaskGroup() as background:
             is_report_due = True
             while True:
                 await self.sample(background, is_report_due=is_report_due)
-                is_report_due = await self._wait_for_tick()
+                is_report_due = await self._wait_for_tick(background)
 
-    async def _wait_for_tick(self) -> bool:
+    async def _wait_for_tick(self, background: asyncio.TaskGroup) -> bool:
         """Wait for the next tick, which a change of the schedule moves; return whether a report is due."""
         while True:
             self._changed.clear()
+            self._read_new(background)
             now_ms = self._clock.monotonic_ms()
             schedule = self._schedule()
             report_ms = tick_ms = next_tick_ms(now_ms, schedule.interval_s * 1000, self._phase)
@@ -120,6 +134,15 @@ class Sampler:
                 tick_ms = min(report_ms, next_tick_ms(now_ms, schedule.control_interval_s * 1000, self._phase))
             if not await self._changed.wait((tick_ms - now_ms) / 1000):
                 return tick_ms == report_ms
+
+    def _read_new(self, background: asyncio.TaskGroup) -> None:
+        kinds, new, self._new = self._schedule().kinds, self._new, []
+        for checked in new:
+            background.create_task(self._read_in_background(checked, kinds, is_report_due=True))
+
+    def _present(self, some: Sequence[_CheckedSensor]) -> list[_CheckedSensor]:
+        present = set(map(_key, self._sensors))
+        return [checked for checked in some if _key(checked) in present]
 
     async def sample(self, background: asyncio.TaskGroup, *, is_report_due: bool = True) -> None:
         """Read every sensor once, except those that are still being read in the background.
@@ -129,7 +152,8 @@ class Sampler:
             is_report_due: Whether the values go to the cloud; if not, only thermometers are read.
         """
         kinds = self._schedule().kinds
-        late, self._slow = self._slow, []
+        self._fast = self._present(self._fast)
+        late, self._slow = self._present(self._slow), []
         if not is_report_due:
             self._slow = [checked for checked in late if not _is_control_input(checked)]
             late = [checked for checked in late if _is_control_input(checked)]
@@ -157,7 +181,8 @@ class Sampler:
             sensor = checked[0]
             self._intake.record_failure(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
         is_fast = self._clock.monotonic_ms() - started_ms < FAST_READS_S_MAX * 1000
-        (self._fast if is_fast else self._slow).append(checked)
+        if _key(checked) in map(_key, self._sensors):
+            (self._fast if is_fast else self._slow).append(checked)
 
     async def _read(self, checked: _CheckedSensor, kinds: frozenset[SensorKind] | None, *, is_report_due: bool) -> None:
         sensor, check = checked
@@ -181,6 +206,11 @@ class Sampler:
         self._intake.offer(
             Reading(HUB, name, kind, value, at_ms, quality, reason), is_reported=is_reported and is_report_due
         )
+
+
+def _key(checked: _CheckedSensor) -> int:
+    """Return what tells sensors apart: the sensor itself, and not its check."""
+    return id(checked[0])
 
 
 def _is_control_input(checked: _CheckedSensor) -> bool:

@@ -5,6 +5,7 @@ Owns the life of `outbox.db`: opens it, quarantines an unreadable one, anchors i
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +13,6 @@ from pathlib import Path
 
 from agent.cloud.client import TelemetryClient
 from agent.config import CloudConfig, Config, StorageConfig
-from agent.config.primary import choose_primary, machine_parts_named
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -23,6 +23,7 @@ from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Identities, Intake
 from agent.telemetry.outbox.protocol import Outbox, OutboxLimits
 from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
+from agent.telemetry.own_sensors import OwnSensors
 from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from agent.telemetry.sampling import Sampler, SamplingSchedule
 from agent.telemetry.uplink import Uplink
@@ -48,9 +49,9 @@ class TelemetryService:
         intake: Takes readings in.
         uplink: Sends them.
         failover: What the uplink sends: the outbox, or memory while the disk refuses readings.
-        sampler: Reads the hub's own sensors.
+        own_sensors: Which of the board's sensors are read and reported.
+        sampler: Reads them.
         receiver: Receives relayed sensors; `None` where the board has no network.
-        sensor_problems: What is wrong in `[sensors]` of the configuration.
         is_anchored: The outbox has the time of this boot, so each of its readings has a timestamp.
     """
 
@@ -109,7 +110,15 @@ class TelemetryService:
         self.failover = FailoverOutbox(self.intake, clock=clock, identities=identities, on_memory_send=on_memory_send)
         self.uplink = self._build_uplink(config.cloud, client, rng)
         self.receiver = self._build_receiver(network, schedule)
-        self.sampler = self._build_sampler(config, board, check_for, schedule, phase)
+        self.own_sensors = OwnSensors(config, board, check_for)
+        self.sampler = Sampler(
+            self.own_sensors.checked,
+            primary=self.own_sensors.primary.sensors,
+            intake=self.intake,
+            clock=clock,
+            schedule=schedule,
+            phase=phase,
+        )
         self._opener = StoreOpener(
             self._open_file,
             problem_log=ProblemLog(_log, "the outbox cannot be opened"),
@@ -142,33 +151,6 @@ class TelemetryService:
             network, intake=self.intake, kinds=lambda: schedule().kinds, identities=self._identities
         )
 
-    def _build_sampler(
-        self,
-        config: Config,
-        board: Board,
-        check_for: Callable[[Sensor], PlausibilityCheck],
-        schedule: Callable[[], SamplingSchedule],
-        phase: float,
-    ) -> Sampler:
-        disabled = config.sensors.disabled
-        primary = choose_primary(
-            [(sensor.name, sensor.kind) for sensor in board.sensors],
-            primary=config.sensors.primary,
-            disabled=disabled,
-        )
-        zones = {zone.id: zone.sensors for zone in config.climate.zones}
-        self.sensor_problems = (*primary.problems, *machine_parts_named(config.sensors.primary, zones))
-        for problem in self.sensor_problems:
-            _log.warning("%s", problem)
-        return Sampler(
-            [(sensor, check_for(sensor)) for sensor in board.sensors if sensor.name not in disabled],
-            primary=primary.sensors,
-            intake=self.intake,
-            clock=self._clock,
-            schedule=schedule,
-            phase=phase,
-        )
-
     @property
     def outbox(self) -> Outbox | None:
         """The outbox on the disk; `None` while it cannot be opened."""
@@ -179,11 +161,18 @@ class TelemetryService:
         """Why readings cannot be stored or read; empty where they can."""
         return self.failover.problem or self.failover.read_problem or self.intake.storage_problem
 
+    @property
+    def sensor_problems(self) -> Sequence[str]:
+        """What is wrong in `[sensors]` of the configuration."""
+        return self.own_sensors.problems
+
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops to run, by the component that a fault names."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {"telemetry": self.run, "sampling": self.sampler.run}
         if self.receiver is not None:
             loops["relayed sensors"] = self.receiver.run
+        if (finder := self.own_sensors.finder) is not None:
+            loops["own sensors"] = functools.partial(self.own_sensors.follow, finder, self.sampler)
         return loops
 
     async def run(self) -> None:

@@ -1,57 +1,62 @@
 """Board of a Linux machine: the sensors the kernel already has, and relays on GPIO lines.
 
-Owns the one thread that reads the kernel's files: a chip on a slow or broken bus blocks its reader, and the event loop
-must not wait for it. Never writes to the kernel except to the relays' lines.
+Reads on one thread for each bus: a chip on a slow or broken bus blocks its reader, and neither the event loop nor other
+buses wait for it. What is connected later is found while the hub runs. Never writes to the kernel except to the relays'
+lines.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
+from hal.channels import Channel, ChannelReader, ChannelSource
 from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
+from hal.linux.bus_threads import MACHINE, BusThreads
 from hal.linux.gpio import GpioOutputs, RelayWiring
-from hal.linux.host_sensors import find_power, find_signals
-from hal.linux.hwmon import find_channels, find_unsupported
+from hal.linux.hwmon import find_unsupported
+from hal.linux.inventory import ChannelInventory
+from hal.linux.kernel_channels import KernelChannels
 from hal.linux.led import SysfsLed
-from hal.linux.sysfs import Probe
 
 _log = logging.getLogger(__name__)
 
+RESCAN_S = 60.0
+"""How often is looked for new channels where the kernel reports nothing by itself."""
 
-class LinuxSensor:
-    """One channel of the kernel, implementing `hal.interface.Sensor`."""
+FIND_S_MAX = 5.0
+"""How long a search of one bus is waited for; what it finds later counts with the next one."""
 
-    def __init__(self, probe: Probe, executor: ThreadPoolExecutor) -> None:
-        self._probe = probe
-        self._executor = executor
+
+class LinuxChannel:
+    """One channel of this machine, implementing `hal.channels.ChannelReader`."""
+
+    def __init__(self, channel: Channel, threads: BusThreads) -> None:
+        """Read nothing yet."""
+        self.channel = channel
+        self._threads = threads
         self._last: Future[float | HalError] | None = None
 
     @property
     def name(self) -> str:
         """Its name, such as "hwmon/cpu_thermal/temp1"."""
-        return self._probe.name
-
-    @property
-    def kind(self) -> SensorKind:
-        """What it measures."""
-        return self._probe.kind
+        return self.channel.name
 
     async def read(self) -> float:
-        """Read the kernel's file on the board's thread.
+        """Read the channel on the thread of its bus.
 
         A caller may give up waiting. The read continues, and no second read starts before it ends: a hanging bus builds
         up no queue.
 
         Raises:
-            SensorUnavailable: The kernel has no value, the driver failed, or an earlier read still hangs.
-            ReadingImplausible: The kernel's file holds no number.
+            SensorUnavailable: The chip has no value, the driver failed, or an earlier read still hangs.
+            ReadingImplausible: The chip's answer is no number.
         """
         if self._last is not None and not self._last.done():
             raise SensorUnavailable(f"{self.name}: an earlier read has not returned; a bus hangs (this one or another)")
-        self._last = self._executor.submit(self._outcome)
+        self._last = self._threads.submit(self.channel.bus, self._outcome)
         outcome = await asyncio.shield(asyncio.wrap_future(self._last))
         if isinstance(outcome, HalError):
             raise outcome
@@ -61,13 +66,22 @@ class LinuxSensor:
         # The error is returned: an exception of a read whose caller gave up would be logged as never retrieved.
         try:
             with driver_errors_translated(self.name):
-                return self._probe.read()
+                return self.channel.read()
         except HalError as error:
             return error
 
 
+class LinuxSensor(LinuxChannel):
+    """A channel that has a kind, implementing `hal.interface.Sensor`."""
+
+    def __init__(self, channel: Channel, kind: SensorKind, threads: BusThreads) -> None:
+        """Read nothing yet."""
+        super().__init__(channel, threads)
+        self.kind = kind
+
+
 class LinuxBoard:
-    """The sensors of this machine, detected once at start-up, and its relays."""
+    """The sensors of this machine, searched for at start-up and while it runs, and its relays."""
 
     def __init__(
         self,
@@ -76,20 +90,28 @@ class LinuxBoard:
         proc_root: Path = Path("/proc"),
         wiring: RelayWiring | None = None,
         led: str | None = None,
+        sources: Sequence[ChannelSource] = (),
     ) -> None:
-        """Detect the sensors. This reads names and labels only, which accesses no bus.
+        """Find what the kernel's drivers measure. This reads names and labels only, which accesses no bus.
 
         Args:
             sysfs_root: Mount point of sysfs.
             proc_root: Mount point of procfs.
             wiring: Wiring of the relays; `None` without relays.
             led: Name of the LED by which the hub is found; `None` without one.
+            sources: Find further channels, first when `channels_changed` is called; the kernel's drivers come first.
         """
         self._outputs = GpioOutputs(wiring) if wiring else None
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-linux")
-        self._led = None if led is None else SysfsLed(sysfs_root, led, self._executor)
-        probes = (*find_channels(sysfs_root), *find_power(sysfs_root), *find_signals(sysfs_root, proc_root))
-        self._sensors = tuple(LinuxSensor(probe, self._executor) for probe in probes)
+        self._threads = BusThreads()
+        self._led = None if led is None else SysfsLed(sysfs_root, led, self._threads.executor(MACHINE))
+        kernel = KernelChannels(sysfs_root, proc_root)
+        self._sources: Sequence[ChannelSource] = (kernel, *sources)
+        self._searches: dict[tuple[int, str], Future[Sequence[Channel] | HalError]] = {}
+        self._is_searched = False
+        self._inventory = ChannelInventory()
+        self._readers: dict[str, LinuxChannel] = {}
+        self._inventory.merge((0, MACHINE), kernel.find(MACHINE))
+        self._follow_inventory()
         self._unsupported = tuple(find_unsupported(sysfs_root))
         for sentence in self._unsupported:
             _log.warning("%s", sentence)
@@ -101,8 +123,54 @@ class LinuxBoard:
 
     @property
     def sensors(self) -> Sequence[Sensor]:
-        """Temperatures, humidities, mains and batteries, radio signals, in that order; by name within each."""
-        return self._sensors
+        """The channels that have a kind: temperatures, humidities, mains and batteries, radio signals."""
+        return tuple(reader for reader in self._readers.values() if isinstance(reader, LinuxSensor))
+
+    @property
+    def channels(self) -> Sequence[ChannelReader]:
+        """See `hal.channels.FindsChannels`; one that is gone is still listed, and says so when it is read."""
+        return tuple(self._readers.values())
+
+    async def channels_changed(self) -> None:
+        """See `hal.channels.FindsChannels`."""
+        while True:
+            if self._is_searched:
+                await asyncio.sleep(RESCAN_S)
+            self._is_searched = True
+            if await self._search():
+                return
+
+    async def _search(self) -> bool:
+        """Search every bus; return whether anything is different."""
+        buses = {number: source.buses() for number, source in enumerate(self._sources)}
+        for number, source in enumerate(self._sources):
+            for bus in buses[number]:
+                if (number, bus) not in self._searches:
+                    search = self._threads.submit(bus, lambda source=source, bus=bus: _found(source, bus))  # type: ignore[misc]
+                    self._searches[number, bus] = search
+        await asyncio.wait([asyncio.wrap_future(search) for search in self._searches.values()], timeout=FIND_S_MAX)
+        is_changed = self._inventory.forget_buses(buses)
+        for key, search in list(self._searches.items()):
+            if search.done():
+                del self._searches[key]
+                found = search.result()
+                if not isinstance(found, HalError) and key[1] in buses[key[0]]:
+                    is_changed |= self._inventory.merge(key, found)
+        self._follow_inventory()
+        return is_changed
+
+    def _follow_inventory(self) -> None:
+        """Give each known channel its reader, the one that it had."""
+        readers: dict[str, LinuxChannel] = {}
+        for name, channel in self._inventory.channels.items():
+            reader = self._readers.get(name)
+            if reader is None and channel.kind is not None:
+                reader = LinuxSensor(channel, channel.kind, self._threads)
+            elif reader is None:
+                reader = LinuxChannel(channel, self._threads)
+            reader.channel = channel
+            readers[name] = reader
+        self._readers = readers
 
     @property
     def unsupported_sensors(self) -> Sequence[str]:
@@ -125,7 +193,16 @@ class LinuxBoard:
         return self._outputs
 
     async def close(self) -> None:
-        """Switch the relays off and end the thread without waiting for a hanging read."""
+        """Switch the relays off and end the threads without waiting for a hanging read."""
         if self._outputs is not None:
             self._outputs.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
+
+
+def _found(source: ChannelSource, bus: str) -> Sequence[Channel] | HalError:
+    # The error is returned, as in `LinuxChannel._outcome`.
+    try:
+        with driver_errors_translated(bus):
+            return source.find(bus)
+    except HalError as error:
+        return error

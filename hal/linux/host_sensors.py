@@ -12,9 +12,9 @@ byte minus 256, so it is below zero; 0 and -256 mean no level; a positive level 
 from collections.abc import Sequence
 from pathlib import Path
 
+from hal.channels import Channel, Quantity
 from hal.errors import HalError, ReadingImplausible, SensorUnavailable
-from hal.interface import SensorKind
-from hal.linux.sysfs import FOUND_CHARS_MAX, Probe, directories, optional_text, read_integer, read_text
+from hal.linux.sysfs import FOUND_CHARS_MAX, directories, optional_text, read_integer, read_text
 
 _EXTERNAL = ("Mains", "USB", "Wireless")
 """External supplies in order of trust: a USB socket may also supply other devices."""
@@ -22,8 +22,8 @@ _EXTERNAL = ("Mains", "USB", "Wireless")
 _BATTERIES = ("Battery", "UPS")
 
 
-def find_power(sysfs_root: Path) -> list[Probe]:
-    """Return a probe for the mains, if the machine has an external supply, and one for each of its batteries.
+def find_power(sysfs_root: Path) -> list[Channel]:
+    """Return a channel for the mains, if the machine has an external supply, and one for each of its batteries.
 
     The hub has one mains channel (`power_supply/mains`): it is 1 if any supply is online. Supplies over USB count only
     without a mains adapter. A battery is named `power_supply/<name>`, after its driver's name.
@@ -33,18 +33,18 @@ def find_power(sysfs_root: Path) -> list[Probe]:
         for directory in directories(sysfs_root / "class" / "power_supply")
         if optional_text(directory / "scope") != "Device"
     ]
-    probes = []
+    channels = []
     for external in _EXTERNAL:
         online = [directory / "online" for directory, kind in supplies if kind == external]
         if online:
-            probes.append(_mains(online))
+            channels.append(_mains(online))
             break
-    return probes + [
+    return channels + [
         _battery(directory) for directory, kind in supplies if kind in _BATTERIES and (directory / "capacity").exists()
     ]
 
 
-def _mains(online: Sequence[Path]) -> Probe:
+def _mains(online: Sequence[Path]) -> Channel:
     def read() -> float:
         failure: HalError | None = None
         for path in online:
@@ -58,16 +58,16 @@ def _mains(online: Sequence[Path]) -> Probe:
             raise failure
         return 0.0
 
-    return Probe("power_supply/mains", SensorKind.POWER_AVAILABILITY, read)
+    return Channel("power_supply/mains", Quantity.MAINS, read, driver="power_supply")
 
 
-def _battery(directory: Path) -> Probe:
+def _battery(directory: Path) -> Channel:
     def read() -> float:
         if optional_text(directory / "present") == "0":
             raise SensorUnavailable(f"{directory}: the battery slot is empty; insert a battery")
         return float(read_integer(directory / "capacity"))
 
-    return Probe(f"power_supply/{directory.name}", SensorKind.BATTERY_LEVEL, read)
+    return Channel(f"power_supply/{directory.name}", Quantity.BATTERY, read, chip=directory.name, driver="power_supply")
 
 
 _LEVEL_NONE_DBM = -256
@@ -75,14 +75,14 @@ _LEVEL_FIELD = 2
 """After the interface: status, quality, level."""
 
 
-def find_signals(sysfs_root: Path, proc_root: Path) -> list[Probe]:
-    """Return a probe named `wireless/<interface>` for each wireless interface, connected or not."""
+def find_signals(sysfs_root: Path, proc_root: Path) -> list[Channel]:
+    """Return a channel named `wireless/<interface>` for each wireless interface, connected or not."""
     table = proc_root / "net" / "wireless"
     interfaces = set(_lines(optional_text(table)))
     for directory in directories(sysfs_root / "class" / "net"):
         if (directory / "wireless").is_dir() or (directory / "phy80211").is_dir():
             interfaces.add(directory.name)
-    return [_probe(table, interface) for interface in sorted(interfaces)]
+    return [_signal(table, interface) for interface in sorted(interfaces)]
 
 
 def _lines(text: str) -> dict[str, list[str]]:
@@ -95,7 +95,7 @@ def _lines(text: str) -> dict[str, list[str]]:
     return lines
 
 
-def _probe(table: Path, interface: str) -> Probe:
+def _signal(table: Path, interface: str) -> Channel:
     def read() -> float:
         fields = _lines(read_text(table)).get(interface)
         if fields is None:
@@ -114,4 +114,4 @@ def _probe(table: Path, interface: str) -> Probe:
             raise ReadingImplausible(f"{table}: the driver of {interface} gives {level_dbm}, which is not in dBm")
         return float(level_dbm)
 
-    return Probe(f"wireless/{interface}", SensorKind.SIGNAL_STRENGTH, read)
+    return Channel(f"wireless/{interface}", Quantity.SIGNAL, read, chip=interface, driver="wireless")

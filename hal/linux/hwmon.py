@@ -22,9 +22,9 @@ from pathlib import Path
 
 import msgspec
 
+from hal.channels import Channel, Quantity
 from hal.errors import SensorUnavailable
-from hal.interface import SensorKind
-from hal.linux.sysfs import Probe, directories, optional_text, read_integer
+from hal.linux.sysfs import directories, optional_text, read_integer
 
 _MILLI = 1000
 _UNNAMED = "unnamed"
@@ -33,17 +33,17 @@ _ONE_WIRE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{12}")
 """The kernel's name of a 1-Wire device: family and serial number, unique in the world."""
 
 
-class _Quantity(msgspec.Struct, frozen=True):
+class _Attribute(msgspec.Struct, frozen=True):
     """One kind of channel and the prefix of its attributes."""
 
     prefix: str
-    kind: SensorKind
+    quantity: Quantity
 
 
-_QUANTITIES = (_Quantity("temp", SensorKind.TEMPERATURE), _Quantity("humidity", SensorKind.HUMIDITY))
+_QUANTITIES = (_Attribute("temp", Quantity.TEMPERATURE), _Attribute("humidity", Quantity.HUMIDITY))
 
 
-class _Channel(msgspec.Struct, frozen=True):
+class _Place(msgspec.Struct, frozen=True):
     """One `tempN` or `humidityN` of a chip, with everything its name is made of.
 
     Attributes:
@@ -63,12 +63,12 @@ class _Channel(msgspec.Struct, frozen=True):
     address: str
     label: str
 
-    def is_same(self, other: "_Channel") -> bool:
+    def is_same(self, other: "_Place") -> bool:
         """Return whether both are the same channel of a chip, at whatever path."""
         mine = (self.chip, self.address, self.attribute, self.label)
         return mine == (other.chip, other.address, other.attribute, other.label)
 
-    def is_still(self, now: "_Channel") -> bool:
+    def is_still(self, now: "_Place") -> bool:
         """Return whether the channel now at this path is still the same one.
 
         A name or label that cannot be read at the moment (busy bus) is no difference.
@@ -81,18 +81,18 @@ class _Channel(msgspec.Struct, frozen=True):
         )
 
 
-def find_channels(sysfs_root: Path) -> list[Probe]:
-    """Return a probe for each temperature, then one for each humidity.
+def find_channels(sysfs_root: Path) -> list[Channel]:
+    """Return a channel for each temperature, then one for each humidity.
 
     A channel is named `hwmon/<chip>/<label>`, or `hwmon/<chip>/tempN` without a label. `hwmonN` numbers change from
     boot to boot and are not used. Chips of the same name are distinguished by their device's address
     (`hwmon/nvme@0000:01:00.0/Composite`), channels of the same label by their number (`hwmon/nct6775/AUX-temp3`). A
     1-Wire name always holds the address: a second sensor hidden by a glitch at start-up must not rename the first.
     """
-    return [probe for quantity in _QUANTITIES for probe in _probes(sysfs_root, quantity)]
+    return [channel for attribute in _QUANTITIES for channel in _found(sysfs_root, attribute)]
 
 
-def _probes(sysfs_root: Path, quantity: _Quantity) -> Iterator[Probe]:
+def _found(sysfs_root: Path, quantity: _Attribute) -> Iterator[Channel]:
     channels = sorted(_all_channels(sysfs_root, quantity), key=_order)
     chips = Counter(chip for chip, _ in {(channel.chip, channel.directory) for channel in channels})
     labels = Counter((channel.directory, channel.label) for channel in channels)
@@ -107,20 +107,27 @@ def _probes(sysfs_root: Path, quantity: _Quantity) -> Iterator[Probe]:
         taken[name] += 1
         # Two chips of the same name at the same address remain: only their order distinguishes them.
         source = name if taken[name] == 1 else f"{name}#{taken[name]}"
-        yield Probe(source, quantity.kind, _Reader(sysfs_root, quantity, channel).read)
+        yield Channel(
+            source,
+            quantity.quantity,
+            _Reader(sysfs_root, quantity, channel).read,
+            address=channel.address,
+            chip=channel.chip,
+            driver="hwmon",
+        )
 
 
-def _order(channel: _Channel) -> tuple[str, str, Path, int]:
+def _order(channel: _Place) -> tuple[str, str, Path, int]:
     number = int(channel.attribute.lstrip("abcdefghijklmnopqrstuvwxyz"))
     return (channel.chip, channel.address, channel.directory, number)
 
 
-def _all_channels(sysfs_root: Path, quantity: _Quantity) -> Iterator[_Channel]:
+def _all_channels(sysfs_root: Path, quantity: _Attribute) -> Iterator[_Place]:
     for hwmon in directories(sysfs_root / "class" / "hwmon"):
         yield from _channels(hwmon, quantity)
 
 
-def _channels(hwmon: Path, quantity: _Quantity) -> Iterator[_Channel]:
+def _channels(hwmon: Path, quantity: _Attribute) -> Iterator[_Place]:
     pattern = re.compile(rf"({quantity.prefix}[0-9]+)_input")
     # Some old drivers keep their attributes in the device's directory (same document, "libsensors").
     for directory in (hwmon, hwmon / "device"):
@@ -130,7 +137,7 @@ def _channels(hwmon: Path, quantity: _Quantity) -> Iterator[_Channel]:
             address, resolved = _address(hwmon / "device"), directory.resolve()
             for attribute in attributes:
                 label = _part(optional_text(directory / f"{attribute}_label"))
-                yield _Channel(hwmon, resolved, attribute, chip, address, label)
+                yield _Place(hwmon, resolved, attribute, chip, address, label)
             return
 
 
@@ -164,7 +171,7 @@ def _part(text: str) -> str:
 class _Reader:
     """Reads one channel at its present path."""
 
-    def __init__(self, sysfs_root: Path, quantity: _Quantity, channel: _Channel) -> None:
+    def __init__(self, sysfs_root: Path, quantity: _Attribute, channel: _Place) -> None:
         self._sysfs_root = sysfs_root
         self._quantity = quantity
         self._channel = channel
@@ -182,7 +189,7 @@ class _Reader:
             raise SensorUnavailable(f"{fault}: the chip reports a broken or missing sensor; check its wiring")
         return read_integer(channel.directory / f"{channel.attribute}_input") / _MILLI
 
-    def _located(self) -> _Channel:
+    def _located(self) -> _Place:
         """Return the channel with its present path.
 
         Raises:

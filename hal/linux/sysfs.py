@@ -6,13 +6,9 @@ one file of at most a page) and errno(3).
 
 import errno
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from hal.errors import ReadingImplausible, SensorUnavailable
-from hal.interface import SensorKind
 
 ATTRIBUTE_BYTES_MAX = 4096
 """A sysfs attribute is at most one page; a longer file is no attribute."""
@@ -34,17 +30,6 @@ _ADVICE = {
     errno.EACCES: "the agent's user has no read permission; grant it with a udev rule",
     errno.EPERM: "the agent's user has no read permission; grant it with a udev rule",
 }
-
-
-class Probe(msgspec.Struct, frozen=True):
-    """A measurable channel: its name, its kind, and the blocking function that reads it.
-
-    `read` returns the value in the unit of the kind and raises `SensorUnavailable` or `ReadingImplausible`.
-    """
-
-    name: str
-    kind: SensorKind
-    read: Callable[[], float]
 
 
 def read_text(path: Path) -> str:

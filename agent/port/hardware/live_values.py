@@ -38,12 +38,12 @@ class LiveValues:
     """The present values, for who watches them."""
 
     def __init__(
-        self, *, sensors: Sequence[Sensor], intake: Intake, network: SensorNetwork | None, clock: Clock
+        self, *, sensors: Callable[[], Sequence[Sensor]], intake: Intake, network: SensorNetwork | None, clock: Clock
     ) -> None:
         """Read nothing yet.
 
         Args:
-            sensors: The hub's own.
+            sensors: Returns the hub's own.
             intake: Knows the last values of the relayed ones.
             network: The sensors' network; only some can scan.
             clock: The clock of the boot.
@@ -67,7 +67,7 @@ class LiveValues:
             now_ms = self._clock.monotonic_ms()
             if self._read_ms is None or now_ms - self._read_ms >= READ_INTERVAL_S * 1000:
                 self._read_ms = now_ms
-                self._own = list(await asyncio.gather(*map(_read, self._sensors)))
+                self._own = list(await asyncio.gather(*map(_read, self._sensors())))
             return LiveSensorsReport([*self._own, *self._relayed(self._clock.monotonic_ms())])
 
     def _relayed(self, now_ms: int) -> list[LiveSensorReport]:

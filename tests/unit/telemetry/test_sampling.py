@@ -253,3 +253,21 @@ def test_thermometers_are_read_between_reports_without_reporting(bench: Bench) -
     latest = bench.intake.channel(HUB, "a", SensorKind.TEMPERATURE).latest
     assert latest is not None
     assert latest.at_ms == 1_830_000
+
+
+def test_a_sensor_that_is_found_later_is_read_at_once_and_one_that_is_gone_no_more(bench: Bench) -> None:
+    first, gone = bench.add("T1"), bench.add("T2")
+
+    async def answer() -> float:
+        return 21.0
+
+    later = Sensor("T3", answer, SensorKind.HUMIDITY)
+
+    async def scene() -> None:
+        await asyncio.sleep(100)
+        sensors = [(sensor, PlausibilityCheck(sensor.kind)) for sensor in (first, later)]
+        bench.sampler.follow(sensors, primary={SensorKind.TEMPERATURE: "T1", SensorKind.HUMIDITY: "T3"})
+
+    bench.run(200, scene)
+    assert (first.reads, gone.reads, later.reads) == (6, 3, 4)
+    assert [reading.at_ms for reading in bench.kept if reading.sensor == "T3"] == [100_000, 150_000, 210_000, 270_000]

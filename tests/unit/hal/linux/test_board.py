@@ -3,15 +3,15 @@
 import asyncio
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from hal.channels import Channel, Quantity
 from hal.errors import SensorUnavailable
 from hal.interface import Board, SensorKind
 from hal.linux.board import LinuxBoard, LinuxSensor
-from hal.linux.sysfs import Probe
+from hal.linux.bus_threads import BusThreads
 from tests.unit.hal.linux.conftest import Machine, sources
 
 
@@ -68,7 +68,7 @@ async def test_the_errors_of_a_driver_are_translated(error: Exception) -> None:
     def read() -> float:
         raise error
 
-    sensor = LinuxSensor(Probe("hwmon/chip/temp1", SensorKind.TEMPERATURE, read), ThreadPoolExecutor(max_workers=1))
+    sensor = LinuxSensor(Channel("hwmon/chip/temp1", Quantity.TEMPERATURE, read), SensorKind.TEMPERATURE, BusThreads())
     with pytest.raises(SensorUnavailable, match=f"^hwmon/chip/temp1: {type(error).__name__}: "):
         await sensor.read()
 

@@ -70,7 +70,7 @@ async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.M
         Sensor("nan", float("nan")),
     ]
     intake = cast("Any", type("Intake", (), {"channels": {}}))
-    live = LiveValues(sensors=sensors, intake=intake, network=None, clock=Clock())
+    live = LiveValues(sensors=lambda: sensors, intake=intake, network=None, clock=Clock())
     found = {each.sensor: (each.value, each.problem) for each in (await live.sensors()).sensors}
     assert found == {
         "fine": (21.0, ""),
@@ -83,7 +83,7 @@ async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.M
 
 async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     intake = cast("Any", type("Intake", (), {"channels": {}}))
-    live = LiveValues(sensors=[], intake=intake, network=None, clock=Clock())
+    live = LiveValues(sensors=list, intake=intake, network=None, clock=Clock())
     assert not live.can_scan
     with pytest.raises(NetworkLost, match="no radio that can scan"):
         await live.scan(int)
@@ -97,7 +97,7 @@ async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.Mon
             await asyncio.sleep(60)
             return {}
 
-    live = LiveValues(sensors=[], intake=intake, network=cast("SensorNetwork", Hanging()), clock=Clock())
+    live = LiveValues(sensors=list, intake=intake, network=cast("SensorNetwork", Hanging()), clock=Clock())
     assert live.can_scan
     with pytest.raises(NetworkLost, match="try again"):
         await live.scan(int)

@@ -1,0 +1,124 @@
+"""A board whose sensors come and go: found while it runs, gone but known, and one bus that hangs."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from hal.channels import Channel, FindsChannels, Quantity
+from hal.errors import SensorUnavailable
+from hal.linux import board as board_module
+from hal.linux.board import LinuxBoard
+from hal.linux.bus_threads import BUS_THREADS_MAX, BusThreads
+from hal.linux.inventory import CHANNELS_MAX, ChannelInventory
+from tests.unit.hal.linux.conftest import Machine, sources
+
+
+def channel(name: str, value: float = 20.0, *, quantity: Quantity = Quantity.TEMPERATURE, driver: str = "") -> Channel:
+    return Channel(name, quantity, lambda: value, bus=name.partition("/")[0], driver=driver)
+
+
+class Source:
+    """A source of buses that a test fills."""
+
+    def __init__(self, **found: list[Channel]) -> None:
+        self.found: dict[str, list[Channel]] = found
+        self.before: Callable[[str], None] = lambda _: None
+
+    def buses(self) -> Sequence[str]:
+        return list(self.found)
+
+    def find(self, bus: str) -> Sequence[Channel]:
+        self.before(bus)
+        return list(self.found[bus])
+
+
+def board_with(machine: Machine, *some: Source) -> LinuxBoard:
+    return LinuxBoard(sysfs_root=machine.sys, proc_root=machine.proc, sources=some)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "RESCAN_S", 0.0)
+
+
+async def test_what_a_source_finds_is_a_sensor_of_the_board_and_stays_the_same_object(machine: Machine) -> None:
+    source = Source(i2c=[channel("i2c/a/temperature"), channel("i2c/a/co2", 800.0, quantity=Quantity.CO2)])
+    board = board_with(machine, source)
+    assert isinstance(board, FindsChannels)
+    assert sources(board) == []
+    await board.channels_changed()
+    [sensor] = board.sensors
+    assert [reader.channel.name for reader in board.channels] == ["i2c/a/temperature", "i2c/a/co2"]
+    assert await board.channels[1].read() == 800.0
+    source.found["usb"] = [channel("usb/b/temperature", 21.0)]
+    await board.channels_changed()
+    assert sources(board) == ["i2c/a/temperature", "usb/b/temperature"]
+    assert board.sensors[0] is sensor
+    await board.close()
+
+
+async def test_a_bus_that_hangs_keeps_neither_other_buses_nor_their_sensors_waiting(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_module, "FIND_S_MAX", 0.05)
+    release = threading.Event()
+    source = Source(stuck=[channel("stuck/a/temperature")], fine=[channel("fine/b/temperature")])
+    source.before = lambda bus: release.wait() if bus == "stuck" else None  # type: ignore[assignment]
+    board = board_with(machine, source)
+    await board.channels_changed()
+    assert sources(board) == ["fine/b/temperature"]
+    assert await board.sensors[0].read() == 20.0
+    changed = asyncio.ensure_future(board.channels_changed())
+    await asyncio.sleep(0)
+    release.set()
+    await changed
+    assert sources(board) == ["fine/b/temperature", "stuck/a/temperature"]
+    await board.close()
+
+
+async def test_an_error_of_a_search_keeps_what_was_found_earlier(machine: Machine) -> None:
+    source = Source(i2c=[channel("i2c/a/temperature")])
+    board = board_with(machine, source)
+    await board.channels_changed()
+
+    def fail(bus: str) -> None:
+        raise SensorUnavailable(f"{bus} is stuck")
+
+    source.before = fail
+    assert not await board._search()
+    assert sources(board) == ["i2c/a/temperature"]
+    await board.close()
+
+
+def test_a_channel_that_is_gone_stays_known_and_makes_room_when_there_are_too_many() -> None:
+    inventory = ChannelInventory()
+    assert inventory.merge((0, ""), [channel("a"), channel("b")])
+    assert inventory.merge((0, ""), [channel("b")])
+    assert (list(inventory.channels), list(inventory.gone)) == (["a", "b"], ["a"])
+    assert not inventory.merge((0, ""), [channel("b")])
+    inventory.merge((0, ""), [channel("b"), *(channel(f"n{number}") for number in range(CHANNELS_MAX))])
+    assert len(inventory.channels) == CHANNELS_MAX
+    assert "a" not in inventory.channels
+    assert f"n{CHANNELS_MAX - 1}" not in inventory.channels
+
+
+def test_the_source_that_comes_first_is_right_and_the_next_one_takes_over() -> None:
+    inventory = ChannelInventory()
+    inventory.merge((1, "i2c"), [channel("a", driver="climahub")])
+    inventory.merge((0, ""), [channel("a", driver="bmp280")])
+    assert inventory.channels["a"].driver == "bmp280"
+    inventory.merge((0, ""), [])
+    assert inventory.channels["a"].driver == "climahub"
+    assert inventory.forget_buses({0: [""], 1: []})
+    assert list(inventory.gone) == ["a"]
+
+
+def test_further_buses_share_the_last_thread() -> None:
+    threads = BusThreads()
+    executors = [threads.executor(f"i2c-{number}") for number in range(BUS_THREADS_MAX + 3)]
+    assert len(set(executors)) == BUS_THREADS_MAX
+    assert executors[-1] is executors[BUS_THREADS_MAX - 1]
+    assert threads.executor("i2c-0") is executors[0]
+    threads.close()
