@@ -35,7 +35,7 @@ from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
-from agent.outputs import wiring_of
+from agent.outputs import wirings_of
 from agent.port.config_editor import RunningConfig
 from hal.channels import ChannelReader, FindsChannels
 from hal.errors import NetworkLost
@@ -145,7 +145,7 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
 
             linux = config.linux
             return LinuxBoard(
-                sysfs_root=linux.sysfs_root, wiring=wiring_of(linux), led=None if linux.led == "none" else linux.led
+                sysfs_root=linux.sysfs_root, wirings=wirings_of(linux), led=None if linux.led == "none" else linux.led
             )
         case "replay":
             from hal import replay  # noqa: PLC0415

@@ -1,23 +1,25 @@
-"""Switches off all outputs after the agent has ended (`climahub run --outputs-off`), and maps the relays to GPIO lines.
+"""Switches off all outputs after the agent has ended (`climahub run --outputs-off`), and maps the relays to lines.
 
 It also saves the result that the service manager gives for this end, for the next start.
 
-A relay may stay on until this has run. So it must import only the configuration and the GPIO lines: that takes a
+A relay may stay on until this has run. So it must import only the configuration and the lines: that takes a
 fraction of the agent's start, and works with an agent that cannot be imported.
 """
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import BoardConfig, LinuxConfig, load_board
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape_lines
-from hal.errors import HalError
+from hal.errors import ActuatorFault, HalError
+from hal.line_names import parse_line_name
 
 if TYPE_CHECKING:
-    from hal.linux.gpio import RelayWiring
+    from hal.linux.output_lines import RelayWiring
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: a restart does not help."""
@@ -43,24 +45,61 @@ def switch_off(config: BoardConfig) -> None:
     Raises:
         ActuatorFault: Some lines are not available; the others are off.
     """
-    wiring = wiring_of(config.linux) if config.name == "linux" else None
-    if wiring is not None:
-        from hal.linux.gpio import GpioOutputs  # noqa: PLC0415 - hubs without relays may lack it
+    wirings = wirings_of(config.linux) if config.name == "linux" else ()
+    if not wirings:
+        return
+    from hal.linux.relays import RelayOutputs  # noqa: PLC0415 - hubs without relays do without
 
-        outputs = GpioOutputs(wiring)
-        outputs.off()
-        outputs.close()
+    problems = []
+    # The GPIO chip comes first: it does not hang.
+    for wiring in wirings:
+        outputs = RelayOutputs(wiring)
+        try:
+            outputs.off()
+        except HalError as error:
+            problems.append(str(error))
+        finally:
+            outputs.close()
+    if problems:
+        raise ActuatorFault("; ".join(problems))
 
 
-def wiring_of(config: LinuxConfig) -> "RelayWiring | None":
-    """Return which relay is on which line; `None` without relays."""
-    if not config.relays:
-        return None
-    from hal.linux.gpio import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above
+def wirings_of(config: LinuxConfig) -> "Sequence[RelayWiring]":
+    """Return which relay is on which line, for each device that has some; the GPIO chip first."""
+    gpio = str(config.gpio_chip)
+    named = [line for relay in config.relays for line in (relay.heat_line, relay.cool_line)]
+    named += [part.line for part in config.heat_source_lines]
+    devices = {gpio} | {parse_line_name(line).device for line in named if isinstance(line, str)}
+    if not config.relays and not config.heat_source_lines:
+        return ()
+    from hal.linux.output_lines import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above
 
-    return RelayWiring(
-        chip=config.gpio_chip,
-        zones=tuple(ZoneRelays(relay.name, relay.heat_line, relay.cool_line) for relay in config.relays),
-        heat_source={part.part: part.line for part in config.heat_source_lines},
-        is_active_low=config.relays_active_low,
-    )
+    def line_on(device: str, line: int | str | None) -> int | None:
+        if isinstance(line, str):
+            name = parse_line_name(line)
+            return name.number if name.device == device else None
+        return line if device == gpio else None
+
+    wirings = []
+    for device in sorted(devices, key=lambda each: (each != gpio, each)):
+        relays = [
+            ZoneRelays(relay.name, line_on(device, relay.heat_line), line_on(device, relay.cool_line))
+            for relay in config.relays
+        ]
+        parts = [(part.part, line_on(device, part.line)) for part in config.heat_source_lines]
+        wiring = RelayWiring(
+            device=device,
+            zones=tuple(each for each in relays if each.heat_line is not None or each.cool_line is not None),
+            heat_source={part: line for part, line in parts if line is not None},
+            is_active_low=_is_active_low(config, device),
+        )
+        if wiring.lines:
+            wirings.append(wiring)
+    return wirings
+
+
+def _is_active_low(config: LinuxConfig, device: str) -> bool:
+    if device.startswith("i2c-"):
+        return config.expanders_active_low
+    # A USB board switches its relays itself.
+    return config.relays_active_low and not device.startswith("usb-")

@@ -70,11 +70,9 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     gpio_chip: Annotated[Path, key("the GPIO chip of the relay lines (gpiodetect lists them)", file_path())] = Path(
         "/dev/gpiochip0"
     )
-    relays: Annotated[
-        tuple[RelayLines, ...], key("the relays of the zones, by line number", relay_list(), edit="file")
-    ] = ()
+    relays: Annotated[tuple[RelayLines, ...], key("the relays of the zones, by line", relay_list(), edit="file")] = ()
     heat_source_lines: Annotated[
-        tuple[PartLine, ...], key("the relays of the shared heat source, by line number", part_list(), edit="file")
+        tuple[PartLine, ...], key("the relays of the shared heat source, by line", part_list(), edit="file")
     ] = ()
     led: Annotated[
         str,
@@ -83,7 +81,13 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
             led_name(),
         ),
     ] = "none"
-    relays_active_low: Annotated[bool, key("whether a relay switches on when its line is low", edit="file")] = False
+    relays_active_low: Annotated[
+        bool, key("whether a relay on the GPIO chip switches on when its line is low", edit="file")
+    ] = False
+    expanders_active_low: Annotated[
+        bool,
+        key("the same of relays on I2C expanders, whose lines are high after power-on and sink current", edit="file"),
+    ] = True
 
 
 class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from agent.config.types import NotAllowed, ValueType, describe
+from hal.line_names import EXAMPLES, parse_line_name
 
 ZONES_MAX = 8
 SENSORS_MAX = 16
@@ -112,18 +113,18 @@ _RELAY_KEYS = ("name", "heat_line", "cool_line")
 
 
 class RelayLines(msgspec.Struct, frozen=True):
-    """The lines of one zone."""
+    """The lines of one zone: numbers on the GPIO chip, or names (`hal.line_names`)."""
 
     name: str
-    heat_line: int | None = None
-    cool_line: int | None = None
+    heat_line: int | str | None = None
+    cool_line: int | str | None = None
 
 
 class PartLine(msgspec.Struct, frozen=True):
     """The line of one part of the shared source."""
 
     part: str
-    line: int
+    line: int | str
 
 
 def relay_list() -> ValueType:
@@ -180,7 +181,13 @@ def _relay(table: object, where: str) -> RelayLines:
     return RelayLines(name, None if heat is None else _line(heat, name), None if cool is None else _line(cool, name))
 
 
-def _line(value: object, where: str) -> int:
+def _line(value: object, where: str) -> int | str:
+    if isinstance(value, str):
+        try:
+            parse_line_name(value)
+        except ValueError as error:
+            raise NotAllowed(f"{where}: {error}") from error
+        return value
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LINE_MAX:
-        raise NotAllowed(f"{where}: a line is a whole number from 0 to {LINE_MAX}")
+        raise NotAllowed(f"{where}: a line is a whole number from 0 to {LINE_MAX}, or a name such as {EXAMPLES}")
     return value

@@ -1,4 +1,4 @@
-"""Board of a Linux machine: the sensors the kernel already has, and relays on GPIO lines.
+"""Board of a Linux machine: the sensors the kernel already has, and relays on lines of any kind.
 
 Reads on one thread for each bus: a chip on a slow or broken bus blocks its reader, and neither the event loop nor other
 buses wait for it. What is connected later is found while the hub runs. Never writes to the kernel except to the relays'
@@ -12,14 +12,17 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from hal.channels import Channel, ChannelReader, ChannelSource
+from hal.combined_outputs import CombinedOutputs
 from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
+from hal.linux.bus_relays import BusRelays
 from hal.linux.bus_threads import MACHINE, BusThreads
-from hal.linux.gpio import GpioOutputs, RelayWiring
 from hal.linux.hwmon import find_unsupported
 from hal.linux.inventory import ChannelInventory
 from hal.linux.kernel_channels import KernelChannels
 from hal.linux.led import SysfsLed
+from hal.linux.output_lines import RelayWiring
+from hal.linux.relays import RelayOutputs
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ class LinuxBoard:
         *,
         sysfs_root: Path = Path("/sys"),
         proc_root: Path = Path("/proc"),
-        wiring: RelayWiring | None = None,
+        wirings: Sequence[RelayWiring] = (),
         led: str | None = None,
         sources: Sequence[ChannelSource] = (),
     ) -> None:
@@ -97,11 +100,13 @@ class LinuxBoard:
         Args:
             sysfs_root: Mount point of sysfs.
             proc_root: Mount point of procfs.
-            wiring: Wiring of the relays; `None` without relays.
+            wirings: Wiring of the relays, by device.
             led: Name of the LED by which the hub is found; `None` without one.
             sources: Find further channels, first when `channels_changed` is called; the kernel's drivers come first.
         """
-        self._outputs = GpioOutputs(wiring) if wiring else None
+        self._relays = [RelayOutputs(each) if each.is_on_gpio else BusRelays(each) for each in wirings]
+        parts = {wiring.device: relays for wiring, relays in zip(wirings, self._relays, strict=True)}
+        self._outputs = CombinedOutputs(parts) if parts else None
         self._threads = BusThreads()
         self._led = None if led is None else SysfsLed(sysfs_root, led, self._threads.executor(MACHINE))
         kernel = KernelChannels(sysfs_root, proc_root)
@@ -194,8 +199,10 @@ class LinuxBoard:
 
     async def close(self) -> None:
         """Switch the relays off and end the threads without waiting for a hanging read."""
-        if self._outputs is not None:
-            self._outputs.close()
+        for relays in self._relays:
+            if isinstance(relays, RelayOutputs):
+                relays.close()
+        await asyncio.gather(*(relays.close() for relays in self._relays if isinstance(relays, BusRelays)))
         self._threads.close()
 
 

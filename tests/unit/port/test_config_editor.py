@@ -359,6 +359,7 @@ def test_only_these_keys_stay_with_the_file() -> None:
         "aqara.ca_file",
         "aqara.token_file",
         "aqara.url",
+        "board.linux.expanders_active_low",
         "board.linux.gpio_chip",
         "board.linux.heat_source_lines",
         "board.linux.relays",

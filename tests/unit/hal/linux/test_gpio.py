@@ -16,11 +16,13 @@ from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.board import LinuxBoard
-from hal.linux.gpio import HEAT_SOURCE_LINES, GpiodLines, GpioOutputs, RelayWiring, ZoneRelays, line_values
+from hal.linux.gpio import GpiodLines
+from hal.linux.output_lines import RelayWiring, ZoneRelays
+from hal.linux.relays import HEAT_SOURCE_LINES, RelayOutputs, line_values
 
 HEAT, COOL = HvacAction.HEAT, HvacAction.COOL
 WIRING = RelayWiring(
-    chip=Path("/dev/gpiochip0"),
+    device="/dev/gpiochip0",
     zones=(ZoneRelays("living", 17, 17), ZoneRelays("bath", 27), ZoneRelays("attic", None, 22)),
     heat_source={name: 30 + number for number, name in enumerate(HEAT_SOURCE_LINES)},
 )
@@ -44,6 +46,9 @@ class Lines:
     def close(self) -> None:
         self.is_closed = True
 
+    def advice(self, error: OSError) -> str:
+        return f"advice {error.errno}"
+
     @property
     def on(self) -> frozenset[int]:
         return frozenset(line for line, is_on in self.values.items() if is_on)
@@ -53,7 +58,7 @@ class Bench:
     def __init__(self, taken: int | None = None) -> None:
         self.opened: list[Lines] = []
         self.taken = taken
-        self.outputs = GpioOutputs(WIRING, self._open)
+        self.outputs = RelayOutputs(WIRING, self._open)
 
     def _open(self, wiring: RelayWiring) -> Lines:
         if self.taken in wiring.lines:
@@ -189,7 +194,7 @@ def gpiod(monkeypatch: pytest.MonkeyPatch) -> FakeGpiod:
 
 
 async def test_lines_are_requested_from_gpiod_switched_off(gpiod: FakeGpiod) -> None:
-    outputs = GpioOutputs(WIRING)
+    outputs = RelayOutputs(WIRING)
     await outputs.apply(HvacDemand({"bath": HEAT}))
     assert gpiod.calls == [("/dev/gpiochip0", "climahub")]
     assert gpiod.settings == {"direction": "output", "active_low": False, "output_value": "inactive", "bias": "down"}
@@ -200,13 +205,13 @@ async def test_lines_are_requested_from_gpiod_switched_off(gpiod: FakeGpiod) -> 
 
 
 async def test_bias_of_a_line_keeps_its_relay_off(gpiod: FakeGpiod) -> None:
-    await GpioOutputs(msgspec.structs.replace(WIRING, is_active_low=True)).apply(HvacDemand())
+    await RelayOutputs(msgspec.structs.replace(WIRING, is_active_low=True)).apply(HvacDemand())
     assert (gpiod.settings["active_low"], gpiod.settings["bias"]) == (True, "up")
 
 
 async def test_chip_without_bias_support_still_switches(gpiod: FakeGpiod) -> None:
     gpiod.has_pulls = False
-    await GpioOutputs(WIRING).apply(HvacDemand({"bath": HEAT}))
+    await RelayOutputs(WIRING).apply(HvacDemand({"bath": HEAT}))
     assert (gpiod.settings["bias"], gpiod.values[27]) == ("as is", "active")
 
 
@@ -246,7 +251,7 @@ async def test_unavailable_lines_are_explained(
     gpiod.error, gpiod.consumers = error, consumers
     wiring = msgspec.structs.replace(WIRING, heat_source={**WIRING.heat_source, "valve": line})
     with pytest.raises(ActuatorFault, match=words):
-        await GpioOutputs(wiring).apply(HvacDemand())
+        await RelayOutputs(wiring).apply(HvacDemand())
 
 
 def test_fake_gpiod_has_the_calls_of_the_real_one() -> None:
@@ -277,7 +282,7 @@ def test_fake_gpiod_has_the_calls_of_the_real_one() -> None:
 )
 async def test_file_that_is_no_gpio_chip_is_reported(chip: str, words: str) -> None:
     pytest.importorskip("gpiod")
-    outputs = GpioOutputs(msgspec.structs.replace(WIRING, chip=Path(chip)))
+    outputs = RelayOutputs(msgspec.structs.replace(WIRING, device=chip))
     with pytest.raises(ActuatorFault, match=f"{chip} {words}"):
         await outputs.apply(HvacDemand({"bath": HEAT}))
     outputs.close()
@@ -302,9 +307,9 @@ heat_source_lines = [{ part = "pump", line = 27 }]
 
 async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpiod) -> None:
     config = resolve_text(LINUX, file="test", directory=tmp_path, environ={}).config
-    wiring = outputs.wiring_of(config.board.linux)
-    assert wiring == RelayWiring(Path("/dev/gpiochip0"), (ZoneRelays("living", 17),), {"pump": 27}, True)
-    board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wiring=wiring)
+    (wiring,) = outputs.wirings_of(config.board.linux)
+    assert wiring == RelayWiring("/dev/gpiochip0", (ZoneRelays("living", 17),), {"pump": 27}, True)
+    board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wirings=[wiring])
     assert board.outputs is not None
     await board.outputs.apply(HvacDemand({"living": HEAT}))
     await board.close()

@@ -1,0 +1,71 @@
+"""Relays on a device whose bus can hang: driven by a thread of its own, so that no other output waits for it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from hal.errors import ActuatorFault
+from hal.interface import HvacDemand, ZoneOutput
+from hal.linux.output_lines import OutputLines, RelayWiring, open_lines
+from hal.linux.relays import RelayOutputs
+
+_log = logging.getLogger(__name__)
+
+BUS_S_MAX = 3.0
+"""A bus that has not taken a command by then hangs. The adapter's own timeout is a second, and some retry."""
+
+
+class BusRelays:
+    """Relays on a device whose bus can hang, implementing `hal.interface.HvacOutputs` with a thread of its own."""
+
+    def __init__(self, wiring: RelayWiring, open_lines: Callable[[RelayWiring], OutputLines] = open_lines) -> None:
+        """Store the wiring; the lines are requested with the first demand."""
+        self._device = wiring.device
+        self._relays = RelayOutputs(wiring, open_lines)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-relays")
+        self._last: Future[ActuatorFault | None] | None = None
+
+    @property
+    def zones(self) -> Sequence[ZoneOutput]:
+        """The zones with a relay."""
+        return self._relays.zones
+
+    async def apply(self, demand: HvacDemand) -> None:
+        """Set every line and read it back. Nothing is queued behind a bus that hangs.
+
+        Raises:
+            ActuatorFault: A line did not follow, the lines cannot be requested, or the bus hangs.
+        """
+        await self._run(lambda: self._relays.set_lines(demand))
+
+    async def close(self) -> None:
+        """Switch all lines off and release them, unless the bus hangs: then the unit's ExecStopPost tries again."""
+        try:
+            await self._run(self._relays.close)
+        except ActuatorFault as error:
+            _log.error("%s", error)
+        finally:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, act: Callable[[], None]) -> None:
+        advice = "switch the board's supply off and on, and check its cable"
+        if self._last is not None and not self._last.done():
+            raise ActuatorFault(f"{self._device}: the bus hangs in an earlier command; {advice}")
+        self._last = self._executor.submit(_outcome, act)
+        try:
+            async with asyncio.timeout(BUS_S_MAX):
+                fault = await asyncio.shield(asyncio.wrap_future(self._last))
+        except TimeoutError as error:
+            raise ActuatorFault(f"{self._device}: no response within {BUS_S_MAX:.0f} s; {advice}") from error
+        if fault is not None:
+            raise fault
+
+
+def _outcome(act: Callable[[], None]) -> ActuatorFault | None:
+    # Returned: the exception of a command whose caller gave up would be logged as never retrieved.
+    try:
+        act()
+    except ActuatorFault as error:
+        return error
+    return None

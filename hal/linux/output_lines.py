@@ -1,0 +1,83 @@
+"""Output lines of any kind of board, for relays: the interface, and which board a device name stands for.
+
+Imports a board's module only when it is opened: what switches the outputs off must start quickly.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+
+class ZoneRelays(msgspec.Struct, frozen=True):
+    """The relays of one zone, by line number. A valve that serves heating and cooling is listed for both."""
+
+    name: str
+    heat_line: int | None = None
+    cool_line: int | None = None
+
+
+class RelayWiring(msgspec.Struct, frozen=True):
+    """Assignment of the lines of one device to relays.
+
+    Attributes:
+        device: A GPIO chip's character device ("/dev/gpiochip0"), or a board as in `hal.line_names`.
+        zones: The relays of the zones.
+        heat_source: Lines of the shared heat source, by `hal.linux.relays.HEAT_SOURCE_LINES`.
+        is_active_low: Whether a low line closes the relay.
+    """
+
+    device: str
+    zones: tuple[ZoneRelays, ...]
+    heat_source: Mapping[str, int] = {}
+    is_active_low: bool = False
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """Numbers of all lines, without duplicates."""
+        numbers = [line for relay in self.zones for line in (relay.heat_line, relay.cool_line) if line is not None]
+        return tuple(dict.fromkeys([*numbers, *self.heat_source.values()]))
+
+    @property
+    def is_on_gpio(self) -> bool:
+        """Whether the kernel drives the lines: in microseconds, and without a bus that can hang."""
+        return self.device.startswith("/")
+
+
+class OutputLines(Protocol):
+    """Lines requested as outputs. They were switched off when they were requested."""
+
+    def set(self, values: Mapping[int, bool]) -> None:
+        """Switch lines; may raise `OSError`."""
+        ...
+
+    def get(self) -> Mapping[int, bool]:
+        """Read all lines back; may raise `OSError`."""
+        ...
+
+    def close(self) -> None:
+        """Release the lines."""
+        ...
+
+    def advice(self, error: OSError) -> str:
+        """Return the remedy for an error of `set` or `get`."""
+        ...
+
+
+def open_lines(wiring: RelayWiring) -> OutputLines:
+    """Request the lines of a device, all off.
+
+    Raises:
+        ActuatorFault: They cannot be requested; the message names the remedy.
+    """
+    if wiring.is_on_gpio:
+        from hal.linux.gpio import GpiodLines  # noqa: PLC0415 - see above
+
+        return GpiodLines(wiring)
+    if wiring.device.startswith("usb-"):
+        from hal.linux.usb_relays import open_usb_relays  # noqa: PLC0415
+
+        return open_usb_relays(wiring)
+    from hal.linux.expanders import open_expander  # noqa: PLC0415
+
+    return open_expander(wiring)
