@@ -1,7 +1,7 @@
 """Samples the hub's own sensors at the interval of the device settings.
 
-A hanging sensor must not delay the others. All are read in turn, without a task each, while that is fast. Sensors that
-were not reached in time are read concurrently in the background; so is a slow sensor, until it answers fast again.
+The sensors of one bus are read in turn, those of different buses side by side: a sensor that hangs delays nothing but
+its own bus. A bus that is still being read at a tick is left out, and read again at once where a report was due.
 """
 
 import asyncio
@@ -15,15 +15,13 @@ from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.telemetry.intake import Intake
+from hal.channels import DescribesChannel
 from hal.errors import HalError
 from hal.interface import HUB, Quality, Reading, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
-FAST_READS_S_MAX = 1.0
-"""How long reading all sensors in turn may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
-
 READ_TIMEOUT_S = 5.0
-"""How long one read in the background may take."""
+"""How long one read may take. The slowest in use (1-Wire DS18B20) takes 0.75 s."""
 
 
 class SamplingSchedule(msgspec.Struct, frozen=True):
@@ -85,9 +83,10 @@ class Sampler:
             phase: See `next_tick_ms`.
         """
         self._sensors = tuple(sensors)
-        self._fast: list[_CheckedSensor] = []
-        self._slow: list[_CheckedSensor] = []
+        self._buses = _by_bus(sensors)
         self._new: list[_CheckedSensor] = []
+        self._busy: set[str] = set()
+        self._overdue: set[str] = set()
         self._primary = primary
         self._intake = intake
         self._clock = clock
@@ -108,18 +107,17 @@ class Sampler:
             primary: As in the constructor.
         """
         known = set(map(_key, self._sensors))
-        self._sensors, self._primary = tuple(sensors), primary
+        self._sensors, self._buses, self._primary = tuple(sensors), _by_bus(sensors), primary
         self._new += [checked for checked in sensors if _key(checked) not in known]
         self._changed.set()
 
     async def run(self) -> None:
         """Sample now and then at every tick, until cancelled."""
-        # When this starts again after a failure, sensors that were being read in the background are in neither list.
-        self._fast, self._slow, self._new = list(self._sensors), [], []
+        self._new, self._busy, self._overdue = [], set(), set()
         async with asyncio.TaskGroup() as background:
             is_report_due = True
             while True:
-                await self.sample(background, is_report_due=is_report_due)
+                self.sample(background, is_report_due=is_report_due)
                 is_report_due = await self._wait_for_tick(background)
 
     async def _wait_for_tick(self, background: asyncio.TaskGroup) -> bool:
@@ -136,53 +134,41 @@ class Sampler:
                 return tick_ms == report_ms
 
     def _read_new(self, background: asyncio.TaskGroup) -> None:
-        kinds, new, self._new = self._schedule().kinds, self._new, []
-        for checked in new:
-            background.create_task(self._read_in_background(checked, kinds, is_report_due=True))
+        new, self._new = self._new, []
+        for group in _by_bus(new).values():
+            background.create_task(self._read_in_turn(group, is_report_due=True))
 
-    def _present(self, some: Sequence[_CheckedSensor]) -> list[_CheckedSensor]:
-        present = set(map(_key, self._sensors))
-        return [checked for checked in some if _key(checked) in present]
-
-    async def sample(self, background: asyncio.TaskGroup, *, is_report_due: bool = True) -> None:
-        """Read every sensor once, except those that are still being read in the background.
+    def sample(self, background: asyncio.TaskGroup, *, is_report_due: bool = True) -> None:
+        """Begin to read every sensor once, except on a bus that is still being read.
 
         Args:
-            background: Runs the reads of slow sensors.
+            background: Runs the reads.
             is_report_due: Whether the values go to the cloud; if not, only thermometers are read.
         """
-        kinds = self._schedule().kinds
-        self._fast = self._present(self._fast)
-        late, self._slow = self._present(self._slow), []
-        if not is_report_due:
-            self._slow = [checked for checked in late if not _is_control_input(checked)]
-            late = [checked for checked in late if _is_control_input(checked)]
-        fast: list[_CheckedSensor] = []
-        try:
-            async with asyncio.timeout(FAST_READS_S_MAX):
-                for checked in self._fast:
-                    if is_report_due or _is_control_input(checked):
-                        await self._read(checked, kinds, is_report_due=is_report_due)
-                    fast.append(checked)
-        except TimeoutError:
-            late += self._fast[len(fast) :]
-        self._fast = fast
-        for checked in late:
-            background.create_task(self._read_in_background(checked, kinds, is_report_due=is_report_due))
+        for bus, group in self._buses.items():
+            if bus in self._busy:
+                if is_report_due:
+                    self._overdue.add(bus)
+            elif wanted := [checked for checked in group if is_report_due or _is_control_input(checked)]:
+                self._busy.add(bus)
+                background.create_task(self._read_bus(bus, wanted, is_report_due=is_report_due))
 
-    async def _read_in_background(
-        self, checked: _CheckedSensor, kinds: frozenset[SensorKind] | None, *, is_report_due: bool
-    ) -> None:
-        started_ms = self._clock.monotonic_ms()
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                await self._read(checked, kinds, is_report_due=is_report_due)
-        except TimeoutError:
-            sensor = checked[0]
-            self._intake.record_failure(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
-        is_fast = self._clock.monotonic_ms() - started_ms < FAST_READS_S_MAX * 1000
-        if _key(checked) in map(_key, self._sensors):
-            (self._fast if is_fast else self._slow).append(checked)
+    async def _read_bus(self, bus: str, wanted: Sequence[_CheckedSensor], *, is_report_due: bool) -> None:
+        await self._read_in_turn(wanted, is_report_due=is_report_due)
+        if bus in self._overdue:
+            self._overdue.discard(bus)
+            await self._read_in_turn(self._buses.get(bus, ()), is_report_due=True)
+        self._busy.discard(bus)
+
+    async def _read_in_turn(self, wanted: Sequence[_CheckedSensor], *, is_report_due: bool) -> None:
+        kinds = self._schedule().kinds
+        for checked in wanted:
+            try:
+                async with asyncio.timeout(READ_TIMEOUT_S):
+                    await self._read(checked, kinds, is_report_due=is_report_due)
+            except TimeoutError:
+                sensor = checked[0]
+                self._intake.record_failure(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
 
     async def _read(self, checked: _CheckedSensor, kinds: frozenset[SensorKind] | None, *, is_report_due: bool) -> None:
         sensor, check = checked
@@ -211,6 +197,16 @@ class Sampler:
 def _key(checked: _CheckedSensor) -> int:
     """Return what tells sensors apart: the sensor itself, and not its check."""
     return id(checked[0])
+
+
+def _by_bus(sensors: Sequence[_CheckedSensor]) -> Mapping[str, list[_CheckedSensor]]:
+    """Return the sensors of each bus; one that names no bus delays no other."""
+    groups: dict[str, list[_CheckedSensor]] = {}
+    for checked in sensors:
+        sensor = checked[0]
+        bus = sensor.channel.bus if isinstance(sensor, DescribesChannel) else f"sensor {sensor.name} {sensor.kind}"
+        groups.setdefault(bus, []).append(checked)
+    return groups
 
 
 def _is_control_input(checked: _CheckedSensor) -> bool:

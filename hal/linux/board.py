@@ -40,7 +40,6 @@ class LinuxChannel:
         """Read nothing yet."""
         self.channel = channel
         self._threads = threads
-        self._last: Future[float | HalError] | None = None
 
     @property
     def name(self) -> str:
@@ -50,17 +49,26 @@ class LinuxChannel:
     async def read(self) -> float:
         """Read the channel on the thread of its bus.
 
-        A caller may give up waiting. The read continues, and no second read starts before it ends: a hanging bus builds
-        up no queue.
+        A caller may give up waiting. The read continues, and the bus is not read again before it ends: a hanging bus
+        builds up no queue.
 
         Raises:
-            SensorUnavailable: The chip has no value, the driver failed, or an earlier read still hangs.
+            SensorUnavailable: The chip has no value, the driver failed, or an earlier read of the bus still hangs.
             ReadingImplausible: The chip's answer is no number.
         """
-        if self._last is not None and not self._last.done():
-            raise SensorUnavailable(f"{self.name}: an earlier read has not returned; a bus hangs (this one or another)")
-        self._last = self._threads.submit(self.channel.bus, self._outcome)
-        outcome = await asyncio.shield(asyncio.wrap_future(self._last))
+        channel = self.channel
+        if hanging := self._threads.hanging(channel.bus):
+            where = f"the bus {channel.bus}" if channel.bus else "a chip of this machine"
+            raise SensorUnavailable(
+                f"{self.name}: check the wiring, then cut the power of the hub: {where} hangs, an earlier read of"
+                f" {hanging} has not returned"
+            )
+        work = self._threads.submit(channel.bus, self._outcome)
+        try:
+            outcome = await asyncio.shield(asyncio.wrap_future(work))
+        except asyncio.CancelledError:
+            self._threads.abandon(channel.bus, self.name, work)
+            raise
         if isinstance(outcome, HalError):
             raise outcome
         return outcome

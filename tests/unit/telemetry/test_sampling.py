@@ -1,4 +1,4 @@
-"""The rhythm, and sensors that hang, raise or are slow, in virtual time."""
+"""The rhythm, and sensors that hang, raise, are slow or share a bus, in virtual time."""
 
 import asyncio
 import struct
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.errors import ClimahubError
 from agent.telemetry.intake import Intake
 from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, next_tick_ms
+from hal.channels import Channel, Quantity
 from hal.errors import SensorUnavailable
 from hal.interface import HUB, Reading, SensorKind
 from hal.plausibility import PlausibilityCheck
@@ -158,26 +159,46 @@ def test_hanging_sensor_does_not_delay_the_others(bench: Bench) -> None:
     assert problem == f"no answer within {READ_TIMEOUT_S:.0f} s"
 
 
-def test_a_slow_sensor_is_read_in_the_background_and_comes_back_when_it_is_quick(bench: Bench) -> None:
-    lasts_s = [3.0]
+class OnBus(Sensor):
+    """A sensor that shares a bus with others."""
+
+    def __init__(self, name: str, read: Callable[[], Awaitable[float]], bus: str) -> None:
+        super().__init__(name, read, SensorKind.TEMPERATURE)
+        self.channel = Channel(name, Quantity.TEMPERATURE, lambda: 0.0, bus=bus)
+
+
+def test_a_bus_is_read_in_turn_and_delays_no_other(bench: Bench) -> None:
+    reading = [0, 0]
 
     async def slow() -> float:
-        await asyncio.sleep(lasts_s[0])
+        reading[0] += 1
+        reading[1] = max(reading)
+        await asyncio.sleep(0.75)
+        reading[0] -= 1
         return 21.0
 
-    sensor = bench.add("slow", slow)
-    quick = bench.add("T1")
+    slow_ones = [OnBus(f"28-{number}", slow, "w1_bus_master1") for number in range(10)]
+    bench.sensors += [*slow_ones, OnBus("i2c", slow, "i2c-1")]
+    bench.run(200)
+    assert reading[1] == 2
+    at_ms = {sensor.name: bench.intake.channel(HUB, sensor.name, sensor.kind).latest for sensor in bench.sensors}
+    assert [latest.at_ms for latest in at_ms.values() if latest] == [
+        *(150_750 + 750 * number for number in range(10)),
+        150_750,
+    ]
 
-    async def scene() -> None:
-        await asyncio.sleep(200)
-        lasts_s[0] = 0.01
 
-    bench.run(200, scene)
-    assert bench.problem(sensor) == (0, "")
-    assert bench.intake.channel(HUB, "slow", sensor.kind).good == 8
-    assert bench.intake.channel(HUB, "T1", quick.kind).good == 8
-    assert bench.sampler._slow == []
-    assert len(bench.sampler._fast) == 2
+def test_a_report_that_was_due_while_a_bus_was_read_follows_at_once(bench: Bench) -> None:
+    bench.schedule = SamplingSchedule(60, None, control_interval_s=59)
+
+    async def slow() -> float:
+        await asyncio.sleep(4)
+        return 21.0
+
+    bench.add("slow", slow)
+    bench.run(70, phase=0.0)
+    # Read for control from 59 s, for the report of second 60 from 63 s.
+    assert [reading.at_ms for reading in bench.kept] == [4_000, 67_000]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A made-up machine: trees in the shape of /sys and /proc."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,10 @@ async def value(board: Board, source: str) -> float:
         return await sensor.read()
     finally:
         await board.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what a thread does."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - a thread has no event for it
+            await asyncio.sleep(0.002)

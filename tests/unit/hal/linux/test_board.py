@@ -12,7 +12,7 @@ from hal.errors import SensorUnavailable
 from hal.interface import Board, SensorKind
 from hal.linux.board import LinuxBoard, LinuxSensor
 from hal.linux.bus_threads import BusThreads
-from tests.unit.hal.linux.conftest import Machine, sources
+from tests.unit.hal.linux.conftest import Machine, sources, until
 
 
 async def test_machine_without_chips_is_a_board_without_sensors(machine: Machine) -> None:
@@ -43,23 +43,44 @@ def hanging(machine: Machine, cpu: Path) -> Iterator[Path]:
     os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
 
 
-async def test_hanging_read_blocks_neither_the_event_loop_nor_other_reads(machine: Machine, hanging: Path) -> None:
+async def test_a_hanging_read_blocks_neither_the_event_loop_nor_piles_up_others(
+    machine: Machine, hanging: Path
+) -> None:
+    machine.supply("AC", type="Mains", online="1")
     board = machine.board()
-    [sensor] = board.sensors
+    sensor, mains = board.sensors
     assert isinstance(sensor, LinuxSensor)
     reading = asyncio.ensure_future(sensor.read())
-    await asyncio.sleep(0)
+    # The thread opens the pipe, so nobody can take the read back from it any more.
+    pipe = await asyncio.to_thread(hanging.open, "w")
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    for _ in range(3):
-        with pytest.raises(SensorUnavailable, match="an earlier read has not returned"):
-            await sensor.read()
-    await asyncio.to_thread(hanging.write_text, "20000\n")
-    assert sensor._last is not None
-    assert await asyncio.wrap_future(sensor._last) == 20
+    for each in (sensor, mains, sensor):
+        with pytest.raises(SensorUnavailable, match="an earlier read of hwmon/cpu_thermal/temp1 has not returned"):
+            await each.read()
+    with pipe:
+        pipe.write("20000\n")
     replace(hanging, "21000\n")
+    await until(lambda: not board._threads.hanging(""))
     assert await sensor.read() == 21
+    assert await mains.read() == 1
+    await board.close()
+
+
+async def test_a_read_that_has_not_begun_is_taken_back(machine: Machine, hanging: Path) -> None:
+    machine.supply("AC", type="Mains", online="1")
+    board = machine.board()
+    sensor, mains = board.sensors
+    first, second = asyncio.ensure_future(sensor.read()), asyncio.ensure_future(mains.read())
+    pipe = await asyncio.to_thread(hanging.open, "w")
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    with pipe:
+        pipe.write("20000\n")
+    assert await first == 20
+    assert await mains.read() == 1
     await board.close()
 
 
