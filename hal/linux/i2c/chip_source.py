@@ -1,0 +1,145 @@
+"""Finds the chips on all I2C buses that the hub reads itself: the `ChannelSource` of this package.
+
+Asks only addresses where a chip of `known_chips` can be, that no kernel driver is bound to, on buses that are made for
+sensors. Skipped are the management buses of PCs, where a write can change a memory module, and those of displays.
+"""
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from hal.channels import Channel
+from hal.errors import SensorUnavailable
+from hal.linux.i2c.bus import REFUSALS, I2cBus, I2cPort
+from hal.linux.i2c.chip import Chip
+from hal.linux.i2c.chip_reader import ChipReader
+from hal.linux.i2c.known_chips import chips_by_address
+from hal.linux.sysfs import directories, optional_text
+
+DRIVER = "climahub"
+PACKAGE = "smbus2"
+BUSES_MAX = 32
+"""A Pi with everything enabled has seven; multiplexers add up to eight each."""
+
+_BUS = re.compile(r"i2c-[0-9]{1,4}")
+_NOT_FOR_SENSORS = re.compile(r"smbus|ddc|gmbus|dpmst|aux|hdmi|nvidia|amdgpu|radeon|nouveau|i915", re.IGNORECASE)
+
+
+def sensor_buses(sysfs_root: Path) -> Sequence[str]:
+    """Return the names of the buses that may be searched, such as "i2c-1"; accesses none."""
+    found = [
+        directory.name
+        for directory in directories(sysfs_root / "bus" / "i2c" / "devices")
+        if _BUS.fullmatch(directory.name) and not _NOT_FOR_SENSORS.search(optional_text(directory / "name"))
+    ]
+    return sorted(found, key=lambda name: int(name.partition("-")[2]))[:BUSES_MAX]
+
+
+def bound_driver(sysfs_root: Path, bus: str, address: int) -> str:
+    """Return the name of the kernel driver that is bound to an address; empty without one."""
+    link = sysfs_root / "bus" / "i2c" / "devices" / f"{bus.partition('-')[2]}-{address:04x}" / "driver"
+    return link.resolve().name if link.exists() else ""
+
+
+def is_package_installed() -> bool:
+    """Return whether smbus2 is there."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+class I2cChips:
+    """The chips that the hub reads itself, implementing `hal.channels.ChannelSource`."""
+
+    def __init__(
+        self,
+        *,
+        sysfs_root: Path,
+        open_port: Callable[[str], I2cPort],
+        now_ms: Callable[[], int],
+        sleep: Callable[[float], None],
+    ) -> None:
+        """Search nothing yet.
+
+        Args:
+            sysfs_root: Mount point of sysfs.
+            open_port: Opens a bus by its name; may raise `OSError`.
+            now_ms: A monotonic clock.
+            sleep: Waits for a number of seconds, on the bus's thread.
+        """
+        self._sysfs_root = sysfs_root
+        self._open_port = open_port
+        self._now_ms = now_ms
+        self._sleep = sleep
+        self._candidates = chips_by_address()
+        self._buses: dict[str, I2cBus] = {}
+        self._readers: dict[tuple[str, int], ChipReader] = {}
+
+    def buses(self) -> Sequence[str]:
+        """See `ChannelSource`."""
+        return sensor_buses(self._sysfs_root)
+
+    def bus(self, name: str) -> I2cBus:
+        """Return a bus by its name, always the same object."""
+        return self._buses.setdefault(name, I2cBus(name, lambda: self._open_port(name), self._sleep))
+
+    def find(self, bus: str) -> Sequence[Channel]:
+        """See `ChannelSource`. A chip that has answered its last reading is not asked again who it is.
+
+        Raises:
+            SensorUnavailable: The bus cannot be opened, or hangs.
+        """
+        channels: list[Channel] = []
+        for address in self._candidates:
+            reader = self._reader(bus, address)
+            if reader is not None:
+                channels += _channels(bus, address, reader)
+        return channels
+
+    def _reader(self, bus: str, address: int) -> ChipReader | None:
+        place = bus, address
+        if bound_driver(self._sysfs_root, bus, address):
+            self._readers.pop(place, None)
+            return None
+        known = self._readers.get(place)
+        if known is not None and known.is_answering:
+            return known
+        chip = self.identify(bus, address)
+        if chip is None:
+            return None
+        if known is None or known.make is not chip:
+            known = self._readers[place] = ChipReader(self.bus(bus), address, chip, self._now_ms)
+        return known
+
+    def identify(self, bus: str, address: int) -> type[Chip] | None:
+        """Return the known chip that answers at an address; `None` where nothing does, or something else.
+
+        Raises:
+            SensorUnavailable: The bus cannot be opened, or hangs.
+        """
+        for chip in self._candidates.get(address, ()):
+            try:
+                if self.bus(bus).run(address, chip.identify()):
+                    return chip
+            except SensorUnavailable as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno not in REFUSALS:
+                    raise
+        return None
+
+    def close(self) -> None:
+        """Release all device files. On any thread, once no bus is used any more."""
+        for bus in self._buses.values():
+            bus.close()
+
+
+def _channels(bus: str, address: int, reader: ChipReader) -> Iterator[Channel]:
+    chip = reader.make
+    for quantity in chip.quantities:
+        yield Channel(
+            name=f"{bus}-{address:04x}/{chip.name}/{quantity}",
+            quantity=quantity,
+            read=lambda quantity=quantity: reader.read(quantity),  # type: ignore[misc]
+            bus=bus,
+            address=f"{address:04x}",
+            chip=chip.name,
+            driver=DRIVER,
+        )
