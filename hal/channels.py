@@ -21,9 +21,14 @@ class Quantity(StrEnum):
     HUMIDITY = "humidity"
     PRESSURE = "pressure"
     CO2 = "co2"
+    ECO2 = "eco2"
+    TVOC = "tvoc"
     GAS_RESISTANCE = "gas_resistance"
+    GAS_SIGNAL = "gas_signal"
+    AQI_UBA = "aqi_uba"
     ILLUMINANCE = "illuminance"
     VOLTAGE = "voltage"
+    SHUNT_VOLTAGE = "shunt_voltage"
     CURRENT = "current"
     ACCELERATION = "acceleration"
     POWER = "power"
@@ -40,9 +45,14 @@ QUANTITY_UNITS: Mapping[Quantity, str] = MappingProxyType(
         Quantity.HUMIDITY: "%",
         Quantity.PRESSURE: "hPa",
         Quantity.CO2: "ppm",
+        Quantity.ECO2: "ppm",
+        Quantity.TVOC: "ppb",
         Quantity.GAS_RESISTANCE: "ohm",
+        Quantity.GAS_SIGNAL: "ticks",
+        Quantity.AQI_UBA: "",  # 1 (excellent) to 5 (unhealthy)
         Quantity.ILLUMINANCE: "lx",
         Quantity.VOLTAGE: "V",
+        Quantity.SHUNT_VOLTAGE: "V",
         Quantity.CURRENT: "A",
         Quantity.ACCELERATION: "m/s²",
         Quantity.POWER: "W",

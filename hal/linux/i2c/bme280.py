@@ -1,19 +1,19 @@
 """BME280: temperature, humidity and pressure, measured once on request.
 
-Source: Bosch's datasheet BST-BME280-DS002, version 1.23: 4.2.2 (calibration words), 4.2.3 (compensation in integers, the
-resolution of which is 0.01 °C, 1/256 Pa and 1/1024 %), 5.3 (registers: id 0xD0 is 0x60; a burst reads one consistent
+Source: Bosch's datasheet BST-BME280-DS002, version 1.23: 4.2.2 (calibration words), 4.2.3 (compensation in integers,
+with a resolution of 0.01 °C, 1/256 Pa and 1/1024 %), 5.3 (registers: id 0xD0 is 0x60; a burst reads one consistent
 measurement), 5.4.3 to 5.4.5 (forced mode; `ctrl_hum` counts with the next writing of `ctrl_meas`), 9.1 (at most 9.3 ms
 with one sample each). Temperature and pressure are those of BMP280: its datasheet BST-BMP280-DS001, 3.12, has numbers.
 """
 
 import struct
-from typing import ClassVar
 
 import msgspec
 
 from hal.channels import Quantity
 from hal.errors import SensorUnavailable
 from hal.linux.i2c.chip import (
+    Chip,
     Exchange,
     Measurement,
     Transfer,
@@ -95,13 +95,13 @@ def humidity_percent(raw: int, t_fine: int, words: tuple[int, ...]) -> float:
     return (min(max(value, 0), 419430400) >> 12) / 1024
 
 
-class Bme280:
-    """One BME280; implements `Chip`."""
+class Bme280(Chip):
+    """One BME280."""
 
-    name: ClassVar = "bme280"
-    addresses: ClassVar = (0x76, 0x77)
-    quantities: ClassVar = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE)
-    overlay: ClassVar = "bme280"
+    name = "bme280"
+    addresses = (0x76, 0x77)
+    quantities = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE)
+    overlay = "bme280"
 
     def __init__(self) -> None:
         """The calibration is read with the first measurement."""

@@ -1,20 +1,19 @@
 """BME680 and BME688: temperature, humidity, pressure and the resistance of a heated gas sensor.
 
 Source: Bosch's datasheet BST-BME680-DS001, version 1.9: 3.2.1 (sequence of a forced measurement), 3.3 (compensation in
-integers), 3.3.5 and 3.4.1 (heater: 320 °C for 150 ms, as the kernel's driver has it), 5.2 and 5.3 (registers: id 0xD0 is
-0x61; 0xF0 is 1 for BME688); Bosch's BME68x API (BSD-3-Clause) for the gas resistance of BME688.
+integers), 3.3.5 and 3.4.1 (heater: 320 °C for 150 ms, as the kernel's driver has it), 5.2 and 5.3 (registers: id 0xD0
+is 0x61; 0xF0 is 1 for BME688); Bosch's BME68x API (BSD-3-Clause) for the gas resistance of BME688.
 
 Each measurement heats the sensor: read every minute, not every second. No index is computed here.
 """
 
 import struct
-from typing import ClassVar
 
 import msgspec
 
 from hal.channels import Quantity
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.chip import Exchange, Measurement, Transfer, lost_midway, read_register, write_register
+from hal.linux.i2c.chip import Chip, Exchange, Measurement, Transfer, lost_midway, read_register, write_register
 
 _ID, _ID_VALUE, _VARIANT = 0xD0, 0x61, 0xF0
 _CALIBRATION_1, _CALIBRATION_1_BYTES = 0x8A, 23
@@ -154,13 +153,13 @@ def heater_byte(target_c: int, ambient_c: float, calibration: Calibration) -> in
     return min(max(int(3.4 * (slope * (4 / (4 + span)) / (1 + value * 0.002) - 25)), 0), 0xFF)
 
 
-class Bme680:
-    """One BME680 or BME688; implements `Chip`."""
+class Bme680(Chip):
+    """One BME680 or BME688."""
 
-    name: ClassVar = "bme680"
-    addresses: ClassVar = (0x76, 0x77)
-    quantities: ClassVar = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE, Quantity.GAS_RESISTANCE)
-    overlay: ClassVar = "bme680"
+    name = "bme680"
+    addresses = (0x76, 0x77)
+    quantities = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE, Quantity.GAS_RESISTANCE)
+    overlay = "bme680"
 
     def __init__(self) -> None:
         """The calibration is read with the first measurement."""

@@ -1,8 +1,8 @@
 """Runs exchanges on one I2C bus, through the kernel's /dev/i2c-N and the package smbus2. Blocks: one thread a bus.
 
 Must never force an address that a kernel driver is bound to: `I2C_RDWR` does not ask, so `I2C_SLAVE` asks before each
-transfer (Documentation/i2c/dev-interface.rst: EBUSY). After any fault the device file is closed and opened again with
-the next exchange. Errors: the kernel's Documentation/i2c/fault-codes.rst.
+transfer (Documentation/i2c/dev-interface.rst: EBUSY). After a fault of the bus the device file is closed, and opened
+again with the next exchange. Errors: the kernel's Documentation/i2c/fault-codes.rst.
 """
 
 import errno
@@ -118,7 +118,8 @@ class I2cBus:
         try:
             return self._run(address, exchange)
         except OSError as error:
-            self.close()
+            if error.errno not in REFUSALS:
+                self.close()
             advice = _ADVICE.get(error.errno or 0, "see the kernel's log (dmesg)")
             raise SensorUnavailable(f"{place}: {advice} ({error.strerror})") from error
         except SensorUnavailable as error:

@@ -35,7 +35,7 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 Exchange = Generator[Transfer, bytes, T]
-"""Yields transfers, is sent what was read, returns the result. Raises `SensorUnavailable` for what is no measurement."""
+"""Yields transfers, is sent what was read, returns the result; raises `SensorUnavailable` for what is no value."""
 
 Measurement = Mapping[Quantity, float]
 """Values in the units of `hal.channels.QUANTITY_UNITS`."""

@@ -4,6 +4,7 @@ Asks only addresses where a chip of `known_chips` can be, that no kernel driver 
 sensors. Skipped are the management buses of PCs, where a write can change a memory module, and those of displays.
 """
 
+import errno
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from hal.channels import Channel
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.bus import REFUSALS, I2cBus, I2cPort
+from hal.linux.i2c.bus import I2cBus, I2cPort
 from hal.linux.i2c.chip import Chip
 from hal.linux.i2c.chip_reader import ChipReader
 from hal.linux.i2c.known_chips import chips_by_address
@@ -24,6 +25,9 @@ BUSES_MAX = 32
 
 _BUS = re.compile(r"i2c-[0-9]{1,4}")
 _NOT_FOR_SENSORS = re.compile(r"smbus|ddc|gmbus|dpmst|aux|hdmi|nvidia|amdgpu|radeon|nouveau|i915", re.IGNORECASE)
+
+_BUS_FAILURES = {errno.ETIMEDOUT, errno.ENOENT, errno.ENODEV, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP}
+"""What fails at one address fails at all of them."""
 
 
 def sensor_buses(sysfs_root: Path) -> Sequence[str]:
@@ -75,8 +79,8 @@ class I2cChips:
         self._readers: dict[tuple[str, int], ChipReader] = {}
 
     def buses(self) -> Sequence[str]:
-        """See `ChannelSource`."""
-        return sensor_buses(self._sysfs_root)
+        """See `ChannelSource`. None without the package smbus2."""
+        return sensor_buses(self._sysfs_root) if is_package_installed() else ()
 
     def bus(self, name: str) -> I2cBus:
         """Return a bus by its name, always the same object."""
@@ -121,7 +125,7 @@ class I2cChips:
                 if self.bus(bus).run(address, chip.identify()):
                     return chip
             except SensorUnavailable as error:
-                if isinstance(error.__cause__, OSError) and error.__cause__.errno not in REFUSALS:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno in _BUS_FAILURES:
                     raise
         return None
 

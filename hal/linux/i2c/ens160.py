@@ -1,17 +1,16 @@
 """ENS160: organic compounds in the air, with the index of the German environment agency (UBA), computed on the chip.
 
-Source: ScioSense's datasheet ENS160, version 0.95, 16.1 (registers, low byte first: PART_ID 0x00 is 0x0160, OPMODE 0x10,
-DEVICE_STATUS 0x20, DATA_AQI 0x21, DATA_TVOC 0x22 in ppb, DATA_ECO2 0x24 in ppm) and 16.2 (OPMODE 2 is the standard mode;
-DEVICE_STATUS bit 6: error, bits 3 and 2: validity, 0 normal, 1 warming up, 2 first start, 3 no valid output).
+Source: ScioSense's datasheet ENS160, version 0.95, 16.1 (registers, low byte first: PART_ID 0x00 is 0x0160, OPMODE
+0x10, DEVICE_STATUS 0x20, DATA_AQI 0x21, DATA_TVOC 0x22 in ppb, DATA_ECO2 0x24 in ppm) and 16.2 (OPMODE 2 is the
+standard mode; DEVICE_STATUS bit 6: error, bits 3 and 2: validity, 0 normal, 1 warming up, 2 first start, 3 no valid
+output).
 
 DATA_ECO2 is no CO2 but an equivalent from organic compounds: it has a quantity of its own.
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.chip import ChipNotReady, Exchange, Measurement, lost_midway, read_register, write_register
+from hal.linux.i2c.chip import Chip, ChipNotReady, Exchange, Measurement, lost_midway, read_register, write_register
 
 _PART_ID, _OPMODE, _STATUS = 0x00, 0x10, 0x20
 _PART_ID_BYTES = bytes([0x60, 0x01])
@@ -21,13 +20,13 @@ _VALIDITY = {1: "wait 3 minutes: it is warming up", 2: "wait an hour: this is it
 _AQI_MAX = 5
 
 
-class Ens160:
-    """One ENS160; implements `Chip`."""
+class Ens160(Chip):
+    """One ENS160."""
 
-    name: ClassVar = "ens160"
-    addresses: ClassVar = (0x52, 0x53)
-    quantities: ClassVar = (Quantity.AQI_UBA, Quantity.TVOC, Quantity.ECO2)
-    overlay: ClassVar = ""
+    name = "ens160"
+    addresses = (0x52, 0x53)
+    quantities = (Quantity.AQI_UBA, Quantity.TVOC, Quantity.ECO2)
+    overlay = ""
 
     @staticmethod
     def identify() -> Exchange[bool]:

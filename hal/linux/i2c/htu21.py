@@ -7,11 +7,9 @@ Si7021-A20, 5.3 (electronic serial number by 0xFC 0xC9, which the others have to
 "Electronic Identification Code" of the SHT2x).
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.chip import Exchange, Measurement, Transfer
+from hal.linux.i2c.chip import Chip, Exchange, Measurement, Transfer
 from hal.linux.i2c.sensirion import words
 
 _TEMPERATURE, _HUMIDITY = 0xF3, 0xF5
@@ -23,13 +21,13 @@ _IS_HUMIDITY = 0x2
 _FULL_SCALE = 65536
 
 
-class Htu21:
-    """One chip of the family; implements `Chip`."""
+class Htu21(Chip):
+    """One chip of the family."""
 
-    name: ClassVar = "htu21"
-    addresses: ClassVar = (0x40,)
-    quantities: ClassVar = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
-    overlay: ClassVar = "htu21"
+    name = "htu21"
+    addresses = (0x40,)
+    quantities = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
+    overlay = "htu21"
 
     @staticmethod
     def identify() -> Exchange[bool]:

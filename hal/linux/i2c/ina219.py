@@ -1,27 +1,25 @@
-"""INA219: voltage of a supply or battery, and the voltage across a shunt resistor, which is proportional to the current.
+"""INA219: voltage of a supply or battery, and the voltage across a shunt resistor, proportional to the current.
 
 Source: TI's datasheet SBOS448G, 8.6.2 (configuration, 0x399F after power-on: measures by itself), 8.6.3 (shunt voltage
 in 10 uV, signed; bus voltage in bits 15 to 3, in 4 mV). The chip does not know the resistor, so no current is given:
 boards carry 0.1 ohm or 0.01 ohm. Nothing is ever written: a chip that another program has set up is left to it.
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import Exchange, Measurement, lost_midway, read_register, signed_word, word
+from hal.linux.i2c.chip import Chip, Exchange, Measurement, lost_midway, read_register, signed_word, word
 
 _CONFIGURATION, _SHUNT, _BUS = 0x00, 0x01, 0x02
 _POWER_ON = 0x399F
 _BUS_V, _SHUNT_V = 0.004, 10e-6
 
 
-class Ina219:
-    """One INA219; implements `Chip`."""
+class Ina219(Chip):
+    """One INA219."""
 
-    name: ClassVar = "ina219"
-    addresses: ClassVar = tuple(range(0x40, 0x50))
-    quantities: ClassVar = (Quantity.VOLTAGE, Quantity.SHUNT_VOLTAGE)
-    overlay: ClassVar = ""
+    name = "ina219"
+    addresses = tuple(range(0x40, 0x50))
+    quantities = (Quantity.VOLTAGE, Quantity.SHUNT_VOLTAGE)
+    overlay = ""
 
     @staticmethod
     def identify() -> Exchange[bool]:

@@ -41,7 +41,9 @@ CHIPS: tuple[type[Chip], ...] = (
 
 def chips_by_address() -> Mapping[int, tuple[type[Chip], ...]]:
     """Return the candidates for each address, by address."""
-    return {address: tuple(_candidates(address)) for address in sorted({each for chip in CHIPS for each in chip.addresses})}
+    return {
+        address: tuple(_candidates(address)) for address in sorted({each for chip in CHIPS for each in chip.addresses})
+    }
 
 
 def _candidates(address: int) -> Iterator[type[Chip]]:

@@ -1,17 +1,15 @@
 """LM75 and TMP102: temperature. Neither has an id register.
 
-Source: TI's datasheets LM75B (SNIS153D, 7.5: pointer register; power-on defaults: configuration 0x00, T_HYST 75 °C, T_OS
-80 °C) and TMP102 (SBOS397H, 7.5: temperature in 0.0625 °C, left aligned; configuration 0x60A0 of which R1 and R0 are
-always 1 and the lowest four bits 0; T_LOW 75 °C, T_HIGH 80 °C). Identified by what these registers hold after power-on:
+Source: TI's datasheets LM75B (SNIS153D, 7.5: pointer register; power-on defaults: configuration 0x00, T_HYST 75 °C,
+T_OS 80 °C) and TMP102 (SBOS397H, 7.5: temperature in 0.0625 °C, left aligned; configuration 0x60A0, of which R1 and R0
+are always 1 and the lowest four bits 0; T_LOW 75 °C, T_HIGH 80 °C). Identified by what these hold after power-on:
 a chip that another program has set up is left to that program.
 
 `lm75` reads nine bits: the chips of that name differ in the resolution below that.
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import Exchange, Measurement, lost_midway, read_register, signed_word, word
+from hal.linux.i2c.chip import Chip, Exchange, Measurement, lost_midway, read_register, signed_word, word
 
 _TEMPERATURE, _CONFIGURATION, _LOW, _HIGH = 0, 1, 2, 3
 _LOW_75_C, _HIGH_80_C = 0x4B00, 0x5000
@@ -35,13 +33,13 @@ def _has_default_limits() -> Exchange[bool]:
     return (word(low), word(high)) == (_LOW_75_C, _HIGH_80_C)
 
 
-class Lm75:
-    """One LM75 or a chip like it; implements `Chip`."""
+class Lm75(Chip):
+    """One LM75 or a chip like it."""
 
-    name: ClassVar = "lm75"
-    addresses: ClassVar = _ADDRESSES
-    quantities: ClassVar = (Quantity.TEMPERATURE,)
-    overlay: ClassVar = "lm75"
+    name = "lm75"
+    addresses = _ADDRESSES
+    quantities = (Quantity.TEMPERATURE,)
+    overlay = "lm75"
 
     @staticmethod
     def identify() -> Exchange[bool]:
@@ -57,13 +55,13 @@ class Lm75:
         return {Quantity.TEMPERATURE: lm75_c(raw)}
 
 
-class Tmp102:
-    """One TMP102; implements `Chip`."""
+class Tmp102(Chip):
+    """One TMP102."""
 
-    name: ClassVar = "tmp102"
-    addresses: ClassVar = _ADDRESSES[:4]
-    quantities: ClassVar = (Quantity.TEMPERATURE,)
-    overlay: ClassVar = "tmp102"
+    name = "tmp102"
+    addresses = _ADDRESSES[:4]
+    quantities = (Quantity.TEMPERATURE,)
+    overlay = "tmp102"
 
     @staticmethod
     def identify() -> Exchange[bool]:

@@ -4,10 +4,8 @@ Source: Maxim's datasheet 19-6171, revision 7, table 2 (registers of two bytes, 
 for each cell, SOC 0x04 in 1/256 %, VERSION 0x08: 0x001x).
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import Exchange, Measurement, lost_midway, read_register, word
+from hal.linux.i2c.chip import Chip, Exchange, Measurement, lost_midway, read_register, word
 
 _VCELL, _SOC, _VERSION = 0x02, 0x04, 0x08
 _VERSION_MASK, _VERSION_VALUE = 0xFFF0, 0x0010
@@ -15,13 +13,13 @@ _VCELL_V = 78.125e-6
 _SOC_PERCENT = 1 / 256
 
 
-class Max17048:
-    """One fuel gauge; implements `Chip`."""
+class Max17048(Chip):
+    """One fuel gauge."""
 
-    name: ClassVar = "max17048"
-    addresses: ClassVar = (0x36,)
-    quantities: ClassVar = (Quantity.BATTERY, Quantity.VOLTAGE)
-    overlay: ClassVar = ""
+    name = "max17048"
+    addresses = (0x36,)
+    quantities = (Quantity.BATTERY, Quantity.VOLTAGE)
+    overlay = ""
 
     @staticmethod
     def identify() -> Exchange[bool]:

@@ -8,11 +8,10 @@ three floats of two words each), 1.4.9 (0xD100: firmware version).
 
 import struct
 from collections.abc import Sequence
-from typing import ClassVar
 
 from hal.channels import Quantity
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.chip import ChipNotReady, Exchange, Measurement, Transfer
+from hal.linux.i2c.chip import Chip, ChipNotReady, Exchange, Measurement, Transfer
 from hal.linux.i2c.sensirion import ask, command
 
 _START, _DATA_READY, _READ, _FIRMWARE = 0x0010, 0x0202, 0x0300, 0xD100
@@ -20,13 +19,13 @@ _NO_PRESSURE = 0
 _COMMAND_S = 0.004
 
 
-class Scd30:
-    """One SCD30; implements `Chip`."""
+class Scd30(Chip):
+    """One SCD30."""
 
-    name: ClassVar = "scd30"
-    addresses: ClassVar = (0x61,)
-    quantities: ClassVar = (Quantity.CO2, Quantity.TEMPERATURE, Quantity.HUMIDITY)
-    overlay: ClassVar = ""
+    name = "scd30"
+    addresses = (0x61,)
+    quantities = (Quantity.CO2, Quantity.TEMPERATURE, Quantity.HUMIDITY)
+    overlay = ""
 
     def __init__(self) -> None:
         """Not known to measure yet."""

@@ -6,11 +6,9 @@ tells whether data are ready: bits 10 to 0 are not 0). While it measures, it ref
 a refusal means that it measures already, begun by the agent's last run or another program.
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.chip import ChipNotReady, Exchange, Measurement, Transfer
+from hal.linux.i2c.chip import Chip, ChipNotReady, Exchange, Measurement, Transfer
 from hal.linux.i2c.sensirion import ask, command
 from hal.linux.i2c.sht3x import humidity_percent, temperature_c
 
@@ -20,13 +18,13 @@ _COMMAND_S = 0.001
 PERIOD_S = 30
 
 
-class Scd4x:
-    """One chip of the family; implements `Chip`."""
+class Scd4x(Chip):
+    """One chip of the family."""
 
-    name: ClassVar = "scd4x"
-    addresses: ClassVar = (0x62,)
-    quantities: ClassVar = (Quantity.CO2, Quantity.TEMPERATURE, Quantity.HUMIDITY)
-    overlay: ClassVar = ""
+    name = "scd4x"
+    addresses = (0x62,)
+    quantities = (Quantity.CO2, Quantity.TEMPERATURE, Quantity.HUMIDITY)
+    overlay = ""
 
     def __init__(self) -> None:
         """Not known to measure yet."""

@@ -1,14 +1,12 @@
 """SGP40: the raw signal of a gas sensor. No index: that is Sensirion's algorithm, which needs a value each second.
 
 Source: Sensirion's datasheet SGP40, version 1.0: 3.1 (in ticks, proportional to the logarithm of the resistance; the
-first one is to be discarded), 4.5 (0x260F with humidity and temperature, here the defaults of table 10, so without
-compensation; 30 ms), and 0x202F, the feature set, of which the high byte is 0x32.
+first one is to be discarded), tables 9 to 11 (0x260F with humidity and temperature, here the defaults, so without
+compensation; 30 ms). 0x202F reads the feature set, of which the high byte is 0x32, as Sensirion's own driver does.
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import ChipNotReady, Exchange, Measurement, Transfer
+from hal.linux.i2c.chip import Chip, ChipNotReady, Exchange, Measurement, Transfer
 from hal.linux.i2c.sensirion import ask, command, words
 
 _MEASURE, _FEATURE_SET = 0x260F, 0x202F
@@ -17,13 +15,13 @@ _HUMIDITY_50_PERCENT, _TEMPERATURE_25_C = 0x8000, 0x6666
 _MEASURE_S = 0.03
 
 
-class Sgp40:
-    """One SGP40; implements `Chip`."""
+class Sgp40(Chip):
+    """One SGP40."""
 
-    name: ClassVar = "sgp40"
-    addresses: ClassVar = (0x59,)
-    quantities: ClassVar = (Quantity.GAS_SIGNAL,)
-    overlay: ClassVar = ""
+    name = "sgp40"
+    addresses = (0x59,)
+    quantities = (Quantity.GAS_SIGNAL,)
+    overlay = ""
 
     def __init__(self) -> None:
         """Not measured yet."""

@@ -4,10 +4,8 @@ Source: Sensirion's datasheet SHT3x-DIS, version 7: 4.3 (single shot without clo
 0x2400, at most 15.5 ms), 4.11 (status register 0xF32D, its reserved bits are 0), 4.13 (conversion).
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import Exchange, Measurement
+from hal.linux.i2c.chip import Chip, Exchange, Measurement
 from hal.linux.i2c.sensirion import ask
 
 _STATUS, _MEASURE = 0xF32D, 0x2400
@@ -26,13 +24,13 @@ def humidity_percent(raw: int) -> float:
     return 100 * raw / _FULL_SCALE
 
 
-class Sht3x:
-    """One chip of the family; implements `Chip`."""
+class Sht3x(Chip):
+    """One chip of the family."""
 
-    name: ClassVar = "sht3x"
-    addresses: ClassVar = (0x44, 0x45)
-    quantities: ClassVar = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
-    overlay: ClassVar = "sht3x"
+    name = "sht3x"
+    addresses = (0x44, 0x45)
+    quantities = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
+    overlay = "sht3x"
 
     @staticmethod
     def identify() -> Exchange[bool]:

@@ -4,10 +4,8 @@ Source: Sensirion's datasheet SHT4x, version 6: 4.5 (commands of one byte: 0xFD 
 8.3 ms; 0x89 reads the serial number), 4.6 (conversion; humidity may come out slightly below 0 or above 100 %).
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import Exchange, Measurement
+from hal.linux.i2c.chip import Chip, Exchange, Measurement
 from hal.linux.i2c.sensirion import ask
 from hal.linux.i2c.sht3x import temperature_c
 
@@ -21,13 +19,13 @@ def humidity_percent(raw: int) -> float:
     return -6 + 125 * raw / _FULL_SCALE
 
 
-class Sht4x:
-    """One chip of the family; implements `Chip`."""
+class Sht4x(Chip):
+    """One chip of the family."""
 
-    name: ClassVar = "sht4x"
-    addresses: ClassVar = (0x44, 0x45, 0x46)
-    quantities: ClassVar = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
-    overlay: ClassVar = "sht4x"
+    name = "sht4x"
+    addresses = (0x44, 0x45, 0x46)
+    quantities = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
+    overlay = "sht4x"
 
     @staticmethod
     def identify() -> Exchange[bool]:

@@ -1,17 +1,15 @@
 """SHTC3: temperature and humidity; asleep between two measurements.
 
-Source: Sensirion's datasheet SHTC3, version 3: 5.1 (sleep 0xB098, wake-up 0x3517, at most 240 us), 5.3 (0x7866:
-temperature first, no clock stretching, normal mode, at most 12.1 ms), 5.9 (id register 0xEFC8: bits 11 and 5 to 0 are
-0x0807), 5.11 (conversion).
+Source: Sensirion's datasheet SHTC3, version 3: chapter 5: sleep 0xB098, wake-up 0x3517 (at most 240 us), 0x7866
+(temperature first, no clock stretching, normal mode, at most 12.1 ms), id register 0xEFC8 (bits 11 and 5 to 0 are
+0x0807), conversion.
 
 An I2C multiplexer (TCA9548A) can have the same address and takes any byte that is written as the channels to connect.
 It answers a read without a command, which a SHTC3 refuses: so that is asked first.
 """
 
-from typing import ClassVar
-
 from hal.channels import Quantity
-from hal.linux.i2c.chip import Exchange, Measurement, Transfer
+from hal.linux.i2c.chip import Chip, Exchange, Measurement, Transfer
 from hal.linux.i2c.sensirion import ask, command
 
 _SLEEP, _WAKE_UP, _ID, _MEASURE = 0xB098, 0x3517, 0xEFC8, 0x7866
@@ -20,13 +18,13 @@ _WAKE_UP_S, _MEASURE_S = 0.00024, 0.0121
 _FULL_SCALE = 65536
 
 
-class Shtc3:
-    """One SHTC3; implements `Chip`."""
+class Shtc3(Chip):
+    """One SHTC3."""
 
-    name: ClassVar = "shtc3"
-    addresses: ClassVar = (0x70,)
-    quantities: ClassVar = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
-    overlay: ClassVar = "shtc3"
+    name = "shtc3"
+    addresses = (0x70,)
+    quantities = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
+    overlay = "shtc3"
 
     @staticmethod
     def identify() -> Exchange[bool]:

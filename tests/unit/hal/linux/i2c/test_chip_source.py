@@ -1,0 +1,160 @@
+"""Finding chips: by id, at known addresses only, never where the kernel has a driver or on a PC's management bus."""
+
+import errno
+
+import pytest
+
+from hal.channels import KINDS
+from hal.errors import SensorUnavailable
+from hal.linux.i2c.known_chips import CHIPS, chips_by_address
+from tests import emulated_chips as emulated
+from tests.unit.hal.linux.i2c.conftest import BY_NAME, Bench
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_each_chip_is_found_at_each_of_its_addresses_and_taken_for_no_other(bench: Bench, name: str) -> None:
+    for address in BY_NAME[name].addresses:
+        bench.wire.chips.clear()
+        bench.plug(name, address)
+        found = bench.source().find("i2c-1")
+        assert [channel.name for channel in found] == [
+            f"i2c-1-{address:04x}/{name}/{quantity}" for quantity in BY_NAME[name].quantities
+        ]
+        assert {channel.driver for channel in found} == {"climahub"}
+
+
+def test_names_bus_address_and_kind(bench: Bench) -> None:
+    bench.plug("bme680")
+    channels = {channel.name: channel for channel in bench.source().find("i2c-1")}
+    pressure = channels["i2c-1-0077/bme680/pressure"]
+    assert (pressure.bus, pressure.address, pressure.chip) == ("i2c-1", "0077", "bme680")
+    assert (pressure.kind, pressure.unit) == (KINDS[pressure.quantity], "hPa")
+    assert channels["i2c-1-0077/bme680/gas_resistance"].kind is None
+    assert pressure.read() == pytest.approx(987.12, abs=0.011)
+
+
+def test_a_line_expander_is_never_written_to(bench: Bench) -> None:
+    """One byte on the bus would switch its relays. It can have 0x20 to 0x27 and 0x38 to 0x3F."""
+    expanders = {address: emulated.LineExpander() for address in (*range(0x20, 0x28), *range(0x38, 0x40))}
+    bench.wire.chips.update(expanders)
+    bench.source().find("i2c-1")
+    assert [expander.written for expander in expanders.values()] == [[]] * len(expanders)
+    assert not set(expanders) & set(chips_by_address())
+
+
+def test_a_multiplexer_at_the_address_of_an_shtc3_is_never_written_to(bench: Bench) -> None:
+    mux = bench.wire.chips[0x70] = emulated.LineExpander()
+    assert bench.source().find("i2c-1") == []
+    assert mux.written == []
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_what_identifies_a_chip_changes_no_register(bench: Bench, chip: type) -> None:
+    """A chip of registers at the address: only a register's number may be written, or a command without argument."""
+    for address in chip.addresses:  # type: ignore[attr-defined]
+        other = emulated.RegisterChip({})
+        bench.wire.chips = {address: other}
+        bench.source().find("i2c-1")
+        assert [written for written in other.written if written[0] not in {0xFC, 0xF3, 0x20, 0xE4, 0xD1}] == []
+
+
+def test_an_address_of_the_kernel_is_left_alone(bench: Bench) -> None:
+    bench.plug("bme280")
+    bench.bind(0x76, "bmp280")
+    assert bench.source().find("i2c-1") == []
+    assert [address for address, _, _ in bench.wire.transfers if address == 0x76] == []
+
+
+def test_a_driver_that_is_bound_later_takes_the_address_over(bench: Bench) -> None:
+    bench.plug("bme280")
+    source = bench.source()
+    assert len(source.find("i2c-1")) == 3
+    bench.bind(0x76, "bmp280")
+    assert source.find("i2c-1") == []
+
+
+def test_a_chip_that_answers_is_not_asked_again_who_it_is(bench: Bench) -> None:
+    bench.plug("bme280")
+    source = bench.source()
+    [channel, *_] = source.find("i2c-1")
+    assert channel.read() == 25.08
+    bench.wire.transfers.clear()
+    assert len(source.find("i2c-1")) == 3
+    assert [address for address, _, _ in bench.wire.transfers if address == 0x76] == []
+
+
+def test_an_exchanged_chip_is_never_read_as_the_other(bench: Bench) -> None:
+    bench.plug("sht4x", 0x44)
+    source = bench.source()
+    [temperature, humidity] = source.find("i2c-1")
+    bench.plug("sht3x", 0x44)
+    for channel in (temperature, humidity):
+        with pytest.raises(SensorUnavailable):
+            channel.read()
+    assert [channel.chip for channel in source.find("i2c-1")] == ["sht3x", "sht3x"]
+
+
+def test_a_chip_that_comes_back_is_read_on_by_the_old_channel(bench: Bench) -> None:
+    chip = bench.plug("bme280")
+    source = bench.source()
+    [channel, *_] = source.find("i2c-1")
+    del bench.wire.chips[0x76]
+    with pytest.raises(SensorUnavailable, match="check its wiring"):
+        channel.read()
+    assert source.find("i2c-1") == []
+    bench.wire.chips[0x76] = chip
+    bench.now_ms += 60_000
+    assert channel.read() == 25.08
+    assert len(source.find("i2c-1")) == 3
+
+
+def test_a_bus_that_hangs_is_searched_at_one_address_only(bench: Bench) -> None:
+    bench.wire.fault = errno.ETIMEDOUT
+    with pytest.raises(SensorUnavailable, match="disconnect the devices"):
+        bench.source().find("i2c-1")
+    assert len(bench.wire.transfers) == 1
+
+
+def test_a_failed_transfer_at_one_address_hides_no_other_chip(bench: Bench) -> None:
+    bench.plug("bme280")
+    whole = bench.wire.transfer
+
+    def transfer(address: int, write: bytes, count: int) -> bytes:
+        if address == 0x40:
+            raise OSError(errno.EIO, "Input/output error")
+        return bytes(whole(address, write, count))
+
+    bench.wire.transfer = transfer
+    assert len(bench.source().find("i2c-1")) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "is_searched"),
+    [
+        ("bcm2835 (i2c@7e804000)", True),
+        ("Synopsys DesignWare I2C adapter", True),
+        ("i2c-gpio", True),
+        ("i2c-1-mux (chan_id 0)", True),
+        ("SMBus I801 adapter at efa0", False),
+        ("NVIDIA i2c adapter 1 at 1:00.0", False),
+        ("i915 gmbus dpb", False),
+        ("AMDGPU DM i2c hw bus 0", False),
+        ("fef04500.i2c HDMI", False),
+    ],
+)
+def test_buses_of_memory_modules_and_displays_are_not_searched(bench: Bench, name: str, is_searched: bool) -> None:
+    bench.add_bus(7, name)
+    assert list(bench.source().buses()) == ["i2c-1", *(["i2c-7"] if is_searched else [])]
+
+
+def test_without_the_package_no_bus_is_searched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert bench.source().buses() == ()
+
+
+def test_all_device_files_are_released(bench: Bench) -> None:
+    source = bench.source()
+    source.find("i2c-1")
+    source.close()
+    source.find("i2c-1")
+    assert bench.opened == 2
