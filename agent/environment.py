@@ -142,10 +142,14 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
     match config.name:
         case "linux":
             from hal.linux.board import LinuxBoard  # noqa: PLC0415
+            from hal.linux.i2c.chip_source import find_i2c_chips  # noqa: PLC0415
 
             linux = config.linux
             return LinuxBoard(
-                sysfs_root=linux.sysfs_root, wirings=wirings_of(linux), led=None if linux.led == "none" else linux.led
+                sysfs_root=linux.sysfs_root,
+                wirings=wirings_of(linux),
+                led=None if linux.led == "none" else linux.led,
+                sources=[find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)],
             )
         case "replay":
             from hal import replay  # noqa: PLC0415

@@ -7,15 +7,15 @@ sensors. Skipped are the management buses of PCs, where a write can change a mem
 import errno
 import importlib.util
 import re
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hal.channels import Channel
 from hal.errors import SensorUnavailable
-from hal.linux.i2c.bus import I2cBus, I2cPort
+from hal.linux.i2c.bus import I2cBus, I2cPort, SmbusPort
 from hal.linux.i2c.chip import Chip
 from hal.linux.i2c.chip_reader import ChipReader
-from hal.linux.i2c.known_chips import chips_by_address
 from hal.linux.sysfs import directories, optional_text
 
 DRIVER = "climahub"
@@ -51,6 +51,13 @@ def is_package_installed() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
+def find_i2c_chips(*, sysfs_root: Path, now_ms: Callable[[], int], dev_root: Path = Path("/dev")) -> "I2cChips":
+    """Return the source of this machine's chips; nothing is searched yet."""
+    return I2cChips(
+        sysfs_root=sysfs_root, open_port=lambda name: SmbusPort(dev_root / name), now_ms=now_ms, sleep=time.sleep
+    )
+
+
 class I2cChips:
     """The chips that the hub reads itself, implementing `hal.channels.ChannelSource`."""
 
@@ -74,9 +81,18 @@ class I2cChips:
         self._open_port = open_port
         self._now_ms = now_ms
         self._sleep = sleep
-        self._candidates = chips_by_address()
+        self._by_address: Mapping[int, tuple[type[Chip], ...]] = {}
         self._buses: dict[str, I2cBus] = {}
         self._readers: dict[tuple[str, int], ChipReader] = {}
+
+    @property
+    def _candidates(self) -> Mapping[int, tuple[type[Chip], ...]]:
+        if not self._by_address:
+            # Imported late: a machine without such a bus needs none of the chips.
+            from hal.linux.i2c.known_chips import chips_by_address  # noqa: PLC0415
+
+            self._by_address = chips_by_address()
+        return self._by_address
 
     def buses(self) -> Sequence[str]:
         """See `ChannelSource`. None without the package smbus2."""
@@ -128,11 +144,6 @@ class I2cChips:
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno in _BUS_FAILURES:
                     raise
         return None
-
-    def close(self) -> None:
-        """Release all device files. On any thread, once no bus is used any more."""
-        for bus in self._buses.values():
-            bus.close()
 
 
 def _channels(bus: str, address: int, reader: ChipReader) -> Iterator[Channel]:

@@ -1,11 +1,14 @@
 """Finding chips: by id, at known addresses only, never where the kernel has a driver or on a PC's management bus."""
 
+import asyncio
 import errno
+import threading
 
 import pytest
 
 from hal.channels import KINDS
 from hal.errors import SensorUnavailable
+from hal.linux.board import LinuxBoard
 from hal.linux.i2c.known_chips import CHIPS, chips_by_address
 from tests import emulated_chips as emulated
 from tests.unit.hal.linux.i2c.conftest import BY_NAME, Bench
@@ -152,9 +155,52 @@ def test_without_the_package_no_bus_is_searched(bench: Bench, monkeypatch: pytes
     assert bench.source().buses() == ()
 
 
-def test_all_device_files_are_released(bench: Bench) -> None:
-    source = bench.source()
-    source.find("i2c-1")
-    source.close()
-    source.find("i2c-1")
-    assert bench.opened == 2
+async def test_a_board_reads_them_beside_the_kernel_s_own(bench: Bench) -> None:
+    bench.plug("bme280")
+    bench.plug("scd30")
+    board = LinuxBoard(sysfs_root=bench.sysfs_root, proc_root=bench.sysfs_root / "proc", sources=[bench.source()])
+    try:
+        assert list(board.channels) == []
+        await board.channels_changed()
+        assert [(sensor.name, await sensor.read()) for sensor in board.sensors][:1] == [
+            ("i2c-1-0061/scd30/temperature", pytest.approx(27.2, abs=0.1))
+        ]
+        assert len(board.sensors) == 5
+        assert [(each.channel.name, await each.read()) for each in board.channels if each.channel.kind is None] == [
+            ("i2c-1-0061/scd30/co2", pytest.approx(439.09, abs=0.01))
+        ]
+    finally:
+        await board.close()
+
+
+async def test_a_bus_that_hangs_in_the_kernel_delays_neither_the_loop_nor_another_bus(bench: Bench) -> None:
+    """Not by the clock: while the one read hangs for good, everything else goes on to its end."""
+    bench.add_bus(2)
+    bench.plug("bme280")
+    release = threading.Event()
+    hanging = emulated.EmulatedBus({0x76: emulated.bme280()})
+    board = LinuxBoard(
+        sysfs_root=bench.sysfs_root,
+        proc_root=bench.sysfs_root / "proc",
+        sources=[bench.source(lambda name: hanging if name == "i2c-2" else bench.open())],
+    )
+    try:
+        await board.channels_changed()
+        sensors = {sensor.name: sensor for sensor in board.sensors}
+        whole = hanging.transfer
+
+        def hang(address: int, write: bytes, count: int) -> bytes:
+            release.wait()
+            return whole(address, write, count)
+
+        hanging.transfer = hang  # type: ignore[method-assign]
+        stuck = asyncio.ensure_future(sensors["i2c-2-0076/bme280/temperature"].read())
+        for _ in range(20):
+            assert await sensors["i2c-1-0076/bme280/temperature"].read() == 25.08
+            bench.now_ms += 60_000
+        assert not stuck.done()
+        release.set()
+        assert await stuck == 25.08
+    finally:
+        release.set()
+        await board.close()
