@@ -189,9 +189,9 @@ async def test_a_bus_that_hangs_in_the_kernel_delays_neither_the_loop_nor_anothe
         sensors = {sensor.name: sensor for sensor in board.sensors}
         whole = hanging.transfer
 
-        def hang(address: int, write: bytes, count: int) -> bytes:
+        def hang(address: int, write: bytes, read_bytes: int) -> bytes:
             release.wait()
-            return whole(address, write, count)
+            return whole(address, write, read_bytes)
 
         hanging.transfer = hang  # type: ignore[method-assign]
         stuck = asyncio.ensure_future(sensors["i2c-2-0076/bme280/temperature"].read())
