@@ -29,6 +29,9 @@ WINDOWS_MAX = 256
 SOURCE_WINDOWS_MAX = 256
 """Windows of sources, in memory only; the one that began longest ago makes room."""
 
+CALLERS_MAX = 64
+"""Clients whose last request is remembered, in memory only: 32 of the APIs and the controllers of HomeKit."""
+
 SAVE_S = 60.0
 SAVED_SHARE_MIN = 0.5
 """A window of which less is used is not worth a write."""
@@ -143,6 +146,7 @@ class RateLimits:
         self._clock = clock
         self._windows: dict[str, Window] = {}
         self._source_windows: dict[str, Window] = {}
+        self._used_ms: dict[str, int] = {}
 
     async def load(self) -> None:
         """Read what was used before the start."""
@@ -165,7 +169,16 @@ class RateLimits:
 
     def count(self, client_id: str, limits: Sequence[Limit]) -> tuple[Sequence[LimitUse], int | None]:
         """Count one request of a client; see the function `count`. Answers from memory."""
+        self._used_ms.pop(client_id, None)
+        self._used_ms[client_id] = self._clock.monotonic_ms()
+        while len(self._used_ms) > CALLERS_MAX:
+            del self._used_ms[next(iter(self._used_ms))]
         return self._count_in(self._windows, WINDOWS_MAX, client_id, limits)
+
+    def idle_s(self, client_id: str) -> float | None:
+        """Return how long ago a client asked last, refused requests too; `None` where it has not since the start."""
+        used_ms = self._used_ms.get(client_id)
+        return None if used_ms is None else (self._clock.monotonic_ms() - used_ms) / 1000
 
     def count_source(self, source: str, limit: Limit) -> int | None:
         """Count one request of nobody known; return in how many seconds to try again, `None` where it is admitted."""

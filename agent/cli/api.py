@@ -14,6 +14,7 @@ from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
 from agent.cli.root import OpenGroup
 from agent.cli.webhooks import webhook
+from agent.foundation.format import duration
 from agent.local.api_clients import ApiClientReport, ApiClientRequest, ApiClientsReport, NewApiClient
 
 _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
@@ -131,5 +132,6 @@ def client_as_text(found: ApiClientReport) -> str:
         f"zones {', '.join(found.zones)}" if found.zones else "",
         "test" if found.is_test else "",
         validity,
+        "not used since the start" if found.idle_s is None else f"last used {duration(found.idle_s)} ago",
     ]
     return ", ".join(filter(None, parts))

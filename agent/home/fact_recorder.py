@@ -5,6 +5,7 @@ knows, so that a change while the hub was off becomes a fact too. Must never hol
 put into memory, and what the disk does not take waits there.
 """
 
+import asyncio
 import logging
 from collections import deque
 from datetime import UTC, datetime
@@ -68,6 +69,7 @@ class FactRecorder:
         self._clock = clock
         self._waiting: deque[HomeChange] = deque()
         self._due, self._many = Signal(), Signal()
+        self._writing = asyncio.Lock()
         self._log = ProblemLog(_log, "facts wait in memory", level=logging.WARNING)
         self.lost_count = self.refused_count = 0
         home.changes.on_change(self._note)
@@ -105,6 +107,11 @@ class FactRecorder:
 
     async def write(self, *, is_look: bool) -> None:
         """Write what waits, and what the home is now; where the store takes nothing, all of it waits."""
+        # What is written is taken from the front by its number: a second write at a time would take others' changes.
+        async with self._writing:
+            await self._write(is_look=is_look)
+
+    async def _write(self, *, is_look: bool) -> None:
         taken, lost_count = len(self._waiting), self.lost_count
         refused: list[FactRefused] = []
         try:

@@ -29,7 +29,11 @@ class ApiClientRequest(msgspec.Struct):
 
 
 class ApiClientReport(msgspec.Struct, frozen=True):
-    """A client. Times in RFC 3339; `made` is nothing where the time was not known, `expires` for never."""
+    """A client. Times in RFC 3339; `made` is nothing where the time was not known, `expires` for never.
+
+    Attributes:
+        idle_s: How long ago it asked last; nothing where it has not since the start of the agent.
+    """
 
     client_id: str
     api: str
@@ -41,6 +45,7 @@ class ApiClientReport(msgspec.Struct, frozen=True):
     made: str | None
     expires: str | None
     is_expired: bool
+    idle_s: float | None = None
 
 
 class NewApiClient(msgspec.Struct, frozen=True):

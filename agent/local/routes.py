@@ -225,7 +225,7 @@ ROUTES = (
     Route("GET", "/v1/tokens", Role.OWNER, "get_tokens"),
     Route("POST", "/v1/tokens", Role.OWNER, "add_token", TokenRequest),
     Route("DELETE", "/v1/tokens/{token}", Role.OWNER, "revoke_token"),
-    Route("GET", "/v1/api-clients", Role.OWNER, "get_api_clients"),
+    Route("GET", "/v1/api-clients", Role.SERVICE, "get_api_clients"),
     Route("POST", "/v1/api-clients", Role.OWNER, "add_api_client", ApiClientRequest),
     Route("DELETE", "/v1/api-clients/{client}", Role.OWNER, "revoke_api_client"),
     Route("GET", "/v1/webhooks", Role.OWNER, "get_webhooks"),

@@ -45,7 +45,7 @@ def handlers(
         found = [APIS[face.name] for face in apis.faces]
         return ApiClientsReport(
             [ApiReport(each.name, each.title, each.prefix) for each in found],
-            [_report(each, clock.utc_ms()) for each in apis.clients.records],
+            [_report(each, clock.utc_ms(), apis.limits.idle_s(each.client.client_id)) for each in apis.clients.records],
             apis.clients.problem,
         )
 
@@ -78,7 +78,7 @@ def handlers(
     return {each.__name__: each for each in (get_api_clients, add_api_client, revoke_api_client)}
 
 
-def _report(record: "ClientRecord", utc_ms: int | None) -> ApiClientReport:
+def _report(record: "ClientRecord", utc_ms: int | None, idle_s: float | None = None) -> ApiClientReport:
     client = record.client
     return ApiClientReport(
         client_id=client.client_id,
@@ -91,6 +91,7 @@ def _report(record: "ClientRecord", utc_ms: int | None) -> ApiClientReport:
         made=_instant(record.made_utc_ms),
         expires=_instant(record.expires_utc_ms),
         is_expired=utc_ms is not None and not record.is_valid_at(utc_ms),
+        idle_s=idle_s,
     )
 
 

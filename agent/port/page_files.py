@@ -6,6 +6,7 @@ name is looked up among them and never joined to a path.
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -42,6 +43,9 @@ _TYPES = MappingProxyType(
 """Media types by suffix. A file of another kind is not served."""
 
 
+_CATALOGUE = re.compile(r"[a-z]{2}\.json")
+"""The page's own texts in one language."""
+
 PageAnswer = Annotated[Answer, "*/*", HTTPStatus.NOT_MODIFIED]
 
 
@@ -73,7 +77,7 @@ def read_page_file(path: Path) -> PageFile:
     """
     content = path.read_bytes()[:FILE_BYTES_MAX]
     if path.parent.name != LIBRARIES:
-        content = as_sent(content, path.suffix)
+        content = as_sent(content, path.suffix, is_catalogue=_CATALOGUE.fullmatch(path.name) is not None)
     # The time stamp of gzip is left out: the same content is the same response.
     compressed = gzip.compress(content, 9, mtime=0)
     return PageFile(_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)

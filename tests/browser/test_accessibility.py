@@ -23,6 +23,7 @@ VIEWS = {
     "tests": "Hardware tests",
     "settings": "Settings",
     "access": "Access",
+    "integrations": "Integrations",
 }
 SERIOUS = {"serious", "critical"}
 

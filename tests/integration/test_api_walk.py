@@ -8,7 +8,9 @@ import base64
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from agent import apis as apis_package
@@ -121,6 +123,26 @@ async def test_the_port_takes_no_credential_of_an_api_and_an_api_none_of_the_por
     for face in faces(apis):
         route = next(each for each in face.routes if (face.name, each.method, each.path) not in OPEN)
         assert await status_of(apis, face, route, {"Authorization": f"Bearer {token}"}) == 401
+
+
+async def test_a_technician_sees_when_each_client_asked_last(apis: ApiRig) -> None:
+    async with apis.port.session(Role.SERVICE) as client:
+        for face in faces(apis):
+            made = await apis.client(face.name)
+            found = [await client_report(client, made)]
+            headers = await own_headers(apis, face.name, made)
+            route = next(each for each in face.routes if (face.name, each.method, each.path) not in OPEN)
+            await status_of(apis, face, route, headers)
+            found += [await client_report(client, made)]
+            assert found[0]["idle_s"] is None
+            assert found[1]["idle_s"] >= 0
+            assert made.secret not in str(found)
+
+
+async def client_report(client: aiohttp.ClientSession, made: MadeClient) -> dict[str, Any]:
+    async with client.get("/v1/api-clients") as response:
+        (found,) = (each for each in (await response.json())["clients"] if each["client_id"] == made.client_id)
+        return dict(found)
 
 
 async def test_only_an_owner_makes_clients_and_a_secret_is_shown_once(apis: ApiRig) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -36,8 +37,9 @@ class Integrator:
         return [json.loads(body) for _, body in self.received]
 
 
-@pytest.fixture
-async def integrator() -> AsyncIterator[Integrator]:
+@contextlib.asynccontextmanager
+async def receiving() -> AsyncIterator[Integrator]:
+    """Run a server of an integrator until the block ends."""
     made = Integrator()
     application = web.Application()
     application.router.add_post("/hooks", made.take)
@@ -48,6 +50,12 @@ async def integrator() -> AsyncIterator[Integrator]:
     made.url = f"{site.name}/hooks"
     yield made
     await runner.cleanup()
+
+
+@pytest.fixture
+async def integrator() -> AsyncIterator[Integrator]:
+    async with receiving() as made:
+        yield made
 
 
 def svix_accepts(secret: str, headers: dict[str, str], body: bytes) -> bool:

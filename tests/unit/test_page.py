@@ -46,7 +46,7 @@ def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() ->
     source = (
         b"// Why.\nconst a = `x // y`; // Kept nowhere.\n\n  /* b */ c();\n/* d */\n\t// e\n\tf()\ng({\n  h,\n});\n"
     )
-    assert as_sent(source, ".js") == b"const a=`x // y`;/* b */ c();f()\ng({h,});"
+    assert as_sent(source, ".js") == b"const a=`x // y`;/* b */ c();f()\ng({h});"
     assert as_sent(b"a > b:c { d: e f, g; }\n@media (x: y) {\n  h { i: j; }\n}\n", ".css") == (
         b"a>b:c{d:e f,g}@media (x:y){h{i:j}}"
     )
@@ -55,11 +55,34 @@ def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() ->
     assert as_sent(b'{\n  "a": "b  c"\n}\n', ".json") == b'{"a":"b  c"}'
 
 
+def test_a_catalogue_is_sent_by_groups_and_every_language_has_the_same_keys_then() -> None:
+    texts = b'{"a.b": "1", "c.d e.f": "2", "a.g.one": "3"}'
+    assert as_sent(texts, ".json", is_catalogue=True) == b'{"a":{"b":"1","g.one":"3"},"c":{"d e.f":"2"}}'
+    for path in (PAGE / "texts").glob("??.json"):
+        sent = json.loads(gzip.decompress(read_page_file(path).compressed))
+        keys = {f"{group}.{name}": text for group, named in sent.items() for name, text in named.items()}
+        assert keys == json.loads(path.read_text())
+
+
+def test_markup_goes_without_what_htm_does_not_need() -> None:
+    source = b'x = html`<${A} b="c-d" e="f g" h="" i=${j} k="l" />\n<p m="n">${"o=\\"p\\" />"} q="r"</p></${A}>`;'
+    sent = b'x=html`<${A} b=c-d e="f g" h="" i=${j} k=l/><p m=n>${"o=\\"p\\" />"} q="r"</p><//>`;'
+    assert as_sent(source, ".js") == sent
+
+
+def test_no_statement_of_a_script_is_empty() -> None:
+    # A semicolon before a brace is not sent.
+    nested = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+    for path in scripts():
+        assert not re.search(rf"\b(?:if|while|for) {nested};|;\s*;|\{{\s*;", path.read_text()), path.name
+
+
 def test_space_goes_from_code_and_stays_in_texts_and_templates() -> None:
     source = b'd = a / b ( c ) / 2; e = f(/^a (b )?["] \\/[/"]/g, "c (d");'
     assert as_sent(source, ".js") == b'd=a / b(c)/ 2;e=f(/^a (b )?["] \\/[/"]/g,"c (d");'
-    source = b'f = (a, b) => ({ ...a, b: "x = y", c: `${b ? "a , b" : `{ ${c} }`} = \\` ;` });\nconst d = a + +b;'
-    sent = b'f=(a,b)=>({...a,b:"x = y",c:`${b?"a , b":`{ ${c} }`} = \\` ;`});const d=a + +b;'
+    source = b'f = (a, b) => ({ ...a, b: "x = y", c: `${b ? "a , b" : `{ ${c} }`} = \\` ;` });\n'
+    source += b"const d = a + +b - c++ + 2 * (e % f);"
+    sent = b'f=(a,b)=>({...a,b:"x = y",c:`${b?"a , b":`{ ${c} }`} = \\` ;`});const d=a + +b-c++ + 2*(e%f);'
     assert as_sent(source, ".js") == sent
 
 
@@ -74,12 +97,19 @@ def test_a_script_is_sent_with_every_text_and_all_its_markup(path: Path) -> None
 
 
 def trimmed(markup: str) -> list[str]:
-    """Tags as they are, and texts without the line ends that their reader drops."""
+    """Tags as htm reads them, and texts without the line ends that it drops."""
     pieces = [
-        re.sub(r"\s*\n\s*", "\n" if piece.startswith("<") else "", piece)
+        read_by_htm(piece) if piece.startswith("<") else re.sub(r"\s*\n\s*", "", piece)
         for piece in re.findall(r"<[^>]*>|[^<]+", markup)
     ]
     return [piece for piece in pieces if piece]
+
+
+def read_by_htm(tag: str) -> str:
+    """A tag with one space between attributes, without quotes around one word, and the end of a component by `<//>`."""
+    if tag == f"</{HOLE}>":
+        return "<//>"
+    return re.sub(r'="([\w-]+)"', r"=\1", " ".join(tag.split())).replace(" />", "/>")
 
 
 def test_libraries_are_shipped_as_they_were_fetched_with_their_licences() -> None:

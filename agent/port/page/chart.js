@@ -87,7 +87,7 @@ function Drawing({ report, lines, timezone, width }) {
       ${at !== null && html`<line class="cursor" x1=${x(at)} x2=${x(at)} y1="0" y2=${HEIGHT - BOTTOM} />`}
     </svg>
     <figcaption class="row small" aria-live="polite"><span class="grow">${when(shown)}</span>
-      ${lines.map((line, each) => html`<span class="line ${line.tone}">${line.name} <b class="number">${measured(series[each].mean[shown], line.unit)}</b></span>`)}
+      ${lines.map((line, each) => html`<span class="line ${line.tone}">${line.name} <b>${measured(series[each].mean[shown], line.unit)}</b></span>`)}
     </figcaption>
   </figure>`;
 }

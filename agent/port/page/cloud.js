@@ -12,7 +12,7 @@ function Endpoint({ name, endpoint, quota }) {
   return html`<li class="row">
     <span class="grow">${t(`endpoint.${name}`)} <small class="soft">${name}</small></span>
     <${Level} level=${ENDPOINT[endpoint.state]} text=${word("endpoint_state", endpoint.state)} />
-    ${quota && html`<span class="quota small number">${t("cloud.used", { used: number(quota.used, 0), limit: number(quota.limit, 0), time: duration(quota.window_s) })}
+    ${quota && html`<span class="quota small">${t("cloud.used", { used: number(quota.used, 0), limit: number(quota.limit, 0), time: duration(quota.window_s) })}
       <meter max=${quota.limit} high=${quota.limit * 0.8} value=${quota.used} aria-label=${t("cloud.quota")}></meter></span>`}
     ${endpoint.reason && html`<p class="small whole" lang="en">${endpoint.reason}</p>`}
   </li>`;

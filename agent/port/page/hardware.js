@@ -4,7 +4,7 @@
 import { get, may, post } from "./api.js";
 import { useDocuments } from "./live.js";
 import { Doing, placeName } from "./tiles.js";
-import { Act, AskForm, Card, Head, Hub, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
+import { Act, AskForm, Card, Check, Head, Hub, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
 import { ago, degrees, duration, learn, measured, number, t, word } from "./words.js";
 
 const LOOK_MS = 1000;
@@ -58,11 +58,11 @@ function useLease({ test, commissioning, renew_s }) {
 }
 
 function Begin({ output, action, close }) {
-  const [isOverridden, setOverridden] = useState(false);
-  const send = () => begin(`/v1/tests/relays/${encodeURIComponent(output)}`, { action, duration_s: ON_S, ...(isOverridden && { override: OVERRIDE }) });
+  const override = useState(false);
+  const send = () => begin(`/v1/tests/relays/${encodeURIComponent(output)}`, { action, duration_s: ON_S, ...(override[0] && { override: OVERRIDE }) });
   return html`<${AskForm} title=${output} label=${t(`tests.begin_${action}`)} close=${close} send=${send}>
     <p>${t("tests.watch", { count: ON_S })}</p>
-    <label class="check"><input type="checkbox" checked=${isOverridden} onChange=${({ target }) => setOverridden(target.checked)} />${t("tests.override")}</label>
+    <${Check} label=${t("tests.override")} bind=${override} />
   </${AskForm}>`;
 }
 
@@ -92,8 +92,8 @@ function Walk({ walk }) {
     ${walk && html`<${Said}>${walk.text}</${Said}>
       ${walk.sentences.map((sentence) => html`<p><strong><${Hub} text=${sentence} /></strong></p>`)}
       <ul class="rows">${walk.turns.map((turn) => html`<li class="row" key=${turn.zone}><span class="grow">${turn.zone} <small class="soft" lang="en">${turn.sensor} ${turn.text}</small></span>
-        <span class="number small">${t("walk.rise", { value: number(turn.rise_k) })}</span><${Level} level=${VERDICTS[turn.verdict] ?? "fail"} text=${t(`walk.verdict_${turn.verdict}`)} /></li>`)}
-        ${isBusy && walk.rises.map((rise) => html`<li class="row small" key=${rise.sensor}><span class="grow">${rise.sensor}</span><span class="number">${degrees(rise.value_c)} · ${t("walk.rise", { value: number(rise.rise_k) })}</span></li>`)}</ul>`}
+        <span class="small">${t("walk.rise", { value: number(turn.rise_k) })}</span><${Level} level=${VERDICTS[turn.verdict] ?? "fail"} text=${t(`walk.verdict_${turn.verdict}`)} /></li>`)}
+        ${isBusy && walk.rises.map((rise) => html`<li class="row small" key=${rise.sensor}><span class="grow">${rise.sensor}</span><span>${degrees(rise.value_c)} · ${t("walk.rise", { value: number(rise.rise_k) })}</span></li>`)}</ul>`}
     <div class="buttons">
       ${isBusy
         ? html`<${Act} kind="danger" role="service" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`
@@ -108,7 +108,7 @@ function Live() {
   const documents = useDocuments();
   return html`<ul class="rows">${report?.sensors.map((sensor) => html`<li class="reading" key=${sensor.device + sensor.sensor + sensor.kind}>
     <span><strong>${placeName(sensor.device, documents)}</strong><br />${word("kind", sensor.kind)} ${!sensor.device && html`<small class="soft">${sensor.sensor}</small>`}</span>
-    <strong class="number">${measured(sensor.value, sensor.unit)}</strong><span class="small soft">${ago(sensor.age_s)}</span>
+    <strong>${measured(sensor.value, sensor.unit)}</strong><span class="small soft">${ago(sensor.age_s)}</span>
     <div class="whole"><${Said} level="warn">${sensor.problem}</${Said}></div>
   </li>`)}</ul>`;
 }
@@ -125,7 +125,7 @@ function Scan() {
     ${may("service") && html`<button aria-busy=${isBusy} onClick=${run}>${t("scan.begin")}</button>`}
     <p role="alert">${problem}</p>
     ${report && html`<${Said}>${report.sentence}</${Said}><ul>${report.channels.map((each) => html`<li class="row small" key=${each.channel}>
-      <span class="number channel">${each.channel}${each.is_own && " ●"}</span><meter class="grow" max="255" high="130" value=${each.energy} aria-label=${t("scan.channel", { channel: each.channel })}></meter></li>`)}</ul>`}
+      <span class="channel">${each.channel}${each.is_own && " ●"}</span><meter class="grow" max="255" high="130" value=${each.energy} aria-label=${t("scan.channel", { channel: each.channel })}></meter></li>`)}</ul>`}
   </${Card}>`;
 }
 

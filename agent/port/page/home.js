@@ -69,6 +69,7 @@ function Parts({ status, zigbee, update, verdict }) {
       <${Tile} name="checks" title=${t("checks.title")}><p class="soft">${t("checks.about")}</p></${Tile}>
       <${Tile} name="tests" title=${t("tests.title")}><p class="soft">${t("tests.tile")}</p></${Tile}>
       <${Tile} name="settings" title=${t("settings.title")}><p class="soft">${t("settings.about")}</p></${Tile}>
+      ${may("service") && html`<${Tile} name="integrations" title=${t("apis.title")}><p class="soft">${t("apis.about")}</p></${Tile}>`}
       ${may("service") && html`<${Tile} name="access" title=${t("access.title")}><p class="soft">${t("access.about")}</p></${Tile}>`}
       ${may("service") && html`<a class="tile tight" href="/v1/support-bundle" download><h3>${t("bundle.title")}</h3><p class="soft">${t("bundle.about")}</p></a>`}
       <${Tile} name="log" title=${t("log.title")}><p class="soft">${t("log.about")}</p></${Tile}>

@@ -2,8 +2,7 @@
 
 import { currentSession, onSession, readSession, signOut } from "./api.js";
 import { connection, refresh, start, useDocuments, useTick } from "./live.js";
-import { Act, Head, Note, Waiting, html, render, useEffect, useState } from "./ui.js";
-import { LeaveQuestion, leave } from "./unsaved.js";
+import { Act, Head, LeaveQuestion, Note, Waiting, html, leave, render, useEffect, useState } from "./ui.js";
 import { LANGUAGES, chooseLanguage, currentLanguage, duration, loadTexts, t, word } from "./words.js";
 
 const VIEWS = {
@@ -19,6 +18,7 @@ const VIEWS = {
   checks: () => import("./checks.js"),
   tests: () => import("./hardware.js"),
   settings: () => import("./settings.js"),
+  integrations: () => import("./access.js").then(({ Integrations }) => ({ default: Integrations })),
   access: () => import("./access.js"),
 };
 

@@ -4,7 +4,7 @@
 import { may, post } from "./api.js";
 import { refresh, useTick } from "./live.js";
 import { advancePairing, beginPairing, endOfPairing, joinedDevices } from "./pairing_progress.js";
-import { Act, Form, Head, Input, Level, Note, Said, html, useEffect, useState } from "./ui.js";
+import { Act, Check, Form, Head, Input, Level, Note, Said, html, useEffect, useState } from "./ui.js";
 import { ago, duration, t, word } from "./words.js";
 
 const WINDOW_S = 254;
@@ -40,7 +40,7 @@ function Begin({ replaces, begin }) {
     ${!replaces && html`<${Input} id="name" maxlength="64" label=${t("pair.name")} bind=${bind("name")} />
       <details><summary>${t("pair.more")}</summary><div class="stack below">
         <${Input} id="key" type="password" maxlength="256" label=${t("zigbee.key")} hint=${t("pair.key_hint")} bind=${bind("key")} />
-        <label class="check"><input type="checkbox" checked=${asked.is_many} onChange=${({ target }) => setAsked({ ...asked, is_many: target.checked })} />${t("pair.many")}</label>
+        <${Check} label=${t("pair.many")} bind=${bind("is_many")} />
       </div></details>`}
   </${Form}>`;
 }

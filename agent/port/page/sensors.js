@@ -30,8 +30,8 @@ function Reading({ sensor, day }) {
   const level = levelOfSensor(sensor);
   return html`<li class="reading">
     <span>${word("kind", sensor.kind)} ${!sensor.device && html`<small class="soft">${sensor.sensor}</small>`}</span>
-    <strong class="number">${measured(sensor.value, sensor.unit)}</strong>
-    <span class="soft small number">${ago(ageNow("status", sensor.age_s))}</span>
+    <strong>${measured(sensor.value, sensor.unit)}</strong>
+    <span class="soft small">${ago(ageNow("status", sensor.age_s))}</span>
     ${day && html`<div class="whole"><${Sparkline} values=${day} label=${t("sensors.day")} /></div>`}
     ${level !== "ok" && html`<${Level} level=${level} text=${sensor.quality ? t(`quality.${sensor.quality}`) : t("sensors.no_value")} />`}
     ${sensor.kind === "battery_level" && sensor.value != null && html`<meter max="100" low=${BATTERY_LOW_PERCENT} value=${sensor.value} aria-label=${t("kind.battery_level")}></meter>`}

@@ -60,7 +60,7 @@ export function Card({ title, level, children }) {
 
 // Names and values, from pairs; a pair without a value is shown as none.
 export function Facts({ facts }) {
-  return html`<dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd class="number">${value || value === 0 ? value : t("value.none")}</dd>`)}</dl>`;
+  return html`<dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value || value === 0 ? value : t("value.none")}</dd>`)}</dl>`;
 }
 
 // A text field, or another control by `kind`, with its label and hint. `bind` is [value, set].
@@ -69,6 +69,10 @@ export function Input({ id, label, hint, bind, kind = "input", children, ...rest
   return html`<div class="tight"><label for=${id}>${label}</label>
     <${kind} id=${id} value=${value} autocomplete="off" spellcheck=${false} aria-describedby=${hint && `${id}-hint`} onInput=${(event) => set(event.target.value)} ...${rest}>${children}</${kind}>
     ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}</div>`;
+}
+
+export function Check({ label, bind: [value, set] }) {
+  return html`<label class="check"><input type="checkbox" checked=${value} onChange=${({ target }) => set(target.checked)} />${label}</label>`;
 }
 
 // A heading that a change of view moves the focus to, and the way back.
@@ -157,6 +161,46 @@ export function AskForm({ title, label, close, send, children }) {
   </${Dialog}>`;
 }
 
+// A secret that is shown once, until the person has noted it. `secret` is [value, set].
+export function Once({ secret: [value, set] }) {
+  return value && html`<${Note} level="warn"><p>${t("access.once")}</p><p class="code">${value}</p><button onClick=${() => set("")}>${t("access.noted")}</button></${Note}>`;
+}
+
+// Changes that are not at the hub yet: none is lost without a question.
+let isUnsaved = false;
+let askFirst = null;
+
+// Leave what is on the screen: at once, or, where something is unsaved, `hold` now and `go` when the person agrees.
+export function leave(go, hold) {
+  if (!isUnsaved) return go();
+  hold?.();
+  return askFirst(go);
+}
+
+// For a view: whether it has changes that would be lost.
+export function useUnsaved(isChanged) {
+  useEffect(() => {
+    if (!isChanged) return undefined;
+    const stop = (event) => isUnsaved && event.preventDefault();
+    isUnsaved = true;
+    window.addEventListener("beforeunload", stop);
+    return () => {
+      isUnsaved = false;
+      window.removeEventListener("beforeunload", stop);
+    };
+  }, [isChanged]);
+}
+
+export function LeaveQuestion() {
+  const [go, setGo] = useState(null);
+  askFirst = (next) => setGo(() => next);
+  const agree = () => {
+    isUnsaved = false;
+    go();
+  };
+  return go && html`<${Ask} title=${t("unsaved.leave")} question=${t("unsaved.question")} kind="danger" close=${() => setGo(null)} agree=${agree} />`;
+}
+
 // Give something to the person as a file.
 export function saveFile(blob, name) {
   const link = document.createElement("a");
@@ -178,6 +222,11 @@ export function useFetched(path, options) {
   }, [path]);
   useEffect(() => void read(), [read]);
   return [state.value, state.problem, read];
+}
+
+// What is there of some parts, in a line.
+export function joined(...parts) {
+  return parts.filter(Boolean).join(" · ");
 }
 
 export function Waiting() {

@@ -3,7 +3,7 @@
 import { ask, may, post } from "./api.js";
 import { refresh, useDocuments, useTick } from "./live.js";
 import { UPDATE_LEVELS } from "./tiles.js";
-import { Act, Card, Facts, Form, Head, Note, Said, Waiting, html, useFetched, useState } from "./ui.js";
+import { Act, Card, Facts, Form, Head, Note, Said, Waiting, html, joined, useFetched, useState } from "./ui.js";
 import { duration, moment, t, word } from "./words.js";
 
 const UPLOAD_S_MAX = 1800;
@@ -41,7 +41,7 @@ function Boots() {
   return html`<${Card} title=${t("boots.title")}><ul class="rows">${report.boots.map((boot) => html`<li key=${boot.boot_id}>
     <div class="row"><span class="grow">${boot.began ? moment(boot.began) : t("boots.unknown_time")} <small class="soft">${word("boot_reason", boot.reason)}</small></span>
       <span class="small">${word("boot_end", boot.end)}</span></div>
-    <p class="small soft">${[t("boots.ran", { time: duration(boot.seen_s) }), ...boot.versions].join(" · ")}</p>
+    <p class="small soft">${joined(t("boots.ran", { time: duration(boot.seen_s) }), ...boot.versions)}</p>
     ${boot.power_problems.map((problem) => html`<p class="small toned warn">${word("power", problem)}</p>`)}
   </li>`)}</ul></${Card}>`;
 }

@@ -5,8 +5,7 @@ import { may } from "./api.js";
 import { useDocuments } from "./live.js";
 import { Stepper, change } from "./rooms.js";
 import { nameOf } from "./tiles.js";
-import { useUnsaved, leave } from "./unsaved.js";
-import { Act, Head, Input, Waiting, announce, html, useRef, useState } from "./ui.js";
+import { Act, Head, Input, Waiting, announce, html, leave, useRef, useState, useUnsaved } from "./ui.js";
 import { DAYS, DAY_MIN, STEP_MIN, addBlock, changeBlock, firstWeek, isOverMidnight, lengthOf, moveBlock, moveEdge, pieces, removeBlock, toMinutes, toggleDay } from "./week_model.js";
 import { degrees, number, t, weekdays } from "./words.js";
 
@@ -85,7 +84,7 @@ function List({ blocks, chosen, choose, edit }) {
     ${blocks.map((block, index) => html`<li key=${index}><button aria-pressed=${index === chosen} aria-describedby="week-keys"
       onClick=${() => choose(index)} onKeyDown=${(event) => press(event, index)}>
       <span class="grow"><strong>${block.label || t("value.none")}</strong> <span class="small">${daysText(block)}</span></span>
-      <span class="number">${block.start} – ${block.end}${isOverMidnight(block) && ` ${t("week.next_day")}`}</span><span class="number">${degrees(block.heat_setpoint_c)}</span>
+      <span>${block.start} – ${block.end}${isOverMidnight(block) && ` ${t("week.next_day")}`}</span><span>${degrees(block.heat_setpoint_c)}</span>
     </button></li>`)}
   </ul>`;
 }
@@ -141,7 +140,7 @@ function Schedule({ zone, schedule, isNew, close }) {
   };
   return html`<div class="stack">
     ${edit && html`<${Input} id="week-name" maxlength="64" label=${t("week.name")} bind=${[name, setName]} />`}
-    <div class="columns wide-left">
+    <div class="columns">
       <div class="stack">
         <${Picture} blocks=${blocks} chosen=${chosen} choose=${choose} edit=${edit} />
         <p class="hint" id="week-keys">${edit ? t("week.keys") : t("rooms.look_only")}</p>
@@ -176,7 +175,7 @@ function Schedules({ zone }) {
   return html`<div class="stack">
     ${schedule
       ? html`${!fresh && html`<div class="row">
-          ${zone.schedules.length > 1 && html`<${Input} id="schedule" kind="select" label=${t("week.which")} bind=${[schedule.name, (wanted) => leave(() => setName(wanted))]}>
+          ${zone.schedules.length > 1 && html`<${Input} id="schedule" kind="select" label=${t("week.title")} bind=${[schedule.name, (wanted) => leave(() => setName(wanted))]}>
             ${zone.schedules.map((each) => html`<option value=${each.name}>${each.name}</option>`)}
           </${Input}>`}
           <p class="grow">${zone.schedule === schedule.name ? t("week.follows", { name: schedule.name }) : t("week.not_followed", { name: schedule.name })}</p>

@@ -27,7 +27,7 @@ export async function loadTexts() {
   language = wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
   plural = new Intl.PluralRules(language);
   [texts, hubTexts] = await Promise.all([
-    load(language),
+    load(language).then(flat),
     language === "en" ? {} : load(`${language}-hub`).catch(() => ({})), // Without it the hub speaks English.
   ]);
   document.documentElement.lang = language;
@@ -35,6 +35,11 @@ export async function loadTexts() {
 
 async function load(name) {
   return (await fetch(new URL(`texts/${name}.json`, import.meta.url))).json();
+}
+
+// A catalogue comes by groups, {group: {name: text}} (agent/port/page_minifier.py).
+function flat(groups) {
+  return Object.fromEntries(Object.entries(groups).flatMap(([group, named]) => Object.entries(named).map(([name, text]) => [`${group}.${name}`, text])));
 }
 
 // Remember how the hub made the texts of a document.

@@ -4,6 +4,7 @@ import msgspec
 
 from agent.apis.face import Limit
 from agent.apis.rate_limit import (
+    CALLERS_MAX,
     FILE_BYTES_MAX,
     SOURCE_WINDOWS_MAX,
     WINDOWS_MAX,
@@ -108,6 +109,23 @@ async def test_windows_are_limited_and_the_oldest_makes_room(tmp_path: Path) -> 
             limits.count(f"client-{number}", [TIER])
     assert limits.count("client-1", [TIER])[1] == 60
     assert limits.count("client-0", [TIER])[1] is None
+
+
+async def test_the_last_request_of_each_client_is_remembered_and_the_longest_idle_makes_room(tmp_path: Path) -> None:
+    clock = BootClock()
+    limits = RateLimits(tmp_path, clock=clock, disk=Disk(), worker=InlineWorker())
+    limits.count("first", [TIER])
+    for number in range(CALLERS_MAX - 1):
+        limits.count(f"client-{number}", [TIER])
+    clock.now_ms = 90_000
+    # A refused request is one too.
+    for _ in range(4):
+        limits.count("first", [TIER])
+    clock.now_ms = 95_000
+    limits.count("new", [TIER])
+    limits.count_source("127.0.0.1", TIER)
+    idle = [limits.idle_s(each) for each in ("first", "new", "client-1", "client-0", "127.0.0.1")]
+    assert idle == [5.0, 0.0, 95.0, None, None]
 
 
 async def test_sources_do_not_push_out_clients(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -202,6 +203,29 @@ async def test_more_changes_than_memory_holds_are_written_in_between(
             await cancel([task])
         assert bench.recorder.lost_count == 0
         assert len(await bench.texts_about("living/setpoints")) >= 99
+
+
+async def test_two_writes_at_a_time_leave_out_no_change_that_comes_meanwhile(
+    bench: RecorderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = bench.facts.use
+
+    async def slow_use(work: Any) -> Any:  # noqa: ANN401 - as FactService.use
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await use(work)
+
+    async with bench.open():
+        await bench.recorder.write(is_look=True)
+        monkeypatch.setattr(bench.facts, "use", slow_use)
+        bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.0))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(bench.recorder.write(is_look=False))
+            await asyncio.sleep(0)
+            bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=24.0))
+        await bench.recorder.write(is_look=False)
+        assert "heat to 24 °C" in (await bench.texts_about("living/setpoints"))[-1]
 
 
 async def test_the_loop_writes_what_is_in_memory_when_it_ends(
