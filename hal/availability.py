@@ -43,6 +43,12 @@ SLOWER_REPORTS_MAX = 2
 RELAXED_S_MAX = 6 * 3600.0
 """The slowest rhythm accepted from a sensor that ignores its configuration."""
 
+READ_AFTER_MS = 960_000
+"""A temperature that was not reported for this long is read: a report is due each 900 s (`hal.zigbee.zcl`)."""
+
+READ_RETRY_MS = 300_000
+"""A sensor that did not answer is asked again, several times before it counts as lost."""
+
 CHECK_INTERVAL_MS = 3_600_000
 """The reporting configuration of a sensor is read back at most this often."""
 
@@ -171,6 +177,18 @@ def find_overdue(
             or slower_reports.get(kind, 0) >= SLOWER_REPORTS_MAX
         )
     ]
+
+
+def is_read_due(*, known_ms: int, asked_ms: int | None, now_ms: int) -> bool:
+    """Return whether a value is to be read because its report is late.
+
+    Args:
+        known_ms: When it was last reported or read, or the radio began to listen.
+        asked_ms: When the last read began; `None` for never.
+        now_ms: On the same clock as the other arguments.
+    """
+    is_late = now_ms - known_ms >= READ_AFTER_MS
+    return is_late and (asked_ms is None or now_ms - asked_ms >= READ_RETRY_MS)
 
 
 def is_slower(kind: SensorKind, than: SensorKind, max_intervals_s: Mapping[SensorKind, float]) -> bool:

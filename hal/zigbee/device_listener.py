@@ -14,18 +14,19 @@ import msgspec
 import zigpy.types as t
 
 from hal.errors import SensorUnavailable
-from hal.interface import Quality, Reading
+from hal.interface import Quality, Reading, SensorKind
 from hal.radio import NOT_REPORTED_YET, JoinEvent, JoinStep
 from hal.zigbee.attribute_decoder import AttributeDecoder, format_ieee, lqi_of
 from hal.zigbee.device_registry import DeviceRegistry, battery_level, to_relayed_sensor
-from hal.zigbee.device_setup import NO_ANSWER_ERRORS, ChosenAttribute, ReportingRepair, SetupResult, set_up_device
+from hal.zigbee.device_setup import ChosenAttribute, SetupResult, read_value, set_up_device
 from hal.zigbee.join_window import JoinWindow, eui64
 from hal.zigbee.options import RadioOptions
 from hal.zigbee.packet_receiver import PacketReceiver
 from hal.zigbee.radio_events import RadioEvents
 from hal.zigbee.radio_state import RadioFiles
+from hal.zigbee.reporting import NO_ANSWER_ERRORS, ReportingRepair
 from hal.zigbee.time_server import WallClock
-from hal.zigbee.zcl import REPORT_S_MAX, SensorChannel
+from hal.zigbee.zcl import REPORT_S_MAX, AttributeCandidate, SensorChannel
 
 _log = logging.getLogger(__name__)
 
@@ -136,9 +137,11 @@ class DeviceListener:
         known = self._registry.get(ieee)
         if known is not None and known.is_interviewed and not known.is_configured and device.is_initialized:
             self._start_setup(device, ieee)
-        elif known is not None and self._registry.reporting.overdue_kinds(ieee):
-            self._repair.check(ieee)
-        elif known is None and self._registry.is_removed(ieee):
+        elif known is not None:
+            if self._registry.reporting.overdue_kinds(ieee):
+                self._repair.check(ieee)
+            self._read_late(ieee, is_awake=True)
+        elif self._registry.is_removed(ieee):
             self._request_leave(device, ieee)
 
     def device_joined(self, device: Any) -> None:  # noqa: ANN401
@@ -275,6 +278,25 @@ class DeviceListener:
         for known in self._registry.devices():
             if self._registry.reporting.overdue_kinds(known.ieee):
                 self._repair.check(known.ieee)
+            self._read_late(known.ieee, is_awake=False)
+
+    def _read_late(self, ieee: str, *, is_awake: bool) -> None:
+        """Read the temperature of a device whose report is late. Control asks before it doubts a sensor."""
+        kind = SensorKind.TEMPERATURE
+        device = self._app.devices.get(eui64(ieee)) if self._app is not None else None
+        if device is None or not device.is_initialized or ieee in self._running_setups:
+            return
+        if not self._registry.reporting.begin_read(ieee, kind, is_awake=is_awake):
+            return
+        for each in self._repair.used_attributes(device, ieee, [kind]):
+            self._spawn(self._read(device, ieee, each), f"read {ieee}")
+
+    async def _read(self, device: Any, ieee: str, candidate: AttributeCandidate) -> None:  # noqa: ANN401
+        async with self._concurrency:
+            value = await read_value(device, candidate)
+        if value is not None:
+            self._registry.reporting.record_read(ieee, candidate.channel.kind)
+            self._publish_read(device, ieee, ChosenAttribute(candidate, value))
 
     async def _set_up(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         try:
@@ -329,7 +351,7 @@ class DeviceListener:
             self._publish_read(device, ieee, each)
 
     def _publish_read(self, device: Any, ieee: str, chosen: ChosenAttribute) -> None:  # noqa: ANN401
-        """Publish a value read at set-up: no report, and suspect unless the device has reported the kind before."""
+        """Publish a value that was read: no report, and suspect unless the device has reported the kind before."""
         known = self._registry.get(ieee)
         channel = chosen.candidate.channel
         value = self._to_level(ieee, channel, chosen.value)
@@ -356,6 +378,8 @@ class DeviceListener:
             return
         if self._registry.reporting.record_report(ieee, channel.kind):
             self._repair.check(ieee)
+        if channel.kind is not SensorKind.TEMPERATURE:
+            self._read_late(ieee, is_awake=True)
         self._events.readings.put(Reading(ieee, channel.name, channel.kind, level, self._monotonic_ms()))
 
     def _to_level(self, ieee: str, channel: SensorChannel, value: float | None) -> float | None:

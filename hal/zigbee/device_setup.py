@@ -2,42 +2,24 @@
 
 Every step may be repeated without harm, so an interrupted set-up simply starts again. A value read here is no report: a
 sensor that has not measured yet answers as well, and so does a cluster that is never filled.
-
-`ReportingRepair` reads the reporting configuration of sensors back whose reports are overdue, and has a lost one
-written again.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import zigpy.exceptions
-from zigpy.zcl.foundation import GeneralCommand, ReadReportingConfigRecord, ReportingDirection, Status
+from zigpy.zcl.foundation import Status
 
-from hal import availability
 from hal.interface import SensorKind
 from hal.zigbee import vendor_quirks, zcl
 from hal.zigbee.attribute_decoder import BASIC, AttributeDecoder, format_ieee
 from hal.zigbee.battery import Battery, battery_of
-from hal.zigbee.device_registry import DeviceRegistry
-from hal.zigbee.join_window import eui64
-from hal.zigbee.radio_events import RadioEvents
+from hal.zigbee.reporting import NO_ANSWER_ERRORS, read_reporting
 from hal.zigbee.zcl import AttributeCandidate
 
 _log = logging.getLogger(__name__)
-
-NO_ANSWER_ERRORS = (
-    zigpy.exceptions.DeliveryError,
-    TimeoutError,
-    zigpy.exceptions.InvalidResponse,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)
-"""Raised by zigpy for a missing or malformed answer, including lookups of requests that it never sent."""
 
 _UNSUPPORTED = frozenset(
     {
@@ -54,9 +36,6 @@ _UNSUPPORTED = frozenset(
 _FOR_CLUSTER_WITHOUT_RESPONSE = 0x11
 """Frame control: cluster-specific command to the server, without default response (ZCL 2.4.1.1)."""
 
-_NEVER_S = 0xFFFF
-"""Maximum reporting interval of an attribute that is not reported (ZCL 2.5.7.1.6)."""
-
 
 class ChosenAttribute(msgspec.Struct, frozen=True):
     """The attribute chosen for one kind.
@@ -65,11 +44,13 @@ class ChosenAttribute(msgspec.Struct, frozen=True):
         candidate: The attribute.
         value: The value read, in the unit of its channel; `None` without a value.
         max_interval_s: Maximum reporting interval that the device accepted; 0 if it refused the configuration.
+        note: How its configuration differs from what control needs, for people; empty if it does not.
     """
 
     candidate: AttributeCandidate
     value: float | None = None
     max_interval_s: float = 0.0
+    note: str = ""
 
 
 class SetupResult(msgspec.Struct, frozen=True):
@@ -79,7 +60,7 @@ class SetupResult(msgspec.Struct, frozen=True):
         is_complete: Every cluster has answered.
         chosen: The chosen attributes, one for each kind.
         battery: The device's battery, if its level is estimated from a voltage.
-        unused: For people: channels that are not used, and why.
+        unused: For people: channels that are not used, and why; and reporting that is not as configured.
         detail: For people: kinds that did not answer.
     """
 
@@ -130,6 +111,7 @@ async def set_up_device(device: Any, decoder: AttributeDecoder, *, report_s_min:
         chosen, unconfigured = await _configure_reporting(device, chosen, report_s_min)
         unanswered += unconfigured
     unused = _describe_unused(found, answers.raw, chosen, decoder.dummies(device))
+    unused += tuple(each.note for each in chosen if each.note)
     detail = f"no answer about {', '.join(dict.fromkeys(unanswered))}" if unanswered else ""
     return SetupResult(not unanswered, tuple(chosen), battery, unused, detail)
 
@@ -212,8 +194,36 @@ async def _configure_reporting(
             unanswered.append(each.candidate.channel.kind)
             continue
         max_interval_s = each.candidate.measure.report_s_max if is_accepted else 0.0
-        configured.append(msgspec.structs.replace(each, max_interval_s=max_interval_s))
+        accepted = msgspec.structs.replace(each, max_interval_s=max_interval_s)
+        if is_accepted and each.candidate.channel.kind is SensorKind.TEMPERATURE:
+            accepted = await _verify_reporting(device, accepted)
+        configured.append(accepted)
     return configured, unanswered
+
+
+async def _verify_reporting(device: Any, accepted: ChosenAttribute) -> ChosenAttribute:  # noqa: ANN401
+    """Return an attribute with the reporting that the device really has: control relies on it.
+
+    A device that cannot tell, or does not answer, is believed.
+    """
+    candidate, kind = accepted.candidate, accepted.candidate.channel.kind
+    try:
+        found = (await read_reporting(device, [candidate]))[kind]
+    except NO_ANSWER_ERRORS as error:
+        _log.info("%s: its reporting configuration cannot be read back: %s", format_ieee(device.ieee), error)
+        return accepted
+    if not found.is_known:
+        return accepted
+    note = found.shortcoming(candidate)
+    if note:
+        _log.info("%s: %s", format_ieee(device.ieee), note)
+    return msgspec.structs.replace(accepted, max_interval_s=found.max_interval_s, note=note)
+
+
+async def read_value(device: Any, candidate: AttributeCandidate) -> float | None:  # noqa: ANN401
+    """Return the present value of an attribute in the unit of its channel; `None` without a value or an answer."""
+    raw = (await _read_all(device, [candidate])).raw.get(candidate)
+    return None if raw is None else zcl.convert(candidate.measure, raw)
 
 
 async def _bind(cluster: Any) -> None:  # noqa: ANN401
@@ -249,119 +259,3 @@ def _describe_unused(
     ]
     sentences += [f"{each.channel.kind} is taken from the vendor's own data, not from {each.place}" for each in dummies]
     return tuple(sentences)
-
-
-async def read_reporting(device: Any, found: Sequence[AttributeCandidate]) -> Mapping[SensorKind, float]:  # noqa: ANN401
-    """Read the reporting configuration back; return each maximum interval in seconds, 0 without a configuration.
-
-    A device that does not support the read counts as unconfigured: writing the configuration again does no harm.
-
-    Raises:
-        One of `NO_ANSWER_ERRORS`: The device did not answer.
-    """
-    intervals_s = {}
-    for each in found:
-        cluster = device.endpoints[each.endpoint].in_clusters[each.cluster]
-        manufacturer = cluster.find_attribute(each.attribute).manufacturer_code
-        record = ReadReportingConfigRecord(direction=ReportingDirection.SendReports, attrid=each.attribute)
-        answer = await cluster.general_command(
-            GeneralCommand.Read_Reporting_Configuration,
-            [record],
-            manufacturer=manufacturer if isinstance(manufacturer, int) else None,
-        )
-        intervals_s[each.channel.kind] = _max_interval_s(answer, each.attribute)
-    return intervals_s
-
-
-def _max_interval_s(answer: Any, attribute: int) -> float:  # noqa: ANN401
-    records = answer[0] if isinstance(answer[0], list) else []
-    for record in records:
-        if record.status == Status.SUCCESS and record.config.attrid == attribute:
-            max_interval_s = int(record.config.max_interval)
-            return 0.0 if max_interval_s == _NEVER_S else float(max_interval_s)
-    return 0.0
-
-
-_log = logging.getLogger(__name__)
-
-
-class ReportingRepair:
-    """Checks and repairs the reporting configuration during one run of the radio.
-
-    Attributes:
-        app: zigpy's application; `None` before it is loaded.
-    """
-
-    def __init__(
-        self,
-        decoder: AttributeDecoder,
-        registry: DeviceRegistry,
-        events: RadioEvents,
-        *,
-        spawn: Callable[[Coroutine[Any, Any, None], str], None],
-        concurrency: asyncio.Semaphore,
-        set_up_again: Callable[[Any, str], None],
-    ) -> None:
-        """Store the collaborators.
-
-        Args:
-            decoder: Returns the candidates of a device.
-            registry: The devices and their reporting intervals.
-            events: Receives the log of steps.
-            spawn: Starts a background task.
-            concurrency: Limits how many devices are in dialogue at once.
-            set_up_again: Starts the set-up of a device.
-        """
-        self._decoder = decoder
-        self._registry = registry
-        self._events = events
-        self._spawn = spawn
-        self._concurrency = concurrency
-        self._set_up_again = set_up_again
-        self._running: set[str] = set()
-        self.app: Any = None
-
-    def check(self, ieee: str) -> None:
-        """Start to read a device's reporting configuration back; at most once an hour."""
-        device = self.app.devices.get(eui64(ieee)) if self.app is not None else None
-        if device is None or ieee in self._running or not self._registry.reporting.begin_check(ieee):
-            return
-        self._running.add(ieee)
-        self._spawn(self._check(device, ieee), f"reporting of {ieee}")
-
-    async def _check(self, device: Any, ieee: str) -> None:  # noqa: ANN401 - zigpy is untyped here
-        monitor = self._registry.reporting
-        kinds = monitor.overdue_kinds(ieee)
-        try:
-            async with self._concurrency:
-                max_intervals_s = await read_reporting(device, self._used_attributes(device, ieee, kinds))
-        except NO_ANSWER_ERRORS as error:
-            _log.info("%s: its reporting configuration cannot be read: %s", ieee, error)
-            if self._registry.is_online(ieee):
-                self._set_problem(ieee, kinds, availability.unanswered_text(kinds))
-            return
-        finally:
-            self._running.discard(ieee)
-        if lost := [kind for kind, max_interval_s in max_intervals_s.items() if not max_interval_s]:
-            self._set_problem(ieee, lost, availability.lost_configuration_text(lost))
-            self._set_up_again(device, ieee)
-            return
-        monitor.set_intervals(ieee, max_intervals_s)
-        if late := [kind for kind in monitor.overdue_kinds(ieee) if kind in max_intervals_s]:
-            self._set_problem(ieee, late, availability.ignored_configuration_text(late))
-            # The sensor ignores its configuration: from now on its own rhythm counts.
-            monitor.relax_intervals(ieee, late)
-
-    def _used_attributes(self, device: Any, ieee: str, kinds: Sequence[SensorKind]) -> Sequence[AttributeCandidate]:  # noqa: ANN401
-        """Return the attributes from which some kinds of a device are taken."""
-        record = self._registry.get(ieee)
-        ranks = record.ranks if record is not None else {}
-        return [
-            each
-            for each in self._decoder.candidates(device)
-            if each.channel.kind in kinds and ranks.get(each.channel.kind) == each.channel.rank
-        ]
-
-    def _set_problem(self, ieee: str, kinds: Sequence[SensorKind], text: str) -> None:
-        self._registry.reporting.set_problems(ieee, dict.fromkeys(kinds, text))
-        self._events.log_step(f"{ieee}: {text}")

@@ -6,19 +6,22 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 pytest.importorskip("bellows")
 
 from hal import availability
 from hal.errors import SensorUnavailable
-from hal.interface import Quality
+from hal.interface import Quality, SensorKind
 from hal.radio import InstallCode, JoinStep, RadioState
 from hal.zigbee import device_listener, device_setup, radio
+from hal.zigbee.reporting import ReportingConfiguration
 from lab.ncp import zcl
 from lab.ncp.application import OutgoingFrame
 from lab.ncp.attributes import ReportingSchedule
 from lab.ncp.coordinator import JoinOutcome
+from lab.ncp.memory import ReportingRule
 from lab.ncp.models import AttributeModel, ClusterModel, DeviceModel, EndpointModel, VendorDialect
 from lab.ncp.zcl import DataType
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
@@ -220,7 +223,7 @@ async def test_sensor_that_ignores_its_reporting_configuration_is_reported(
         raise TimeoutError
 
     if is_deaf:
-        monkeypatch.setattr("hal.zigbee.device_setup.read_reporting", deaf)
+        monkeypatch.setattr("hal.zigbee.reporting.read_reporting", deaf)
     async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
         device = await hub.pair(sensors, "one")
         told = "press its button once" if is_deaf else "although its reporting configuration is complete"
@@ -231,6 +234,91 @@ async def test_sensor_that_ignores_its_reporting_configuration_is_reported(
         sensors.set_values("one", {"temperature_c": 18.0, "humidity_percent": 61})
         await hub.until(lambda: hub.values(device, "temperature")[-1:] == [18.0])
         await hub.until(lambda: hub.network.links[0].problem == "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed_s", "told"),
+    [
+        ({}, 2760.0, ""),
+        (
+            {"interval_s_max": 3600},
+            10_860.0,
+            "temperature: it reports every 60 min or on a change of 0.1, which is not",
+        ),
+        ({"change": 50.0}, 2760.0, "temperature: it reports every 15 min or on a change of 0.5, which is not"),
+        ({"interval_s_max": 0xFFFF}, None, "temperature: it accepted its reporting configuration and does not have it"),
+    ],
+)
+async def test_reporting_of_a_temperature_is_what_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: dict[str, Any], allowed_s: float | None, told: str
+) -> None:
+    configure = ReportingSchedule.configure
+
+    def other(self: ReportingSchedule, wanted: ReportingRule, *rest: Any) -> None:  # noqa: ANN401
+        configure(self, msgspec.structs.replace(wanted, **rule), *rest)
+
+    monkeypatch.setattr(ReportingSchedule, "configure", other)
+    async with Stand(tmp_path, house=one("temperature")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        assert hub.network.allowed_silence_s(device, SensorKind.TEMPERATURE) == allowed_s
+        assert [note[: len(told)] for note in hub.network.links[0].notes] == [told] * bool(told)
+
+
+@pytest.mark.parametrize("is_deaf", [False, True])
+async def test_sensor_that_cannot_tell_its_reporting_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deaf: bool
+) -> None:
+    async def read(device: Any, found: Any) -> Any:  # noqa: ANN401
+        if is_deaf:
+            raise TimeoutError
+        return {each.channel.kind: ReportingConfiguration(is_known=False) for each in found}
+
+    monkeypatch.setattr(device_setup, "read_reporting", read)
+    async with Stand(tmp_path, house=one("temperature")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        assert hub.network.allowed_silence_s(device, SensorKind.TEMPERATURE) == 2760.0
+
+
+async def test_late_temperature_of_a_mains_powered_sensor_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(radio, "AVAILABILITY_S", 0.1)
+    monkeypatch.setattr(availability, "READ_RETRY_MS", 100)
+    async with Stand(tmp_path, house=one("air")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        sensors.set_values("one", {"temperature_c": 20.0})
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [20.0])
+        lose_rules(sensors, but=0)
+        sensors.set_values("one", {"temperature_c": 17.0})
+        monkeypatch.setattr(availability, "READ_AFTER_MS", 200)
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [17.0])
+        assert hub.readings[-1].quality is Quality.GOOD
+
+
+async def test_late_temperature_of_a_battery_sensor_is_read_while_it_is_awake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(radio, "AVAILABILITY_S", 0.1)
+    async with Stand(tmp_path, house=one("climate")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        sensors.set_values("one", {"temperature_c": 20.0})
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [20.0])
+        lose_rules(sensors, but=HUMIDITY)
+        sensors.set_values("one", {"temperature_c": 17.0})
+        monkeypatch.setattr(availability, "READ_AFTER_MS", 0)
+        checks = 0
+        check_overdue = device_listener.DeviceListener.check_overdue
+
+        def counted(listener: device_listener.DeviceListener) -> None:
+            nonlocal checks
+            check_overdue(listener)
+            checks += 1
+
+        monkeypatch.setattr(device_listener.DeviceListener, "check_overdue", counted)
+        await hub.until(lambda: checks >= 2)
+        assert hub.values(device, "temperature")[-1:] == [20.0]
+        sensors.set_values("one", {"humidity_percent": 71})
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [17.0])
 
 
 async def test_unanswered_setup_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

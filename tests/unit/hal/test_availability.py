@@ -193,3 +193,11 @@ def test_device_that_left_is_offline_and_needs_setup_again() -> None:
     world.registry.mark_seen("a stranger", 1)
     world.registry.set_configured("a stranger", ranks={}, max_intervals_s={})
     assert world.registry.get("a stranger") is None
+
+
+def test_late_value_is_read_and_asked_for_again_until_it_is_there() -> None:
+    late_ms, retry_ms = availability.READ_AFTER_MS, availability.READ_RETRY_MS
+    assert not availability.is_read_due(known_ms=0, asked_ms=None, now_ms=late_ms - 1)
+    assert availability.is_read_due(known_ms=0, asked_ms=None, now_ms=late_ms)
+    assert not availability.is_read_due(known_ms=0, asked_ms=late_ms, now_ms=late_ms + retry_ms - 1)
+    assert availability.is_read_due(known_ms=0, asked_ms=late_ms, now_ms=late_ms + retry_ms)

@@ -197,3 +197,33 @@ def test_allowed_silence_is_that_of_each_kind() -> None:
     assert world.registry.allowed_silence_s("0x00", TEMPERATURE) is None
     world.registry.set_configured(IEEE, ranks={TEMPERATURE: 1}, max_intervals_s={TEMPERATURE: 0.0})
     assert world.registry.allowed_silence_s(IEEE, TEMPERATURE) is None
+
+
+@pytest.mark.parametrize("is_sleepy", [False, True])
+def test_late_kind_is_read_and_that_of_a_battery_sensor_only_while_it_is_awake(is_sleepy: bool) -> None:
+    world = World()
+    world.registry.set_interviewed(IEEE, manufacturer="m", model="x", kinds=(TEMPERATURE,), is_sleepy=is_sleepy)
+    reporting = world.registry.reporting
+    world.later(959)
+    assert not reporting.begin_read(IEEE, TEMPERATURE, is_awake=True)
+    world.later(1)
+    assert reporting.begin_read(IEEE, TEMPERATURE, is_awake=False) is not is_sleepy
+    assert reporting.begin_read(IEEE, TEMPERATURE, is_awake=True) is is_sleepy
+    reporting.record_read(IEEE, TEMPERATURE)
+    world.later(959)
+    assert not reporting.begin_read(IEEE, TEMPERATURE, is_awake=True)
+    world.later(1)
+    assert reporting.begin_read(IEEE, TEMPERATURE, is_awake=True)
+    # What was read is no report: its configuration is checked as if it had been silent.
+    world.later(841)
+    assert TEMPERATURE in reporting.overdue_kinds(IEEE)
+
+
+def test_nothing_is_read_of_what_a_device_does_not_measure_or_while_nobody_listens() -> None:
+    world = World()
+    world.later(3600)
+    reporting = world.registry.reporting
+    assert not reporting.begin_read(IEEE, SensorKind.PRESSURE, is_awake=True)
+    assert not reporting.begin_read("0x00", TEMPERATURE, is_awake=True)
+    world.registry.set_listening(is_listening=False)
+    assert not reporting.begin_read(IEEE, TEMPERATURE, is_awake=True)
