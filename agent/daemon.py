@@ -262,7 +262,10 @@ class _Restarts:
                 settings,
                 environment.Environment(
                     board=environment.with_radio(
-                        environment.make_board(settings.board, clock), settings, clock, self._disk
+                        environment.make_board(settings.board, clock, environment.sensor_names(settings)),
+                        settings,
+                        clock,
+                        self._disk,
                     ),
                     clock=clock,
                     rng=random.Random(),  # noqa: S311 - jitter, not secrets

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,8 +133,19 @@ class Environment(msgspec.Struct, frozen=True):
     port_context: Context | None = None
 
 
-def make_board(config: BoardConfig, clock: Clock) -> Board:
+def sensor_names(config: Config) -> frozenset[str]:
+    """Return all names of sensors in a configuration."""
+    zones = (name for zone in config.climate.zones for name in zone.sensors)
+    return frozenset((*config.sensors.disabled, *config.sensors.primary.values(), *zones))
+
+
+def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -> Board:
     """Return the board that the configuration names. Its module is imported only then.
+
+    Args:
+        config: Of the board.
+        clock: Of this boot.
+        named: See `sensor_names`.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.
@@ -150,6 +161,8 @@ def make_board(config: BoardConfig, clock: Clock) -> Board:
                 wirings=wirings_of(linux),
                 led=None if linux.led == "none" else linux.led,
                 sources=[find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)],
+                named=named,
+                monotonic_ms=clock.monotonic_ms,
             )
         case "replay":
             from hal import replay  # noqa: PLC0415
@@ -311,8 +324,8 @@ def installer_for(config: BoardConfig) -> SystemUpdater | None:
 
 
 def check_for(sensor: Sensor) -> PlausibilityCheck:
-    """Return the plausibility check of a sensor: a chip may be hotter than a room."""
-    if sensor.kind is SensorKind.TEMPERATURE and sensor.name.startswith("hwmon/"):
+    """Return the plausibility check of a sensor: a chip may be hotter than a room, and so may a probe on a pipe."""
+    if sensor.kind is SensorKind.TEMPERATURE and sensor.name.startswith(("hwmon/", "w1-")):
         return PlausibilityCheck(sensor.kind, CHIP_TEMPERATURE)
     return PlausibilityCheck(sensor.kind)
 

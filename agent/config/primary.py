@@ -10,12 +10,7 @@ import msgspec
 
 from agent.config.types import nearest_hint
 from hal.interface import SensorKind
-
-MACHINE_CHIPS = (
-    "acpitz", "amdgpu", "bigcore", "coretemp", "cpu", "drivetemp", "gpu", "iwlwifi", "k10temp", "k8temp", "littlecore",
-    "nouveau", "nvme", "pch_", "radeon", "rp1_adc", "rpi_volt", "soc", "x86_pkg_temp", "zenpower",
-)  # fmt: skip
-"""Prefixes of the names that Linux gives to chips which measure the machine itself (drivers/hwmon, drivers/thermal)."""
+from hal.machine_chips import MACHINE_CHIPS
 
 
 def is_machine_part(sensor: str) -> bool:

@@ -1,13 +1,13 @@
 """Board of a Linux machine: the sensors the kernel already has, and relays on lines of any kind.
 
 Reads on one thread for each bus: a chip on a slow or broken bus blocks its reader, and neither the event loop nor other
-buses wait for it. What is connected later is found while the hub runs. Never writes to the kernel except to the relays'
-lines.
+buses wait for it. What is connected later is found while the hub runs. Writes to the kernel
+are those of the relays' lines and the features of 1-Wire thermometers, and no others.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
 from hal.linux.bus_relays import BusRelays
 from hal.linux.bus_threads import MACHINE, BusThreads
-from hal.linux.hwmon import find_unsupported
+from hal.linux.iio import find_unsupported
 from hal.linux.inventory import ChannelInventory
 from hal.linux.kernel_channels import KernelChannels
 from hal.linux.led import SysfsLed
@@ -102,6 +102,8 @@ class LinuxBoard:
         wirings: Sequence[RelayWiring] = (),
         led: str | None = None,
         sources: Sequence[ChannelSource] = (),
+        named: Collection[str] = (),
+        monotonic_ms: Callable[[], int] | None = None,
     ) -> None:
         """Find what the kernel's drivers measure. This reads names and labels only, which accesses no bus.
 
@@ -111,13 +113,15 @@ class LinuxBoard:
             wirings: Wiring of the relays, by device.
             led: Name of the LED by which the hub is found; `None` without one.
             sources: Find further channels, first when `channels_changed` is called; the kernel's drivers come first.
+            named: Names of sensors in the configuration, which may be those of an older version.
+            monotonic_ms: The monotonic clock; without one, 1-Wire thermometers convert one after the other.
         """
         self._relays = [RelayOutputs(each) if each.is_on_gpio else BusRelays(each) for each in wirings]
         parts = {wiring.device: relays for wiring, relays in zip(wirings, self._relays, strict=True)}
         self._outputs = CombinedOutputs(parts) if parts else None
         self._threads = BusThreads()
         self._led = None if led is None else SysfsLed(sysfs_root, led, self._threads.executor(MACHINE))
-        kernel = KernelChannels(sysfs_root, proc_root)
+        kernel = KernelChannels(sysfs_root, proc_root, named=named, monotonic_ms=monotonic_ms)
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
         self._searches: dict[tuple[int, str], Future[Sequence[Channel] | HalError]] = {}
         self._is_searched = False

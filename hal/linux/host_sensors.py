@@ -10,10 +10,12 @@ byte minus 256, so it is below zero; 0 and -256 mean no level; a positive level 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hal.channels import Channel, Quantity
 from hal.errors import HalError, ReadingImplausible, SensorUnavailable
+from hal.linux.device_address import address_of, driver_of
 from hal.linux.sysfs import FOUND_CHARS_MAX, directories, optional_text, read_integer, read_text
 
 _EXTERNAL = ("Mains", "USB", "Wireless")
@@ -26,7 +28,8 @@ def find_power(sysfs_root: Path) -> list[Channel]:
     """Return a channel for the mains, if the machine has an external supply, and one for each of its batteries.
 
     The hub has one mains channel (`power_supply/mains`): it is 1 if any supply is online. Supplies over USB count only
-    without a mains adapter. A battery is named `power_supply/<name>`, after its driver's name.
+    without a mains adapter. A battery is named by its gauge's address, or
+    `power_supply/<name>` after its driver's name.
     """
     supplies = [
         (directory, optional_text(directory / "type"))
@@ -39,9 +42,10 @@ def find_power(sysfs_root: Path) -> list[Channel]:
         if online:
             channels.append(_mains(online))
             break
-    return channels + [
-        _battery(directory) for directory, kind in supplies if kind in _BATTERIES and (directory / "capacity").exists()
-    ]
+    for directory, kind in supplies:
+        if kind in _BATTERIES:
+            channels += _battery(directory)
+    return channels
 
 
 def _mains(online: Sequence[Path]) -> Channel:
@@ -61,13 +65,56 @@ def _mains(online: Sequence[Path]) -> Channel:
     return Channel("power_supply/mains", Quantity.MAINS, read, driver="power_supply")
 
 
-def _battery(directory: Path) -> Channel:
-    def read() -> float:
-        if optional_text(directory / "present") == "0":
-            raise SensorUnavailable(f"{directory}: the battery slot is empty; insert a battery")
-        return float(read_integer(directory / "capacity"))
+_BATTERY_FILES = (
+    ("capacity", Quantity.BATTERY, 1.0),
+    ("voltage_now", Quantity.VOLTAGE, 1e-6),
+    ("current_now", Quantity.CURRENT, 1e-6),
+)
+"""What a battery measures: the file, the quantity, and the factor to the unit of that."""
 
-    return Channel(f"power_supply/{directory.name}", Quantity.BATTERY, read, chip=directory.name, driver="power_supply")
+
+def _battery(directory: Path) -> list[Channel]:
+    address = address_of(directory / "device")
+    chip = optional_text(directory / "device" / "name").replace("/", "_") if address else directory.name
+    old = f"power_supply/{directory.name}"
+    channels = []
+    for file, quantity, factor in _BATTERY_FILES:
+        if (directory / file).exists():
+            old_name = old if quantity is Quantity.BATTERY else f"{old}/{quantity}"
+            channels.append(
+                Channel(
+                    f"{address.prefix}/{chip or directory.name}/{quantity}" if address else old_name,
+                    quantity,
+                    partial(_battery_value, directory, file, factor),
+                    bus=address.bus if address else "",
+                    address=address.address if address else "",
+                    chip=chip or directory.name,
+                    driver=driver_of(directory / "device") or "power_supply",
+                    aliases=(old_name,) if address else (),
+                )
+            )
+    return channels
+
+
+def _battery_value(directory: Path, file: str, factor: float) -> float:
+    if optional_text(directory / "present") == "0":
+        raise SensorUnavailable(f"{directory}: the battery slot is empty; insert a battery")
+    return read_integer(directory / file) * factor
+
+
+def find_clock_batteries(sysfs_root: Path) -> list[Channel]:
+    """Return the voltage of each clock's battery that the kernel measures: on a Raspberry Pi 5 in microvolts."""
+    return [
+        Channel(
+            f"rtc/{optional_text(clock / 'name').split()[0].replace('/', '_')}/{Quantity.VOLTAGE}",
+            Quantity.VOLTAGE,
+            lambda path=clock / "battery_voltage": read_integer(path) * 1e-6,  # type: ignore[misc]
+            chip="clock battery",
+            driver="rtc",
+        )
+        for clock in directories(sysfs_root / "class" / "rtc")
+        if (clock / "battery_voltage").exists() and optional_text(clock / "name")
+    ]
 
 
 _LEVEL_NONE_DBM = -256

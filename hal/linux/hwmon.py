@@ -1,20 +1,14 @@
-"""Channels of the kernel's hardware monitoring chips: temperature and humidity. Never writes to a chip.
+"""Channels of the kernel's hardware monitoring chips: temperature, humidity, voltage, current, power. Never writes.
 
 Facts: the kernel's Documentation/hwmon/sysfs-interface.rst: `name` is the chip's name, `tempN_input` is in
-millidegrees Celsius, `humidityN_input` in thousandths of a percent of relative humidity, `…N_label` exists where the
-board's maker named the channel, `…N_fault` is 1 for a broken or missing sensor.
+millidegrees Celsius, `humidityN_input` in thousandths of a percent of relative humidity, `inN_input` in millivolts,
+`currN_input` in milliamperes, `powerN_input` in microwatts; `…N_label` exists where the board's maker named the
+channel, `…N_fault` is 1 for a broken or missing sensor.
 
-A channel's name holds the chip's bus address where that is needed. Each read checks that the directory still belongs
-to that chip: after a bus glitch the kernel removes devices and adds them again under other `hwmonN` numbers. The chip
-is then found by its address. Must never report one chip's value under another chip's name.
-
-Chips of the kernel's industrial I/O subsystem are detected and reported, but not read (Documentation/ABI/testing/
-sysfs-bus-iio: `name` is the chip's name; a channel is `in_<type>_input`, or `in_<type>_raw` with a scale). Detection
-reads names only: reading a value would access the bus.
+A chip with a bus address of its own is named by it (`i2c-1-0044/sht3x/temperature`). Others, and the parts of the
+machine itself, keep the names `hwmon/<chip>/<label>`: `hwmonN` numbers change from boot to boot and are not used.
 """
 
-import errno
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,220 +17,131 @@ from pathlib import Path
 import msgspec
 
 from hal.channels import Channel, Quantity
-from hal.errors import SensorUnavailable
+from hal.linux.attribute import AttributeReader, Place, attribute_names, chip_name, label_text
+from hal.linux.device_address import DeviceAddress, address_of, bus_name, driver_of
 from hal.linux.sysfs import directories, optional_text, read_integer
+from hal.machine_chips import MACHINE_CHIPS
 
-_MILLI = 1000
-_UNNAMED = "unnamed"
-
-_ONE_WIRE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{12}")
-"""The kernel's name of a 1-Wire device: family and serial number, unique in the world."""
+ONE_WIRE_CHIP = "w1_slave_temp"
+"""The name that the kernel's w1_therm gives to each thermometer (drivers/w1/slaves/w1_therm.c)."""
 
 
 class _Attribute(msgspec.Struct, frozen=True):
-    """One kind of channel and the prefix of its attributes."""
+    """One kind of channel, and how many units of its attribute make one of the channel's."""
 
     prefix: str
     quantity: Quantity
+    divisor: float = 1000.0
 
 
-_QUANTITIES = (_Attribute("temp", Quantity.TEMPERATURE), _Attribute("humidity", Quantity.HUMIDITY))
+_ATTRIBUTES = (
+    _Attribute("temp", Quantity.TEMPERATURE),
+    _Attribute("humidity", Quantity.HUMIDITY),
+    _Attribute("in", Quantity.VOLTAGE),
+    _Attribute("curr", Quantity.CURRENT),
+    _Attribute("power", Quantity.POWER, 1_000_000.0),
+)
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """One `tempN` or `humidityN` of a chip, with everything its name is made of.
+class _Found(msgspec.Struct, frozen=True):
+    """A channel of a chip before it is named."""
 
-    Attributes:
-        hwmon: The chip's directory in the class, `hwmonN`; later it may belong to another chip.
-        directory: Directory of its attributes, with links resolved: on a bus the path holds the device's address, so
-            it cannot belong to another chip between the check and the read.
-        attribute: Its attributes' common part, such as "temp1".
-        chip: The chip's name.
-        address: Bus address; the same over boots and glitches.
-        label: May be empty.
-    """
-
-    hwmon: Path
-    directory: Path
-    attribute: str
-    chip: str
-    address: str
-    label: str
-
-    def is_same(self, other: "_Place") -> bool:
-        """Return whether both are the same channel of a chip, at whatever path."""
-        mine = (self.chip, self.address, self.attribute, self.label)
-        return mine == (other.chip, other.address, other.attribute, other.label)
-
-    def is_still(self, now: "_Place") -> bool:
-        """Return whether the channel now at this path is still the same one.
-
-        A name or label that cannot be read at the moment (busy bus) is no difference.
-        """
-        place = (self.directory, self.address, self.attribute)
-        return (
-            place == (now.directory, now.address, now.attribute)
-            and now.chip in {self.chip, _UNNAMED}
-            and now.label in {self.label, ""}
-        )
+    place: Place
+    device: Path
 
 
 def find_channels(sysfs_root: Path) -> list[Channel]:
-    """Return a channel for each temperature, then one for each humidity.
-
-    A channel is named `hwmon/<chip>/<label>`, or `hwmon/<chip>/tempN` without a label. `hwmonN` numbers change from
-    boot to boot and are not used. Chips of the same name are distinguished by their device's address
-    (`hwmon/nvme@0000:01:00.0/Composite`), channels of the same label by their number (`hwmon/nct6775/AUX-temp3`). A
-    1-Wire name always holds the address: a second sensor hidden by a glitch at start-up must not rename the first.
-    """
-    return [channel for attribute in _QUANTITIES for channel in _found(sysfs_root, attribute)]
+    """Return the temperatures, then the humidities, and so on; by chip and number within each."""
+    return [channel for attribute in _ATTRIBUTES for channel in _channels(sysfs_root, attribute)]
 
 
-def _found(sysfs_root: Path, quantity: _Attribute) -> Iterator[Channel]:
-    channels = sorted(_all_channels(sysfs_root, quantity), key=_order)
-    chips = Counter(chip for chip, _ in {(channel.chip, channel.directory) for channel in channels})
-    labels = Counter((channel.directory, channel.label) for channel in channels)
-    taken: Counter[str] = Counter()
-    for channel in channels:
-        is_alone = chips[channel.chip] == 1 and not _ONE_WIRE.fullmatch(channel.address)
-        chip = channel.chip if is_alone else f"{channel.chip}@{channel.address}"
-        label = channel.label
-        if not label or labels[channel.directory, label] > 1:
-            label = f"{label}-{channel.attribute}".lstrip("-")
-        name = f"hwmon/{chip}/{label}"
-        taken[name] += 1
-        # Two chips of the same name at the same address remain: only their order distinguishes them.
-        source = name if taken[name] == 1 else f"{name}#{taken[name]}"
+def _channels(sysfs_root: Path, attribute: _Attribute) -> Iterator[Channel]:
+    found = sorted(_all_found(sysfs_root, attribute), key=_order)
+    names = _class_names([each.place for each in found])
+    for each, aliases in zip(found, names, strict=True):
+        place, device = each.place, each.device
+        address = None if place.chip.lower().startswith(MACHINE_CHIPS) else address_of(device)
+        is_own = len([other for other in found if other.place.is_same(place)]) == 1
+        name = aliases[0]
+        if address is not None and is_own:
+            name = f"{address.prefix}/{chip_of(place.chip, address)}/{attribute.quantity}{_suffix(place.attribute)}"
         yield Channel(
-            source,
-            quantity.quantity,
-            _Reader(sysfs_root, quantity, channel).read,
-            address=channel.address,
-            chip=channel.chip,
-            driver="hwmon",
+            name,
+            attribute.quantity,
+            _reader(sysfs_root, attribute, place).read,
+            bus=address.bus if address else "",
+            address=address.address if address else "",
+            chip=chip_of(place.chip, address),
+            driver=driver_of(device) or "hwmon",
+            aliases=aliases if name != aliases[0] else (),
         )
 
 
-def _order(channel: _Place) -> tuple[str, str, Path, int]:
-    number = int(channel.attribute.lstrip("abcdefghijklmnopqrstuvwxyz"))
-    return (channel.chip, channel.address, channel.directory, number)
+def _reader(sysfs_root: Path, attribute: _Attribute, place: Place) -> AttributeReader:
+    def value(directory: Path, name: str) -> float:
+        return read_integer(directory / f"{name}_input") / attribute.divisor
+
+    return AttributeReader(place, value, lambda: [each.place for each in _all_found(sysfs_root, attribute)])
 
 
-def _all_channels(sysfs_root: Path, quantity: _Attribute) -> Iterator[_Place]:
-    for hwmon in directories(sysfs_root / "class" / "hwmon"):
-        yield from _channels(hwmon, quantity)
+def chip_of(chip: str, address: DeviceAddress | None) -> str:
+    """Return the chip's name; that of a 1-Wire thermometer by its family, for w1_therm calls all of them the same."""
+    if chip != ONE_WIRE_CHIP or address is None:
+        return chip
+    return ONE_WIRE_FAMILIES.get(address.address[:2], chip)
 
 
-def _channels(hwmon: Path, quantity: _Attribute) -> Iterator[_Place]:
-    pattern = re.compile(rf"({quantity.prefix}[0-9]+)_input")
-    # Some old drivers keep their attributes in the device's directory (same document, "libsensors").
-    for directory in (hwmon, hwmon / "device"):
-        attributes = [match[1] for path in _files(directory) if (match := pattern.fullmatch(path.name))]
-        if attributes:
-            chip = _part(optional_text(directory / "name")) or _UNNAMED
-            address, resolved = _address(hwmon / "device"), directory.resolve()
-            for attribute in attributes:
-                label = _part(optional_text(directory / f"{attribute}_label"))
-                yield _Place(hwmon, resolved, attribute, chip, address, label)
-            return
+ONE_WIRE_FAMILIES = {"10": "ds18s20", "22": "ds1822", "28": "ds18b20", "3b": "ds1825", "42": "ds28ea00"}
+"""Thermometers by the family code of their address (drivers/w1/w1_family.h)."""
 
 
-def _files(directory: Path) -> list[Path]:
-    try:
-        return list(directory.iterdir())
-    except OSError:
-        return []
+def _suffix(attribute: str) -> str:
+    """Return the number of a channel, unless it is the first of its kind: chips with one channel call it number 1."""
+    number = attribute.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return "" if number == "1" else number
 
 
-def _address(device: Path) -> str:
-    """Return the chip's address on its bus (PCI, I2C, 1-Wire), which is the same over boots.
+def _class_names(places: Sequence[Place]) -> list[tuple[str, ...]]:
+    """Return the names of channels in the hwmon class, the one in use first.
 
-    A chip may belong to a device of a class (`nvme0`), whose number changes too; then a parent has the address.
+    Chips of the same name are distinguished by their device's address (`hwmon/nvme@0000:01:00.0/Composite`), channels
+    of the same label by their number (`hwmon/nct6775/AUX-temp3`). A 1-Wire name always holds the address.
     """
-    if not device.exists():
-        return "virtual"
-    path = device.resolve()
-    for parent in (path, *path.parents):
-        subsystem = parent / "subsystem"
-        if subsystem.is_symlink() and subsystem.resolve().parent.name == "bus":
-            return parent.name
-    return path.name
+    chips = Counter(chip for chip, _ in {(place.chip, place.directory) for place in places})
+    labels = Counter((place.directory, place.label) for place in places)
+    taken: Counter[str] = Counter()
+    names: list[tuple[str, ...]] = []
+    for place in places:
+        label = place.label
+        if not label or labels[place.directory, label] > 1:
+            label = f"{label}-{place.attribute}".lstrip("-")
+        addressed = f"hwmon/{place.chip}@{place.address}/{label}"
+        is_alone = chips[place.chip] == 1 and place.chip != ONE_WIRE_CHIP
+        mine = (f"hwmon/{place.chip}/{label}", addressed) if is_alone else (addressed,)
+        taken[mine[0]] += 1
+        # Two chips of the same name at the same address remain: only their order distinguishes them.
+        names.append(mine if taken[mine[0]] == 1 else (f"{mine[0]}#{taken[mine[0]]}",))
+    return names
 
 
-def _part(text: str) -> str:
-    """Return a name or label with its slashes replaced: the slash separates the parts of a channel's name."""
-    return text.replace("/", "_")
+def _order(found: _Found) -> tuple[str, str, Path, int]:
+    place = found.place
+    number = int(place.attribute.lstrip("abcdefghijklmnopqrstuvwxyz"))
+    return (place.chip, place.address, place.directory, number)
 
 
-class _Reader:
-    """Reads one channel at its present path."""
-
-    def __init__(self, sysfs_root: Path, quantity: _Attribute, channel: _Place) -> None:
-        self._sysfs_root = sysfs_root
-        self._quantity = quantity
-        self._channel = channel
-
-    def read(self) -> float:
-        """Return the value in the unit of its kind.
-
-        Raises:
-            SensorUnavailable: The chip is gone or has no value.
-            ReadingImplausible: The attribute holds no number.
-        """
-        channel = self._channel = self._located()
-        fault = channel.directory / f"{channel.attribute}_fault"
-        if optional_text(fault) == "1":
-            raise SensorUnavailable(f"{fault}: the chip reports a broken or missing sensor; check its wiring")
-        return read_integer(channel.directory / f"{channel.attribute}_input") / _MILLI
-
-    def _located(self) -> _Place:
-        """Return the channel with its present path.
-
-        Raises:
-            SensorUnavailable: The chip is gone, or two chips cannot be distinguished.
-        """
-        known = self._channel
-        for channel in _channels(known.hwmon, self._quantity):
-            if known.is_still(channel):
-                return known
-        found = [each for each in _all_channels(self._sysfs_root, self._quantity) if known.is_same(each)]
-        if len(found) == 1:
-            return found[0]
-        path = known.directory / f"{known.attribute}_input"
-        if found:
-            raise SensorUnavailable(
-                f"{path}: {len(found)} chips named {known.chip} reappeared at {known.address} and cannot be"
-                " distinguished; restart the agent"
-            )
-        raise SensorUnavailable(
-            f"{path}: {os.strerror(errno.ENOENT)}: the device is gone; plug it in or check its wiring: it is found"
-            f" again by its address ({known.address})"
-        )
-
-
-_IIO_TYPES = (
-    ("temp", "temperature"),
-    ("humidityrelative", "humidity"),
-    ("pressure", "pressure"),
-    ("concentration_co2", "CO2"),
-    ("resistance", "gas"),
-)
-"""IIO channel types that measure room conditions: the kernel's name, and ours."""
-
-
-def find_unsupported(sysfs_root: Path) -> Sequence[str]:
-    """Return a sentence for each IIO chip that measures room conditions and is not read."""
-    sentences = []
-    for directory in directories(sysfs_root / "bus" / "iio" / "devices"):
-        measured = [
-            word
-            for kind, word in _IIO_TYPES
-            if any((directory / f"in_{kind}_{form}").exists() for form in ("input", "raw"))
-        ]
-        if measured:
-            chip = optional_text(directory / "name") or "unnamed"
-            sentences.append(
-                f"{chip} ({directory.name}) measures {', '.join(measured)}, but is not supported: this version of the"
-                " hub reads chips of the kernel's hwmon class only"
-            )
-    return sentences
+def _all_found(sysfs_root: Path, attribute: _Attribute) -> Iterator[_Found]:
+    pattern = re.compile(rf"({attribute.prefix}[0-9]+)_input")
+    for hwmon in directories(sysfs_root / "class" / "hwmon"):
+        # Some old drivers keep their attributes in the device's directory (same document, "libsensors").
+        for directory in (hwmon, hwmon / "device"):
+            files = set(attribute_names(directory))
+            attributes = [match[1] for name in files if (match := pattern.fullmatch(name))]
+            if attributes:
+                device, resolved = hwmon / "device", directory.resolve()
+                chip, address = chip_name(directory), bus_name(device)
+                for name in attributes:
+                    label = optional_text(directory / f"{name}_label") if f"{name}_label" in files else ""
+                    has_fault = f"{name}_fault" in files
+                    yield _Found(Place(resolved, name, chip, address, label_text(label), has_fault), device)
+                break

@@ -42,6 +42,31 @@ class Machine:
         (links / f"hwmon{number}").symlink_to(directory)
         return directory
 
+    def iio(self, number: int, device: Path, **attributes: str) -> Path:
+        directory = device / f"iio:device{number}"
+        self.write(directory, **attributes)
+        links = self.sys / "bus" / "iio" / "devices"
+        links.mkdir(parents=True, exist_ok=True)
+        (links / directory.name).symlink_to(directory)
+        return directory
+
+    def i2c(self, address: str, *, driver: str = "", bus: int = 1) -> Path:
+        """A chip on an I2C bus of the machine, such as "0076", with the driver that is bound to it."""
+        device = self.device(f"platform/soc/fe804000.i2c/i2c-{bus}/{bus}-{address}", subsystem="bus/i2c")
+        if driver and not (device / "driver").is_symlink():
+            (self.sys / "bus" / "i2c" / "drivers" / driver).mkdir(parents=True, exist_ok=True)
+            (device / "driver").symlink_to(self.sys / "bus" / "i2c" / "drivers" / driver)
+        return device
+
+    def one_wire(self, address: str, master: int = 1, **attributes: str) -> Path:
+        directory = self.device(f"w1_bus_master{master}/{address}", subsystem="bus/w1")
+        self.write(directory, **attributes)
+        links = self.sys / "bus" / "w1" / "devices"
+        links.mkdir(parents=True, exist_ok=True)
+        (links / address).unlink(missing_ok=True)
+        (links / address).symlink_to(directory)
+        return directory
+
     def supply(self, name: str, **attributes: str) -> Path:
         directory = self.sys / "class" / "power_supply" / name
         self.write(directory, **attributes)
@@ -52,8 +77,8 @@ class Machine:
         head += " face | tus | link level noise |  nwid  crypt   frag  retry   misc | beacon | 22\n"
         (self.proc / "net" / "wireless").write_text(head + "".join(f"{line}\n" for line in lines))
 
-    def board(self) -> LinuxBoard:
-        return LinuxBoard(sysfs_root=self.sys, proc_root=self.proc)
+    def board(self, *named: str, monotonic_ms: Callable[[], int] | None = None) -> LinuxBoard:
+        return LinuxBoard(sysfs_root=self.sys, proc_root=self.proc, named=named, monotonic_ms=monotonic_ms)
 
 
 @pytest.fixture

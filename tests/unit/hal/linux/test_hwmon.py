@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hal.errors import ReadingImplausible, SensorUnavailable
-from hal.interface import HasUnsupportedSensors, SensorKind
+from hal.interface import SensorKind
 from tests.unit.hal.linux.conftest import Machine, sources, value
 
 
@@ -112,7 +112,7 @@ async def test_a_chip_that_comes_back_under_another_number_is_found_by_its_addre
     for number, address in zip(numbers, SLAVES, strict=True):
         slave(machine, number, address)
     assert {sensor.name: await sensor.read() for sensor in board.sensors} == {
-        f"hwmon/w1_slave_temp@{address}/temp1": WARM[address] for address in SLAVES
+        f"w1-{address}/ds18b20/temperature": WARM[address] for address in SLAVES
     }
     await board.close()
 
@@ -137,7 +137,7 @@ async def test_different_chip_at_the_same_place_is_not_accepted(machine: Machine
     glitch(machine)
     machine.hwmon(0, machine.device("i2c-1/1-0045", subsystem="bus/i2c"), name="sht3x", temp1_input="70000")
     with pytest.raises(SensorUnavailable, match="the device is gone"):
-        await value(board, "hwmon/sht3x/temp1")
+        await value(board, "i2c-1-0044/sht3x/temperature")
 
 
 async def test_indistinguishable_chips_are_unavailable_after_a_change(machine: Machine) -> None:
@@ -159,38 +159,38 @@ async def test_indistinguishable_chips_are_unavailable_after_a_change(machine: M
 
 def test_one_wire_sensor_keeps_its_name(machine: Machine) -> None:
     slave(machine, 0, SLAVES[1])
-    assert sources(machine.board()) == [f"hwmon/w1_slave_temp@{SLAVES[1]}/temp1"]
+    assert sources(machine.board()) == [f"w1-{SLAVES[1]}/ds18b20/temperature"]
 
 
 async def test_humidity_is_thousandths_of_a_percent(machine: Machine) -> None:
     device = machine.device("i2c-1/1-0044", subsystem="bus/i2c")
-    machine.hwmon(0, device, name="sht3x", temp1_input="21340", humidity1_input="47210")
+    machine.hwmon(
+        0, device, name="sht3x", temp1_input="21340", humidity1_input="47210", humidity1_fault="0", temp2_input="1000"
+    )
     board = machine.board()
     assert [(sensor.name, sensor.kind, await sensor.read()) for sensor in board.sensors] == [
-        ("hwmon/sht3x/temp1", SensorKind.TEMPERATURE, 21.34),
-        ("hwmon/sht3x/humidity1", SensorKind.HUMIDITY, 47.21),
+        ("i2c-1-0044/sht3x/temperature", SensorKind.TEMPERATURE, 21.34),
+        ("i2c-1-0044/sht3x/temperature2", SensorKind.TEMPERATURE, 1.0),
+        ("i2c-1-0044/sht3x/humidity", SensorKind.HUMIDITY, 47.21),
     ]
     machine.write(device / "hwmon" / "hwmon0", humidity1_fault="1")
     with pytest.raises(SensorUnavailable, match=r"humidity1_fault: the chip reports a broken or missing sensor"):
-        await value(board, "hwmon/sht3x/humidity1")
+        await value(board, "i2c-1-0044/sht3x/humidity")
 
 
-async def test_chips_of_industrial_io_are_named_as_unread(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
-    devices = machine.sys / "bus" / "iio" / "devices"
-    machine.write(
-        devices / "iio:device0", name="bme280", in_temp_input="1", in_humidityrelative_input="1", in_pressure_input="1"
+async def test_voltages_currents_and_powers_stay_at_the_hub(machine: Machine) -> None:
+    device = machine.device("i2c-1/1-0042", subsystem="bus/i2c")
+    machine.hwmon(
+        0, device, name="ina219", in0_input="12", in1_input="5012", curr1_input="-250", power1_input="1250000"
     )
-    machine.write(devices / "iio:device1", name="ads1115", in_voltage0_raw="1")
-    machine.write(devices / "iio:device2", in_concentration_co2_raw="1")
     board = machine.board()
-    why = "but is not supported: this version of the hub reads chips of the kernel's hwmon class only"
-    assert list(board.unsupported_sensors) == [
-        f"bme280 (iio:device0) measures temperature, humidity, pressure, {why}",
-        f"unnamed (iio:device2) measures CO2, {why}",
-    ]
-    assert isinstance(board, HasUnsupportedSensors)
-    assert [record.getMessage() for record in caplog.records] == list(board.unsupported_sensors)
     assert sources(board) == []
+    assert {each.channel.name: await each.read() for each in board.channels} == {
+        "i2c-1-0042/ina219/voltage0": 0.012,
+        "i2c-1-0042/ina219/voltage": 5.012,
+        "i2c-1-0042/ina219/current": -0.25,
+        "i2c-1-0042/ina219/power": 1.25,
+    }
     await board.close()
 
 
@@ -242,9 +242,9 @@ async def test_each_error_of_the_kernel_has_its_advice(
     board = machine.board()
 
     # No file of a made-up tree can give these errors.
-    def fail(path: Path, mode: str) -> None:
+    def fail(path: Path, flags: int) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr("hal.linux.sysfs.os.open", fail)
     with pytest.raises(SensorUnavailable, match=advice):
         await value(board, "hwmon/cpu_thermal/temp1")
