@@ -261,7 +261,7 @@ class _Restarts:
             hub = app.Hub(
                 settings,
                 environment.Environment(
-                    board=environment.with_radio(
+                    board=environment.with_parts(
                         environment.make_board(settings.board, clock, environment.sensor_names(settings)),
                         settings,
                         clock,

@@ -8,6 +8,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from agent.climate.flow_temperature import flow_c_max
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import RequestOptions
-from agent.config import BoardConfig, Config
+from agent.config import BoardConfig, BoilerConfig, ClimateConfig, Config
 from agent.config.secrets import read_aqara_token
 from agent.errors import ConfigInvalid
 from agent.foundation.boot_trail import FILE_NAME as BOOTS_FILE
@@ -40,11 +42,12 @@ from agent.port.config_editor import RunningConfig
 from hal.channels import ChannelReader, FindsChannels
 from hal.errors import NetworkLost
 from hal.images import SystemUpdater
-from hal.interface import Board, HasLed, HasUnsupportedSensors, Reading, Sensor, SensorKind
+from hal.interface import Board, HasLed, HasUnsupportedSensors, HvacOutputs, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
     from hal.aqara.network import AqaraNetwork
+    from hal.boilers.outputs import BoilerOutputs
     from hal.combined import CombinedNetwork
     from hal.sim import SimOptions
     from hal.zigbee import ZigbeeNetwork
@@ -206,14 +209,20 @@ def output_names(config: BoardConfig) -> list[str]:
             return [zone.name for zone in FLAT.zones]
 
 
-class _RadioBoard:
-    """A board whose network is a Zigbee stick, an Aqara endpoint or both, instead of its own."""
+class _ExtendedBoard:
+    """A board with what the configuration adds: a radio or endpoint as its network, a boiler among its outputs."""
 
-    def __init__(self, board: Board, network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork") -> None:
+    def __init__(
+        self,
+        board: Board,
+        network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None",
+        boiler: "BoilerOutputs | None",
+    ) -> None:
         self._board = board
-        self.network = network
+        self._added = [part for part in (boiler, network) if part is not None]
+        self.network = network or board.network
         self.name = board.name
-        self.outputs = board.outputs
+        self.outputs = _with_boiler(board.outputs, boiler)
         self.led = board.led if isinstance(board, HasLed) else None
         self.unsupported_sensors = board.unsupported_sensors if isinstance(board, HasUnsupportedSensors) else ()
 
@@ -223,18 +232,23 @@ class _RadioBoard:
         return self._board.sensors
 
     async def close(self) -> None:
-        """Switch the outputs off first: a stick may take its time."""
-        try:
+        """Switch the relays off first: a stick may take its time."""
+        async with AsyncExitStack() as stack:
+            for part in reversed(self._added):
+                stack.push_async_callback(part.close)
             await self._board.close()
-        finally:
-            await self.network.close()
 
 
-class _FindingRadioBoard(_RadioBoard):
+class _FindingExtendedBoard(_ExtendedBoard):
     """The same on a board whose sensors come and go."""
 
-    def __init__(self, board: FindsChannels, network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork") -> None:
-        super().__init__(board, network)
+    def __init__(
+        self,
+        board: FindsChannels,
+        network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None",
+        boiler: "BoilerOutputs | None",
+    ) -> None:
+        super().__init__(board, network, boiler)
         self._finder = board
 
     @property
@@ -247,18 +261,46 @@ class _FindingRadioBoard(_RadioBoard):
         await self._finder.channels_changed()
 
 
-def _with_network(board: Board, network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork") -> Board:
-    return _FindingRadioBoard(board, network) if isinstance(board, FindsChannels) else _RadioBoard(board, network)
+def with_parts(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
+    """Return the board with the radio, endpoint and boiler that the configuration names; itself if it names none."""
+    network, boiler = _network(config, clock, disk), _boiler(config.boiler, config.climate, clock)
+    if network is None and boiler is None:
+        return board
+    if isinstance(board, FindsChannels):
+        return _FindingExtendedBoard(board, network, boiler)
+    return _ExtendedBoard(board, network, boiler)
 
 
-def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
-    """Return the board with the radio or endpoint that the configuration names; as it is where it names none.
+def _with_boiler(outputs: HvacOutputs | None, boiler: "BoilerOutputs | None") -> HvacOutputs | None:
+    """Return the outputs of a board and a boiler as one."""
+    if boiler is None:
+        return outputs
+    from hal.combined_outputs import CombinedOutputs  # noqa: PLC0415
+
+    return CombinedOutputs({"boiler": boiler} if outputs is None else {"relays": outputs, "boiler": boiler})
+
+
+def _boiler(config: BoilerConfig, climate: ClimateConfig, clock: Clock) -> "BoilerOutputs | None":
+    """Return the boiler behind a gateway that the configuration names, if any."""
+    if config.driver == "none":
+        return None
+    from hal.boilers.ebusd import EbusdLink  # noqa: PLC0415
+    from hal.boilers.otgw import OtgwLink  # noqa: PLC0415
+    from hal.boilers.outputs import BoilerOutputs  # noqa: PLC0415
+
+    is_otgw = config.driver == "otgw"
+    link = OtgwLink(config.address) if is_otgw else EbusdLink(config.address, config.ebusd_message)
+    return BoilerOutputs(link, flow_c_max=flow_c_max(config, climate), monotonic_ms=clock.monotonic_ms)
+
+
+def _network(config: Config, clock: Clock, disk: Disk) -> "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None":
+    """Return the radio, the endpoint or both that the configuration names, if any.
 
     zigpy is imported by the radio itself, on its own thread, once it starts.
     """
     zigbee, aqara = config.zigbee, _aqara_network(config, clock, disk)
     if zigbee.port == "none":
-        return board if aqara is None else _with_network(board, aqara)
+        return aqara
     from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork  # noqa: PLC0415
     from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
 
@@ -275,10 +317,10 @@ def with_radio(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     radio = ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
     if aqara is None:
-        return _with_network(board, radio)
+        return radio
     from hal.combined import CombinedNetwork  # noqa: PLC0415
 
-    return _with_network(board, CombinedNetwork(radio, aqara))
+    return CombinedNetwork(radio, aqara)
 
 
 def _aqara_network(config: Config, clock: Clock, disk: Disk) -> "AqaraNetwork | None":

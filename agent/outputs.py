@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import BoardConfig, LinuxConfig, load_board
+from agent.config import BoardConfig, BoilerConfig, LinuxConfig, load_board, load_boiler
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape_lines
 from hal.errors import ActuatorFault, HalError
@@ -27,16 +27,27 @@ EXIT_CONFIG = 78
 
 def main(config_path: Path) -> int:
     """Switch off all outputs and return the exit code."""
+    code = 0
     try:
-        switch_off(load_board(config_path))
-    except (ConfigInvalid, HalError) as error:
-        sys.stderr.write(f"climahub: {escape_lines(str(error))}\n")
-        return EXIT_CONFIG
+        for act in (_switch_off, _hand_back):
+            try:
+                act(config_path)
+            except (ConfigInvalid, HalError) as error:
+                sys.stderr.write(f"climahub: {escape_lines(str(error))}\n")
+                code = EXIT_CONFIG
     finally:
         from agent.foundation.host import record_service_result  # noqa: PLC0415 - the outputs must not wait for it
 
         record_service_result(os.environ)
-    return 0
+    return code
+
+
+def _switch_off(path: Path) -> None:
+    switch_off(load_board(path))
+
+
+def _hand_back(path: Path) -> None:
+    hand_back(load_boiler(path))
 
 
 def switch_off(config: BoardConfig) -> None:
@@ -62,6 +73,22 @@ def switch_off(config: BoardConfig) -> None:
             outputs.close()
     if problems:
         raise ActuatorFault("; ".join(problems))
+
+
+def hand_back(config: BoilerConfig) -> None:
+    """Hand a boiler behind a gateway back to its own control.
+
+    Raises:
+        ActuatorFault: The gateway does not confirm that.
+    """
+    if config.driver == "none":
+        return
+    from hal.boilers import hand_back as boilers  # noqa: PLC0415 - as above
+
+    if config.driver == "otgw":
+        boilers.hand_back_otgw(config.address)
+    else:
+        boilers.hand_back_ebusd(config.address, config.ebusd_message)
 
 
 def wirings_of(config: LinuxConfig) -> "Sequence[RelayWiring]":

@@ -198,6 +198,7 @@ class HeatSourceDemand(msgspec.Struct, frozen=True):
         is_pump_on: The circulation pump; it may overrun after the heat source stops.
         is_fan_on: The blower; likewise.
         is_valve_on: Whether the reversing valve is energised.
+        flow_c: The flow temperature that a modulating boiler shall make; `None` where it is off, or decides itself.
     """
 
     action: HvacAction = HvacAction.OFF
@@ -206,6 +207,7 @@ class HeatSourceDemand(msgspec.Struct, frozen=True):
     is_pump_on: bool = False
     is_fan_on: bool = False
     is_valve_on: bool = False
+    flow_c: float | None = None
 
 
 class HvacDemand(msgspec.Struct, frozen=True):

@@ -9,8 +9,10 @@ import msgspec
 from agent.config.schema import key, table
 from agent.config.types import (
     credential_name,
+    ebusd_fields,
     endpoint_url,
     file_path,
+    gateway_address,
     integer,
     led_name,
     number,
@@ -88,6 +90,34 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         key("the same of relays on I2C expanders, whose lines are high after power-on and sink current", edit="file"),
     ] = True
+
+
+class BoilerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[boiler]`; `driver` is "none" where relays drive the heat source."""
+
+    driver: Annotated[
+        Literal["none", "otgw", "ebusd"],
+        key('what takes the flow temperature: an OpenTherm Gateway (extra "opentherm") or ebusd', edit="file"),
+    ] = "none"
+    address: Annotated[
+        str, key("its serial port, by a name that stays, or its network port", gateway_address(), edit="file")
+    ] = "none"
+    flow_c_max: Annotated[
+        float | None,
+        key(
+            "no higher flow is ever asked for; if left out, 70 for radiators, 55 for air, 45 for floors",
+            number(25, 80, "°C"),
+            example=55,
+        ),
+    ] = None
+    ebusd_message: Annotated[
+        str,
+        key(
+            "what sets the boiler's flow: circuit, message and fields, {off} is 1 for no heating",
+            ebusd_fields(),
+            edit="file",
+        ),
+    ] = "-c bai SetModeOverride 0;{flow_c};-;-;{off};0;0;0;0;0"
 
 
 class BoardConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.config.hardware_tables import BoardConfig
+from agent.config.hardware_tables import BoardConfig, BoilerConfig
 from agent.config.reading import ConfigProblems, Problem, Values, read_text, read_values
 from agent.config.schema import build
 from agent.config.tables import BY_PATH, KEYS, Config
@@ -67,11 +67,20 @@ def load_board(path: Path) -> BoardConfig:
     Raises:
         ConfigInvalid: The file cannot be read, or these tables cannot be used.
     """
+    return build(BoardConfig, _read_table(path, "board").values, "board")
+
+
+def load_boiler(path: Path) -> BoilerConfig:
+    """Read the table of the boiler only; as `load_board`."""
+    return build(BoilerConfig, _read_table(path, "boiler").values, "boiler")
+
+
+def _read_table(path: Path, name: str) -> Values:
     read = read_values(read_text(path), file=str(path), directory=path.parent.absolute())
-    problems = [problem for problem in read.problems if problem.key.partition(".")[0] in {"", "board"}]
+    problems = [problem for problem in read.problems if problem.key.partition(".")[0] in {"", name}]
     if problems:
         raise ConfigProblems(*problems)
-    return build(BoardConfig, read.values, "board")
+    return read
 
 
 def resolve(path: Path, *, environ: Mapping[str, str], changes: Mapping[str, object] = NO_CHANGES) -> Resolved:
@@ -190,6 +199,7 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         line = read.lines.get("aqara.url", 0)
         if values["aqara.token_file"] is None:
             problems.append(Problem(file, line, "aqara.token_file", "found nothing; aqara.url needs a token"))
+    problems += _boiler_problems(values, read, file)
     if values["apis.homekit"] and not values["apis.homekit_listen"]:
         text = 'found nothing; apis.homekit listens nowhere by itself: name the interface of the home, such as "eth0"'
         problems.append(Problem(file, read.lines.get("apis.homekit", 0), "apis.homekit_listen", text))
@@ -198,4 +208,22 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         line = read.lines.get("local_api.socket", read.lines.get("storage.run_dir", 0))
         text = f"found a path of {len(socket.encode())} bytes; a Unix socket's allows {SOCKET_PATH_BYTES_MAX}: {socket}"
         problems.append(Problem(file, line, "local_api.socket", text))
+    return problems
+
+
+def _boiler_problems(values: Mapping[str, object], read: Values, file: str) -> list[Problem]:
+    """Return the mistakes around a boiler behind a gateway."""
+    driver, address = values["boiler.driver"], str(values["boiler.address"])
+    line = read.lines.get("boiler.driver", 0)
+    problems = []
+    if driver == "otgw" and address == "none":
+        text = "found nothing; name the serial port of the OTGW, or socket://HOST:PORT"
+        problems.append(Problem(file, line, "boiler.address", text))
+    if driver == "ebusd" and not address.startswith("socket://"):
+        problems.append(
+            Problem(file, line, "boiler.address", "found no network port; name ebusd's: socket://HOST:8888")
+        )
+    if driver != "none" and values["climate.heat_source"] != "boiler":
+        text = 'set it to "boiler", which boiler.driver drives, or boiler.driver to "none"'
+        problems.append(Problem(file, line, "climate.heat_source", text))
     return problems

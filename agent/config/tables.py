@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from agent.config.hardware_tables import AqaraConfig, BoardConfig, RelayedSensorsConfig, SensorsConfig, ZigbeeConfig
+from agent.config.hardware_tables import (
+    AqaraConfig,
+    BoardConfig,
+    BoilerConfig,
+    RelayedSensorsConfig,
+    SensorsConfig,
+    ZigbeeConfig,
+)
 from agent.config.schema import key, keys_of, table, tables_of
 from agent.config.types import (
     cloud_url,
@@ -401,6 +408,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     commands: Annotated[CommandsConfig, table("Commands from the cloud.")]
     ota: Annotated[OtaConfig, table("Updates: accepted signers, schedule, and the trial of a new release.")]
     climate: Annotated[ClimateConfig, table("Heating and cooling. Without zones the hub controls nothing.")]
+    boiler: Annotated[
+        BoilerConfig, table("A boiler behind a gateway, as the heat source: it modulates (docs/hardware.md).")
+    ]
     clock: Annotated[ClockConfig, table("Accepted sources of time.")]
     relayed_sensors: Annotated[RelayedSensorsConfig, table("Sensors whose readings this hub forwards to the cloud.")]
     zigbee: Annotated[

@@ -229,6 +229,28 @@ def serial_port() -> ValueType:
     return ValueType('"none", "auto", an absolute path, or socket://HOST:PORT', read)
 
 
+def gateway_address() -> ValueType:
+    """Return the type of boiler gateways: none, a serial port's path, or a network port."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or "\0" in value or not value.startswith(("none", "/", "socket://")):
+            raise NotAllowed
+        return value
+
+    return ValueType('"none", an absolute path, or socket://HOST:PORT', read)
+
+
+def ebusd_fields() -> ValueType:
+    """Return the type of messages to ebusd, with the placeholders {flow_c} and {off}."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not value.isprintable() or "{flow_c}" not in value or "{off}" not in value:
+            raise NotAllowed
+        return value
+
+    return ValueType("a line with {flow_c} and {off} in it", read)
+
+
 def radio_channel() -> ValueType:
     """Return the type of Zigbee channels in the 2.4 GHz band (IEEE 802.15.4, page 0); 0 is automatic."""
 

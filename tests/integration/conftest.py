@@ -369,7 +369,7 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
         workers.append(worker)
         committed: list[Reading] = []
         given = environment.Environment(
-            board=environment.with_radio(board, config, clock, Disk()),
+            board=environment.with_parts(board, config, clock, Disk()),
             clock=clock,
             rng=Hasty(len(hubs)),
             disk=disk or Disk(),

@@ -144,7 +144,7 @@ async def open_port(
     clock, worker, disk = HubClock(), ThreadWorker("storage"), Disk()
     async with new_session(tcp_connector(None), user_agent="climahub/test") as session:
         given = environment.Environment(
-            board=environment.with_radio(make_board(config.board, clock), config, clock, disk),
+            board=environment.with_parts(make_board(config.board, clock), config, clock, disk),
             clock=clock,
             rng=Hasty(1),
             disk=disk,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import resolve_text
-from agent.environment import with_radio
+from agent.environment import with_parts
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from hal.errors import ActuatorFault
@@ -42,7 +42,7 @@ async def test_outputs_are_off_before_the_radio_is_closed(
         f'[storage]\nstate_dir = "{tmp_path}"\n'
     )
     config = resolve_text(text, file="test", directory=tmp_path, environ={}).config
-    board = with_radio(Relays(order, problem), config, SystemClock(trust_wall_clock=True), Disk())
+    board = with_parts(Relays(order, problem), config, SystemClock(trust_wall_clock=True), Disk())
     try:
         await board.close()
     except ActuatorFault as error:

@@ -1,0 +1,183 @@
+"""The links to real gateways, against emulated ones: pyotgw unmodified on a pseudo terminal, ebusd's text on TCP."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agent import outputs
+from agent.config import resolve_text
+from agent.errors import ConfigInvalid
+from hal.boilers import hand_back
+from hal.boilers.ebusd import EbusdLink
+from hal.boilers.ebusd_messages import check_answer, write_command
+from hal.boilers.otgw import OtgwLink
+from hal.errors import ActuatorFault
+from lab.boilers.gateways import EBUSD_EXPIRES_S, OTGW_EXPIRES_S, BoilerOrder, EmulatedEbusd, EmulatedOtgw
+from lab.boilers.server import OtgwServer, serve_ebusd, serve_otgw_tcp
+
+MESSAGE = "-c bai SetModeOverride 0;{flow_c};-;-;{off};0;0;0;0;0"
+THERMOSTAT = BoilerOrder(35.0, may_heat=True)
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+
+@asynccontextmanager
+async def otgw(directory: Path, gateway: EmulatedOtgw, time: Time) -> AsyncIterator[tuple[OtgwLink, OtgwServer, Path]]:
+    """Yield a link to an emulated gateway at a serial port."""
+    server, port = OtgwServer(gateway, lambda: time.now_s), directory / "otgw"
+    server.open(port)
+    link = OtgwLink(str(port))
+    try:
+        yield link, server, port
+    finally:
+        await link.close()
+        await server.close()
+
+
+async def test_an_otgw_gets_setpoint_and_permission_and_is_handed_back(tmp_path: Path) -> None:
+    pytest.importorskip("pyotgw")
+    time, gateway = Time(), EmulatedOtgw(thermostat=THERMOSTAT)
+    async with otgw(tmp_path, gateway, time) as (link, _, _):
+        await link.send(47.5)
+        assert gateway.order(time.now_s) == BoilerOrder(47.5, may_heat=True)
+        await link.send(None)
+        assert gateway.order(time.now_s) == BoilerOrder(8.0, may_heat=False)
+        await link.send(40.0)
+        assert gateway.order(time.now_s) == BoilerOrder(40.0, may_heat=True)
+        await link.release()
+        assert gateway.order(time.now_s) == THERMOSTAT
+
+
+async def test_an_otgw_that_is_not_safe_by_silence_or_only_monitors_is_not_driven(tmp_path: Path) -> None:
+    pytest.importorskip("pyotgw")
+    for gateway, words in (
+        (EmulatedOtgw(about="OpenTherm Gateway 5.4"), r"update its firmware to 5\.6 or later"),
+        (EmulatedOtgw(mode="M"), r"switch it to gateway mode \(GW=1\)"),
+    ):
+        async with otgw(tmp_path, gateway, Time()) as (link, _, _):
+            with pytest.raises(ActuatorFault, match=words):
+                await link.send(47.5)
+            assert gateway.setpoints == 0
+
+
+async def test_an_otgw_that_falls_silent_is_reported(tmp_path: Path) -> None:
+    pytest.importorskip("pyotgw")
+    async with otgw(tmp_path, EmulatedOtgw(), Time()) as (link, server, _):
+        await link.send(47.5)
+        server.is_silent = True
+        with pytest.raises(ActuatorFault, match="does not tell its firmware"):
+            await link.send(50.0)
+
+
+async def test_missing_pyotgw_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyotgw", None)
+    link = OtgwLink("/dev/null")
+    with pytest.raises(ActuatorFault, match=r"pip install 'climahub\[opentherm\]'"):
+        await link.send(None)
+    await link.close()
+
+
+@pytest.mark.parametrize("setpoint", ["45.0", "8.0"])
+def test_silence_hands_the_boiler_back_to_its_thermostat(setpoint: str) -> None:
+    """Facts of the firmware, which the emulator keeps: a setpoint of 8 °C or more counts for a little over a minute."""
+    gateway = EmulatedOtgw(thermostat=THERMOSTAT)
+    gateway.receive(f"CS={setpoint}", 0.0)
+    gateway.receive("CH=0", 0.0)
+    assert not gateway.order(60.0).may_heat
+    assert gateway.order(OTGW_EXPIRES_S + 1.0) == THERMOSTAT
+
+
+async def test_a_killed_agent_is_followed_by_an_end_of_the_override(tmp_path: Path) -> None:
+    """What ExecStopPost= does: without asyncio, pyotgw, or the agent that died."""
+    time, gateway = Time(), EmulatedOtgw(thermostat=THERMOSTAT)
+    config = tmp_path / "config.toml"
+    async with otgw(tmp_path, gateway, time) as (_, server, port):
+        config.write_text(f'[boiler]\ndriver = "otgw"\naddress = "{port}"\n')
+        gateway.receive("CS=50.0", 0.0)
+        server.receive_partly(b"CS=55")
+        assert await asyncio.to_thread(outputs.main, config) == 0
+        assert gateway.order(0.0) == THERMOSTAT
+    tcp = await serve_otgw_tcp(gateway, lambda: time.now_s)
+    async with tcp:
+        gateway.receive("CS=50.0", 0.0)
+        address = f"socket://127.0.0.1:{tcp.sockets[0].getsockname()[1]}"
+        await asyncio.to_thread(hand_back.hand_back_otgw, address)
+        assert gateway.order(0.0) == THERMOSTAT
+    for gone in (address, str(tmp_path / "gone")):
+        with pytest.raises(ActuatorFault, match="it ends by itself within two minutes"):
+            await asyncio.to_thread(hand_back.hand_back_otgw, gone)
+
+
+async def test_ebusd_gets_flow_and_permission(tmp_path: Path) -> None:
+    time, ebusd = Time(), EmulatedEbusd()
+    server = await serve_ebusd(ebusd, lambda: time.now_s)
+    async with server:
+        address = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        link = EbusdLink(address, MESSAGE)
+        await link.send(47.5)
+        assert ebusd.order(0.0) == BoilerOrder(47.5, may_heat=True)
+        await link.release()
+        assert ebusd.order(0.0) == BoilerOrder(0.0, may_heat=False)
+        assert ebusd.order(EBUSD_EXPIRES_S + 1.0) == ebusd.own
+        await link.send(40.0)
+        config = tmp_path / "config.toml"
+        config.write_text(f'[boiler]\ndriver = "ebusd"\naddress = "{address}"\n')
+        assert await asyncio.to_thread(outputs.main, config) == 0
+        assert not ebusd.order(0.0).may_heat
+        ebusd.failure = "ERR: element not found"
+        with pytest.raises(ActuatorFault, match="add the message of boiler"):
+            await link.send(47.5)
+        await link.close()
+    with pytest.raises(OSError, match="Connect"):
+        await link.send(47.5)
+    assert await asyncio.to_thread(outputs.main, config) == outputs.EXIT_CONFIG
+
+
+async def test_what_does_not_speak_as_ebusd_is_reported() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x" * 9000)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        link = EbusdLink(f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}", MESSAGE)
+        with pytest.raises((ActuatorFault, ConnectionError)):
+            await link.send(47.5)
+
+
+def test_ebusd_commands_and_answers() -> None:
+    assert write_command(MESSAGE, 47.26) == "write -c bai SetModeOverride 0;47.3;-;-;0;0;0;0;0;0\n"
+    assert write_command(MESSAGE, None) == "write -c bai SetModeOverride 0;0.0;-;-;1;0;0;0;0;0\n"
+    check_answer("done\n\n", "ebusd")
+    check_answer("empty\n\n", "ebusd")
+    for answer, words in (
+        ("ERR: element not found", "boiler.ebusd_message"),
+        ("ERR: no access", "--accesslevel"),
+        ("ERR: no signal", "adapter"),
+        ("usage: write", "check ebusd's log"),
+    ):
+        with pytest.raises(ActuatorFault, match=words):
+            check_answer(answer, "ebusd")
+
+
+@pytest.mark.parametrize(
+    ("boiler", "climate", "words"),
+    [
+        ('driver = "otgw"', 'heat_source = "boiler"', "name the serial port of the OTGW"),
+        ('driver = "ebusd"\naddress = "/dev/ttyUSB0"', 'heat_source = "boiler"', "name ebusd's: socket://HOST:8888"),
+        ('driver = "otgw"\naddress = "/dev/x"', 'heat_source = "none"', 'set it to "boiler", which boiler.driver'),
+        ('address = "auto"', "", r"an absolute path, or socket://HOST:PORT"),
+        ('ebusd_message = "-c bai SetMode 0"', "", r"a line with \{flow_c\} and \{off\} in it"),
+    ],
+)
+def test_a_boiler_that_cannot_be_driven_is_refused_with_its_remedy(boiler: str, climate: str, words: str) -> None:
+    text = f'[cloud]\nbase_url = "https://a.example"\n[boiler]\n{boiler}\n[climate]\n{climate}\n'
+    with pytest.raises(ConfigInvalid, match=words):
+        resolve_text(text, file="test", directory=Path("/"), environ={})

@@ -1,0 +1,139 @@
+"""A boiler behind a gateway: told when something changes, renewed while somebody demands, silent otherwise."""
+
+import asyncio
+
+import pytest
+
+from hal.boilers.outputs import BoilerOutputs, flow_of
+from hal.errors import ActuatorFault
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
+
+OFF = HvacDemand({}, HeatSourceDemand())
+
+
+def heat(flow_c: float | None) -> HvacDemand:
+    return HvacDemand({}, HeatSourceDemand(HvacAction.HEAT, 1, is_pump_on=True, flow_c=flow_c))
+
+
+class Link:
+    name = "the gateway"
+
+    def __init__(self) -> None:
+        self.sent: list[float | str | None] = []
+        self.error: Exception | None = None
+        self.blocks = False
+        self.is_closed = False
+
+    async def send(self, flow_c: float | None) -> None:
+        if self.blocks:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        self.sent.append(flow_c)
+
+    async def release(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent.append("released")
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.link = Link()
+        self.now_ms = 0
+        self.outputs = BoilerOutputs(self.link, flow_c_max=55.0, monotonic_ms=lambda: self.now_ms)
+
+    async def apply(self, demand: HvacDemand, after_s: float = 10.0) -> str:
+        """Return the fault, as the control loop sees it 10 s after the step before."""
+        self.now_ms += round(after_s * 1000)
+        fault = ""
+        try:
+            await self.outputs.apply(demand)
+        except ActuatorFault as error:
+            fault = str(error)
+        await self.settle()
+        return fault
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("demand", "flow_c"),
+    [
+        (None, None),
+        (HeatSourceDemand(), None),
+        (HeatSourceDemand(HvacAction.COOL, 1), None),
+        (HeatSourceDemand(HvacAction.HEAT, 1, flow_c=42.26), 42.3),
+        (HeatSourceDemand(HvacAction.HEAT, 1, flow_c=80.0), 55.0),
+        (HeatSourceDemand(HvacAction.HEAT, 1, flow_c=5.0), 20.0),
+        (HeatSourceDemand(HvacAction.HEAT, 1), 55.0),
+    ],
+)
+def test_the_flow_is_never_above_its_maximum(demand: HeatSourceDemand | None, flow_c: float | None) -> None:
+    assert flow_of(demand, 55.0) == flow_c
+
+
+async def test_a_demand_is_sent_when_it_changes_and_renewed_each_30_s() -> None:
+    bench = Bench()
+    for _ in range(7):
+        assert await bench.apply(heat(45.0)) == ""
+    assert bench.link.sent == [45.0, 45.0, 45.0]
+    await bench.apply(heat(50.0))
+    await bench.apply(OFF)
+    assert bench.link.sent[3:] == [50.0, None]
+    for _ in range(3):
+        await bench.apply(OFF)
+    assert bench.link.sent[5:] == [None]
+
+
+async def test_nothing_is_sent_without_a_demand() -> None:
+    """The gateway forgets what nobody renews: a control loop that hangs must not heat on."""
+    bench = Bench()
+    await bench.apply(heat(45.0))
+    bench.now_ms += 600_000
+    await bench.settle()
+    assert bench.link.sent == [45.0]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ActuatorFault("update its firmware"), "update its firmware"),
+        (ConnectionRefusedError(111, "Connection refused"), "the gateway: Connection refused; check the gateway's"),
+    ],
+)
+async def test_a_link_that_fails_is_reported_tried_at_each_step_and_over_once_it_works(
+    error: Exception, words: str
+) -> None:
+    bench = Bench()
+    bench.link.error = error
+    await bench.apply(heat(45.0))
+    assert words in await bench.apply(heat(45.0))
+    bench.link.error = None
+    await bench.apply(heat(45.0))
+    assert await bench.apply(heat(45.0)) == ""
+    assert bench.link.sent == [45.0]
+
+
+async def test_a_link_that_hangs_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hal.boilers.outputs.SEND_S_MAX", 0.0)
+    bench = Bench()
+    bench.link.blocks = True
+    await bench.apply(heat(45.0))
+    assert "the gateway: no response within" in await bench.apply(OFF)
+
+
+@pytest.mark.parametrize("breaks", [None, ActuatorFault("gone"), OSError(5, "gone")])
+async def test_the_end_hands_the_boiler_back_whatever_is_under_way(breaks: Exception | None) -> None:
+    bench = Bench()
+    bench.link.blocks = True
+    await bench.apply(heat(45.0))
+    bench.link.error = breaks
+    await bench.outputs.close()
+    assert bench.link.is_closed
+    assert bench.link.sent == ([] if breaks else ["released"])
