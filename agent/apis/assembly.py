@@ -65,8 +65,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     add_fault: Callable[[str], None]
     remove_fault: Callable[[str], None]
-    webhooks: "WebhookService | None"
-    homekit: "HomeKitService | None"
+    webhooks: "WebhookService | None" = None
+    homekit: "HomeKitService | None" = None
 
 
 def build_faces(parts: ApiParts) -> list[Face]:
@@ -143,55 +143,23 @@ def build_service(
     add_fault: Callable[[str], None],
     remove_fault: Callable[[str], None],
 ) -> ApiService:
-    """Return the local APIs of one hub; parameters as the attributes of `ApiParts`.
+    """Return the local APIs of one hub.
 
     Args:
         config: In force.
-        home: See `ApiParts`.
-        clock: See `ApiParts`.
-        disk: See `ApiParts`.
-        worker: See `ApiParts`.
+        home: As in `ApiParts`, like all but `rng`.
+        clock: As above.
+        disk: As above.
+        worker: As above.
         rng: For the jitter of waits.
-        random_bytes: See `ApiParts`.
-        new_id: See `ApiParts`.
-        add_fault: See `ApiParts`.
-        remove_fault: See `ApiParts`.
+        random_bytes: As above.
+        new_id: As above.
+        add_fault: As above.
+        remove_fault: As above.
     """
     state_dir = config.storage.state_dir
-    webhooks = None
-    if config.apis.has_webhooks:
-        # Imported late: the APIs without webhooks do without.
-        from agent.apis.webhooks.sender import HttpSender  # noqa: PLC0415
-        from agent.apis.webhooks.service import WebhookService  # noqa: PLC0415
-
-        webhooks = WebhookService(
-            state_dir,
-            clock=clock,
-            disk=disk,
-            worker=worker,
-            sender=HttpSender(user_agent=f"climahub/{__version__}"),
-            rng=rng,
-            new_id=new_id,
-            random_bytes=random_bytes,
-            add_fault=add_fault,
-        )
-    limits = RateLimits(state_dir, clock=clock, disk=disk, worker=worker)
-    homekit = None
-    if config.apis.homekit:
-        # Imported late, as webhooks.
-        from agent.apis.homekit.service import HomeKitService  # noqa: PLC0415
-
-        homekit = HomeKitService(
-            state_dir,
-            home=home,
-            limits=limits,
-            clock=clock,
-            disk=disk,
-            worker=worker,
-            random_bytes=random_bytes,
-            add_fault=add_fault,
-        )
     zones = [zone.id for zone in config.climate.zones]
+    limits = RateLimits(state_dir, clock=clock, disk=disk, worker=worker)
     parts = ApiParts(
         home=home,
         config=config,
@@ -205,7 +173,41 @@ def build_service(
         new_id=new_id,
         add_fault=add_fault,
         remove_fault=remove_fault,
-        webhooks=webhooks,
-        homekit=homekit,
     )
-    return ApiService(parts, limits)
+    webhooks = _build_webhooks(parts, rng) if config.apis.has_webhooks else None
+    homekit = _build_homekit(parts, limits) if config.apis.homekit else None
+    return ApiService(msgspec.structs.replace(parts, webhooks=webhooks, homekit=homekit), limits)
+
+
+def _build_webhooks(parts: ApiParts, rng: random.Random) -> "WebhookService":
+    # Imported late: the APIs without webhooks do without.
+    from agent.apis.webhooks.sender import HttpSender  # noqa: PLC0415
+    from agent.apis.webhooks.service import WebhookService  # noqa: PLC0415
+
+    return WebhookService(
+        parts.state_dir,
+        clock=parts.clock,
+        disk=parts.disk,
+        worker=parts.worker,
+        sender=HttpSender(user_agent=f"climahub/{__version__}"),
+        rng=rng,
+        new_id=parts.new_id,
+        random_bytes=parts.random_bytes,
+        add_fault=parts.add_fault,
+    )
+
+
+def _build_homekit(parts: ApiParts, limits: RateLimits) -> "HomeKitService":
+    # Imported late, as webhooks.
+    from agent.apis.homekit.service import HomeKitService  # noqa: PLC0415
+
+    return HomeKitService(
+        parts.state_dir,
+        home=parts.home,
+        limits=limits,
+        clock=parts.clock,
+        disk=parts.disk,
+        worker=parts.worker,
+        random_bytes=parts.random_bytes,
+        add_fault=parts.add_fault,
+    )

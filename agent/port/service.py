@@ -14,6 +14,7 @@ from aiohttp import web
 from agent import __version__
 from agent.config import Config
 from agent.config.network import is_loopback
+from agent.config.tables import ApisConfig
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -124,27 +125,35 @@ class PortService:
             add_fault=add_fault,
         )
         self.callers: CallerLookup = self.credentials
-        self.certificate = Certificate(
+        self.certificate = self._make_certificate(config, disk=disk, add_fault=add_fault)
+        self._bundle_handlers = bundle_handler.handlers(config, all_handlers=self.handlers, clock=clock)
+        self.listeners = Listeners(
+            config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
+        )
+        self.homekit = self._make_homekit(config.apis, add_fault=add_fault)
+        self.announcement = Announcement(platform.node(), services=self.services)
+
+    def _make_certificate(self, config: Config, *, disk: Disk, add_fault: Callable[[str], None]) -> Certificate:
+        return Certificate(
             config.port,
             config.storage.state_dir,
             names=lambda: [
                 *sorted(self._names),
                 *reachable_addresses(config.port.listen, interface_addresses, interfaces),
             ],
-            clock=clock,
+            clock=self._clock,
             disk=disk,
-            worker=worker,
+            worker=self._worker,
             add_fault=add_fault,
         )
-        self._bundle_handlers = bundle_handler.handlers(config, all_handlers=self.handlers, clock=clock)
-        self.listeners = Listeners(
-            config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
-        )
-        self.homekit: homekit.HomeKitListeners | None = None
-        if apis and apis.homekit:
-            apis.homekit.audit_to(self.audit)
-            self.homekit = homekit.HomeKitListeners(apis.homekit, config.apis, add_fault=add_fault)
-        self.announcement = Announcement(platform.node(), services=self.services)
+
+    def _make_homekit(
+        self, config: ApisConfig, *, add_fault: Callable[[str], None]
+    ) -> "homekit.HomeKitListeners | None":
+        if self.apis is None or self.apis.homekit is None:
+            return None
+        self.apis.homekit.audit_to(self.audit)
+        return homekit.HomeKitListeners(self.apis.homekit, config, add_fault=add_fault)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
