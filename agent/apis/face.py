@@ -237,6 +237,15 @@ class LimitUse(msgspec.Struct, frozen=True):
         """How many requests are left in the window."""
         return max(0, self.limit.requests_max - self.used)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The customary headers."""
+        return {
+            "X-RateLimit-Limit": str(self.limit.requests_max),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(self.reset_s),
+        }
+
 
 def bearer_token(headers: Mapping[str, str]) -> str:
     """Return what follows `Bearer` in `Authorization`; empty where there is nothing, or another scheme."""

@@ -154,7 +154,7 @@ def _offline(config_file: Path) -> "tuple[str, Iterator[bytes]]":
     checks = examine_here(config_file, Agent("the hub does not answer"), with_network=True)
     files = packing.contents(
         support_bundle.offline_members(machine, {"checks.json": checks}, scrubber),
-        made=None if utc_ms is None else rfc3339.render(utc_ms),
+        made=rfc3339.render_known(utc_ms),
         versions={"climahub": __version__, **system_info.versions()},
         made_by="command line",
     )

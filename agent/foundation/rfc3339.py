@@ -54,3 +54,8 @@ def render(utc_ms: int) -> str:
     if not is_plausible(utc_ms):
         return f"an instant that is not {BOUNDS}"
     return datetime.fromtimestamp(utc_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def render_known(utc_ms: int | None) -> str | None:
+    """Return an instant as `render` does; `None` where it is not known."""
+    return None if utc_ms is None else render(utc_ms)

@@ -53,7 +53,7 @@ def _report(boot: BootRecord) -> BootReport:
     return BootReport(
         boot_id=boot.boot_id,
         reason=boot.reason,
-        began=None if boot.at_utc_ms is None else rfc3339.render(boot.at_utc_ms),
+        began=rfc3339.render_known(boot.at_utc_ms),
         seen_s=boot.seen_s,
         end=boot.end.value,
         agent_starts=boot.agent_starts,

@@ -176,7 +176,7 @@ def _zone(
         cool_setpoint_c=effective.setpoints.cool_setpoint_c,
         setpoint_reason=effective.reason.value,
         label=effective.label,
-        until=_text(effective.until_utc_ms),
+        until=rfc3339.render_known(effective.until_utc_ms),
         setpoint_text=effective.text,
         is_eco=effective.is_eco,
         action=state.action.value,
@@ -213,15 +213,11 @@ def _hold(hold: "Hold", now: "Now") -> HoldReport:
         hold.heat_setpoint_c,
         hold.cool_setpoint_c,
         hold.mode.value if hold.mode else None,
-        _text(hold.start_utc_ms),
-        _text(effective_setpoint.end_utc_ms(hold, now)),
+        rfc3339.render_known(hold.start_utc_ms),
+        rfc3339.render_known(effective_setpoint.end_utc_ms(hold, now)),
         hold.until.value,
         effective_setpoint.remaining_s(hold, now),
     )
-
-
-def _text(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else rfc3339.render(utc_ms)
 
 
 def handlers(climate: "ClimateService | None", thermostats: "Callable[[], Thermostats]") -> Mapping[str, Handler]:

@@ -78,14 +78,10 @@ def _report(record: CommandRecord) -> CommandReport:
         state=record.state.value,
         outcome=record.outcome,
         error_message=sanitize(record.error_message, characters_max=ERROR_MESSAGE_BYTES_MAX),
-        received=_text(record.received_utc_ms),
-        expires=_text(record.expires_utc_ms),
-        settled=_text(record.settled_utc_ms),
+        received=rfc3339.render_known(record.received_utc_ms),
+        expires=rfc3339.render_known(record.expires_utc_ms),
+        settled=rfc3339.render_known(record.settled_utc_ms),
     )
-
-
-def _text(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else rfc3339.render(utc_ms)
 
 
 def handlers(

@@ -60,12 +60,8 @@ def _report(alert: "AlertRecord") -> AlertReport:
         confidence=alert.confidence,
         is_shown=is_shown(alert),
         is_dispatched=alert.is_dispatched,
-        made=_instant(alert.made_utc_ms),
+        made=rfc3339.render_known(alert.made_utc_ms),
         is_resolved=alert.is_resolved,
-        resolved=_instant(alert.resolved_utc_ms),
+        resolved=rfc3339.render_known(alert.resolved_utc_ms),
         resolved_by=alert.resolved_by,
     )
-
-
-def _instant(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else rfc3339.render(utc_ms)

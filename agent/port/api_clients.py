@@ -88,12 +88,8 @@ def _report(record: "ClientRecord", utc_ms: int | None, idle_s: float | None = N
         tier=client.tier,
         zones=list(client.zones),
         is_test=client.is_test,
-        made=_instant(record.made_utc_ms),
-        expires=_instant(record.expires_utc_ms),
+        made=rfc3339.render_known(record.made_utc_ms),
+        expires=rfc3339.render_known(record.expires_utc_ms),
         is_expired=utc_ms is not None and not record.is_valid_at(utc_ms),
         idle_s=idle_s,
     )
-
-
-def _instant(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else rfc3339.render(utc_ms)

@@ -137,7 +137,7 @@ def _report(version: "FactVersion") -> FactReport:
         text=fact.text,
         author=fact.author,
         valid_from=rfc3339.render(fact.valid_from_ms),
-        valid_to=None if version.valid_to_ms is None else rfc3339.render(version.valid_to_ms),
+        valid_to=rfc3339.render_known(version.valid_to_ms),
         replaced_by=version.superseded_by,
         known_from=rfc3339.render(fact.known_from_ms),
     )

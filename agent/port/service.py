@@ -260,5 +260,5 @@ class PortService:
             problems=list(self.listeners.problems),
             fingerprint=self.certificate.fingerprint,
             is_own_certificate=self.certificate.is_operators,
-            certificate_ends=None if ends_ms is None else rfc3339.render(ends_ms),
+            certificate_ends=rfc3339.render_known(ends_ms),
         )

@@ -116,7 +116,7 @@ def _report(endpoint: "Endpoint", waiting: int) -> WebhookReport:
         events=list(endpoint.events),
         allow_private=endpoint.is_private_allowed,
         sandbox=endpoint.is_sandbox,
-        made=None if endpoint.made_utc_ms is None else rfc3339.render(endpoint.made_utc_ms),
+        made=rfc3339.render_known(endpoint.made_utc_ms),
         waiting=waiting,
     )
 
@@ -126,7 +126,7 @@ def _dead_letter(delivery: "Delivery") -> DeadDeliveryReport:
         id=delivery.id,
         webhook=delivery.endpoint,
         event=delivery.event,
-        made=None if delivery.made_utc_ms is None else rfc3339.render(delivery.made_utc_ms),
+        made=rfc3339.render_known(delivery.made_utc_ms),
         attempts=delivery.attempts,
         reason=delivery.reason,
     )

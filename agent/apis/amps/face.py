@@ -176,12 +176,7 @@ class AmpsFace:
 
     def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
         """Return the customary headers; Amps documents none."""
-        use = uses[0]
-        return {
-            "X-RateLimit-Limit": str(use.limit.requests_max),
-            "X-RateLimit-Remaining": str(use.remaining),
-            "X-RateLimit-Reset": str(use.reset_s),
-        }
+        return uses[0].headers
 
     def refuse(self, problem: ApiProblem) -> ApiAnswer:
         """Return a problem of the frame, of a service or of a key as an error of Amps."""

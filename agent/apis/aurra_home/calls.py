@@ -252,8 +252,7 @@ class Calls:
         return self._home.thermostats.get(zone_id)
 
     def _instant(self) -> str | None:
-        utc_ms = self._clock.utc_ms()
-        return None if utc_ms is None else rfc3339.render(utc_ms)
+        return rfc3339.render_known(self._clock.utc_ms())
 
     def _new_id(self, prefix: str) -> str:
         return prefix + base32(self._random_bytes(_ID_BYTES)).lower()

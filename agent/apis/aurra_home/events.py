@@ -39,12 +39,8 @@ class EventEnvelope(msgspec.Struct, frozen=True):
 
 def make_event(name: str, utc_ms: int | None, data: Mapping[str, object], *, key: str = "") -> WebhookEvent:
     """Return an event with its body. One with a key may be offered again, and goes to no endpoint that came later."""
-    body = msgspec.json.encode(EventEnvelope(name, _instant(utc_ms), data))
+    body = msgspec.json.encode(EventEnvelope(name, rfc3339.render_known(utc_ms), data))
     return WebhookEvent(WebhookApi.AURRA_HOME, name, body, key=key, at_utc_ms=utc_ms if key else None)
-
-
-def _instant(utc_ms: int | None) -> str | None:
-    return None if utc_ms is None else rfc3339.render(utc_ms)
 
 
 def event_of(change: HomeChange, thermostat: Thermostat) -> WebhookEvent | None:
@@ -96,14 +92,14 @@ def alert_event(alert: AlertRecord) -> WebhookEvent:
 def resolved_event(alert: AlertRecord) -> WebhookEvent:
     """Return the event of an alert that somebody has resolved."""
     at = alert.resolved_utc_ms
-    data = {"device_id": alert.zone_id, "alert_id": alert.alert_id, "resolved_at": _instant(at)}
+    data = {"device_id": alert.zone_id, "alert_id": alert.alert_id, "resolved_at": rfc3339.render_known(at)}
     return make_event("predictive.alert_resolved", at, data, key=f"{alert.alert_id}_resolved")
 
 
 def offline_event(thermostat: Thermostat, since_utc_ms: int | None, utc_ms: int | None) -> WebhookEvent:
     """Return the event of a zone that cannot be reached for long."""
     reason = thermostat.problem or "the zone cannot be reached"
-    data = {"device_id": thermostat.zone_id, "last_seen": _instant(since_utc_ms), "reason": reason}
+    data = {"device_id": thermostat.zone_id, "last_seen": rfc3339.render_known(since_utc_ms), "reason": reason}
     return make_event("device.offline", utc_ms, data)
 
 

@@ -93,12 +93,7 @@ class AurraHomeFace:
         shown, tier = uses[0], uses[-1]
         if shown.limit in {CHANGES, SETTINGS} and shown.remaining:
             shown = tier
-        headers = {
-            "X-RateLimit-Tier": tier.limit.name,
-            "X-RateLimit-Limit": str(shown.limit.requests_max),
-            "X-RateLimit-Remaining": str(shown.remaining),
-            "X-RateLimit-Reset": str(shown.reset_s),
-        }
+        headers = {"X-RateLimit-Tier": tier.limit.name, **shown.headers}
         if shown.limit is DIAGNOSTICS:
             headers["X-RateLimit-Endpoint"] = DIAGNOSTICS_ENDPOINT
         return headers

@@ -124,7 +124,7 @@ class SupportBundle:
             members = [*documents, *_without(machine, {each.name for each in documents})]
             files = packing.contents(
                 members,
-                made=None if utc_ms is None else rfc3339.render(utc_ms),
+                made=rfc3339.render_known(utc_ms),
                 versions={"climahub": __version__, **system_info.versions()},
                 made_by="hub",
             )

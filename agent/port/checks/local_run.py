@@ -98,7 +98,7 @@ def _clock(clock: SystemClock) -> ClockStatus:
     utc_ms, known = clock.utc_ms(), clock.knowledge()
     return ClockStatus(
         utc_ms is not None,
-        None if utc_ms is None else rfc3339.render(utc_ms),
+        rfc3339.render_known(utc_ms),
         clock.boot_id,
         system_info.uptime_s() or 0,
         source=known.source if known else "",

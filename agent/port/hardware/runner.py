@@ -241,8 +241,7 @@ class HardwareTestService:
         ]
         walk = commissioning.begin(self._new_id(), plan, self._clock.monotonic_ms(), turns=len(set(wanted)))
         self._walk = commissioning.renew(walk, self._port_clock.monotonic_ms())
-        utc_ms = self._clock.utc_ms()
-        self._began = None if utc_ms is None else rfc3339.render(utc_ms)
+        self._began = rfc3339.render_known(self._clock.utc_ms())
         return self._begun()
 
     def _begun(self) -> TestsReport:

@@ -80,4 +80,4 @@ def report_tokens(credentials: Credentials, utc_ms: int | None) -> TokensReport:
 
 def instant(utc_ms: int | None) -> str | None:
     """Return an instant in RFC 3339; `None` for none."""
-    return None if utc_ms is None else rfc3339.render(utc_ms)
+    return rfc3339.render_known(utc_ms)
