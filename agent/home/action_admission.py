@@ -48,6 +48,10 @@ STRATEGIES = (OnConflict.CANCEL_AND_REPLACE, OnConflict.QUEUE_AFTER)
 """Those that a client may name."""
 
 
+NO_STRATEGY = "no_strategy_supplied"
+"""The reason of a conflict where the request names no strategy, as Amps documents it."""
+
+
 class Refusal(StrEnum):
     """Why an action was refused."""
 
@@ -224,7 +228,7 @@ def _resolve_conflict(
         possible = [OnConflict.CANCEL_AND_REPLACE] if not is_in_flight else []
         possible += [OnConflict.QUEUE_AFTER] if end_ms is not None else []
         text = f"say what becomes of {', '.join(ids)}: {request.zone_id} has an action already"
-        raise _conflict(text, "no_strategy_supplied", ids, possible)
+        raise _conflict(text, NO_STRATEGY, ids, possible)
     if request.on_conflict is OnConflict.CANCEL_AND_REPLACE:
         if is_in_flight:
             raise _conflict(f"try again in a moment: {', '.join(ids)} is being carried out", "in_flight", ids)

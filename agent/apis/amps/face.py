@@ -15,12 +15,13 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.apis.amps import assumptions, translation
-from agent.apis.amps.capabilities import CapabilityMap, capability_map, device_capabilities
+from agent.apis.amps.capabilities import CapabilityMap, capability_map
 from agent.apis.amps.events import offer_settled, tell_of
 from agent.apis.amps.push import check_push
-from agent.apis.amps.refusals import DEVICE_CODES, STATUSES, AmpsRefused
+from agent.apis.amps.refusals import STATUSES, AmpsRefused
+from agent.apis.amps.sandbox import forced_failure
 from agent.apis.amps.twin import TwinThermostats
-from agent.apis.amps.wire import SandboxOptions, decode_push, optional_time_text
+from agent.apis.amps.wire import decode_push, optional_time_text
 from agent.apis.assembly import ApiParts
 from agent.apis.client_records import find_by_secret
 from agent.apis.clients import Clients
@@ -262,9 +263,9 @@ class AmpsFace:
     async def _push(self, request: ApiRequest, environment: Environment) -> "_Found":
         zone = self._zone(request, environment, request.parameters["device_id"])
         commands = self._commands(zone)
-        body = decode_push(request.body)
+        body = decode_push(request.body, has_sandbox=environment.twins is not None)
         push = check_push(body.action, commands, now_utc_ms=self._clock.utc_ms(), timezone=self._timezone())
-        failure = "" if environment.twins is None else forced_failure(body.sandbox, commands)
+        failure = "" if environment.twins is None else forced_failure(body, commands)
         asked = translation.action_request(
             push,
             zone.zone_id,
@@ -387,23 +388,3 @@ def _limit(text: str) -> int:
         return int(text)
     details = {"parameter": "limit", "min": 1, "max": assumptions.PAGE_ITEMS_MAX}
     raise AmpsRefused(assumptions.VALIDATION_ERROR, f"Give a `limit` of 1 to {assumptions.PAGE_ITEMS_MAX}.", details)
-
-
-def forced_failure(sandbox: SandboxOptions | None, commands: CapabilityMap) -> str:
-    """Return how an action is to fail, as a test client forces it; empty where it is to succeed.
-
-    Raises:
-        AmpsRefused: The client forces a refusal, or names a code that there is not.
-    """
-    if sandbox is None or sandbox.force_state in {None, "completed"}:
-        return ""
-    known = STATUSES if sandbox.force_state == "refused" else DEVICE_CODES
-    code = sandbox.error_code or ("COMMAND_NOT_SUPPORTED" if known is STATUSES else "DEVICE_OFFLINE")
-    if code not in known:
-        details = {"parameter": "sandbox.errorCode", "supportedCodes": list(known)}
-        message = f"Choose another `sandbox.errorCode`: {sandbox.force_state} takes none of that name."
-        raise AmpsRefused(assumptions.VALIDATION_ERROR, message, details)
-    if sandbox.force_state == "refused":
-        message = "Leave `sandbox.forceState` out: it asks for this refusal."
-        raise AmpsRefused(code, message, {"deviceCapabilities": device_capabilities(commands)})
-    return f"{code}: {DEVICE_CODES[code]}"

@@ -155,14 +155,20 @@ class ActionDocument(msgspec.Struct, frozen=True, rename="camel"):
 _KNOWN: Mapping[str, type[msgspec.Struct]] = {"": PushBody, "action": PushedAction, "sandbox": SandboxOptions}
 
 
-def decode_push(body: bytes) -> PushBody:
+def decode_push(body: bytes, *, has_sandbox: bool = True) -> PushBody:
     """Return the body of a push.
+
+    Args:
+        body: As it came.
+        has_sandbox: It may force an outcome; else what stands in `sandbox` is ignored, whatever it is.
 
     Raises:
         AmpsRefused: It is no push, or has a key that is not known; VALIDATION_ERROR.
     """
     try:
         parts = msgspec.json.decode(body)
+        if isinstance(parts, dict) and not has_sandbox:
+            parts.pop("sandbox", None)
         if unknown := list(_unknown_keys(parts)):
             names = ", ".join(unknown)
             details = {"reason": assumptions.UNKNOWN_FIELD, "parameter": unknown[0], "unknownFields": unknown}

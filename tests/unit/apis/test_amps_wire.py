@@ -31,6 +31,12 @@ def test_the_published_body() -> None:
     assert body.sandbox is not None
 
 
+@pytest.mark.parametrize("sandbox", [b'{"delayMs": 5, "forceState": "exploded"}', b"7", b"null", b"[]"])
+def test_what_a_sandbox_object_holds_is_ignored_where_there_is_no_sandbox(sandbox: bytes) -> None:
+    body = decode_push(b'{"action": {"command": "heat"}, "sandbox": %s}' % sandbox, has_sandbox=False)
+    assert (body.action.command, body.sandbox) == ("heat", None)
+
+
 @pytest.mark.parametrize(
     ("body", "place"),
     [
