@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
-from hal.radio import HasLinks, LimitsSilence, SensorLink
+from hal.radio import BinaryState, HasBinarySensors, HasLinks, LimitsSilence, SensorLink
 
 RETRY_S = 5.0
 """Pause before a part that is lost is received again. It restarts itself, with growing pauses of its own."""
@@ -36,6 +36,7 @@ class CombinedNetwork:
         self.parts: Sequence[ClosableNetwork] = parts
         self._linked = [part for part in parts if isinstance(part, HasLinks)]
         self._limiting = [part for part in parts if isinstance(part, LimitsSilence)]
+        self._binary = [part for part in parts if isinstance(part, HasBinarySensors)]
         self._receiving: dict[int, asyncio.Task[Sequence[Reading]]] = {}
         self._problems: dict[int, str] = {}
 
@@ -56,6 +57,11 @@ class CombinedNetwork:
             for link in part.links:
                 found.setdefault(link.device, link)
         return tuple(found.values())
+
+    @property
+    def binary_states(self) -> Sequence[BinaryState]:
+        """The contacts and motion sensors of all parts that have some."""
+        return [state for part in self._binary for state in part.binary_states]
 
     def allowed_silence_s(self, device: str, kind: SensorKind) -> float | None:
         """See `hal.radio.LimitsSilence`."""

@@ -107,6 +107,33 @@ class SensorLink(msgspec.Struct, frozen=True):
     is_interviewed: bool = True
 
 
+class BinaryKind(StrEnum):
+    """What a contact or a motion sensor tells. No kind of the cloud's contract: it stays in the hub."""
+
+    CONTACT = "contact"
+    OCCUPANCY = "occupancy"
+
+
+class BinaryState(msgspec.Struct, frozen=True):
+    """What a contact or a motion sensor has told.
+
+    Attributes:
+        device: Its `RelayedSensor.device`.
+        kind: What it tells.
+        is_active: Open, or occupied; `None` while it has told nothing.
+        since_ms: Since when, on this boot's monotonic clock.
+        heard_ms: When it told that last, on the same clock.
+        is_online: It follows its rhythm, as far as that is known.
+    """
+
+    device: str
+    kind: BinaryKind
+    is_active: bool | None
+    since_ms: int
+    heard_ms: int
+    is_online: bool = True
+
+
 class RadioStatus(msgspec.Struct, frozen=True):
     """Status of the radio, for people.
 
@@ -140,6 +167,16 @@ class HasLinks(SensorNetwork, Protocol):
     @property
     def links(self) -> Sequence[SensorLink]:
         """Links of the members of the network."""
+        ...
+
+
+@runtime_checkable
+class HasBinarySensors(SensorNetwork, Protocol):
+    """A network with contacts and motion sensors."""
+
+    @property
+    def binary_states(self) -> Sequence[BinaryState]:
+        """What each of them has told."""
         ...
 
 

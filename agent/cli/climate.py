@@ -354,6 +354,7 @@ def as_text(report: ClimateReport, unit: str = "C") -> str:
     for number, row in enumerate(rows):
         cells = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append(f"{cells}  {report.zones[number - 1].reason if number else 'REASON'}")
+    lines += [f"{zone.zone}: {'; '.join(zone.detected)}" for zone in report.zones if zone.detected]
     lines += [f"{zone.zone}: floor {_degrees(zone.floor_c, unit)}" for zone in report.zones if zone.floor_c is not None]
     for zone in report.zones:
         lines += [f"{zone.zone}: {held.kind} {held.id}, {_span(held, report.timezone)}" for held in zone.holds]

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.climate import (
+    binary_sensors,
     coordinator,
     effective_setpoint,
     floor_limit,
@@ -23,10 +24,11 @@ from agent.climate import (
     sensor_probe,
     snapshot,
 )
+from agent.climate.binary_sensors import NO_BINARY_STATES, BinaryStates
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.fusion import SensorReading, ZoneTemperature
-from agent.climate.model import HEATING_MODES, DayException, Mode, Schedule, ZoneProgram
+from agent.climate.model import HEATING_MODES, DayException, Mode, Observation, Schedule, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
 from agent.climate.recovery import RecoveryPlan, UpcomingSetpoint, ZoneRecovery
@@ -63,6 +65,7 @@ class ZoneController:
         effective: The setpoints in force at the last step.
         heat_setpoint_c: At the last step, the ramp of a recovery included.
         floor_c: The temperature of its floor at the last step; `None` if it is not known.
+        binary_states: What contacts and motion sensors said at the last step, by name.
     """
 
     def __init__(self, settings: ZoneSettings, program: ZoneProgram, learned: LearnedDynamics) -> None:
@@ -76,6 +79,8 @@ class ZoneController:
         self._upcoming_setpoints: tuple[UpcomingSetpoint, ...] = ()
         self._upcoming_of: tuple[Segment | None, ZoneProgram] | None = None
         self.floor_c: float | None = None
+        self.binary_states = NO_BINARY_STATES
+        self._sensors = tuple(name for name, _ in settings.sensors)
         self._timeline: Timeline | None = None
         self._timeline_of: tuple[Schedule, tzinfo, tuple[DayException, ...]] | None = None
         self._segment: Segment | None = None
@@ -113,6 +118,23 @@ class ZoneController:
             self._segment = self._timeline.segments[self._index] if self._index >= 0 else None
         return self._timeline
 
+    @property
+    def detected(self) -> tuple[str, ...]:
+        """What its contacts and motion sensors say, for people."""
+        return binary_sensors.describe(self._sensors, self.binary_states)
+
+    def observed(self, now: Now) -> Observation:
+        """Return windows and presence in the zone, by clients and motion sensors."""
+        reported = self.program.observed
+        return (
+            binary_sensors.observe(reported, self._sensors, self.binary_states, now) if self.binary_states else reported
+        )
+
+    def open_contact(self, now: Now) -> str:
+        """Return the first contact of the zone that is open, for people; empty for none."""
+        contact = binary_sensors.open_contact(self._sensors, self.binary_states) if self.binary_states else ""
+        return contact or presence.open_window(self.program.observed, now)
+
     def resolve_setpoint(self, now: Now, timezone: tzinfo) -> EffectiveSetpoint:
         """Return the setpoints in force."""
         timeline = self.timeline(now, timezone)
@@ -128,12 +150,12 @@ class ZoneController:
             self.program = holds.tidy(self.program, now, timeline)
             known = self._resolved = effective_setpoint.resolve(self.program, now, timeline, timezone)
             self._effective_of = (self.program, self._segment, utc_ms is None, timezone)
-        self.effective = presence.lower(known, self.program.observed, self.settings, now)
+        self.effective = presence.lower(known, self.observed(now), self.settings, now)
         return self.effective
 
     def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> RecoveryPlan:
         """Return what the recovery for a coming block asks for."""
-        upcoming = presence.lower_upcoming(self._upcoming(now), self.program.observed, self.settings, now)
+        upcoming = presence.lower_upcoming(self._upcoming(now), self.observed(now), self.settings, now)
         plan = self.recovery_plan.plan(now, effective, upcoming, value_c=self.temperature.value_c, dt_s=dt_s)
         self.heat_setpoint_c = plan.heat_setpoint_c
         return plan
@@ -231,6 +253,7 @@ class ClimateController:
         timezone: tzinfo = UTC,
         *,
         test: OutputTest | None = None,
+        binary_states: BinaryStates = NO_BINARY_STATES,
     ) -> ClimateDecision:
         """Return the decision for now.
 
@@ -239,11 +262,14 @@ class ClimateController:
             readings: The latest reading of each sensor that has any, by name.
             timezone: Of the house.
             test: A test of the outputs, as long as it lasts.
+            binary_states: What contacts and motion sensors say, by name.
         """
         self._correct_downtime(now)
         before = self.state
         dt_s = min(coordinator.DT_S_MAX, max(0.0, (now.now_ms - before.at_ms) / 1000.0))
         zones = tuple(self.zones.values())
+        for zone in zones:
+            zone.binary_states = binary_states
         in_force = [zone.resolve_setpoint(now, timezone) for zone in zones]
         self._measure(zones, in_force, readings, now.now_ms)
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
@@ -348,7 +374,7 @@ class ClimateController:
                     others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
                     floor_c=zone.floor_c,
-                    open_contact=presence.open_window(zone.program.observed, now),
+                    open_contact=zone.open_contact(now),
                 )
             )
         return inputs

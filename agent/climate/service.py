@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from pathlib import Path
 
+from agent.climate.binary_sensors import BinaryLookup, BinaryStates
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.fusion import SensorLookup, SensorReading, SensorState
@@ -29,7 +30,7 @@ from agent.foundation.signals import Signal
 from agent.foundation.worker import Worker
 from hal.errors import HalError
 from hal.interface import HvacDemand, HvacOutputs, SensorKind, SensorNetwork
-from hal.radio import LimitsSilence
+from hal.radio import HasBinarySensors, LimitsSilence
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class ClimateService:
         disk: Disk,
         worker: Worker,
         missing_sensors: Callable[[], Sequence[str]] = tuple,
+        binary_states: Callable[[], BinaryStates] = dict,
         add_fault: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Restore the last snapshot.
@@ -107,6 +109,7 @@ class ClimateService:
             disk: Writes the file.
             worker: Runs what blocks.
             missing_sensors: Returns the configured sensors that have not reported yet.
+            binary_states: Returns what contacts and motion sensors say.
             add_fault: Records a fault for the technician.
         """
         self.settings = settings
@@ -124,6 +127,7 @@ class ClimateService:
         self._timezone_name = timezone
         self._clock = clock
         self._missing_sensors = missing_sensors
+        self._binary_states = binary_states
         self._reported_missing: Sequence[str] = ()
         self._started_ms = clock.monotonic_ms()
         self._add_fault = add_fault
@@ -242,7 +246,9 @@ class ClimateService:
     async def _control_loop(self) -> None:
         while True:
             self._decision_due.clear()
-            decision = self.control.step(self.now(), self._readings(), self.timezone(), test=self._test)
+            decision = self.control.step(
+                self.now(), self._readings(), self.timezone(), test=self._test, binary_states=self._binary_states()
+            )
             await self._apply(decision.demand)
             self._driven_ms = self._clock.monotonic_ms()
             for listener in self._listeners:
@@ -391,12 +397,15 @@ def build_climate(
     names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
     limits = network.allowed_silence_s if isinstance(network, LimitsSilence) else None
     sensors = SensorLookup(names, channels=channels, devices=devices, allowed_silence_s=limits)
+    told = (lambda: network.binary_states) if isinstance(network, HasBinarySensors) else tuple
+    binary = BinaryLookup(names, states=told, devices=devices)
     return ClimateService(
         config.storage.state_dir,
         settings=settings,
         outputs=outputs,
         readings=sensors.readings,
-        missing_sensors=sensors.missing,
+        missing_sensors=lambda: [name for name in sensors.missing() if name not in binary.states()],
+        binary_states=binary.states,
         timezone=timezone,
         clock=clock,
         disk=disk,

@@ -66,6 +66,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
         is_window_open: Heating or cooling pauses for an open window.
         floor_c: The temperature of its floor; nothing without a probe.
         calendar: The dates that follow another day of the week.
+        detected: What its contacts and motion sensors say, each after its name.
     """
 
     zone: str
@@ -96,6 +97,7 @@ class ZoneReport(msgspec.Struct, frozen=True):
     is_window_open: bool = False
     floor_c: float | None = None
     calendar: list[dict[str, str]] = []
+    detected: list[str] = []
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -195,6 +197,7 @@ def _zone(
         is_window_open=state.window.is_open,
         floor_c=zone.floor_c,
         calendar=[msgspec.to_builtins(each) for each in program.exceptions],
+        detected=list(zone.detected),
     )
 
 

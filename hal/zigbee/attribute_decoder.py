@@ -78,14 +78,22 @@ class StandardDevice(msgspec.Struct, frozen=True):
 class AttributeDecoder:
     """Decodes the reports of every device that zigpy loads or interviews."""
 
-    def __init__(self, on_value: OnValue, *, community_resolver: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        on_value: OnValue,
+        *,
+        on_device: Callable[[Any, str], None] = lambda _device, _ieee: None,
+        community_resolver: Callable[[Any], Any] | None = None,
+    ) -> None:
         """Store the callbacks.
 
         Args:
             on_value: Called for each value, in the order in which the stick delivers them.
+            on_device: Called with each device and its address, before it is initialised.
             community_resolver: Resolver of the community's device table, which is applied first.
         """
         self._on_value = on_value
+        self._on_device = on_device
         self._community_resolver = community_resolver
         self._standard: dict[str, StandardDevice] = {}
         self._corrected: set[str] = set()
@@ -97,6 +105,7 @@ class AttributeDecoder:
             raw, device = device, self._community_resolver(device)
             if device is not raw:
                 self._corrected.add(ieee)
+        self._on_device(device, ieee)
         quirk = self.quirk(device)
         for endpoint in device.non_zdo_endpoints:
             if quirk.has_voc_index and zcl.IKEA_VOC in endpoint.in_clusters:

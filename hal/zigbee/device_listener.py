@@ -15,7 +15,8 @@ import zigpy.types as t
 
 from hal.errors import SensorUnavailable
 from hal.interface import Quality, Reading, SensorKind
-from hal.radio import NOT_REPORTED_YET, JoinEvent, JoinStep
+from hal.radio import NOT_REPORTED_YET, BinaryKind, JoinEvent, JoinStep
+from hal.zigbee import binary_sensors
 from hal.zigbee.attribute_decoder import AttributeDecoder, format_ieee, lqi_of
 from hal.zigbee.device_registry import DeviceRegistry, battery_level, to_relayed_sensor
 from hal.zigbee.device_setup import ChosenAttribute, SetupResult, read_value, set_up_device
@@ -68,7 +69,9 @@ class DeviceListener:
         community_resolver: Callable[[Any], Any] | None,
     ) -> None:
         """Store the collaborators; `attach` and `begin` follow once zigpy is loaded."""
-        self.decoder = AttributeDecoder(self._handle_value, community_resolver=community_resolver)
+        self.decoder = AttributeDecoder(
+            self._handle_value, on_device=self._hear_binary, community_resolver=community_resolver
+        )
         self.lost = asyncio.Event()
         self.network_changed = asyncio.Event()
         self._registry = registry
@@ -302,6 +305,7 @@ class DeviceListener:
         try:
             async with self._concurrency:
                 result = await set_up_device(device, self.decoder, report_s_min=self._options.report_interval_s_min)
+                told = await binary_sensors.set_up(device, self._app.state.node_info.ieee)
         except NO_ANSWER_ERRORS as error:
             _log.warning("%s could not be set up: %s", ieee, error)
             return
@@ -316,6 +320,8 @@ class DeviceListener:
             return
         del self._attempts[ieee]
         self._record_setup(device, ieee, result)
+        for kind, is_active in told.items():
+            self._registry.set_binary(ieee, kind, is_active=is_active)
         await self.save()
         self._publish(ieee, JoinStep.CONFIGURED)
 
@@ -381,6 +387,16 @@ class DeviceListener:
         if channel.kind is not SensorKind.TEMPERATURE:
             self._read_late(ieee, is_awake=True)
         self._events.readings.put(Reading(ieee, channel.name, channel.kind, level, self._monotonic_ms()))
+
+    def _hear_binary(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+        binary_sensors.subscribe(device, ieee, self._handle_binary, self._answer_enrolment)
+
+    def _handle_binary(self, ieee: str, kind: BinaryKind, is_active: bool) -> None:
+        self._registry.set_binary(ieee, kind, is_active=is_active)
+        self._start_save()
+
+    def _answer_enrolment(self, ieee: str, cluster: Any) -> None:  # noqa: ANN401
+        self._spawn(binary_sensors.answer_enrolment(cluster), f"enrol {ieee}")
 
     def _to_level(self, ieee: str, channel: SensorChannel, value: float | None) -> float | None:
         if value is None or not channel.is_voltage:

@@ -9,7 +9,7 @@ import msgspec
 
 from hal import availability
 from hal.interface import RelayedSensor, SensorKind
-from hal.radio import SensorLink
+from hal.radio import BinaryKind, BinaryState, SensorLink
 from hal.zigbee.battery import Battery, battery_of, level_percent
 from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 from hal.zigbee.reporting_monitor import ReportingMonitor, shortest_s
@@ -37,6 +37,7 @@ class DeviceRegistry:
         self.listening_since_ms: int | None = None
         self.is_changed = False
         self.reporting = ReportingMonitor(self, monotonic_ms)
+        self._binary: dict[tuple[str, BinaryKind], BinaryState] = {}
 
     def set_listening(self, *, is_listening: bool) -> None:
         """Record that the radio starts or stops to listen."""
@@ -174,6 +175,8 @@ class DeviceRegistry:
     def remove(self, ieee: str) -> None:
         """Delete a device, and remember that it must leave the network."""
         self._records.pop(ieee, None)
+        for kind in BinaryKind:
+            self._binary.pop((ieee, kind), None)
         self.reporting.forget(ieee)
         self._removed[ieee] = None
         while len(self._removed) > REMOVED_MAX:
@@ -202,6 +205,28 @@ class DeviceRegistry:
         """See `hal.radio.LimitsSilence`."""
         record = self._records.get(ieee)
         return None if record is None else availability.allowed_by_interval_s(record.max_intervals_s.get(kind, 0.0))
+
+    def set_binary(self, ieee: str, kind: BinaryKind, *, is_active: bool) -> None:
+        """Record what a contact or a motion sensor tells. Contacts are saved: a window stays open over a restart."""
+        if (record := self._records.get(ieee)) is None:
+            return
+        now_ms, before = self._monotonic_ms(), self._binary.get((ieee, kind))
+        is_same = before is not None and before.is_active is is_active
+        since_ms = before.since_ms if before is not None and is_same else now_ms
+        self._binary[ieee, kind] = BinaryState(ieee, kind, is_active, since_ms, now_ms)
+        kept = is_active if kind is BinaryKind.CONTACT else None
+        if kind not in record.binary or record.binary[kind] is not kept:
+            self.put(msgspec.structs.replace(record, binary={**record.binary, kind: kept}))
+
+    def binary_states(self) -> Sequence[BinaryState]:
+        """Return what each contact and motion sensor has told; what was saved counts as of the start."""
+        states = []
+        for record in self.devices():
+            for kind, is_active in record.binary.items():
+                known = self._binary.get((record.ieee, kind)) or BinaryState(record.ieee, kind, is_active, 0, 0)
+                is_online = self.is_online(record.ieee) is not False
+                states.append(msgspec.structs.replace(known, is_online=is_online))
+        return states
 
     def update_availability(self) -> None:
         """Record which devices have gone offline, so that a restart of the hub does not lose that."""

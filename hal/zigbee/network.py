@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind
-from hal.radio import InstallCode, JoinEvent, RadioState, RadioStatus, SensorLink
+from hal.radio import BinaryState, InstallCode, JoinEvent, RadioState, RadioStatus, SensorLink
 from hal.zigbee import import_stubs
 from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.options import RadioContext, RadioOptions
@@ -23,7 +23,7 @@ from hal.zigbee.radio_state import load_devices
 from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
-    from hal.radio import LimitsSilence, PairableNetwork, ScansEnergy
+    from hal.radio import HasBinarySensors, LimitsSilence, PairableNetwork, ScansEnergy
     from hal.zigbee.radio import ZigbeeRadio
 
 
@@ -34,8 +34,7 @@ GATHER_S = 0.5
 class ZigbeeNetwork:
     """A Zigbee stick and its sensors. The radio starts with the first call that needs it.
 
-    More than ten public methods: those of the protocols `PairableNetwork`, `LimitsSilence`, `ScansEnergy` and
-    `ShowsTime`.
+    More than ten public methods: those of the protocols of `hal.radio`.
     """
 
     def __init__(self, options: RadioOptions, context: RadioContext) -> None:
@@ -82,6 +81,11 @@ class ZigbeeNetwork:
     def allowed_silence_s(self, device: str, kind: SensorKind) -> float | None:
         """See `hal.radio.LimitsSilence`."""
         return self._registry.allowed_silence_s(device, kind)
+
+    @property
+    def binary_states(self) -> Sequence[BinaryState]:
+        """What each contact and motion sensor has told."""
+        return self._registry.binary_states()
 
     @property
     def readings_dropped(self) -> int:
@@ -219,6 +223,7 @@ if TYPE_CHECKING:
     _: type[PairableNetwork] = ZigbeeNetwork
     __: type[ScansEnergy] = ZigbeeNetwork
     ___: type[LimitsSilence] = ZigbeeNetwork
+    ____: type[HasBinarySensors] = ZigbeeNetwork
 
 
 T = TypeVar("T")

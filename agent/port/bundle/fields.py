@@ -103,7 +103,7 @@ WITHHELD: Mapping[str, frozenset[str]] = MappingProxyType(
         "CheckResult": frozenset({"phrases"}),
         "Template": frozenset({"key", "parameters"}),
         # When people are at home; names that they chose for it.
-        "ZoneReport": frozenset({"label", "schedule", "schedules", "calendar"}),
+        "ZoneReport": frozenset({"label", "schedule", "schedules", "calendar", "detected"}),
         "HoldReport": frozenset({"id"}),
         # The same in every hub of a version; `value` is `text` in another form.
         "ConfigReport": frozenset({"tables"}),

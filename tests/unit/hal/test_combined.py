@@ -9,7 +9,7 @@ from hal import combined
 from hal.combined import CombinedNetwork
 from hal.errors import NetworkLost
 from hal.interface import HasParts, Reading, RelayedSensor, SensorKind, parts_of
-from hal.radio import HasLinks, LimitsSilence, SensorLink
+from hal.radio import BinaryKind, BinaryState, HasBinarySensors, HasLinks, LimitsSilence, SensorLink
 
 
 class Part:
@@ -77,6 +77,14 @@ def test_the_part_with_a_radio_limits_the_silence_of_its_sensors() -> None:
     assert isinstance(both, LimitsSilence)
     kind = SensorKind.TEMPERATURE
     assert [both.allowed_silence_s(device, kind) for device in ("0x01", "lumi.1")] == [2760.0, None]
+
+
+def test_contacts_and_motion_sensors_are_those_of_all_parts() -> None:
+    radio, window = Part("0x01"), BinaryState("0x01", BinaryKind.CONTACT, is_active=True, since_ms=1, heard_ms=2)
+    radio.binary_states = [window]  # type: ignore[attr-defined]
+    both = CombinedNetwork(radio, Part("lumi.1"))
+    assert isinstance(both, HasBinarySensors)
+    assert both.binary_states == [window]
 
 
 async def test_readings_of_both_arrive_and_none_is_lost(network: CombinedNetwork, parts: tuple[Part, Part]) -> None:

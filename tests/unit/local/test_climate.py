@@ -21,6 +21,7 @@ from agent.home.thermostats import Thermostats
 from agent.local import climate as local_climate
 from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
+from hal.radio import BinaryKind, BinaryState
 from tests.unit.home.home_bench import make_home
 
 ZONES = ("living", "bath")
@@ -100,6 +101,17 @@ async def test_status_shows_every_zone_with_its_reason(
     assert "66.9 °F  68.0 to 78.8 °F" in capsys.readouterr().out
     assert await climahub(hub[0], "status", "--json") == exit_codes.OK
     assert msgspec.json.decode(capsys.readouterr().out, type=local_climate.ClimateReport).zones[0].room_c == 19.4
+
+
+async def test_status_shows_what_contacts_say(
+    hub: tuple[Path, ClimateService], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, climate = hub
+    state = BinaryState("0x01", BinaryKind.CONTACT, is_active=True, since_ms=1, heard_ms=1)
+    climate.control.step(climate.now(), {}, binary_states={"living": [state]})
+    assert local_climate.build_climate(climate).zones[0].detected == ["living: open"]
+    assert await climahub(path, "status") == exit_codes.OK
+    assert "living: living: open" in capsys.readouterr().out
 
 
 async def test_set_hold_eco_and_resume(hub: tuple[Path, ClimateService], capsys: pytest.CaptureFixture[str]) -> None:
