@@ -32,6 +32,7 @@ from agent.pairing.service import PairingService
 from agent.port.assembly import PortAssembly
 from agent.port.config_editor import build_editor
 from agent.port.hub_parts import HubParts
+from agent.sensors.service import SensorsService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
@@ -90,6 +91,7 @@ class Hub:
         self.machine = MachineMonitor(
             state, disk=environment.disk, worker=environment.worker, read_power=environment.read_power
         )
+        self.sensors = self._sensors()
         self.telemetry = self._telemetry()
         self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
         self.health = self._health()
@@ -136,6 +138,7 @@ class Hub:
             client=self.client,
             rng=environment.rng,
             telemetry=self.telemetry,
+            sensors=self.sensors,
             settings=self.settings,
             pairing=self.pairing,
             network=environment.board.network,
@@ -175,6 +178,19 @@ class Hub:
             add_fault=lambda text: self.faults.add("outbox", text),
             on_committed=environment.on_committed,
             on_memory_send=environment.on_memory_send,
+            correct=self.sensors.judge,
+        )
+
+    def _sensors(self) -> SensorsService:
+        config, environment = self.config, self.environment
+        return SensorsService(
+            config.storage.state_dir,
+            in_case=config.sensors.in_case,
+            rooms=[zone.sensors for zone in config.climate.zones],
+            devices=self.pairing.queries.devices_by_name,
+            clock=environment.clock,
+            disk=environment.disk,
+            worker=environment.worker,
         )
 
     def _commands(self) -> CommandService:
@@ -307,6 +323,7 @@ class Hub:
         environment = self.environment
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             **self.telemetry.loops(),
+            **self.sensors.loops(),
             "machine": self.machine.run,
             "settings": self.settings.run,
             "data usage": self.usage.run,
@@ -360,6 +377,7 @@ class Hub:
             machine=self.machine,
             disk_free_bytes_min=self.config.storage.disk_free_bytes_min,
             telemetry=self.telemetry,
+            sensors=self.sensors,
             settings=self.settings,
             commands=self.commands,
             pairing=self.pairing.queries,
@@ -402,5 +420,6 @@ class Hub:
             last.push_async_callback(self.port.close)
             last.push_async_callback(self.usage.save)
             last.push_async_callback(self.commands.close)
+            last.push_async_callback(self.sensors.save)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)

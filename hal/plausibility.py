@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from hal.interface import UNITS, Quality, SensorKind
+from hal.interface import UNITS, Quality, Reading, SensorKind
 
 CONFIRMATIONS: Final = 3
 """Consecutive agreeing values after which a jump is accepted. Two could be one glitch read twice (a bus may repeat its
@@ -35,6 +35,7 @@ class PlausibilityLimits(msgspec.Struct, frozen=True):
         scale_low: At or below this value the sensor is at the end of its scale, where a constant value is plausible.
         scale_high: At or above this value, likewise.
         is_whole: Whether only whole numbers are plausible.
+        tolerance: A value beyond `low` or `high` by no more than this stands for that limit, see `clamp_reading`.
     """
 
     low: float
@@ -45,6 +46,7 @@ class PlausibilityLimits(msgspec.Struct, frozen=True):
     scale_low: float = -inf
     scale_high: float = inf
     is_whole: bool = False
+    tolerance: float = 0.0
 
 
 LIMITS: Final[Mapping[SensorKind, PlausibilityLimits]] = MappingProxyType(
@@ -58,9 +60,10 @@ LIMITS: Final[Mapping[SensorKind, PlausibilityLimits]] = MappingProxyType(
         ),
         # Change: a shower raises a bathroom by 40 % in ten minutes (same recording), breath on the sensor by that at
         # once. Stuck: the recorded outdoor sensor rested at 99.9 % for 58 hours and at 1 % for hours, so the ends of
-        # the scale do not count.
+        # the scale do not count. Tolerance: the accuracy of such sensors near saturation (SHT3x and BME280 data sheets:
+        # 3 % and 1 to 2 % of hysteresis and drift); in fog they read a little over 100.
         SensorKind.HUMIDITY: PlausibilityLimits(
-            0.0, 100.0, jump=40.0, rate_per_s=40.0 / 60, stuck_after_ms=24 * _H_MS, scale_low=1.0, scale_high=99.0
+            0.0, 100.0, 40.0, 40.0 / 60, stuck_after_ms=24 * _H_MS, scale_low=1.0, scale_high=99.0, tolerance=5.0
         ),
         # Range: BME280 and BMP3xx data sheets. Change: a slammed door or a gust is below 1 hPa, a thunderstorm's front
         # a few hPa in minutes. Stuck: weather never rests for a day at the 0.1 hPa that such sensors resolve.
@@ -83,6 +86,16 @@ LIMITS: Final[Mapping[SensorKind, PlausibilityLimits]] = MappingProxyType(
 CHIP_TEMPERATURE: Final = PlausibilityLimits(-40.0, 125.0, stuck_after_ms=72 * _H_MS)
 """For the inside of a processor or a disk (hwmon) instead of `LIMITS[TEMPERATURE]`: it jumps by 20 °C within a second
 of load, and may idle at one whole degree for a day or two. Range: the junction limits of commercial silicon."""
+
+
+def clamp_reading(reading: Reading) -> Reading:
+    """Return a reading that is no farther beyond its limits than is tolerated, with the limit as its value."""
+    limits = LIMITS[reading.kind]
+    value = min(limits.high, max(limits.low, reading.value))
+    if value == reading.value or not abs(value - reading.value) <= limits.tolerance:
+        return reading
+    return msgspec.structs.replace(reading, value=value)
+
 
 PlausibilityVerdict = tuple[Quality, str]
 """A quality and, unless it is good, the reason for a technician."""
@@ -140,7 +153,8 @@ class PlausibilityCheck:
             at_ms: Time of the measurement, in milliseconds of any clock that does not step.
         """
         limits = self.limits
-        if not limits.low <= value <= limits.high or (limits.is_whole and value % 1.0):
+        tolerance = limits.tolerance
+        if not limits.low - tolerance <= value <= limits.high + tolerance or (limits.is_whole and value % 1.0):
             return Quality.BAD, self._out_of_range(value)
         last = self._last
         if last is None:

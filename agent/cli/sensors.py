@@ -1,11 +1,15 @@
-"""`climahub sensors`: every sensor now with age, battery and link; the hub's own ones are read for the answer."""
+"""`climahub sensors`: every sensor now with age, battery and link; the hub's own ones are read for the answer.
+
+Its commands are in files of their own.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from agent.cli import hub_client, watch
+from agent.cli import exit_codes, hub_client, watch
+from agent.cli.calibrate import calibrate
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.foundation.format import duration, measured
@@ -16,20 +20,29 @@ from hal.interface import SensorKind
 ROUTE = "/v1/tests/sensors"
 
 
-@click.command(
+@click.group(
+    invoke_without_command=True,
     epilog=epilog(
         "climahub sensors",
         "climahub sensors --watch",
         "climahub sensors --json | jq '.sensors[0].value'",
+        "climahub sensors calibrate attic --reads 21.4",
         exits="0 the hub answered, 3 it does not answer, 77 this user may not ask",
-    )
+    ),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 @watch.watch_option
 @config_option
 @socket_option
-def sensors(as_json: bool, is_watched: bool, config_file: Path | None, socket_path: Path | None) -> int:
+@click.pass_context
+def sensors(
+    context: click.Context, as_json: bool, is_watched: bool, config_file: Path | None, socket_path: Path | None
+) -> int:
     """Show every sensor now, with battery and radio link: breathe on one and see which it is."""
+    if context.invoked_subcommand is not None:
+        if config_file or socket_path or as_json or is_watched:
+            raise click.UsageError(f"put the options after {context.invoked_subcommand}")
+        return exit_codes.OK
 
     def ask(path: Path) -> None:
         def render() -> str:
@@ -43,6 +56,8 @@ def sensors(as_json: bool, is_watched: bool, config_file: Path | None, socket_pa
 
     return run_on_hub(ask, config_file, socket_path)
 
+
+sensors.add_command(calibrate)
 
 HEADINGS = ("SENSOR", "VALUES", "AGE", "BATTERY", "LINK", "")
 _ASIDE = {SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH}
@@ -71,7 +86,14 @@ def as_text(report: LiveSensorsReport, radio: ZigbeeReport) -> str:
 
 def _own_row(sensor: LiveSensorReport) -> tuple[str, ...]:
     age = "now" if sensor.value is not None else "-"
-    return sensor.sensor, f"{sensor.kind} {measured(sensor.value, sensor.unit)}", age, "", "", sensor.problem
+    told = "; ".join(filter(None, (sensor.problem, sensor.doubt)))
+    return sensor.sensor, f"{sensor.kind} {_value(sensor)}", age, "", "", told
+
+
+def _value(sensor: LiveSensorReport) -> str:
+    """Return a value with its uncertainty, where it has one."""
+    text = measured(sensor.value, sensor.unit)
+    return text if sensor.uncertainty is None or sensor.value is None else f"{text} ±{sensor.uncertainty:.1f}"
 
 
 def _relayed_row(device: str, values: Sequence[LiveSensorReport], paired: PairedSensor | None) -> tuple[str, ...]:
@@ -80,7 +102,7 @@ def _relayed_row(device: str, values: Sequence[LiveSensorReport], paired: Paired
     shown = ", ".join(measured(each.value, each.unit) for each in values if each.kind not in _ASIDE)
     ages = [each.age_s for each in values if each.age_s is not None]
     lqi = paired.lqi_last_hop if paired else None
-    problems = [each.problem for each in values] + ([paired.problem] if paired else [])
+    problems = [text for each in values for text in (each.problem, each.doubt)] + ([paired.problem] if paired else [])
     if paired is not None and paired.is_online is False:
         problems.append("silent: check its battery, then its distance from the hub")
     return (

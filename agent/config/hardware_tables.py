@@ -142,6 +142,13 @@ class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
             text_list('sensor names, such as "hwmon/nvme/Composite"'),
         ),
     ] = ()
+    in_case: Annotated[
+        tuple[str, ...],
+        key(
+            "thermometers in the hub's own case: its warmth is learned and taken off",
+            text_list('sensor names, such as "i2c-1-0076/bme280/temperature"'),
+        ),
+    ] = ()
     primary: Annotated[
         Mapping[SensorKind, str],
         table(

@@ -190,6 +190,9 @@ class LiveSensorReport(msgspec.Struct, frozen=True):
     Attributes:
         age_s: 0 for a sensor of the hub's own, which is read for this answer.
         problem: Why there is no value.
+        measured: As in the status.
+        uncertainty: As in the status.
+        doubt: As in the status.
     """
 
     device: str
@@ -199,6 +202,9 @@ class LiveSensorReport(msgspec.Struct, frozen=True):
     unit: str
     age_s: float | None
     problem: str = ""
+    measured: float | None = None
+    uncertainty: float | None = None
+    doubt: str = ""
 
 
 class LiveSensorsReport(msgspec.Struct, frozen=True):

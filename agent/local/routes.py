@@ -100,6 +100,26 @@ class ReplaceRequest(msgspec.Struct):
     new: str
 
 
+class CalibrationRequest(msgspec.Struct):
+    """A change of the calibration of one sensor: exactly one of `reads`, `offset`, `take_from` and `clear`.
+
+    Attributes:
+        sensor: Its name, or the address of a relayed one.
+        kind: "temperature", "humidity" or "pressure"; empty for that of one of the hub's own, else the temperature.
+        reads: The true value now.
+        offset: What is added to each value.
+        take_from: The sensor whose offset is taken over, such as one that was replaced.
+        clear: Nothing is added any more; what was learned of the hub's warmth is forgotten.
+    """
+
+    sensor: str
+    kind: str = ""
+    reads: float | None = None
+    offset: float | None = None
+    take_from: str = ""
+    clear: bool = False
+
+
 class SignInRequest(msgspec.Struct):
     """A code as a person types it. A secret."""
 
@@ -192,6 +212,7 @@ ROUTES = (
     Route("POST", f"{_SENSOR}/key", Role.SERVICE, "give_sensor_key", KeyRequest),
     Route("POST", f"{_SENSOR}/replace", Role.SERVICE, "replace_sensor", ReplaceRequest),
     Route("POST", f"{_SENSOR}/remove", Role.SERVICE, "remove_sensor"),
+    Route("POST", "/v1/sensors/calibration", Role.SERVICE, "calibrate_sensor", CalibrationRequest),
     Route("GET", "/v1/zigbee/backup", Role.OWNER, "back_up_network"),
     Route("POST", "/v1/zigbee/restore", Role.OWNER, "restore_network", bytes, BACKUP_BYTES_MAX),
     Route("GET", "/v1/log", Role.VIEWER, "get_log", query=LogQuery),

@@ -166,7 +166,15 @@ class OutboxReport(msgspec.Struct, frozen=True):
 
 
 class SensorReport(msgspec.Struct, frozen=True):
-    """One sensor. `device` is empty for the hub's own sensors."""
+    """One sensor.
+
+    Attributes:
+        device: Empty for the hub's own sensors.
+        value: As it is used: corrected by the calibration, and for the hub's warmth.
+        measured: Before any correction; `None` where nothing is corrected.
+        uncertainty: Of a corrected value, 95 %; `None` where it is not known.
+        doubt: Why the sensor is doubted, or what is wrong with its place, with the remedy; empty where nothing is.
+    """
 
     device: str
     sensor: str
@@ -180,6 +188,9 @@ class SensorReport(msgspec.Struct, frozen=True):
     bad: int
     failures: int
     problem: str
+    measured: float | None = None
+    uncertainty: float | None = None
+    doubt: str = ""
 
 
 class RelayedReport(msgspec.Struct, frozen=True):

@@ -41,6 +41,7 @@ from agent.local.verdict import Verdict, verdict
 from agent.local.zigbee import ZigbeeReport, build_zigbee, link_problem
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingQueries
+from agent.sensors.service import SensorsService
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
 from agent.telemetry.service import TelemetryService
@@ -73,6 +74,7 @@ class HubReports:
         machine: MachineMonitor,
         disk_free_bytes_min: int,
         telemetry: TelemetryService,
+        sensors: SensorsService,
         settings: SettingsSync,
         commands: CommandService,
         pairing: PairingQueries,
@@ -97,6 +99,7 @@ class HubReports:
         self._machine = machine
         self._disk_free_bytes_min = disk_free_bytes_min
         self._telemetry = telemetry
+        self._sensors = sensors
         self._settings = settings
         self._commands = commands
         self._pairing = pairing
@@ -142,13 +145,17 @@ class HubReports:
                 for endpoint, window in self._client.quotas.items()
             },
             outbox=_outbox(telemetry, self._clock, telemetry.problem or self._machine.problem),
-            sensors=_sensors(telemetry.intake, now_ms),
+            sensors=_sensors(telemetry.intake, self._sensors, now_ms),
             relayed_sensors=_relayed(board, pairing, relay_problem),
             relay_problem="" if pairing.radio else relay_problem,
             settings=SettingsReport(
                 in_force=msgspec.to_builtins(settings.current),
                 pending=settings.pending,
-                problems=[*settings.problems, *telemetry.sensor_problems, *filter(None, [pairing.file_problem])],
+                problems=[
+                    *settings.problems,
+                    *telemetry.sensor_problems,
+                    *filter(None, [pairing.file_problem, self._sensors.problem]),
+                ],
             ),
             faults=[
                 FaultReport(fault.component, fault.text, fault.count, (now_ms - fault.last_ms) // 1000)
@@ -281,7 +288,7 @@ def _age_s(at_ms: int | None, now_ms: int) -> int | None:
     return None if at_ms is None else max(0, now_ms - at_ms) // 1000
 
 
-def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
+def _sensors(intake: Intake, known: SensorsService, now_ms: int) -> list[SensorReport]:
     return [
         SensorReport(
             device=device,
@@ -296,8 +303,12 @@ def _sensors(intake: Intake, now_ms: int) -> list[SensorReport]:
             bad=state.bad,
             failures=state.failures,
             problem=state.problem,
+            measured=note.measured if note and note.measured != note.value else None,
+            uncertainty=round(note.uncertainty, 2) if note and note.uncertainty is not None else None,
+            doubt=note.doubt if note else "",
         )
         for (device, sensor, kind), state in sorted(intake.channels.items())
+        for note in [known.note(device, sensor, kind)]
     ]
 
 

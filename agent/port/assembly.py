@@ -12,6 +12,7 @@ from agent.foundation.log_ring import LogRing
 from agent.home.assembly import HomeAssembly
 from agent.home.parts import HomeParts
 from agent.local import boots as local_boots
+from agent.local import calibration as local_calibration
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
 from agent.local import log as local_log
@@ -103,7 +104,9 @@ class PortAssembly:
                 names_follow_spaces=hub.config.apis.names_follow_spaces,
             )
         )
-        self._live = LiveValues(sensors=sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock)
+        self._live = LiveValues(
+            sensors=sensors, known=hub.sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock
+        )
         self.history = recorder.build_history(hub, interval_s=interval_s)
         self._editor = editor
         self._identify = None if led is None else Identify(led)
@@ -184,6 +187,7 @@ class PortAssembly:
             **local_commands.handlers(hub.reports.commands, self._confirm_command),
             **local_climate.handlers(hub.climate, lambda: self.home.home.thermostats),
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
+            **local_calibration.handlers(hub.sensors),
             **local_updates.handlers(hub.updates),
             **recorder.handlers(self.history),
             **handlers.handlers(self.hardware_tests, self._live, self._radio_channel, self._identify),

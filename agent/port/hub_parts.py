@@ -17,6 +17,7 @@ from agent.foundation.worker import Worker
 from agent.local.status_builder import HubReports
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
+from agent.sensors.service import SensorsService
 from agent.settings.sync import SettingsSync
 from agent.telemetry.service import TelemetryService
 from hal.interface import SensorNetwork
@@ -43,6 +44,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         client: The way to the cloud.
         rng: For the jitter of waits.
         telemetry: Readings.
+        sensors: What is known of each sensor beyond its readings.
         settings: The device settings.
         pairing: Sensors of the radio.
         network: The radio; `None` without one.
@@ -64,6 +66,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     client: CloudClient
     rng: random.Random
     telemetry: TelemetryService
+    sensors: SensorsService
     settings: SettingsSync
     pairing: PairingService
     network: SensorNetwork | None

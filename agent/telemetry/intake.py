@@ -1,7 +1,8 @@
 """Takes readings in: keeps the latest of each channel, and commits readings to the outbox.
 
 A power cut costs the readings since the last commit, so the commit interval bounds the loss. Memory is bounded: what
-does not fit while the disk takes nothing becomes a gap. Must never put a bad reading into the outbox.
+does not fit while the disk takes nothing becomes a gap. Must never put a bad reading into the outbox, nor one as the
+sensor measured it where it can be corrected: every use of a reading sees the same value.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from agent.foundation.log import ProblemLog
 from agent.foundation.signals import Signal
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
 from hal.interface import Quality, Reading, SensorKind
+from hal.plausibility import clamp_reading
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +97,7 @@ class Intake:
         on_committed: Callable[[Sequence[Reading]], None],
         on_all_durable: Callable[[], None],
         now_ms: Callable[[], int],
+        correct: Callable[[Reading], Reading] = clamp_reading,
     ) -> None:
         """Start empty.
 
@@ -105,7 +108,9 @@ class Intake:
             on_committed: Receives the readings of each durable commit, for those who check that they stay durable.
             on_all_durable: Called when everything that was offered is durable.
             now_ms: Returns boot time.
+            correct: Returns a reading with the right value, and suspect where its sensor is doubted.
         """
+        self._correct = correct
         self._commit_interval_s = commit_interval_s
         self._readings_max = readings_max
         self._identities = identities
@@ -156,6 +161,7 @@ class Intake:
             reading: With its quality.
             is_reported: Whether it goes to the cloud: its kind is enabled, and its sensor is the device's primary one.
         """
+        reading = self._correct(reading)
         state = self.channel(reading.device, reading.sensor, reading.kind)
         state.latest = reading
         state.problem = ""

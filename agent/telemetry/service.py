@@ -72,6 +72,7 @@ class TelemetryService:
         add_fault: Callable[[str], None],
         on_committed: Callable[[Sequence[Reading]], None],
         on_memory_send: Callable[[Sequence[Reading]], None],
+        correct: Callable[[Reading], Reading],
     ) -> None:
         """Build all parts; nothing runs yet.
 
@@ -90,6 +91,7 @@ class TelemetryService:
             add_fault: Receives what went wrong and was survived.
             on_committed: Receives the readings of each durable commit.
             on_memory_send: Receives readings that are about to be sent from memory.
+            correct: Returns a reading with the right value, and suspect where its sensor is doubted.
         """
         storage, network = config.storage, board.network
         self._directory: Path = storage.state_dir
@@ -106,6 +108,7 @@ class TelemetryService:
             on_committed=on_committed,
             on_all_durable=network.confirm if network else lambda: None,
             now_ms=clock.monotonic_ms,
+            correct=correct,
         )
         self.failover = FailoverOutbox(self.intake, clock=clock, identities=identities, on_memory_send=on_memory_send)
         self.uplink = self._build_uplink(config.cloud, client, rng)

@@ -31,7 +31,8 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "OutboxReport": "pending in_memory fresh unregistered unanchored retrying used_bytes oldest_age_s committed"
             " accepted unconfirmed downsampled dropped dead_letters problem last_refusal sendable stalled_s"
             " accepted_age_s in_memory_age_s accepted_from_memory",
-            "SensorReport": "device sensor kind value unit quality reason age_s good bad failures problem",
+            "SensorReport": "device sensor kind value unit quality reason age_s good bad failures problem measured"
+            " uncertainty doubt",
             "RelayedReport": "device name sensor_id problem",
             "SettingsReport": "in_force pending problems",
             "FaultReport": "component text count age_s",

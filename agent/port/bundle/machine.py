@@ -36,6 +36,7 @@ FILES = (
     "settings.json",
     "relayed.json",
     "climate.json",
+    "sensors.json",
     "actions.json",
     "actions-history.log",
     "spaces.json",

@@ -24,6 +24,8 @@ DISAGREE_K = 4.0
 SELF_HEATED_K = 3.0
 """The hub's own warmth raises a sensor beside its processor by 3 to 10 K."""
 BATTERY_WARN_PERCENT = 20
+UNCERTAIN_K = 1.0
+"""A sensor in the hub's case whose room is not known better than this has not learned enough yet."""
 STUCK_HOURS = 12.0
 STUCK_COUNT_MIN = 12
 """A room's temperature changes by a sensor's resolution within half a day."""
@@ -105,6 +107,9 @@ def _implausible(found: Documents) -> Finding:
     if suspect:
         text = "; ".join(f"{name_of(each, status)}: {each.reason}" for each in suspect)
         return warned(text, "watch it: a jump that persists is believed")
+    if told := [each for each in status.sensors if each.doubt]:
+        text = "; ".join(f"{name_of(each, status)}: {each.doubt}" for each in told)
+        return warned(text, "follow the message")
     often = [each for each in status.sensors if _is_often_bad(each)]
     if often:
         text = ", ".join(f"{name_of(each, status)} ({each.bad} of {each.good + each.bad})" for each in often)
@@ -177,6 +182,10 @@ def _self_heated(found: Documents) -> Finding:
     if chips:
         text = phrase("a zone is controlled by the temperature of the machine: {chips}", chips=", ".join(chips))
         return failed(text, "name a sensor of the room in climate.zones")
+    in_case = {each.sensor: each.uncertainty for each in found.status.sensors if not each.device and each.uncertainty}
+    if vague := [name for name in values if in_case.get(name, 0.0) > UNCERTAIN_K]:
+        text = phrase("how much the hub warms it is not learned yet: {names}", names=", ".join(vague))
+        return warned(text, "enter the room's temperature: climahub sensors calibrate NAME --reads")
     others = [value for name, value in values.items() if name not in own]
     rooms = {name: value for name, value in values.items() if name in own and not is_machine_part(name)}
     if not rooms or not others:

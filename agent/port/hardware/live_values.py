@@ -5,6 +5,7 @@ Owns nothing durable. Must never read a sensor more often than once in `READ_INT
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from agent.foundation.clock import Clock
 from agent.foundation.phrase import parts, phrase, plain
@@ -15,9 +16,10 @@ from agent.local.hardware import (
     LiveSensorsReport,
     RadioScanReport,
 )
+from agent.sensors.judge import SensorNote
 from agent.telemetry.intake import Intake
 from hal.errors import HalError, NetworkLost
-from hal.interface import HUB, UNITS, Sensor, SensorNetwork, parts_of
+from hal.interface import HUB, UNITS, Sensor, SensorKind, SensorNetwork, parts_of
 from hal.radio import ScansEnergy
 
 READ_INTERVAL_S = 1.0
@@ -34,21 +36,41 @@ WORTH_ENERGY = 60
 """A channel that is quieter by this much is worth naming. Moving a network costs every sleepy sensor a rejoin."""
 
 
+class KnownOfSensors(Protocol):
+    """What is known of sensors beyond their readings; `agent.sensors.service` implements it."""
+
+    def present(self, sensor: str, kind: SensorKind, value: float) -> tuple[float, SensorNote | None]:
+        """Return the corrected value of one of the hub's own sensors that was just read, and what is known of it."""
+        ...
+
+    def note(self, device: str, sensor: str, kind: SensorKind) -> SensorNote | None:
+        """Return what is known of the last reading of a sensor."""
+        ...
+
+
 class LiveValues:
     """The present values, for who watches them."""
 
     def __init__(
-        self, *, sensors: Callable[[], Sequence[Sensor]], intake: Intake, network: SensorNetwork | None, clock: Clock
+        self,
+        *,
+        sensors: Callable[[], Sequence[Sensor]],
+        known: KnownOfSensors,
+        intake: Intake,
+        network: SensorNetwork | None,
+        clock: Clock,
     ) -> None:
         """Read nothing yet.
 
         Args:
             sensors: Returns the hub's own.
+            known: Corrects values, and knows which sensors are doubted.
             intake: Knows the last values of the relayed ones.
             network: The sensors' network; only some can scan.
             clock: The clock of the boot.
         """
         self._sensors = sensors
+        self._known = known
         self._intake = intake
         self._scanner = next((part for part in parts_of(network) if isinstance(part, ScansEnergy)), None)
         self._clock = clock
@@ -67,8 +89,29 @@ class LiveValues:
             now_ms = self._clock.monotonic_ms()
             if self._read_ms is None or now_ms - self._read_ms >= READ_INTERVAL_S * 1000:
                 self._read_ms = now_ms
-                self._own = list(await asyncio.gather(*map(_read, self._sensors())))
+                self._own = list(await asyncio.gather(*map(self._read, self._sensors())))
             return LiveSensorsReport([*self._own, *self._relayed(self._clock.monotonic_ms())])
+
+    async def _read(self, sensor: Sensor) -> LiveSensorReport:
+        value, measured, problem = None, None, ""
+        try:
+            async with asyncio.timeout(READ_S_MAX):
+                measured = value = await sensor.read()
+        except TimeoutError:
+            problem = f"no answer within {READ_S_MAX:.0f} s"
+        except (HalError, OSError) as error:
+            problem = sanitize(str(error))
+        if value is not None and value != value:  # noqa: PLR0124 - NaN, which JSON cannot hold
+            measured, value, problem = None, None, "no number"
+        note = None
+        if value is not None:
+            value, note = self._known.present(sensor.name, sensor.kind, value)
+        _, uncertainty, doubt = _noted(note)
+        shown = None if measured == value else measured
+        unit = UNITS[sensor.kind]
+        return LiveSensorReport(
+            HUB, sensor.name, sensor.kind.value, value, unit, 0.0, problem, shown, uncertainty, doubt
+        )
 
     def _relayed(self, now_ms: int) -> list[LiveSensorReport]:
         return [
@@ -80,6 +123,7 @@ class LiveValues:
                 UNITS[kind],
                 max(0, now_ms - state.latest.at_ms) / 1000 if state.latest else None,
                 state.problem,
+                *_noted(self._known.note(device, name, kind)),
             )
             for (device, name, kind), state in sorted(self._intake.channels.items())
             if device != HUB
@@ -137,15 +181,9 @@ def _sentence(energies: Mapping[int, int], own: int) -> str:
     return phrase(disturbed, own=own)
 
 
-async def _read(sensor: Sensor) -> LiveSensorReport:
-    value, problem = None, ""
-    try:
-        async with asyncio.timeout(READ_S_MAX):
-            value = await sensor.read()
-    except TimeoutError:
-        problem = f"no answer within {READ_S_MAX:.0f} s"
-    except (HalError, OSError) as error:
-        problem = sanitize(str(error))
-    if value is not None and value != value:  # noqa: PLR0124 - NaN, which JSON cannot hold
-        value, problem = None, "no number"
-    return LiveSensorReport(HUB, sensor.name, sensor.kind.value, value, UNITS[sensor.kind], 0.0, problem)
+def _noted(note: SensorNote | None) -> tuple[float | None, float | None, str]:
+    """Return measured value, uncertainty and doubt, as documents have them."""
+    if note is None:
+        return None, None, ""
+    uncertainty = None if note.uncertainty is None else round(note.uncertainty, 2)
+    return (note.measured if note.measured != note.value else None), uncertainty, note.doubt

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.cli import exit_codes, hub_client, root
+from agent.cli import calibrate, exit_codes, hub_client, root
 from agent.cli.sensors import ROUTE, as_text
+from agent.local.calibration import CalibrationReport
 from agent.local.hardware import LiveSensorReport, LiveSensorsReport
 from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
 
@@ -64,6 +65,13 @@ def test_a_sensor_that_fails_says_why() -> None:
     assert lines() == ["this hub has no sensor"]
 
 
+def test_an_uncertain_or_doubted_sensor_says_so() -> None:
+    warm = msgspec.structs.replace(OWN, value=21.0, measured=25.0, uncertainty=0.42, doubt="check its plug")
+    assert " ".join(lines(warm)[1].split()[1:]) == "temperature 21.0 °C ±0.4 now check its plug"
+    doubted = msgspec.structs.replace(RELAYED[0], doubt="check its plug")
+    assert lines(doubted)[1].endswith("check its plug")
+
+
 def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     documents: dict[str, object] = {ROUTE: LiveSensorsReport([OWN]), "/v1/zigbee": radio()}
     fetch: Callable[[Path, str], bytes] = lambda _, route: msgspec.json.encode(documents[route])  # noqa: E731
@@ -72,3 +80,41 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert "hwmon/cpu/temp1" in capsys.readouterr().out
     assert root.run(["sensors", "--json"]) == exit_codes.OK
     assert msgspec.json.decode(capsys.readouterr().out)["sensors"][0]["unit"] == "°C"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_body", "answer", "text"),
+    [
+        (["--reads", "21.4"], {"reads": 21.4}, ("temperature", 0.6, False), "+0.6 °C is added to its temperature"),
+        (["--offset", "-2", "--kind", "humidity"], {"kind": "humidity", "offset": -2}, ("humidity", -2, False), "-2 %"),
+        (["--from", "0x01"], {"take_from": "0x01"}, ("temperature", 0.6, False), "+0.6 °C"),
+        (["--clear"], {"clear": True}, ("temperature", 0.0, False), "as it is measured"),
+        (["--reads", "20"], {"reads": 20.0}, ("temperature", 0.0, True), "how much the hub warms it"),
+    ],
+)  # fmt: skip
+def test_calibrate(
+    arguments: list[str],
+    request_body: dict[str, object],
+    answer: tuple[str, float, bool],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sent: list[dict[str, object]] = []
+
+    def fetch(_: Path, route: str, *, method: str, content: bytes) -> bytes:
+        assert (route, method) == (calibrate.ROUTE, "POST")
+        sent.append(msgspec.json.decode(content))
+        return msgspec.json.encode(CalibrationReport("", "attic", *answer))
+
+    monkeypatch.setattr(hub_client, "fetch", fetch)
+    assert root.run(["sensors", "calibrate", "attic", *arguments]) == exit_codes.OK
+    plain = {"sensor": "attic", "kind": "", "reads": None, "offset": None, "take_from": "", "clear": False}
+    assert sent == [plain | request_body]
+    assert text in capsys.readouterr().out
+
+
+def test_calibrate_wants_one_thing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["sensors", "calibrate", "attic", "--clear", "--offset", "1"]) == exit_codes.USAGE
+    assert root.run(["sensors", "--json", "calibrate", "attic", "--clear"]) == exit_codes.USAGE
+    assert "give one of" in capsys.readouterr().err

@@ -1,12 +1,12 @@
 """What a judge believes, and that it never stops believing for good."""
 
-from math import inf, nan
+from math import inf, isnan, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hal.interface import Quality, SensorKind
+from hal.interface import HUB, Quality, Reading, SensorKind
 from hal.plausibility import (
     CHIP_TEMPERATURE,
     CONFIRMATIONS,
@@ -14,6 +14,7 @@ from hal.plausibility import (
     STUCK_READINGS_MIN,
     PlausibilityCheck,
     PlausibilityLimits,
+    clamp_reading,
 )
 
 MINUTE_MS = 60_000
@@ -39,7 +40,8 @@ def test_nan_and_infinity_are_bad(value: float) -> None:
 @pytest.mark.parametrize("kind", SensorKind)
 def test_values_at_the_range_limits_are_good_and_beyond_them_bad(kind: SensorKind) -> None:
     limits = LIMITS[kind]
-    for end, beyond in ((limits.low, limits.low - 0.5), (limits.high, limits.high + 0.5)):
+    more = limits.tolerance + 0.5
+    for end, beyond in ((limits.low, limits.low - more), (limits.high, limits.high + more)):
         assert judge(kind).check(end, 0) == (Quality.GOOD, "")
         assert judge(kind).check(beyond, 0)[0] is Quality.BAD
 
@@ -208,3 +210,27 @@ def test_quality_is_good_exactly_where_no_reason_is_given(kind: SensorKind, past
     for value, at_ms in past:
         quality, reason = series.check(value, at_ms)
         assert (quality is Quality.GOOD) == (reason == "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "used"),
+    [
+        (SensorKind.HUMIDITY, 101.3, 100.0),
+        (SensorKind.HUMIDITY, 105.0, 100.0),
+        (SensorKind.HUMIDITY, -2.0, 0.0),
+        (SensorKind.HUMIDITY, 105.1, 105.1),
+        (SensorKind.HUMIDITY, 55.0, 55.0),
+        (SensorKind.TEMPERATURE, 85.1, 85.1),
+    ],
+)
+def test_a_humidity_a_little_beyond_its_scale_is_the_end_of_the_scale(
+    kind: SensorKind, value: float, used: float
+) -> None:
+    reading = Reading(HUB, "sensor", kind, value, 0)
+    assert clamp_reading(reading).value == used
+    is_tolerated = used in {0.0, 55.0, 100.0}
+    assert (PlausibilityCheck(kind).check(value, 0)[0] is Quality.GOOD) is is_tolerated
+
+
+def test_no_number_stays_none() -> None:
+    assert isnan(clamp_reading(Reading(HUB, "sensor", SensorKind.HUMIDITY, nan, 0)).value)

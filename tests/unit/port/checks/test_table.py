@@ -291,6 +291,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("sensors-stuck", UNKNOWN, "no history is kept", fact(history=Missing("no history is kept"))),
     ("sensors-implausible", FAIL, "board/air: NaN", sensors(0, quality="bad", reason="NaN")),
     ("sensors-implausible", WARN, "board/air: jumped", sensors(0, quality="suspect", reason="jumped")),
+    ("sensors-implausible", WARN, "board/air: check its plug", sensors(0, doubt="check its plug")),
     ("sensors-implausible", WARN, "board/air (20 of 120)", sensors(0, bad=20)),
     ("sensors-implausible", UNKNOWN, "no sensor has reported", doc("status", sensors=[])),
     ("sensors-contradiction", WARN, "bedroom 1 20.1 °C, board/air 26.0 °C", sensors(0, value=26.0)),
@@ -300,6 +301,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("sensors-battery", WARN, "low: bedroom 1 battery_level 12 %", sensors(2, value=12.0)),
     ("sensors-battery", UNKNOWN, "no sensor reports a battery", doc("status", sensors=[])),
     ("sensors-self-heated", WARN, "board/air 3.9 K above", sensors(0, value=24.0)),
+    ("sensors-self-heated", WARN, "not learned yet: board/air", sensors(0, uncertainty=2.1)),
     (
         "sensors-self-heated",
         FAIL,

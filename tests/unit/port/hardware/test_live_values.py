@@ -8,6 +8,7 @@ import pytest
 
 from agent.port.hardware import live_values
 from agent.port.hardware.live_values import LiveValues, build_scan
+from agent.sensors.judge import SensorNote
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import SensorKind, SensorNetwork
 
@@ -60,6 +61,27 @@ class Sensor:
         return cast("float", self._value)
 
 
+class Unknown:
+    """Corrects what is named "warm", and knows nothing else."""
+
+    def present(self, sensor: str, kind: SensorKind, value: float) -> tuple[float, SensorNote | None]:
+        if sensor != "warm":
+            return value, None
+        return value - 3.0, SensorNote(value, value - 3.0, 0, rise_k=3.0, uncertainty=0.417, doubt="move it")
+
+    def note(self, device: str, sensor: str, kind: SensorKind) -> SensorNote | None:
+        return None
+
+
+async def test_a_value_is_shown_as_it_is_used() -> None:
+    intake = cast("Any", type("Intake", (), {"channels": {}}))
+    sensors = [Sensor("warm", 25.0), Sensor("plain", 25.0)]
+    live = LiveValues(sensors=lambda: sensors, known=Unknown(), intake=intake, network=None, clock=Clock())
+    warm, plain = (await live.sensors()).sensors
+    assert (warm.value, warm.measured, warm.uncertainty, warm.doubt) == (22.0, 25.0, 0.42, "move it")
+    assert (plain.value, plain.measured, plain.uncertainty, plain.doubt) == (25.0, None, None, "")
+
+
 async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_values, "READ_S_MAX", 0.05)
     sensors = [
@@ -70,7 +92,7 @@ async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.M
         Sensor("nan", float("nan")),
     ]
     intake = cast("Any", type("Intake", (), {"channels": {}}))
-    live = LiveValues(sensors=lambda: sensors, intake=intake, network=None, clock=Clock())
+    live = LiveValues(sensors=lambda: sensors, known=Unknown(), intake=intake, network=None, clock=Clock())
     found = {each.sensor: (each.value, each.problem) for each in (await live.sensors()).sensors}
     assert found == {
         "fine": (21.0, ""),
@@ -83,7 +105,7 @@ async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.M
 
 async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     intake = cast("Any", type("Intake", (), {"channels": {}}))
-    live = LiveValues(sensors=list, intake=intake, network=None, clock=Clock())
+    live = LiveValues(sensors=list, known=Unknown(), intake=intake, network=None, clock=Clock())
     assert not live.can_scan
     with pytest.raises(NetworkLost, match="no radio that can scan"):
         await live.scan(int)
@@ -97,7 +119,9 @@ async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.Mon
             await asyncio.sleep(60)
             return {}
 
-    live = LiveValues(sensors=list, intake=intake, network=cast("SensorNetwork", Hanging()), clock=Clock())
+    live = LiveValues(
+        sensors=list, known=Unknown(), intake=intake, network=cast("SensorNetwork", Hanging()), clock=Clock()
+    )
     assert live.can_scan
     with pytest.raises(NetworkLost, match="try again"):
         await live.scan(int)

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.climate.requests import HoldWithoutEffect
 from agent.errors import CloudUnavailable, ReadFailed, UnknownDevice
 from agent.foundation.log_ring import LogRing
-from agent.local import boots, climate, commands, log, port, routes, status_builder, updates, zigbee
+from agent.local import boots, calibration, climate, commands, log, port, routes, status_builder, updates, zigbee
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route, refusal_of
 from agent.port import alerts, api_clients, config_editor, facts, homekit, monitoring, page_files, webhooks
 from agent.port.bundle import handler
@@ -39,6 +39,7 @@ def all_handlers() -> dict[str, Handler]:
         **boots.handlers(ANY),
         **commands.handlers(ANY, ANY),
         **climate.handlers(None, ANY),
+        **calibration.handlers(ANY),
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),
@@ -91,7 +92,8 @@ async def test_only_what_the_table_lists_is_reachable() -> None:
         for path in paths:
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 reached.clear()
-                texts = dict.fromkeys(("name", "key", "new", "code", "role", "api", "test_id", "url", "text"), "x")
+                names = ("name", "key", "new", "code", "role", "api", "test_id", "url", "text", "sensor")
+                texts = dict.fromkeys(names, "x")
                 body = json.dumps(texts | {"changes": {}})
                 async with client.request(method, path, data=body) as response:
                     # A path of one part may be a file of the page.
