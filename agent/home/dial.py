@@ -6,7 +6,7 @@ or an away ends by it, since whoever turns the dial means now.
 
 from collections.abc import Sequence
 
-from agent.climate.model import SETPOINT_GAP_K_MIN, Hold, HoldKind
+from agent.climate.model import SETPOINT_GAP_K_MIN, Hold, HoldKind, Mode
 from agent.climate.requests import NEXT_BLOCK, CancelHoldRequest, ClimateRequest, HoldRequest, SetRequest
 from agent.errors import SettingInvalid
 from agent.home.thermostat import Thermostat
@@ -41,6 +41,26 @@ def turn(
     until = NEXT_BLOCK if thermostat.schedule else ""
     hold = HoldRequest(heat_setpoint_c=heat_c, cool_setpoint_c=cool_c, mode=mode, until=until, id=hold_id)
     return [hold, *ended]
+
+
+def switch_mode(thermostat: Thermostat, mode: Mode, *, hold_id: str) -> Sequence[ClimateRequest]:
+    """Return what has to be requested, in order, so that a zone gets a mode. Holds that set another one end by it.
+
+    Setpoints that somebody has chosen while a hold kept the zone off are in force when it is switched on.
+
+    Args:
+        thermostat: The zone.
+        mode: It.
+        hold_id: Of the hold that keeps such setpoints.
+    """
+    requests: list[ClimateRequest] = [SetRequest(mode=mode)]
+    held = next((hold for hold in reversed(begun_holds(thermostat)) if hold.kind is HoldKind.HOLD), None)
+    if mode is not Mode.OFF and held is not None and held.mode is Mode.OFF:
+        heat_c, cool_c = held.heat_setpoint_c, held.cool_setpoint_c
+        until = NEXT_BLOCK if thermostat.schedule else ""
+        if heat_c is not None or cool_c is not None:
+            requests.append(HoldRequest(heat_setpoint_c=heat_c, cool_setpoint_c=cool_c, until=until, id=hold_id))
+    return requests
 
 
 def begun_holds(thermostat: Thermostat) -> Sequence[Hold]:

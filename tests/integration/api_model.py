@@ -145,10 +145,12 @@ def amps_push(zone: Zone, command: str, heat: float | None, cool: float | None) 
 
 
 def aqara_mode(zone: Zone, mode: str) -> Zone:
-    """Aqara: a written mode; a hold with another one ends."""
+    """Aqara: a written mode; a hold with another one ends, and leaves its setpoints where it kept the zone off."""
     if zone.shown_mode == mode:
         return zone
     hold = None if zone.hold and zone.hold.mode not in (None, mode) else zone.hold
+    if zone.hold and zone.hold.mode == "off" and (zone.hold.heat, zone.hold.cool) != (None, None):
+        hold = Hold(zone.hold.heat, zone.hold.cool)
     return replace(zone, mode=mode, hold=hold)
 
 

@@ -9,8 +9,8 @@ from agent.apis.aqara import traits
 from agent.apis.aqara.assumptions import MODE_VALUES
 from agent.apis.aqara.traits import TraitForm
 from agent.climate.model import Mode
-from agent.climate.requests import ClimateRequest, SetRequest
-from agent.home.dial import turn
+from agent.climate.requests import ClimateRequest
+from agent.home.dial import switch_mode, turn
 from agent.home.thermostat import Thermostat
 
 SHOWN_DECIMALS = 2
@@ -55,9 +55,10 @@ def plan(
         return []
     match form.code:
         case traits.ON_OFF.code:
-            return _set_mode(_mode_when_on(thermostat, mode_when_on) if value else Mode.OFF)
+            mode = _mode_when_on(thermostat, mode_when_on) if value else Mode.OFF
+            return switch_mode(thermostat, mode, hold_id=HOLD_ID)
         case traits.MODE.code:
-            return _set_mode(_MODES[str(value)])
+            return switch_mode(thermostat, _MODES[str(value)], hold_id=HOLD_ID)
         case traits.HEATING.code:
             return turn(thermostat, heat_c=float(value), hold_id=HOLD_ID)
         case _:
@@ -68,8 +69,3 @@ def _mode_when_on(thermostat: Thermostat, before: Mode | None) -> Mode:
     if before is not None and before in thermostat.modes:
         return before
     return Mode.HEAT if thermostat.can_heat else Mode.COOL
-
-
-def _set_mode(mode: Mode) -> Sequence[ClimateRequest]:
-    """Return the request for a mode. Holds that set another one end by it."""
-    return [SetRequest(mode=mode)]

@@ -10,9 +10,9 @@ from types import MappingProxyType
 import msgspec
 
 from agent.climate.model import SETPOINT_C_MAX, SETPOINT_C_MIN, Mode
-from agent.climate.requests import ClimateRequest, SetRequest
+from agent.climate.requests import ClimateRequest
 from agent.errors import SettingInvalid
-from agent.home.dial import turn
+from agent.home.dial import switch_mode, turn
 from agent.home.temperatures import from_tenths, to_tenths
 from agent.home.thermostat import Thermostat
 from hal.interface import HvacAction
@@ -81,7 +81,7 @@ def requests_of(thermostat: Thermostat, written: Mapping[str, float]) -> Sequenc
     if TARGET_STATE in written:
         mode = _mode(thermostat, int(written[TARGET_STATE]))
         if mode is not _shown_mode(thermostat):
-            requests.append(SetRequest(mode=mode))
+            requests += switch_mode(thermostat, mode, hold_id=HOLD_ID)
             thermostat = _in_mode(thermostat, mode)
     heat_c, cool_c = _setpoints(thermostat, written)
     if heat_c is not None or cool_c is not None:

@@ -125,6 +125,27 @@ def test_mode_ends_holds_of_another_mode(zone: Zone) -> None:
     assert zone.now.mode is Mode.OFF
 
 
+@pytest.mark.parametrize("form", [traits.MODE, traits.ON_OFF])
+def test_a_setpoint_that_was_chosen_while_a_hold_kept_the_zone_off_is_in_force_when_it_is_on(
+    zone: Zone, form: TraitForm
+) -> None:
+    zone.apply(decode(WEEK))
+    # As an action of another API that lets the zone idle.
+    zone.apply(HoldRequest(mode=Mode.OFF, id="action"))
+    assert zone.write(traits.HEATING, 21.5) == 21.5
+    assert zone.now.mode is Mode.OFF
+    zone.write(form, "1" if form is traits.MODE else True)
+    assert (zone.now.mode, zone.now.heat_setpoint_c) == (Mode.HEAT, 21.5)
+    zone.bench.advance(10 * 3600)
+    assert (zone.now.heat_setpoint_c, zone.now.holds) == (17, ())
+
+
+def test_a_hold_that_only_keeps_the_zone_off_ends_when_it_is_switched_on(zone: Zone) -> None:
+    zone.apply(HoldRequest(mode=Mode.OFF, id="action"))
+    zone.write(traits.MODE, "1")
+    assert (zone.now.mode, zone.now.holds) == (Mode.HEAT, ())
+
+
 def test_power_restores_the_mode_where_it_is_known(zone: Zone) -> None:
     zone.apply(SetRequest(mode=Mode.AUTO))
     assert zone.write(traits.ON_OFF, False) is False
