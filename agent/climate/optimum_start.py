@@ -38,6 +38,12 @@ SPREAD_MAX = 0.5
 LEARNING = 0.4
 """The weight of one morning against all before it."""
 
+PACE_MIN, PACE_MAX = 0.3, 3.0
+"""A final rise that takes less or more of its forecast than this was helped or hindered by something else."""
+
+RISE_S_MIN = 300.0
+"""The forecast of a shorter final rise teaches no pace: it is as long as two updates of the model."""
+
 REACHED_K = 0.25
 """This near to the setpoint counts as reached: people do not feel the difference, and sensors do not show it."""
 
@@ -82,6 +88,7 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
         model: Of emitter, air and structure; the usual zone in files of earlier releases.
         windows: The number of nights that taught the model.
         spread: How wrong forecasts of the heat of a recovery have been, as a share.
+        pace: How long final rises have taken, as a multiple of their forecast.
     """
 
     rate_k_per_h: float = FIRST_RATE_K_PER_H
@@ -91,6 +98,7 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
     model: ZoneDynamics = ZoneDynamics()
     windows: int = 0
     spread: float = FIRST_SPREAD
+    pace: float = 1.0
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -104,6 +112,7 @@ class Recovery(msgspec.Struct, frozen=True):
         begun_utc_ms: When it began.
         expected_on_s: The time of output that it was expected to take.
         setback_c: The setpoint before it.
+        reserve_s: So long before its end the zone should wait for the final rise.
         reached_utc_ms: When the target was reached; `None` until then.
         s: The time since the beginning.
         on_s: The time of heating since then.
@@ -116,6 +125,7 @@ class Recovery(msgspec.Struct, frozen=True):
     begun_utc_ms: int = 0
     expected_on_s: float = 0.0
     setback_c: float = 0.0
+    reserve_s: float = 0.0
     reached_utc_ms: int | None = None
     s: float = 0.0
     on_s: float = 0.0
@@ -232,6 +242,20 @@ def learn_lag(learned: LearnedDynamics, recovery: Recovery, ended_utc_ms: int) -
         recoveries=learned.recoveries + 1,
         spread=min(SPREAD_MAX, max(SPREAD_MIN, spread)),
     )
+
+
+def learn_pace(learned: LearnedDynamics, *, forecast_s: float, taken_s: float) -> LearnedDynamics:
+    """Return what is known after a final rise.
+
+    Args:
+        learned: Before.
+        forecast_s: How long the model gave it.
+        taken_s: The time of full output until the sensor showed the setpoint.
+    """
+    if forecast_s < RISE_S_MIN:
+        return learned
+    pace = min(PACE_MAX, max(PACE_MIN, (taken_s - SENSOR_LATE_S) / forecast_s))
+    return msgspec.structs.replace(learned, pace=learned.pace + LEARNING * (pace - learned.pace))
 
 
 def learn_rate(learned: LearnedDynamics, *, rise_k: float, hours: float) -> LearnedDynamics:

@@ -4,47 +4,44 @@ It owns the active recovery and what has been learned about the zone. It never d
 work of `effective_setpoint`.
 
 A recovery begins when the time that full output needs, by the model of the zone, is all that is left, and a reserve for
-what the model has been wrong by. From then on the duty is the one with which the zone arrives on time, computed anew at
-each update of the model: less than full output while the reserve is not needed. Near the end the emitter comes down to
-what keeps the setpoint, so that its stored heat carries the room up and not beyond.
+what the model has been wrong by. From then on `recovery_steering` sets the duty, anew at each update of the model.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import optimum_start, zone_model
+from agent.climate import optimum_start, recovery_steering, zone_model
 from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
 from agent.climate.model import HEATING_MODES
-from agent.climate.optimum_start import LEAD_S_MAX, REACHED_K, WORTH_K, Coasting, LearnedDynamics, Recovery
+from agent.climate.optimum_start import (
+    LEAD_S_MAX,
+    PACE_MAX,
+    PACE_MIN,
+    REACHED_K,
+    WORTH_K,
+    Coasting,
+    LearnedDynamics,
+    Recovery,
+)
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_model import ZoneDynamics, ZoneEstimate
 from agent.climate.zone_tracking import UPDATE_S, ZoneTracker
 from agent.foundation.clock import Now
 
-ARRIVAL_K = 0.2
-"""When it is due the zone may be this far below its target: within what people feel, and it goes on rising."""
-
 RESERVE_SPREADS = 1.5
 """The reserve of a recovery, in spreads of what the forecasts of this zone have been wrong by."""
 
+RESERVE_SHARE_MIN = 0.25
+"""The least reserve, as a share of the forecast: so much the weather changes within a night."""
+
 START_S = UPDATE_S + 240.0
 """A recovery begins at the next update, and its output after the minimum off time."""
-
-COMING_DOWN_SHARE = 0.35
-"""For this share of its lag before the end the emitter gets what keeps the setpoint."""
 
 FAILED_K = 0.4
 FAILED_ON_SHARE = 0.5
 """A recovery that ends this far below its target and asks for full output, after output for at least this share of the
 time, was beyond the zone: neither an open window nor a closed valve was the reason."""
-
-WAITING = 2.0
-"""What a recovery needs less than full output is taken from its beginning: so much more than from all of it alike. The
-zone arrives steeply, so that a small error of the temperature is a small error of the time."""
-
-HORIZON_S_MIN = 450.0
-"""No duty is computed for a nearer end: the zone would be steered by the noise of its sensor."""
 
 UNMEASURED_S_MAX = 1800.0
 """A longer time without a valid sensor ends a recovery."""
@@ -95,6 +92,9 @@ class ZoneRecovery:
         self._sensors: tuple[str, ...] = ()
         self._planned_at = -1
         self._duty = self._held_duty = 0.0
+        # The final rise: its forecast, and the time of full output since it began.
+        self._rise_s: float | None = None
+        self._risen_s = 0.0
         self.learned = learned
 
     @property
@@ -189,10 +189,10 @@ class ZoneRecovery:
             if left_s > LEAD_S_MAX:
                 return
             target_c = _bounded_target_c(ahead.target_c, effective)
-            if target_c < setpoint_c + WORTH_K or estimate.felt_c >= target_c - ARRIVAL_K:
+            if target_c < setpoint_c + WORTH_K or estimate.felt_c >= target_c - recovery_steering.ARRIVAL_K:
                 continue
-            lead_s = zone_model.lead_s(estimate, dynamics, target_c - ARRIVAL_K, LEAD_S_MAX)
-            reserve = 1.0 + RESERVE_SPREADS * learned.spread
+            lead_s = zone_model.lead_s(estimate, dynamics, target_c - recovery_steering.ARRIVAL_K, LEAD_S_MAX)
+            reserve = 1.0 + max(RESERVE_SHARE_MIN, RESERVE_SPREADS * learned.spread)
             if lead_s is not None and left_s - max(0.0, learned.lag_s) > lead_s * reserve + START_S:
                 continue
             self.active = Recovery(
@@ -202,35 +202,29 @@ class ZoneRecovery:
                 start_duty=max(0.0, estimate.load_k_per_h / dynamics.gain_k_per_h),
                 begun_utc_ms=utc_ms,
                 setback_c=setpoint_c,
+                expected_on_s=recovery_steering.expected_on_s(estimate, dynamics, target_c=target_c, left_s=left_s),
+                reserve_s=(lead_s or LEAD_S_MAX) * (reserve - 1.0),
             )
-            duty = self._steer(self.active, effective, estimate, utc_ms)
-            then_s = min(left_s, COMING_DOWN_SHARE * dynamics.emitter_s)
-            expected_on_s = duty * (left_s - then_s) + self._held_duty * then_s
-            self.active = msgspec.structs.replace(self.active, expected_on_s=expected_on_s)
+            self._rise_s = None
+            self._steer(self.active, effective, estimate, utc_ms)
             return
 
-    def _steer(self, recovery: Recovery, effective: EffectiveSetpoint, estimate: ZoneEstimate, utc_ms: int) -> float:
-        """Set the duty of the recovery and the one that keeps the setpoint then.
-
-        Returns:
-            The duty with which the zone arrives on time, if it is the same all the time.
-        """
-        dynamics = self.tracker.dynamics
+    def _steer(self, recovery: Recovery, effective: EffectiveSetpoint, estimate: ZoneEstimate, utc_ms: int) -> None:
+        """Set the duty of the recovery and the one that keeps the setpoint then."""
         left_s = (recovery.due_utc_ms - utc_ms) / 1000.0
-        target_c = _bounded_target_c(recovery.target_c, effective) if left_s > 0 else recovery.target_c
-        left_s -= self._learned.lag_s
-        self._held_duty = zone_model.held_duty(estimate, dynamics, target_c)
-        then_s = COMING_DOWN_SHARE * dynamics.emitter_s
-        horizon_s = max(left_s, then_s + HORIZON_S_MIN)
-        aim_c = target_c - ARRIVAL_K * max(0.0, min(1.0, left_s / horizon_s))
-        duty = zone_model.arrival_duty(
-            estimate, dynamics, target_c=aim_c, due_in_s=horizon_s, then_duty=self._held_duty, then_s=then_s
+        steering = recovery_steering.steer(
+            estimate,
+            self.tracker.dynamics,
+            target_c=_bounded_target_c(recovery.target_c, effective) if left_s > 0 else recovery.target_c,
+            left_s=left_s,
+            reserve_s=recovery.reserve_s,
+            pace=min(PACE_MAX, max(PACE_MIN, self._learned.pace)),
+            is_rising=self._rise_s is not None,
+            lead_s_max=LEAD_S_MAX,
         )
-        even_duty = duty = min(1.0, max(0.0, duty))
-        if left_s > then_s + HORIZON_S_MIN:
-            duty = max(0.0, 1.0 - WAITING * (1.0 - duty))
-        self._duty = duty
-        return even_duty
+        self._duty, self._held_duty = steering.duty, steering.held_duty
+        if self._rise_s is None and steering.rise_s is not None:
+            self._rise_s, self._risen_s = steering.rise_s, 0.0
 
     def _note(self, recovery: Recovery, value_c: float) -> None:
         """Set the notice after a recovery that failed though the output was on, and clear it after any other."""
@@ -244,7 +238,7 @@ class ZoneRecovery:
             estimate,
             self.tracker.dynamics,
             setback_c=recovery.setback_c,
-            target_c=recovery.target_c - ARRIVAL_K,
+            target_c=recovery.target_c - recovery_steering.ARRIVAL_K,
             lead_s_max=LEAD_S_MAX,
         )
         what = f"from {recovery.setback_c:.1f} °C it cannot be {recovery.target_c:.1f} °C in time in this weather"
@@ -286,9 +280,14 @@ class ZoneRecovery:
         )
         if self.active is not None and now.utc_ms is not None:
             recovery = self.active
+            if self._duty >= 1.0:
+                self._risen_s += dt_s
             self.active, self._learned = optimum_start.advance_recovery(
                 self.active, self._learned, value_c=value_c, utc_ms=now.utc_ms, dt_s=dt_s, was_on=was_on
             )
+            has_arrived = self.active is None or self.active.reached_utc_ms is not None
+            if self._rise_s is not None and recovery.reached_utc_ms is None and has_arrived:
+                self._learned = optimum_start.learn_pace(self._learned, forecast_s=self._rise_s, taken_s=self._risen_s)
             if self.active is None:
                 tracker.end_window(was_reached=value_c >= recovery.target_c - REACHED_K)
                 self._note(recovery, value_c)

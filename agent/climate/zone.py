@@ -55,6 +55,9 @@ STUCK_EXCESS_SHARE, STUCK_EXCESS_CYCLES = 0.75, 2.0
 times of the emitter more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and
 sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
 
+RECOVERY_CYCLE_S = 1200.0
+"""The goal of a cycle during a recovery, an hour or two a day: longer ones move a room by more than it may be off."""
+
 UNPROBED_K_MIN = 1.0
 """A silent sensor that cannot be probed counts for an hour and three quarters, however cold it is."""
 
@@ -376,9 +379,11 @@ def _regulate(
 
 def _follow_recovery(state: ZoneState, settings: ZoneSettings, duty: float, integral: float, dt_s: float) -> PiOutput:
     """Return the pulses of the duty of a recovery; the control law goes on with an integral afterwards."""
+    law = msgspec.structs.replace(settings.law, cycle_s=min(RECOVERY_CYCLE_S, settings.law.cycle_s))
+    settings = msgspec.structs.replace(settings, law=law)
     output = sensor_loss.modulate(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
-    law = msgspec.structs.replace(output.state, integral=min(1.0, max(0.0, integral)), usual_duty=state.law.usual_duty)
-    return msgspec.structs.replace(output, state=law)
+    after = msgspec.structs.replace(output.state, integral=min(1.0, max(0.0, integral)))
+    return msgspec.structs.replace(output, state=msgspec.structs.replace(after, usual_duty=state.law.usual_duty))
 
 
 def _choose_direction(

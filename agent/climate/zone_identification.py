@@ -16,7 +16,7 @@ from math import exp, log
 
 import msgspec
 
-from agent.climate.zone_model import SENSOR_LAG_S, SPAN_K, ZoneDynamics
+from agent.climate.zone_model import SENSOR_LAG_S, SPAN_K, ZoneDynamics, emitted_share, emitter_lag_s
 
 SAMPLE_S = 360.0
 SAMPLES_MAX = 160
@@ -31,6 +31,9 @@ EMITTER_S = (120.0, 420.0, 1200.0, 3600.0, 9000.0)
 AIR_S = (900.0, 2700.0, 8100.0, 24_300.0)
 STRUCTURE_S = (3 * 3600.0, 9 * 3600.0, 27 * 3600.0)
 """The bank: forced air to a slab; a light room to one with much furniture; timber to thick masonry."""
+
+FILLING = (1.0, 0.3)
+"""A source as large as its emitter; one that serves it in pulses, with the others waiting."""
 
 HEATING_K = 8.0
 """Before anything is learned: full output keeps the air of a room this much warmer than its walls."""
@@ -109,15 +112,16 @@ def initial_bank(known: ZoneDynamics, windows: int) -> tuple[Member, ...]:
     """
     members = []
     weight = 0.5 if windows == 0 else 1.0 * min(windows, 4)
-    for emitter_s, air_s, structure_s in product(EMITTER_S, AIR_S, STRUCTURE_S):
+    for emitter_s, air_s, structure_s, filling in product(EMITTER_S, AIR_S, STRUCTURE_S, FILLING):
         distance = (
             log(emitter_s / known.emitter_s) ** 2
             + log(air_s / known.air_s) ** 2
             + log(structure_s / known.structure_s) ** 2
+            + log(filling / known.filling) ** 2
         )
         # The air is as much warmer than the structure at full output as in the known model.
         gain = known.gain_k_per_h * known.air_s / air_s
-        members.append(Member(ZoneDynamics(gain, emitter_s, air_s, structure_s), weight * distance, windows))
+        members.append(Member(ZoneDynamics(gain, emitter_s, air_s, structure_s, filling), weight * distance, windows))
     return tuple(members)
 
 
@@ -133,6 +137,7 @@ def _oddness(dynamics: ZoneDynamics) -> float:
         EMITTER_ODDNESS * log(dynamics.emitter_s / usual.emitter_s) ** 2
         + AIR_ODDNESS * log(dynamics.air_s / usual.air_s) ** 2
         + AIR_ODDNESS * log(dynamics.structure_s / usual.structure_s) ** 2
+        + EMITTER_ODDNESS * log(dynamics.filling / usual.filling) ** 2
     )
 
 
@@ -164,9 +169,10 @@ def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
                 normal_row[j] += scaled * row[j]
     gain_weight = 1.0 / (_GAIN_SHARE * gain) ** 2
     load_weight = 1.0 / (_LOAD_SHARE * gain) ** 2
-    normal[0][0] += gain_weight + load_weight * window.start_duty**2
-    normal[0][1] -= load_weight * window.start_duty
-    normal[1][0] -= load_weight * window.start_duty
+    start_share = emitted_share(dynamics, window.start_duty)
+    normal[0][0] += gain_weight + load_weight * start_share**2
+    normal[0][1] -= load_weight * start_share
+    normal[1][0] -= load_weight * start_share
     normal[1][1] += load_weight
     normal[2][2] += 1.0 / _STRUCTURE_K**2
     normal[3][3] += 1.0 / _SETTLING_K**2
@@ -185,20 +191,21 @@ def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
 def _responses(dynamics: ZoneDynamics, window: Window) -> list[tuple[float, ...]]:
     """Return what the sensor shows at each sample for one unit of each unknown of a window."""
     air_h = dynamics.air_s / 3600.0
-    keep_e, keep_a = exp(-SAMPLE_S / dynamics.emitter_s), exp(-SAMPLE_S / dynamics.air_s)
+    keep_a = exp(-SAMPLE_S / dynamics.air_s)
     keep_w, keep_s = exp(-SAMPLE_S / dynamics.structure_s), exp(-SAMPLE_S / SENSOR_LAG_S)
-    share_e = (1.0 - keep_e) * dynamics.emitter_s / SAMPLE_S
     share_a = (1.0 - keep_a) * dynamics.air_s / SAMPLE_S
     # The load grows with the temperature, see `zone_model`.
     per_k = dynamics.gain_k_per_h / SPAN_K / 2.0
-    emitted = window.start_duty
+    emitted = emitted_share(dynamics, window.start_duty)
     air, walls, sensor = [0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0]
     start = [(air[i] + walls[i]) for i in range(UNKNOWNS)]
     rows = []
     for number, sample in enumerate(window.samples):
         hour = (number + 0.5) * SAMPLE_S / 3600.0
-        mean_emitted = sample.duty + (emitted - sample.duty) * share_e
-        emitted = sample.duty + (emitted - sample.duty) * keep_e
+        lag_s, full = emitter_lag_s(dynamics, sample.duty), emitted_share(dynamics, sample.duty)
+        keep_e = exp(-SAMPLE_S / lag_s)
+        mean_emitted = full + (emitted - full) * (1.0 - keep_e) * lag_s / SAMPLE_S
+        emitted = full + (emitted - full) * keep_e
         for i, drive in enumerate((mean_emitted, -1.0, 0.0, 0.0, -hour)):
             settled = walls[i] + (drive - per_k * (air[i] + walls[i] - start[i])) * air_h
             mean = settled + (air[i] - settled) * share_a

@@ -41,6 +41,7 @@ GAIN_K_PER_H_MAX = 10_000.0
 TIME_S_MIN, TIME_S_MAX = 1.0, 100 * 86_400.0
 """Beyond these a model is no zone's, but that of a damaged file."""
 
+FILLING_MIN = 0.05
 FORECAST_STEP_S = 300.0
 LOAD_SHARE_MAX = 1.5
 """The load is at most this multiple of the full output: a window was open, or the model is wrong."""
@@ -54,18 +55,39 @@ class ZoneDynamics(msgspec.Struct, frozen=True):
         emitter_s: The lag of the emitter.
         air_s: The air settles against the structure over this time.
         structure_s: The structure follows the air over this time.
+        filling: The emitter fills in this share of its lag: a source that is large for it fills it fast, and it
+            empties slowly. So pulses give more than their share of full output.
     """
 
     gain_k_per_h: float = 8.0
     emitter_s: float = 900.0
     air_s: float = 2400.0
     structure_s: float = 6 * 3600.0
+    filling: float = 1.0
 
 
 def is_possible(dynamics: ZoneDynamics) -> bool:
     """Return whether a zone can have a model: that of a damaged file may divide by zero, or forbid all heat."""
     times_s = dynamics.emitter_s, dynamics.air_s, dynamics.structure_s
-    return 0.0 < dynamics.gain_k_per_h <= GAIN_K_PER_H_MAX and all(TIME_S_MIN <= each <= TIME_S_MAX for each in times_s)
+    is_filling = FILLING_MIN <= dynamics.filling <= 1.0
+    is_gain = 0.0 < dynamics.gain_k_per_h <= GAIN_K_PER_H_MAX
+    return is_filling and is_gain and all(TIME_S_MIN <= each <= TIME_S_MAX for each in times_s)
+
+
+def emitted_share(dynamics: ZoneDynamics, duty: float) -> float:
+    """Return the share of full output that pulses of a duty give in the long run."""
+    return duty / (duty + (1.0 - duty) * dynamics.filling)
+
+
+def duty_for(dynamics: ZoneDynamics, emitted: float) -> float:
+    """Return the duty whose pulses give a share of full output in the long run, both 0 to 1."""
+    share = min(1.0, max(0.0, emitted))
+    return share * dynamics.filling / (1.0 - share + share * dynamics.filling)
+
+
+def emitter_lag_s(dynamics: ZoneDynamics, duty: float) -> float:
+    """Return the lag of the emitter at a duty."""
+    return dynamics.emitter_s / (duty / dynamics.filling + 1.0 - duty)
 
 
 class ZoneEstimate(msgspec.Struct, frozen=True):
@@ -101,7 +123,8 @@ def initial_estimate(dynamics: ZoneDynamics, *, value_c: float, structure_c: flo
         duty: The duty that it needed recently.
     """
     walls_c = value_c if structure_c is None else structure_c
-    return ZoneEstimate(duty, value_c, walls_c, value_c, duty * dynamics.gain_k_per_h)
+    emitted = emitted_share(dynamics, min(1.0, max(0.0, duty)))
+    return ZoneEstimate(emitted, value_c, walls_c, value_c, emitted * dynamics.gain_k_per_h)
 
 
 _Step = Callable[[ZoneEstimate, float], ZoneEstimate]
@@ -110,21 +133,22 @@ _Step = Callable[[ZoneEstimate, float], ZoneEstimate]
 def stepper(dynamics: ZoneDynamics, dt_s: float) -> _Step:
     """Return the function that advances an estimate by `dt_s` at a duty."""
     gain, air_h = dynamics.gain_k_per_h, dynamics.air_s / 3600.0
-    keep_e, keep_a = exp(-dt_s / dynamics.emitter_s), exp(-dt_s / dynamics.air_s)
+    keep_a = exp(-dt_s / dynamics.air_s)
     keep_w, keep_s = exp(-dt_s / dynamics.structure_s), exp(-dt_s / SENSOR_LAG_S)
-    share_e = (1.0 - keep_e) * dynamics.emitter_s / dt_s
     share_a = (1.0 - keep_a) * dynamics.air_s / dt_s
     per_k = gain / SPAN_K / 2.0
 
     def step(now: ZoneEstimate, duty: float) -> ZoneEstimate:
         air_c, walls_c = now.air_c, now.structure_c
-        emitted = duty + (now.emitted - duty) * share_e
+        lag_s, full = emitter_lag_s(dynamics, duty), emitted_share(dynamics, duty)
+        keep_e = exp(-dt_s / lag_s)
+        emitted = full + (now.emitted - full) * (1.0 - keep_e) * lag_s / dt_s
         settled_c = walls_c + (gain * emitted - now.load_k_per_h) * air_h
         mean_c = settled_c + (air_c - settled_c) * share_a
         next_c = settled_c + (air_c - settled_c) * keep_a
         next_walls_c = mean_c + (walls_c - mean_c) * keep_w
         return ZoneEstimate(
-            duty + (now.emitted - duty) * keep_e,
+            full + (now.emitted - full) * keep_e,
             next_c,
             next_walls_c,
             mean_c + (now.sensor_c - mean_c) * keep_s,
@@ -177,7 +201,7 @@ def held_duty(now: ZoneEstimate, dynamics: ZoneDynamics, setpoint_c: float) -> f
     """Return the duty that keeps the air at a setpoint while the structure is as warm as now."""
     load = now.load_k_per_h + dynamics.gain_k_per_h / SPAN_K / 2.0 * (setpoint_c - now.air_c)
     flow = (setpoint_c - now.structure_c) * 3600.0 / dynamics.air_s
-    return min(1.0, max(0.0, (load + flow) / dynamics.gain_k_per_h))
+    return duty_for(dynamics, (load + flow) / dynamics.gain_k_per_h)
 
 
 def structure_duty(now: ZoneEstimate, dynamics: ZoneDynamics, setpoint_c: float) -> float:
@@ -258,4 +282,5 @@ def arrival_duty(
         forecast(now, dynamics, duty=duty, duty_s=due_in_s - then_s, then_duty=then_duty, then_s=then_s).felt_c
         for duty in (0.0, 1.0)
     )
-    return (target_c - cold) / max(1e-6, warm - cold)
+    share = (target_c - cold) / max(1e-6, warm - cold)
+    return duty_for(dynamics, share) if 0.0 < share < 1.0 else share

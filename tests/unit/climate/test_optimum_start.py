@@ -20,6 +20,7 @@ from agent.climate.optimum_start import (
     advance_recovery,
     learn_lag,
     learn_loss,
+    learn_pace,
     learn_rate,
     ramp_setpoint_c,
     slope_k_per_h,
@@ -80,6 +81,15 @@ def test_learned_rate_and_loss_approach_the_observed_values_within_bounds() -> N
     assert learn_rate(LEARNED, rise_k=1000.0, hours=1.0).rate_k_per_h < 15.0
     assert learn_loss(LEARNED, fall_k=1.0, hours=1.0).loss_k_per_h > LEARNED.loss_k_per_h
     assert learn_loss(LEARNED, fall_k=-1.0, hours=1.0).loss_k_per_h >= 0.0
+
+
+def test_a_final_rise_that_took_longer_begins_earlier_next_time() -> None:
+    """Within bounds, and not by one too short to tell."""
+    slow = learn_pace(LEARNED, forecast_s=1800.0, taken_s=3750.0)
+    assert slow.pace == pytest.approx(1.0 + 0.4 * 1.0)
+    assert learn_pace(LEARNED, forecast_s=1800.0, taken_s=1050.0).pace == pytest.approx(1.0 - 0.4 * 0.5)
+    assert learn_pace(LEARNED, forecast_s=1800.0, taken_s=90_000.0).pace == pytest.approx(1.0 + 0.4 * 2.0)
+    assert learn_pace(LEARNED, forecast_s=299.0, taken_s=3750.0) == LEARNED
 
 
 def follow(values: list[float], *, due_in_min: int) -> tuple[Recovery | None, LearnedDynamics]:

@@ -7,9 +7,12 @@ from agent.climate.zone_model import (
     ZoneDynamics,
     ZoneEstimate,
     arrival_duty,
+    duty_for,
+    emitted_share,
     forecast,
     held_duty,
     initial_estimate,
+    is_possible,
     lead_s,
     recoverable_c,
     shift,
@@ -147,3 +150,37 @@ def test_a_night_without_a_rise_tells_nothing() -> None:
 def test_what_was_learned_before_a_restart_stays_the_best() -> None:
     known = ZoneDynamics(20.0, 420.0, 900.0, 9 * H_S)
     assert best(initial_bank(known, 5)).dynamics == known
+
+
+@pytest.mark.parametrize("duty", [0.0, 0.2, 0.7, 1.0])
+def test_pulses_of_an_emitter_that_fills_fast_give_more_than_their_share(duty: float) -> None:
+    fast = ZoneDynamics(12.0, 1800.0, 2400.0, 6 * H_S, filling=0.3)
+    emitted = emitted_share(fast, duty)
+    assert emitted >= emitted_share(DYNAMICS, duty) == duty
+    assert duty_for(fast, emitted) == pytest.approx(duty)
+    # Pulses of a minute, one after the other, give what their mean gives.
+    step, pulsed = stepper(fast, 60.0), initial_estimate(fast, value_c=20.0, structure_c=None, duty=0.5)
+    for minute in range(600):
+        pulsed = step(pulsed, 1.0 if minute % 10 < 10 * duty else 0.0)
+    assert pulsed.emitted == pytest.approx(emitted, abs=0.12)
+
+
+def test_nights_with_pulses_identify_an_emitter_that_fills_fast() -> None:
+    truth = ZoneDynamics(12.0, 1200.0, 2700.0, 9 * H_S, filling=0.3)
+    now = ZoneEstimate(0.6, 21.0, 20.5, 21.0, 0.6 * truth.gain_k_per_h)
+    step, samples = stepper(truth, SAMPLE_S), []
+    for number in range(100):
+        duty = 0.0 if number < 30 else 0.2 if number < 70 else 1.0
+        now = step(now, duty)
+        samples.append(WindowSample(duty, now.sensor_c))
+    window = Window(21.0, duty_for(truth, 0.6), tuple(samples))
+    bank = initial_bank(ZoneDynamics(), 0)
+    for _ in range(2):
+        bank = tuple([judge(member, window) for member in bank])
+    assert best(bank).dynamics.filling == 0.3
+
+
+@pytest.mark.parametrize("filling", [0.0, -1.0, 1.5, float("nan")])
+def test_a_filling_that_no_emitter_has_is_of_a_damaged_file(filling: float) -> None:
+    assert is_possible(DYNAMICS)
+    assert not is_possible(ZoneDynamics(filling=filling))

@@ -1,0 +1,72 @@
+"""The duty of a recovery: an approach, a time of waiting below the setpoint, and a final rise in time."""
+
+import pytest
+
+from agent.climate.recovery_steering import ARRIVAL_K, WAITING_K, Steering, expected_on_s, steer
+from agent.climate.zone_model import ZoneDynamics, ZoneEstimate, initial_estimate, lead_s, stepper
+
+DYNAMICS = ZoneDynamics(gain_k_per_h=12.0, emitter_s=900.0, air_s=2400.0, structure_s=6 * 3600.0)
+TARGET_C = 21.0
+HOUR_S = 3600.0
+LEAD_S_MAX = 12 * HOUR_S
+
+
+def steered(now: ZoneEstimate, left_s: float, *, is_rising: bool = False, pace: float = 1.0) -> Steering:
+    return steer(
+        now,
+        DYNAMICS,
+        target_c=TARGET_C,
+        left_s=left_s,
+        reserve_s=HOUR_S,
+        pace=pace,
+        is_rising=is_rising,
+        lead_s_max=LEAD_S_MAX,
+    )
+
+
+def at(value_c: float, duty: float = 0.5) -> ZoneEstimate:
+    return initial_estimate(DYNAMICS, value_c=value_c, structure_c=None, duty=duty)
+
+
+def test_a_recovery_waits_below_its_setpoint_and_arrives_when_it_is_due() -> None:
+    now, step = at(18.0), stepper(DYNAMICS, 120.0)
+    left_s, waited, is_rising, arrived_s = 5 * HOUR_S, 0, False, None
+    while arrived_s is None and left_s > -HOUR_S:
+        steering = steered(now, left_s, is_rising=is_rising)
+        is_rising = is_rising or steering.rise_s is not None
+        now, left_s = step(now, steering.duty), left_s - 120.0
+        waited += not is_rising and abs(now.air_c - (TARGET_C - WAITING_K)) < 0.1
+        if now.felt_c >= TARGET_C - ARRIVAL_K:
+            arrived_s = left_s
+    assert arrived_s == pytest.approx(0.0, abs=240.0)
+    assert waited >= 10
+
+
+def test_a_zone_that_would_arrive_while_it_waits_gets_no_output() -> None:
+    assert steered(at(20.75), HOUR_S).duty == 0.0
+    assert steered(at(20.5), HOUR_S).duty > 0.4
+
+
+def test_the_final_rise_begins_by_the_pace_of_earlier_ones() -> None:
+    now = at(20.5)
+    rise_s = lead_s(now, DYNAMICS, TARGET_C - ARRIVAL_K, LEAD_S_MAX)
+    assert rise_s is not None
+    for pace in (0.5, 1.0, 2.0):
+        assert steered(now, rise_s * pace - 1.0, pace=pace).rise_s == rise_s
+        assert steered(now, rise_s * pace + 1.0, pace=pace).rise_s is None
+
+
+def test_a_zone_that_cannot_arrive_gets_full_output_all_the_time() -> None:
+    assert steered(at(17.0, duty=0.97), 6 * HOUR_S) == Steering(1.0, 1.0)
+
+
+def test_after_it_was_due_the_setpoint_itself_counts() -> None:
+    assert steered(at(20.5), -60.0).duty == 1.0
+    assert steered(at(21.4), -60.0).duty == 0.0
+
+
+def test_a_colder_zone_is_expected_to_take_more_output() -> None:
+    cold, mild = (
+        expected_on_s(at(value_c), DYNAMICS, target_c=TARGET_C, left_s=4 * HOUR_S) for value_c in (18.0, 20.0)
+    )
+    assert cold > mild > 0.5 * 4 * HOUR_S
