@@ -256,6 +256,15 @@ class _FindingExtendedBoard(_ExtendedBoard):
         """See `FindsChannels`."""
         return self._finder.channels
 
+    @property
+    def gone(self) -> Collection[str]:
+        """See `FindsChannels`."""
+        return self._finder.gone
+
+    async def search(self) -> None:
+        """See `FindsChannels`."""
+        await self._finder.search()
+
     async def channels_changed(self) -> None:
         """See `FindsChannels`."""
         await self._finder.channels_changed()

@@ -4,7 +4,7 @@ A channel is more than a sensor of the cloud's contract (`hal.interface.SensorKi
 has no kind there. Such a channel is measured and shown at the hub, and never sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
@@ -155,6 +155,15 @@ class FindsChannels(Board, Protocol):
     @property
     def channels(self) -> Sequence[ChannelReader]:
         """Everything it measures now; those with a kind are in `Board.sensors` too."""
+        ...
+
+    @property
+    def gone(self) -> Collection[str]:
+        """Names of the channels that have been found and are not there now."""
+        ...
+
+    async def search(self) -> None:
+        """Search all buses now, and return when each has answered or has had the time to."""
         ...
 
     async def channels_changed(self) -> None:

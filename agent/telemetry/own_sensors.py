@@ -1,19 +1,43 @@
 """Which of the board's sensors are read, and which are the hub's own in the cloud, while sensors come and go.
 
-Owns the choice of the primary sensors at run time. Must never exchange a primary sensor that works for one that is new.
+Owns `primary_sensors.json`: the choice among several sensors of a kind, which is the same after each restart. Must
+never exchange a primary sensor that works for one that is new.
 """
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
 
 from agent.config import Config
 from agent.config.primary import PrimarySensors, choose_primary, machine_parts_named
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.json_store import JsonStore
+from agent.foundation.worker import Worker
 from agent.telemetry.sampling import Sampler
 from hal.channels import FindsChannels
-from hal.interface import Board, Sensor
+from hal.interface import Board, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
 _log = logging.getLogger(__name__)
+
+FILE_NAME = "primary_sensors.json"
+FILE_BYTES_MAX = 16 * 1024
+"""Seven kinds, each with one name."""
+
+MISSING_S_MAX = 3600.0
+"""How long the place of a primary sensor is kept that is missing: a loose cable is found, and a new sensor is not
+taken for the old one at once. After that another sensor of the kind reports in its place."""
+
+
+class PrimaryFile(msgspec.Struct, frozen=True):
+    """The file: by kind, the sensor that was chosen without the configuration."""
+
+    primary: Mapping[str, str] = {}
 
 
 class OwnSensors:
@@ -21,24 +45,55 @@ class OwnSensors:
 
     Attributes:
         primary: The primary sensors now.
-        problems: What is wrong in `[sensors]` of the configuration, in words.
+        problems: What is wrong in `[sensors]` of the configuration or with a primary sensor, in words.
     """
 
-    def __init__(self, config: Config, board: Board, check_for: Callable[[Sensor], PlausibilityCheck]) -> None:
-        """Choose among the sensors that the board has now.
+    def __init__(
+        self,
+        config: Config,
+        board: Board,
+        check_for: Callable[[Sensor], PlausibilityCheck],
+        *,
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
+    ) -> None:
+        """Choose among the sensors that the board has now; a board that finds its sensors is searched first.
 
         Args:
             config: Of the hub.
             board: Its sensors.
             check_for: Returns the plausibility check of a sensor.
+            clock: For how long a sensor is missing.
+            disk: Where the choice is stored.
+            worker: Where storing it blocks.
         """
         self._config = config
         self._board = board
         self._check_for = check_for
+        self._clock = clock
+        self._worker = worker
+        self._store = JsonStore(
+            config.storage.state_dir / FILE_NAME,
+            PrimaryFile(),
+            disk=disk,
+            worker=worker,
+            bytes_max=FILE_BYTES_MAX,
+            loss="the primary sensors are chosen anew",
+        )
         self._checks: dict[str, tuple[Sensor, PlausibilityCheck]] = {}
+        self._missing_since_ms: dict[str, int] = {}
         self.primary = PrimarySensors({})
         self.problems: tuple[str, ...] = ()
-        self._choose()
+        if self.finder is None:
+            self._choose()
+        else:
+            self._follow_board()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._store.path
 
     @property
     def finder(self) -> FindsChannels | None:
@@ -52,15 +107,34 @@ class OwnSensors:
 
     async def follow(self, finder: FindsChannels, sampler: Sampler) -> None:
         """Have the sampler read what the board finds, until cancelled."""
-        while True:
-            await finder.channels_changed()
-            self._choose()
-            sampler.follow(self.checked, primary=self.primary.sensors)
+        await self._worker.run(self._store.load)
+        async with asyncio.TaskGroup() as group:
+            if self._store.is_unread:
+                group.create_task(self._read_late(sampler))
+            await finder.search()
+            while True:
+                self._choose()
+                sampler.follow(self.checked, primary=self.primary.sensors)
+                await self._remember()
+                with contextlib.suppress(TimeoutError):
+                    # After that time the place of a sensor that is missing is given away.
+                    async with asyncio.timeout(MISSING_S_MAX if self._missing_since_ms else None):
+                        await finder.channels_changed()
+
+    async def _read_late(self, sampler: Sampler) -> None:
+        """Follow the choice of earlier once a disk that does not answer gives it."""
+        await self._store.retry_read(lambda _, found: found)
+        self._choose()
+        sampler.follow(self.checked, primary=self.primary.sensors)
 
     def _choose(self) -> None:
-        config, sensors = self._config.sensors, self._board.sensors
+        """Choose the primary sensors, and follow the board."""
+        self._follow_board()
+        config = self._config.sensors
+        gone = self.finder.gone if self.finder is not None else ()
+        sensors = [(sensor.name, sensor.kind) for sensor in self._board.sensors if sensor.name not in gone]
         self.primary = choose_primary(
-            [(sensor.name, sensor.kind) for sensor in sensors], primary=config.primary, disabled=config.disabled
+            sensors, primary=config.primary, disabled=config.disabled, before=self._before(sensors)
         )
         zones = {zone.id: zone.sensors for zone in self._config.climate.zones}
         problems = (*self.primary.problems, *machine_parts_named(config.primary, zones))
@@ -68,11 +142,32 @@ class OwnSensors:
             if problem not in self.problems:
                 _log.warning("%s", problem)
         self.problems = problems
+
+    def _before(self, sensors: Sequence[tuple[str, SensorKind]]) -> Mapping[SensorKind, str]:
+        """Return the choice of earlier, without sensors that are missing for so long that others take their place."""
+        now_ms, present = self._clock.monotonic_ms(), {name for name, _ in sensors}
+        before = {SensorKind(kind): name for kind, name in self._store.value.primary.items() if kind in set(SensorKind)}
+        missing = {name for name in before.values() if name not in present}
+        self._missing_since_ms = {name: self._missing_since_ms.get(name, now_ms) for name in missing}
+        lost = {name for name, since_ms in self._missing_since_ms.items() if now_ms - since_ms >= MISSING_S_MAX * 1000}
+        return {kind: name for kind, name in before.items() if name not in lost}
+
+    async def _remember(self) -> None:
+        chosen = {
+            kind.value: name for kind, name in self.primary.sensors.items() if kind not in self._config.sensors.primary
+        }
+        before = self._store.value.primary
+        for kind, name in chosen.items():
+            if before.get(kind, name) != name:
+                _log.warning("%s of this hub is now that of %s; it was that of %s", kind, name, before[kind])
+        await self._store.apply(lambda file: PrimaryFile({**file.primary, **chosen}))
+
+    def _follow_board(self) -> None:
         checks: dict[str, tuple[Sensor, PlausibilityCheck]] = {}
-        for sensor in sensors:
-            if sensor.name not in config.disabled:
+        for sensor in self._board.sensors:
+            if sensor.name not in self._config.sensors.disabled:
                 known = self._checks.get(sensor.name)
-                checks[sensor.name] = (
-                    known if known is not None and known[0] is sensor else (sensor, self._check_for(sensor))
-                )
+                if known is None or known[0] is not sensor:
+                    known = sensor, self._check_for(sensor)
+                checks[sensor.name] = known
         self._checks = checks

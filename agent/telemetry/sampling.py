@@ -100,13 +100,18 @@ class Sampler:
         self._changed.set()
 
     def follow(self, sensors: Sequence[_CheckedSensor], *, primary: Mapping[SensorKind, str]) -> None:
-        """Read these sensors from now on. Those that are new are read at once.
+        """Read these sensors from now on. Those that are new, or primary since now, are read at once.
 
         Args:
             sensors: As in the constructor; one that is known has the check that it had.
             primary: As in the constructor.
         """
-        known = set(map(_key, self._sensors))
+        before = self._primary
+        known = {
+            _key(checked)
+            for checked in self._sensors
+            if not _is_primary(checked, primary) or _is_primary(checked, before)
+        }
         self._sensors, self._buses, self._primary = tuple(sensors), _by_bus(sensors), primary
         self._new += [checked for checked in sensors if _key(checked) not in known]
         self._changed.set()
@@ -197,6 +202,10 @@ class Sampler:
 def _key(checked: _CheckedSensor) -> int:
     """Return what tells sensors apart: the sensor itself, and not its check."""
     return id(checked[0])
+
+
+def _is_primary(checked: _CheckedSensor, primary: Mapping[SensorKind, str]) -> bool:
+    return primary.get(checked[0].kind) == checked[0].name
 
 
 def _by_bus(sensors: Sequence[_CheckedSensor]) -> Mapping[str, list[_CheckedSensor]]:

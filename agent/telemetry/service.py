@@ -113,7 +113,7 @@ class TelemetryService:
         self.failover = FailoverOutbox(self.intake, clock=clock, identities=identities, on_memory_send=on_memory_send)
         self.uplink = self._build_uplink(config.cloud, client, rng)
         self.receiver = self._build_receiver(network, schedule)
-        self.own_sensors = OwnSensors(config, board, check_for)
+        self.own_sensors = OwnSensors(config, board, check_for, clock=clock, disk=disk, worker=worker)
         self.sampler = Sampler(
             self.own_sensors.checked,
             primary=self.own_sensors.primary.sensors,

@@ -124,7 +124,7 @@ class LinuxBoard:
         kernel = KernelChannels(sysfs_root, proc_root, named=named, monotonic_ms=monotonic_ms)
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
         self._searches: dict[tuple[int, str], Future[Sequence[Channel] | HalError]] = {}
-        self._is_searched = False
+        self._is_changed = False
         self._inventory = ChannelInventory()
         self._readers: dict[str, LinuxChannel] = {}
         self._inventory.merge((0, MACHINE), kernel.find(MACHINE))
@@ -148,17 +148,20 @@ class LinuxBoard:
         """See `hal.channels.FindsChannels`; one that is gone is still listed, and says so when it is read."""
         return tuple(self._readers.values())
 
+    @property
+    def gone(self) -> Collection[str]:
+        """See `hal.channels.FindsChannels`."""
+        return self._inventory.gone.keys()
+
     async def channels_changed(self) -> None:
         """See `hal.channels.FindsChannels`."""
-        while True:
-            if self._is_searched:
-                await asyncio.sleep(RESCAN_S)
-            self._is_searched = True
-            if await self._search():
-                return
+        while not self._is_changed:
+            await asyncio.sleep(RESCAN_S)
+            await self.search()
+        self._is_changed = False
 
-    async def _search(self) -> bool:
-        """Search every bus; return whether anything is different."""
+    async def search(self) -> None:
+        """See `hal.channels.FindsChannels`."""
         buses = {number: source.buses() for number, source in enumerate(self._sources)}
         for number, source in enumerate(self._sources):
             for bus in buses[number]:
@@ -174,7 +177,7 @@ class LinuxBoard:
                 if not isinstance(found, HalError) and key[1] in buses[key[0]]:
                     is_changed |= self._inventory.merge(key, found)
         self._follow_inventory()
-        return is_changed
+        self._is_changed |= is_changed
 
     def _follow_inventory(self) -> None:
         """Give each known channel its reader, the one that it had."""

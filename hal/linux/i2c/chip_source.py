@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hal.channels import Channel
 from hal.errors import SensorUnavailable
+from hal.linux.device_address import i2c_adapter
 from hal.linux.i2c.bus import I2cBus, I2cPort, SmbusPort
 from hal.linux.i2c.chip import Chip
 from hal.linux.i2c.chip_reader import ChipReader
@@ -109,10 +110,11 @@ class I2cChips:
             SensorUnavailable: The bus cannot be opened, or hangs.
         """
         channels: list[Channel] = []
+        adapter = i2c_adapter(self._sysfs_root / "bus" / "i2c" / "devices" / bus)
         for address in self._candidates:
             reader = self._reader(bus, address)
             if reader is not None:
-                channels += _channels(bus, address, reader)
+                channels += _channels(bus, f"{adapter}-{address:04x}", address, reader)
         return channels
 
     def _reader(self, bus: str, address: int) -> ChipReader | None:
@@ -146,11 +148,11 @@ class I2cChips:
         return None
 
 
-def _channels(bus: str, address: int, reader: ChipReader) -> Iterator[Channel]:
+def _channels(bus: str, prefix: str, address: int, reader: ChipReader) -> Iterator[Channel]:
     chip = reader.make
     for quantity in chip.quantities:
         yield Channel(
-            name=f"{bus}-{address:04x}/{chip.name}/{quantity}",
+            name=f"{prefix}/{chip.name}/{quantity}",
             quantity=quantity,
             read=lambda quantity=quantity: reader.read(quantity),  # type: ignore[misc]
             bus=bus,
