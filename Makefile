@@ -27,6 +27,7 @@ RASPBERRY := build/raspberry
 RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
 DEMO_ARGS ?=
+DEB_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
 RACES_SEED ?= 1
@@ -36,7 +37,7 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench soak sweeps campaigns interop install container raspberry lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench soak sweeps campaigns interop install container raspberry deb lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -104,6 +105,9 @@ container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container 
 
 raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emulated Raspberry Pi (needs QEMU, mmdebstrap)
 	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
+
+deb: $(DEV) ## the Debian packages, in build/deb (one machine: make deb DEB_ARGS="--arch arm64")
+	$(BIN)/python -m debian.build $(DEB_ARGS)
 
 lock: ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	@test -x $(BIN)/pip-compile || $(MAKE) $(DEV)

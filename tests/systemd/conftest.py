@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytest
 from tests.systemd.machine import Machine
 
 PROJECT = Path(__file__).parents[2]
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CONFIG = """\
 [cloud]
 base_url = "{url}"
@@ -90,59 +89,44 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
-def machine(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     directory = tmp_path_factory.mktemp("machine")
     subprocess.run(["cp", "-a", os.environ["CLIMAHUB_ROOTFS"], str(directory / "root")], check=True)
     made = Machine(directory / "root")
     try:
         made.power_on()
-        install(made, cloud, directory)
+        install_package(made, packages["climahub"])
+        configure(made, cloud)
         yield made
     finally:
         made.power_off()
         shutil.rmtree(directory / "root", ignore_errors=True)
 
 
-def pip_install(machine: Machine, *what: str) -> None:
-    """Install packages into climahub's environment."""
-    pip = ["env", "-u", "PIP_FIND_LINKS", "PIP_CONFIG_FILE=/dev/null", f"PIP_CERT={CERTIFICATES}"]
-    machine.run(*pip, "/opt/climahub/bin/pip", "--quiet", "--disable-pip-version-check", "install", *what)
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """The Debian packages of this tree, by name."""
+    output = tmp_path_factory.mktemp("packages")
+    arch = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+    command = [sys.executable, "-m", "debian.build", "--arch", arch, "--output", str(output)]
+    subprocess.run(command, check=True, cwd=PROJECT)
+    return {path.name.partition("_")[0]: path for path in output.glob("*.deb")}
 
 
-def copy_wheel(machine: Machine, project: Path, directory: Path) -> str:
-    """Build the wheel of a project in an empty directory, copy it into the machine, and return its path there."""
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(directory)]
-    subprocess.run([*pip, str(project)], check=True)
-    (built,) = directory.glob("*.whl")
-    shutil.copy(built, machine.root / "root")
-    return f"/root/{built.name}"
+def install_package(machine: Machine, package: Path) -> str:
+    """Install a package without a network, as a stick or an operator's mirror brings it; return what dpkg printed."""
+    shutil.copy(package, machine.root / "root")
+    return machine.run("dpkg", "--install", f"/root/{package.name}")
 
 
-def install(machine: Machine, cloud: Cloud, directory: Path) -> None:
-    """Do what docs/install.md tells a person to do."""
-    wheel = copy_wheel(machine, PROJECT, directory)
-    shutil.copy(PROJECT / "requirements.lock", machine.root / "root")
-    certificates = os.environ.get("PIP_CERT")
-    if certificates:
-        shutil.copy(certificates, machine.root / CERTIFICATES.lstrip("/"))
-    machine.run("python3", "-m", "venv", "/opt/climahub")
-    pip_install(machine, "--no-deps", "--require-hashes", "-r", "/root/requirements.lock")
-    pip_install(machine, "--no-deps", wheel)
-    machine.run("/opt/climahub/bin/pip", "check")
-    machine.write("/opt/climahub/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_text())
+def configure(machine: Machine, cloud: Cloud) -> None:
+    """Write the configuration and the key as docs/install.md says, and start the service."""
     # A thermometer on a 1-Wire bus, as the kernel would show it: a container has no hardware.
     machine.write("/opt/sensors/class/hwmon/hwmon0/name", "w1_slave_temp\n")
     machine.write("/opt/sensors/class/hwmon/hwmon0/temp1_input", "20562\n")
     machine.write("/etc/climahub/config.toml", CONFIG.format(url=cloud.url))
     machine.write("/etc/climahub/api-key", cloud.key_file.read_text(), 0o600)
-    for name, target in (
-        ("50-climahub.rules", "/etc/polkit-1/rules.d/50-climahub.rules"),
-        ("climahub.sysusers.conf", "/etc/sysusers.d/climahub.conf"),
-        ("climahub.service", "/etc/systemd/system/climahub.service"),
-    ):
-        machine.write(target, (PROJECT / "systemd" / name).read_text())
-    machine.run("systemd-sysusers")
     # The unit's own times are made for years; a test has no two minutes to see a hang noticed, a busy one some.
     machine.write("/etc/systemd/system/climahub.service.d/haste.conf", "[Service]\nWatchdogSec=15\nRestartSec=1\n")
     machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "enable", "--now", "climahub")
+    machine.run("systemctl", "start", "climahub")

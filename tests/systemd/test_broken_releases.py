@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
 )
 
-CLIMAHUB = "/opt/climahub/bin/climahub"
+CLIMAHUB = "/usr/bin/climahub"
 DROP_IN = "/etc/systemd/system/climahub.service.d/release.conf"
 HASTE = "[Service]\nTimeoutStartSec=15\nWatchdogSec=10\nRestartSec=100ms\n"
 
@@ -104,7 +104,7 @@ def test_broken_release_is_rolled_back_automatically(hub: Machine, sequence: int
 
 def test_a_good_release_is_committed(hub: Machine) -> None:
     """This very project, as the container has it installed, from a slot, under the version of a later release."""
-    (packages,) = (hub.root / "opt/climahub/lib").glob("python3*/site-packages")
+    (packages,) = (hub.root / "usr/lib/climahub/current/lib").glob("python3*/site-packages")
     tree = {
         str(path.relative_to(packages)): path.read_bytes()
         for path in packages.rglob("*")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
     "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
 )
 
-CLIMAHUB = "/opt/climahub/bin/climahub"
+CLIMAHUB = "/usr/bin/climahub"
 CONSOLE = "climahub-console@ttyTEST"
 CONFIG = "/etc/climahub/config.toml"
 LAN = "climatest0"

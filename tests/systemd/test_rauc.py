@@ -56,7 +56,7 @@ def test_running_system_is_detected_and_marked_good(machine: Machine) -> None:
         machine.run("systemctl", "restart", "climahub")
         state = machine.root / "opt/boot/state-A"
         machine.wait(lambda: state.read_text() == "good\n", "the mark of the system that runs")
-        assert "in system A" in machine.run("/opt/climahub/bin/climahub", "update", "status")
+        assert "in system A" in machine.run("/usr/bin/climahub", "update", "status")
     finally:
         machine.run("rm", "/etc/rauc/system.conf")
         machine.run("systemctl", "restart", "climahub")

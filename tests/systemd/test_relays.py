@@ -86,7 +86,8 @@ def heats(machine: Machine) -> str:
 @pytest.fixture
 def heated(machine: Machine) -> Iterator[Machine]:
     """Give the machine relays as docs/climate.md says, and a cold room."""
-    packages = machine.run("sh", "-c", "echo /opt/climahub/lib/python3.*/site-packages").strip()
+    packages = machine.run("sh", "-c", "echo /usr/lib/climahub/current/lib/python3.*/site-packages").strip()
+    machine.run("mv", f"{packages}/gpiod", f"{packages}/gpiod.real")
     machine.write(f"{packages}/gpiod/__init__.py", GPIOD)
     machine.write(f"{packages}/gpiod/line.py", LINE)
     # As on Raspberry Pi OS, to whose members the lines belong.
@@ -100,6 +101,7 @@ def heated(machine: Machine) -> Iterator[Machine]:
     yield machine
     machine.run("systemctl", "stop", UNIT)
     machine.run("rm", "-rf", DROP_IN, LOG, f"{packages}/gpiod")
+    machine.run("mv", f"{packages}/gpiod.real", f"{packages}/gpiod")
     machine.write(CONFIG, before)
     machine.write("/opt/sensors/class/hwmon/hwmon0/temp1_input", "20562\n")
     machine.run("systemctl", "daemon-reload")

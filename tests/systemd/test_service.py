@@ -44,7 +44,7 @@ def test_service_runs_as_its_own_user_and_readings_arrive(machine: Machine, clou
     assert machine.run("stat", "-c", "%U", f"/proc/{pid(machine)}").strip() == "climahub"
     machine.wait(cloud.readings, "a reading at the cloud")
     machine.wait(lambda: "cloud up" in machine.show(UNIT, "StatusText"), "the service's own word for it")
-    assert "up" in machine.run("/opt/climahub/bin/climahub", "status")
+    assert "up" in machine.run("/usr/bin/climahub", "status")
     assert cloud.key_file.read_text().strip() not in machine.run("journalctl", "-u", UNIT, "--no-pager")
 
 
@@ -66,7 +66,7 @@ def test_the_port_listens_within_the_units_confinement(machine: Machine) -> None
 
 def test_root_makes_codes_and_others_in_the_group_do_not(machine: Machine) -> None:
     """The user namespace of the unit must not hide who asks."""
-    command = "/opt/climahub/bin/climahub"
+    command = "/usr/bin/climahub"
     assert machine.run(command, "port", "code", "--new").startswith("owner: ")
     assert machine.run("runuser", "-u", UNIT, "--", command, "port", "code", "--new").startswith("owner: ")
     machine.run("useradd", "--groups", UNIT, "helper")
@@ -81,7 +81,7 @@ def test_root_makes_codes_and_others_in_the_group_do_not(machine: Machine) -> No
 
 def test_the_checks_see_through_the_units_confinement(machine: Machine) -> None:
     """The service's own run, and that of root beside it, which sees what the service may not."""
-    ask = "/opt/climahub/bin/climahub doctor --json --all; true"
+    ask = "/usr/bin/climahub doctor --json --all; true"
     found = {each["name"]: each for each in json.loads(machine.run("sh", "-c", ask))["checks"]}
     passing = [
         "hub-agent", "hub-configuration", "hub-configuration-in-force", "hub-secrets", "hub-state-directory",
@@ -121,8 +121,8 @@ def test_the_command_reboot_restarts_the_machine_once(machine: Machine, cloud: C
     assert machine.run("cat", "/proc/sys/kernel/random/boot_id") != boot
     machine.wait(lambda: is_up(machine), "the service after the boot")
     assert cloud.state_of(command) == "acked"
-    listed = machine.run("/opt/climahub/bin/climahub", "commands")
-    machine.wait(lambda: "acked" in machine.run("/opt/climahub/bin/climahub", "commands"), f"a tombstone {listed}")
+    listed = machine.run("/usr/bin/climahub", "commands")
+    machine.wait(lambda: "acked" in machine.run("/usr/bin/climahub", "commands"), f"a tombstone {listed}")
     again = machine.run("cat", "/proc/sys/kernel/random/boot_id")
     before = cloud.readings()
     machine.wait(lambda: cloud.readings() > before, "readings after the boot")

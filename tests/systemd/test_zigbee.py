@@ -2,21 +2,19 @@
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.conftest import PROJECT, Cloud, copy_wheel, pip_install
+from tests.systemd.conftest import PROJECT, Cloud, install_package
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(
     "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
 )
 
-CLIMAHUB = "/opt/climahub/bin/climahub"
-PIP = "/opt/climahub/bin/pip"
+CLIMAHUB = "/usr/bin/climahub"
 CONFIG = "/etc/climahub/config.toml"
 DROP_IN = "/etc/systemd/system/climahub.service.d/zigbee.conf"
 STICK = "/opt/stick/stick"
@@ -24,12 +22,9 @@ HOUSE = '[[device]]\nname = "bedroom"\nmodel = "climate"\nvalues = { temperature
 
 
 @pytest.fixture
-def stick(machine: Machine, tmp_path: Path) -> Iterator[Machine]:
+def stick(machine: Machine, packages: Mapping[str, Path]) -> Iterator[Machine]:
     """The machine with an emulated stick in it, whose port belongs to the group that udev gives serial ports."""
-    before = packages(machine)
-    shutil.copy(PROJECT / "requirements-hardware.lock", machine.root / "root")
-    pip_install(machine, "--no-deps", "--require-hashes", "-r", "/root/requirements-hardware.lock")
-    pip_install(machine, "--no-deps", copy_wheel(machine, PROJECT / "lab", tmp_path))
+    install_package(machine, packages["climahub-lab"])
     machine.write(f"{STICK}.toml", HOUSE)
     emulated = ("ncp", "--pty", f"{STICK}.port", "--devices", f"{STICK}.toml", "--control", f"{STICK}.orders")
     machine.run("systemd-run", "--unit=stick", "--quiet", CLIMAHUB, *emulated)
@@ -44,12 +39,7 @@ def stick(machine: Machine, tmp_path: Path) -> Iterator[Machine]:
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "climahub")
     machine.run("systemctl", "stop", "stick")
-    machine.run(PIP, "--quiet", "uninstall", "--yes", *(packages(machine) - before))
-
-
-def packages(machine: Machine) -> set[str]:
-    listed = json.loads(machine.run(PIP, "--disable-pip-version-check", "list", "--format", "json"))
-    return {package["name"] for package in listed}
+    machine.run("dpkg", "--remove", "climahub-lab")
 
 
 def radio(machine: Machine) -> dict[str, str]:

@@ -1,0 +1,321 @@
+"""Builds the Debian packages climahub and climahub-lab: `make deb`.
+
+    python -m debian.build --arch amd64 --output build/deb
+
+One package serves Debian 12 and 13: it holds the locked wheels for the Python of each, and makes its environment from
+them when it is installed (make_environment.py). A staged tree and dpkg-deb; built twice from one commit, it is the same
+file. Needs the package index, for wheels that are not in the cache yet.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from email.parser import HeaderParser
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from agent import __version__
+from debian.manuals import command_manual, configuration_manual
+
+PROJECT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+PYTHONS = ("3.11", "3.13")
+"""Of Debian 12 and 13."""
+
+MACHINES: Mapping[str, str] = MappingProxyType({"amd64": "x86_64", "arm64": "aarch64"})
+"""Debian's names and those of wheels."""
+
+GLIBCS = ("2014", "_2_17", "_2_28", "_2_34", "_2_36")
+"""The manylinux profiles that Debian 12 (glibc 2.36) can load."""
+
+SYSTEMD = PROJECT / "systemd"
+LIB = "usr/lib/climahub"
+UNITS = ("climahub.service", "climahub-console@.service")
+DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), python3-venv, python3-pip-whl, systemd, init-system-helpers (>= 1.65)"
+RECOMMENDS = "systemd-timesyncd | time-daemon, dbus, polkitd"
+
+
+class Wheel(NamedTuple):
+    """A wheel, from its file."""
+
+    path: Path
+    name: str
+    version: str
+    licence: str
+    sha256: str
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Return what a wheel says of itself."""
+    with zipfile.ZipFile(path) as archive:
+        (member,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
+        headers = HeaderParser().parsestr(archive.read(member).decode())
+    classifiers = [each for each in headers.get_all("Classifier", []) if each.startswith("License ::")]
+    licence = headers["License-Expression"] or "; ".join(each.rpartition(" :: ")[2] for each in classifiers)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Wheel(path, headers["Name"], headers["Version"], licence or headers["License"] or "see the wheel", digest)
+
+
+def lock_lines(wheels: Iterable[Wheel]) -> str:
+    """Return a list for `pip install --require-hashes`, of these very files."""
+    ordered = sorted(wheels, key=lambda wheel: wheel.name.lower())
+    return "".join(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in ordered)
+
+
+def bill_of_materials(package: str, wheels: Iterable[Wheel]) -> dict[str, Any]:
+    """Return the package's parts as CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json/).
+
+    No serial number and no time: two builds are the same.
+    """
+    components = {
+        (wheel.name.lower(), wheel.path.name): {
+            "type": "library",
+            "name": wheel.name,
+            "version": wheel.version,
+            "purl": f"pkg:pypi/{wheel.name.lower().replace('_', '-')}@{wheel.version}",
+            "licenses": [{"license": {"name": wheel.licence.splitlines()[0][:200]}}],
+            "hashes": [{"alg": "SHA-256", "content": wheel.sha256}],
+            "properties": [{"name": "climahub:file", "value": wheel.path.name}],
+        }
+        for wheel in wheels
+    }
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": {"type": "application", "name": package, "version": __version__}},
+        "components": [components[key] for key in sorted(components)],
+    }
+
+
+def pip(*arguments: str) -> None:
+    """Run this environment's pip."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    subprocess.run(command, check=True, cwd=PROJECT)
+
+
+def fetch(lock: Path, python: str, arch: str, cache: Path) -> list[Wheel]:
+    """Return the locked wheels for a Python and a machine, from the cache or the index."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    directory = cache / f"{lock.stem}-{python}-{arch}-{digest}"
+    if not directory.is_dir():
+        platforms = [option for glibc in GLIBCS for option in ("--platform", f"manylinux{glibc}_{MACHINES[arch]}")]
+        part = directory.with_name(f"{directory.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        pip(
+            "download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation", "cp",
+            "--python-version", python, *platforms, "--dest", str(part), "--requirement", str(lock),
+        )  # fmt: skip
+        part.rename(directory)
+    return [read_wheel(path) for path in sorted(directory.glob("*.whl"))]
+
+
+def build_wheel(project: Path, directory: Path) -> Wheel:
+    """Build the wheel of a project of this tree."""
+    pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(directory), str(project))
+    (path,) = directory.glob("*.whl")
+    return read_wheel(path)
+
+
+def canonical(name: str) -> str:
+    """Return a project's name as the index compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class Tree:
+    """The staged files of a package."""
+
+    def __init__(self, root: Path) -> None:
+        """Begin an empty tree."""
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+        self.root = root
+
+    def put(self, target: str, content: str | bytes, mode: int = 0o644) -> None:
+        """Add a file."""
+        path = self.root / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(mode)
+
+    def put_compressed(self, target: str, content: str) -> None:
+        """Add a file compressed, as Debian wants its manuals and changelogs."""
+        self.put(f"{target}.gz", gzip.compress(content.encode(), 9, mtime=0))
+
+    def put_wheels(self, package: str, wheels: Mapping[str, Sequence[Wheel]]) -> None:
+        """Add the wheels for each Python, their lists, and the bill of materials."""
+        for python, each in wheels.items():
+            self.put(f"{LIB}/wheels/{package}-py{python}.lock", lock_lines(each))
+            for wheel in each:
+                self.put(f"{LIB}/wheels/{wheel.path.name}", wheel.path.read_bytes())
+        parts = bill_of_materials(package, [wheel for each in wheels.values() for wheel in each])
+        self.put(f"usr/share/doc/{package}/sbom.json", json.dumps(parts, indent=1) + "\n")
+
+    def put_documents(self, package: str, epoch_s: int) -> None:
+        """Add what Debian's policy asks of each package."""
+        self.put(f"usr/share/doc/{package}/copyright", (HERE / "copyright").read_text())
+        self.put_compressed(f"usr/share/doc/{package}/changelog", debian_changelog(package, epoch_s))
+
+    def build(self, control: Mapping[str, str], scripts: Sequence[str], output: Path, epoch_s: int) -> Path:
+        """Write the package and return its path."""
+        package = control["Package"]
+        files = sorted(path for path in self.root.rglob("*") if path.is_file())
+        sums = "".join(
+            f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(self.root)}\n"
+            for path in files
+        )
+        size_kib = sum(-(-path.stat().st_size // 1024) for path in files)
+        fields = {**control, "Installed-Size": str(size_kib)}
+        description = fields.pop("Description")
+        text = "".join(f"{name}: {value}\n" for name, value in fields.items()) + f"Description: {description}\n"
+        self.put("DEBIAN/control", text)
+        self.put("DEBIAN/md5sums", sums)
+        for script in scripts:
+            source = HERE / f"{package}.{script}"
+            self.put(f"DEBIAN/{script}", source.read_text(), 0o644 if script == "triggers" else 0o755)
+        for directory in (self.root, *(path for path in self.root.rglob("*") if path.is_dir())):
+            directory.chmod(0o755)
+        path = output / f"{package}_{control['Version']}_{control['Architecture']}.deb"
+        environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)}
+        command = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(self.root), str(path)]
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+        return path
+
+
+def debian_changelog(package: str, epoch_s: int) -> str:
+    """Return the one entry that names the version; the history is CHANGELOG.md."""
+    date = subprocess.run(
+        ["date", "--utc", f"--date=@{epoch_s}", "--rfc-email"], check=True, capture_output=True, text=True,
+        env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+    ).stdout.strip()  # fmt: skip
+    return (
+        f"{package} ({__version__}) unstable; urgency=medium\n\n"
+        f"  * Release {__version__}; its history: CHANGELOG.md of the project.\n\n -- {MAINTAINER}  {date}\n"
+    )
+
+
+MAINTAINER = "the climahub developers <maintainers@climahub.invalid>"
+
+
+def control_fields(package: str, arch: str) -> dict[str, str]:
+    """Return the fields that both packages have."""
+    return {
+        "Package": package,
+        "Version": __version__,
+        "Architecture": arch,
+        "Maintainer": MAINTAINER,
+        "Section": "misc",
+        "Priority": "optional",
+    }
+
+
+def stage_climahub(tree: Tree, wheels: Mapping[str, Sequence[Wheel]], epoch_s: int) -> None:
+    """Put the files of the package climahub in place."""
+    tree.put_wheels("climahub", wheels)
+    tree.put(f"{LIB}/make-environment", (HERE / "make_environment.py").read_text(), 0o755)
+    tree.put(f"{LIB}/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_text())
+    tree.put("usr/bin/climahub", (HERE / "climahub-command").read_text(), 0o755)
+    for unit in UNITS:
+        tree.put(f"usr/lib/systemd/system/{unit}", (SYSTEMD / unit).read_text())
+    environment = "climahub-environment.service"
+    tree.put(f"usr/lib/systemd/system/{environment}", (HERE / environment).read_text())
+    tree.put("usr/lib/sysusers.d/climahub.conf", (SYSTEMD / "climahub.sysusers.conf").read_text())
+    tree.put("usr/share/polkit-1/rules.d/50-climahub.rules", (SYSTEMD / "50-climahub.rules").read_text())
+    installed = {*UNITS, "climahub.sysusers.conf", "50-climahub.rules"}
+    for example in sorted(SYSTEMD.iterdir()):
+        if example.name not in installed:
+            tree.put(f"usr/share/doc/climahub/examples/{example.name}", example.read_text())
+    example_config = (PROJECT / "config.example.toml").read_text()
+    tree.put("usr/share/doc/climahub/examples/config.example.toml", example_config)
+    tree.put_compressed("usr/share/man/man1/climahub.1", command_manual())
+    tree.put_compressed("usr/share/man/man5/climahub.toml.5", configuration_manual())
+    for shell, target in (
+        ("bash", "bash-completion/completions/climahub"),
+        ("zsh", "zsh/vendor-completions/_climahub"),
+        ("fish", "fish/vendor_completions.d/climahub.fish"),
+    ):
+        command = [sys.executable, "-m", "agent", "completion", shell]
+        script = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT).stdout
+        tree.put(f"usr/share/{target}", script)
+    tree.put_documents("climahub", epoch_s)
+    (tree.root / "etc" / "climahub" / "update-keys").mkdir(parents=True)
+
+
+def build(arch: str, output: Path, cache: Path, epoch_s: int) -> list[Path]:
+    """Build both packages for a machine and return their paths."""
+    os.environ["SOURCE_DATE_EPOCH"] = str(epoch_s)
+    output.mkdir(parents=True, exist_ok=True)
+    work = output / f"staging-{arch}"
+    own = build_wheel(PROJECT, Tree(work / "wheel").root)
+    lab = build_wheel(PROJECT / "lab", Tree(work / "lab-wheel").root)
+    hub: dict[str, Sequence[Wheel]] = {}
+    laboratory: dict[str, Sequence[Wheel]] = {}
+    for python in PYTHONS:
+        hardware = fetch(PROJECT / "requirements-hardware.lock", python, arch, cache)
+        known = {canonical(wheel.name) for wheel in hardware}
+        demo = fetch(PROJECT / "requirements-demo.lock", python, arch, cache)
+        hub[python] = [*hardware, own]
+        laboratory[python] = [*(each for each in demo if canonical(each.name) not in known | BUILD_TOOLS), lab]
+    tree = Tree(work / "climahub")
+    stage_climahub(tree, hub, epoch_s)
+    fields = control_fields("climahub", arch)
+    fields |= {"Depends": DEPENDS, "Recommends": RECOMMENDS, "Description": SUMMARY}
+    scripts = ("postinst", "prerm", "postrm", "triggers")
+    made = [tree.build(fields, scripts, output, epoch_s)]
+    tree = Tree(work / "climahub-lab")
+    tree.put_wheels("climahub-lab", laboratory)
+    tree.put_documents("climahub-lab", epoch_s)
+    fields = control_fields("climahub-lab", "all")
+    fields |= {"Depends": f"climahub (= {__version__})", "Description": LAB_SUMMARY}
+    made.append(tree.build(fields, ("postinst", "postrm"), output, epoch_s))
+    shutil.rmtree(work)
+    return made
+
+
+BUILD_TOOLS = frozenset({"editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers"})
+"""In requirements-demo.lock for a checkout, which is installed from its source."""
+
+SUMMARY = """agent of a thermostat hub
+ Reads sensors, keeps every reading until the cloud has it, controls heating
+ and cooling locally, relays Zigbee sensors, installs signed updates, and
+ serves a technician on a local port."""
+
+LAB_SUMMARY = """laboratory of climahub: simulations, reference cloud, demo
+ The commands simulate, cloud, ncp, demo and api check, for developers,
+ integrators and operators. A hub does not need it."""
+
+
+def commit_time_s() -> int:
+    """Return the time of the commit that is built, so that two builds of it are the same file."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given:
+        return int(given)
+    command = ["git", "log", "-1", "--format=%ct"]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT).stdout)
+
+
+def main() -> None:
+    """Build, and print the packages with size and digest."""
+    parser = argparse.ArgumentParser(description="Build the Debian packages of climahub.")
+    parser.add_argument("--arch", choices=sorted(MACHINES), action="append", help="default: all")
+    parser.add_argument("--output", type=Path, default=PROJECT / "build" / "deb")
+    parser.add_argument("--cache", type=Path, default=PROJECT / "build" / "wheels", help="downloaded wheels")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    for arch in options.arch or sorted(MACHINES):
+        for path in build(arch, options.output, options.cache, commit_time_s()):
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            print(f"{path} {path.stat().st_size / 1e6:.1f} MB sha256:{digest}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What is decided before and after the environment of the Debian package is made; dpkg itself: tests/systemd."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from debian import make_environment
+from debian.make_environment import COMPLETE, EnvironmentFailed, make, minor_version, remove_unused, wanted_name
+
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "pip-1-py3-none-any.whl").touch()
+    put_lock(tmp_path, "climahub", "one==1\n")
+    return tmp_path
+
+
+def put_lock(root: Path, package: str, text: str, python: str = "") -> None:
+    (root / "wheels" / f"{package}-py{python or minor_version()}.lock").write_text(text)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand for the commands: the first makes the directory, and one whose purpose is in the list fails."""
+    failing: list[str] = []
+
+    def run(purpose: str, *command: str, pip: Path | None = None) -> None:
+        if purpose in failing:
+            raise EnvironmentFailed(purpose)
+        if "venv" in command:
+            Path(command[-1]).mkdir()
+
+    monkeypatch.setattr(make_environment, "_run", run)
+    monkeypatch.setattr("os.sync", lambda: None)
+    return failing
+
+
+def current(root: Path) -> Path:
+    return (root / "current").resolve()
+
+
+def test_name_follows_the_wheels_of_this_python_only(root: Path) -> None:
+    name = wanted_name(root)
+    put_lock(root, "climahub", "other==1\n", "3.99")
+    assert wanted_name(root) == name
+    put_lock(root, "climahub-lab", "lab==1\n")
+    assert wanted_name(root) != name
+
+
+def test_wheels_for_no_python_of_this_system_are_refused_with_those_there_are(root: Path) -> None:
+    (root / "wheels" / f"climahub-py{minor_version()}.lock").rename(root / "wheels" / "climahub-py3.99.lock")
+    with pytest.raises(EnvironmentFailed, match=r"this one holds 3\.99"):
+        wanted_name(root)
+
+
+def test_a_new_environment_becomes_current_once(root: Path, made: list[str]) -> None:
+    assert make(root, root / "pip")
+    first = current(root)
+    assert (first / COMPLETE).exists()
+    assert not make(root, root / "pip")
+    put_lock(root, "climahub", "one==2\n")
+    assert make(root, root / "pip")
+    assert current(root) != first
+    assert first.exists()
+    remove_unused(root)
+    assert not first.exists()
+    assert current(root).exists()
+
+
+@pytest.mark.parametrize(
+    "purpose",
+    ["make the environment", "install the wheels", "check that the packages fit together", "start climahub"],
+)
+def test_whatever_fails_leaves_the_environment_in_use_and_the_next_attempt_begins_anew(
+    root: Path, made: list[str], purpose: str
+) -> None:
+    make(root, root / "pip")
+    first = current(root)
+    put_lock(root, "climahub", "one==2\n")
+    made.append(purpose)
+    with pytest.raises(EnvironmentFailed):
+        make(root, root / "pip")
+    assert current(root) == first
+    made.clear()
+    assert make(root, root / "pip")
+    assert current(root) != first
+
+
+def test_without_pip_the_package_that_brings_it_is_named(root: Path) -> None:
+    (root / "pip" / "pip-1-py3-none-any.whl").unlink()
+    with pytest.raises(EnvironmentFailed, match="python3-pip-whl"):
+        make(root, root / "pip")
+
+
+def test_an_environment_from_which_something_runs_is_kept(root: Path, made: list[str]) -> None:
+    make(root, root / "pip")
+    old = current(root)
+    library = old / "library.so"
+    library.write_bytes(b"\0" * 4096)
+    put_lock(root, "climahub", "one==2\n")
+    make(root, root / "pip")
+    hold = (
+        "import mmap, sys; file = open(sys.argv[1], 'rb'); kept = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(library)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        remove_unused(root)
+        assert old.exists()
+        holder.communicate()
+    remove_unused(root)
+    assert not old.exists()
