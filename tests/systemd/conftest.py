@@ -106,7 +106,11 @@ def machine(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytest
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The Debian packages of this tree, by name."""
-    output = tmp_path_factory.mktemp("packages")
+    return build_packages(tmp_path_factory.mktemp("packages"))
+
+
+def build_packages(output: Path) -> Mapping[str, Path]:
+    """Build the Debian packages for this machine."""
     arch = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
     command = [sys.executable, "-m", "debian.build", "--arch", arch, "--output", str(output)]
     subprocess.run(command, check=True, cwd=PROJECT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.conftest import Cloud, configure, install_package
+from tests.systemd.conftest import Cloud, build_packages, configure, install_package
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(
@@ -67,6 +67,11 @@ def hub(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytest.Tem
     finally:
         made.power_off()
         shutil.rmtree(directory / "root", ignore_errors=True)
+
+
+def test_two_builds_of_one_commit_are_the_same_file(packages: Mapping[str, Path], tmp_path: Path) -> None:
+    again = build_packages(tmp_path / "elsewhere")
+    assert [name for name, path in packages.items() if path.read_bytes() != again[name].read_bytes()] == []
 
 
 def test_an_upgrade_heats_until_the_new_environment_is_there(
