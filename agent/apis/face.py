@@ -253,15 +253,6 @@ def bearer_token(headers: Mapping[str, str]) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-class WithoutLimitHeaders:
-    """The part of a face whose API publishes no headers about its limits."""
-
-    def limit_headers(self, uses: Sequence[LimitUse]) -> Mapping[str, str]:
-        """Return no headers."""
-        del uses
-        return {}
-
-
 class Face(Protocol):
     """One local API."""
 

@@ -23,6 +23,7 @@ from agent.apis.amps.sandbox import forced_failure
 from agent.apis.amps.twin import TwinThermostats
 from agent.apis.amps.wire import decode_push, optional_time_text
 from agent.apis.assembly import ApiParts
+from agent.apis.base_face import BaseFace
 from agent.apis.client_records import find_by_secret
 from agent.apis.clients import Clients
 from agent.apis.face import (
@@ -37,7 +38,6 @@ from agent.apis.face import (
     ProblemKind,
     bearer_token,
 )
-from agent.apis.openapi import with_document
 from agent.errors import UnknownDevice
 from agent.foundation.clock import Clock, Now, read_now
 from agent.home.action_admission import ActionRefused
@@ -47,7 +47,6 @@ from agent.home.changes import HomeChanges
 from agent.home.thermostat import Thermostat
 
 NAME = "amps"
-PREFIX = "/amps"
 
 SANDBOX_FILE_NAME = "amps-sandbox.json"
 """Where the actions of test keys are kept."""
@@ -96,15 +95,8 @@ class Environment(msgspec.Struct, frozen=True):
     twins: TwinThermostats | None = None
 
 
-class AmpsFace:
-    """The API; see `agent.apis.face.Face`.
-
-    Attributes:
-        routes: Every call.
-    """
-
-    name = NAME
-    prefix = PREFIX
+class AmpsFace(BaseFace):
+    """The API; see `agent.apis.face.Face`."""
 
     def __init__(
         self,
@@ -141,7 +133,7 @@ class AmpsFace:
         self._new_id = new_id
         self._takes_fahrenheit = takes_fahrenheit
         self._further_loops = loops
-        self.routes: Sequence[ApiRoute] = with_document(NAME, self._calls())
+        super().__init__(NAME, self._calls())
 
     def _calls(self) -> Sequence[ApiRoute]:
         table = (

@@ -25,7 +25,7 @@ from agent.apis.aqara.wire import (
     MessageRefused,
     UpdateSpace,
 )
-from agent.apis.catalog import APIS
+from agent.apis.base_face import BaseFace
 from agent.apis.face import (
     CHANGES,
     SETTINGS,
@@ -37,10 +37,8 @@ from agent.apis.face import (
     ApiRoute,
     Limit,
     ProblemKind,
-    WithoutLimitHeaders,
     bearer_token,
 )
-from agent.apis.openapi import with_document
 from agent.errors import StorageFull
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import sanitize
@@ -93,14 +91,8 @@ def build_face(parts: "ApiParts") -> "AqaraFace":
     return AqaraFace(parts, parts.home.spaces)
 
 
-class AqaraFace(WithoutLimitHeaders):
-    """The API.
-
-    Attributes:
-        name: As in `[apis]`.
-        prefix: Where it is mounted.
-        routes: The one address, with and without a slash at the end, and its description.
-    """
+class AqaraFace(BaseFace):
+    """The API: one address, with and without a slash at the end."""
 
     def __init__(self, parts: "ApiParts", spaces: Spaces) -> None:
         """Build the API.
@@ -109,11 +101,7 @@ class AqaraFace(WithoutLimitHeaders):
             parts: What it shows and changes.
             spaces: The spaces of the home.
         """
-        self.name = NAME
-        self.prefix = APIS[NAME].prefix
-        self.routes: Sequence[ApiRoute] = with_document(
-            NAME, [ApiRoute("POST", path, self.answer_message) for path in ("", "/")]
-        )
+        super().__init__(NAME, [ApiRoute("POST", path, self.answer_message) for path in ("", "/")])
         self._parts = parts
         self._spaces = spaces
         self._power = PowerMemory()
@@ -154,10 +142,6 @@ class AqaraFace(WithoutLimitHeaders):
             status = problem.status
         answer = wire.failed(_CODES.get(problem.kind, Code.INVALID), problem.message)
         return ApiAnswer(answer, status, headers)
-
-    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return no loop: the home reads its spaces itself."""
-        return {}
 
     async def answer_message(self, request: ApiRequest) -> ApiAnswer:
         """Answer one message."""

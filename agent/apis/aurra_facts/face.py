@@ -15,6 +15,7 @@ import msgspec
 
 from agent.apis.aurra_facts import answers, assumptions, translation, wire
 from agent.apis.aurra_facts.translation import OutOfRange, WrongType
+from agent.apis.base_face import BaseFace
 from agent.apis.catalog import APIS
 from agent.apis.clients import Clients
 from agent.apis.face import (
@@ -26,10 +27,8 @@ from agent.apis.face import (
     ApiRoute,
     Limit,
     ProblemKind,
-    WithoutLimitHeaders,
     bearer_token,
 )
-from agent.apis.openapi import with_document
 from agent.errors import Rejected, StorageFull
 from agent.facts.model import Ending, FactRefused, FactVersion, UnknownFact
 from agent.facts.retention import FactLimits, FactsFull
@@ -67,16 +66,13 @@ class SettingsByClient(msgspec.Struct, frozen=True):
     clients: dict[str, wire.FactSettings] = {}
 
 
-class AurraFactsFace(WithoutLimitHeaders):
+class AurraFactsFace(BaseFace):
     """Implements `agent.apis.face.Face`.
 
     Attributes:
         facts: The store, for the local API too.
         recorder: Fills it with the hub's own facts.
     """
-
-    name = SPEC.name
-    prefix = SPEC.prefix
 
     def __init__(
         self,
@@ -109,7 +105,7 @@ class AurraFactsFace(WithoutLimitHeaders):
             ApiRoute("PATCH", "/agent/settings", self.change_settings),
             ApiRoute("GET", "/plan/status", self.show_plan),
         )
-        self.routes: Sequence[ApiRoute] = with_document(SPEC.name, calls)
+        super().__init__(SPEC.name, calls)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops of the store, with the recorder, and of the settings."""

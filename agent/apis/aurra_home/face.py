@@ -11,9 +11,8 @@ from agent.apis.aurra_home.events import AurraEvents
 from agent.apis.aurra_home.records import AurraRecords
 from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
-from agent.apis.catalog import APIS
+from agent.apis.base_face import BaseFace
 from agent.apis.face import CHANGES, SETTINGS, ApiAnswer, ApiClient, ApiProblem, ApiRoute, Limit, LimitUse
-from agent.apis.openapi import with_document
 from agent.apis.webhooks.endpoints import WebhookEvent
 
 if TYPE_CHECKING:
@@ -48,15 +47,12 @@ def routes(tokens: Tokens, calls: Calls) -> tuple[ApiRoute, ...]:
     )
 
 
-class AurraHomeFace:
+class AurraHomeFace(BaseFace):
     """The face of one hub.
 
     Attributes:
         alerts: What clients have found, for the local API too.
     """
-
-    name = API
-    prefix = APIS[API].prefix
 
     def __init__(
         self, tokens: Tokens, calls: Calls, alerts: Alerts, loops: Mapping[str, Callable[[], Awaitable[None]]]
@@ -69,15 +65,10 @@ class AurraHomeFace:
             alerts: For the local API.
             loops: Of keys and records.
         """
+        super().__init__(API, routes(tokens, calls))
         self._tokens = tokens
         self.alerts = alerts
         self._loops = loops
-        self._routes = with_document(API, routes(tokens, calls))
-
-    @property
-    def routes(self) -> Sequence[ApiRoute]:
-        """Every call."""
-        return self._routes
 
     async def authenticate(self, headers: Mapping[str, str]) -> ApiClient:
         """Return the client of a token; see `Tokens.authenticate`."""
