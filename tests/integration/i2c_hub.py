@@ -39,8 +39,7 @@ async def main() -> None:
         readers = {reader.channel.name: reader for reader in board.channels}
         answer: object = None
         if "search" in order:
-            # One search of what `channels_changed` does every minute: it would wait where nothing has changed.
-            await board._search()
+            await board.search()
             answer = [reader.channel.name for reader in board.channels]
         if "read" in order:
             answer = [await outcome(readers[name]) for name in order["read"]]
