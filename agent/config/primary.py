@@ -50,6 +50,7 @@ def choose_primary(
     primary: Mapping[SensorKind, str],
     disabled: Collection[str],
     before: Mapping[SensorKind, str] = MappingProxyType({}),
+    gone: Collection[str] = (),
 ) -> PrimarySensors:
     """Return the primary sensor of each kind that the board measures.
 
@@ -63,6 +64,7 @@ def choose_primary(
         primary: `[sensors.primary]` of the configuration.
         disabled: `sensors.disabled` of the configuration: these sensors are not there.
         before: The primary sensors of earlier, as they were chosen without the configuration.
+        gone: Names of sensors that were there earlier; one that the configuration names stays primary.
     """
     kinds_of: dict[str, set[SensorKind]] = {}
     for sensor, kind in sensors:
@@ -73,11 +75,12 @@ def choose_primary(
     missing: dict[SensorKind, str] = {}
     with_humidity = {_chip(sensor) for sensor, kind in sensors if kind is SensorKind.HUMIDITY}
     for kind in SensorKind:
-        present = [sensor for sensor, measured in sensors if measured is kind and sensor not in disabled]
+        known = [sensor for sensor, measured in sensors if measured is kind and sensor not in disabled]
+        present = [sensor for sensor in known if sensor not in gone]
         wanted, kept = primary.get(kind), before.get(kind, "")
         able = [sensor for sensor in present if not is_machine_part(sensor)]
         if wanted is not None:
-            if wanted in present:
+            if wanted in known:
                 chosen[kind], reasons[kind] = wanted, f"named in sensors.primary.{kind}"
             else:
                 errors.append(_refused(kind, wanted, present, kinds_of, disabled))

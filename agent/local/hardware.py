@@ -207,10 +207,44 @@ class LiveSensorReport(msgspec.Struct, frozen=True):
     doubt: str = ""
 
 
+class BoardChannelReport(msgspec.Struct, frozen=True):
+    """One channel of the hub's own now; see `hal.channels.Channel`.
+
+    Attributes:
+        quantity: What it measures: a kind of the cloud's, or one that stays at the hub, such as "co2".
+        age_s: 0 where it was read for this answer, more where its bus was not done in time.
+        bus: Such as "i2c-1"; empty for the machine's own.
+        driver: Who reads it: the kernel's driver, or "climahub".
+        problem: Why there is no value.
+        doubt: As in the status.
+        uncertainty: As in the status.
+        primary: Why its readings are the hub's own in the cloud; empty where they are not.
+    """
+
+    sensor: str
+    quantity: str
+    value: float | None
+    unit: str
+    age_s: float | None
+    bus: str
+    address: str
+    chip: str
+    driver: str
+    problem: str = ""
+    doubt: str = ""
+    uncertainty: float | None = None
+    primary: str = ""
+
+
 class LiveSensorsReport(msgspec.Struct, frozen=True):
-    """The hub's own sensors, read now, and the last value of each relayed one."""
+    """The hub's own sensors, read now, and the last value of each relayed one.
+
+    Attributes:
+        channels: Everything that the board measures, where it finds that by itself; its sensors are in `sensors` too.
+    """
 
     sensors: list[LiveSensorReport]
+    channels: list[BoardChannelReport] = []
 
 
 class ChannelReport(msgspec.Struct, frozen=True):

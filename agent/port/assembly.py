@@ -105,7 +105,12 @@ class PortAssembly:
             )
         )
         self._live = LiveValues(
-            sensors=sensors, known=hub.sensors, intake=hub.telemetry.intake, network=hub.network, clock=hub.clock
+            sensors=sensors,
+            own=hub.telemetry.own_sensors,
+            known=hub.sensors,
+            intake=hub.telemetry.intake,
+            network=hub.network,
+            clock=hub.clock,
         )
         self.history = recorder.build_history(hub, interval_s=interval_s)
         self._editor = editor

@@ -7,7 +7,7 @@ never exchange a primary sensor that works for one that is new.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -132,9 +132,10 @@ class OwnSensors:
         self._follow_board()
         config = self._config.sensors
         gone = self.finder.gone if self.finder is not None else ()
-        sensors = [(sensor.name, sensor.kind) for sensor in self._board.sensors if sensor.name not in gone]
+        sensors = [(sensor.name, sensor.kind) for sensor in self._board.sensors]
+        before = self._before({name for name, _ in sensors if name not in gone})
         self.primary = choose_primary(
-            sensors, primary=config.primary, disabled=config.disabled, before=self._before(sensors)
+            sensors, primary=config.primary, disabled=config.disabled, before=before, gone=gone
         )
         zones = {zone.id: zone.sensors for zone in self._config.climate.zones}
         problems = (*self.primary.problems, *machine_parts_named(config.primary, zones))
@@ -143,9 +144,9 @@ class OwnSensors:
                 _log.warning("%s", problem)
         self.problems = problems
 
-    def _before(self, sensors: Sequence[tuple[str, SensorKind]]) -> Mapping[SensorKind, str]:
+    def _before(self, present: Collection[str]) -> Mapping[SensorKind, str]:
         """Return the choice of earlier, without sensors that are missing for so long that others take their place."""
-        now_ms, present = self._clock.monotonic_ms(), {name for name, _ in sensors}
+        now_ms = self._clock.monotonic_ms()
         before = {SensorKind(kind): name for kind, name in self._store.value.primary.items() if kind in set(SensorKind)}
         missing = {name for name in before.values() if name not in present}
         self._missing_since_ms = {name: self._missing_since_ms.get(name, now_ms) for name in missing}

@@ -11,21 +11,21 @@ from agent.foundation.clock import Clock
 from agent.foundation.phrase import parts, phrase, plain
 from agent.foundation.text import sanitize
 from agent.local.hardware import (
+    BoardChannelReport,
     ChannelReport,
     LiveSensorReport,
     LiveSensorsReport,
     RadioScanReport,
 )
+from agent.port.hardware.board_channels import READ_S_MAX, BoardChannels
 from agent.sensors.judge import SensorNote
 from agent.telemetry.intake import Intake
+from agent.telemetry.own_sensors import OwnSensors
 from hal.errors import HalError, NetworkLost
 from hal.interface import HUB, UNITS, Sensor, SensorKind, SensorNetwork, parts_of
 from hal.radio import ScansEnergy
 
 READ_INTERVAL_S = 1.0
-READ_S_MAX = 2.0
-"""How long one sensor may take: the others are shown without it."""
-
 SCAN_S_MAX = 30.0
 """A scan takes 5 s."""
 
@@ -55,6 +55,7 @@ class LiveValues:
         self,
         *,
         sensors: Callable[[], Sequence[Sensor]],
+        own: OwnSensors | None = None,
         known: KnownOfSensors,
         intake: Intake,
         network: SensorNetwork | None,
@@ -64,12 +65,14 @@ class LiveValues:
 
         Args:
             sensors: Returns the hub's own.
+            own: Knows which of them are primary, and the channels of a board that finds its sensors.
             known: Corrects values, and knows which sensors are doubted.
             intake: Knows the last values of the relayed ones.
             network: The sensors' network; only some can scan.
             clock: The clock of the boot.
         """
         self._sensors = sensors
+        self._board_channels = None if own is None or own.finder is None else BoardChannels(own.finder, own)
         self._known = known
         self._intake = intake
         self._scanner = next((part for part in parts_of(network) if isinstance(part, ScansEnergy)), None)
@@ -77,6 +80,7 @@ class LiveValues:
         self._lock = asyncio.Lock()
         self._read_ms: int | None = None
         self._own: list[LiveSensorReport] = []
+        self._channels: list[BoardChannelReport] = []
 
     @property
     def can_scan(self) -> bool:
@@ -89,8 +93,31 @@ class LiveValues:
             now_ms = self._clock.monotonic_ms()
             if self._read_ms is None or now_ms - self._read_ms >= READ_INTERVAL_S * 1000:
                 self._read_ms = now_ms
-                self._own = list(await asyncio.gather(*map(self._read, self._sensors())))
-            return LiveSensorsReport([*self._own, *self._relayed(self._clock.monotonic_ms())])
+                await self._read_own()
+            return LiveSensorsReport([*self._own, *self._relayed(self._clock.monotonic_ms())], self._channels)
+
+    async def _read_own(self) -> None:
+        if self._board_channels is None:
+            self._own = list(await asyncio.gather(*map(self._read, self._sensors())))
+            return
+        self._own, self._channels = await self._board_channels.read(
+            self._read, lambda sensor: self._last(sensor, self._clock.monotonic_ms())
+        )
+
+    def _last(self, sensor: Sensor, now_ms: int) -> LiveSensorReport:
+        """Return the last reading of one of the hub's own sensors, whose bus has no time for another."""
+        state = self._intake.channels.get((HUB, sensor.name, sensor.kind))
+        latest = state.latest if state else None
+        return LiveSensorReport(
+            HUB,
+            sensor.name,
+            sensor.kind.value,
+            latest.value if latest else None,
+            UNITS[sensor.kind],
+            max(0, now_ms - latest.at_ms) / 1000 if latest else None,
+            state.problem if state else "",
+            *_noted(self._known.note(HUB, sensor.name, sensor.kind)),
+        )
 
     async def _read(self, sensor: Sensor) -> LiveSensorReport:
         value, measured, problem = None, None, ""

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from agent.cli import calibrate, exit_codes, hub_client, root
-from agent.cli.sensors import ROUTE, as_text
+from agent.cli.sensor_table import as_text
+from agent.cli.sensors import ROUTE
 from agent.local.calibration import CalibrationReport
-from agent.local.hardware import LiveSensorReport, LiveSensorsReport
+from agent.local.hardware import BoardChannelReport, LiveSensorReport, LiveSensorsReport
 from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
 
 DEVICE = "0x00158d0000000001"
@@ -70,6 +71,32 @@ def test_an_uncertain_or_doubted_sensor_says_so() -> None:
     assert " ".join(lines(warm)[1].split()[1:]) == "temperature 21.0 °C ±0.4 now check its plug"
     doubted = msgspec.structs.replace(RELAYED[0], doubt="check its plug")
     assert lines(doubted)[1].endswith("check its plug")
+
+
+ROOM = BoardChannelReport(
+    "i2c-1-0076/bme280/temperature", "temperature", 21.26, "°C", 0.0, "i2c-1", "0076", "bme280", "bmp280",
+    uncertainty=0.3, primary="temperature of the hub: chosen (a sensor for rooms)",
+)  # fmt: skip
+PROBE = BoardChannelReport(
+    "w1-28-0a/ds18b20/temperature", "temperature", 48.0, "°C", 5.0, "w1_bus_master1", "28-0a", "ds18b20", "w1_therm",
+    doubt="check its plug",
+)  # fmt: skip
+GONE = BoardChannelReport(
+    "i2c-1-0062/scd41/co2", "co2", None, "ppm", None, "i2c-1", "0062", "scd41", "climahub", "the device is gone"
+)  # fmt: skip
+
+
+def test_each_channel_of_a_board_has_bus_chip_and_driver_and_the_choice_is_explained() -> None:
+    text = as_text(LiveSensorsReport([OWN, *RELAYED], [ROOM, PROBE, GONE]), radio(paired()))
+    own, relayed, primary = (part.splitlines() for part in text.split("\n\n"))
+    assert [line.split() for line in own] == [
+        ["OWN", "VALUE", "AGE", "BUS", "CHIP", "DRIVER"],
+        [ROOM.sensor, "21.3", "°C", "±0.3", "now", "i2c-1", "bme280", "bmp280"],
+        [PROBE.sensor, "48.0", "°C", "5", "s", "w1_bus_master1", "ds18b20", "w1_therm", "check", "its", "plug"],
+        [GONE.sensor, "-", "-", "i2c-1", "scd41", "climahub", "the", "device", "is", "gone"],
+    ]
+    assert relayed[1].startswith("attic")
+    assert primary == ["In the cloud,", f"  the {ROOM.primary}: {ROOM.sensor}"]
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,6 +165,11 @@ def test_the_place_of_a_sensor_that_is_missing_is_kept_and_told() -> None:
             " the primary sensor is missing"
         ),
     )
+    # One that was there in this boot is no different; one that the configuration names stays.
+    gone = choose_primary([BME280, PROBE], primary={}, disabled=(), before={TEMPERATURE: BME280[0]}, gone=(BME280[0],))
+    assert gone.missing == {TEMPERATURE: BME280[0]}
+    named = choose_primary([BME280, PROBE], primary={TEMPERATURE: BME280[0]}, disabled=(), gone=(BME280[0],))
+    assert (named.sensors, named.problems) == ({TEMPERATURE: BME280[0]}, ())
     alone = choose_primary([CPU], primary={}, disabled=(), before={TEMPERATURE: BME280[0]})
     assert alone.problems == (
         f'sensors.primary.temperature: connect "{BME280[0]}" again: the primary sensor is missing',

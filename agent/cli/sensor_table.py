@@ -1,0 +1,89 @@
+"""The table of `climahub sensors`: the hub's own channels with bus, chip and driver, then each relayed device."""
+
+from collections.abc import Sequence
+
+from agent.foundation.format import duration, measured
+from agent.local.hardware import BoardChannelReport, LiveSensorReport, LiveSensorsReport
+from agent.local.zigbee import PairedSensor, ZigbeeReport
+from hal.interface import SensorKind
+
+OWN_HEADINGS = ("OWN", "VALUE", "AGE", "BUS", "CHIP", "DRIVER", "")
+HEADINGS = ("SENSOR", "VALUES", "AGE", "BATTERY", "LINK", "")
+_ASIDE = {SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH}
+"""Kinds that have a column of their own."""
+
+
+def as_text(report: LiveSensorsReport, radio: ZigbeeReport) -> str:
+    """Return a line for each channel of the hub's own and for each relayed device, a heading first."""
+    paired = {sensor.device: sensor for sensor in radio.sensors}
+    own = [] if report.channels else [_own_row(sensor) for sensor in report.sensors if not sensor.device]
+    devices = dict.fromkeys([*(sensor.device for sensor in report.sensors if sensor.device), *paired])
+    relayed = [
+        _relayed_row(device, [each for each in report.sensors if each.device == device], paired.get(device))
+        for device in devices
+    ]
+    parts = []
+    if report.channels:
+        parts.append(_table(OWN_HEADINGS, [_channel_row(channel) for channel in report.channels]))
+    if own or relayed:
+        parts.append(_table(HEADINGS, [*own, *relayed]))
+    if primary := [f"{channel.primary}: {channel.sensor}" for channel in report.channels if channel.primary]:
+        parts.append("\n".join(("In the cloud,", *(f"  the {line}" for line in primary))))
+    return "\n\n".join(parts) or "this hub has no sensor"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows in columns; the last one is free text."""
+    every = [headings, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(headings) - 1)]
+    return "\n".join(
+        "  ".join([*(f"{row[column]:{width}}" for column, width in enumerate(widths)), row[-1]]).rstrip()
+        for row in every
+    )
+
+
+def _channel_row(channel: BoardChannelReport) -> Sequence[str]:
+    return (
+        channel.sensor,
+        _value(channel),
+        _age(channel.age_s if channel.value is not None else None),
+        channel.bus or "machine",
+        channel.chip or "-",
+        channel.driver or "-",
+        "; ".join(filter(None, (channel.problem, channel.doubt))),
+    )
+
+
+def _own_row(sensor: LiveSensorReport) -> Sequence[str]:
+    age = "now" if sensor.value is not None else "-"
+    told = "; ".join(filter(None, (sensor.problem, sensor.doubt)))
+    return sensor.sensor, f"{sensor.kind} {_value(sensor)}", age, "", "", told
+
+
+def _age(age_s: float | None) -> str:
+    return "-" if age_s is None else duration(age_s) if age_s else "now"
+
+
+def _value(sensor: LiveSensorReport | BoardChannelReport) -> str:
+    """Return a value with its uncertainty, where it has one."""
+    text = measured(sensor.value, sensor.unit)
+    return text if sensor.uncertainty is None or sensor.value is None else f"{text} ±{sensor.uncertainty:.1f}"
+
+
+def _relayed_row(device: str, values: Sequence[LiveSensorReport], paired: PairedSensor | None) -> tuple[str, ...]:
+    by_kind = {each.kind: each for each in values}
+    battery, signal = (by_kind.get(kind) for kind in (SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH))
+    shown = ", ".join(measured(each.value, each.unit) for each in values if each.kind not in _ASIDE)
+    ages = [each.age_s for each in values if each.age_s is not None]
+    lqi = paired.lqi_last_hop if paired else None
+    problems = [text for each in values for text in (each.problem, each.doubt)] + ([paired.problem] if paired else [])
+    if paired is not None and paired.is_online is False:
+        problems.append("silent: check its battery, then its distance from the hub")
+    return (
+        paired.name if paired else device,
+        shown or "-",
+        duration(min(ages)) if ages else "-",
+        measured(battery.value, battery.unit) if battery else "",
+        f"LQI {lqi}" if lqi is not None else measured(signal.value, signal.unit) if signal else "",
+        "; ".join(dict.fromkeys(filter(None, problems))),
+    )
