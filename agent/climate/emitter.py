@@ -5,7 +5,8 @@ the length of the cycle, is the rate at full output, as far as it counts for pul
 less than one for a heated floor. It is taken from one start to the next and averaged over some ten cycles, so neither
 noise, coarse steps nor an open window determine it; noise and steps make it look larger, which makes the law softer.
 
-The ripple of a cycle is that rate times d (1 - d) times its length. The gain of the controller follows from it (a gain
+The ripple of a cycle is that rate times d (1 - d) times its length; where zones share a heat source, cycles are shorter
+and so is the ripple. The gain of the controller follows from it (a gain
 times the ripple must be small against the duty, or the controller lengthens its own pulses), and the part of the error
 that moves the edges of pulses. Without any cycle yet the settings remain as they are.
 
@@ -39,14 +40,9 @@ FAR_GAIN_RIPPLE = 0.4
 """The same for a room that is far from its setpoint: a ripple of some kelvin must not make each pulse full output."""
 
 GAIN_PER_K_MIN, GAIN_PER_K_MAX = 0.1, 0.8
-CYCLE_SHORT_S = 1200.0
-"""No cycle is shortened below this, or below a third of its goal if that is less."""
-
-CYCLE_LONG_SHARE = 2.0
-"""No cycle is lengthened beyond this multiple of its goal: a coarse sensor may just not show what it does."""
-
-RIPPLE_K_LOW = 0.15
-"""A cycle that moves the temperature by less is lengthened: nobody feels it, and it spares starts."""
+CYCLE_SHORT_S = 900.0
+"""No cycle is shortened below this, or below a third of its goal if that is less. None is lengthened: a sensor that
+reports changes of some tenths does not show what a cycle does, and its rooms would get twice the ripple."""
 
 SHARED_EDGE_SHARE = 0.3
 """Zones in turns move the edges of each other's pulses already."""
@@ -148,9 +144,9 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
     ripple_k_per_s = rate_k_per_h * duty * (1.0 - duty) / 3600.0
     if ripple_k_per_s * goal_s > settings.ripple_k_max:
         cycle_s = max(settings.ripple_k_max / ripple_k_per_s, min(CYCLE_SHORT_S, goal_s / 3.0))
-    elif ripple_k_per_s * goal_s < RIPPLE_K_LOW:
-        cycle_s = min(RIPPLE_K_LOW / ripple_k_per_s, CYCLE_LONG_SHARE * goal_s)
-    ripple_k = max(RIPPLE_K_MIN, ripple_k_per_s * cycle_s)
+    # Zones in turns have shorter pulses: 2 pulse / (d (1 - d)) is the length of their cycle.
+    pulse_s = msgspec.structs.replace(settings, cycle_s=cycle_s).pulse_s(duty, others_duty)
+    ripple_k = max(RIPPLE_K_MIN, rate_k_per_h * 2.0 * pulse_s / 3600.0)
     gain_per_k = min(GAIN_PER_K_MAX, max(GAIN_PER_K_MIN, GAIN_RIPPLE / ripple_k))
     edge_pulses = settings.edge_pulses * (SHARED_EDGE_SHARE if others_duty > 0.0 else 1.0)
     tuned = msgspec.structs.replace(
@@ -159,4 +155,4 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
         cycle_s=cycle_s,
         ramp_gain_per_k=max(gain_per_k, min(settings.ramp_gain_per_k, FAR_GAIN_RIPPLE / ripple_k)),
     )
-    return msgspec.structs.replace(tuned, edge_s_per_k=edge_pulses * tuned.pulse_s(duty, others_duty) / ripple_k)
+    return msgspec.structs.replace(tuned, edge_s_per_k=edge_pulses * pulse_s / ripple_k)

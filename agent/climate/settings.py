@@ -38,17 +38,17 @@ class Equipment(StrEnum):
 CYCLE_S = {
     Equipment.BOILER: 2400.0,
     Equipment.HEAT_PUMP: 3600.0,
-    Equipment.FURNACE: 1200.0,
-    Equipment.ELECTRIC: 900.0,
+    Equipment.FURNACE: 720.0,
+    Equipment.ELECTRIC: 720.0,
     Equipment.VALVE: 1200.0,
 }
-"""The goals for starts, as the length of a cycle: 1.5 an hour for a boiler, 1 for a compressor, 2.5 for a furnace (its
-air has little mass; thermostats are set to 3 to 5 for it, by "cycles per hour"), 4 for electric heaters, 3 for valves
-of others' heat."""
+"""The goals for starts, as the length of a cycle: 1.5 an hour for a boiler, 1 for a compressor, 5 for a furnace (its
+air has little mass; Honeywell's installation guides set thermostats to 5 cycles an hour for a furnace, 9 for electric
+heat), 5 for electric heaters, 3 for valves of others' heat."""
 
 RIPPLE_K_MAX = {
     Equipment.BOILER: 2.0,
-    Equipment.HEAT_PUMP: 0.7,
+    Equipment.HEAT_PUMP: 0.5,
     Equipment.FURNACE: 0.6,
     Equipment.ELECTRIC: 0.5,
     Equipment.VALVE: 0.8,

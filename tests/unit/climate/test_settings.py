@@ -63,9 +63,9 @@ def test_the_configuration_determines_the_settings() -> None:
     ("text", "min_on_s", "cycle_s"),
     [
         ("", 300.0, 2400.0),
-        ('emitter = "air"\n', 240.0, 1200.0),
+        ('emitter = "air"\n', 240.0, 720.0),
         ('emitter = "floor"\n', 180.0, 24_000.0),
-        ('zone_equipment = "electric"\n', 60.0, 900.0),
+        ('zone_equipment = "electric"\n', 60.0, 720.0),
         ('zone_equipment = "heat_pump"\n', 600.0, 3600.0),
         ('zone_equipment = "heat_pump"\nrelay_min_on_s = 0\n', 0.0, 3600.0),
         ('heat_source = "boiler"\nzone_equipment = "electric"\n', 180.0, 2640.0),
