@@ -181,7 +181,10 @@ class WindowInputs(msgspec.Struct, frozen=True):
 
 def restore(usual_k: Falls, doubt: float) -> OpenWindowState:
     """Return the state after a restart: windows count as closed until they show anew."""
-    return OpenWindowState(usual_k=usual_k, doubt=doubt) if len(usual_k) == len(NO_FALLS) else OpenWindowState()
+    if len(usual_k) != len(NO_FALLS):
+        return OpenWindowState()
+    # The file may be damaged.
+    return OpenWindowState(usual_k=_higher(NO_FALLS, usual_k), doubt=min(1.0, max(0.0, doubt)))
 
 
 def advance(state: OpenWindowState, inputs: WindowInputs, *, now_ms: int) -> OpenWindowState:

@@ -9,6 +9,7 @@ from agent.climate.controller import ClimateController
 from agent.climate.emitter import CycleState
 from agent.climate.fusion import SensorReading
 from agent.climate.model import Block, Schedule, ZoneProgram
+from agent.climate.open_window import USUAL_K_MAX, OpenWindowState
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.sensor_rhythm import SensorRhythm
 from agent.climate.settings import ClimateSettings, ZoneSettings
@@ -64,3 +65,19 @@ def test_shares_that_are_none_are_taken_as_the_nearest_one(share: float, expecte
     damaged = ZoneSnapshot(program=PROGRAM, integral=share, mean_duty=share, unlearned_share=share)
     (zone,) = restore(ClimateSnapshot(zones={"z": damaged}), SETTINGS, Now("boot", START_MS, EVENING_MS)).zones
     assert (zone.law.integral, zone.mean_duty, zone.unlearned_share) == (expected, expected, expected)
+
+
+@pytest.mark.parametrize(("number", "fall_k", "doubt"), [(-7.0, 0.0, 0.0), (1e300, USUAL_K_MAX, 1.0)])
+def test_usual_falls_that_no_zone_makes_are_taken_as_the_nearest_ones(
+    number: float, fall_k: float, doubt: float
+) -> None:
+    damaged = ZoneSnapshot(program=PROGRAM, usual_falls_k=((number, 0.5), (0.5, number)), usual_falls_doubt=number)
+    (zone,) = restore(ClimateSnapshot(zones={"z": damaged}), SETTINGS, Now("boot", START_MS, EVENING_MS)).zones
+    assert (zone.window.usual_k, zone.window.doubt) == (((fall_k, 0.5), (0.5, fall_k)), doubt)
+
+
+def test_usual_falls_of_too_few_or_too_many_groups_are_forgotten() -> None:
+    for falls in ((), ((0.5, 0.5),), ((0.5, 0.5),) * 3):
+        damaged = ZoneSnapshot(program=PROGRAM, usual_falls_k=falls, usual_falls_doubt=0.1)
+        (zone,) = restore(ClimateSnapshot(zones={"z": damaged}), SETTINGS, Now("boot", START_MS, EVENING_MS)).zones
+        assert zone.window == OpenWindowState()
