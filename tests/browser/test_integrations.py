@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from agent.local.routes import Role
 from tests.browser.chromium import axe_script
@@ -75,6 +75,33 @@ async def test_a_webhook_is_registered_tested_and_removed(visit: Visit, apis: Ap
         await row.get_by_role("button", name="Entfernen").click()
         await dialog.get_by_role("button", name="Entfernen").click()
         await expect(row).to_have_count(0)
+
+
+async def test_an_owner_sees_what_did_not_arrive_and_sends_it_again(visit: Visit, apis: ApiRig) -> None:
+    hook = {"id": "h1", "api": "amps", "url": "https://example.com/hooks", "events": ["push.failed"], "waiting": 2}
+    dead = {"id": "d1", "webhook": "h1", "event": "push.failed", "made": None, "attempts": 24, "reason": "no route"}
+    report = {"webhooks": [hook], "dead_letters": [dead], "lost": 0, "problem": ""}
+    sent: list[str] = []
+
+    async def answer(route: Route) -> None:
+        if route.request.method == "POST":
+            sent.append(route.request.url.rpartition("/v1")[2])
+            report["dead_letters"] = []
+        await route.fulfill(json=report)
+
+    async with visit(apis.port) as visitor:
+        await visitor.sign_in()
+        page = visitor.page
+        await page.route("**/v1/webhooks**", answer)
+        await page.route("**/v1/webhooks/**", answer)
+        await visitor.go("integrations", "Integrations")
+        row = page.get_by_role("listitem").filter(has_text="https://example.com/hooks")
+        await expect(row).to_contain_text("1 not delivered")
+        await expect(page.get_by_text("push.failed · no route")).to_be_visible()
+        await row.get_by_role("button", name="Send again").click()
+        await expect(row).to_contain_text("2 waiting")
+        await expect(page.get_by_text("push.failed · no route")).to_have_count(0)
+        assert sent == ["/webhooks/h1/retry"]
 
 
 async def test_a_technician_resolves_an_alert_and_sees_no_secrets_of_the_owner(visit: Visit, apis: ApiRig) -> None:
