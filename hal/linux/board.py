@@ -23,11 +23,12 @@ from hal.linux.kernel_channels import KernelChannels
 from hal.linux.led import SysfsLed
 from hal.linux.output_lines import RelayWiring
 from hal.linux.relays import RelayOutputs
+from hal.linux.uevents import Uevents
 
 _log = logging.getLogger(__name__)
 
-RESCAN_S = 60.0
-"""How often is looked for new channels where the kernel reports nothing by itself."""
+RESCAN_S = 45.0
+"""How often new channels are looked for where the kernel reports nothing: a new sensor is read within a minute."""
 
 FIND_S_MAX = 5.0
 """How long a search of one bus is waited for; what it finds later counts with the next one."""
@@ -104,6 +105,7 @@ class LinuxBoard:
         sources: Sequence[ChannelSource] = (),
         named: Collection[str] = (),
         monotonic_ms: Callable[[], int] | None = None,
+        uevents: Uevents | None = None,
     ) -> None:
         """Find what the kernel's drivers measure. This reads names and labels only, which accesses no bus.
 
@@ -115,6 +117,7 @@ class LinuxBoard:
             sources: Find further channels, first when `channels_changed` is called; the kernel's drivers come first.
             named: Names of sensors in the configuration, which may be those of an older version.
             monotonic_ms: The monotonic clock; without one, 1-Wire thermometers convert one after the other.
+            uevents: Waits for devices that come and go; by default for those of the kernel.
         """
         self._relays = [RelayOutputs(each) if each.is_on_gpio else BusRelays(each) for each in wirings]
         parts = {wiring.device: relays for wiring, relays in zip(wirings, self._relays, strict=True)}
@@ -125,6 +128,7 @@ class LinuxBoard:
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
         self._searches: dict[tuple[int, str], Future[Sequence[Channel] | HalError]] = {}
         self._is_changed = False
+        self._uevents = uevents or Uevents()
         self._inventory = ChannelInventory()
         self._readers: dict[str, LinuxChannel] = {}
         self._inventory.merge((0, MACHINE), kernel.find(MACHINE))
@@ -156,7 +160,7 @@ class LinuxBoard:
     async def channels_changed(self) -> None:
         """See `hal.channels.FindsChannels`."""
         while not self._is_changed:
-            await asyncio.sleep(RESCAN_S)
+            await self._uevents.wait(RESCAN_S)
             await self.search()
         self._is_changed = False
 
@@ -218,6 +222,7 @@ class LinuxBoard:
             if isinstance(relays, RelayOutputs):
                 relays.close()
         await asyncio.gather(*(relays.close() for relays in self._relays if isinstance(relays, BusRelays)))
+        self._uevents.close()
         self._threads.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from hal.interface import Board
 from hal.linux.board import LinuxBoard
+from hal.linux.uevents import Uevents
 
 
 class Machine:
@@ -77,8 +78,8 @@ class Machine:
         head += " face | tus | link level noise |  nwid  crypt   frag  retry   misc | beacon | 22\n"
         (self.proc / "net" / "wireless").write_text(head + "".join(f"{line}\n" for line in lines))
 
-    def board(self, *named: str, monotonic_ms: Callable[[], int] | None = None) -> LinuxBoard:
-        return LinuxBoard(sysfs_root=self.sys, proc_root=self.proc, named=named, monotonic_ms=monotonic_ms)
+    def board(self, *named: str, uevents: Uevents | None = None) -> LinuxBoard:
+        return LinuxBoard(sysfs_root=self.sys, proc_root=self.proc, named=named, uevents=uevents)
 
 
 @pytest.fixture
