@@ -176,6 +176,7 @@ class ZoneController:
             structure_c=state.thermal_mass_c,
             dt_s=dt_s,
             was_on=state.action is HvacAction.HEAT,
+            level=state.level,
         )
 
     def _upcoming(self, now: Now) -> tuple[UpcomingSetpoint, ...]:

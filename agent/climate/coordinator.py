@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.climate import heat_source, output_test, pi_controller, short_cycle_protection, zone
+from agent.climate import flow_temperature, heat_source, output_test, pi_controller, short_cycle_protection, zone
 from agent.climate.heat_source import HeatSourceRequest, HeatSourceState
 from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
@@ -95,7 +95,7 @@ def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
 
 def others_duties(state: CoordinatorState, settings: ClimateSettings) -> list[float]:
     """Return for each zone the sum of the usual duties of the others that share its heat source."""
-    if settings.heat_source.kind is HeatSourceKind.NONE:
+    if settings.heat_source.kind is HeatSourceKind.NONE or settings.heat_source.flow is not None:
         return [0.0] * len(state.zones)
     usual = [zone.law.usual_duty or 0.0 for zone in state.zones]
     total = sum(usual)
@@ -148,11 +148,22 @@ def decide(
         source_state, source_demand = _drive_heat_source(
             state, settings, zones, requests, actions, next_action=wanted, now_ms=now_ms, dt_s=dt_s
         )
+        if settings.heat_source.flow is not None:
+            needs = [
+                flow_temperature.ZoneNeed(request.duty, after.law.owed_s)
+                for after, request in zip(zones, requests, strict=True)
+                if after.direction is _HEAT
+            ]
+            level = flow_temperature.advance(source_state.level, needs, dt_s)
+            source_state = msgspec.structs.replace(source_state, level=level)
+            if source_demand.action is _HEAT:
+                flow_c = flow_temperature.flow_c(settings.heat_source.flow, level)
+                source_demand = msgspec.structs.replace(source_demand, flow_c=flow_c)
     made = _first_action(actions)
     next_state = CoordinatorState(
         zones=tuple(
             [
-                _record_action(after, zone_settings.limits, each.action, now_ms)
+                _record_action(after, zone_settings.limits, each.action, now_ms, level=source_state.level)
                 for after, zone_settings, each in zip(zones, settings.zones, actions, strict=True)
             ]
         ),
@@ -274,6 +285,9 @@ def _take_turns(
     actions: Sequence[_ZoneAction],
 ) -> list[_ZoneAction]:
     """Return the actions, without the starts of zones that can wait for their turn."""
+    if settings.heat_source.flow is not None:
+        # A modulating boiler runs all the time: no start is saved.
+        return list(actions)
     others = others_duties(state, settings)
     is_taken = any(
         before.action is not _OFF and each.action is not _OFF for before, each in zip(state.zones, actions, strict=True)
@@ -298,7 +312,7 @@ def _take_turns(
 def _owed_pulses(state: ZoneState, settings: ZoneSettings, request: ZoneRequest, others_duty: float) -> float:
     law = settings.law
     due_s = state.law.owed_s + law.edge_s_per_k * request.error_k
-    return due_s / pi_controller.pulse_length_s(state.law, law, request.duty, others_duty)
+    return due_s / pi_controller.pulse_length_s(state.law, law, request.duty, others_duty, state.level)
 
 
 def _hand_over(
@@ -357,12 +371,15 @@ def _drive_heat_source(
     return heat_source.advance(state.heat_source, settings.heat_source, request, now_ms=now_ms, dt_s=dt_s)
 
 
-def _record_action(state: ZoneState, limits: ShortCycleLimits, action: HvacAction, now_ms: int) -> ZoneState:
+def _record_action(
+    state: ZoneState, limits: ShortCycleLimits, action: HvacAction, now_ms: int, *, level: float
+) -> ZoneState:
     """Return the state of a zone with the action of its output from now on."""
     is_on = action is not _OFF
     return msgspec.structs.replace(
         state,
         action=action,
+        level=level,
         last_on_ms=now_ms if is_on or state.action is not _OFF else state.last_on_ms,
         relay=short_cycle_protection.switch(state.relay, limits, now_ms, is_on=is_on),
     )

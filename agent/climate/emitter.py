@@ -44,6 +44,15 @@ CYCLE_SHORT_S = 900.0
 """No cycle is shortened below this, or below a third of its goal if that is less. None is lengthened: a sensor that
 reports changes of some tenths does not show what a cycle does, and its rooms would get twice the ripple."""
 
+MODULATED_GAIN_FACTOR = 4.0
+"""A valve that stays open has no ripple that limits the gain, only the lag of its emitter."""
+
+OPEN_SHARE_LOW, OPEN_SHARE_HIGH = 0.6, 0.9
+"""From this share of the time to that one a valve counts as one that stays open."""
+
+OLD_VALUE_S = 1800.0
+"""An error this old counts for half of what a new one does."""
+
 SHARED_EDGE_SHARE = 0.3
 """Zones in turns move the edges of each other's pulses already."""
 
@@ -156,3 +165,19 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
         ramp_gain_per_k=max(gain_per_k, min(settings.ramp_gain_per_k, FAR_GAIN_RIPPLE / ripple_k)),
     )
     return msgspec.structs.replace(tuned, edge_s_per_k=edge_pulses * pulse_s / ripple_k)
+
+
+def modulate(settings: PiSettings, *, share: float, age_s: float) -> PiSettings:
+    """Return the settings for a zone that a modulating boiler heats.
+
+    Args:
+        settings: For pulses at full output.
+        share: The share of the time for which its valve is open at the present level.
+        age_s: Of its temperature.
+    """
+    weight = min(1.0, max(0.0, (share - OPEN_SHARE_LOW) / (OPEN_SHARE_HIGH - OPEN_SHARE_LOW)))
+    factor = 1.0 + weight * (MODULATED_GAIN_FACTOR - 1.0) / (1.0 + age_s / OLD_VALUE_S)
+    gain_per_k = settings.gain_per_k * factor
+    return msgspec.structs.replace(
+        settings, gain_per_k=gain_per_k, ramp_gain_per_k=max(gain_per_k, settings.ramp_gain_per_k)
+    )

@@ -28,6 +28,7 @@ class HeatSourceState(msgspec.Struct, frozen=True):
         stopped_ms: When the heat source stopped; `None` while it runs, and before its first run.
         is_valve_on: The position of the reversing valve, which it keeps while the compressor rests.
         is_aux_for_error: Auxiliary heat runs because a zone is far from its setpoint, not because the source fails.
+        level: The share of full output that a modulating boiler makes; see `flow_temperature`.
     """
 
     stage1: ShortCycleState
@@ -38,6 +39,7 @@ class HeatSourceState(msgspec.Struct, frozen=True):
     stopped_ms: int | None = None
     is_valve_on: bool = False
     is_aux_for_error: bool = False
+    level: float = 1.0
 
 
 def assume_stopped(now_ms: int) -> HeatSourceState:
@@ -123,6 +125,7 @@ def advance(
         stopped_ms=stopped_ms,
         is_valve_on=is_valve_on,
         is_aux_for_error=is_aux_for_error,
+        level=state.level,
     )
     demand = HeatSourceDemand(
         action=request.action,

@@ -48,6 +48,9 @@ USUAL_DUTY_CYCLES = 3.0
 USUAL_DUTY_MIN, USUAL_DUTY_MAX = 0.05, 0.95
 """Pulses are not sized for duties beyond these: the next one will be another."""
 
+MODULATED_DUTY_MAX = 0.5
+"""The duty of the longest pulses."""
+
 OWED_PULSES_MAX = 3.0
 """More is neither owed nor ahead: what was missed for hours is known from the temperature."""
 
@@ -127,16 +130,23 @@ class PiOutput(msgspec.Struct, frozen=True):
     wants_on: bool
 
 
-def pulse_length_s(state: PiState, settings: PiSettings, duty: float, others_duty: float = 0.0) -> float:
-    """Return the length of the present pulses.
+def pulse_length_s(
+    state: PiState, settings: PiSettings, duty: float, others_duty: float = 0.0, level: float = 1.0
+) -> float:
+    """Return the length of the present pulses, in seconds of full output.
 
     Args:
         state: Of the controller.
         settings: Of the controller.
         duty: Counts until the usual duty is known.
         others_duty: The sum of the usual duties of the zones that share the heat source.
+        level: The share of full output that the equipment gives while it is on.
     """
     usual_duty = duty if state.usual_duty is None else state.usual_duty
+    if level < 1.0:
+        # At a level near the duty the output need not be switched at all: longer pulses leave it on.
+        share = min(MODULATED_DUTY_MAX, max(USUAL_DUTY_MIN, usual_duty / level))
+        return level * settings.pulse_s(share, others_duty)
     return settings.pulse_s(min(USUAL_DUTY_MAX, max(USUAL_DUTY_MIN, usual_duty)), others_duty)
 
 
@@ -150,6 +160,7 @@ def advance(
     feed_forward: float = 0.0,
     is_ramp: bool = False,
     others_duty: float = 0.0,
+    level: float = 1.0,
 ) -> PiOutput:
     """Return the next state and output.
 
@@ -162,6 +173,7 @@ def advance(
         feed_forward: Known duty, added to the controller's own.
         is_ramp: Whether the setpoint moves.
         others_duty: See `pulse_length_s`.
+        level: The share of full output that the equipment has given while it was on.
     """
     integral = state.integral
     is_far = error_k >= (NEAR_K if state.is_far else FAR_K)
@@ -170,7 +182,7 @@ def advance(
     duty = min(1.0, max(0.0, raw))
     # Anti-windup: no integration further out while the duty is at its bound, nor while owed output is not delivered.
     pushes_out = (raw > 1.0 and error_k > 0.0) or (raw < 0.0 and error_k < 0.0)
-    pulse_s = pulse_length_s(state, settings, duty, others_duty)
+    pulse_s = pulse_length_s(state, settings, duty, others_duty, level)
     is_starved = state.owed_s > 2.0 * pulse_s and error_k > 0.0 and not was_on
     # The distance from a moving setpoint says nothing about the duty that keeps a temperature.
     if abs(error_k) > settings.deadband_k and not pushes_out and not is_starved and not is_ramp:
@@ -178,7 +190,7 @@ def advance(
         integral += settings.gain_per_k * counted_k * dt_s / settings.integral_s
         integral = min(1.0, max(0.0, integral))
     owed_max_s = OWED_PULSES_MAX * pulse_s
-    owed_s = min(owed_max_s, max(-owed_max_s, state.owed_s + (duty - (1.0 if was_on else 0.0)) * dt_s))
+    owed_s = min(owed_max_s, max(-owed_max_s, state.owed_s + (duty - (level if was_on else 0.0)) * dt_s))
     if duty >= FULL_DUTY:
         return PiOutput(PiState(integral, max(owed_s, 0.0), is_far, state.usual_duty), 1.0, wants_on=True)
     if duty <= NO_DUTY:

@@ -257,6 +257,7 @@ class ZoneRecovery:
         structure_c: float | None,
         dt_s: float,
         was_on: bool,
+        level: float = 1.0,
     ) -> None:
         """Advance the model and the recovery of the zone, and learn from both.
 
@@ -268,9 +269,17 @@ class ZoneRecovery:
             structure_c: The temperature of its walls, as far as the control knows.
             dt_s: Since the last step.
             was_on: Whether the output heated since then.
+            level: The share of full output that it gave then.
         """
         tracker, windows = self.tracker, self.tracker.windows
-        tracker.observe(value_c=value_c, is_new=is_new, was_on=was_on, duty=duty, structure_c=structure_c, dt_s=dt_s)
+        tracker.observe(
+            value_c=value_c,
+            is_new=is_new,
+            output=level if was_on else 0.0,
+            duty=duty,
+            structure_c=structure_c,
+            dt_s=dt_s,
+        )
         if tracker.windows != windows:
             self._learned = msgspec.structs.replace(self._learned, model=tracker.dynamics, windows=tracker.windows)
         if value_c is None:

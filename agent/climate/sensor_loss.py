@@ -131,7 +131,9 @@ def precaution_delay_s(settings: ZoneSettings, last_known_c: float | None, *, mo
     return min(settings.fallback_s_max, max(0.0, last_known_c - settings.frost_c) / COOLS_K_PER_H * HOUR_S)
 
 
-def modulate(state: PiState, settings: ZoneSettings, *, duty: float, dt_s: float, was_on: bool) -> PiOutput:
+def modulate(
+    state: PiState, settings: ZoneSettings, *, duty: float, dt_s: float, was_on: bool, level: float = 1.0
+) -> PiOutput:
     """Return the pulses of a given duty. The integral is kept for the time when the zone has a sensor again."""
     # Without an error the controller is a mere modulator.
     output = pi_controller.advance(
@@ -141,6 +143,7 @@ def modulate(state: PiState, settings: ZoneSettings, *, duty: float, dt_s: float
         dt_s=dt_s,
         was_on=was_on,
         feed_forward=duty,
+        level=level,
     )
     return msgspec.structs.replace(output, state=msgspec.structs.replace(output.state, integral=state.integral))
 

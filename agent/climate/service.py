@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.climate.binary_sensors import BinaryLookup, BinaryStates
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
+from agent.climate.flow_temperature import flow_settings
 from agent.climate.fusion import SensorLookup, SensorReading, SensorState
 from agent.climate.model import ZoneProgram
 from agent.climate.output_test import OutputTest
@@ -389,7 +390,7 @@ def build_climate(
     Raises:
         ConfigInvalid: The board has no output for a zone.
     """
-    settings = climate_settings(config.climate, outputs)
+    settings = climate_settings(config.climate, outputs, flow_settings(config.boiler, config.climate))
     if settings is None or outputs is None:
         return None
     names = [name for zone in settings.zones for name, _ in zone.sensors]

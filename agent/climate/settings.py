@@ -179,6 +179,18 @@ class HeatSourceKind(StrEnum):
     HEAT_PUMP = "heat_pump"
 
 
+class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The flow temperature of a modulating boiler.
+
+    Attributes:
+        flow_c_max: Its highest flow temperature.
+        exponent: By which the output of the emitters follows their temperature above the room's.
+    """
+
+    flow_c_max: float
+    exponent: float = 1.3
+
+
 class HeatSourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The shared heat source.
 
@@ -195,6 +207,7 @@ class HeatSourceSettings(msgspec.Struct, frozen=True, kw_only=True):
         aux_after_s: ... for this time; at once while the heat source is known to fail.
         changeover_s: The rest between heating and cooling, in which the reversing valve moves.
         is_valve_on_in_heating: The reversing valve is energised in heating ("B"); else in cooling ("O").
+        flow: Of a boiler that modulates; `None` for one that is switched on and off.
     """
 
     kind: HeatSourceKind = HeatSourceKind.NONE
@@ -209,6 +222,7 @@ class HeatSourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     aux_after_s: float = 3600.0
     changeover_s: float = 600.0
     is_valve_on_in_heating: bool = False
+    flow: FlowSettings | None = None
 
 
 class ClimateSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,8 +253,15 @@ def with_start_goal(settings: ClimateSettings) -> ClimateSettings:
     return msgspec.structs.replace(settings, zones=tuple(zones))
 
 
-def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> ClimateSettings | None:
+def climate_settings(
+    config: ClimateConfig, outputs: HvacOutputs | None, flow: FlowSettings | None = None
+) -> ClimateSettings | None:
     """Return the settings of the home; `None` for a configuration without zones.
+
+    Args:
+        config: Zones and heat source.
+        outputs: Of the board.
+        flow: Of a boiler that modulates.
 
     Raises:
         ConfigInvalid: The board has no output for a zone; the message names all such zones.
@@ -261,7 +282,8 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
             can_cool=offered[zone.id].can_cool and config.heat_source != "boiler",
             law=pi_settings_for(
                 emitter,
-                is_shared=is_shared,
+                # A modulating boiler runs while one of several valves is open: its starts are not theirs.
+                is_shared=is_shared and (flow is None or len(config.zones) == 1),
                 min_on_s=(min_on_s := _relay_min_on_s(config, emitter)),
                 equipment=equipment,
             ),
@@ -293,6 +315,7 @@ def climate_settings(config: ClimateConfig, outputs: HvacOutputs | None) -> Clim
         has_aux=config.auxiliary_heat,
         is_valve_on_in_heating=config.reversing_valve == "heating",
         pump_overrun_s=config.pump_overrun_s,
+        flow=flow,
     )
     return ClimateSettings(zones=zones, heat_source=heat_source, outdoor_sensor=outdoor_sensor)
 

@@ -130,11 +130,11 @@ def request(
     # Neither fallback heating, an open window nor a mode without heating teaches the duty that the zone needs.
     is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES and not window.is_open
     weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
-    was_heated = 1.0 if state.action is _HEAT else 0.0
+    was_heated = state.level if state.action is _HEAT else 0.0
     is_steady = not (inputs.is_ramp or window.is_open) and decision.direction is state.direction
     cycle = emitter.advance(
         state.cycle,
-        value_c=value_c if is_steady and inputs.effective.sensors == state.sensors else None,
+        value_c=value_c if is_steady and state.level == 1.0 and inputs.effective.sensors == state.sensors else None,
         dt_s=dt_s,
         was_on=state.action is not _OFF,
         is_start=state.action is not _OFF and not state.was_on,
@@ -183,7 +183,7 @@ def _exclude_stuck_sensor(
     stuck_sensor = fault_detection.detect_stuck_sensor(
         state.stuck_sensor,
         temperature.values_c,
-        is_heated=state.action is _HEAT,
+        is_heated=state.is_full,
         usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
         dt_s=dt_s,
         excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
@@ -256,7 +256,7 @@ def _monitor_equipment(
             heating,
             value_c=value_c,
             setpoint_c=inputs.heat_setpoint_c,
-            is_heated=state.action is _HEAT,
+            is_heated=state.is_full,
             dt_s=dt_s,
             failure_s=settings.failure_s,
             response_s=settings.law.response_s,
@@ -323,7 +323,9 @@ def _fall_back(
     )
     if choice.duty <= 0.0:
         return _Decision(state.law, state.direction, ZoneRequest(_OFF, 0.0, 0.0, False, choice.reason))
-    output = sensor_loss.modulate(state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    output = sensor_loss.modulate(
+        state.law, settings, duty=choice.duty, dt_s=dt_s, was_on=state.action is _HEAT, level=state.level
+    )
     action = _HEAT if output.wants_on else _OFF
     wanted = ZoneRequest(action, output.duty, 0.0, choice.is_urgent, choice.reason)
     return _Decision(output.state, _HEAT, wanted, choice.is_precautionary)
@@ -357,6 +359,8 @@ def _regulate(
     if is_heating and inputs.structure_duty is not None:
         walls_duty = inputs.structure_duty * max(0.0, 1.0 + min(0.0, error_k) / pi_controller.OVERSHOOT_K_MAX)
     law = emitter.tune(settings.law, state.cycle.known_rate_k_per_h, state.law.usual_duty, inputs.others_duty)
+    if state.level < 1.0 and state.law.usual_duty is not None:
+        law = emitter.modulate(law, share=state.law.usual_duty / state.level, age_s=inputs.temperature.age_s)
     if is_heating and inputs.recovery_duty is not None:
         output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - walls_duty, dt_s)
     else:
@@ -369,6 +373,7 @@ def _regulate(
             feed_forward=walls_duty + (inputs.probe_duty if is_heating else 0.0),
             is_ramp=inputs.is_ramp and is_heating,
             others_duty=inputs.others_duty,
+            level=state.level if is_heating else 1.0,
         )
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if output.wants_on else "idle"
@@ -381,7 +386,9 @@ def _follow_recovery(state: ZoneState, settings: ZoneSettings, duty: float, inte
     """Return the pulses of the duty of a recovery; the control law goes on with an integral afterwards."""
     law = msgspec.structs.replace(settings.law, cycle_s=min(RECOVERY_CYCLE_S, settings.law.cycle_s))
     settings = msgspec.structs.replace(settings, law=law)
-    output = sensor_loss.modulate(state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT)
+    output = sensor_loss.modulate(
+        state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT, level=state.level
+    )
     after = msgspec.structs.replace(output.state, integral=min(1.0, max(0.0, integral)))
     return msgspec.structs.replace(output, state=msgspec.structs.replace(after, usual_duty=state.law.usual_duty))
 

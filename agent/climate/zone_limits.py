@@ -46,7 +46,7 @@ def limit_duty(
         dt_s: Since the last step.
     """
     was_on = state.action is HvacAction.HEAT
-    output = sensor_loss.modulate(state.law, settings, duty=duty_max, dt_s=dt_s, was_on=was_on)
+    output = sensor_loss.modulate(state.law, settings, duty=duty_max, dt_s=dt_s, was_on=was_on, level=state.level)
     action = HvacAction.HEAT if output.wants_on else HvacAction.OFF
     limited = floor_limit.explain(wanted, inputs.floor_c, settings, action=action, duty=output.duty)
     return output.state.owed_s, limited

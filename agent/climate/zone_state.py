@@ -12,6 +12,8 @@ from agent.climate.sensor_probe import SensorProbe
 from agent.climate.short_cycle_protection import ShortCycleState
 from hal.interface import HvacAction
 
+FULL_LEVEL = 0.9
+
 UNKNOWN_TEMPERATURE = (
     "check the sensor's battery, and its name in climate.zones against `climahub status`: the temperature is unknown,"
     " so the zone is heated all the time at a low duty"
@@ -47,6 +49,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         cycle: What the cycles of its output have shown of its emitter.
         was_on: Its output was on before the last step.
         is_floor_hot: Its floor is at its limit.
+        level: The share of full output that it gives while it is on: less than 1 with a modulating boiler.
     """
 
     relay: ShortCycleState
@@ -74,6 +77,12 @@ class ZoneState(msgspec.Struct, frozen=True):
     cycle: CycleState = CycleState()
     was_on: bool = False
     is_floor_hot: bool = False
+    level: float = 1.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it heats with nearly all that it has: only then is the lack of an effect a fault."""
+        return self.action is HvacAction.HEAT and self.level >= FULL_LEVEL
 
     @property
     def problem(self) -> str:

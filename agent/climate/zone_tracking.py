@@ -61,21 +61,21 @@ class ZoneTracker:
         return self._dynamics
 
     def observe(
-        self, *, value_c: float | None, is_new: bool, was_on: bool, duty: float, structure_c: float | None, dt_s: float
+        self, *, value_c: float | None, is_new: bool, output: float, duty: float, structure_c: float | None, dt_s: float
     ) -> None:
         """Advance by one step of the control.
 
         Args:
             value_c: The temperature; `None` if unknown.
             is_new: A sensor has reported since the last step.
-            was_on: Whether the output heated since then.
+            output: The share of full output that heated it since then.
             duty: The duty that the zone needs, as far as the control knows.
             structure_c: The temperature of its walls, as far as the control knows.
             dt_s: Since the last step.
         """
         self._judge_some()
         self._s += dt_s
-        self._on_s += dt_s if was_on else 0.0
+        self._on_s += dt_s * output
         self._is_new = self._is_new or is_new
         self._missing_s = 0.0 if value_c is not None else self._missing_s + dt_s
         if self._missing_s > GAP_S_MAX:

@@ -37,6 +37,7 @@ class HouseModel:
         has_source: The source makes heat.
         has_pump: Water (or air) carries it to the rooms.
         blocked: Rooms whose valve is stuck closed.
+        flow_c: The flow temperature that a modulating boiler makes; `None` for that of the design.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class HouseModel:
         self.consumed_j = 0.0
         self.has_source = self.has_pump = True
         self.blocked: frozenset[int] = frozenset()
+        self.flow_c: float | None = None
         self._open_windows: frozenset[int] = frozenset()
         self._running_s = 0.0
         self._sample = -1
@@ -134,7 +136,7 @@ class HouseModel:
         source, outside_c = design.source, self.outside_c
         wanted: list[tuple[int, float]] = []
         total_w = cooled_w = 0.0
-        flow_c = source.flow_now_c(outside_c)
+        flow_c = source.flow_now_c(outside_c) if self.flow_c is None else min(self.flow_c, source.flow_c)
         is_on = False
         for i, (part, room, call) in enumerate(zip(self.parts, design.rooms, calls, strict=True)):
             if call < 0.0:

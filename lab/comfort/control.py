@@ -15,12 +15,14 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.climate.controller import ClimateController
+from agent.climate.flow_temperature import EXPONENT
 from agent.climate.fusion import SensorReading
 from agent.climate.model import Mode, Setpoints, ZoneProgram
 from agent.climate.settings import (
     ClimateSettings,
     Emitter,
     Equipment,
+    FlowSettings,
     HeatSourceKind,
     HeatSourceSettings,
     ZoneSettings,
@@ -137,7 +139,9 @@ def _equipment(room: HouseRoom, source: SourceKind) -> Equipment | None:
     return None
 
 
-def settings_for(design: HouseDesign, *, has_optimum_start: bool = True) -> ClimateSettings:
+def settings_for(
+    design: HouseDesign, *, has_optimum_start: bool = True, is_modulating: bool = False
+) -> ClimateSettings:
     """Return what a person would configure for a house: its emitters and its source, all else at the defaults."""
     kind = _SOURCES[design.source.kind]
     zones = tuple(
@@ -147,15 +151,24 @@ def settings_for(design: HouseDesign, *, has_optimum_start: bool = True) -> Clim
             can_cool=room.cooling_w > 0,
             law=pi_settings_for(
                 _EMITTERS[room.emitter],
-                is_shared=kind is not HeatSourceKind.NONE,
+                is_shared=kind is not HeatSourceKind.NONE and not is_modulating,
                 min_on_s=RELAY_MIN_ON_S,
-                equipment=_equipment(room, design.source.kind),
+                equipment=Equipment.VALVE if is_modulating else _equipment(room, design.source.kind),
             ),
             has_optimum_start=has_optimum_start,
         )
         for room in design.rooms
     )
     return ClimateSettings(zones=zones, heat_source=HeatSourceSettings(kind=kind))
+
+
+def modulating_settings_for(design: HouseDesign) -> ClimateSettings:
+    """Return the same with a boiler that takes a flow temperature, at most that of the design."""
+    settings = settings_for(design, is_modulating=len(design.rooms) > 1)
+    exponents = [EXPONENT[_EMITTERS[room.emitter]] for room in design.rooms]
+    flow = FlowSettings(flow_c_max=design.source.flow_c, exponent=min(exponents))
+    source = msgspec.structs.replace(settings.heat_source, flow=flow)
+    return msgspec.structs.replace(settings, heat_source=source)
 
 
 class HubControl:
@@ -165,6 +178,7 @@ class HubControl:
         controller: The hub's.
         faults: How often a problem was reported of a zone without one, by zone and text.
         lost_minutes: For each zone, the minutes without a temperature since its first one.
+        flow_c: The flow temperature that it asks for; `None` where the boiler does not modulate, or is off.
     """
 
     def __init__(
@@ -199,6 +213,7 @@ class HubControl:
         self._problems = dict.fromkeys(self._names, "")
         self.faults: dict[tuple[str, str], int] = {}
         self.lost_minutes = dict.fromkeys(self._names, 0)
+        self.flow_c: float | None = None
 
     def _now(self, at_ms: int) -> Now:
         return Now("boot", BOOT_MS + at_ms, self._start_utc_ms + at_ms)
@@ -217,6 +232,7 @@ class HubControl:
             here = now if tick == 0 else self._now(at_ms + tick * MINUTE_MS // self._ticks)
             demand = self.controller.step(here, self._readings, UTC).demand
             source = demand.heat_source
+            self.flow_c = None if source is None else source.flow_c
             for room, name in enumerate(self._names):
                 action = demand.zones[name]
                 if action is HvacAction.OFF or (source is not None and source.action is not action):

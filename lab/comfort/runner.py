@@ -14,7 +14,15 @@ from hal.sim.house_model import HouseModel
 from hal.sim.numerics import Noise
 from hal.sim.sensor_habits import HabitualSensor, SensorHabit
 from hal.sim.weather_patterns import Outdoors, WeatherPattern, weather_series
-from lab.comfort.control import Controller, HubControl, Hysteresis, Situation, TimeProportional, constant_program
+from lab.comfort.control import (
+    Controller,
+    HubControl,
+    Hysteresis,
+    Situation,
+    TimeProportional,
+    constant_program,
+    modulating_settings_for,
+)
 from lab.comfort.oracle import Oracle
 
 DAY_MINUTES: Final = 1440
@@ -28,6 +36,7 @@ class Law(StrEnum):
     """Who controls."""
 
     HUB = "hub"
+    HUB_FLOW = "hub modulating"
     HYSTERESIS_03 = "hysteresis 0.3"
     HYSTERESIS_05 = "hysteresis 0.5"
     TPI = "tpi"
@@ -144,6 +153,8 @@ class ComfortHome:
                 minute, start_utc_ms + minute * 60_000, reports, [wanted_c] * len(sensors), house.outside_c
             )
             calls = controller.decide(situation)
+            if isinstance(controller, HubControl):
+                house.flow_c = controller.flow_c
             house.advance(calls)
             if on_minute is not None:
                 on_minute(house, situation, calls)
@@ -167,6 +178,7 @@ def controller_for(law: Law, case: Case, *, tick_s: float = 60.0) -> Controller:
         start_utc_ms=case.pattern.start_utc_ms,
         programs={room.name: program for room in case.design.rooms},
         tick_s=tick_s,
+        settings=modulating_settings_for(case.design) if law is Law.HUB_FLOW else None,
     )
 
 

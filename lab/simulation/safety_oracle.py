@@ -202,7 +202,7 @@ class SafetyOracle:
             )
 
     def _check_helpers(self, heat_source: HeatSourceDemand, at_ms: int) -> None:
-        """Check the second stage and auxiliary heat: both need the heat source."""
+        """Check the second stage, auxiliary heat and the flow temperature: all need the heat source."""
         settings = self._settings.heat_source
         is_on = heat_source.action is not HvacAction.OFF
         found = {
@@ -212,6 +212,13 @@ class SafetyOracle:
             "auxiliary heat without the source": heat_source.is_aux_on and not is_on,
             "auxiliary heat with cooling": heat_source.is_aux_on and heat_source.action is HvacAction.COOL,
             "auxiliary heat that is not there": heat_source.is_aux_on and not settings.has_aux,
+        }
+        is_heating, flow_c = heat_source.action is HvacAction.HEAT, heat_source.flow_c
+        found |= {
+            "a flow temperature without heating": flow_c is not None and not is_heating,
+            "heating without a flow temperature": settings.flow is not None and is_heating and flow_c is None,
+            "a flow temperature above its maximum": flow_c is not None
+            and (settings.flow is None or flow_c > settings.flow.flow_c_max),
         }
         for rule, is_broken in found.items():
             if is_broken:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.settings import ClimateSettings, FlowSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from lab.simulation.safety_oracle import SafetyOracle
@@ -259,3 +259,26 @@ def test_starts_allowed_after_boots_without_the_time() -> None:
         oracle.check_demand(zones(a=HEAT), minute * MIN_MS)
         oracle.check_demand(zones(), (minute + 5) * MIN_MS)
     assert oracle.broken == {"starts an hour": 1}
+
+
+BOILER = HeatSourceSettings(kind=HeatSourceKind.BOILER, flow=FlowSettings(flow_c_max=55.0))
+
+
+@pytest.mark.parametrize(
+    ("demand", "heat_source", "broken"),
+    [
+        (msgspec.structs.replace(ON, flow_c=55.0), BOILER, {}),
+        (msgspec.structs.replace(ON, flow_c=55.5), BOILER, {"a flow temperature above its maximum": 1}),
+        (ON, BOILER, {"heating without a flow temperature": 1}),
+        (HeatSourceDemand(flow_c=40.0), BOILER, {"a flow temperature without heating": 1}),
+        (
+            msgspec.structs.replace(ON, flow_c=40.0),
+            HeatSourceSettings(kind=HeatSourceKind.BOILER),
+            {"a flow temperature above its maximum": 1},
+        ),
+    ],
+)
+def test_wrong_flow_temperature_is_found(
+    demand: HeatSourceDemand, heat_source: HeatSourceSettings, broken: dict[str, int]
+) -> None:
+    assert played([(0, demand)], heat_source) == broken
