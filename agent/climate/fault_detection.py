@@ -179,6 +179,11 @@ def _monitor_rise(
     )
 
 
+def restore(effect: HeatingEffect) -> HeatingMonitor:
+    """Return the monitor after a restart: a fault that was found stays until the zone gets warmer."""
+    return HeatingMonitor(is_failing=effect.is_failing, effect=heating_effect.restore(effect))
+
+
 def pause(monitor: HeatingMonitor) -> HeatingMonitor:
     """Return the monitor over a time that is not measured, or whose temperature is not the heating's doing."""
     if not monitor.effect.marks:

@@ -116,7 +116,7 @@ class EffectMark(msgspec.Struct, frozen=True):
 
 
 class HeatingEffect(msgspec.Struct, frozen=True):
-    """What is known of the effect of a zone's heating.
+    """What is known of the effect of a zone's heating. Kept in `climate.json`, its notes apart.
 
     Attributes:
         marks: The latest notes, oldest first, at most `MARKS_MAX`.
@@ -198,6 +198,25 @@ def advance(
 def pause(effect: HeatingEffect) -> HeatingEffect:
     """Return what stays known over a time without a temperature, or with a window open: a fault stays one."""
     return msgspec.structs.replace(effect, marks=(), s=0.0, emitted_s=0.0, smooth_c=None)
+
+
+def restore(saved: HeatingEffect) -> HeatingEffect:
+    """Return what is known after a restart: the latest notes are gone; numbers of a damaged file are kept in bounds."""
+
+    def within(value: float, most: float) -> float:
+        return min(most, max(0.0, value))
+
+    return HeatingEffect(
+        load=within(saved.load, LOAD_MAX),
+        load_before=within(saved.load_before, LOAD_MAX),
+        steepest_k_per_h=within(saved.steepest_k_per_h, RATE_K_PER_H_MAX),
+        steepest_before_k_per_h=within(saved.steepest_before_k_per_h, RATE_K_PER_H_MAX),
+        usual=within(saved.usual, 1.0),
+        rate_k_per_h=within(saved.rate_k_per_h, RATE_K_PER_H_MAX),
+        learned=max(0, saved.learned),
+        is_failing=saved.is_failing,
+        lowest_c=saved.lowest_c,
+    )
 
 
 def clear(effect: HeatingEffect) -> HeatingEffect:

@@ -9,10 +9,19 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agent.climate import emitter, heat_source, open_window, pi_controller, short_cycle_protection
+from agent.climate import (
+    emitter,
+    fault_detection,
+    heat_source,
+    heating_effect,
+    open_window,
+    pi_controller,
+    short_cycle_protection,
+)
 from agent.climate.coordinator import CoordinatorState, initial_state
 from agent.climate.emitter import CycleState
 from agent.climate.fault_detection import StuckSensorState
+from agent.climate.heating_effect import HeatingEffect
 from agent.climate.model import Mode, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.pi_controller import PiState
@@ -73,6 +82,7 @@ class ZoneSnapshot(
         usual_falls_k: What `open_window` has learned; empty in files of earlier releases.
         usual_falls_doubt: How little that is.
         sensor_probe: Finds out whether silent sensors are dead.
+        effect: What is known of the effect of its heating.
     """
 
     program: ZoneProgram
@@ -93,6 +103,7 @@ class ZoneSnapshot(
     usual_falls_k: tuple[tuple[float, float], ...] = ()
     usual_falls_doubt: float = 1.0
     sensor_probe: SensorProbe = SensorProbe()
+    effect: HeatingEffect = HeatingEffect()
 
 
 class ClimateSnapshot(
@@ -240,6 +251,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         learned_at_ms=restart.since_ms(saved.learned_ago_s),
         stuck_sensor=saved.stuck_sensor,
         sensor_probe=saved.sensor_probe,
+        heating_monitor=fault_detection.restore(saved.effect),
         cycle=emitter.forget_cycle(saved.cycle),
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
@@ -381,5 +393,6 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         usual_falls_k=zone.window.usual_k,
         usual_falls_doubt=zone.window.doubt,
         sensor_probe=zone.sensor_probe,
+        effect=heating_effect.restore(zone.heating_monitor.effect),
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
     )

@@ -4,10 +4,12 @@
     python tests/bench/bench_comfort.py --half held-out --days 3 --seeds 1 2
     python tests/bench/bench_comfort.py --houses "floor pump" --habits continuous hourly --laws hub "hysteresis 0.3"
 
+    python tests/bench/bench_comfort.py --half held-out --faults --days 0 --mornings 0 --seeds 1 2 --habits tenths
+
 A row is one house in one weather: errors are means over the habits. Seed n takes the n-th winter weather unless
 `--weathers` names them; houses with cooling get a row in summer as well. Columns: mean absolute error of the true air,
 starts an hour of what costs (the shared source, else a room's own equipment), kWh used. Mornings are those that full
-output from twelve hours before would make.
+output from twelve hours before would make. `--faults` plants faults of equipment after `--learning-days`.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from hal.sim.house_design import HouseDesign
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import HABITS
 from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT, WeatherPattern
+from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault, run_fault
 from lab.comfort.mornings import run_mornings
 from lab.comfort.runner import Case, ConstantResult, Law, run_constant
 
@@ -146,6 +149,53 @@ def print_mornings(rows: Sequence[dict[str, object]]) -> None:
         )
 
 
+def fault_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Yield for each house, winter weather, seed and habit when the hub reports each planted fault."""
+    for design in designs(options) if options.faults else ():
+        for seed in options.seeds:
+            for pattern in patterns(options, design, seed):
+                if pattern is SUMMER_HEAT:
+                    continue
+                for habit in [habit for habit in HABITS if habit.name in options.habits]:
+                    case = Case(
+                        design=design, pattern=pattern, habit=habit, seed=seed, warm_up_days=options.learning_days
+                    )
+                    for fault in EquipmentFault:
+                        result = run_fault(case, fault)
+                        yield {
+                            "house": design.name,
+                            "weather": pattern.name,
+                            "seed": seed,
+                            "habit": habit.name,
+                            "fault": fault.value,
+                            "told_after_min": result.told_after_min,
+                            "false_before": result.false_before,
+                            "fallen_k": round(result.fallen_k, 2),
+                        }
+
+
+def print_faults(rows: Sequence[dict[str, object]], learning_days: int) -> None:
+    """Print when each planted fault was reported, and how many problems were reported before it."""
+    told = false = healthy = 0
+    for row in rows:
+        minutes = msgspec.convert(row["told_after_min"], int | None)
+        told += minutes is not None and minutes <= TOLD_WITHIN_MINUTES
+        if row["fault"] == EquipmentFault.VALVE:
+            # The time before is the same for each fault.
+            healthy += learning_days
+            false += msgspec.convert(row["false_before"], int)
+        print(
+            f"{row['house']!s:18s} {row['weather']!s:11s} {row['seed']!s:>3s} {row['habit']!s:12s} {row['fault']!s:12s}"
+            f" {'not told' if minutes is None else f'{minutes} min':>8s}, {row['fallen_k']} K below",
+            flush=True,
+        )
+    if rows:
+        print(
+            f"told within {TOLD_WITHIN_MINUTES} min: {told} of {len(rows)}; false before:"
+            f" {false} in {healthy / 7:.1f} house-weeks"
+        )
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -159,17 +209,20 @@ def main() -> None:
         "--days", type=int, default=3, help="measured days of a constant setpoint, after two others; 0 for none"
     )
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
-    parser.add_argument("--learning-days", type=int, default=4, help="before those mornings")
+    parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")
     parser.add_argument("--no-cooling", action="store_true", help="no rows in summer")
+    parser.add_argument("--faults", action="store_true", help="plant faults of equipment too")
     parser.add_argument("--json", action="store_true", help="JSON in place of tables")
     options = parser.parse_args()
     began_s = time.process_time()
     tables = {"constant": list(constant_rows(options)), "mornings": list(morning_rows(options))}
+    tables["faults"] = list(fault_rows(options))
     if options.json:
         print(json.dumps(tables, indent=1))
     else:
         print_constant(tables["constant"], options.laws)
         print_mornings(tables["mornings"])
+        print_faults(tables["faults"], options.learning_days)
         print(f"{time.process_time() - began_s:.0f} s of processor time")
 
 

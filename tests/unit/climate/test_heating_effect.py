@@ -125,3 +125,23 @@ def test_notes_are_limited() -> None:
     room.run(3 * DAY_MINUTES)
     assert len(room.effect.marks) == MARKS_MAX
     assert room.effect.learned > 2 * DAY_MARKS
+
+
+def test_what_was_learned_of_the_load_survives_a_restart_and_finds_the_next_fault() -> None:
+    learned, forgetful = Room(), Room()
+    for room in (learned, forgetful):
+        room.run(2 * DAY_MINUTES)
+        room.works = False
+    learned.effect, forgetful.effect = heating_effect.restore(learned.effect), HeatingEffect()
+    assert learned.effect.marks == ()
+    told = learned.run(6 * 60)
+    assert told is not None
+    assert told <= 4 * 60
+    assert (later := forgetful.run(6 * 60)) is None or later > told
+
+
+def test_numbers_of_a_damaged_file_are_bounded() -> None:
+    damaged = HeatingEffect(load=-9.0, load_before=99.0, usual=7.0, rate_k_per_h=1e9, learned=-3)
+    found = heating_effect.restore(damaged)
+    assert (found.load, found.load_before, found.usual, found.learned) == (0.0, 2.5, 1.0, 0)
+    assert found.rate_k_per_h <= 8.0

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 
 from agent.climate.controller import ClimateController
+from agent.climate.fault_detection import HeatingMonitor
 from agent.climate.fusion import SensorReading
 from agent.climate.heat_source import HeatSourceState
+from agent.climate.heating_effect import HeatingEffect
 from agent.climate.model import Mode, ZoneProgram
 from agent.climate.pi_controller import PiState
 from agent.climate.sensor_validation import ValidationState
@@ -323,6 +325,17 @@ def test_time_of_frost_survives_a_restart() -> None:
     assert (90_000 - zone.frost_since_ms) / H_MS > 29.9
 
 
+def test_a_reported_fault_and_what_it_was_told_by_survive_a_restart() -> None:
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, None))
+    (zone,) = control.state.zones
+    effect = HeatingEffect(load=0.6, usual=0.5, learned=90, is_failing=True, lowest_c=18.0)
+    zone = msgspec.structs.replace(zone, heating_monitor=HeatingMonitor(is_failing=True, effect=effect))
+    control.state = msgspec.structs.replace(control.state, zones=(zone,))
+    again = restarted(control, Now("b", 1000, None), Now("next", 20_000, None))
+    assert again.state.zones[0].heating_monitor.effect == effect
+    assert "does not get warmer" in again.state.zones[0].problem
+
+
 def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     """A release reads the files of every other one: renaming a field in the code must not rename it in the file."""
     zone = ZoneSnapshot(ZoneProgram(), relay=ShortCycleState(False, 1))
@@ -336,7 +349,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     assert set(document["zones"]["z"]) == {
         "program", "learned", "integral", "direction", "mean_duty", "guard", "lost_for_s", "walls_c", "frost_for_s",
         "acted_ms", "seen_c", "unlearned", "learned_ago_s", "stillness", "usual_falls_k",
-        "usual_falls_doubt", "sensor_probe", "cycle",
+        "usual_falls_doubt", "sensor_probe", "cycle", "effect",
     }  # fmt: skip
     assert set(document["zones"]["z"]["guard"]) == {"is_on", "changed_ms", "starts_ms"}
     assert set(document["zones"]["z"]["learned"]) == {
