@@ -28,7 +28,8 @@ UNLEARNED_FACTOR = 6.0
 LEARNED_FACTOR = 12.0
 """A zone fails after so many times `failure_s` without a rise, whatever is known of its load: one that has never got
 warmer by its heating, and one that has. A house that is just kept from cooling, or a floor that fills, shows none for a
-night; in a day and a night sun and people make one."""
+night; in a day and a night sun and people make one. Equipment that is known to be too small for the weather is not
+judged so: in a storm its zone gets no warmer for days."""
 
 REPAIRED_K = 1.0
 """A rise from the lowest temperature that shows that the equipment works again; sun and people make smaller ones."""
@@ -69,6 +70,7 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
         is_failing: The zone is heated and does not get warmer.
         is_stuck: The zone is not heated and gets warmer.
         has_risen: The zone has got warmer by its heating in this run of the agent.
+        is_scarce: Its equipment was known to be too small for the weather when it last got warmer.
         effect: What is known of the effect of its heating.
     """
 
@@ -80,6 +82,7 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
     is_failing: bool = False
     is_stuck: bool = False
     has_risen: bool = False
+    is_scarce: bool = False
     effect: HeatingEffect = HeatingEffect()
 
     @property
@@ -162,6 +165,7 @@ def _monitor_rise(
         return HeatingMonitor(
             start_c=value_c,
             has_risen=monitor.has_risen or has_risen,
+            is_scarce=effect.is_scarce,
             effect=heating_effect.clear(effect) if effect.is_failing else effect,
         )
     is_near = setpoint_c - value_c < NEAR_K
@@ -175,7 +179,7 @@ def _monitor_rise(
         off_s=0.0,
         periods=_NO_PERIODS,
         is_stuck=False,
-        is_failing=monitor.is_failing or on_s >= factor * failure_s,
+        is_failing=monitor.is_failing or (on_s >= factor * failure_s and not monitor.is_scarce),
     )
 
 

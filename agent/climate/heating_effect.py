@@ -78,6 +78,10 @@ HALF = 0.5
 SCARCE_LOAD = 0.8
 """From this load on, equipment may run all the time and not reach the setpoint."""
 
+SCARCE_LOAD_MAX = 1.5
+"""No weather asks for more than this share of what equipment gives that is half as large as it should be: a larger load
+is that of a fault."""
+
 STEEPER = 2.0
 """Such a zone's fall is a fault from so many times the steepest one before on."""
 
@@ -149,6 +153,11 @@ class HeatingEffect(msgspec.Struct, frozen=True):
     learned: int = 0
     is_failing: bool = False
     lowest_c: float = 0.0
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether the equipment is known to be too small for the weather: it may run for days without a rise."""
+        return self.learned >= LEARNED_MARKS_MIN and SCARCE_LOAD <= max(self.load, self.load_before) <= SCARCE_LOAD_MAX
 
 
 def advance(

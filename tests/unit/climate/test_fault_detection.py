@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from agent.climate.fault_detection import HeatingMonitor, expect_no_rise, monitor_heating
+from agent.climate.heating_effect import HeatingEffect
 
 FAILURE_S = 7200.0
 
@@ -54,6 +57,14 @@ def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
     assert not failing.is_failing
     assert not run([15.0] * 700, is_heated=True, monitor=failing).is_failing
     assert run([15.0] * 730, is_heated=True, monitor=failing).is_failing
+
+
+@pytest.mark.parametrize(("load", "is_failing"), [(0.5, True), (1.1, False), (1.9, True)])
+def test_equipment_that_is_known_to_be_too_small_makes_no_rise_in_a_storm(load: float, *, is_failing: bool) -> None:
+    """A zone of half the output at full output for days is healthy; a load that no weather makes is a fault."""
+    known = HeatingMonitor(effect=HeatingEffect(load=load, learned=70, usual=0.9))
+    monitor = run([15.0, 15.5], is_heated=True, monitor=known)
+    assert run([15.5] * 1500, is_heated=True, monitor=monitor).is_failing is is_failing
 
 
 def test_a_zone_that_has_got_warmer_before_fails_after_a_day_without_a_rise() -> None:
