@@ -74,6 +74,14 @@ def test_two_builds_of_one_commit_are_the_same_file(packages: Mapping[str, Path]
     assert [name for name, path in packages.items() if path.read_bytes() != again[name].read_bytes()] == []
 
 
+def test_debians_own_checker_finds_no_error(packages: Mapping[str, Path]) -> None:
+    if shutil.which("lintian") is None:
+        pytest.skip("needs lintian")
+    command = ["lintian", "--allow-root", "--fail-on", "error", *map(str, packages.values())]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_an_upgrade_heats_until_the_new_environment_is_there(
     hub: Machine, packages: Mapping[str, Path], tmp_path: Path
 ) -> None:
