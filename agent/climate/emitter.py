@@ -154,17 +154,17 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
     if ripple_k_per_s * goal_s > settings.ripple_k_max:
         cycle_s = max(settings.ripple_k_max / ripple_k_per_s, min(CYCLE_SHORT_S, goal_s / 3.0))
     # Zones in turns have shorter pulses: 2 pulse / (d (1 - d)) is the length of their cycle.
-    pulse_s = msgspec.structs.replace(settings, cycle_s=cycle_s).pulse_s(duty, others_duty)
+    pulse_s = settings.pulse_s(duty, others_duty, cycle_s)
     ripple_k = max(RIPPLE_K_MIN, rate_k_per_h * 2.0 * pulse_s / 3600.0)
     gain_per_k = min(GAIN_PER_K_MAX, max(GAIN_PER_K_MIN, GAIN_RIPPLE / ripple_k))
     edge_pulses = settings.edge_pulses * (SHARED_EDGE_SHARE if others_duty > 0.0 else 1.0)
-    tuned = msgspec.structs.replace(
+    return msgspec.structs.replace(
         settings,
         gain_per_k=gain_per_k,
         cycle_s=cycle_s,
         ramp_gain_per_k=max(gain_per_k, min(settings.ramp_gain_per_k, FAR_GAIN_RIPPLE / ripple_k)),
+        edge_s_per_k=edge_pulses * pulse_s / ripple_k,
     )
-    return msgspec.structs.replace(tuned, edge_s_per_k=edge_pulses * pulse_s / ripple_k)
 
 
 def modulate(settings: PiSettings, *, share: float, age_s: float) -> PiSettings:

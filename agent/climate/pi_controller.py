@@ -100,10 +100,16 @@ class PiSettings(msgspec.Struct, frozen=True):
     ripple_k_max: float = 2.0
     response_s: float = 900.0
 
-    def pulse_s(self, duty: float, others_duty: float = 0.0) -> float:
-        """Return the length of a pulse at a duty, with what other zones want of a shared heat source."""
+    def pulse_s(self, duty: float, others_duty: float = 0.0, cycle_s: float | None = None) -> float:
+        """Return the length of a pulse at a duty, with what other zones want of a shared heat source.
+
+        Args:
+            duty: The usual one.
+            others_duty: That of the others.
+            cycle_s: In place of the settings' own.
+        """
         rest = max(0.0, 1.0 - duty - others_duty)
-        return max(self.pulse_s_min, 4.0 * duty * rest * self.cycle_s / PULSES_PER_CYCLE)
+        return max(self.pulse_s_min, 4.0 * duty * rest * (cycle_s or self.cycle_s) / PULSES_PER_CYCLE)
 
 
 class PiState(msgspec.Struct, frozen=True):
