@@ -10,7 +10,7 @@ to a device that is no such board.
 
 import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from errno import EIO
 from pathlib import Path
 
@@ -31,11 +31,10 @@ ADVICE = "check the board's plug; climahub finds it again at the same USB port"
 class UsbRelayLines:
     """The relays of one board."""
 
-    def __init__(self, wiring: RelayWiring, fd: int, ioctl: Callable[[int, int, bytearray], int] = fcntl.ioctl) -> None:
+    def __init__(self, wiring: RelayWiring, fd: int) -> None:
         """Take an open device."""
         self._lines = wiring.lines
         self._fd = fd
-        self._ioctl = ioctl
 
     def set(self, values: Mapping[int, bool]) -> None:
         """Switch the relays that are not as they should be: a board that was plugged in again has forgotten them."""
@@ -47,7 +46,7 @@ class UsbRelayLines:
     def get(self) -> Mapping[int, bool]:
         """Read all relays back."""
         report = bytearray([STATE_REPORT]).ljust(REPORT_BYTES, b"\0")
-        if self._ioctl(self._fd, HIDIOCGFEATURE, report) <= STATE_BYTE:
+        if fcntl.ioctl(self._fd, HIDIOCGFEATURE, report) <= STATE_BYTE:
             raise OSError(EIO, "the board's answer is too short")
         return {line: bool(report[STATE_BYTE] >> (line - 1) & 1) for line in self._lines}
 

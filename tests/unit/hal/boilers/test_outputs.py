@@ -1,12 +1,14 @@
 """A boiler behind a gateway: told when something changes, renewed while somebody demands, silent otherwise."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from hal.boilers.outputs import BoilerOutputs, flow_of
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
+from lab.boilers.gateways import OTGW_EXPIRES_S, BoilerOrder, EmulatedOtgw
 
 OFF = HvacDemand({}, HeatSourceDemand())
 
@@ -42,7 +44,7 @@ class Link:
 
 class Bench:
     def __init__(self) -> None:
-        self.link = Link()
+        self.link: Link = Link()
         self.now_ms = 0
         self.outputs = BoilerOutputs(self.link, flow_c_max=55.0, monotonic_ms=lambda: self.now_ms)
 
@@ -137,3 +139,39 @@ async def test_the_end_hands_the_boiler_back_whatever_is_under_way(breaks: Excep
     await bench.outputs.close()
     assert bench.link.is_closed
     assert bench.link.sent == ([] if breaks else ["released"])
+
+
+class GatewayLink(Link):
+    """The way to an emulated OpenTherm Gateway, without a wire that takes time."""
+
+    def __init__(self, gateway: EmulatedOtgw, now_s: Callable[[], float]) -> None:
+        super().__init__()
+        self.gateway = gateway
+        self.now_s = now_s
+
+    async def send(self, flow_c: float | None) -> None:
+        await super().send(flow_c)
+        self.gateway.receive(f"CS={8.0 if flow_c is None else flow_c}", self.now_s())
+        self.gateway.receive(f"CH={0 if flow_c is None else 1}", self.now_s())
+
+
+@pytest.mark.parametrize("killed_s", range(0, 70, 10))
+@pytest.mark.parametrize("loss", ["hub", "link"])
+async def test_a_boiler_is_off_a_minute_after_hub_or_link_are_gone(killed_s: int, loss: str) -> None:
+    """Whenever that happens, and not before: while all are there the boiler heats without a gap."""
+    bench, gateway = Bench(), EmulatedOtgw()
+    bench.link = GatewayLink(gateway, lambda: bench.now_ms / 1000)
+    bench.outputs = BoilerOutputs(bench.link, flow_c_max=55.0, monotonic_ms=lambda: bench.now_ms)
+    for _ in range(30 + killed_s // 10):
+        await bench.apply(heat(80.0))
+        assert gateway.order(bench.now_ms / 1000) == BoilerOrder(55.0, may_heat=True)
+    gone_s = bench.now_ms / 1000
+    if loss == "link":
+        bench.link.error = OSError(5, "Input/output error")
+    while gateway.order(bench.now_ms / 1000).may_heat:
+        if loss == "link":
+            await bench.apply(heat(80.0), after_s=5.0)
+        else:
+            bench.now_ms += 5000
+        assert bench.now_ms / 1000 - gone_s <= OTGW_EXPIRES_S + 5.0
+    assert gateway.highest_c <= 55.0
