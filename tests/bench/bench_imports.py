@@ -24,6 +24,8 @@ SUBJECTS = {
     "zigpy and bellows, as the hub imports them": (
         "from hal.zigbee import import_stubs; import_stubs.import_zigpy(); import bellows.zigbee.application"
     ),
+    "pyotgw": "import pyotgw",
+    "smbus2": "import smbus2",
     "HAP-python": "import pyhap.accessory_driver",
     "prometheus_client": "import prometheus_client",
     "click": "import click",
