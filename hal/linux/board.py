@@ -6,6 +6,7 @@ are those of the relays' lines and the features of 1-Wire thermometers, and no o
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
@@ -64,15 +65,23 @@ class LinuxChannel:
                 f"{self.name}: check the wiring, then cut the power of the hub: {where} hangs, an earlier read of"
                 f" {hanging} has not returned"
             )
-        work = self._threads.submit(channel.bus, self._outcome)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[float | HalError] = loop.create_future()
+        work = self._threads.submit(channel.bus, lambda: self._answer(loop, answer))
         try:
-            outcome = await asyncio.shield(asyncio.wrap_future(work))
+            outcome = await answer
         except asyncio.CancelledError:
             self._threads.abandon(channel.bus, self.name, work)
             raise
         if isinstance(outcome, HalError):
             raise outcome
         return outcome
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[float | HalError]") -> None:
+        """Read on the bus's thread and answer on the loop; who gave up, and a loop that is closed, get nothing."""
+        outcome = self._outcome()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, answer, outcome)
 
     def _outcome(self) -> float | HalError:
         # The error is returned: an exception of a read whose caller gave up would be logged as never retrieved.
@@ -233,3 +242,8 @@ def _found(source: ChannelSource, bus: str) -> Sequence[Channel] | HalError:
             return source.find(bus)
     except HalError as error:
         return error
+
+
+def _settle(answer: "asyncio.Future[float | HalError]", outcome: float | HalError) -> None:
+    if not answer.done():
+        answer.set_result(outcome)

@@ -1,5 +1,6 @@
 """Everything that the kernel's own drivers measure. Names and labels are read to find it, which accesses no bus."""
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,24 @@ from hal.linux.host_sensors import find_clock_batteries, find_power, find_signal
 from hal.linux.hwmon import find_channels
 from hal.linux.iio import find_iio_channels
 from hal.linux.one_wire import OneWire
+
+LISTS = ("class/hwmon", "bus/iio/devices", "bus/w1/devices", "class/power_supply", "class/rtc", "class/net")
+"""Where the kernel lists the devices of each class and bus."""
+
+FULL_SEARCH_EVERY = 80
+"""Searches, about an hour: a label or an attribute may change without a device."""
+
+
+def listed_devices(directory: Path) -> frozenset[tuple[str, int, str]]:
+    """Return what tells the devices of a list apart: name, inode and target; a device that comes back is another."""
+    try:
+        with os.scandir(directory) as entries:
+            return frozenset(
+                (each.name, each.inode(), os.readlink(each.path) if each.is_symlink() else "")  # noqa: PTH115
+                for each in entries
+            )
+    except OSError:
+        return frozenset()
 
 
 class KernelChannels:
@@ -36,13 +55,26 @@ class KernelChannels:
         self._proc_root = proc_root
         self._named = frozenset(named)
         self._one_wire = OneWire(sysfs_root, monotonic_ms=monotonic_ms)
+        self._seen: object = None
+        self._searches = 0
+        self._found: Sequence[Channel] = ()
 
     def buses(self) -> Sequence[str]:
         """One search finds the channels of all buses."""
         return (MACHINE,)
 
     def find(self, bus: str) -> Sequence[Channel]:  # noqa: ARG002 - there is one
-        """Return the channels; what two classes of the kernel show is there once."""
+        """Return the channels; what two classes of the kernel show is there once.
+
+        Where the kernel lists the same devices as at the last search, they are not looked at again each time.
+        """
+        seen = tuple(listed_devices(self._sysfs_root / each) for each in LISTS)
+        if seen != self._seen or self._searches % FULL_SEARCH_EVERY == 0:
+            self._seen, self._found = seen, self._search()
+        self._searches += 1
+        return self._found
+
+    def _search(self) -> Sequence[Channel]:
         found: dict[str, Channel] = {}
         for channel in (
             *find_iio_channels(self._sysfs_root),

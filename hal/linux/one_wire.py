@@ -100,22 +100,24 @@ class OneWire:
 
     def _read(self, slave: Path) -> float:
         try:
-            master = slave.resolve(strict=True).parent
+            inode = os.stat(slave).st_ino  # noqa: PTH116 - each is read once a minute for ever
         except OSError as error:
             raise SensorUnavailable(
                 f"{slave.name}: the device is gone; plug it in or check its wiring: it is found again by its address"
             ) from error
-        self._set_up_once(slave)
-        self._convert_together(master, slave.name)
-        value = slave / "temperature"
-        return (read_integer(value) if value.exists() else _value_of_text(slave / "w1_slave")) / 1000
+        if self._set_up.get(slave.name) != inode:
+            self._set_up[slave.name] = inode
+            self._set_up_new(slave)
+        self._convert_together(slave)
+        try:
+            return read_integer(slave / "temperature") / 1000
+        except SensorUnavailable:
+            if (slave / "temperature").exists() or not (slave / "w1_slave").exists():
+                raise
+        return _value_of_text(slave / "w1_slave") / 1000
 
-    def _set_up_once(self, slave: Path) -> None:
+    def _set_up_new(self, slave: Path) -> None:
         """Set the features of a thermometer that is new, or is back after it has lost its power."""
-        inode = slave.stat().st_ino
-        if self._set_up.get(slave.name) == inode:
-            return
-        self._set_up[slave.name] = inode
         features = slave / "features"
         if os.access(features, os.W_OK) and optional_text(features) != FEATURES:
             try:
@@ -128,12 +130,15 @@ class OneWire:
         if resolution.isdigit() and 0 < int(resolution) < FINE_BITS:
             _log.warning("%s: set it to 12 for steps of 0.06 °C: it is at %s bits", slave / "resolution", resolution)
 
-    def _convert_together(self, directory: Path, address: str) -> None:
+    def _convert_together(self, slave: Path) -> None:
         """Have all thermometers of the master convert at once, unless this one has a fresh value."""
-        trigger = directory / "therm_bulk_read"
+        now_ms, address = self._monotonic_ms, slave.name
+        trigger = slave / ".." / "therm_bulk_read"
+        if now_ms is None or not os.access(trigger, os.W_OK):
+            return
+        directory = slave.resolve().parent
         beside = {each.name for each in directory.glob("*-*") if each.name[:2] in ONE_WIRE_FAMILIES}
-        now_ms = self._monotonic_ms
-        if now_ms is None or len(beside) < 2 or not os.access(trigger, os.W_OK):  # noqa: PLR2004 - one needs no other
+        if len(beside) < 2:  # noqa: PLR2004 - one converts by itself
             return
         master = self._masters.setdefault(directory.name, _Master())
         if address in master.converted and now_ms() - master.converted_ms < BULK_AGE_S_MAX * 1000:

@@ -12,6 +12,7 @@ from hal.linux import board as board_module
 from hal.linux.board import LinuxBoard
 from hal.linux.bus_threads import BUS_THREADS_MAX, BusThreads
 from hal.linux.inventory import CHANNELS_MAX, ChannelInventory
+from hal.linux.kernel_channels import FULL_SEARCH_EVERY, KernelChannels
 from tests.unit.hal.linux.conftest import Machine, sources
 
 
@@ -122,3 +123,17 @@ def test_further_buses_share_the_last_thread() -> None:
     assert executors[-1] is executors[BUS_THREADS_MAX - 1]
     assert threads.executor("i2c-0") is executors[0]
     threads.close()
+
+
+def test_devices_are_looked_at_again_only_where_the_kernel_lists_others_or_after_an_hour(machine: Machine) -> None:
+    directory = machine.iio(0, machine.i2c("0076"), name="bme280", in_temp_input="20940")
+    kernel = KernelChannels(machine.sys, machine.proc)
+    first = kernel.find("")
+    machine.write(directory, in_pressure_input="100.2")
+    assert kernel.find("") is first
+    machine.iio(1, machine.i2c("0077"), name="bme280", in_temp_input="20940")
+    assert [each.address for each in kernel.find("")] == ["0076", "0076", "0077"]
+    machine.write(directory, in_humidityrelative_input="42402")
+    found = [kernel.find("") for _ in range(FULL_SEARCH_EVERY)]
+    assert len(found[0]) == 3
+    assert len(found[-1]) == 4
