@@ -9,7 +9,7 @@ A recovery is the time from the beginning of the ramp to the arrival. Coasting i
 
 import msgspec
 
-from agent.climate.zone_model import ZoneDynamics
+from agent.climate.zone_model import SETBACK_STEP_K, ZoneDynamics
 
 RATE_K_PER_H_MIN = 0.3
 RATE_K_PER_H_MAX = 15.0
@@ -89,6 +89,7 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
         windows: The number of nights that taught the model.
         spread: How wrong forecasts of the heat of a recovery have been, as a share.
         pace: How long final rises have taken, as a multiple of their forecast.
+        setback_c_min: The lowest setback from which it gets warm in time; `None` if any will do.
     """
 
     rate_k_per_h: float = FIRST_RATE_K_PER_H
@@ -99,6 +100,7 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
     windows: int = 0
     spread: float = FIRST_SPREAD
     pace: float = 1.0
+    setback_c_min: float | None = None
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -256,6 +258,19 @@ def learn_pace(learned: LearnedDynamics, *, forecast_s: float, taken_s: float) -
         return learned
     pace = min(PACE_MAX, max(PACE_MIN, (taken_s - SENSOR_LATE_S) / forecast_s))
     return msgspec.structs.replace(learned, pace=learned.pace + LEARNING * (pace - learned.pace))
+
+
+def relax_setback(learned: LearnedDynamics, setback_c: float) -> LearnedDynamics:
+    """Return what is known after a recovery that was in time: the next night may be a little colder.
+
+    Args:
+        learned: Before.
+        setback_c: The setback of the program.
+    """
+    if learned.setback_c_min is None:
+        return learned
+    relaxed_c = learned.setback_c_min - SETBACK_STEP_K
+    return msgspec.structs.replace(learned, setback_c_min=relaxed_c if relaxed_c > setback_c else None)
 
 
 def learn_rate(learned: LearnedDynamics, *, rise_k: float, hours: float) -> LearnedDynamics:

@@ -161,6 +161,7 @@ class ZoneRecovery:
         ):
             self.active = None
             return RecoveryPlan(setpoint_c)
+        setpoint_c = max(setpoint_c, self._setback_c_min(upcoming, utc_ms))
         if self.active is not None and not _is_still_due(self.active, effective, upcoming, utc_ms):
             self.active = None
         estimate = self.tracker.estimate
@@ -177,6 +178,14 @@ class ZoneRecovery:
         if recovery.reached_utc_ms is not None and utc_ms >= recovery.due_utc_ms:
             return RecoveryPlan(way_c)
         return RecoveryPlan(way_c, self._duty, self._held_duty)
+
+    def _setback_c_min(self, upcoming: Sequence[UpcomingSetpoint], utc_ms: int) -> float:
+        """Return the lowest setpoint from which a warmer one can be reached in time; minus infinity for any."""
+        limit_c = self._learned.setback_c_min
+        if limit_c is None or not self._settings.has_setback_limit:
+            return float("-inf")
+        soon = [ahead.target_c for ahead in upcoming if ahead.due_utc_ms - utc_ms <= LEAD_S_MAX * 1000]
+        return min(limit_c, max(soon) - WORTH_K) if soon else float("-inf")
 
     def _begin(
         self, effective: EffectiveSetpoint, upcoming: Sequence[UpcomingSetpoint], estimate: ZoneEstimate, utc_ms: int
@@ -227,25 +236,31 @@ class ZoneRecovery:
             self._rise_s, self._risen_s = steering.rise_s, 0.0
 
     def _note(self, recovery: Recovery, value_c: float) -> None:
-        """Set the notice after a recovery that failed though the output was on, and clear it after any other."""
+        """After a recovery that failed though the output was on, limit the setback and tell it; else relax it."""
         self.notice = ""
         estimate = self.tracker.estimate
         is_heated = self._duty >= 1.0 and recovery.on_s >= FAILED_ON_SHARE * recovery.s
         is_failed = is_heated and value_c < recovery.target_c - FAILED_K
+        if value_c >= recovery.target_c - REACHED_K:
+            self._learned = optimum_start.relax_setback(self._learned, recovery.setback_c)
         if estimate is None or not is_failed or self.tracker.windows < optimum_start.MODEL_WINDOWS_MIN:
             return
         found_c = zone_model.recoverable_c(
             estimate,
             self.tracker.dynamics,
-            setback_c=recovery.setback_c,
+            setback_c=max(recovery.setback_c, self._learned.setback_c_min or recovery.setback_c),
             target_c=recovery.target_c - recovery_steering.ARRIVAL_K,
             lead_s_max=LEAD_S_MAX,
         )
         what = f"from {recovery.setback_c:.1f} °C it cannot be {recovery.target_c:.1f} °C in time in this weather"
         if found_c is None:
             self.notice = f"check the flow temperature and the size of the heating of this zone: {what}"
+            return
+        self._learned = msgspec.structs.replace(self._learned, setback_c_min=found_c)
+        if self._settings.has_setback_limit:
+            self.notice = f"its setback is {found_c:.1f} °C for now (climate.setback_limit): {what}"
         else:
-            self.notice = f"set this zone back to {found_c:.1f} °C at most: {what}"
+            self.notice = f"set this zone back to {found_c:.1f} °C at most, or set climate.setback_limit: {what}"
 
     def learn(
         self,

@@ -142,6 +142,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         fallback_s_max: The longest time of heating without a valid sensor.
         failure_s: This much heating without a rise is a fault.
         has_optimum_start: It recovers ahead of a warmer block.
+        has_setback_limit: A setback from which it does not get warm in time is raised.
         floor_sensor: The name of its floor probe; empty for none.
         floor_c_max: At or above this temperature of its floor it is not heated.
         absence_setback_k: Setpoints are moved by this much while nobody is there ...
@@ -163,6 +164,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     fallback_s_max: float = 72 * 3600.0
     failure_s: float = 2 * 3600.0
     has_optimum_start: bool = True
+    has_setback_limit: bool = False
     floor_sensor: str = ""
     floor_c_max: float = 29.0
     absence_setback_k: float = 3.0
@@ -296,6 +298,7 @@ def climate_settings(
             fallback_s_max=config.fallback_s_max,
             failure_s=config.failure_s,
             has_optimum_start=config.optimum_start,
+            has_setback_limit=config.setback_limit,
             floor_sensor=zone.floor_sensor,
             floor_c_max=zone.floor_c_max,
             absence_setback_k=config.absence_setback_k,

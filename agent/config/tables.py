@@ -271,6 +271,9 @@ class ClimateConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 7200
     optimum_start: Annotated[bool, key("begin before a warmer block, so that it is reached when it starts")] = True
+    setback_limit: Annotated[
+        bool, key("raise a setback from which a zone does not get warm in time, as far as its last mornings show")
+    ] = False
     absence_setback_k: Annotated[
         float, key("a zone that is reported empty is heated less by this, and cooled less", number(0, 10, "K"))
     ] = 3

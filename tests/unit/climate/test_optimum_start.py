@@ -23,6 +23,7 @@ from agent.climate.optimum_start import (
     learn_pace,
     learn_rate,
     ramp_setpoint_c,
+    relax_setback,
     slope_k_per_h,
 )
 from agent.climate.settings import ClimateSettings, ZoneSettings
@@ -152,8 +153,9 @@ def test_late_recovery_goes_on_at_full_output_until_it_arrives() -> None:
 class Morning:
     """A zone of which a recovery is under way: 05:50 in Berlin, ten minutes before its block."""
 
-    def __init__(self, windows: int = 0) -> None:
-        settings = ClimateSettings(zones=(ZoneSettings(zone_id="z", sensors=(("a", 1.0),)),))
+    def __init__(self, windows: int = 0, *, has_setback_limit: bool = False) -> None:
+        zone = ZoneSettings(zone_id="z", sensors=(("a", 1.0),), has_setback_limit=has_setback_limit)
+        settings = ClimateSettings(zones=(zone,))
         self.moment = Now("boot", 10_000_000, WINTER_MS + 4 * H_MS)
         self.control = ClimateController(settings, ClimateSnapshot(), self.moment)
         self.control.set_program("z", ZoneProgram(schedules={"week": WEEK}, schedule="week"))
@@ -186,6 +188,31 @@ def test_a_setback_that_cannot_be_recovered_is_told_until_one_can(windows: int, 
     morning.go(60, value_c=20.9)
     assert morning.control.last is not None
     assert "in this weather" not in morning.control.last.reasons[0]
+
+
+@pytest.mark.parametrize("has_setback_limit", [False, True])
+def test_a_setback_that_cannot_be_recovered_is_raised_where_the_owner_wants_it(*, has_setback_limit: bool) -> None:
+    morning = Morning(3, has_setback_limit=has_setback_limit)
+    morning.go(75)
+    limit_c = morning.zone.learned.setback_c_min
+    assert limit_c is not None
+    assert 17.0 < limit_c < 21.0
+    made = morning.control.last
+    assert made is not None
+    assert ("its setback is" in made.reasons[0]) is has_setback_limit
+    assert ("set climate.setback_limit" in made.reasons[0]) is not has_setback_limit
+    # A warm room in the evening: 22:35 and later.
+    morning.go(16 * 60 - 30, value_c=21.0)
+    assert morning.zone.recovery is None
+    assert morning.zone.heat_setpoint_c == (limit_c if has_setback_limit else 17.0)
+
+
+def test_a_setback_limit_is_relaxed_after_each_morning_in_time() -> None:
+    limited = msgspec.structs.replace(LEARNED, setback_c_min=18.0)
+    once = relax_setback(limited, 17.0)
+    assert once.setback_c_min == 17.5
+    assert relax_setback(once, 17.0).setback_c_min is None
+    assert relax_setback(LEARNED, 17.0) == LEARNED
 
 
 LATER = Schedule("week", (msgspec.structs.replace(WEEK.blocks[0], start="07:00"), WEEK.blocks[1]))

@@ -353,7 +353,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     }  # fmt: skip
     assert set(document["zones"]["z"]["guard"]) == {"is_on", "changed_ms", "starts_ms"}
     assert set(document["zones"]["z"]["learned"]) == {
-        "rate_k_per_h", "loss_k_per_h", "lag_s", "mornings", "model", "windows", "spread", "pace",
+        "rate_k_per_h", "loss_k_per_h", "lag_s", "mornings", "model", "windows", "spread", "pace", "setback_c_min",
     }  # fmt: skip
     assert set(document["zones"]["z"]["program"]) == {
         "mode", "setpoints", "schedules", "schedule", "holds", "eco", "last", "last_action", "exceptions", "observed"
