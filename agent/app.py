@@ -36,6 +36,7 @@ from agent.sensors.service import SensorsService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
+from hal.channels import ScansBuses
 from hal.interface import HasLed, parts_of
 from hal.radio import ShowsTime
 
@@ -111,6 +112,7 @@ class Hub:
             clock=self._port_clock,
             sensors=lambda: environment.board.sensors,
             led=environment.board.led if isinstance(environment.board, HasLed) else None,
+            buses=environment.board if isinstance(environment.board, ScansBuses) else None,
             editor=self.config_editor,
             log_ring=environment.log_ring,
             readiness=self.health.readiness_checks(self._interval_s),

@@ -39,7 +39,7 @@ from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wirings_of
 from agent.port.config_editor import RunningConfig
-from hal.channels import ChannelReader, FindsChannels
+from hal.channels import ChannelReader, FindsChannels, MachineScan, ScansBuses
 from hal.errors import NetworkLost
 from hal.images import SystemUpdater
 from hal.interface import Board, HasLed, HasUnsupportedSensors, HvacOutputs, Reading, Sensor, SensorKind
@@ -156,14 +156,17 @@ def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -
     match config.name:
         case "linux":
             from hal.linux.board import LinuxBoard  # noqa: PLC0415
+            from hal.linux.bus_scan import MachineBuses  # noqa: PLC0415
             from hal.linux.i2c.chip_source import find_i2c_chips  # noqa: PLC0415
 
             linux = config.linux
+            chips = find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)
             return LinuxBoard(
                 sysfs_root=linux.sysfs_root,
                 wirings=wirings_of(linux),
                 led=None if linux.led == "none" else linux.led,
-                sources=[find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)],
+                sources=[chips],
+                buses=MachineBuses(chips, sysfs_root=linux.sysfs_root),
                 named=named,
                 monotonic_ms=clock.monotonic_ms,
             )
@@ -268,6 +271,10 @@ class _FindingExtendedBoard(_ExtendedBoard):
     async def channels_changed(self) -> None:
         """See `FindsChannels`."""
         await self._finder.channels_changed()
+
+    async def scan_buses(self) -> MachineScan:
+        """See `hal.channels.ScansBuses`."""
+        return await self._finder.scan_buses() if isinstance(self._finder, ScansBuses) else MachineScan()
 
 
 def with_parts(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:

@@ -179,3 +179,56 @@ class DescribesChannel(Sensor, Protocol):
     def channel(self) -> Channel:
         """Its channel."""
         ...
+
+
+class BusDevice(msgspec.Struct, frozen=True):
+    """What answers at one address of a bus.
+
+    Attributes:
+        address: On that bus.
+        chip: What it is; empty where that is not known.
+        driver: Who reads it: the kernel's driver by its name, or `climahub`; empty where nobody does.
+        advice: What would be needed, for people.
+    """
+
+    address: str
+    chip: str = ""
+    driver: str = ""
+    advice: str = ""
+
+
+class BusScan(msgspec.Struct, frozen=True):
+    """What answers on one bus.
+
+    Attributes:
+        bus: Such as `i2c-1` or `w1_bus_master1`.
+        name: What the kernel calls the adapter.
+        devices: By address.
+        problem: Why it was not searched, or not to its end; what to do first.
+    """
+
+    bus: str
+    name: str
+    devices: Sequence[BusDevice] = ()
+    problem: str = ""
+
+
+class MachineScan(msgspec.Struct, frozen=True):
+    """What answers on all buses of a machine.
+
+    Attributes:
+        buses: Each of them.
+        missing: What would be needed for buses that are not there, for people.
+    """
+
+    buses: Sequence[BusScan] = ()
+    missing: Sequence[str] = ()
+
+
+@runtime_checkable
+class ScansBuses(Protocol):
+    """A board that can tell what answers on its buses."""
+
+    async def scan_buses(self) -> MachineScan:
+        """Ask every address of every bus; takes seconds."""
+        ...

@@ -12,6 +12,7 @@ from agent.cli.calibrate import calibrate
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.cli.sensor_table import as_text
+from agent.cli.sensors_scan import scan
 from agent.local.hardware import LiveSensorsReport
 from agent.local.zigbee import ZigbeeReport
 
@@ -25,6 +26,7 @@ ROUTE = "/v1/tests/sensors"
         "climahub sensors --watch",
         "climahub sensors --json | jq '.sensors[0].value'",
         "climahub sensors calibrate attic --reads 21.4",
+        "climahub sensors scan",
         exits="0 the hub answered, 3 it does not answer, 77 this user may not ask",
     ),
 )
@@ -56,3 +58,4 @@ def sensors(
 
 
 sensors.add_command(calibrate)
+sensors.add_command(scan)

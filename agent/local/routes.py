@@ -227,6 +227,7 @@ ROUTES = (
     Route("GET", "/v1/tests/sensors", Role.VIEWER, "get_live_sensors"),
     Route("POST", "/v1/tests/identify", Role.SERVICE, "identify_hub", IdentifyRequest),
     Route("POST", "/v1/tests/radio-scan", Role.SERVICE, "scan_radio"),
+    Route("POST", "/v1/tests/bus-scan", Role.SERVICE, "scan_buses"),
     Route("GET", "/v1/config", Role.VIEWER, "get_config"),
     Route("PATCH", "/v1/config", Role.OWNER, "change_config", ConfigPatch, CONFIG_BYTES_MAX),
     Route("POST", "/v1/config/confirm", Role.OWNER, "confirm_config"),

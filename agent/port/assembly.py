@@ -30,6 +30,7 @@ from agent.port.hardware.live_values import LiveValues
 from agent.port.history import recorder
 from agent.port.hub_parts import HubParts
 from agent.port.service import PortService
+from hal.channels import ScansBuses
 from hal.interface import Led, Sensor, parts_of
 from hal.radio import ScansEnergy
 
@@ -60,6 +61,7 @@ class PortAssembly:
         clock: Clock,
         sensors: Callable[[], Sequence[Sensor]],
         led: Led | None,
+        buses: ScansBuses | None,
         editor: ConfigEditor | None,
         log_ring: LogRing | None,
         readiness: Mapping[str, Callable[[], str]],
@@ -76,6 +78,7 @@ class PortAssembly:
             clock: Of the people at the port, for events, sessions and leases.
             sensors: Returns the hub's own.
             led: By which a person finds the hub; `None` without one.
+            buses: Tells what answers on the machine's buses; `None` where it has none.
             editor: Changes the configuration; `None` where it cannot be shown.
             log_ring: The last log records; `None` where the process keeps none.
             readiness: The checks of `/readyz`, by name; each returns its problem.
@@ -110,6 +113,7 @@ class PortAssembly:
             known=hub.sensors,
             intake=hub.telemetry.intake,
             network=hub.network,
+            buses=buses,
             clock=hub.clock,
         )
         self.history = recorder.build_history(hub, interval_s=interval_s)

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hal.channels import Channel, ChannelReader, ChannelSource
+from hal.channels import BusScan, Channel, ChannelReader, ChannelSource, MachineScan
 from hal.combined_outputs import CombinedOutputs
 from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
@@ -26,10 +27,16 @@ from hal.linux.output_lines import RelayWiring
 from hal.linux.relays import RelayOutputs
 from hal.linux.uevents import Uevents
 
+if TYPE_CHECKING:
+    from hal.linux.bus_scan import MachineBuses
+
 _log = logging.getLogger(__name__)
 
 RESCAN_S = 45.0
 """How often new channels are looked for where the kernel reports nothing: a new sensor is read within a minute."""
+
+SCAN_S_MAX = 15.0
+"""How long a person waits who asks what answers on the buses. A healthy bus takes a tenth of a second."""
 
 FIND_S_MAX = 5.0
 """How long a search of one bus is waited for; what it finds later counts with the next one."""
@@ -115,6 +122,7 @@ class LinuxBoard:
         named: Collection[str] = (),
         monotonic_ms: Callable[[], int] | None = None,
         uevents: Uevents | None = None,
+        buses: "MachineBuses | None" = None,
     ) -> None:
         """Find what the kernel's drivers measure. This reads names and labels only, which accesses no bus.
 
@@ -125,6 +133,7 @@ class LinuxBoard:
             led: Name of the LED by which the hub is found; `None` without one.
             sources: Find further channels, first when `channels_changed` is called; the kernel's drivers come first.
             named: Names of sensors in the configuration, which may be those of an older version.
+            buses: Tells what answers on the buses, for `scan_buses`; `None` where nobody may ask.
             monotonic_ms: The monotonic clock; without one, 1-Wire thermometers convert one after the other.
             uevents: Waits for devices that come and go; by default for those of the kernel.
         """
@@ -132,6 +141,7 @@ class LinuxBoard:
         parts = {wiring.device: relays for wiring, relays in zip(wirings, self._relays, strict=True)}
         self._outputs = CombinedOutputs(parts) if parts else None
         self._threads = BusThreads()
+        self._buses = buses
         self._led = None if led is None else SysfsLed(sysfs_root, led, self._threads.executor(MACHINE))
         kernel = KernelChannels(sysfs_root, proc_root, named=named, monotonic_ms=monotonic_ms)
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
@@ -192,6 +202,23 @@ class LinuxBoard:
         self._follow_inventory()
         self._is_changed |= is_changed
 
+    async def scan_buses(self) -> MachineScan:
+        """See `hal.channels.ScansBuses`. Each bus is asked on its thread, so that no reading comes in between."""
+        scanner = self._buses
+        if scanner is None:
+            return MachineScan()
+        missing = await asyncio.wrap_future(self._threads.submit(MACHINE, scanner.missing))
+        scans = {
+            bus: asyncio.wrap_future(self._threads.submit(bus, lambda bus=bus: _scanned(scanner, bus)))  # type: ignore[misc]
+            for bus in scanner.buses()
+        }
+        if scans:
+            await asyncio.wait(scans.values(), timeout=SCAN_S_MAX)
+        hangs = "disconnect the devices on this bus one by one: it has not answered"
+        return MachineScan(
+            [scan.result() if scan.done() else BusScan(bus, "", problem=hangs) for bus, scan in scans.items()], missing
+        )
+
     def _follow_inventory(self) -> None:
         """Give each known channel its reader, the one that it had."""
         readers: dict[str, LinuxChannel] = {}
@@ -233,6 +260,15 @@ class LinuxBoard:
         await asyncio.gather(*(relays.close() for relays in self._relays if isinstance(relays, BusRelays)))
         self._uevents.close()
         self._threads.close()
+
+
+def _scanned(scanner: "MachineBuses", bus: str) -> BusScan:
+    # As `_found`.
+    try:
+        with driver_errors_translated(bus):
+            return scanner.scan(bus)
+    except HalError as error:
+        return BusScan(bus, "", problem=str(error))
 
 
 def _found(source: ChannelSource, bus: str) -> Sequence[Channel] | HalError:

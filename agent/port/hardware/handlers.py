@@ -10,6 +10,7 @@ from agent.local.hardware import CommissioningReport, IdentifyReport, LiveSensor
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 from agent.port.hardware.identify import Identify
 from agent.port.hardware.live_values import LiveValues
+from hal.channels import MachineScan
 
 if TYPE_CHECKING:
     from agent.port.hardware.runner import HardwareTestService
@@ -46,7 +47,10 @@ def handlers(
     async def scan_radio(_: LocalRequest) -> RadioScanReport:
         return await live.scan(own_channel)
 
-    always = {each.__name__: each for each in (get_tests, get_live_sensors, scan_radio, identify_hub)}
+    async def scan_buses(_: LocalRequest) -> MachineScan:
+        return await live.scan_buses()
+
+    always = {each.__name__: each for each in (get_tests, get_live_sensors, scan_radio, scan_buses, identify_hub)}
     return always if tests is None else {**always, **_output_handlers(tests)}
 
 

@@ -21,6 +21,7 @@ from agent.port.hardware.board_channels import READ_S_MAX, BoardChannels
 from agent.sensors.judge import SensorNote
 from agent.telemetry.intake import Intake
 from agent.telemetry.own_sensors import OwnSensors
+from hal.channels import MachineScan, ScansBuses
 from hal.errors import HalError, NetworkLost
 from hal.interface import HUB, UNITS, Sensor, SensorKind, SensorNetwork, parts_of
 from hal.radio import ScansEnergy
@@ -60,6 +61,7 @@ class LiveValues:
         intake: Intake,
         network: SensorNetwork | None,
         clock: Clock,
+        buses: ScansBuses | None = None,
     ) -> None:
         """Read nothing yet.
 
@@ -70,6 +72,7 @@ class LiveValues:
             intake: Knows the last values of the relayed ones.
             network: The sensors' network; only some can scan.
             clock: The clock of the boot.
+            buses: Tells what answers on the machine's buses; `None` where it has none.
         """
         self._sensors = sensors
         self._board_channels = None if own is None or own.finder is None else BoardChannels(own.finder, own)
@@ -77,6 +80,7 @@ class LiveValues:
         self._intake = intake
         self._scanner = next((part for part in parts_of(network) if isinstance(part, ScansEnergy)), None)
         self._clock = clock
+        self._buses = buses
         self._lock = asyncio.Lock()
         self._read_ms: int | None = None
         self._own: list[LiveSensorReport] = []
@@ -155,6 +159,10 @@ class LiveValues:
             for (device, name, kind), state in sorted(self._intake.channels.items())
             if device != HUB
         ]
+
+    async def scan_buses(self) -> MachineScan:
+        """Return what answers on the machine's buses."""
+        return MachineScan() if self._buses is None else await self._buses.scan_buses()
 
     async def scan(self, own_channel: Callable[[], int]) -> RadioScanReport:
         """Measure the energy on every channel.

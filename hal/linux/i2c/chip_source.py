@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hal.channels import Channel
+from hal.channels import Channel, Quantity
 from hal.errors import SensorUnavailable
 from hal.linux.device_address import i2c_adapter
 from hal.linux.i2c.bus import I2cBus, I2cPort, SmbusPort
@@ -84,7 +84,7 @@ class I2cChips:
         self._sleep = sleep
         self._by_address: Mapping[int, tuple[type[Chip], ...]] = {}
         self._buses: dict[str, I2cBus] = {}
-        self._readers: dict[tuple[str, int], ChipReader] = {}
+        self._readers: dict[tuple[str, str, int], ChipReader] = {}
 
     @property
     def _candidates(self) -> Mapping[int, tuple[type[Chip], ...]]:
@@ -110,15 +110,19 @@ class I2cChips:
             SensorUnavailable: The bus cannot be opened, or hangs.
         """
         channels: list[Channel] = []
-        adapter = i2c_adapter(self._sysfs_root / "bus" / "i2c" / "devices" / bus)
+        adapter = self._adapter(bus)
         for address in self._candidates:
-            reader = self._reader(bus, address)
+            reader = self._reader(bus, adapter, address)
             if reader is not None:
-                channels += _channels(bus, f"{adapter}-{address:04x}", address, reader)
+                channels += self._channels(bus, adapter, address, reader)
         return channels
 
-    def _reader(self, bus: str, address: int) -> ChipReader | None:
-        place = bus, address
+    def _adapter(self, bus: str) -> str:
+        """Return the stable name of a bus, the number of which may be given out in turn."""
+        return i2c_adapter(self._sysfs_root / "bus" / "i2c" / "devices" / bus)
+
+    def _reader(self, bus: str, adapter: str, address: int) -> ChipReader | None:
+        place = bus, adapter, address
         if bound_driver(self._sysfs_root, bus, address):
             self._readers.pop(place, None)
             return None
@@ -131,6 +135,15 @@ class I2cChips:
         if known is None or known.make is not chip:
             known = self._readers[place] = ChipReader(self.bus(bus), address, chip, self._now_ms)
         return known
+
+    def chip_at(self, bus: str, address: int) -> type[Chip] | None:
+        """Return the known chip at an address; one that is being read is not asked again.
+
+        Raises:
+            SensorUnavailable: The bus cannot be opened, or hangs.
+        """
+        known = self._readers.get((bus, self._adapter(bus), address))
+        return known.make if known is not None and known.is_answering else self.identify(bus, address)
 
     def identify(self, bus: str, address: int) -> type[Chip] | None:
         """Return the known chip that answers at an address; `None` where nothing does, or something else.
@@ -147,16 +160,21 @@ class I2cChips:
                     raise
         return None
 
+    def _channels(self, bus: str, adapter: str, address: int, reader: ChipReader) -> Iterator[Channel]:
+        chip = reader.make
+        for quantity in chip.quantities:
+            yield Channel(
+                name=f"{adapter}-{address:04x}/{chip.name}/{quantity}",
+                quantity=quantity,
+                read=lambda quantity=quantity: self._read(bus, adapter, reader, quantity),  # type: ignore[misc]
+                bus=bus,
+                address=f"{address:04x}",
+                chip=chip.name,
+                driver=DRIVER,
+            )
 
-def _channels(bus: str, prefix: str, address: int, reader: ChipReader) -> Iterator[Channel]:
-    chip = reader.make
-    for quantity in chip.quantities:
-        yield Channel(
-            name=f"{prefix}/{chip.name}/{quantity}",
-            quantity=quantity,
-            read=lambda quantity=quantity: reader.read(quantity),  # type: ignore[misc]
-            bus=bus,
-            address=f"{address:04x}",
-            chip=chip.name,
-            driver=DRIVER,
-        )
+    def _read(self, bus: str, adapter: str, reader: ChipReader, quantity: Quantity) -> float:
+        """Read a channel, unless another adapter has the number of its bus now: that one's chip is another chip."""
+        if self._adapter(bus) != adapter:
+            raise SensorUnavailable(f"plug {adapter} in again: {bus} is another adapter now")
+        return reader.read(quantity)

@@ -34,6 +34,16 @@ class Bench:
         directory.mkdir(parents=True)
         (directory / "name").write_text(f"{name}\n")
 
+    def add_usb_bus(self, number: int, port: str) -> None:
+        """An adapter on USB, the number of which is given out in turn."""
+        device = self.sysfs_root / "devices" / "usb1" / port
+        adapter = device / f"i2c-{number}"
+        adapter.mkdir(parents=True)
+        (adapter / "name").write_text("i2c-tiny-usb\n")
+        (self.sysfs_root / "bus" / "usb").mkdir(parents=True, exist_ok=True)
+        (device / "subsystem").symlink_to(self.sysfs_root / "bus" / "usb")
+        (self.sysfs_root / "bus" / "i2c" / "devices" / f"i2c-{number}").symlink_to(adapter)
+
     def bind(self, address: int, driver: str, number: int = 1) -> None:
         device = self.sysfs_root / "bus" / "i2c" / "devices" / f"{number}-{address:04x}"
         device.mkdir(parents=True)

@@ -111,6 +111,34 @@ def test_a_chip_that_comes_back_is_read_on_by_the_old_channel(bench: Bench) -> N
     assert len(source.find("i2c-1")) == 3
 
 
+def test_adapters_that_swap_their_numbers_are_never_read_as_the_other(bench: Bench) -> None:
+    """Two adapters on USB, whose numbers are given out in turn, each with the same chip."""
+    wires = {
+        "1-1": emulated.EmulatedBus({0x76: emulated.bme280()}),
+        "1-2": emulated.EmulatedBus({0x62: emulated.scd4x()}),
+    }
+    ports = {"i2c-11": "1-1", "i2c-12": "1-2"}
+    for bus, port in ports.items():
+        bench.add_usb_bus(int(bus.removeprefix("i2c-")), port)
+    source = bench.source(lambda name: wires[ports[name]])
+    [temperature, *_] = source.find("i2c-11")
+    assert temperature.name == "usb-1-1-0076/bme280/temperature"
+    assert temperature.read() == 25.08
+    devices = bench.sysfs_root / "bus" / "i2c" / "devices"
+    for bus in ports:
+        (devices / bus).unlink()
+    ports = {"i2c-11": "1-2", "i2c-12": "1-1"}
+    for bus, port in ports.items():
+        (devices / bus).symlink_to(
+            bench.sysfs_root / "devices" / "usb1" / port / ("i2c-11" if port == "1-1" else "i2c-12")
+        )
+    with pytest.raises(SensorUnavailable, match="plug usb-1-1 in again: i2c-11 is another adapter now"):
+        temperature.read()
+    fresh = bench.source(lambda name: wires[ports[name]])
+    assert [channel.name for channel in fresh.find("i2c-11")][:1] == ["usb-1-2-0062/scd4x/co2"]
+    assert [channel.name for channel in fresh.find("i2c-12")][:1] == ["usb-1-1-0076/bme280/temperature"]
+
+
 def test_a_bus_that_hangs_is_searched_at_one_address_only(bench: Bench) -> None:
     bench.wire.fault = errno.ETIMEDOUT
     with pytest.raises(SensorUnavailable, match="disconnect the devices"):
