@@ -37,7 +37,7 @@ async def test_an_owner_sees_clients_and_revokes_one(visit: Visit, apis: ApiRig)
         await expect(row).to_contain_text("amps · living · last used: not since the start")
         assert await status_of(apis, made.secret) == 200
         await page.reload()
-        await expect(row).to_contain_text(re.compile(r"last used: \d+ s ago"))
+        await expect(row).to_contain_text(re.compile(r"last used: \d.* ago"))
         await row.get_by_role("button", name="Revoke").click()
         await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
         await expect(row).to_have_count(0)
