@@ -199,17 +199,18 @@ class SensorJudge:
             known.before = known.value
         known.value = value
         found = doubts.power_up_reason(value, known.before) if _is_ds18b20(name) else ""
-        if known.bits is not None:
-            if not doubts.is_on_grid(value):
-                known.bits = None
-            else:
-                found = found or known.bits.observe(value, at_ms)
         found = self._neighbours.observe(name, value, at_ms) or found
         if name in self._room_names:
+            # Not a pipe's: its true values jump too.
             jump, erratic = known.jump.observe(value, at_ms), known.erratic.observe(value, at_ms)
-            found = found or jump or erratic
+            found = found or jump or erratic or self._stuck_bit(known, value, at_ms)
         self._learn(name, known, value, at_ms)
         return found
+
+    def _stuck_bit(self, known: _Thermometer, value: float, at_ms: int) -> str:
+        if known.bits is not None and not doubts.is_on_grid(value):
+            known.bits = None
+        return "" if known.bits is None else known.bits.observe(value, at_ms)
 
     def _doubt_relayed(self, reading: Reading) -> str:
         if reading.kind is not SensorKind.TEMPERATURE:

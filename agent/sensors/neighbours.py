@@ -18,17 +18,24 @@ SAME_READINGS: Final = 3
 PARTED_K: Final = 0.5
 
 EXCHANGED_K: Final = 0.3
-"""Two sensors that have exchanged their values are this near to what the other had."""
+DRIFT_FACTOR: Final = 1.5
+"""Two sensors that have exchanged their values are this near to what the other had, and as much farther as it moved in
+the reading before, with some more."""
 
 
 class _Known:
-    """The last two values of one sensor, and what is suspected of it."""
+    """The last two values of one sensor, and what is suspected of it.
 
-    __slots__ = ("at_ms", "before", "before_ms", "doubted_ms", "other", "reason", "same", "value")
+    `drift` is how far it moved in the reading before the last; `gap` how near it has been to `other` since its last
+    reading, whichever of the two was read first.
+    """
+
+    __slots__ = ("at_ms", "before", "before_ms", "doubted_ms", "drift", "gap", "other", "reason", "same", "value")
 
     def __init__(self, value: float, at_ms: int) -> None:
         self.value = self.before = value
         self.at_ms = self.before_ms = at_ms
+        self.drift = self.gap = 0.0
         self.other: _Known | None = None
         self.same = 0
         self.doubted_ms = 0
@@ -37,6 +44,20 @@ class _Known:
     @property
     def is_jumped(self) -> bool:
         return abs(self.value - self.before) >= APART_K_MIN and self.at_ms - self.before_ms <= STEADY_GAP_MS
+
+    def take(self, value: float, at_ms: int) -> None:
+        self.drift = abs(self.value - self.before)
+        self.before, self.before_ms = self.value, self.at_ms
+        self.value, self.at_ms = value, at_ms
+
+    def follow(self, other: "_Known | None", gap: float = 0.0) -> None:
+        self.other, self.gap, self.same, self.reason = other, gap, 0, ""
+
+    def is_as_was(self, other: "_Known") -> bool:
+        """Return whether it has the value now that the other had."""
+        tolerance = EXCHANGED_K + DRIFT_FACTOR * other.drift
+        is_told_apart = abs(self.before - other.before) >= APART_K_MIN + 2.0 * tolerance
+        return is_told_apart and abs(self.value - other.before) <= tolerance
 
 
 class NeighbourDetector:
@@ -52,14 +73,13 @@ class NeighbourDetector:
         if known is None:
             self._known[name] = _Known(value, at_ms)
             return ""
-        known.before, known.before_ms = known.value, known.at_ms
-        known.value, known.at_ms = value, at_ms
-        if known.reason:
-            self._review(known)
-        elif known.other is not None:
-            self._confirm(name, known)
-        elif known.is_jumped:
+        gap, was_doubted = known.gap, bool(known.reason)
+        known.take(value, at_ms)
+        if known.other is not None:
+            self._review(known, gap)
+        if known.other is None and known.is_jumped and not was_doubted:
             self._suspect(name, known)
+        self._compare(known)
         return known.reason
 
     def forget(self, name: str) -> None:
@@ -67,52 +87,70 @@ class NeighbourDetector:
         self._known.pop(name, None)
 
     def _suspect(self, name: str, known: _Known) -> None:
+        """Look for a sensor that this one may answer for, or has exchanged its value with."""
         for other_name, other in self._known.items():
             if other is known or known.at_ms - other.at_ms > STEADY_GAP_MS:
                 continue
-            is_exchanged = (
-                other.is_jumped
-                and abs(known.value - other.before) <= EXCHANGED_K
-                and abs(other.value - known.before) <= EXCHANGED_K
-            )
-            if is_exchanged:
+            if other.is_jumped and known.is_as_was(other) and other.is_as_was(known):
                 for each, partner, partner_name in ((known, other, other_name), (other, known, name)):
-                    each.other, each.same, each.doubted_ms = partner, 0, known.at_ms
+                    each.follow(partner)
+                    each.doubted_ms = known.at_ms
                     each.reason = (
                         f"look which is which (warm each with a hand): it and {partner_name} exchanged their values"
                         " within one reading"
                     )
                 return
             if abs(known.value - other.value) <= SAME_K and abs(known.before - other.value) >= APART_K_MIN:
-                known.other, known.same = other, 1
+                known.follow(other, abs(known.value - other.value))
 
-    def _confirm(self, name: str, known: _Known) -> None:
+    def _compare(self, known: _Known) -> None:
+        """Compare the others with the new value of one: each may have been read a moment before it."""
+        for other in self._known.values():
+            if other is known:
+                continue
+            gap = abs(other.value - known.value)
+            if other.other is known:
+                other.gap = min(other.gap, gap)
+            elif (
+                other.other is None
+                and other.is_jumped
+                and 0 <= known.at_ms - other.at_ms <= STEADY_GAP_MS
+                and gap <= SAME_K
+                and abs(other.before - known.value) >= APART_K_MIN
+            ):
+                other.follow(known, gap)
+
+    def _review(self, known: _Known, gap: float) -> None:
+        """Go on with a suspicion or a doubt, or end it.
+
+        Args:
+            known: With its new value.
+            gap: How near its last value was to the other's.
+        """
         other = known.other
-        if other is None or abs(known.value - other.value) > SAME_K:
-            known.other = None
-            if known.is_jumped:
-                self._suspect(name, known)
+        if other is None or (known.reason and known.at_ms - known.doubted_ms >= DOUBT_MS_MAX):
+            known.follow(None)
+            return
+        known.gap = abs(known.value - other.value)
+        if known.same:
+            if gap > (PARTED_K if known.reason else SAME_K):
+                known.follow(None)
+                return
+        elif known.reason:
+            # It has its own value back; the other ends its doubt at its own reading.
+            if known.is_jumped and min(abs(known.value - other.value), abs(known.value - other.before)) <= EXCHANGED_K:
+                known.follow(None)
+            return
+        elif gap > SAME_K or (known.is_jumped and known.gap >= APART_K_MIN):
+            known.follow(None)
             return
         known.same += 1
-        if known.same >= SAME_READINGS:
+        if known.same >= SAME_READINGS and not known.reason:
             known.doubted_ms = known.at_ms
             known.reason = (
-                f"check the wires of this bus: since it jumped to {known.value:.1f} °C the sensor gives the same values"
-                f" as {self._name_of(other)}"
+                f"check the wires of this bus: since it jumped the sensor gives the same values as"
+                f" {self._name_of(other)}"
             )
-
-    def _review(self, known: _Known) -> None:
-        """End a doubt that no longer holds."""
-        other = known.other
-        is_over = known.at_ms - known.doubted_ms >= DOUBT_MS_MAX
-        if other is None or is_over:
-            known.other, known.reason = None, ""
-        elif known.same:
-            if abs(known.value - other.value) > PARTED_K:
-                known.other, known.reason = None, ""
-        elif known.is_jumped and min(abs(known.value - other.value), abs(known.value - other.before)) <= EXCHANGED_K:
-            # It has its own value back; the other ends its doubt at its own reading.
-            known.other, known.reason = None, ""
 
     def _name_of(self, wanted: _Known) -> str:
         return next((name for name, known in self._known.items() if known is wanted), "another sensor")

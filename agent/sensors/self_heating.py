@@ -47,6 +47,10 @@ CHANGE_X_MIN_K: Final = 3.0
 CHANGE_SD_K: Final = 0.8
 """A change of the load moves the sensor by `k` times as much; a room itself moves by this in half an hour."""
 
+UNREST_SHARE: Final = 0.1
+UNREST_K_MAX: Final = 30.0
+"""The mean of the last ten looks; no change counts more than this."""
+
 OUTLIER_DEVIATIONS: Final = 4.0
 """A comparison that is farther off than this teaches nothing: a sensor in the sun, or carried to another room."""
 
@@ -105,6 +109,7 @@ class SelfHeating(msgspec.Struct, frozen=True):
         since_change_s: Since the last look at what a change of the load did.
         past_board_c: The sensor at that look; `None` before the first.
         past_x_k: The lagged excess of each hypothesis at that look.
+        unrest_k2: Mean square of what half an hour changes, beyond what the load explains: a pipe is no witness.
         references: How many comparisons with another sensor were learned from.
         entries: How many entered temperatures were learned from.
         changes: How many changes of the load were learned from.
@@ -116,6 +121,7 @@ class SelfHeating(msgspec.Struct, frozen=True):
     since_change_s: float = 0.0
     past_board_c: float | None = None
     past_x_k: tuple[float, ...] = ()
+    unrest_k2: float = CHANGE_SD_K**2
     references: int = 0
     entries: int = 0
     changes: int = 0
@@ -186,10 +192,14 @@ def _learn_change(state: SelfHeating, board_c: float) -> SelfHeating:
     if past_c is None or len(past) != len(now) or is_compared or settled_s < LAGS_S[DEFAULT_LAG]:
         return state
     differences = [b - a for a, b in zip(past, now, strict=True)]
+    sd_k = sqrt(max(CHANGE_SD_K**2, state.unrest_k2))
+    left_k = board_c - past_c - state.hypotheses[state.best].factor * differences[state.best]
+    unrest_k2 = state.unrest_k2 + UNREST_SHARE * (min(abs(left_k), UNREST_K_MAX) ** 2 - state.unrest_k2)
+    state = msgspec.structs.replace(state, unrest_k2=unrest_k2)
     if abs(differences[state.best]) < CHANGE_X_MIN_K:
         return state
     learned = [
-        _updated(each, (difference, 0.0), board_c - past_c, CHANGE_SD_K)
+        _updated(each, (difference, 0.0), board_c - past_c, sd_k)
         for each, difference in zip(state.hypotheses, differences, strict=True)
     ]
     return msgspec.structs.replace(state, hypotheses=_normalised(learned), changes=state.changes + 1)
@@ -238,14 +248,19 @@ def restart(state: SelfHeating) -> SelfHeating:
 
 def is_sound(state: SelfHeating) -> bool:
     """Return whether numbers from a file are such as learning can give."""
-    return len(state.hypotheses) == len(LAGS_S) and all(
-        FACTOR_RANGE[0] <= each.factor <= FACTOR_RANGE[1]
-        and abs(each.base_k) <= 10.0 * BASE_SD_K
-        and 0.0 < each.factor_var <= DEFAULT_FACTOR_SD**2
-        and 0.0 < each.base_var <= BASE_SD_K**2
-        and each.covariance**2 <= each.factor_var * each.base_var
-        and isfinite(each.likelihood)
-        for each in state.hypotheses
+    is_calm = 0.0 <= state.unrest_k2 <= UNREST_K_MAX**2
+    return (
+        is_calm
+        and len(state.hypotheses) == len(LAGS_S)
+        and all(
+            FACTOR_RANGE[0] <= each.factor <= FACTOR_RANGE[1]
+            and abs(each.base_k) <= 10.0 * BASE_SD_K
+            and 0.0 < each.factor_var <= DEFAULT_FACTOR_SD**2
+            and 0.0 < each.base_var <= BASE_SD_K**2
+            and each.covariance**2 <= each.factor_var * each.base_var
+            and isfinite(each.likelihood)
+            for each in state.hypotheses
+        )
     )
 
 

@@ -250,7 +250,7 @@ def test_neighbours_and_stuck_bits_reach_the_reading() -> None:
         a = bench.read(PIPE, 30.0 if index < 2 else 45.0)
         bench.read(OTHER_PIPE, 45.0)
     assert "the same values as" in a.reason
-    bench = Bench()
+    bench = Bench(rooms=((PIPE,),))
     for index in minutes(bench, 3 * 24 * 60):
         number = round((20.3 + 1.5 * math.sin(index / 240 * math.tau)) * 16) | 16
         reading = bench.read(PIPE, number / 16)

@@ -20,11 +20,14 @@ def last_reasons(detector: NeighbourDetector, series: Mapping[str, Sequence[floa
     return found
 
 
-def test_the_neighbours_value_is_found_at_the_third_reading() -> None:
-    a = [21.0, 21.06, 21.0, 8.0, 8.06, 8.06, 8.0]
-    b = [8.0, 8.0, 8.06, 8.06, 8.0, 8.06, 8.0]
-    found = last_reasons(NeighbourDetector(), {"a": a, "b": b})
-    assert [bool(reason) for reason in found["a"]] == [False] * (2 + SAME_READINGS) + [True] * 2
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("drift_k", [0.0, 0.9], ids=["steady", "warms up"])
+def test_the_neighbours_value_is_found_when_three_more_have_agreed(order: str, drift_k: float) -> None:
+    a = [21.0, 21.06, 21.0, *(8.0 + drift_k * index for index in range(3, 8))]
+    b = [8.0 + drift_k * index for index in range(8)]
+    series = {"a": a, "b": b}
+    found = last_reasons(NeighbourDetector(), {name: series[name] for name in order})
+    assert [bool(reason) for reason in found["a"]] == [False] * (3 + SAME_READINGS) + [True] * 2
     assert "same values as b" in found["a"][-1]
     assert not any(found["b"])
 
@@ -33,7 +36,7 @@ def test_a_doubt_ends_when_the_values_part() -> None:
     a = [21.0, 21.0, 8.0, 8.0, 8.0, 8.0, 8.6, 8.6]
     found = last_reasons(NeighbourDetector(), {"a": a, "b": [8.0] * 8})
     assert found["a"][5]
-    assert not any(found["a"][6:])
+    assert not any(found["a"][7:])
 
 
 def test_a_doubt_ends_by_itself() -> None:
@@ -44,8 +47,8 @@ def test_a_doubt_ends_by_itself() -> None:
 
 
 def test_two_exchanged_sensors_are_both_doubted_until_they_are_back() -> None:
-    a = [21.0, 21.0, 8.0, 8.0, 8.0, 21.0, 21.0, 21.0]
-    b = [8.0, 8.0, 21.0, 21.0, 21.0, 8.0, 8.0, 8.0]
+    a = [21.0, 21.0, 8.4, 8.4, 8.4, 21.0, 21.0, 21.0]
+    b = [8.0, 8.4, 21.0, 21.0, 21.0, 8.4, 8.4, 8.4]
     found = last_reasons(NeighbourDetector(), {"a": a, "b": b})
     assert "it and b exchanged" in found["b"][2].replace("it and a", "it and b")
     assert "exchanged their values" in found["a"][3]
@@ -91,5 +94,5 @@ def test_a_sensor_that_is_gone_is_forgotten() -> None:
 
 
 def test_a_candidate_that_moves_on_to_a_third_is_followed() -> None:
-    series = {"a": [21.0, 21.0, 8.0, 12.0, 12.0, 12.0], "b": [8.0] * 6, "c": [12.0] * 6}
+    series = {"a": [21.0, 21.0, 8.0, 12.0, 12.0, 12.0, 12.0], "b": [8.0] * 7, "c": [12.0] * 7}
     assert "same values as c" in last_reasons(NeighbourDetector(), series)["a"][-1]
