@@ -226,3 +226,20 @@ def test_case_follows_its_load() -> None:
         state = case.advance(state, 1.0, 60.0)
     assert state.rise_k == pytest.approx(case.steady(1.0).rise_k, abs=0.01)
     assert state.cpu_c(20.0) > state.board_c(20.0) > 24.0
+
+
+def test_a_pipe_that_happens_to_follow_the_load_teaches_little() -> None:
+    """What half an hour changes without the load tells how little its changes with the load are worth."""
+    rng, inside = random.Random(1), HubCase()
+    room, pipe = SelfHeating(), SelfHeating()
+    state = inside.steady(0.0)
+    for minute in range(3 * DAY_MIN):
+        load = float(minute % 120 < 60)
+        state = inside.advance(state, load, 60.0)
+        cpu_c = state.cpu_c(20.0)
+        room = self_heating.advance(room, board_c=state.board_c(20.0), cpu_c=cpu_c, dt_s=60.0)
+        pipe_c = 30.0 + 10.0 * (rng.random() < 0.5) + 3.0 * load
+        pipe = self_heating.advance(pipe, board_c=pipe_c, cpu_c=pipe_c + cpu_c - 20.0, dt_s=60.0)
+    assert pipe.unrest_k2 > 20.0
+    assert room.unrest_k2 < 1.0
+    assert pipe.hypotheses[0].factor_var > 5.0 * room.hypotheses[0].factor_var
