@@ -27,8 +27,9 @@ def as_text(report: LiveSensorsReport, radio: ZigbeeReport) -> str:
         parts.append(_table(OWN_HEADINGS, [_channel_row(channel) for channel in report.channels]))
     if own or relayed:
         parts.append(_table(HEADINGS, [*own, *relayed]))
-    if primary := [f"{channel.primary}: {channel.sensor}" for channel in report.channels if channel.primary]:
-        parts.append("\n".join(("In the cloud,", *(f"  the {line}" for line in primary))))
+    if primary := [channel for channel in report.channels if channel.primary]:
+        lines = (f"  {channel.quantity}: {channel.sensor}: {channel.primary}" for channel in primary)
+        parts.append("\n".join(("The hub's own in the cloud:", *lines)))
     return "\n\n".join(parts) or "this hub has no sensor"
 
 

@@ -12,7 +12,7 @@ from agent.local.hardware import BoardChannelReport, LiveSensorReport
 from agent.telemetry.own_sensors import OwnSensors
 from hal.channels import ChannelReader, DescribesChannel, FindsChannels
 from hal.errors import HalError
-from hal.interface import Sensor, SensorKind
+from hal.interface import Sensor
 
 READ_S_MAX = 2.0
 """How long one channel may take, and for how long reads of a bus begin: the others are shown without it."""
@@ -68,12 +68,8 @@ class BoardChannels:
         return BoardChannelReport(
             reader.name, channel.quantity.value, report.value, report.unit, report.age_s, channel.bus, channel.address,
             channel.chip, channel.driver, report.problem, report.doubt, report.uncertainty,
-            _primary_text(reader.kind, primary.reasons.get(reader.kind)) if is_primary else "",
+            primary.reasons.get(reader.kind, "it is missing, and its place is kept") if is_primary else "",
         )  # fmt: skip
-
-
-def _primary_text(kind: SensorKind, reason: str | None) -> str:
-    return f"{kind} of the hub: {reason or 'its place is kept'}"
 
 
 async def _of_channel(reader: ChannelReader, *, has_time: bool) -> BoardChannelReport:

@@ -75,7 +75,7 @@ def test_an_uncertain_or_doubted_sensor_says_so() -> None:
 
 ROOM = BoardChannelReport(
     "i2c-1-0076/bme280/temperature", "temperature", 21.26, "°C", 0.0, "i2c-1", "0076", "bme280", "bmp280",
-    uncertainty=0.3, primary="temperature of the hub: chosen (a sensor for rooms)",
+    uncertainty=0.3, primary="chosen (a sensor for rooms)",
 )  # fmt: skip
 PROBE = BoardChannelReport(
     "w1-28-0a/ds18b20/temperature", "temperature", 48.0, "°C", 5.0, "w1_bus_master1", "28-0a", "ds18b20", "w1_therm",
@@ -96,7 +96,7 @@ def test_each_channel_of_a_board_has_bus_chip_and_driver_and_the_choice_is_expla
         [GONE.sensor, "-", "-", "i2c-1", "scd41", "climahub", "the", "device", "is", "gone"],
     ]
     assert relayed[1].startswith("attic")
-    assert primary == ["In the cloud,", f"  the {ROOM.primary}: {ROOM.sensor}"]
+    assert primary == ["The hub's own in the cloud:", f"  temperature: {ROOM.sensor}: chosen (a sensor for rooms)"]
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

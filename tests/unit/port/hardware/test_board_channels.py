@@ -95,6 +95,6 @@ async def test_a_channel_that_stays_at_the_hub_is_shown(
 async def test_the_primary_sensor_is_explained() -> None:
     chosen = PrimarySensors({TEMPERATURE: "i2c/a"}, reasons={TEMPERATURE: "the only sensor of temperature"})
     found = await reports(Thermometer("i2c/a"), Thermometer("i2c/b"), primary=chosen)
-    assert [each.primary for each in found.values()] == ["temperature of the hub: the only sensor of temperature", ""]
+    assert [each.primary for each in found.values()] == ["the only sensor of temperature", ""]
     kept = await reports(Thermometer("i2c/a"), primary=PrimarySensors({TEMPERATURE: "i2c/a"}))
-    assert kept["i2c/a"].primary == "temperature of the hub: its place is kept"
+    assert kept["i2c/a"].primary == "it is missing, and its place is kept"
