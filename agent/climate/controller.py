@@ -14,6 +14,7 @@ from agent.climate import (
     binary_sensors,
     coordinator,
     effective_setpoint,
+    emitter,
     floor_limit,
     fusion,
     holds,
@@ -410,8 +411,12 @@ class ClimateController:
 
 
 def _with_notices(decision: ClimateDecision, zones: Sequence[ZoneController]) -> ClimateDecision:
-    """Return a decision whose reasons have the notices of the zones' recoveries."""
-    notices = [zone.recovery_plan.notice for zone in zones]
+    """Return a decision whose reasons have the notices of the zones' recoveries, else of their emitters."""
+    notices = [
+        zone.recovery_plan.notice
+        or emitter.wrong_setting(zone.settings.emitter, state.cycle, step_k=state.window.step_k)
+        for zone, state in zip(zones, decision.state.zones, strict=True)
+    ]
     if not any(notices):
         return decision
     reasons = [

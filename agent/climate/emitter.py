@@ -60,6 +60,26 @@ RIPPLE_K_MIN = 0.1
 """No sensor shows less."""
 
 
+FLOOR_RATE_K_PER_H_MAX, FLOOR_CYCLE_S_MIN = 0.9, 4500.0
+"""A heated floor moves its room by 0.2 to 0.9 K an hour, in cycles of more than two hours (issue 16's goal: 0.3 starts an
+hour). What moves it faster in shorter cycles, with the settings of a floor, is none."""
+
+RADIATOR_RATE_K_PER_H_MAX = 12.0
+"""Radiators reach some 10 K an hour in the smallest room; forced air has 15 to 30."""
+
+AIR_RATE_K_PER_H_MIN = 1.5
+"""Forced air has 6 K an hour and more; radiators have 0.5 to 3, floors less."""
+
+TELLING_STEP_K_MAX = 0.3
+"""The steps of a coarser sensor look like a fast emitter."""
+
+WRONG_SETTINGS = {
+    "floor": "radiators or air, not like a heated floor",
+    "radiator": "forced air, not like radiators",
+    "air": "radiators or a floor, not like forced air",
+}
+
+
 class CycleState(msgspec.Struct, frozen=True):
     """The present cycle of the output, and what all before it have shown. Kept in `climate.json`.
 
@@ -71,6 +91,7 @@ class CycleState(msgspec.Struct, frozen=True):
         high_c: The highest one.
         rate_k_per_h: The mean rate at full output.
         cycles: How many cycles it is the mean of, at most `CYCLES_MEAN`.
+        cycle_s: Their mean length; 0 in files of earlier releases.
     """
 
     s: float | None = None
@@ -80,6 +101,7 @@ class CycleState(msgspec.Struct, frozen=True):
     high_c: float = 0.0
     rate_k_per_h: float = 0.0
     cycles: int = 0
+    cycle_s: float = 0.0
 
     @property
     def known_rate_k_per_h(self) -> float | None:
@@ -101,11 +123,11 @@ def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bo
         return forget_cycle(state)
     if is_start:
         state = _learn(state, value_c)
-        return CycleState(dt_s, dt_s, value_c, value_c, value_c, state.rate_k_per_h, state.cycles)
+        return CycleState(dt_s, dt_s, value_c, value_c, value_c, state.rate_k_per_h, state.cycles, state.cycle_s)
     if state.s is None:
         return state
     if state.s > CYCLE_S_MAX:
-        return CycleState(rate_k_per_h=state.rate_k_per_h, cycles=state.cycles)
+        return forget_cycle(state)
     return CycleState(
         state.s + dt_s,
         state.on_s + (dt_s if was_on else 0.0),
@@ -114,12 +136,15 @@ def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bo
         max(state.high_c, value_c),
         state.rate_k_per_h,
         state.cycles,
+        state.cycle_s,
     )
 
 
 def forget_cycle(state: CycleState) -> CycleState:
     """Return the state without the present cycle, because it is none of its own."""
-    return state if state.s is None else CycleState(rate_k_per_h=state.rate_k_per_h, cycles=state.cycles)
+    if state.s is None:
+        return state
+    return CycleState(rate_k_per_h=state.rate_k_per_h, cycles=state.cycles, cycle_s=state.cycle_s)
 
 
 def _learn(state: CycleState, value_c: float) -> CycleState:
@@ -134,8 +159,32 @@ def _learn(state: CycleState, value_c: float) -> CycleState:
     rate = min(RATE_K_PER_H_MAX, max(RATE_K_PER_H_MIN, rate))
     cycles = min(CYCLES_MEAN, state.cycles + 1)
     return msgspec.structs.replace(
-        state, rate_k_per_h=state.rate_k_per_h + (rate - state.rate_k_per_h) / cycles, cycles=cycles
+        state,
+        rate_k_per_h=state.rate_k_per_h + (rate - state.rate_k_per_h) / cycles,
+        cycles=cycles,
+        cycle_s=state.cycle_s + (state.s - state.cycle_s) / cycles,
     )
+
+
+def wrong_setting(kind: str, state: CycleState, *, step_k: float) -> str:
+    """Return that the zone has another emitter than configured, and the remedy, for people; empty if it may have it.
+
+    Args:
+        kind: The configured emitter; empty if it is not known.
+        state: What the cycles have shown of it.
+        step_k: The smallest step that the sensor has shown.
+    """
+    if kind not in WRONG_SETTINGS or state.cycles < CYCLES_MEAN or step_k > TELLING_STEP_K_MAX:
+        return ""
+    rate = state.rate_k_per_h
+    is_wrong = {
+        "floor": rate > FLOOR_RATE_K_PER_H_MAX and 0.0 < state.cycle_s < FLOOR_CYCLE_S_MIN,
+        "radiator": rate > RADIATOR_RATE_K_PER_H_MAX,
+        "air": rate < AIR_RATE_K_PER_H_MIN,
+    }[kind]
+    if not is_wrong:
+        return ""
+    return f"check `emitter` in the configuration ({kind}): this zone warms like {WRONG_SETTINGS[kind]}"
 
 
 def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, others_duty: float = 0.0) -> PiSettings:

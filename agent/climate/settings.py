@@ -148,6 +148,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         absence_setback_k: Setpoints are moved by this much while nobody is there ...
         absence_delay_s: ... for this time.
         window_pause_s_max: The longest pause for a window that shows in the temperature only; 0 for no such pause.
+        emitter: The configured emitter; empty if it is not known. A wrong one is told.
     """
 
     zone_id: str
@@ -170,6 +171,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     absence_setback_k: float = 3.0
     absence_delay_s: float = 1800.0
     window_pause_s_max: float = 1800.0
+    emitter: str = ""
 
 
 class HeatSourceKind(StrEnum):
@@ -304,6 +306,7 @@ def climate_settings(
             absence_setback_k=config.absence_setback_k,
             absence_delay_s=config.absence_delay_s,
             window_pause_s_max=config.window_pause_s_max,
+            emitter=emitter.value,
         )
         for zone, emitter in [(zone, Emitter(zone.emitter or config.emitter)) for zone in config.zones]
     )

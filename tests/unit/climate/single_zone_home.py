@@ -31,7 +31,10 @@ class SingleZoneHome:
 
     def __init__(self, house: House, emitter: Emitter = Emitter.RADIATOR, resolution_k: float = 0.1) -> None:
         zone = ZoneSettings(
-            zone_id="z", sensors=(("t", 1.0),), law=pi_settings_for(emitter, is_shared=False, min_on_s=180.0)
+            zone_id="z",
+            sensors=(("t", 1.0),),
+            law=pi_settings_for(emitter, is_shared=False, min_on_s=180.0),
+            emitter=emitter.value,
         )
         self.house, self.resolution_k = house, resolution_k
         self.control = ClimateController(ClimateSettings(zones=(zone,)), ClimateSnapshot(), Now("b", 0, None))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agent.climate import emitter
 from agent.climate.emitter import CycleState, advance, forget_cycle, tune
 from agent.climate.settings import Emitter, Equipment, pi_settings_for
+from tests.unit.climate.single_zone_home import House, SingleZoneHome
 
 RADIATOR = pi_settings_for(Emitter.RADIATOR, is_shared=False, min_on_s=180.0)
 FLOOR = pi_settings_for(Emitter.FLOOR, is_shared=False, min_on_s=180.0)
@@ -68,7 +69,7 @@ def test_cycle_that_ends_far_from_its_beginning_teaches_nothing() -> None:
 def test_forgotten_cycle_teaches_nothing_and_keeps_what_was_learned() -> None:
     state = forget_cycle(cycle(learned(), (20.0, 29.0), on=1))
     assert advance(state, value_c=None, dt_s=60.0, was_on=True, is_start=True) == state
-    assert state == CycleState(rate_k_per_h=state.rate_k_per_h, cycles=10)
+    assert state == CycleState(rate_k_per_h=state.rate_k_per_h, cycles=10, cycle_s=state.cycle_s)
     assert cycle(state, SAW, on=2).rate_k_per_h == state.rate_k_per_h
 
 
@@ -123,6 +124,57 @@ def test_edges_move_by_the_same_share_of_a_pulse_for_each_ripple_and_less_where_
     shared = tune(RADIATOR, 3.0, 0.5, others_duty=0.2)
     ripple_k = 3.0 * 2.0 * RADIATOR.pulse_s(0.5, 0.2) / 3600.0
     assert shared.edge_s_per_k * ripple_k == pytest.approx(0.3 * RADIATOR.edge_pulses * tuned.pulse_s(0.5, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "cycle_s", "step_k", "is_told"),
+    [
+        ("floor", 1.2, 3000.0, 0.1, True),
+        ("floor", 0.9, 3000.0, 0.1, False),
+        ("floor", 1.2, 4500.0, 0.1, False),
+        ("floor", 1.2, 0.0, 0.1, False),
+        ("floor", 1.2, 3000.0, 0.5, False),
+        ("radiator", 12.1, 2400.0, 0.1, True),
+        ("radiator", 12.0, 2400.0, 0.1, False),
+        ("air", 1.4, 900.0, 0.1, True),
+        ("air", 1.5, 900.0, 0.1, False),
+        ("", 1.2, 3000.0, 0.1, False),
+    ],
+)
+def test_wrong_emitter_is_told_with_the_remedy(
+    kind: str, rate: float, cycle_s: float, step_k: float, *, is_told: bool
+) -> None:
+    state = CycleState(rate_k_per_h=rate, cycles=emitter.CYCLES_MEAN, cycle_s=cycle_s)
+    text = emitter.wrong_setting(kind, state, step_k=step_k)
+    assert text.startswith(f"check `emitter` in the configuration ({kind})") is is_told
+    assert bool(text) is is_told
+    few = msgspec.structs.replace(state, cycles=emitter.CYCLES_MEAN - 1)
+    assert not emitter.wrong_setting(kind, few, step_k=step_k)
+
+
+@pytest.mark.parametrize(
+    ("slab_j_per_k", "kind", "text"),
+    [
+        (6e4, Emitter.FLOOR, "check `emitter` in the configuration (floor): this zone warms like radiators or air"),
+        (6e4, Emitter.AIR, "check `emitter` in the configuration (air): this zone warms like radiators or a floor"),
+        (6e4, Emitter.RADIATOR, ""),
+        (8e6, Emitter.FLOOR, ""),
+    ],
+)
+def test_wrong_emitter_of_a_house_is_in_the_reason_of_its_zone(slab_j_per_k: float, kind: Emitter, text: str) -> None:
+    home = SingleZoneHome(House(20.0, 5000.0, slab_j_per_k=slab_j_per_k), kind)
+    home.run(72)
+    home.restart()
+    home.run(0.1)
+    assert ("check `emitter`" in home.reason) is bool(text)
+    assert text in home.reason
+
+
+def test_length_of_cycles_is_learned_with_the_rate_and_kept() -> None:
+    state = learned()
+    assert state.cycle_s == pytest.approx(2400.0)
+    assert forget_cycle(state).cycle_s == state.cycle_s
+    assert advance(learned(count=3), value_c=20.0, dt_s=13 * 3600.0, was_on=False, is_start=False).cycle_s > 0.0
 
 
 @given(
