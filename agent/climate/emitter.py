@@ -59,10 +59,9 @@ SHARED_EDGE_SHARE = 0.3
 RIPPLE_K_MIN = 0.1
 """No sensor shows less."""
 
-
 FLOOR_RATE_K_PER_H_MAX, FLOOR_CYCLE_S_MIN = 0.9, 4500.0
-"""A heated floor moves its room by 0.2 to 0.9 K an hour, in cycles of more than two hours (issue 16's goal: 0.3 starts an
-hour). What moves it faster in shorter cycles, with the settings of a floor, is none."""
+"""A heated floor moves its room by 0.2 to 0.9 K an hour, in cycles of more than two hours (at most 0.3 starts an hour).
+What moves it faster in shorter cycles, with the settings of a floor, is none."""
 
 RADIATOR_RATE_K_PER_H_MAX = 12.0
 """Radiators reach some 10 K an hour in the smallest room; forced air has 15 to 30."""

@@ -15,10 +15,11 @@ from agent.climate import (
     floor_limit,
     pi_controller,
     sensor_loss,
-    sensor_probe,
     zone_limits,
+    zone_sensors,
 )
 from agent.climate.effective_setpoint import EffectiveSetpoint
+from agent.climate.emitter import CycleState
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import COOLING_MODES, HEATING_MODES, Mode
@@ -50,16 +51,8 @@ HEAT_NEED_DUTY = 0.1
 CHANGEOVER_DELAY_S = 1800.0
 """In auto, cooling begins this long after the last heating, and the reverse: radiators must have cooled down."""
 
-STUCK_EXCESS_SHARE, STUCK_EXCESS_CYCLES = 0.75, 2.0
-"""A sensor counts as stuck after this share of `failure_s` of full heating above the usual duty, and this many response
-times of the emitter more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and
-sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
-
 RECOVERY_CYCLE_S = 1200.0
 """The goal of a cycle during a recovery, an hour or two a day: longer ones move a room by more than it may be off."""
-
-UNPROBED_K_MIN = 1.0
-"""A silent sensor that cannot be probed counts for an hour and three quarters, however cold it is."""
 
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
@@ -85,9 +78,9 @@ def request(
         now_ms: Boot time.
         dt_s: Since the last step.
     """
-    state, inputs = _exclude_stuck_sensor(state, settings, inputs, dt_s)
-    state, inputs = _probe_silent_sensor(state, settings, inputs, dt_s)
-    temperature, value_c, mode = inputs.temperature, inputs.temperature.value_c, inputs.effective.mode
+    state, inputs = zone_sensors.exclude_stuck_sensor(state, settings, inputs, dt_s)
+    state, inputs = zone_sensors.probe_silent_sensor(state, settings, inputs, dt_s)
+    temperature, value_c = inputs.temperature, inputs.temperature.value_c
     known_c = inputs.coldest_c if value_c is None else temperature.coldest_c
     is_frost = _is_frost(state, settings, known_c)
     frost_since_ms, lost_since_ms = _advance_timers(
@@ -126,38 +119,21 @@ def request(
     if wanted.duty > duty_max and decision.direction is _HEAT:
         owed_s, wanted = zone_limits.limit_duty(wanted, state, settings, inputs, duty_max=duty_max, dt_s=dt_s)
         decision = msgspec.structs.replace(decision, law=msgspec.structs.replace(decision.law, owed_s=owed_s))
-    heating_monitor, cooling_monitor = _monitor_equipment(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
-    # Neither fallback heating, an open window nor a mode without heating teaches the duty that the zone needs.
-    is_learning = value_c is not None and not is_contradictory and mode in HEATING_MODES and not window.is_open
-    weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
-    was_heated = state.level if state.action is _HEAT else 0.0
+    monitors = _monitor_equipment(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
+    is_learning = value_c is not None and not is_contradictory and not window.is_open
+    after = _learn(state, inputs, is_learning=is_learning, now_ms=now_ms, dt_s=dt_s)
     is_steady = not (inputs.is_ramp or window.is_open) and decision.direction is state.direction
-    cycle = emitter.advance(
-        state.cycle,
-        value_c=value_c if is_steady and state.level == 1.0 and inputs.effective.sensors == state.sensors else None,
-        dt_s=dt_s,
-        was_on=state.action is not _OFF,
-        is_start=state.action is not _OFF and not state.was_on,
-    )
     after = msgspec.structs.replace(
-        state,
-        cycle=cycle,
-        was_on=state.action is not _OFF,
+        after,
+        cycle=_advance_cycle(state, inputs, is_steady=is_steady, dt_s=dt_s),
         law=decision.law,
         direction=decision.direction,
         is_frost=is_frost,
         frost_since_ms=frost_since_ms,
-        is_ramp=inputs.is_ramp,
         lost_since_ms=lost_since_ms,
-        mean_duty=state.mean_duty + weight * (was_heated - state.mean_duty),
-        unlearned_share=state.unlearned_share * (1.0 - weight),
-        learned_at_ms=now_ms if is_learning else state.learned_at_ms,
         thermal_mass_c=thermal_mass_c,
-        value_c=state.value_c if value_c is None else value_c,
-        last_known_c=state.last_known_c if value_c is None else value_c,
-        sensors=state.sensors if value_c is None else inputs.effective.sensors,
-        heating_monitor=heating_monitor,
-        cooling_monitor=cooling_monitor,
+        heating_monitor=monitors[0],
+        cooling_monitor=monitors[1],
         is_precautionary=decision.is_precautionary,
         window=window,
         is_floor_hot=is_floor_hot,
@@ -165,85 +141,44 @@ def request(
     return after, wanted
 
 
+def _learn(state: ZoneState, inputs: ZoneInputs, *, is_learning: bool, now_ms: int, dt_s: float) -> ZoneState:
+    """Return the state with what this step shows of the zone.
+
+    Neither fallback heating, an open window nor a mode without heating teaches the duty that the zone needs.
+    """
+    value_c, is_learning = inputs.temperature.value_c, is_learning and inputs.effective.mode in HEATING_MODES
+    weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
+    was_heated = state.level if state.action is _HEAT else 0.0
+    return msgspec.structs.replace(
+        state,
+        was_on=state.action is not _OFF,
+        is_ramp=inputs.is_ramp,
+        mean_duty=state.mean_duty + weight * (was_heated - state.mean_duty),
+        unlearned_share=state.unlearned_share * (1.0 - weight),
+        learned_at_ms=now_ms if is_learning else state.learned_at_ms,
+        value_c=state.value_c if value_c is None else value_c,
+        last_known_c=state.last_known_c if value_c is None else value_c,
+        sensors=state.sensors if value_c is None else inputs.effective.sensors,
+    )
+
+
+def _advance_cycle(state: ZoneState, inputs: ZoneInputs, *, is_steady: bool, dt_s: float) -> CycleState:
+    """Return what the cycles of its output have shown of its emitter."""
+    is_own = is_steady and state.level == 1.0 and inputs.effective.sensors == state.sensors
+    return emitter.advance(
+        state.cycle,
+        value_c=inputs.temperature.value_c if is_own else None,
+        dt_s=dt_s,
+        was_on=state.action is not _OFF,
+        is_start=state.action is not _OFF and not state.was_on,
+    )
+
+
 def needs_heat(state: ZoneState, settings: ZoneSettings, effective: EffectiveSetpoint, value_c: float) -> bool:
     """Return whether a zone keeps others from being cooled. A zone that is off or cooled does not."""
     if not settings.can_heat or effective.mode not in HEATING_MODES:
         return False
     return value_c < effective.setpoints.heat_setpoint_c - HEAT_NEED_K or state.mean_duty >= HEAT_NEED_DUTY
-
-
-def _exclude_stuck_sensor(
-    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float
-) -> tuple[ZoneState, ZoneInputs]:
-    """Return the state and the inputs of a zone; without a temperature if its sensor is stuck."""
-    temperature = inputs.temperature
-    if temperature.quiet_for_s and not state.stuck_sensor.is_stuck:
-        # It does not repeat its value, it says nothing: see `_probe_silent_sensor`.
-        return state, inputs
-    stuck_sensor = fault_detection.detect_stuck_sensor(
-        state.stuck_sensor,
-        temperature.values_c,
-        is_heated=state.is_full,
-        usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
-        dt_s=dt_s,
-        excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
-    )
-    if not stuck_sensor.is_stuck:
-        return msgspec.structs.replace(state, stuck_sensor=stuck_sensor), inputs
-    # The heating since then has wound up the integral, and proves nothing about the equipment.
-    state = msgspec.structs.replace(
-        state,
-        stuck_sensor=stuck_sensor,
-        law=msgspec.structs.replace(state.law, integral=min(state.law.integral, stuck_sensor.usual_duty)),
-        heating_monitor=fault_detection.expect_no_rise(state.heating_monitor),
-    )
-    if temperature.value_c is None:
-        return state, inputs
-    problem = f"the sensor {stuck_sensor.text}: its value does not change"
-    unknown = ZoneTemperature(None, 0.0, 0, temperature.coldest_c, problem, temperature.warmest_c)
-    return state, msgspec.structs.replace(inputs, temperature=unknown)
-
-
-def _probe_silent_sensor(
-    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float
-) -> tuple[ZoneState, ZoneInputs]:
-    """Return the state and the inputs of a zone: with the duty of a probe, or without a temperature if it is dead."""
-    temperature, value_c = inputs.temperature, inputs.temperature.value_c
-    quiet_for_s = temperature.quiet_for_s
-    if value_c is None or quiet_for_s is None:
-        return state, inputs
-    error_k = inputs.heat_setpoint_c - value_c
-    cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
-    is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is _HEAT
-    change = excess = 0.0
-    law_duty = state.law.integral + (inputs.structure_duty or 0.0)
-    duties = law_duty, state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER
-    if is_heating:
-        is_upward = sensor_probe.is_upward(
-            quiet_for_s=quiet_for_s,
-            error_k=error_k,
-            law_duty=law_duty + settings.law.gain_per_k * error_k,
-            cools_k_per_h=sensor_loss.COOLS_K_PER_H,
-        )
-        change = sensor_probe.duty_change(quiet_for_s) * (1.0 if is_upward else -1.0)
-        excess = state.sensor_probe.excess(is_on=state.action is _HEAT, is_upward=is_upward)
-    probe = sensor_probe.advance(
-        state.sensor_probe,
-        age_s=temperature.age_s,
-        is_quiet=quiet_for_s > 0.0,
-        excess=excess,
-        duties=duties,
-        dt_s=dt_s,
-        response_s=settings.law.response_s,
-    )
-    state = msgspec.structs.replace(state, sensor_probe=probe)
-    # What is not heated cannot be probed: the sensor counts until its room may be half-way to the frost.
-    is_cold = not is_heating and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)
-    if is_cold:
-        problem = f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min"
-        return state, msgspec.structs.replace(inputs, temperature=sensor_probe.forget(temperature, problem))
-    known = sensor_probe.exclude_dead(probe, temperature)
-    return state, msgspec.structs.replace(inputs, temperature=known, probe_duty=change)
 
 
 def _monitor_equipment(

@@ -19,6 +19,10 @@ UNKNOWN_TEMPERATURE = (
     " so the zone is heated all the time at a low duty"
 )
 
+UNMOVED_SHARE = 0.9
+"""A sensor that shows the same for this share of the heating is suspected before the equipment; the output may have
+been on already when it stopped."""
+
 
 class ZoneState(msgspec.Struct, frozen=True):
     """The state of a zone from step to step.
@@ -87,7 +91,8 @@ class ZoneState(msgspec.Struct, frozen=True):
     @property
     def problem(self) -> str:
         """The fault of its equipment or sensors and the remedy, for people; empty without a fault."""
-        is_unmoved = self.heating_monitor.is_failing and self.stuck_sensor.heated_s >= self.heating_monitor.on_s
+        unmoved_s = UNMOVED_SHARE * self.heating_monitor.on_s
+        is_unmoved = self.heating_monitor.is_failing and self.stuck_sensor.heated_s >= unmoved_s
         if self.stuck_sensor.is_stuck or is_unmoved:
             return (
                 "restart or replace the sensor, then check the heating: the zone is heated and does not get warmer, and"

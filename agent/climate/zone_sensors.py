@@ -1,0 +1,96 @@
+"""Which sensors of a zone count: stuck ones are left out, silent ones are probed. Pure.
+
+`fault_detection` and `sensor_probe` judge; this file gives them what they need of a zone, and takes from the zone what
+they reject. It never decides what a zone without a temperature does.
+"""
+
+import msgspec
+
+from agent.climate import fault_detection, sensor_loss, sensor_probe
+from agent.climate.fusion import ZoneTemperature
+from agent.climate.model import HEATING_MODES
+from agent.climate.settings import ZoneSettings
+from agent.climate.zone_state import ZoneInputs, ZoneState
+from hal.interface import HvacAction
+
+STUCK_EXCESS_SHARE, STUCK_EXCESS_CYCLES = 0.75, 2.0
+"""A sensor counts as stuck after this share of `failure_s` of full heating above the usual duty, and this many response
+times of the emitter more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and
+sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
+
+UNPROBED_K_MIN = 1.0
+"""A silent sensor that cannot be probed counts for an hour and three quarters, however cold it is."""
+
+
+def exclude_stuck_sensor(
+    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float
+) -> tuple[ZoneState, ZoneInputs]:
+    """Return the state and the inputs of a zone; without a temperature if its sensor is stuck."""
+    temperature = inputs.temperature
+    if temperature.quiet_for_s and not state.stuck_sensor.is_stuck:
+        # It does not repeat its value, it says nothing: see `probe_silent_sensor`.
+        return state, inputs
+    stuck_sensor = fault_detection.detect_stuck_sensor(
+        state.stuck_sensor,
+        temperature.values_c,
+        is_heated=state.is_full,
+        usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
+        dt_s=dt_s,
+        excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
+    )
+    if not stuck_sensor.is_stuck:
+        return msgspec.structs.replace(state, stuck_sensor=stuck_sensor), inputs
+    # The heating since then has wound up the integral, and proves nothing about the equipment.
+    state = msgspec.structs.replace(
+        state,
+        stuck_sensor=stuck_sensor,
+        law=msgspec.structs.replace(state.law, integral=min(state.law.integral, stuck_sensor.usual_duty)),
+        heating_monitor=fault_detection.expect_no_rise(state.heating_monitor),
+    )
+    if temperature.value_c is None:
+        return state, inputs
+    problem = f"the sensor {stuck_sensor.text}: its value does not change"
+    unknown = ZoneTemperature(None, 0.0, 0, temperature.coldest_c, problem, temperature.warmest_c)
+    return state, msgspec.structs.replace(inputs, temperature=unknown)
+
+
+def probe_silent_sensor(
+    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float
+) -> tuple[ZoneState, ZoneInputs]:
+    """Return the state and the inputs of a zone: with the duty of a probe, or without a temperature if it is dead."""
+    temperature, value_c = inputs.temperature, inputs.temperature.value_c
+    quiet_for_s = temperature.quiet_for_s
+    if value_c is None or quiet_for_s is None:
+        return state, inputs
+    error_k = inputs.heat_setpoint_c - value_c
+    cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
+    is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is HvacAction.HEAT
+    change = excess = 0.0
+    law_duty = state.law.integral + (inputs.structure_duty or 0.0)
+    duties = law_duty, state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER
+    if is_heating:
+        is_upward = sensor_probe.is_upward(
+            quiet_for_s=quiet_for_s,
+            error_k=error_k,
+            law_duty=law_duty + settings.law.gain_per_k * error_k,
+            cools_k_per_h=sensor_loss.COOLS_K_PER_H,
+        )
+        change = sensor_probe.duty_change(quiet_for_s) * (1.0 if is_upward else -1.0)
+        excess = state.sensor_probe.excess(is_on=state.action is HvacAction.HEAT, is_upward=is_upward)
+    probe = sensor_probe.advance(
+        state.sensor_probe,
+        age_s=temperature.age_s,
+        is_quiet=quiet_for_s > 0.0,
+        excess=excess,
+        duties=duties,
+        dt_s=dt_s,
+        response_s=settings.law.response_s,
+    )
+    state = msgspec.structs.replace(state, sensor_probe=probe)
+    # What is not heated cannot be probed: the sensor counts until its room may be half-way to the frost.
+    is_cold = not is_heating and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)
+    if is_cold:
+        problem = f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min"
+        return state, msgspec.structs.replace(inputs, temperature=sensor_probe.forget(temperature, problem))
+    known = sensor_probe.exclude_dead(probe, temperature)
+    return state, msgspec.structs.replace(inputs, temperature=known, probe_duty=change)
