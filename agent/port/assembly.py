@@ -93,20 +93,7 @@ class PortAssembly:
         self._log_ring = log_ring
         self._confirm_command = confirm_command
         self._new_id = new_id
-        self.home = HomeAssembly(
-            HomeParts(
-                climate=hub.climate,
-                channels=hub.telemetry.intake.channels,
-                pairing=hub.pairing.queries,
-                board_name=hub.config.board.name,
-                directory=hub.config.storage.state_dir,
-                clock=hub.clock,
-                disk=hub.disk,
-                worker=hub.worker,
-                new_id=new_id,
-                names_follow_spaces=hub.config.apis.names_follow_spaces,
-            )
-        )
+        self.home = self._build_home()
         self._live = LiveValues(
             sensors=sensors,
             own=hub.telemetry.own_sensors,
@@ -134,6 +121,23 @@ class PortAssembly:
         )
         self.checks = ChecksService(hub, self.history, self.service.state)
         self.repairs = Repairs(hub, renew_certificate=self.service.certificate.renew, on_repaired=self.checks.forget)
+
+    def _build_home(self) -> HomeAssembly:
+        hub = self._hub
+        return HomeAssembly(
+            HomeParts(
+                climate=hub.climate,
+                channels=hub.telemetry.intake.channels,
+                pairing=hub.pairing.queries,
+                board_name=hub.config.board.name,
+                directory=hub.config.storage.state_dir,
+                clock=hub.clock,
+                disk=hub.disk,
+                worker=hub.worker,
+                new_id=self._new_id,
+                names_follow_spaces=hub.config.apis.names_follow_spaces,
+            )
+        )
 
     def _build_hardware_tests(self) -> "HardwareTestService | None":
         hub = self._hub
