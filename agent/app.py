@@ -32,6 +32,7 @@ from agent.pairing.service import PairingService
 from agent.port.assembly import PortAssembly
 from agent.port.config_editor import build_editor
 from agent.port.hub_parts import HubParts
+from agent.sensors.air_quality import AirQuality
 from agent.sensors.service import SensorsService
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
@@ -93,6 +94,7 @@ class Hub:
             state, disk=environment.disk, worker=environment.worker, read_power=environment.read_power
         )
         self.sensors = self._sensors()
+        self.air = self._air()
         self.telemetry = self._telemetry()
         self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
         self.health = self._health()
@@ -110,7 +112,7 @@ class Hub:
         return PortAssembly(
             self._parts(),
             clock=self._port_clock,
-            sensors=lambda: environment.board.sensors,
+            sensors=lambda: (*environment.board.sensors, *self.air.sensors),
             led=environment.board.led if isinstance(environment.board, HasLed) else None,
             buses=environment.board if isinstance(environment.board, ScansBuses) else None,
             editor=self.config_editor,
@@ -180,7 +182,19 @@ class Hub:
             add_fault=lambda text: self.faults.add("outbox", text),
             on_committed=environment.on_committed,
             on_memory_send=environment.on_memory_send,
-            correct=self.sensors.judge,
+            correct=lambda reading: self.air.judge(self.sensors.judge(reading)),
+            derived=lambda: self.air.sensors,
+        )
+
+    def _air(self) -> AirQuality:
+        environment = self.environment
+        return AirQuality(
+            self.config.storage.state_dir,
+            environment.board,
+            is_wanted=self.config.sensors.iaq == "relative",
+            clock=environment.clock,
+            disk=environment.disk,
+            worker=environment.worker,
         )
 
     def _sensors(self) -> SensorsService:
@@ -326,6 +340,7 @@ class Hub:
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             **self.telemetry.loops(),
             **self.sensors.loops(),
+            **self.air.loops(),
             "machine": self.machine.run,
             "settings": self.settings.run,
             "data usage": self.usage.run,
@@ -423,5 +438,6 @@ class Hub:
             last.push_async_callback(self.usage.save)
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.sensors.save)
+            last.push_async_callback(self.air.save)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)

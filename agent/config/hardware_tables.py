@@ -149,6 +149,10 @@ class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
             text_list('sensor names, such as "i2c-1-0076/bme280/temperature"'),
         ),
     ] = ()
+    iaq: Annotated[
+        Literal["none", "relative"],
+        key('"relative" makes an air index of a BME680\'s gas sensor, against the best air that it has met'),
+    ] = "none"
     primary: Annotated[
         Mapping[SensorKind, str],
         table(

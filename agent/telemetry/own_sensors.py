@@ -57,6 +57,7 @@ class OwnSensors:
         clock: Clock,
         disk: Disk,
         worker: Worker,
+        derived: Callable[[], Sequence[Sensor]] = lambda: (),
     ) -> None:
         """Choose among the sensors that the board has now; a board that finds its sensors is searched first.
 
@@ -67,12 +68,14 @@ class OwnSensors:
             clock: For how long a sensor is missing.
             disk: Where the choice is stored.
             worker: Where storing it blocks.
+            derived: Returns sensors that are computed from the board's channels.
         """
         self._config = config
         self._board = board
         self._check_for = check_for
         self._clock = clock
         self._worker = worker
+        self._derived = derived
         self._store = JsonStore(
             config.storage.state_dir / FILE_NAME,
             PrimaryFile(),
@@ -132,7 +135,7 @@ class OwnSensors:
         self._follow_board()
         config = self._config.sensors
         gone = self.finder.gone if self.finder is not None else ()
-        sensors = [(sensor.name, sensor.kind) for sensor in self._board.sensors]
+        sensors = [(sensor.name, sensor.kind) for sensor in self._all()]
         before = self._before({name for name, _ in sensors if name not in gone})
         self.primary = choose_primary(
             sensors, primary=config.primary, disabled=config.disabled, before=before, gone=gone
@@ -163,9 +166,12 @@ class OwnSensors:
                 _log.warning("%s of this hub is now that of %s; it was that of %s", kind, name, before[kind])
         await self._store.apply(lambda file: PrimaryFile({**file.primary, **chosen}))
 
+    def _all(self) -> Sequence[Sensor]:
+        return (*self._board.sensors, *self._derived())
+
     def _follow_board(self) -> None:
         checks: dict[str, tuple[Sensor, PlausibilityCheck]] = {}
-        for sensor in self._board.sensors:
+        for sensor in self._all():
             if sensor.name not in self._config.sensors.disabled:
                 known = self._checks.get(sensor.name)
                 if known is None or known[0] is not sensor:

@@ -73,6 +73,7 @@ class TelemetryService:
         on_committed: Callable[[Sequence[Reading]], None],
         on_memory_send: Callable[[Sequence[Reading]], None],
         correct: Callable[[Reading], Reading],
+        derived: Callable[[], Sequence[Sensor]] = lambda: (),
     ) -> None:
         """Build all parts; nothing runs yet.
 
@@ -92,6 +93,7 @@ class TelemetryService:
             on_committed: Receives the readings of each durable commit.
             on_memory_send: Receives readings that are about to be sent from memory.
             correct: Returns a reading with the right value, and suspect where its sensor is doubted.
+            derived: Returns sensors that are computed from the board's channels.
         """
         storage, network = config.storage, board.network
         self._directory: Path = storage.state_dir
@@ -113,7 +115,7 @@ class TelemetryService:
         self.failover = FailoverOutbox(self.intake, clock=clock, identities=identities, on_memory_send=on_memory_send)
         self.uplink = self._build_uplink(config.cloud, client, rng)
         self.receiver = self._build_receiver(network, schedule)
-        self.own_sensors = OwnSensors(config, board, check_for, clock=clock, disk=disk, worker=worker)
+        self.own_sensors = OwnSensors(config, board, check_for, clock=clock, disk=disk, worker=worker, derived=derived)
         self.sampler = Sampler(
             self.own_sensors.checked,
             primary=self.own_sensors.primary.sensors,
