@@ -91,7 +91,9 @@ class Hub:
 
     boot_id = "boot"
 
-    def __init__(self, directory: Path, board: Board, toml: str = "") -> None:
+    def __init__(
+        self, directory: Path, board: Board, toml: str = "", *, derived: Callable[[], Sequence[Sensor]] = lambda: ()
+    ) -> None:
         file = directory / "hub.toml"
         file.write_text(f'[cloud]\nbase_url = "https://cloud.example"\n[storage]\nstate_dir = "{directory}"\n{toml}')
         self.config: Config = load(file, environ={})
@@ -105,6 +107,7 @@ class Hub:
             clock=self,
             disk=Disk(),
             worker=InlineWorker(),
+            derived=derived,
         )
 
     def monotonic_ms(self) -> int:
@@ -192,3 +195,11 @@ async def test_a_damaged_file_lets_the_hub_choose_anew(tmp_path: Path) -> None:
     hub = Hub(tmp_path, Board(ROOM, PROBE))
     await hub.run()
     assert hub.followed == [{TEMPERATURE: ROOM}]
+
+
+async def test_what_is_computed_from_channels_is_read_and_chosen_like_the_board_s_own(tmp_path: Path) -> None:
+    air = LinuxSensor(Channel("i2c-1-0077/bme680/iaq", Quantity.IAQ, lambda: 20.0), SensorKind.IAQ, BusThreads())
+    hub = Hub(tmp_path, Board(ROOM), derived=lambda: [air])
+    await hub.run()
+    assert hub.followed == [{TEMPERATURE: ROOM, SensorKind.IAQ: air.name}]
+    assert [sensor.name for sensor, _ in hub.own.checked] == [ROOM, air.name]
