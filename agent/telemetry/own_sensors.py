@@ -19,7 +19,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
 from agent.telemetry.sampling import Sampler
-from hal.channels import FindsChannels
+from hal.channels import DescribesChannel, FindsChannels
 from hal.interface import Board, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
@@ -102,6 +102,11 @@ class OwnSensors:
     def finder(self) -> FindsChannels | None:
         """The board, where its sensors come and go; else `None`."""
         return self._board if isinstance(self._board, FindsChannels) else None
+
+    @property
+    def computed(self) -> Sequence[DescribesChannel]:
+        """The sensors that are computed from the board's channels and have a channel of their own."""
+        return tuple(sensor for sensor in self._derived() if isinstance(sensor, DescribesChannel))
 
     @property
     def checked(self) -> Sequence[tuple[Sensor, PlausibilityCheck]]:

@@ -42,7 +42,7 @@ class BoardChannels:
             read: Reads a sensor.
             last: Returns its last reading, where its bus has no time left.
         """
-        readers = list(self._finder.channels)
+        readers: list[ChannelReader] = [*self._finder.channels, *self._own.computed]
         buses: dict[str, list[ChannelReader]] = {}
         for reader in readers:
             buses.setdefault(reader.channel.bus, []).append(reader)

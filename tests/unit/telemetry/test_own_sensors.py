@@ -203,3 +203,4 @@ async def test_what_is_computed_from_channels_is_read_and_chosen_like_the_board_
     await hub.run()
     assert hub.followed == [{TEMPERATURE: ROOM, SensorKind.IAQ: air.name}]
     assert [sensor.name for sensor, _ in hub.own.checked] == [ROOM, air.name]
+    assert list(hub.own.computed) == [air]
