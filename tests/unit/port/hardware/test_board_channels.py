@@ -56,7 +56,7 @@ def last(sensor: Sensor) -> LiveSensorReport:
 
 async def reports(*readers: Reader, primary: PrimarySensors | None = None) -> dict[str, BoardChannelReport]:
     finder = cast("Any", type("Finder", (), {"channels": readers}))
-    own = cast("Any", type("Own", (), {"primary": primary or PrimarySensors({})}))
+    own = cast("Any", type("Own", (), {"primary": primary or PrimarySensors({}), "computed": ()}))
     _, channels = await BoardChannels(finder, own).read(read, last)
     return {channel.sensor: channel for channel in channels}
 
