@@ -343,6 +343,55 @@ def ready(chip: EmulatedChip) -> EmulatedChip:
     return chip
 
 
+class Pcf8574:
+    """An expander with one byte of outputs; `shorted` lines are low whatever is written (datasheet SCPS068)."""
+
+    def __init__(self) -> None:
+        self.latch = 0xFF
+        self.shorted = 0
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        self.latch = data[-1]
+
+    def read(self, count: int) -> bytes:
+        return bytes([self.latch & ~self.shorted]) * count
+
+
+class Mcp23017:
+    """An expander with two ports; lines are inputs with pull-ups after power-on (datasheet DS20001952)."""
+
+    IODIR, GPIO, OLAT = 0x00, 0x12, 0x14
+
+    def __init__(self) -> None:
+        self.registers = bytearray(0x16)
+        self.set(self.IODIR, 0xFFFF)
+        self.shorted = 0
+        self.written: list[bytes] = []
+        self._at = 0
+
+    def set(self, first: int, value: int) -> None:
+        self.registers[first : first + 2] = value.to_bytes(2, "little")
+
+    def get(self, first: int) -> int:
+        return int.from_bytes(self.registers[first : first + 2], "little")
+
+    def write(self, data: bytes) -> None:
+        self._at = data[0]
+        if len(data) > 1:
+            self.written.append(data)
+            self.registers[self._at : self._at + len(data) - 1] = data[1:]
+
+    def read(self, count: int) -> bytes:
+        inputs = self.get(self.IODIR)
+        self.set(self.GPIO, (self.get(self.OLAT) & ~inputs | inputs) & ~self.shorted)
+        return bytes(self.registers[self._at : self._at + count])
+
+
+EXPANDERS: dict[str, Callable[[], "Pcf8574 | Mcp23017"]] = {"pcf8574": Pcf8574, "mcp23017": Mcp23017}
+"""What is no sensor: relays hang on it."""
+
 ALL: dict[str, tuple[int, Callable[[], EmulatedChip]]] = {
     "bme280": (0x76, bme280),
     "bme680": (0x77, bme680),

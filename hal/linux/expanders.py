@@ -1,4 +1,4 @@
-"""Relays on the lines of I2C expanders: PCF8574 and MCP23017, through smbus2.
+"""Relays on the lines of I2C expanders: PCF8574 and MCP23017, through smbus2 (`hal.linux.i2c.bus`).
 
 An expander keeps its outputs when the process or the kernel dies, unlike a GPIO line. So the unit switches them off
 afterwards (`climahub run --outputs-off`), and the wiring should have them off at power-on. Never forces an address
@@ -7,12 +7,12 @@ expander: a PCF8574 is written as a whole.
 """
 
 import errno
-import importlib
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from pathlib import Path
 
 from hal.errors import ActuatorFault
 from hal.line_names import i2c_address
+from hal.linux.i2c.bus import I2cPort, SmbusPort
 from hal.linux.output_lines import OutputLines, RelayWiring
 
 IODIR, GPIO, OLAT = 0x00, 0x12, 0x14
@@ -20,34 +20,10 @@ IODIR, GPIO, OLAT = 0x00, 0x12, 0x14
 power-on). A transfer of a word reaches A, then B (section 3.2.1)."""
 
 
-class Bus(Protocol):
-    """The part of `smbus2.SMBus` that is used. Every call may raise `OSError`, EBUSY for a bound address."""
-
-    def write_byte(self, i2c_addr: int, value: int) -> None:
-        """Send a byte."""
-        ...
-
-    def read_byte(self, i2c_addr: int) -> int:
-        """Receive a byte."""
-        ...
-
-    def write_word_data(self, i2c_addr: int, register: int, value: int) -> None:
-        """Write two registers, the low byte first."""
-        ...
-
-    def read_word_data(self, i2c_addr: int, register: int) -> int:
-        """Read two registers, the low byte first."""
-        ...
-
-    def close(self) -> None:
-        """Close the bus."""
-        ...
-
-
 class _Expander:
     """What both kinds have in common: the levels of the lines, as a word."""
 
-    def __init__(self, wiring: RelayWiring, bus: Bus, address: int) -> None:
+    def __init__(self, wiring: RelayWiring, bus: I2cPort, address: int) -> None:
         self._bus = bus
         self._address = address
         self._mask = sum(1 << line for line in wiring.lines)
@@ -95,10 +71,10 @@ class Pcf8574Lines(_Expander):
     """
 
     def _write(self) -> None:
-        self._bus.write_byte(self._address, 0xFF & ~self._mask | self._levels)
+        self._bus.transfer(self._address, bytes([0xFF & ~self._mask | self._levels]), 0)
 
     def _read(self) -> int:
-        return self._bus.read_byte(self._address)
+        return self._bus.transfer(self._address, b"", 1)[0]
 
 
 class Mcp23017Lines(_Expander):
@@ -106,17 +82,24 @@ class Mcp23017Lines(_Expander):
 
     def _write(self) -> None:
         # The latch before the direction: a line must not become an output with an old level.
-        latch = self._bus.read_word_data(self._address, OLAT)
-        self._bus.write_word_data(self._address, OLAT, latch & ~self._mask | self._levels)
-        directions = self._bus.read_word_data(self._address, IODIR)
+        latch = self._registers(OLAT)
+        self._set_registers(OLAT, latch & ~self._mask | self._levels)
+        directions = self._registers(IODIR)
         if directions & self._mask:
-            self._bus.write_word_data(self._address, IODIR, directions & ~self._mask)
+            self._set_registers(IODIR, directions & ~self._mask)
 
     def _read(self) -> int:
-        return self._bus.read_word_data(self._address, GPIO)
+        return self._registers(GPIO)
+
+    def _registers(self, first: int) -> int:
+        """Return a register of port A, and that of port B above it."""
+        return int.from_bytes(self._bus.transfer(self._address, bytes([first]), 2), "little")
+
+    def _set_registers(self, first: int, value: int) -> None:
+        self._bus.transfer(self._address, bytes([first]) + value.to_bytes(2, "little"), 0)
 
 
-def open_expander(wiring: RelayWiring, open_bus: Callable[[int], Bus] | None = None) -> OutputLines:
+def open_expander(wiring: RelayWiring, open_bus: Callable[[int], I2cPort] | None = None) -> OutputLines:
     """Open an expander and switch its lines off.
 
     Args:
@@ -129,7 +112,7 @@ def open_expander(wiring: RelayWiring, open_bus: Callable[[int], Bus] | None = N
     """
     bus_address, chip = wiring.device.split("/")
     number, address = i2c_address(bus_address)
-    bus = (open_bus or _open_smbus)(number)
+    bus = (open_bus or _open_port)(number)
     lines = (Pcf8574Lines if chip == "pcf8574" else Mcp23017Lines)(wiring, bus, address)
     try:
         lines.set({})
@@ -139,14 +122,12 @@ def open_expander(wiring: RelayWiring, open_bus: Callable[[int], Bus] | None = N
     return lines
 
 
-def _open_smbus(number: int) -> Bus:
-    path = f"/dev/i2c-{number}"
+def _open_port(number: int) -> I2cPort:
+    path = Path(f"/dev/i2c-{number}")
     try:
-        smbus2 = importlib.import_module("smbus2")
+        return SmbusPort(path)
     except ImportError as error:
         raise ActuatorFault("I2C expanders need the Python package smbus2: pip install 'climahub[i2c]'") from error
-    try:
-        bus: Bus = smbus2.SMBus(path)
     except FileNotFoundError as error:
         advice = "enable the bus (dtparam=i2c_arm=on in config.txt)"
         raise ActuatorFault(
@@ -157,4 +138,3 @@ def _open_smbus(number: int) -> Bus:
         raise ActuatorFault(f"{path}: this user has no permission to open it; {advice}") from error
     except OSError as error:
         raise ActuatorFault(f"{path} cannot be opened ({error.strerror}); check the name of the line") from error
-    return bus

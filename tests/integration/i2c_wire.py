@@ -3,7 +3,7 @@
 Prints the directory of the test bed, then answers each line of JSON with one: `{"plug": {"0x76": "bme280"}}` replaces
 the chips, `{"fault": ...}` plants a fault of `EmulatedBus`, `{"bad_checksum_at": n}` spoils one byte of each answer,
 `{"short": true}` transfers one message fewer than asked for, `{"bound": [0x76]}` makes addresses busy. Each answer has
-the addresses that were asked for since the last one, and how many bytes went over the bus.
+the addresses that were asked for since the last one, how many bytes went over the bus, and what expanders were told.
 
 A transfer that hangs is not among them: umockdev holds up every thread of the process meanwhile, which the kernel does
 not (tests/unit/hal/linux/i2c/test_chip_source.py lets one hang).
@@ -36,6 +36,12 @@ E: DEVNAME=/dev/i2c-1
 E: SUBSYSTEM=i2c
 A: name=bcm2835 (i2c@7e804000)
 """
+
+
+def new_chip(name: str) -> Any:  # noqa: ANN401 - of a module that is imported by its path
+    if name in emulated.EXPANDERS:
+        return emulated.EXPANDERS[name]()
+    return emulated.ready(emulated.ALL[name][1]())
 
 
 class Wire(UMockdev.IoctlBase):  # type: ignore[misc]
@@ -87,9 +93,7 @@ class Wire(UMockdev.IoctlBase):  # type: ignore[misc]
 
     def order(self, line: dict[str, Any]) -> dict[str, Any]:
         if "plug" in line:
-            self.bus.chips = {
-                int(address, 16): emulated.ready(emulated.ALL[name][1]()) for address, name in line["plug"].items()
-            }
+            self.bus.chips = {int(address, 16): new_chip(name) for address, name in line["plug"].items()}
         if "fault" in line:
             fault = line["fault"]
             self.bus.bytes_done, self.bus.fault = 0, tuple(fault) if isinstance(fault, list) else fault
@@ -100,7 +104,8 @@ class Wire(UMockdev.IoctlBase):  # type: ignore[misc]
         self.is_short = line.get("short", self.is_short)
         asked = sorted({address for address, _, _ in self.bus.transfers})
         self.bus.transfers.clear()
-        return {"asked": asked, "bytes": self.bus.bytes_done}
+        written = [data.hex() for chip in self.bus.chips.values() for data in getattr(chip, "written", [])]
+        return {"asked": asked, "bytes": self.bus.bytes_done, "written": written}
 
 
 def main() -> None:

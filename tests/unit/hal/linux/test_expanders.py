@@ -4,7 +4,6 @@ import errno
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,9 +15,10 @@ from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.line_names import LineName, i2c_address, parse_line_name
 from hal.linux.board import LinuxBoard
 from hal.linux.bus_relays import BusRelays
-from hal.linux.expanders import GPIO, IODIR, OLAT, open_expander
+from hal.linux.expanders import IODIR, OLAT, open_expander
 from hal.linux.output_lines import OutputLines, RelayWiring, ZoneRelays
 from hal.linux.relays import RelayOutputs
+from tests.emulated_chips import Mcp23017, Pcf8574
 
 HEAT = HvacAction.HEAT
 PCF = RelayWiring("i2c-1-0020/pcf8574", (ZoneRelays("living", 0), ZoneRelays("bath", 3)), is_active_low=True)
@@ -26,44 +26,22 @@ MCP = RelayWiring("i2c-1-0021/mcp23017", (ZoneRelays("living", 1), ZoneRelays("b
 
 
 class FakeBus:
-    """An I2C bus with a PCF8574 at 0x20 and an MCP23017 at 0x21, as after power-on; keeps each write."""
+    """An I2C bus with a PCF8574 at 0x20 and an MCP23017 at 0x21."""
 
-    def __init__(self, number: int = 1) -> None:
-        self.number = number
-        self.pcf = 0xFF
-        self.registers = {IODIR: 0xFFFF, OLAT: 0x0000}
-        self.pulls = 0xFFFF
-        self.shorted: int = 0
-        self.writes: list[tuple[int, ...]] = []
+    def __init__(self) -> None:
+        self.pcf, self.mcp = Pcf8574(), Mcp23017()
+        self.chips: dict[int, Pcf8574 | Mcp23017] = {0x20: self.pcf, 0x21: self.mcp}
         self.error: OSError | None = None
         self.is_closed = False
 
-    def _check(self, i2c_addr: int, expected: int) -> None:
+    def transfer(self, address: int, write: bytes, read_bytes: int) -> bytes:
         if self.error is not None:
             raise self.error
-        if i2c_addr != expected:
+        if address not in self.chips:
             raise OSError(errno.ENXIO, "No such device or address")
-
-    def write_byte(self, i2c_addr: int, value: int) -> None:
-        self._check(i2c_addr, 0x20)
-        self.writes.append((value,))
-        self.pcf = value
-
-    def read_byte(self, i2c_addr: int) -> int:
-        self._check(i2c_addr, 0x20)
-        return self.pcf & ~self.shorted
-
-    def write_word_data(self, i2c_addr: int, register: int, value: int) -> None:
-        self._check(i2c_addr, 0x21)
-        self.writes.append((register, value))
-        self.registers[register] = value
-
-    def read_word_data(self, i2c_addr: int, register: int) -> int:
-        self._check(i2c_addr, 0x21)
-        if register != GPIO:
-            return self.registers[register]
-        inputs = self.registers[IODIR]
-        return (self.registers[OLAT] & ~inputs | self.pulls & inputs) & ~self.shorted
+        if write:
+            self.chips[address].write(write)
+        return self.chips[address].read(read_bytes) if read_bytes else b""
 
     def close(self) -> None:
         self.is_closed = True
@@ -85,35 +63,37 @@ class Rig:
 async def test_a_pcf8574_sinks_for_relays_that_are_on_and_leaves_other_lines_high() -> None:
     rig = Rig(PCF)
     await rig.relays.apply(HvacDemand({"bath": HEAT}))
-    assert rig.bus.writes == [(0xFF,), (0b1111_0111,)]
+    assert rig.bus.pcf.written == [b"\xff", b"\xf7"]
     await rig.relays.apply(HvacDemand({"living": HEAT, "bath": HEAT}))
-    assert rig.bus.pcf == 0b1111_0110
+    assert rig.bus.pcf.latch == 0b1111_0110
     rig.relays.close()
-    assert (rig.bus.pcf, rig.bus.is_closed) == (0xFF, True)
+    assert (rig.bus.pcf.latch, rig.bus.is_closed) == (0xFF, True)
 
 
 async def test_an_mcp23017_gets_its_level_before_it_drives_and_keeps_lines_of_others() -> None:
     rig = Rig(MCP)
-    rig.bus.registers[OLAT] = 0x8022  # a relay that is on from before, and a line of somebody else
-    rig.bus.registers[IODIR] = 0xFFDF
+    # A relay that is on from before, and a line of somebody else.
+    rig.bus.mcp.set(OLAT, 0x8022)
+    rig.bus.mcp.set(IODIR, 0xFFDF)
     await rig.relays.apply(HvacDemand({"bath": HEAT}, HeatSourceDemand(HEAT, 1, is_pump_on=True)))
-    assert rig.bus.writes == [(OLAT, 0x0020), (IODIR, 0x7EDD), (OLAT, 0x8120)]
+    assert rig.bus.mcp.written == [b"\x14\x20\x00", b"\x00\xdd\x7e", b"\x14\x20\x81"]
     rig.relays.close()
-    assert rig.bus.registers[OLAT] == 0x0020
+    assert rig.bus.mcp.get(OLAT) == 0x0020
 
 
 async def test_an_expander_that_lost_its_supply_is_set_up_again() -> None:
     rig = Rig(MCP)
     await rig.relays.apply(HvacDemand({"bath": HEAT}))
-    rig.bus.registers = {IODIR: 0xFFFF, OLAT: 0x0000}
+    rig.bus.mcp.set(IODIR, 0xFFFF)
+    rig.bus.mcp.set(OLAT, 0x0000)
     await rig.relays.apply(HvacDemand({"bath": HEAT}))
-    assert (rig.bus.registers[IODIR] & 0x8102, rig.bus.registers[OLAT]) == (0, 0x8000)
+    assert (rig.bus.mcp.get(IODIR) & 0x8102, rig.bus.mcp.get(OLAT)) == (0, 0x8000)
 
 
 @pytest.mark.parametrize(("wiring", "line"), [(MCP, 15), (PCF, 3)])
 async def test_a_pin_that_does_not_follow_is_named(wiring: RelayWiring, line: int) -> None:
     rig = Rig(wiring)
-    rig.bus.shorted = 1 << line
+    (rig.bus.mcp if wiring is MCP else rig.bus.pcf).shorted = 1 << line
     on = HvacDemand({"bath": HEAT}) if wiring is MCP else HvacDemand()
     with pytest.raises(ActuatorFault, match=f"{wiring.device}: line {line} did not follow"):
         await rig.relays.apply(on)
@@ -141,7 +121,7 @@ async def test_an_error_of_the_bus_is_a_fault_with_its_remedy_and_is_over_when_t
         await rig.relays.apply(HvacDemand())
     rig.bus.error = None
     await rig.relays.apply(HvacDemand())
-    assert (rig.opened, rig.bus.pcf) == (3, 0xFF)
+    assert (rig.opened, rig.bus.pcf.latch) == (3, 0xFF)
 
 
 class StuckBus(FakeBus):
@@ -149,9 +129,9 @@ class StuckBus(FakeBus):
         super().__init__()
         self.released = threading.Event()
 
-    def write_byte(self, i2c_addr: int, value: int) -> None:
+    def transfer(self, address: int, write: bytes, read_bytes: int) -> bytes:
         self.released.wait()
-        super().write_byte(i2c_addr, value)
+        return super().transfer(address, write, read_bytes)
 
 
 async def test_a_bus_that_hangs_is_reported_at_once_and_nothing_is_queued_behind_it(
@@ -175,7 +155,7 @@ async def test_a_bus_that_hangs_is_reported_at_once_and_nothing_is_queued_behind
             assert "earlier" in str(error)  # noqa: PT017 - until the thread is through
         else:
             break
-    assert bus.writes[-1] == (0xFF,)
+    assert bus.pcf.written[-1] == b"\xff"
     await relays.close()
     assert bus.is_closed
 
@@ -233,7 +213,7 @@ def test_each_device_has_its_lines_and_gpio_comes_first(tmp_path: Path) -> None:
 @pytest.fixture
 def smbus(monkeypatch: pytest.MonkeyPatch) -> FakeBus:
     bus = FakeBus()
-    monkeypatch.setitem(sys.modules, "smbus2", SimpleNamespace(SMBus=lambda _: bus))
+    monkeypatch.setattr("hal.linux.expanders.SmbusPort", lambda _: bus)
     return bus
 
 
@@ -251,17 +231,17 @@ async def test_the_board_drives_an_expander_and_closes_it_off(tmp_path: Path, sm
     board = LinuxBoard(sysfs_root=tmp_path, proc_root=tmp_path, wirings=outputs.wirings_of(config.board.linux))
     assert board.outputs is not None
     await board.outputs.apply(HvacDemand({"living": HEAT}))
-    assert smbus.pcf == 0xFE
+    assert smbus.pcf.latch == 0xFE
     await board.close()
-    assert (smbus.pcf, smbus.is_closed) == (0xFF, True)
+    assert (smbus.pcf.latch, smbus.is_closed) == (0xFF, True)
 
 
 def test_what_a_killed_agent_left_on_goes_off_afterwards(tmp_path: Path, smbus: FakeBus) -> None:
     path = tmp_path / "config.toml"
     path.write_text(EXPANDER)
-    smbus.pcf = 0xFE
+    smbus.pcf.latch = 0xFE
     assert outputs.main(path) == 0
-    assert smbus.pcf == 0xFF
+    assert smbus.pcf.latch == 0xFF
 
 
 def test_an_expander_that_is_gone_keeps_no_other_device_on(
@@ -273,10 +253,10 @@ def test_an_expander_that_is_gone_keeps_no_other_device_on(
             "0020/pcf", "0024/pcf"
         )
     )
-    smbus.registers |= {OLAT: 0x0000, IODIR: 0xFFFE}
+    smbus.mcp.set(IODIR, 0xFFFE)
     assert outputs.main(path) == outputs.EXIT_CONFIG
     assert "i2c-1-0024/pcf8574: No such device or address; it does not answer" in capsys.readouterr().err
-    assert smbus.registers[OLAT] == 0x0001
+    assert smbus.mcp.get(OLAT) == 0x0001
 
 
 async def test_missing_smbus2_and_bus_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,9 +269,9 @@ async def test_missing_smbus2_and_bus_are_explained(monkeypatch: pytest.MonkeyPa
         (OSError(5, "Input/output error"), r"/dev/i2c-1 cannot be opened \(Input/output error\)"),
     ):
 
-        def fail(path: str, error: OSError = error) -> FakeBus:
+        def fail(_: Path, error: OSError = error) -> FakeBus:
             raise error
 
-        monkeypatch.setitem(sys.modules, "smbus2", SimpleNamespace(SMBus=fail))
+        monkeypatch.setattr("hal.linux.expanders.SmbusPort", fail)
         with pytest.raises(ActuatorFault, match=words):
             await RelayOutputs(PCF).apply(HvacDemand())
