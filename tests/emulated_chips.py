@@ -349,10 +349,10 @@ class Pcf8574:
     def __init__(self) -> None:
         self.latch = 0xFF
         self.shorted = 0
-        self.written: list[bytes] = []
+        self.told: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        self.written.append(data)
+        self.told.append(data)
         self.latch = data[-1]
 
     def read(self, count: int) -> bytes:
@@ -368,7 +368,7 @@ class Mcp23017:
         self.registers = bytearray(0x16)
         self.set(self.IODIR, 0xFFFF)
         self.shorted = 0
-        self.written: list[bytes] = []
+        self.told: list[bytes] = []
         self._at = 0
 
     def set(self, first: int, value: int) -> None:
@@ -380,7 +380,7 @@ class Mcp23017:
     def write(self, data: bytes) -> None:
         self._at = data[0]
         if len(data) > 1:
-            self.written.append(data)
+            self.told.append(data)
             self.registers[self._at : self._at + len(data) - 1] = data[1:]
 
     def read(self, count: int) -> bytes:

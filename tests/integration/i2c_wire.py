@@ -104,8 +104,8 @@ class Wire(UMockdev.IoctlBase):  # type: ignore[misc]
         self.is_short = line.get("short", self.is_short)
         asked = sorted({address for address, _, _ in self.bus.transfers})
         self.bus.transfers.clear()
-        written = [data.hex() for chip in self.bus.chips.values() for data in getattr(chip, "written", [])]
-        return {"asked": asked, "bytes": self.bus.bytes_done, "written": written}
+        told = [data.hex() for chip in self.bus.chips.values() for data in getattr(chip, "told", [])]
+        return {"asked": asked, "bytes": self.bus.bytes_done, "told": told}
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def test_relays_on_expanders_are_switched_off_and_faults_of_the_bus_are_named(wi
         config.write_text(CONFIG.format(chip=chip))
         wire(plug={"0x20": chip}, fault=None, bound=[], short=False)
         assert switch_off(root, config) == (0, "")
-        assert written in wire()["written"]
+        assert written in wire()["told"]
         wire(bound=[0x20])
         code, text = switch_off(root, config)
         assert (code, "a driver of the kernel has it" in text) == (78, True)

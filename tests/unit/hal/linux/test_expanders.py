@@ -63,7 +63,7 @@ class Rig:
 async def test_a_pcf8574_sinks_for_relays_that_are_on_and_leaves_other_lines_high() -> None:
     rig = Rig(PCF)
     await rig.relays.apply(HvacDemand({"bath": HEAT}))
-    assert rig.bus.pcf.written == [b"\xff", b"\xf7"]
+    assert rig.bus.pcf.told == [b"\xff", b"\xf7"]
     await rig.relays.apply(HvacDemand({"living": HEAT, "bath": HEAT}))
     assert rig.bus.pcf.latch == 0b1111_0110
     rig.relays.close()
@@ -76,7 +76,7 @@ async def test_an_mcp23017_gets_its_level_before_it_drives_and_keeps_lines_of_ot
     rig.bus.mcp.set(OLAT, 0x8022)
     rig.bus.mcp.set(IODIR, 0xFFDF)
     await rig.relays.apply(HvacDemand({"bath": HEAT}, HeatSourceDemand(HEAT, 1, is_pump_on=True)))
-    assert rig.bus.mcp.written == [b"\x14\x20\x00", b"\x00\xdd\x7e", b"\x14\x20\x81"]
+    assert rig.bus.mcp.told == [b"\x14\x20\x00", b"\x00\xdd\x7e", b"\x14\x20\x81"]
     rig.relays.close()
     assert rig.bus.mcp.get(OLAT) == 0x0020
 
@@ -155,7 +155,7 @@ async def test_a_bus_that_hangs_is_reported_at_once_and_nothing_is_queued_behind
             assert "earlier" in str(error)  # noqa: PT017 - until the thread is through
         else:
             break
-    assert bus.pcf.written[-1] == b"\xff"
+    assert bus.pcf.told[-1] == b"\xff"
     await relays.close()
     assert bus.is_closed
 
