@@ -159,7 +159,7 @@ class SensorsConfig(msgspec.Struct, frozen=True, kw_only=True):
             "The sensor whose readings are the hub's, where several measure the same kind.",
             {
                 kind: key(
-                    f"needed only where several sensors measure {kind}",
+                    f"if left out, the hub chooses where several sensors measure {kind}",
                     text("the name of a sensor, as `climahub status` shows it"),
                     example=f"sensor-of-{kind.replace('_', '-')}",
                 )
