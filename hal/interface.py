@@ -214,7 +214,8 @@ class HvacDemand(msgspec.Struct, frozen=True):
     """Command for all outputs.
 
     Attributes:
-        zones: The action of each zone; unnamed zones are off. Must never heat one zone and cool another.
+        zones: The action of each zone; unnamed zones are off. Must never heat one zone and cool another. A zone may be
+            open while the shared heat source is off: an exercise of its valve (docs/decisions/0015-exercise.md).
         heat_source: The shared heat source; `None` where every zone has its own equipment.
     """
 

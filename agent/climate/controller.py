@@ -15,6 +15,7 @@ from agent.climate import (
     coordinator,
     effective_setpoint,
     emitter,
+    exercise,
     floor_limit,
     fusion,
     holds,
@@ -28,6 +29,7 @@ from agent.climate import (
 from agent.climate.binary_sensors import NO_BINARY_STATES, BinaryStates
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.effective_setpoint import EffectiveSetpoint
+from agent.climate.exercise import ExerciseState
 from agent.climate.fusion import SensorReading, ZoneTemperature
 from agent.climate.model import HEATING_MODES, DayException, Mode, Observation, Schedule, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics, Recovery
@@ -221,6 +223,7 @@ class ClimateController:
         state: Of the home.
         validations: The validity of each sensor, by name.
         rhythms: How each sensor reports.
+        exercise: Of valves and pump.
         outdoor_c: The outdoor temperature at the last step; `None` if it is not known.
         outdoor_mean_c: Its mean of about a week; `None` before the first known one.
         last: The last decision; `None` before the first.
@@ -235,6 +238,7 @@ class ClimateController:
         self.outdoor_c: float | None = None
         self.outdoor_mean_c = saved.outdoor_mean_c
         self.rhythms = SensorRhythms(saved.rhythms)
+        self.exercise = ExerciseState(dict(saved.exercised_utc_ms))
         self.last: ClimateDecision | None = None
         self._started_ms = now.now_ms
         is_measured, downtime_ms = snapshot.downtime_ms(saved, now)
@@ -277,7 +281,12 @@ class ClimateController:
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         self.outdoor_mean_c = outdoor.advance_mean(self.outdoor_mean_c, self.outdoor_c, dt_s)
         inputs = self._build_inputs(zones, in_force, readings, now, dt_s)
-        decision = coordinator.decide(before, self.settings, inputs, now.now_ms, output_test.active(test, now.now_ms))
+        test = output_test.active(test, now.now_ms)
+        decision = coordinator.decide(before, self.settings, inputs, now.now_ms, test)
+        modes = {effective.mode for effective in in_force}
+        self.exercise, decision = exercise.step(
+            self.exercise, self.settings, before, decision, modes=modes, test=test, now=now, timezone=timezone
+        )
         for zone, state, after in zip(zones, before.zones, decision.state.zones, strict=True):
             if after.window.is_open:
                 # An open window teaches nothing about the zone.
@@ -407,7 +416,9 @@ class ClimateController:
             now,
             self._short_runs if is_short_run else 0,
         )
-        return msgspec.structs.replace(taken, outdoor_mean_c=self.outdoor_mean_c)
+        return msgspec.structs.replace(
+            taken, outdoor_mean_c=self.outdoor_mean_c, exercised_utc_ms=self.exercise.begun_utc_ms
+        )
 
 
 def _with_notices(decision: ClimateDecision, zones: Sequence[ZoneController]) -> ClimateDecision:

@@ -127,6 +127,7 @@ class ClimateSnapshot(
         short_runs: How many runs of the agent in a row, the present one included, were shorter than `SHORT_RUN_S`.
         rhythms: How each sensor reports, by name.
         outdoor_mean_c: The mean outdoor temperature of about a week; `None` without an outdoor sensor.
+        exercised_utc_ms: When the valve of each zone was last exercised, by zone.
     """
 
     boot_id: str = ""
@@ -142,6 +143,7 @@ class ClimateSnapshot(
     short_runs: int = 0
     outdoor_mean_c: float | None = None
     rhythms: Mapping[str, SensorRhythm] = {}
+    exercised_utc_ms: Mapping[str, int] = {}
 
 
 class _Restart(msgspec.Struct, frozen=True):

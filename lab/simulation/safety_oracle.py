@@ -25,6 +25,12 @@ OUTAGE_MS = 600_000
 RECOVERY_MS = 12 * HOUR_MS
 """How long a room may take to get warm after an outage."""
 
+EXERCISE_MS = 7 * 24 * HOUR_MS
+"""A valve may be exercised after its source has rested for this long, and as rarely."""
+
+EXERCISE_MS_MAX = 1_200_000
+"""No exercise is longer."""
+
 BLIND_STARTS_MAX = 2
 """A boot without UTC may start once more than its record allows; at most this many such starts count in an hour."""
 
@@ -72,6 +78,8 @@ class SafetyOracle:
         self._acted_ms: int | None = None
         self._is_acting = False
         self._is_valve_on = False
+        self._exercised_ms: dict[str, int] = {}
+        self._was_exercised = ""
         self._blind_boots_ms: deque[int] = deque(maxlen=BLIND_STARTS_MAX)
         self._without_heat_ms: dict[str, int] = {}
         self._excused_ms: dict[str, int] = {}
@@ -100,7 +108,9 @@ class SafetyOracle:
         if self._is_acting:
             # The last demand was in force until now.
             self._acted_ms = at_ms
-        actions = set(demand.zones.values()) | ({demand.heat_source.action} if demand.heat_source else set())
+        exercised = self._exercised(demand)
+        actions = {action for zone_id, action in demand.zones.items() if zone_id != exercised}
+        actions |= {demand.heat_source.action} if demand.heat_source else set()
         if {HvacAction.HEAT, HvacAction.COOL} <= actions:
             self._violate("heat and cool together", at_ms, _json(demand))
         for action in actions - {HvacAction.OFF}:
@@ -113,12 +123,13 @@ class SafetyOracle:
             ):
                 self._violate("rest between heat and cool", at_ms, f"{at_ms - self._acted_ms} ms")
             self._direction, self._acted_ms = action, at_ms
-        self._is_acting = actions != {HvacAction.OFF}
+        self._is_acting = bool(actions - {HvacAction.OFF})
         for zone in self._settings.zones:
             action = demand.zones.get(zone.zone_id, HvacAction.OFF)
             self._switch(
                 zone.zone_id,
-                zone.limits.min_on_s,
+                # An exercise ends at once: see docs/decisions/0015-exercise.md.
+                0.0 if zone.zone_id == self._was_exercised else zone.limits.min_on_s,
                 zone.limits.min_off_s,
                 zone.limits.starts_per_hour_max,
                 is_on=action is not HvacAction.OFF,
@@ -126,8 +137,9 @@ class SafetyOracle:
             )
             if (action is HvacAction.HEAT and not zone.can_heat) or (action is HvacAction.COOL and not zone.can_cool):
                 self._violate("a zone does what it cannot", at_ms, zone.zone_id)
+        self._was_exercised = exercised
         known_c = {room: (value_c, value_c) for room, value_c in (rooms_c or {}).items()}
-        self._check_source(demand, at_ms, known_c | dict(extremes_c or {}))
+        self._check_source(demand, at_ms, known_c | dict(extremes_c or {}), exercised)
         if rooms_c is not None:
             self._check_limits(demand, rooms_c, at_ms)
 
@@ -166,7 +178,28 @@ class SafetyOracle:
             if value_c < COLD_C:
                 self._violate("a cold room", at_ms, f"{room} {value_c:.1f} °C")
 
-    def _check_source(self, demand: HvacDemand, at_ms: int, extremes_c: Mapping[str, tuple[float, float]]) -> None:
+    def _exercised(self, demand: HvacDemand) -> str:
+        """Return the zone whose valve alone is open without heat; empty for none."""
+        source = demand.heat_source
+        if source is None or source.action is not HvacAction.OFF or not source.is_pump_on:
+            return ""
+        is_open = [zone_id for zone_id, action in demand.zones.items() if action is not HvacAction.OFF]
+        return is_open[0] if len(is_open) == 1 and demand.zones[is_open[0]] is HvacAction.HEAT else ""
+
+    def _check_exercise(self, zone_id: str, at_ms: int) -> None:
+        """Check an open valve without heat: see docs/decisions/0015-exercise.md."""
+        source = self._switches["source"]
+        if source.is_on or (source.changed_ms is not None and at_ms - source.changed_ms < EXERCISE_MS):
+            self._violate("exercise in the heating season", at_ms, zone_id)
+        begun_ms = self._exercised_ms.get(zone_id)
+        if begun_ms is None or at_ms - begun_ms >= EXERCISE_MS - HOUR_MS:
+            self._exercised_ms[zone_id] = at_ms
+        elif at_ms - begun_ms > EXERCISE_MS_MAX:
+            self._violate("exercise too long or too often", at_ms, zone_id)
+
+    def _check_source(
+        self, demand: HvacDemand, at_ms: int, extremes_c: Mapping[str, tuple[float, float]], exercised: str
+    ) -> None:
         settings = self._settings.heat_source
         if settings.kind is HeatSourceKind.NONE:
             if demand.heat_source is not None:
@@ -178,7 +211,9 @@ class SafetyOracle:
             return
         is_on = heat_source.action is not HvacAction.OFF
         is_called = any(action is not HvacAction.OFF for action in demand.zones.values())
-        if is_on != is_called:
+        if exercised:
+            self._check_exercise(exercised, at_ms)
+        elif is_on != is_called:
             self._violate("source and zones", at_ms, f"source {heat_source.action}, zones {_json(demand.zones)}")
         if is_on and not heat_source.is_pump_on:
             self._violate("source without pump", at_ms, _json(heat_source))

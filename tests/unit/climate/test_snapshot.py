@@ -343,7 +343,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     document = msgspec.json.decode(msgspec.json.encode(found))
     assert set(document) == {
         "boot_id", "at_ms", "zones", "source", "stage2", "aux", "beliefs", "utc_ms", "direction", "acted_ms",
-        "short_lives", "rhythms", "outdoor_mean_c",
+        "short_lives", "rhythms", "outdoor_mean_c", "exercised_utc_ms",
     }  # fmt: skip
     assert set(document["beliefs"]["t"]) == {"value_c", "at_ms", "is_doubted", "since_ms", "claim_c", "claim_ms"}
     assert set(document["zones"]["z"]) == {

@@ -282,3 +282,33 @@ def test_wrong_flow_temperature_is_found(
     demand: HeatSourceDemand, heat_source: HeatSourceSettings, broken: dict[str, int]
 ) -> None:
     assert played([(0, demand)], heat_source) == broken
+
+
+OPEN = HeatSourceDemand(is_pump_on=True)
+REST_MIN = 7 * 24 * 60
+
+
+@pytest.mark.parametrize(
+    ("demands", "rule"),
+    [
+        ([(REST_MIN + 9, {"a": HEAT}, OPEN), (REST_MIN + 14, {}, HeatSourceDemand())], ""),
+        ([(REST_MIN + 9, {"a": HEAT}, OPEN), (REST_MIN + 10, {"b": HEAT}, ON)], ""),
+        ([(REST_MIN + 8, {"a": HEAT}, OPEN)], "exercise in the heating season"),
+        ([(REST_MIN + 9, {"a": HEAT}, HeatSourceDemand())], "source and zones"),
+        ([(REST_MIN + 9, {"a": HEAT, "b": HEAT}, OPEN)], "source and zones"),
+        ([(REST_MIN + 9, {"a": HEAT}, OPEN), (REST_MIN + 30, {"a": HEAT}, OPEN)], "exercise too long or too often"),
+        (
+            [(REST_MIN + 9, {"a": HEAT}, OPEN), (REST_MIN + 14, {}, OPEN), (2 * REST_MIN - 99, {"a": HEAT}, OPEN)],
+            "exercise too long or too often",
+        ),
+    ],
+)
+def test_only_one_valve_is_exercised_seldom_and_after_a_long_rest(
+    demands: list[tuple[int, dict[str, HvacAction], HeatSourceDemand]], rule: str
+) -> None:
+    rooms = tuple(ZoneSettings(zone_id=zone, limits=LIMITS) for zone in ("a", "b"))
+    source = HeatSourceSettings(kind=HeatSourceKind.BOILER, limits=LIMITS)
+    oracle = SafetyOracle(ClimateSettings(zones=rooms, heat_source=source))
+    for minute, actions, demand in [(0, {"a": HEAT}, ON), (9, {}, HeatSourceDemand()), *demands]:
+        oracle.check_demand(HvacDemand(actions, demand), minute * MIN_MS)
+    assert list(oracle.broken) == [rule] * bool(rule)
