@@ -5,11 +5,13 @@
     python tests/bench/bench_comfort.py --houses "floor pump" --habits continuous hourly --laws hub "hysteresis 0.3"
 
     python tests/bench/bench_comfort.py --half held-out --faults --days 0 --mornings 0 --seeds 1 2 --habits tenths
+    python tests/bench/bench_comfort.py --half held-out --deaths 1 --days 0 --mornings 0 --habits "change 0.2 only"
 
 A row is one house in one weather: errors are means over the habits. Seed n takes the n-th winter weather unless
 `--weathers` names them; houses with cooling get a row in summer as well. Columns: mean absolute error of the true air,
 starts an hour of what costs (the shared source, else a room's own equipment), kWh used. Mornings are those that full
 output from twelve hours before would make. `--faults` plants faults of equipment after `--learning-days`.
+`--deaths` lets sensors die after a week, in which none that works may be lost; its rows are by habit.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT, WeatherPattern
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault, run_fault
 from lab.comfort.mornings import run_mornings
 from lab.comfort.runner import Case, ConstantResult, Law, run_constant
+from lab.comfort.sensor_deaths import HOURS, minutes_allowed, run_deaths
 
 WINTERS = tuple(pattern for pattern in PATTERNS if pattern is not SUMMER_HEAT)
 
@@ -196,6 +199,47 @@ def print_faults(rows: Sequence[dict[str, object]], learning_days: int) -> None:
         )
 
 
+def death_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Yield for each habit how its sensors were judged in a week of each house and seed, and how they died after it."""
+    hours = HOURS[: options.deaths]
+    for habit in HABITS if hours else ():
+        if habit.name not in options.habits:
+            continue
+        results = [
+            run_deaths(Case(design=design, pattern=pattern, habit=habit, seed=seed, warm_up_days=7), hours)
+            for design in designs(options)
+            for seed in options.seeds
+            for pattern in patterns(options, design, seed)
+        ]
+        noticed = [minutes for result in results for minutes in result.noticed_min]
+        known = [minutes for minutes in noticed if minutes is not None]
+        allowed_min = minutes_allowed(habit)
+        yield {
+            "habit": habit.name,
+            "house_weeks": len(results),
+            "lost_minutes": sum(result.lost_minutes for result in results),
+            "lost_in": sum(result.lost_minutes > 0 for result in results),
+            "deaths": len(noticed),
+            "allowed_min": allowed_min,
+            "in_time": sum(minutes <= allowed_min for minutes in known),
+            "not_noticed": len(noticed) - len(known),
+            "median_min": median(known) if known else None,
+            "worst_min": max(known, default=None),
+        }
+
+
+def print_deaths(rows: Sequence[dict[str, object]]) -> None:
+    """Print how often working sensors were lost, and how soon dead ones were noticed."""
+    print(f"{'dead sensors':18s} house-weeks  lost min (in)  deaths  in time (allowed)  median  worst  not within 8 h")
+    for row in rows:
+        print(
+            f"{row['habit']!s:18s} {row['house_weeks']!s:>11s}  {row['lost_minutes']!s:>8s} ({row['lost_in']})"
+            f"  {row['deaths']!s:>6s}  {row['in_time']!s:>7s} ({row['allowed_min']} min)  {row['median_min']!s:>6s}"
+            f"  {row['worst_min']!s:>5s}  {row['not_noticed']}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -211,18 +255,21 @@ def main() -> None:
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
     parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")
     parser.add_argument("--no-cooling", action="store_true", help="no rows in summer")
+    parser.add_argument("--deaths", type=int, default=0, help="of a sensor in each house, after a week: up to 3")
     parser.add_argument("--faults", action="store_true", help="plant faults of equipment too")
     parser.add_argument("--json", action="store_true", help="JSON in place of tables")
     options = parser.parse_args()
     began_s = time.process_time()
     tables = {"constant": list(constant_rows(options)), "mornings": list(morning_rows(options))}
     tables["faults"] = list(fault_rows(options))
+    tables["deaths"] = list(death_rows(options))
     if options.json:
         print(json.dumps(tables, indent=1))
     else:
         print_constant(tables["constant"], options.laws)
         print_mornings(tables["mornings"])
         print_faults(tables["faults"], options.learning_days)
+        print_deaths(tables["deaths"])
         print(f"{time.process_time() - began_s:.0f} s of processor time")
 
 
