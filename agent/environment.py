@@ -139,7 +139,8 @@ class Environment(msgspec.Struct, frozen=True):
 def sensor_names(config: Config) -> frozenset[str]:
     """Return all names of sensors in a configuration."""
     zones = (name for zone in config.climate.zones for name in zone.sensors)
-    return frozenset((*config.sensors.disabled, *config.sensors.primary.values(), *zones))
+    sensors = config.sensors
+    return frozenset((*sensors.disabled, *sensors.in_case, *sensors.primary.values(), *zones))
 
 
 def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -> Board:

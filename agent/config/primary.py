@@ -174,6 +174,22 @@ def _unknown(key: str, sensor: str, known: Collection[str]) -> str:
     return f'{key}: this board has no sensor "{sensor}"{"; " + hint if hint else ""}'
 
 
+def case_problems(sensors: Sequence[tuple[str, SensorKind]], in_case: Sequence[str]) -> list[str]:
+    """Return, in words, which names of `sensors.in_case` are no thermometers that the hub can correct.
+
+    Args:
+        sensors: The board's sensors: name and kind.
+        in_case: `sensors.in_case` of the configuration.
+    """
+    thermometers = [name for name, kind in sensors if kind is SensorKind.TEMPERATURE and not is_machine_part(name)]
+    problems = [_unknown("sensors.in_case", name, thermometers) for name in in_case if name not in thermometers]
+    if in_case and not any(is_machine_part(name) for name, kind in sensors if kind is SensorKind.TEMPERATURE):
+        problems.append(
+            "sensors.in_case: the processor's temperature cannot be read here, so its sensors are not corrected"
+        )
+    return problems
+
+
 def machine_parts_named(primary: Mapping[SensorKind, str], zones: Mapping[str, Sequence[str]]) -> list[str]:
     """Return, in words, where the configuration uses the machine's own temperature for a room.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent.config import Config
-from agent.config.primary import PrimarySensors, choose_primary, machine_parts_named
+from agent.config.primary import PrimarySensors, case_problems, choose_primary, machine_parts_named
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
@@ -146,7 +146,11 @@ class OwnSensors:
             sensors, primary=config.primary, disabled=config.disabled, before=before, gone=gone
         )
         zones = {zone.id: zone.sensors for zone in self._config.climate.zones}
-        problems = (*self.primary.problems, *machine_parts_named(config.primary, zones))
+        problems = (
+            *self.primary.problems,
+            *case_problems([each for each in sensors if each[0] not in config.disabled], config.in_case),
+            *machine_parts_named(config.primary, zones),
+        )
         for problem in problems:
             if problem not in self.problems:
                 _log.warning("%s", problem)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.config.primary import PrimarySensors, choose_primary, is_machine_part, machine_parts_named
+from agent.config.primary import PrimarySensors, case_problems, choose_primary, is_machine_part, machine_parts_named
 from hal.interface import SensorKind
 
 TEMPERATURE, HUMIDITY = SensorKind.TEMPERATURE, SensorKind.HUMIDITY
@@ -211,3 +211,23 @@ def test_cpu_temperature_used_for_a_room_is_reported() -> None:
 )
 def test_sensors_of_the_machine_are_recognised_by_their_chip(sensor: str, *, is_part: bool) -> None:
     assert is_machine_part(sensor) is is_part
+
+
+@pytest.mark.parametrize(
+    ("sensors", "in_case", "texts"),
+    [
+        (["hwmon/cpu_thermal/temp1", "i2c-1-0076/bme280/temperature"], ["i2c-1-0076/bme280/temperature"], []),
+        (["hwmon/cpu_thermal/temp1"], [], []),
+        (
+            ["hwmon/cpu_thermal/temp1", "i2c-1-0076/bme280/temperature"],
+            ["i2c-1-0077/bme280/temperature"],
+            ["no sensor"],
+        ),
+        (["hwmon/cpu_thermal/temp1"], ["hwmon/cpu_thermal/temp1"], ["no sensor"]),
+        (["i2c-1-0076/bme280/temperature"], ["i2c-1-0076/bme280/temperature"], ["processor's temperature"]),
+    ],
+)
+def test_sensors_in_the_case_have_to_be_there(sensors: list[str], in_case: list[str], texts: list[str]) -> None:
+    problems = case_problems([(name, TEMPERATURE) for name in sensors], in_case)
+    assert len(problems) == len(texts)
+    assert all(text in problem for text, problem in zip(texts, problems, strict=True))

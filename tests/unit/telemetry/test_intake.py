@@ -3,6 +3,7 @@ import errno
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.errors import StorageFull
@@ -191,3 +192,31 @@ def test_commits_follow_their_interval(tmp_path: Path) -> None:
 
     loop.run_until_complete(scene())
     loop.close()
+
+
+async def test_every_use_of_a_reading_sees_the_corrected_value(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.intake = Intake(
+        commit_interval_s=10.0,
+        readings_max=50,
+        identities=AllRegistered(),
+        on_committed=bench._commit,
+        on_all_durable=bench._confirm,
+        now_ms=lambda: 0,
+        correct=lambda reading: msgspec.structs.replace(reading, value=reading.value - 3.0),
+    )
+    bench.offer(1)
+    latest = bench.intake.channel(HUB, "s", T_KIND).latest
+    assert latest is not None
+    assert latest.value == 18.0
+    outbox = await bench.open(tmp_path)
+    await bench.intake.flush(outbox)
+    assert [reading.value for reading in bench.committed] == [18.0]
+    await outbox.close()
+
+
+def test_humidity_a_little_over_a_hundred_is_a_hundred(bench: Bench) -> None:
+    bench.intake.offer(Reading(HUB, "h", SensorKind.HUMIDITY, 101.2, 1))
+    latest = bench.intake.channel(HUB, "h", SensorKind.HUMIDITY).latest
+    assert latest is not None
+    assert latest.value == 100.0
