@@ -98,6 +98,9 @@ needs no feed-forward for the walls."""
 SHARED_CYCLE_FACTOR = 1.1
 """Zones in turns do not always follow each other without a gap."""
 
+SHARED_PUMP_CYCLE_FACTOR = 1.5
+"""The same for rooms on one heat pump, whose low duties leave more gaps: 1.4 starts an hour without it, one with it."""
+
 PULSE_SHARE_OF_MIN_ON = 0.45
 """An on time is a little more than two pulses, so that the minimum on time never prolongs it."""
 
@@ -247,10 +250,11 @@ def with_start_goal(settings: ClimateSettings) -> ClimateSettings:
     """Return the settings with cycles that are long enough for the shared heat source."""
     if settings.heat_source.kind is not HeatSourceKind.HEAT_PUMP:
         return settings
+    goal_s = CYCLE_S[Equipment.HEAT_PUMP] * (SHARED_PUMP_CYCLE_FACTOR if len(settings.zones) > 1 else 1.0)
     zones = [
         msgspec.structs.replace(
             zone,
-            law=msgspec.structs.replace(zone.law, cycle_s=max(zone.law.cycle_s, CYCLE_S[Equipment.HEAT_PUMP])),
+            law=msgspec.structs.replace(zone.law, cycle_s=max(zone.law.cycle_s, goal_s)),
         )
         for zone in settings.zones
     ]

@@ -86,6 +86,8 @@ def test_zones_on_a_heat_pump_get_the_cycles_of_a_compressor() -> None:
     )
     assert settings is not None
     assert with_start_goal(settings).zones[0].law.cycle_s == 3600.0
+    two = msgspec.structs.replace(settings, zones=settings.zones * 2)
+    assert [zone.law.cycle_s for zone in with_start_goal(two).zones] == [5400.0, 5400.0]
     boiler = msgspec.structs.replace(settings, heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER))
     assert with_start_goal(boiler) is boiler
 
