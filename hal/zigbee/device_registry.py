@@ -222,7 +222,10 @@ class DeviceRegistry:
         """Return what each contact and motion sensor has told; what was saved counts as of the start."""
         states = []
         for record in self.devices():
-            for kind, is_active in record.binary.items():
+            for kind in BinaryKind:
+                if kind not in record.binary:
+                    continue
+                is_active = record.binary[kind]
                 known = self._binary.get((record.ieee, kind)) or BinaryState(record.ieee, kind, is_active, 0, 0)
                 is_online = self.is_online(record.ieee) is not False
                 states.append(msgspec.structs.replace(known, is_online=is_online))

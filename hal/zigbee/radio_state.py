@@ -16,7 +16,6 @@ import msgspec
 from hal.availability import ReportingRhythm
 from hal.errors import HalError
 from hal.interface import SensorKind
-from hal.radio import BinaryKind
 from hal.zigbee.battery import Battery
 from hal.zigbee.network_ownership import NetworkPhase, NetworkSettings
 from hal.zigbee.options import FILE_BYTES_MAX, NETWORK_FILE, SENSORS_FILE, STICK_FILE, FileStore
@@ -71,7 +70,8 @@ class DeviceRecord(msgspec.Struct, frozen=True):
         battery: Its battery, if the level is estimated from a voltage.
         unused: For people: channels that are not used, and why.
         model_note: For people: what is special about its model.
-        binary: What it tells as a contact or motion sensor; `None` of a motion sensor, whose motion is of the moment.
+        binary: What it tells as a contact or motion sensor, by `BinaryKind`; a newer release may know more kinds.
+            `None` of a motion sensor, whose motion is of the moment.
     """
 
     ieee: str
@@ -92,7 +92,7 @@ class DeviceRecord(msgspec.Struct, frozen=True):
     battery: Battery | None = None
     unused: tuple[str, ...] = msgspec.field(default=(), name="left_out")
     model_note: str = msgspec.field(default="", name="note")
-    binary: dict[BinaryKind, bool | None] = {}
+    binary: dict[str, bool | None] = {}
 
 
 class DeviceTable(msgspec.Struct, frozen=True):

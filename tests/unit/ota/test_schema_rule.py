@@ -52,7 +52,7 @@ from hal.zigbee.radio_state import DeviceRecord, DeviceTable, NetworkSnapshot, R
 NOW = Now("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"
 OPEN_MAPS = frozenset(
-    {"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload", "promises", "ranks"}
+    {"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload", "promises", "ranks", "binary"}
 )
 """Members whose keys are data, so that a newer release has nothing to add there."""
 
@@ -96,7 +96,11 @@ ACCOUNT = launcher.LauncherState(
     failed=launcher.FailedRelease("1.0.0", 1, "sick", is_damaged=True), floor=2,
 )  # fmt: skip
 NETWORK = NetworkSnapshot(NetworkPhase.FORMED, NetworkSettings("00" * 8, "11" * 8, "22" * 16, 7, 15))
-SENSORS = DeviceTable("boot", (DeviceRecord("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,)),), ("0x" + "1" * 16,))
+SENSORS = DeviceTable(
+    "boot",
+    (DeviceRecord("0x" + "0" * 16, 5, kinds=(SensorKind.TEMPERATURE,), binary={"of a newer release": True}),),
+    ("0x" + "1" * 16,),
+)
 
 
 class Clock:
