@@ -52,7 +52,19 @@ from hal.zigbee.radio_state import DeviceRecord, DeviceTable, NetworkSnapshot, R
 NOW = Now("boot", 5000, 1_774_785_600_000)
 ADDED = "added_by_a_newer_release"
 OPEN_MAPS = frozenset(
-    {"sensors", "zones", "schedules", "beliefs", "pending", "unknown", "payload", "promises", "ranks", "binary"}
+    {
+        "sensors",
+        "zones",
+        "schedules",
+        "beliefs",
+        "pending",
+        "unknown",
+        "payload",
+        "promises",
+        "ranks",
+        "binary",
+        "exercised_utc_ms",
+    }
 )
 """Members whose keys are data, so that a newer release has nothing to add there."""
 
