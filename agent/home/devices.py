@@ -3,7 +3,7 @@
 A device keeps its id over restarts and renaming: a zone that of the configuration, a sensor its IEEE address.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -15,6 +15,7 @@ from agent.home.humidity import Channel
 from agent.home.thermostats import Thermostats
 from agent.pairing.lifecycle import PairingRecord
 from agent.pairing.service import PairingQueries
+from agent.sensors.calibration import Offset
 from agent.telemetry.intake import ChannelState
 from hal.interface import HUB, UNITS, Quality, SensorKind
 from hal.radio import SensorLink
@@ -45,6 +46,7 @@ class Measurement(msgspec.Struct, frozen=True):
         unit: Empty for numbers without one.
         age_s: Since the value was measured; `None` before the first.
         is_good: The value passed the checks of its plausibility.
+        calibration: What is added to each value, which `value` contains; `None` where nothing is.
     """
 
     kind: SensorKind
@@ -53,6 +55,7 @@ class Measurement(msgspec.Struct, frozen=True):
     unit: str
     age_s: float | None
     is_good: bool
+    calibration: Offset | None = None
 
 
 class HomeDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +105,7 @@ class Devices:
         thermostats: Thermostats,
         pairing: PairingQueries,
         channels: Mapping[Channel, ChannelState],
+        offset_of: Callable[[str, str, SensorKind], Offset | None],
         board_name: str,
         clock: Clock,
     ) -> None:
@@ -111,9 +115,11 @@ class Devices:
             thermostats: The zones.
             pairing: Sensors of the radio.
             channels: The state of every sensor channel. It grows as sensors report.
+            offset_of: See `HomeParts`.
             board_name: The model of the hub.
             clock: The clocks of the boot.
         """
+        self._offset_of = offset_of
         self._thermostats = thermostats
         self._pairing = pairing
         self._channels = channels
@@ -155,7 +161,7 @@ class Devices:
             kind=DeviceKind.HUB,
             name="hub",
             is_online=True,
-            measurements=tuple(self._measurement(*each) for each in states),
+            measurements=tuple(self._measurement(HUB, *each) for each in states),
             model=self._board_name,
             firmware=__version__,
         )
@@ -195,7 +201,7 @@ class Devices:
         link: SensorLink | None,
         states: Sequence[tuple[str, SensorKind, ChannelState]],
     ) -> HomeDevice:
-        measurements = _newest([self._measurement(*each) for each in states])
+        measurements = _newest([self._measurement(record.device, *each) for each in states])
         ages_s = [each.age_s for each in measurements if each.age_s is not None]
         seen_s = min(ages_s, default=None)
         if link is not None and link.last_seen_ms is not None:
@@ -218,12 +224,12 @@ class Devices:
             problem=self._pairing.problem_of(record) or (link.problem if link else ""),
         )
 
-    def _measurement(self, sensor: str, kind: SensorKind, state: ChannelState) -> Measurement:
-        latest = state.latest
+    def _measurement(self, device: str, sensor: str, kind: SensorKind, state: ChannelState) -> Measurement:
+        latest, offset = state.latest, self._offset_of(device, sensor, kind)
         if latest is None:
-            return Measurement(kind, sensor, None, UNITS[kind], None, is_good=False)
+            return Measurement(kind, sensor, None, UNITS[kind], None, is_good=False, calibration=offset)
         is_good = latest.quality is Quality.GOOD
-        return Measurement(kind, sensor, latest.value, UNITS[kind], self._age_s(latest.at_ms), is_good)
+        return Measurement(kind, sensor, latest.value, UNITS[kind], self._age_s(latest.at_ms), is_good, offset)
 
     def _age_s(self, at_ms: int) -> float:
         return max(0, self._clock.monotonic_ms() - at_ms) / 1000

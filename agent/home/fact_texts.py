@@ -13,8 +13,9 @@ from agent.facts.model import LABEL_CHARACTERS_MAX, SUBJECT_CHARACTERS_MAX, Fact
 from agent.facts.tables import SubjectEnd
 from agent.foundation.text import sanitize
 from agent.home.changes import HUB, ChangeKind
-from agent.home.devices import DeviceKind, HomeDevice
+from agent.home.devices import DeviceKind, HomeDevice, Measurement
 from agent.home.thermostat import Thermostat
+from agent.sensors.calibration import OFFSET_MAX
 
 HUB_TENANT = Tenant("hub")
 """The owner of the hub's own facts. The id of a client begins with `acc_`."""
@@ -157,18 +158,33 @@ def fact_of_visit(about: About, day: str, text: str) -> FactDraft:
 
 
 def facts_of_device(device: HomeDevice, at_ms: int) -> list[FactChange]:
-    """Return the facts about a device that is no zone: its firmware and model, and whether a sensor is reached."""
+    """Return the facts about a device that is no zone: firmware, model, calibration, whether a sensor is reached."""
     about = About(device.device_id, device.name, is_zone=False, at_ms=at_ms)
     made = " ".join(part for part in (device.manufacturer, device.model) if part)
     facts: list[FactChange] = []
     if device.kind is DeviceKind.SENSOR:
         # After a restart, a sensor that sleeps is no fault until it has been received once.
         facts += facts_of_reach(about, is_online=device.is_online or device.last_seen_s is None)
+    facts += [fact for each in device.measurements for fact in _facts_of_calibration(about, device.kind, each)]
     if device.firmware:
         facts.append(about.fact("firmware", f"runs the firmware {device.firmware}."))
     if made:
         facts.append(about.fact("model", f"is a {made}.", topic="placement"))
     return facts
+
+
+def _facts_of_calibration(about: About, kind: DeviceKind, measured: Measurement) -> list[FactChange]:
+    """Return what is added to the values of one sensor, and who has set it. The hub has several sensors of a kind."""
+    if measured.kind not in OFFSET_MAX:
+        return []
+    is_own = kind is DeviceKind.HUB
+    what = f"calibration/{measured.sensor if is_own else measured.kind.value}"
+    offset = measured.calibration
+    if offset is None:
+        return [about.end(what)]
+    whose = measured.sensor if is_own else f"its {measured.kind.value}"
+    added = f"{offset.value:+g} {measured.unit} is added to each value of {whose}."
+    return [msgspec.structs.replace(about, by=offset.by or HUB).fact(what, added, topic="calibration")]
 
 
 def _label(text: str, characters_max: int) -> str:

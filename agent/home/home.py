@@ -40,6 +40,7 @@ class Home:
             thermostats=self.thermostats,
             pairing=parts.pairing,
             channels=parts.channels,
+            offset_of=parts.offset_of,
             board_name=parts.board_name,
             clock=clock,
         )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from agent.climate.service import ClimateService
     from agent.home.humidity import Channel
     from agent.pairing.service import PairingQueries
+    from agent.sensors.calibration import Offset
     from agent.telemetry.intake import ChannelState
+    from hal.interface import SensorKind
 
 
 class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
         disk: Writes the files.
         worker: Runs what blocks.
         new_id: Makes ids of holds, actions and spaces.
+        offset_of: Returns the offset of a sensor, from its device, name and kind; `None` where it has none.
         names_follow_spaces: A zone has the name of the space that it is in.
     """
 
@@ -42,4 +45,5 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     disk: Disk
     worker: Worker
     new_id: Callable[[], str]
+    offset_of: "Callable[[str, str, SensorKind], Offset | None]" = lambda *_: None
     names_follow_spaces: bool = False

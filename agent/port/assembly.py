@@ -135,6 +135,7 @@ class PortAssembly:
                 disk=hub.disk,
                 worker=hub.worker,
                 new_id=self._new_id,
+                offset_of=hub.sensors.offset,
                 names_follow_spaces=hub.config.apis.names_follow_spaces,
             )
         )

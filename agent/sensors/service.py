@@ -144,6 +144,10 @@ class SensorsService:
         """Return the corrected value of one of the hub's own sensors that was just read, and what is known of it."""
         return self._judge.present(sensor, kind, value, self._clock.monotonic_ms())
 
+    def offset(self, device: str, sensor: str, kind: SensorKind) -> Offset | None:
+        """Return what is added to each value of a sensor, and who set it; `None` where nothing is."""
+        return self._store.value.offsets.get(key_of(device, sensor, kind))
+
     def note(self, device: str, sensor: str, kind: SensorKind) -> SensorNote | None:
         """Return what is known of the last reading of a sensor; `None` before the first."""
         return self._judge.notes.get((device, sensor, kind))

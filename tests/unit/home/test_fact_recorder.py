@@ -20,6 +20,9 @@ from agent.foundation.worker import InlineWorker
 from agent.home import fact_recorder, fact_texts
 from agent.home.fact_recorder import CHANGES_MAX, FactRecorder
 from agent.home.fact_texts import HUB_TENANT
+from agent.sensors.calibration import Offset
+from agent.telemetry.intake import ChannelState
+from hal.interface import HUB, SensorKind
 from tests.unit.home.home_bench import HomeBench
 from tests.unit.power_cut import Cutter, PowerCut
 
@@ -287,3 +290,18 @@ async def all_of(store: FactStore, utc_ms: int) -> list[FactVersion]:
 
 async def in_force_of(store: FactStore, utc_ms: int) -> list[FactVersion]:
     return await store.shown(FactQuery(FactFilter((HUB_TENANT,)), 9999), utc_ms=utc_ms)
+
+
+async def test_calibration_is_a_fact_until_it_is_cleared(tmp_path: Path) -> None:
+    bench = RecorderBench(tmp_path)
+    offsets = {SensorKind.TEMPERATURE: Offset(0.4, "anna")}
+    bench.home.home.devices._offset_of = lambda _device, _sensor, kind: offsets.get(kind)
+    key = (HUB, "room", SensorKind.TEMPERATURE)
+    bench.home.channels[key] = ChannelState()
+    async with bench.open():
+        await bench.recorder.write(is_look=True)
+        (fact,) = await bench.facts_about("hub.0/calibration/room")
+        assert (fact.fact.author, "+0.4 °C" in fact.fact.text) == ("anna", True)
+        offsets.clear()
+        await bench.recorder.write(is_look=True)
+        assert await bench.texts_about("hub.0/calibration/room", has_ended=False) == []

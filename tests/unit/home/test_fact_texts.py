@@ -1,13 +1,22 @@
+import msgspec
 import pytest
 
 from agent.climate.model import Block, Eco, Hold, HoldKind, Mode, Schedule, Setpoints
 from agent.facts.model import SUBJECT_CHARACTERS_MAX, FactDraft, check_label
 from agent.facts.tables import SubjectEnd
 from agent.home.changes import ChangeKind
-from agent.home.devices import DeviceKind, HomeDevice
+from agent.home.devices import DeviceKind, HomeDevice, Measurement
 from agent.home.fact_texts import About, facts_of_change, facts_of_device
+from agent.sensors.calibration import Offset
+from hal.interface import SensorKind
 
 ABOUT = About("living", "Living room", is_zone=True, at_ms=1000, by="anna")
+
+
+def measured(sensor: str, offset: Offset | None) -> Measurement:
+    return Measurement(SensorKind.TEMPERATURE, sensor, 20.0, "°C", 1.0, is_good=True, calibration=offset)
+
+
 WEEK = Schedule("week", (Block("Day", "06:00", "22:00", 21.0, 26.0),))
 
 
@@ -100,3 +109,41 @@ def test_names_that_cannot_be_printed_or_are_long_have_subjects_of_their_own() -
     for subject in subjects:
         assert subject.startswith("living/schedule/")
         assert check_label("subject", subject, characters_max=SUBJECT_CHARACTERS_MAX)
+
+
+@pytest.mark.parametrize(
+    ("device", "subject", "text"),
+    [
+        (
+            HomeDevice(
+                device_id="hub.0",
+                kind=DeviceKind.HUB,
+                name="hub",
+                is_online=True,
+                measurements=(measured("i2c-1-0044/sht3x/temperature", Offset(0.3, "anna")),),
+            ),
+            "hub.0/calibration/i2c-1-0044/sht3x/temperature",
+            "hub: +0.3 °C is added to each value of i2c-1-0044/sht3x/temperature.",
+        ),
+        (
+            HomeDevice(
+                device_id="0x1",
+                kind=DeviceKind.SENSOR,
+                name="Bedroom",
+                is_online=True,
+                measurements=(measured("T1", Offset(-1.25, "anna")),),
+            ),
+            "0x1/calibration/temperature",
+            "Bedroom: -1.25 °C is added to each value of its temperature.",
+        ),
+    ],
+)
+def test_calibration_of_a_sensor_is_a_fact_with_who_set_it_and_ends_with_it(
+    device: HomeDevice, subject: str, text: str
+) -> None:
+    (fact,) = (each for each in facts_of_device(device, 1000) if getattr(each, "topic", "") == "calibration")
+    assert isinstance(fact, FactDraft)
+    assert (fact.subject, fact.text, fact.author) == (subject, text, "anna")
+    (plain,) = device.measurements
+    bare = msgspec.structs.replace(device, measurements=(msgspec.structs.replace(plain, calibration=None),))
+    assert SubjectEnd(subject, 1000, "hub") in facts_of_device(bare, 1000)
