@@ -1,5 +1,6 @@
 """The service's drop-ins, each and all together: systemd grades how much the agent may do to the machine."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,3 +47,23 @@ def test_the_rule_of_usb_relays_gives_the_agent_that_board_under_the_name_of_the
     (device,) = re.findall(r"^DeviceAllow=/dev/(\S+)", (SYSTEMD / "climahub-usb-relay.conf").read_text(), re.MULTILINE)
     assert f'SYMLINK+="{device}"' in rule
     assert 'ATTRS{product}=="USBRelay*"' in rule
+
+
+def test_the_rule_of_1_wire_opens_what_the_hub_writes_where_the_drop_in_lets_it(tmp_path: Path) -> None:
+    """The command of the rule is run on a tree as the kernel makes it, with the present group in place of climahub."""
+    rule = (SYSTEMD / "63-climahub-1wire.rules").read_text()
+    drop_in = (SYSTEMD / "climahub-1wire.conf").read_text()
+    (master,) = re.findall(r"^ReadWritePaths=-(\S+)$", drop_in, re.MULTILINE)
+    slave = tmp_path / Path(master).name / "28-00000a1b2c3d"
+    slave.mkdir(parents=True)
+    written = [slave / "features", slave.parent / "therm_bulk_read"]
+    for path in written:
+        path.touch(0o644)
+    (command,) = re.findall(r"RUN\+=\"/bin/sh -c '(.*)'\"", rule)
+    group = str(os.getgid())
+    shell = command.replace("/sys%p", str(slave)).replace("$$", "$").replace("chgrp climahub", f"chgrp {group}")
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-c", shell], check=True)
+        assert [path.exists() and path.stat().st_mode & 0o777 for path in written] == [0o664] * len(written)
+    written.pop().unlink()
+    subprocess.run(["/bin/sh", "-c", shell], check=True)
