@@ -118,6 +118,7 @@ lock: ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgr
 	@# The extras name this project, which is installed from the checkout.
 	@sed -i '/^# WARNING: pip install will require/,/^climahub @ /d' requirements-hardware.lock
 	$(SUBSET) --output-file requirements.lock pyproject.toml
+	$(SUBSET) --extra homekit --output-file requirements-homekit.lock pyproject.toml
 
 vendor: $(DEV) ## fetch the page's libraries from npm again and compare them with those that are shipped (needs npm)
 	$(BIN)/python tests/browser/revendor.py

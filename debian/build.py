@@ -1,4 +1,4 @@
-"""Builds the Debian packages climahub and climahub-lab: `make deb`.
+"""Builds the Debian packages climahub, climahub-homekit and climahub-lab: `make deb`.
 
     python -m debian.build --arch amd64 --output build/deb
 
@@ -180,7 +180,7 @@ class Tree:
         self.put("DEBIAN/control", text)
         self.put("DEBIAN/md5sums", sums)
         for script in scripts:
-            source = HERE / f"{package}.{script}"
+            source = HERE / f"{package if package == 'climahub' else 'addition'}.{script}"
             self.put(f"DEBIAN/{script}", source.read_text(), 0o644 if script == "triggers" else 0o755)
         for directory in (self.root, *(path for path in self.root.rglob("*") if path.is_dir())):
             directory.chmod(0o755)
@@ -251,34 +251,51 @@ def stage_climahub(tree: Tree, wheels: Mapping[str, Sequence[Wheel]], epoch_s: i
 
 
 def build(arch: str, output: Path, cache: Path, epoch_s: int) -> list[Path]:
-    """Build both packages for a machine and return their paths."""
+    """Build the packages for a machine and return their paths."""
     os.environ["SOURCE_DATE_EPOCH"] = str(epoch_s)
     output.mkdir(parents=True, exist_ok=True)
     work = output / f"staging-{arch}"
     own = build_wheel(PROJECT, Tree(work / "wheel").root)
-    lab = build_wheel(PROJECT / "lab", Tree(work / "lab-wheel").root)
-    hub: dict[str, Sequence[Wheel]] = {}
-    laboratory: dict[str, Sequence[Wheel]] = {}
-    for python in PYTHONS:
-        hardware = fetch(PROJECT / "requirements-hardware.lock", python, arch, cache)
-        known = {canonical(wheel.name) for wheel in hardware}
-        demo = fetch(PROJECT / "requirements-demo.lock", python, arch, cache)
-        hub[python] = [*hardware, own]
-        laboratory[python] = [*(each for each in demo if canonical(each.name) not in known | BUILD_TOOLS), lab]
+    hub = {python: [*fetch(PROJECT / "requirements-hardware.lock", python, arch, cache), own] for python in PYTHONS}
     tree = Tree(work / "climahub")
     stage_climahub(tree, hub, epoch_s)
     fields = control_fields("climahub", arch)
     fields |= {"Depends": DEPENDS, "Recommends": RECOMMENDS, "Description": SUMMARY}
     scripts = ("postinst", "prerm", "postrm", "triggers")
     made = [tree.build(fields, scripts, output, epoch_s)]
-    tree = Tree(work / "climahub-lab")
-    tree.put_wheels("climahub-lab", laboratory)
-    tree.put_documents("climahub-lab", epoch_s)
-    fields = control_fields("climahub-lab", "all")
-    fields |= {"Depends": f"climahub (= {__version__})", "Description": LAB_SUMMARY}
-    made.append(tree.build(fields, ("postinst", "postrm"), output, epoch_s))
+    for addition in ADDITIONS:
+        own_wheels = [build_wheel(PROJECT / addition.project, Tree(work / "wheel").root)] if addition.project else []
+        wheels: dict[str, Sequence[Wheel]] = {}
+        for python, base in hub.items():
+            known = {canonical(wheel.name) for wheel in base} | BUILD_TOOLS
+            locked = fetch(PROJECT / addition.lock, python, arch, cache)
+            wheels[python] = [*(each for each in locked if canonical(each.name) not in known), *own_wheels]
+        tree = Tree(work / addition.package)
+        tree.put_wheels(addition.package, wheels)
+        tree.put_documents(addition.package, epoch_s)
+        fields = control_fields(addition.package, arch if addition.is_compiled else "all")
+        fields |= {"Depends": f"climahub (= {__version__})", "Description": addition.summary}
+        made.append(tree.build(fields, ("postinst", "postrm"), output, epoch_s))
     shutil.rmtree(work)
     return made
+
+
+class Addition(NamedTuple):
+    """A package that adds wheels to climahub's environment.
+
+    Attributes:
+        package: Its name.
+        lock: What it needs; it holds what climahub itself does not.
+        summary: Of its control file.
+        project: The directory of a wheel of this tree that it brings; empty for none.
+        is_compiled: Some of its wheels are for one architecture.
+    """
+
+    package: str
+    lock: str
+    summary: str
+    project: str = ""
+    is_compiled: bool = False
 
 
 BUILD_TOOLS = frozenset({"editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers"})
@@ -289,9 +306,23 @@ SUMMARY = """agent of a thermostat hub
  and cooling locally, relays Zigbee sensors, installs signed updates, and
  serves a technician on a local port."""
 
-LAB_SUMMARY = """laboratory of climahub: simulations, reference cloud, demo
+ADDITIONS = (
+    Addition(
+        "climahub-homekit",
+        "requirements-homekit.lock",
+        """the zones of climahub in Apple's Home app
+ What apis.homekit needs: HAP-python and its libraries.""",
+        is_compiled=True,
+    ),
+    Addition(
+        "climahub-lab",
+        "requirements-demo.lock",
+        """laboratory of climahub: simulations, reference cloud, demo
  The commands simulate, cloud, ncp, demo and api check, for developers,
- integrators and operators. A hub does not need it."""
+ integrators and operators. A hub does not need it.""",
+        project="lab",
+    ),
+)
 
 
 def commit_time_s() -> int:

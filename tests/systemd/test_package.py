@@ -132,6 +132,18 @@ def test_power_that_fails_during_an_upgrade_leaves_a_hub_that_heats(
     assert is_active(hub)
 
 
+def test_an_addition_brings_its_libraries_and_takes_them_away(hub: Machine, packages: Mapping[str, Path]) -> None:
+    before = environment(hub)
+    imports = f"/{LIB}/current/bin/python -c 'import agent.cli, pyhap' && echo there || true"
+    assert hub.run("sh", "-c", imports) == ""
+    install_package(hub, packages["climahub-homekit"])
+    assert hub.run("sh", "-c", imports) == "there\n"
+    assert is_active(hub)
+    hub.run("dpkg", "--purge", "climahub-homekit")
+    assert environment(hub) == before
+    assert is_active(hub)
+
+
 def test_removal_stops_the_hub_and_keeps_its_data_and_purge_leaves_nothing(
     hub: Machine, packages: Mapping[str, Path]
 ) -> None:

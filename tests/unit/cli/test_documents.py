@@ -98,7 +98,13 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==(\S+) \\$", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-LOCKS = ["requirements.lock", "requirements-hardware.lock", "requirements-demo.lock", "requirements-dev.lock"]
+LOCKS = [
+    "requirements.lock",
+    "requirements-hardware.lock",
+    "requirements-demo.lock",
+    "requirements-dev.lock",
+    "requirements-homekit.lock",
+]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
