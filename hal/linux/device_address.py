@@ -79,10 +79,14 @@ def _mux_channel(mux: Path, adapter: Path) -> str:
     return ""
 
 
+NO_DEVICE = "virtual"
+"""In place of an address, for a chip without a device."""
+
+
 def bus_name(device: Path) -> str:
     """Return the name of the nearest device on any bus: the address in names of the hwmon class, such as a PCI slot."""
     if not device.exists():
-        return "virtual"
+        return NO_DEVICE
     path = device.resolve()
     for parent in (path, *path.parents):
         if _subsystem(parent):

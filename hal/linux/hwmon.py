@@ -18,7 +18,7 @@ import msgspec
 
 from hal.channels import Channel, Quantity
 from hal.linux.attribute import AttributeReader, Place, attribute_names, chip_name, label_text
-from hal.linux.device_address import DeviceAddress, address_of, bus_name, driver_of
+from hal.linux.device_address import NO_DEVICE, DeviceAddress, address_of, bus_name, driver_of
 from hal.linux.sysfs import directories, optional_text, read_integer
 from hal.machine_chips import MACHINE_CHIPS
 
@@ -116,7 +116,7 @@ def _class_names(places: Sequence[Place]) -> list[tuple[str, ...]]:
         if not label or labels[place.directory, label] > 1:
             label = f"{label}-{place.attribute}".lstrip("-")
         addressed = f"hwmon/{place.chip}@{place.address}/{label}"
-        is_alone = chips[place.chip] == 1 and place.chip != ONE_WIRE_CHIP
+        is_alone = chips[place.chip] == 1 and (place.chip != ONE_WIRE_CHIP or place.address == NO_DEVICE)
         mine = (f"hwmon/{place.chip}/{label}", addressed) if is_alone else (addressed,)
         taken[mine[0]] += 1
         # Two chips of the same name at the same address remain: only their order distinguishes them.

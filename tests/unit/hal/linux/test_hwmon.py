@@ -67,6 +67,11 @@ def test_a_chip_without_a_device_is_virtual(machine: Machine) -> None:
     assert sources(machine.board()) == ["hwmon/vm@virtual/temp1", "hwmon/vm@virtual/temp1#2"]
 
 
+def test_a_lone_thermometer_without_an_address_has_none_in_its_name(machine: Machine) -> None:
+    machine.write(machine.sys / "class" / "hwmon" / "hwmon0", name="w1_slave_temp", temp1_input="20562")
+    assert sources(machine.board()) == ["hwmon/w1_slave_temp/temp1"]
+
+
 def test_an_old_driver_keeps_its_attributes_in_the_device(machine: Machine) -> None:
     device = machine.device("platform/old", subsystem="bus/platform")
     machine.hwmon(0, device)
