@@ -151,7 +151,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         absence_setback_k: Setpoints are moved by this much while nobody is there ...
         absence_delay_s: ... for this time.
         window_pause_s_max: The longest pause for a window that shows in the temperature only; 0 for no such pause.
-        emitter: The configured emitter; empty if it is not known. A wrong one is told.
+        emitter: The configured emitter; empty if it is not known. A wrong one is reported.
     """
 
     zone_id: str

@@ -224,7 +224,7 @@ class SensorJudge:
         return jump or erratic
 
     def _watched(self, reading: Reading) -> str:
-        """Return that a sensor which is not said to be in the case is warmed all the same; it is told, no more."""
+        """Return that a sensor which is not said to be in the case is warmed all the same; it is reported, no more."""
         state = self.learned.get(reading.sensor) if reading.device == HUB else None
         if state is None or reading.sensor in self._in_case or state.changes < WATCH_CHANGES_MIN:
             return ""

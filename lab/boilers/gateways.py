@@ -14,7 +14,7 @@ EBUSD_EXPIRES_S = 1200.0
 
 
 class BoilerOrder(msgspec.Struct, frozen=True):
-    """What a boiler is told: its flow temperature, and whether it may heat."""
+    """The demand that a boiler receives: its flow temperature, and whether it may heat."""
 
     flow_c: float = 0.0
     may_heat: bool = False
@@ -75,7 +75,7 @@ class EmulatedOtgw:
         return answer
 
     def order(self, now_s: float) -> BoilerOrder:
-        """Return what the boiler is told now."""
+        """Return the demand that the boiler receives now."""
         if self._setpoint_c >= OTGW_EXPIRING_C and now_s - self._at_s > OTGW_EXPIRES_S:
             self._setpoint_c = 0.0
         if self.mode == "M" or self._setpoint_c == 0.0:

@@ -209,7 +209,7 @@ def _wait_until_apart(home: FleetHome, minutes: int) -> None:
 
 
 def warmed_by_the_hub_min(seed: int) -> int | None:
-    """Return after how many minutes a sensor in the hub's case that nobody has named is told; `None` for never."""
+    """Return after how many minutes a sensor in the hub's case that nobody has named is reported; `None` for never."""
     home = FleetHome(seed, is_in_case=True, is_declared=False)
     begun_min = home.minute
     for _ in home.run(CASE_TRIAL_DAYS * DAY_MIN):

@@ -297,6 +297,6 @@ class FleetWatch:
             self._doubted.discard(key)
 
     def told(self, key: tuple[str, str, SensorKind], value: float) -> str:
-        """Return what is told of a sensor that is believed; that a value over 100 % is one is no false alarm."""
+        """Return what is reported of a sensor that is believed; that a value over 100 % is one is no false alarm."""
         note = self.judge_.notes.get(key)
         return note.doubt if note is not None and not (key[2] is RH and value > SATURATED) else ""
