@@ -1,6 +1,6 @@
 """The open, relative index of the air's freshness from a heated gas sensor (BME680, BME688). Pure.
 
-Formula: x = ln(R_gas / ohm) + 0.03 h, with h the absolute humidity in g/m³; the ceiling is the highest x of late;
+Formula: x = ln(R_gas / ohm) + 0.03 h, with h the absolute humidity in g/m³; the ceiling is the highest recent x;
 freshness = 100 % exp(2 (x - ceiling)), at most 100 %; index = 500 (1 - freshness / 100 %), 0 is the best air that this
 sensor has met. The form with the logarithm, the humidity's slope of 0.03 and the square is that of
 github.com/thstielow/raspi-bme680-iaq; the absolute humidity is by Magnus' formula (WMO-No. 8, annex 4.B). It is

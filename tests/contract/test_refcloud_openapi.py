@@ -135,9 +135,9 @@ def test_device_api_matches_its_document(server: Server, case: "schemathesis.Cas
 
 
 def has_only_unknown_parameters(case: "schemathesis.Case[Any]") -> bool:
-    """Tell whether all that is wrong are parameters that nobody knows: the server ignores them.
+    """Return whether a request is wrong only by unknown parameters, which the server ignores.
 
-    The header that schemathesis may have left out as well, the test gives.
+    The test itself sends the header that schemathesis may have left out.
     """
     known = {parameter.name for parameter in case.operation.query}
     return not case.operation.body and bool(case.query) and not known & set(case.query or {})
