@@ -50,8 +50,8 @@ def repacked(package: Path, directory: Path, version: str, *, is_broken: bool = 
 
 
 @pytest.fixture(scope="module")
-def hub(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine of its own with the package installed, and not yet configured."""
+def packaged(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine of its own with the package installed and configured."""
     directory = tmp_path_factory.mktemp("packaged")
     subprocess.run(["cp", "-a", os.environ["CLIMAHUB_ROOTFS"], str(directory / "root")], check=True)
     made = Machine(directory / "root")
@@ -67,6 +67,19 @@ def hub(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytest.Tem
     finally:
         made.power_off()
         shutil.rmtree(directory / "root", ignore_errors=True)
+
+
+@pytest.fixture
+def hub(packaged: Machine, packages: Mapping[str, Path]) -> Machine:
+    """The machine with this tree's package and nothing beside it, whatever the test before left there."""
+    query = ("dpkg-query", "--show", "--showformat", "${Package} ${Version}\\n", "climahub*")
+    installed = dict(line.split() for line in packaged.run(*query).splitlines() if len(line.split()) == 2)
+    if "climahub-homekit" in installed:
+        packaged.run("dpkg", "--purge", "climahub-homekit")
+    if f"climahub_{installed.get('climahub')}_" not in packages["climahub"].name:
+        install_package(packaged, packages["climahub"])
+    assert is_active(packaged)
+    return packaged
 
 
 def test_two_builds_of_one_commit_are_the_same_file(packages: Mapping[str, Path], tmp_path: Path) -> None:
