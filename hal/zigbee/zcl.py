@@ -2,7 +2,8 @@
 
 Attributes: which clusters measure a `SensorKind`, which attribute a kind is taken from, how its value is converted, and
 how often it is reported. Clusters that measure nothing with a `SensorKind` are ignored. Cluster, attribute and
-"invalid" values: Zigbee Cluster Library, sections 3.3 (power), 4.4 (temperature), 4.5 (pressure) and 4.7 (humidity).
+"invalid" values: Zigbee Cluster Library, sections 3.3 (power), 4.4 (temperature), 4.5 (pressure), 4.7 (humidity), 6.3
+(thermostat: a radiator valve's own temperature).
 
 Reports: sections 2.4.1 (header), 2.5.11 (report) and 2.6 (data types).
 """
@@ -17,12 +18,14 @@ import msgspec
 from hal.interface import SensorKind
 
 POWER = 0x0001
+THERMOSTAT = 0x0201
 TEMPERATURE = 0x0402
 PRESSURE = 0x0403
 HUMIDITY = 0x0405
 IKEA_VOC = 0xFC7E
 
 MEASURED_VALUE = 0x0000
+LOCAL_TEMPERATURE = 0x0000
 BATTERY_VOLTAGE = 0x0020
 BATTERY_PERCENTAGE = 0x0021
 BATTERY_SIZE = 0x0031
@@ -67,6 +70,7 @@ AttributeKey = tuple[int, int]
 MEASURED_ATTRIBUTES: Mapping[AttributeKey, MeasuredAttribute] = MappingProxyType(
     {
         (TEMPERATURE, MEASURED_VALUE): MeasuredAttribute(SensorKind.TEMPERATURE, 0.01, (_INVALID_INT16,), 10),
+        (THERMOSTAT, LOCAL_TEMPERATURE): MeasuredAttribute(SensorKind.TEMPERATURE, 0.01, (_INVALID_INT16,), 10),
         (HUMIDITY, MEASURED_VALUE): MeasuredAttribute(SensorKind.HUMIDITY, 0.01, (_INVALID_UINT16,), 100),
         (PRESSURE, MEASURED_VALUE): MeasuredAttribute(SensorKind.PRESSURE, 1.0, (_INVALID_INT16,), 1),
         (POWER, BATTERY_PERCENTAGE): MeasuredAttribute(

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from lab.ncp import models, zcl
+from lab.ncp import dialects, models, zcl
+from lab.ncp.actuators import Actuators
 from lab.ncp.attributes import AttributeKey, AttributeTable
 from lab.ncp.models import DeviceModel, VendorDialect
 
@@ -38,9 +39,6 @@ IDENTIFY_QUERY_RESPONSE = 0x00
 TRIGGER_EFFECT = 0x40
 _IDENTIFY_TIME = 0x0000
 
-_OFF = 0x00
-_TOGGLE = 0x02
-
 
 class OutgoingFrame(msgspec.Struct, frozen=True):
     """A ZCL frame that a device sends.
@@ -61,8 +59,9 @@ class ZclApplication:
     def __init__(self, model: DeviceModel, attributes: AttributeTable) -> None:
         self._model = model
         self._attributes = attributes
+        self._actuators = Actuators(model, attributes)
         self._sequence = 0
-        self._tuya = models.TuyaDataPoints()
+        self._tuya = dialects.TuyaDataPoints()
         self._identifies_until_s: dict[int, float] = {}
 
     def receive(self, endpoint: int, cluster: int, data: bytes, now_s: float) -> Sequence[OutgoingFrame]:
@@ -74,17 +73,27 @@ class ZclApplication:
         if not frame.is_for_cluster and frame.command == zcl.GeneralCommand.DEFAULT_RESPONSE:
             return []
         self._count_down(endpoint, now_s)
+        self._actuators.advance(now_s)
         try:
             if frame.is_from_server:
                 return self._receive_as_client(endpoint, cluster, frame)
             if frame.is_for_cluster:
-                return self._cluster_command(endpoint, cluster, frame)
+                return self._cluster_command(endpoint, cluster, frame, now_s)
             return self._general_command(endpoint, cluster, frame, now_s)
         except (zcl.MalformedFrame, struct.error, IndexError):
             return [self._default(endpoint, cluster, frame, zcl.ZclStatus.MALFORMED_COMMAND)]
         finally:
+            self._actuators.regulate()
             if cluster == models.IDENTIFY:
                 self._identifies_until_s[endpoint] = now_s + self._identify_time_s(endpoint)
+
+    def due_s(self) -> float | None:
+        """Return when something switches by itself."""
+        return self._actuators.due_s()
+
+    def advance(self, now_s: float) -> None:
+        """Let what is due switch; its report follows by the rules."""
+        self._actuators.advance(now_s)
 
     def set_values(self, values: Mapping[str, float | None]) -> Sequence[OutgoingFrame]:
         """Change its measured values, and return the frames outside the reporting rules.
@@ -105,6 +114,7 @@ class ZclApplication:
             others += [key] if is_other else []
             if is_other and key[1] == models.IAS_ZONE and self._attributes.number((key[0], key[1], _IAS_STATE)):
                 frames.append(self._zone_changed(key[0]))
+        self._actuators.regulate()
         if self._model.dialect is VendorDialect.AQARA:
             frames += self.reports(others, needs_binding=False)
         return frames
@@ -187,12 +197,14 @@ class ZclApplication:
             frames += self._enroll(endpoint)
         return frames
 
-    def _cluster_command(self, endpoint: int, cluster: int, frame: zcl.ZclFrame) -> Sequence[OutgoingFrame]:
+    def _cluster_command(
+        self, endpoint: int, cluster: int, frame: zcl.ZclFrame, now_s: float
+    ) -> Sequence[OutgoingFrame]:
         status = zcl.ZclStatus.SUCCESS
         match cluster, frame.command:
             case models.IDENTIFY, _ if (endpoint, cluster, _IDENTIFY_TIME) in self._attributes:
                 return self._identify(endpoint, frame)
-            case models.TUYA, models.TUYA_QUERY:
+            case models.TUYA, dialects.TUYA_QUERY:
                 return self.own_reports()
             case models.TUYA, _ if self._model.dialect is VendorDialect.TUYA:
                 pass
@@ -204,9 +216,8 @@ class ZclApplication:
                 (steps,) = struct.unpack_from("<xb", frame.payload)
                 key = (endpoint, cluster, _HEAT_SETPOINT)
                 self._attributes[key] = self._attributes.number(key) + _CENTIDEGREES_PER_STEP * steps
-            case models.ON_OFF, code if _OFF <= code <= _TOGGLE and (endpoint, cluster, 0) in self._attributes:
-                key = (endpoint, cluster, 0)
-                self._attributes[key] = 1 - self._attributes.number(key) if code == _TOGGLE else code
+            case models.ON_OFF, _:
+                status = self._actuators.switch(endpoint, frame, now_s)
             case _:
                 status = zcl.ZclStatus.UNSUPPORTED_CLUSTER_COMMAND
         return self._outcome(endpoint, cluster, frame, status)
@@ -258,17 +269,17 @@ class ZclApplication:
     def _aqara(self) -> Sequence[OutgoingFrame]:
         measured = self._attributes.measured()
         values = {key[1]: self._attributes.number(key) for key in measured}
-        record = models.aqara_record(
+        record = dialects.aqara_record(
             battery_mv=_AQARA_BATTERY_MV,
             temperature=values[models.TEMPERATURE],
             humidity=values[models.HUMIDITY],
             pressure_hpa=values[models.PRESSURE],
         )
-        struct_report = OutgoingFrame(measured[0][0], models.BASIC, self._report(record, models.AQARA_MANUFACTURER))
+        struct_report = OutgoingFrame(measured[0][0], models.BASIC, self._report(record, dialects.AQARA_MANUFACTURER))
         return [*self.reports(measured, needs_binding=False), struct_report]
 
     def _tuya_notice(self, points: Mapping[int, int]) -> OutgoingFrame:
-        return self._notice(self._model.endpoints[0].id, models.TUYA, models.TUYA_REPORT, self._tuya.report(points))
+        return self._notice(self._model.endpoints[0].id, models.TUYA, dialects.TUYA_REPORT, self._tuya.report(points))
 
     def _report(self, records: bytes, manufacturer: int | None) -> bytes:
         return zcl.write_frame(

@@ -1,19 +1,15 @@
 """The sensor models that can be emulated: endpoints, clusters, attributes, quantities, and vendor dialects.
 
-Cluster and attribute numbers: Zigbee Cluster Library, chapters 3 to 8. The dialects (Aqara's struct in a text
-attribute, Tuya's data points) follow the layouts that the open converters read (zigpy quirks,
-zigbee-herdsman-converters). Pure.
+Cluster and attribute numbers: Zigbee Cluster Library, chapters 3 to 8. The dialects: `lab.ncp.dialects`. Pure.
 """
 
 import math
-import struct
 from collections.abc import Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
 
 import msgspec
 
-from lab.ncp import zcl
 from lab.ncp.zcl import DataType, Value
 
 HOME_AUTOMATION = 0x0104
@@ -86,6 +82,8 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         oui: The first three bytes of its EUI-64s, as text.
+        is_regulator: Its valves follow their setpoints.
+        ignores_commands: It accepts commands and does nothing.
     """
 
     manufacturer: str
@@ -95,6 +93,8 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True):
     role: DeviceRole
     endpoints: tuple[EndpointModel, ...]
     dialect: VendorDialect = VendorDialect.NONE
+    is_regulator: bool = False
+    ignores_commands: bool = False
 
 
 def _same(value: float) -> float:
@@ -109,7 +109,8 @@ def _halves(value: float) -> float:
     return round(value * 2)
 
 
-def _tenths(value: float) -> float:
+def tenths(value: float) -> float:
+    """Return a value in tenths."""
     return round(value * 10)
 
 
@@ -139,7 +140,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "occupancy": Quantity(OCCUPANCY, 0x0000, _same),
         "contact": Quantity(IAS_ZONE, 0x0002, _same),
         "battery_percent": Quantity(POWER, 0x0021, _halves),
-        "battery_volt": Quantity(POWER, 0x0020, _tenths),
+        "battery_volt": Quantity(POWER, 0x0020, tenths),
         "carbon_dioxide_ppm": Quantity(CARBON_DIOXIDE, 0x0000, _fraction),
         "fine_dust_ug_m3": Quantity(FINE_DUST, 0x0000, _same),
         "voc_index": Quantity(IKEA_VOC, 0x0000, _same),
@@ -249,26 +250,36 @@ _AIR = DeviceModel(
         ),
     ),
 )
-_ROUTER = DeviceModel(
-    manufacturer=_HOUSE_MANUFACTURER,
-    name="plug",
-    manufacturer_code=_HOUSE_CODE,
-    oui=_HOUSE_OUI,
-    role=DeviceRole.ROUTER,
-    endpoints=(
-        EndpointModel(
-            1,
-            0x0051,
-            (
-                _basic(_HOUSE_MANUFACTURER, "plug", _MAINS),
-                _IDENTIFY,
-                ClusterModel(GROUPS),
-                ClusterModel(ON_OFF, (AttributeModel(0x0000, DataType.BOOL, 0, is_reportable=True),)),
-            ),
-            (OTA,),
-        ),
-    ),
+_ON_OFF_STATE = AttributeModel(0x0000, DataType.BOOL, 0, is_reportable=True)
+_OFF_TIMER = (
+    AttributeModel(0x4001, DataType.UINT16, 0, is_writable=True),
+    AttributeModel(0x4002, DataType.UINT16, 0, is_writable=True),
 )
+
+
+def _plug(*timer: AttributeModel) -> DeviceModel:
+    return DeviceModel(
+        manufacturer=_HOUSE_MANUFACTURER,
+        name="plug",
+        manufacturer_code=_HOUSE_CODE,
+        oui=_HOUSE_OUI,
+        role=DeviceRole.ROUTER,
+        endpoints=(
+            EndpointModel(
+                1,
+                0x0051,
+                (
+                    _basic(_HOUSE_MANUFACTURER, "plug", _MAINS),
+                    _IDENTIFY,
+                    ClusterModel(GROUPS),
+                    ClusterModel(ON_OFF, (_ON_OFF_STATE, *timer)),
+                ),
+                (OTA,),
+            ),
+        ),
+    )
+
+
 _TRV = _sensor(
     "trv",
     0x0301,
@@ -282,6 +293,38 @@ _TRV = _sensor(
             AttributeModel(0x001C, DataType.ENUM8, 0x04, is_reportable=True, is_writable=True),
         ),
     ),
+)
+_VALVE_MANUFACTURER, _VALVE_CODE = "Danfoss", 0x1246
+_VALVE = DeviceModel(
+    manufacturer=_VALVE_MANUFACTURER,
+    name="eTRV0103",
+    manufacturer_code=_VALVE_CODE,
+    oui="cc:cc:cc",
+    role=DeviceRole.SLEEPY,
+    endpoints=(
+        EndpointModel(
+            1,
+            0x0301,
+            (
+                _basic(_VALVE_MANUFACTURER, "eTRV0103", _BATTERY_POWERED),
+                _BATTERY,
+                _IDENTIFY,
+                ClusterModel(
+                    THERMOSTAT,
+                    (
+                        AttributeModel(0x0000, DataType.INT16, 2000, is_reportable=True),
+                        AttributeModel(0x0008, DataType.UINT8, 0, is_reportable=True),
+                        AttributeModel(0x0012, DataType.INT16, 2000, is_reportable=True, is_writable=True),
+                        AttributeModel(0x0015, DataType.INT16, 500),
+                        AttributeModel(0x0016, DataType.INT16, 2800),
+                        AttributeModel(0x4015, DataType.INT16, -8000, is_writable=True, manufacturer=_VALVE_CODE),
+                    ),
+                ),
+            ),
+            (OTA,),
+        ),
+    ),
+    is_regulator=True,
 )
 _AQARA = DeviceModel(
     manufacturer="LUMI",
@@ -327,84 +370,12 @@ MODELS: Mapping[str, DeviceModel] = MappingProxyType(
         "contact": _sensor("contact", _ZONE, _contact(_ZONE_CONTACT)),
         "occupancy": _sensor("occupancy", 0x0107, _OCCUPANCY, _ILLUMINANCE),
         "air": _AIR,
-        "router": _ROUTER,
+        "router": _plug(),
+        "plug": _plug(*_OFF_TIMER),
         "trv": _TRV,
+        "valve": _VALVE,
         "aqara_weather": _AQARA,
         "tuya_climate": _TUYA,
     }
 )
 """By the names that a device file uses."""
-
-TUYA_POINTS: Mapping[str, tuple[int, Callable[[float], float]]] = MappingProxyType(
-    {"temperature_c": (1, _tenths), "humidity_percent": (2, _tenths), "battery_percent": (4, round)}
-)
-"""Data points of the Tuya sensor, by quantity."""
-
-
-AQARA_MANUFACTURER = 0x115F
-_AQARA_ATTRIBUTE = 0xFF01
-_AQARA_BATTERY_MV = 0x01
-_AQARA_CHIP_TEMPERATURE_C = 0x03
-_AQARA_TEMPERATURE = 0x64
-_AQARA_HUMIDITY = 0x65
-_AQARA_PRESSURE_PA = 0x66
-_PA_PER_HPA = 100
-
-TUYA_REPORT = 0x02
-TUYA_QUERY = 0x03
-_TUYA_VALUE = 0x02
-_TUYA_VALUE_BYTES = 4
-
-
-def aqara_record(*, battery_mv: int, temperature: int, humidity: int, pressure_hpa: int) -> bytes:
-    """Return the record of the attribute 0xFF01: declared as text, holding tagged values.
-
-    Args:
-        battery_mv: Millivolts.
-        temperature: Hundredths of a degree.
-        humidity: Hundredths of a percent.
-        pressure_hpa: Hectopascal; on the air it is pascal.
-    """
-    tagged = b"".join(
-        bytes((tag, kind)) + zcl.encode(kind, value)
-        for tag, kind, value in (
-            (_AQARA_BATTERY_MV, DataType.UINT16, battery_mv),
-            (_AQARA_CHIP_TEMPERATURE_C, DataType.INT8, max(-128, min(127, temperature // 100))),
-            (_AQARA_TEMPERATURE, DataType.INT16, temperature),
-            (_AQARA_HUMIDITY, DataType.UINT16, humidity),
-            (_AQARA_PRESSURE_PA, DataType.INT32, pressure_hpa * _PA_PER_HPA),
-        )
-    )
-    return struct.pack("<HB", _AQARA_ATTRIBUTE, DataType.TEXT) + bytes((len(tagged),)) + tagged
-
-
-class TuyaDataPoints:
-    """The data points of one device."""
-
-    def __init__(self) -> None:
-        self._sequence = 0
-        self._points: dict[int, int] = {}
-
-    @property
-    def points(self) -> Mapping[int, int]:
-        """The values, by point."""
-        return self._points
-
-    def set_values(self, values: Mapping[str, float | None]) -> Mapping[int, int]:
-        """Set values by quantity and return the changed points; a lost value changes nothing."""
-        changed: dict[int, int] = {}
-        for name, value in values.items():
-            point, to_wire = TUYA_POINTS[name]
-            if value is not None and self._points.get(point) != (raw := int(to_wire(value))):
-                changed[point] = raw
-        self._points.update(changed)
-        return changed
-
-    def report(self, points: Mapping[int, int]) -> bytes:
-        """Return the payload of a report: a sequence number, and each point with type, length and value."""
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        rows = b"".join(
-            bytes((point, _TUYA_VALUE)) + struct.pack(">Hi", _TUYA_VALUE_BYTES, value)
-            for point, value in points.items()
-        )
-        return struct.pack(">H", self._sequence) + rows

@@ -202,14 +202,16 @@ class Node:
         return self._reports([(rule.endpoint, rule.cluster, rule.attribute) for rule in rules])
 
     def due_s(self) -> float | None:
-        """Return when it next reports by itself."""
-        if not self.is_powered or self.membership is None:
+        """Return when it next reports or switches by itself."""
+        if not self.is_powered:
             return None
-        return self._attributes.reporting.due_s()
+        times = [self._application.due_s(), self._attributes.reporting.due_s() if self.membership else None]
+        return min((each for each in times if each is not None), default=None)
 
     def advance(self, now_s: float) -> Sequence[ApsMessage]:
-        """Return the reports that are due."""
+        """Switch what is due by itself, and return the reports that are due."""
         self._now_s = now_s
+        self._application.advance(now_s)
         due_s = self._attributes.reporting.due_s()
         if due_s is None or due_s > now_s:
             return []

@@ -87,6 +87,15 @@ async def test_sensor_with_data_points_is_queried_for_them(tmp_path: Path) -> No
         await hub.until(lambda: hub.latest(device) == {"temperature": 19.5, "humidity": 40})
 
 
+async def test_temperature_of_a_valve_is_relayed(tmp_path: Path) -> None:
+    async with Stand(tmp_path, house=one("valve")).running() as (sensors, hub):
+        device = await hub.pair(sensors, "one")
+        sensors.set_values("one", {"room_temperature_c": 21.5})
+        await hub.until(lambda: hub.values(device, "temperature")[-1:] == [21.5])
+        assert hub.readings[-1].sensor == "1/temperature"
+        assert hub.network.sensors[0].kinds == (SensorKind.TEMPERATURE, SensorKind.BATTERY_LEVEL)
+
+
 async def test_cluster_without_a_measurement_gives_no_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sell(monkeypatch, "new", product(measuring(TEMPERATURE, 0), measuring(HUMIDITY, 4500), battery(percent=200)))
     async with Stand(tmp_path, house=one("new")).running() as (sensors, hub):

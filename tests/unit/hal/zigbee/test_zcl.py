@@ -7,7 +7,7 @@ import pytest
 
 from hal.interface import SensorKind
 from hal.zigbee import vendor_quirks, zcl
-from lab.ncp import models
+from lab.ncp import dialects, models
 
 KINDS = SensorKind
 
@@ -25,6 +25,11 @@ def test_channels_prefer_the_lowest_endpoint_and_a_percentage_to_a_voltage() -> 
         ("2/pressure", 1),
     ]
     assert zcl.find_candidates({1: [0x0400, 0x0406, 0x0006]}) == []
+    valve = zcl.find_candidates({1: [zcl.THERMOSTAT, zcl.TEMPERATURE]})
+    assert [(each.place, each.channel.rank) for each in valve] == [
+        ("cluster 0x0402 of endpoint 1", 1),
+        ("cluster 0x0201 of endpoint 1", 2),
+    ]
 
 
 def test_each_kind_is_read_from_one_answering_cluster() -> None:
@@ -133,7 +138,7 @@ def test_vendors_are_recognised_by_the_manufacturer_name() -> None:
 
 
 def test_aqara_struct_contains_the_battery_voltage() -> None:
-    record = models.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
+    record = dialects.aqara_record(battery_mv=2750, temperature=2150, humidity=4500, pressure_hpa=1001)
     # Attribute, type and length stand before the text.
     assert vendor_quirks.aqara_values(record[4:]) == [(KINDS.BATTERY_LEVEL, 50)]
 
@@ -154,7 +159,7 @@ def test_malformed_aqara_struct_is_ignored(record: bytes, expected: list[vendor_
 
 def test_tuya_data_points_are_decoded() -> None:
     maker = vendor_quirks.find_quirk("_TZE200_bjawzodf", "TS0601")
-    points = models.TuyaDataPoints()
+    points = dialects.TuyaDataPoints()
     payload = points.report(points.set_values({"temperature_c": -3.4, "humidity_percent": 61, "battery_percent": 80}))
     assert vendor_quirks.tuya_values(maker, payload) == [
         (KINDS.TEMPERATURE, -3.4),
