@@ -21,11 +21,11 @@ from agent.commands.service import CommandService, build_handlers
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
 from agent.environment import Environment, phase_of
-from agent.foundation.machine_monitor import MachineMonitor
 from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
+from agent.machine_parts import build_machine
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
@@ -90,9 +90,7 @@ class Hub:
             worker=environment.worker,
             client=self.client.provisioning,
         )
-        self.machine = MachineMonitor(
-            state, disk=environment.disk, worker=environment.worker, read_power=environment.read_power
-        )
+        self.machine = build_machine(config, environment, self.faults, lambda: self.health.flush())  # noqa: PLW0108
         self.sensors = self._sensors()
         self.air = self._air()
         self.telemetry = self._telemetry()
@@ -341,7 +339,7 @@ class Hub:
             **self.telemetry.loops(),
             **self.sensors.loops(),
             **self.air.loops(),
-            "machine": self.machine.run,
+            **self.machine.loops(),
             "settings": self.settings.run,
             "data usage": self.usage.run,
             "commands": self.commands.run,
@@ -352,7 +350,7 @@ class Hub:
         if self.updates:
             loops["updates"] = self.updates.run
         if self.climate:
-            loops["climate"] = self.climate.run
+            loops["climate"] = self.machine.heating(self.climate.run)
         if self.hardware_tests:
             loops["hardware tests"] = self.hardware_tests.run
         if environment.board.network is not None:

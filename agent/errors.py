@@ -65,7 +65,7 @@ class InstallFailed(Transient):
 
 
 class RebootFailed(Transient):
-    """The host does not restart: no service manager, not allowed, or inhibited."""
+    """The machine does not restart, or power off: no service manager, not allowed, or inhibited."""
 
 
 class Rejected(ClimahubError):

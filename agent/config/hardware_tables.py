@@ -92,6 +92,18 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
 
 
+class UpsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[ups]`."""
+
+    power_off_percent: Annotated[
+        float,
+        key(
+            "with the mains off, power the machine off at this charge; it must start again by itself; 0 for never",
+            number(0, 30, "%"),
+        ),
+    ] = 0
+
+
 class BoilerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[boiler]`; `driver` is "none" where relays drive the heat source."""
 

@@ -15,6 +15,7 @@ from agent.config.hardware_tables import (
     BoilerConfig,
     RelayedSensorsConfig,
     SensorsConfig,
+    UpsConfig,
     ZigbeeConfig,
 )
 from agent.config.schema import key, keys_of, table, tables_of
@@ -414,6 +415,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     boiler: Annotated[
         BoilerConfig, table("A boiler behind a gateway, as the heat source: it modulates (docs/hardware.md).")
     ]
+    ups: Annotated[UpsConfig, table("A battery that feeds the hub while the mains is off (docs/hardware.md).")]
     clock: Annotated[ClockConfig, table("Accepted sources of time.")]
     relayed_sensors: Annotated[RelayedSensorsConfig, table("Sensors whose readings this hub forwards to the cloud.")]
     zigbee: Annotated[

@@ -1,4 +1,4 @@
-"""The machine around the agent: the service manager's notifications and results, and the request to reboot.
+"""The machine around the agent: the service manager's notifications and results, requests to reboot and to power off.
 
 Sources: sd_notify(3), systemd.exec(5). Without systemd nothing is notified, and a reboot is refused. Owns
 `last-end.json` in the run directory: systemd's result of the last process, for the next start (`start_history`). Must
@@ -57,6 +57,25 @@ class Host(Protocol):
         """
         ...
 
+    async def ensure_can_power_off(self) -> None:
+        """Check that `power_off` would be carried out.
+
+        Raises:
+            RebootFailed: It would not; the message gives the reason and a remedy.
+        """
+        ...
+
+    async def power_off(self, reason: str) -> None:
+        """Ask the machine to power off in good order. It goes down some time after this returned.
+
+        Args:
+            reason: For the machine's log.
+
+        Raises:
+            RebootFailed: It does not, as far as is known; try again.
+        """
+        ...
+
 
 class Systemd:
     """Notifies systemd through the socket of a service with Type=notify; without a socket, does nothing."""
@@ -99,6 +118,18 @@ class Systemd:
 
         await logind.reboot(reason)
 
+    async def ensure_can_power_off(self) -> None:
+        """Ask logind over the system bus."""
+        from agent.foundation import logind  # noqa: PLC0415 - as above
+
+        await logind.ensure_can_power_off()
+
+    async def power_off(self, reason: str) -> None:
+        """Ask logind over the system bus."""
+        from agent.foundation import logind  # noqa: PLC0415 - as above
+
+        await logind.power_off(reason)
+
     def _say(self, text: str) -> None:
         if not self._address:
             return
@@ -132,6 +163,14 @@ class Unmanaged:
     async def reboot(self, reason: str) -> None:
         """Raise `RebootFailed`: the machine is not the hub's."""
         raise RebootFailed(f"this machine is not the hub's own; it is not restarted for {reason}")
+
+    async def ensure_can_power_off(self) -> None:
+        """Raise `RebootFailed`: the machine is not the hub's."""
+        raise RebootFailed("this machine is not the hub's own; it is not powered off")
+
+    async def power_off(self, reason: str) -> None:
+        """Raise `RebootFailed`: the machine is not the hub's."""
+        raise RebootFailed(f"this machine is not the hub's own; it is not powered off for {reason}")
 
 
 SERVICE_RESULT_FILE = "last-end.json"

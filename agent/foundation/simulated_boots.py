@@ -119,3 +119,11 @@ class SimulatedRebootHost(Systemd):
         except (OSError, StorageFull) as error:
             raise RebootFailed(f"the boot cannot be counted: {error}") from error
         self._restart()
+
+    async def ensure_can_power_off(self) -> None:
+        """Raise `RebootFailed`: the machine may be anybody's."""
+        raise RebootFailed("this board is not the machine itself, which is not powered off")
+
+    async def power_off(self, reason: str) -> None:
+        """Raise `RebootFailed`: the machine may be anybody's."""
+        raise RebootFailed(f"this board is not the machine itself, which is not powered off for {reason}")

@@ -27,7 +27,8 @@ def machine_problems(machine: MachineReport) -> Iterator[Problem]:
     parts = {
         "power": [
             under_voltage(machine.power_now, machine.power_since_boot),
-            mains_off() if machine.is_mains_off else None,
+            mains_off(machine.ups.minutes_left if machine.ups else None) if machine.is_mains_off else None,
+            unreliable_battery(machine.ups.problem) if machine.ups and machine.ups.problem else None,
         ],
         "disk": [
             None
@@ -49,11 +50,17 @@ def under_voltage(now: Collection[str], since_boot: Collection[str]) -> Problem 
     return None
 
 
-def mains_off() -> Problem:
-    """Return that the hub runs on its battery."""
-    return Problem(
-        "the mains power is off: the hub runs on its battery", "check fuse, plug and power supply", Level.FAULT
-    )
+def mains_off(minutes: int | None = None) -> Problem:
+    """Return that the hub runs on its battery, for so many minutes where that is known."""
+    what: str = "the mains power is off: the hub runs on its battery"
+    if minutes is not None:
+        what = phrase("the mains power is off: the battery lasts about {minutes} min", minutes=minutes)
+    return Problem(what, "check fuse, plug and power supply", Level.FAULT)
+
+
+def unreliable_battery(reason: str) -> Problem:
+    """Return that the battery, or an orderly stop before it is empty, cannot be relied on."""
+    return Problem("the battery cannot be relied on", reason)
 
 
 def disk_short(free_bytes: int, free_bytes_min: int) -> Problem | None:

@@ -111,6 +111,24 @@ class QuotaReport(msgspec.Struct, frozen=True):
     is_history_unknown: bool = False
 
 
+class UpsReport(msgspec.Struct, frozen=True):
+    """The hub's battery.
+
+    Attributes:
+        is_mains_on: By a signal of the mains; `None` where there is none, or it cannot be read now.
+        charge_percent: `None` where it cannot be read now.
+        minutes_left: On battery, to the power-off or until it is empty, in steps of five; `None` where not known.
+        power_off_percent: At this charge the machine is powered off in order; 0 for never.
+        problem: Why the battery is not believed, or the machine could not be powered off.
+    """
+
+    is_mains_on: bool | None = None
+    charge_percent: int | None = None
+    minutes_left: int | None = None
+    power_off_percent: float = 0
+    problem: str = ""
+
+
 class MachineReport(msgspec.Struct, frozen=True):
     """The machine below the agent.
 
@@ -120,6 +138,7 @@ class MachineReport(msgspec.Struct, frozen=True):
         is_mains_off: A battery feeds it.
         disk_free_bytes: The room on the disk of the state directory, rounded down; `None` where it is not known.
         disk_free_bytes_min: Where the outbox stops growing.
+        ups: Its battery; `None` without one.
     """
 
     power_now: list[str] = []
@@ -127,6 +146,7 @@ class MachineReport(msgspec.Struct, frozen=True):
     is_mains_off: bool = False
     disk_free_bytes: int | None = None
     disk_free_bytes_min: int = 0
+    ups: UpsReport | None = None
 
 
 class OutboxReport(msgspec.Struct, frozen=True):

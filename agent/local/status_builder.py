@@ -12,7 +12,6 @@ from agent.cloud.data_usage import MONTH_DAYS, UsageDays, bytes_per_day
 from agent.commands.service import CommandService
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.log import redact
-from agent.foundation.machine_monitor import MachineMonitor
 from agent.foundation.start_history import StartHistory
 from agent.foundation.supervisor import Faults
 from agent.foundation.text import sanitize
@@ -33,12 +32,16 @@ from agent.local.status import (
     SensorReport,
     SettingsReport,
     StartReport,
+    UpsReport,
     UsageDayReport,
     UsageReport,
 )
 from agent.local.updates import UpdateReport, build_updates, update_line
 from agent.local.verdict import Verdict, verdict
 from agent.local.zigbee import ZigbeeReport, build_zigbee, link_problem
+from agent.machine.battery import doubt, is_on_battery
+from agent.machine.service import MachineService
+from agent.machine.supply import Supply
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingQueries
 from agent.sensors.service import SensorsService
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 USAGE_DAYS_SHOWN = 8
 """Today and the week before."""
 
+
+MINUTES_STEP = 5
+"""The time that a battery lasts is rounded down, as the room on the disk is."""
 
 DISK_STEP_BYTES = 16 * 1024 * 1024
 """The room on the disk is rounded: each change of it would be news to every page."""
@@ -71,7 +77,7 @@ class HubReports:
         client: CloudClient,
         usage: Callable[[], UsageDays] = UsageDays,
         faults: Faults,
-        machine: MachineMonitor,
+        machine: MachineService,
         disk_free_bytes_min: int,
         telemetry: TelemetryService,
         sensors: SensorsService,
@@ -144,7 +150,7 @@ class HubReports:
                 )
                 for endpoint, window in self._client.quotas.items()
             },
-            outbox=_outbox(telemetry, self._clock, telemetry.problem or self._machine.problem),
+            outbox=_outbox(telemetry, self._clock, telemetry.problem or self._machine.monitor.problem),
             sensors=_sensors(telemetry.intake, self._sensors, now_ms),
             relayed_sensors=_relayed(board, pairing, relay_problem),
             relay_problem="" if pairing.radio else relay_problem,
@@ -184,14 +190,28 @@ class HubReports:
         )
 
 
-def _machine(machine: MachineMonitor, disk_free_bytes_min: int) -> MachineReport:
-    free_bytes, power = machine.free_bytes, machine.power
+def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport:
+    free_bytes, power = machine.monitor.free_bytes, machine.monitor.power
     return MachineReport(
         list(power.now),
         list(power.since_boot),
-        power.is_mains_off,
+        power.is_mains_off or is_on_battery(machine.supply.state),
         None if free_bytes is None else free_bytes // DISK_STEP_BYTES * DISK_STEP_BYTES,
         disk_free_bytes_min,
+        _ups(machine.supply),
+    )
+
+
+def _ups(supply: Supply) -> UpsReport | None:
+    last, minutes = supply.state.last, supply.minutes_left
+    if last is None:
+        return None
+    return UpsReport(
+        is_mains_on=last.is_mains_on,
+        charge_percent=None if last.percent is None else round(last.percent),
+        minutes_left=None if minutes is None else minutes // MINUTES_STEP * MINUTES_STEP,
+        power_off_percent=supply.limit_percent,
+        problem=supply.problem or doubt(supply.state),
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.errors import RebootFailed
 from agent.foundation.disk import Operation
 
 BOOT_UPTIME_MS = 12_000
@@ -254,3 +255,11 @@ class SimulatedHost:
     async def reboot(self, reason: str) -> None:
         """Shut down at once, in good order."""
         self._on_reboot(reason)
+
+    async def ensure_can_power_off(self) -> None:
+        """A simulated machine is never powered off: no simulated board has a battery."""
+        raise RebootFailed("a simulated machine is not powered off")
+
+    async def power_off(self, reason: str) -> None:
+        """As `ensure_can_power_off`."""
+        raise RebootFailed(f"a simulated machine is not powered off for {reason}")

@@ -200,6 +200,12 @@ class Host:
     async def reboot(self, reason: str) -> None:
         self.said.append("reboot")
 
+    async def ensure_can_power_off(self) -> None:
+        """Nothing hinders it."""
+
+    async def power_off(self, reason: str) -> None:
+        self.said.append("power off")
+
 
 class Cloud:
     """A reference cloud on a port of its own, which can go away and come back."""

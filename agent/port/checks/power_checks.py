@@ -10,7 +10,8 @@ from typing import Any
 from agent.foundation.phrase import phrase
 from agent.foundation.system_info import MAINS_KINDS
 from agent.local.machine_problems import SUPPLY_REMEDY, mains_off, under_voltage
-from agent.port.checks.facts import PowerSupply, Throttling
+from agent.local.status import UpsReport
+from agent.port.checks.facts import Facts, Missing, PowerSupply, Throttling
 from agent.port.checks.model import Check, Finding, check, failed, judged, passed, unknown, warned
 from agent.port.checks.report import Group
 
@@ -51,7 +52,16 @@ def _mains(found: tuple[PowerSupply, ...]) -> Finding:
     return judged(mains_off())
 
 
-def _ups(found: tuple[PowerSupply, ...]) -> Finding:
+def _battery(facts: Facts) -> UpsReport | tuple[PowerSupply, ...] | Missing:
+    """Return what the hub knows of its battery; where it does not run, or has none, what the kernel reports."""
+    documents = facts.documents
+    ups = None if isinstance(documents, Missing) else documents.status.machine.ups
+    return ups or facts.supplies
+
+
+def _ups(found: UpsReport | tuple[PowerSupply, ...]) -> Finding:
+    if isinstance(found, UpsReport):
+        return _own_battery(found)
     batteries = [each for each in found if each.kind in {"Battery", "UPS"} and each.capacity_percent is not None]
     if not batteries:
         return unknown("no battery or UPS reports to the kernel of this machine")
@@ -67,6 +77,21 @@ def _ups(found: tuple[PowerSupply, ...]) -> Finding:
     if lowest.status == "Discharging":
         return failed(text, "bring the mains power back, or shut the hub down in order before the battery is empty")
     return warned(text, "wait until it is charged; replace the battery if it stays low")
+
+
+def _own_battery(found: UpsReport) -> Finding:
+    mains = {True: "mains is on", False: "mains is off", None: "no signal of the mains"}[found.is_mains_on]
+    percent = "?" if found.charge_percent is None else f"{found.charge_percent}"
+    text = phrase("{name}: {percent} %, {lower}", name="UPS", percent=percent, lower=mains)
+    if found.problem:
+        return warned(text, found.problem)
+    if found.charge_percent is None:
+        return warned(text, "check the wiring of the UPS (climahub sensors)")
+    if found.is_mains_on is False:
+        return judged(mains_off(found.minutes_left))
+    if found.charge_percent < BATTERY_PERCENT_MIN:
+        return warned(text, "wait until it is charged; replace the battery if it stays low")
+    return passed(text)
 
 
 CHECKS: Sequence[Check[Any]] = (
@@ -99,7 +124,7 @@ CHECKS: Sequence[Check[Any]] = (
         "ups",
         "Battery or UPS",
         "An empty battery does not bridge the next power cut.",
-        lambda facts: facts.supplies,
+        _battery,
         _ups,
     ),
 )

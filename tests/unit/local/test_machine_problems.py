@@ -12,7 +12,7 @@ from agent.local.machine_problems import (
 )
 from agent.local.problem import Level
 from agent.local.problems import problems
-from agent.local.status import ClockStatus, HubStatus, MachineReport
+from agent.local.status import ClockStatus, HubStatus, MachineReport, UpsReport
 from agent.local.verdict import verdict
 from tests.unit.local.test_verdict import CLIMATE, UPDATE, ZIGBEE
 
@@ -30,6 +30,16 @@ CLOCK = ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", 
         ),
         (MachineReport([], ["under_voltage"]), Level.ATTENTION, "power: the supply voltage has been below"),
         (MachineReport(is_mains_off=True), Level.FAULT, "power: the mains power is off"),
+        (
+            MachineReport(is_mains_off=True, ups=UpsReport(is_mains_on=False, minutes_left=35)),
+            Level.FAULT,
+            "power: the mains power is off: the battery lasts about 35 min",
+        ),
+        (
+            MachineReport(ups=UpsReport(problem="check the gauge")),
+            Level.ATTENTION,
+            "power: the battery cannot be relied on",
+        ),
         (MachineReport(disk_free_bytes=500 * MIB, disk_free_bytes_min=500 * MIB), Level.FAULT, "disk: 500 MiB free"),
         (
             MachineReport(disk_free_bytes=SPARE_DISK_FACTOR * 500 * MIB - 1, disk_free_bytes_min=500 * MIB),

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from agent.local.boots import BootReport
-from agent.local.status import HubStatus, SensorReport
+from agent.local.status import HubStatus, MachineReport, SensorReport, UpsReport
 from agent.port.checks.facts import Documents, Facts, Missing, Unit
 
 replace = msgspec.structs.replace
@@ -33,6 +33,11 @@ def outbox(**changes: Any) -> Change:  # noqa: ANN401 - fields of the outbox
 
 def link(**changes: Any) -> Change:  # noqa: ANN401 - fields of the link
     return lambda facts: doc("status", link=replace(status_of(facts).link, **changes))(facts)
+
+
+def ups(**fields: Any) -> Change:  # noqa: ANN401 - fields of the battery
+    found = UpsReport(**fields)
+    return doc("status", machine=MachineReport(is_mains_off=found.is_mains_on is False, ups=found))
 
 
 def first_zone(**changes: Any) -> Change:  # noqa: ANN401 - fields of the zone

@@ -58,6 +58,7 @@ from .changes import (
     status_of,
     unit_of,
     update,
+    ups,
     way,
 )
 
@@ -91,6 +92,10 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ),
     ("power-ups", WARN, "ups: 5 %", fact(supplies=(PowerSupply("ups", "UPS", capacity_percent=5, status="Charging"),))),
     ("power-ups", UNKNOWN, "no battery", fact(supplies=())),
+    ("power-ups", FAIL, "the battery lasts about 40 min", ups(is_mains_on=False, charge_percent=60, minutes_left=40)),
+    ("power-ups", WARN, "UPS: 9 %, mains is on", ups(is_mains_on=True, charge_percent=9)),
+    ("power-ups", WARN, "UPS: ? %", ups(is_mains_on=True)),
+    ("power-ups", WARN, "UPS: 80 %", ups(charge_percent=80, problem="check the gauge")),
     ("machine-disk", FAIL, "the outbox stops at 500 MiB", fact(disk=DiskRoom(16_000 * MIB, 400 * MIB, 500 * MIB))),
     ("machine-disk", WARN, "900 MiB free", fact(disk=DiskRoom(16_000 * MIB, 900 * MIB, 500 * MIB))),
     ("machine-inodes", FAIL, "room for 0 of 1,000", fact(disk=DiskRoom(16_000, 16_000, 500, 1000, 0))),

@@ -1,0 +1,208 @@
+"""Follows the hub's battery, and powers the machine off in order before the battery is empty.
+
+What is decided is decided by `battery`. Must never end the machine by itself: it asks the service manager, after the
+outputs are off and the readings are on the disk, and says so; where that is not allowed the hub goes on heating. Reads
+nothing on boards without a battery.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from agent.errors import RebootFailed
+from agent.foundation.clock import Clock
+from agent.foundation.host import Host
+from agent.machine.battery import (
+    BatteryState,
+    SupplyReading,
+    advance,
+    doubt,
+    is_on_battery,
+    minutes_left,
+    must_power_off,
+)
+from agent.machine.interruption import Interruptible
+from hal.channels import ChannelReader, FindsChannels, Quantity
+from hal.errors import HalError
+from hal.interface import Board
+
+_log = logging.getLogger(__name__)
+
+LOOK_S = 30.0
+"""How often the supply is looked at while the mains is on."""
+
+LOOK_ON_BATTERY_S = 10.0
+
+READ_S_MAX = 5.0
+"""A channel that takes longer does not answer: its bus hangs."""
+
+GOING_S = 45.0
+"""How long the outputs stay off after the power-off was asked for. The service is stopped within a second of it; where
+nothing happens the home is heated again. Shorter than `agent.climate.service.HUNG_S`, or the watchdog would bite."""
+
+RETRY_S = 300.0
+"""After a power-off that was refused or did not happen."""
+
+
+class Supply:
+    """The supply of one hub.
+
+    Attributes:
+        state: What is known of it; without a reading on a board that has no battery.
+        problem: Why the machine could not be powered off; empty where nothing is known against it.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        limit_percent: float,
+        clock: Clock,
+        host: Host,
+        flush: Callable[[], Awaitable[None]],
+        heating: Interruptible,
+        add_fault: Callable[[str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            board: Its channels of mains and batteries are read.
+            limit_percent: At this charge the machine is powered off; 0 for never.
+            clock: Of the boot.
+            host: Powers the machine off.
+            flush: Writes what is in memory to the disk; raises nothing.
+            heating: Runs the control of the home; interrupted before the machine goes off.
+            add_fault: Records what has happened for the technician.
+        """
+        self._board = board if isinstance(board, FindsChannels) else None
+        self._limit_percent = limit_percent
+        self._clock = clock
+        self._host = host
+        self._flush = flush
+        self._heating = heating
+        self._add_fault = add_fault
+        self._retry_ms = 0
+        self.state = BatteryState()
+        self.problem = ""
+
+    @property
+    def minutes_left(self) -> int | None:
+        """The minutes to the limit, or until the battery is empty; `None` where that is not known."""
+        return minutes_left(self.state, limit_percent=self._limit_percent)
+
+    @property
+    def limit_percent(self) -> float:
+        """At this charge the machine is powered off; 0 for never."""
+        return self._limit_percent
+
+    async def run(self) -> None:
+        """Follow the supply until cancelled."""
+        if self._board is None:
+            return
+        if self._limit_percent:
+            await self._ask_permission()
+        while True:
+            before, self.state = self.state, await self._advanced()
+            self._report_change(before)
+            if self._is_due():
+                await self._power_off()
+            await asyncio.sleep(LOOK_ON_BATTERY_S if is_on_battery(self.state) else LOOK_S)
+
+    def _is_due(self) -> bool:
+        is_allowed = self._clock.monotonic_ms() >= self._retry_ms
+        return is_allowed and must_power_off(self.state, limit_percent=self._limit_percent)
+
+    async def _advanced(self) -> BatteryState:
+        reading = await self._look()
+        return self.state if reading is None else advance(self.state, reading, limit_percent=self._limit_percent)
+
+    async def _look(self) -> SupplyReading | None:
+        """Read the supply now; `None` where there is no battery. Of several, the one with the least charge counts."""
+        readers = {each.channel.name: each for each in self._board.channels} if self._board else {}
+        batteries = [each for each in readers.values() if each.channel.quantity is Quantity.BATTERY]
+        if not batteries:
+            return None
+        mains = [each for each in readers.values() if each.channel.quantity is Quantity.MAINS]
+        percents = [(percent, each) for each in batteries if (percent := await _read(each)) is not None]
+        percent, lowest = min(percents, key=lambda found: found[0], default=(None, None))
+        voltage = readers.get(_voltage_name(lowest.channel.name)) if lowest else None
+        return SupplyReading(
+            self._clock.monotonic_ms(),
+            await _is_any_on(mains),
+            percent,
+            await _read(voltage) if voltage else None,
+        )
+
+    def _report_change(self, before: BatteryState) -> None:
+        if is_on_battery(self.state) and not is_on_battery(before):
+            self._say("the mains power is off: this hub runs on its battery")
+        elif is_on_battery(before) and self.state.last is not None and self.state.last.is_mains_on:
+            _log.info("the mains power is back")
+        if (text := doubt(self.state)) and text != doubt(before):
+            self._say(text)
+
+    async def _ask_permission(self) -> None:
+        """Find out whether the machine could be powered off: somebody may read it before the mains fails."""
+        try:
+            await self._host.ensure_can_power_off()
+        except RebootFailed as error:
+            self._refused(error)
+        else:
+            self.problem = ""
+
+    async def _power_off(self) -> None:
+        """Switch the outputs off, write everything to the disk, look once more, and ask for the power-off."""
+        self._retry_ms = self._clock.monotonic_ms() + int(RETRY_S * 1000)
+        await self._ask_permission()
+        await self._flush()
+        if self.problem:
+            return
+        async with self._heating.interrupted():
+            # Once more: the control's last readings.
+            await self._flush()
+            self.state = await self._advanced()
+            if not must_power_off(self.state, limit_percent=self._limit_percent):
+                _log.warning("the machine is not powered off: the supply has changed")
+                return
+            reason = (
+                f"the mains is off and the battery is at {self.state.last.percent:.0f} %" if self.state.last else ""
+            )
+            self._say(f"the machine is powered off: {reason}")
+            try:
+                await self._host.power_off(reason)
+            except RebootFailed as error:
+                self._refused(error)
+                return
+            await asyncio.sleep(GOING_S)
+        self._say(f"the machine was asked to power off and is still on; heating goes on, next try in {RETRY_S:.0f} s")
+
+    def _refused(self, error: RebootFailed) -> None:
+        self.problem = str(error)
+        self._say(f"an empty battery will end this hub without an orderly stop: {error}")
+
+    def _say(self, text: str) -> None:
+        _log.warning("%s", text)
+        self._add_fault(text)
+
+
+def _voltage_name(battery: str) -> str:
+    """Return the name of the voltage that belongs to a battery: beside its charge, or below its older name."""
+    prefix = battery.removesuffix(f"/{Quantity.BATTERY}")
+    return f"{prefix}/{Quantity.VOLTAGE}"
+
+
+async def _read(reader: ChannelReader) -> float | None:
+    """Return a value; `None` where there is none now."""
+    try:
+        async with asyncio.timeout(READ_S_MAX):
+            return await reader.read()
+    except (HalError, TimeoutError):
+        return None
+
+
+async def _is_any_on(mains: Sequence[ChannelReader]) -> bool | None:
+    """Return whether any supply is on; `None` where that is not known: the one that does not answer may be."""
+    values = [await _read(each) for each in mains]
+    if any(values):
+        return True
+    return None if not values or None in values else False
