@@ -46,8 +46,6 @@ from hal.errors import HalError
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_CONFIG = Path("/etc/climahub/config.toml")
-
 EXIT_CANNOT_CREATE = 73
 """EX_CANTCREAT: the state or runtime directory cannot be used."""
 EXIT_ALREADY_RUNNING = 75

@@ -11,7 +11,7 @@ from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.config import resolve
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG
 from agent.errors import ConfigInvalid, Corrupt, ReadFailed
 from agent.foundation.boot_trail import read_trail
 from agent.foundation.disk import Disk

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import msgspec
@@ -379,6 +378,8 @@ def _span(held: HoldReport, timezone: str) -> str:
 
 
 def _home_time(text: str, timezone: str) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - 8 ms, for a hold with a time
+
     instant = datetime.fromisoformat(text)
     with contextlib.suppress(ZoneInfoNotFoundError, ValueError):
         return f"{instant.astimezone(ZoneInfo(timezone)):%a %d %b %H:%M}"

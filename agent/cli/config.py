@@ -15,7 +15,7 @@ from agent.config import resolve
 from agent.config.changes import usable
 from agent.config.loading import changes_problems
 from agent.config.report import CheckResult, Shown, check, example_text, rows_text, short_text, show, shown_value
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG
 from agent.environment import output_names
 from agent.errors import Corrupt, ReadFailed
 from agent.foundation.disk import Disk

@@ -10,9 +10,9 @@ import msgspec
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
-from agent.config.changes import TRIAL_S, TRIAL_S_MAX, TRIAL_S_MIN
 from agent.foundation.format import duration
 from agent.local.config import ConfigReport
+from agent.local.routes import TRIAL_S, TRIAL_S_MAX, TRIAL_S_MIN
 
 ROUTE = "/v1/config"
 

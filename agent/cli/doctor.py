@@ -1,6 +1,5 @@
 """`climahub doctor`: all checks of a hub, problems first; also where the agent is dead or may not be asked."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from agent.cli.hub_client import (
     socket_of,
     socket_option,
 )
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape, escape_lines, plural
 from agent.local.repair_table import REPAIRS
@@ -165,6 +164,8 @@ def examine_here(config_file: Path, agent: "Agent | Missing", *, with_network: b
         agent: Whether the agent answers; `Missing` where that cannot be known.
         with_network: Also try the way to the cloud; the agent has done it otherwise.
     """
+    import asyncio  # noqa: PLC0415 - as above
+
     from agent.foundation.shutdown import DaemonThreadExecutor  # noqa: PLC0415 - as above
     from agent.port.checks.local_run import run_here  # noqa: PLC0415 - as above
 

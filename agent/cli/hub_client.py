@@ -16,8 +16,7 @@ import click
 import msgspec
 
 from agent.cli import exit_codes, lines
-from agent.config import resolve
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG, DEFAULT_SOCKET, keeps_default_socket
 from agent.errors import ClimahubError
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import escape, escape_lines, sanitize, sanitize_value
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from agent.local.zigbee import ZigbeeReport
 
 T = TypeVar("T")
-
-DEFAULT_SOCKET = Path("/run/climahub/status.sock")
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """A thousand sensors take half a megabyte."""
@@ -305,9 +302,21 @@ def socket_of(config_file: Path | None) -> Path:
     """Return the socket that a configuration or the environment names; without them, the service's default."""
     if config_file is None and (named := os.environ.get(SOCKET_VARIABLE)):
         return Path(named)
-    if config_file is None and not os.access(DEFAULT_CONFIG, os.R_OK):
+    if config_file is None and _keeps_default_socket():
         return DEFAULT_SOCKET
+    from agent.config import resolve  # noqa: PLC0415 - where the socket is known, a command does without
+
     return resolve(config_file or DEFAULT_CONFIG, environ=os.environ).config.local_api.socket
+
+
+def _keeps_default_socket() -> bool:
+    """Tell whether the service's configuration names no other socket, as far as this user may read it."""
+    try:
+        return keeps_default_socket(DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    except OSError:
+        return True
+    except UnicodeDecodeError:
+        return False
 
 
 class ZigbeeClient:

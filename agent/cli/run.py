@@ -6,7 +6,7 @@ import click
 
 from agent import daemon, outputs
 from agent.cli.exit_codes import epilog
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG
 
 
 @click.command(

@@ -12,7 +12,7 @@ import click
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import NoAnswer, NotAllowed, config_option, socket_of, socket_option
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG
 from agent.errors import ConfigInvalid
 from agent.foundation.format import size
 from agent.foundation.text import escape_lines

@@ -20,10 +20,6 @@ import msgspec
 
 from agent.errors import ConfigInvalid
 
-TRIAL_S = 300
-TRIAL_S_MIN, TRIAL_S_MAX = 30, 3600
-"""The shortest is enough for a page that confirms by itself, the longest for a walk to another building."""
-
 VALUES_MAX = 200
 """More than there are keys that can be changed."""
 

@@ -59,7 +59,7 @@ class BootRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         seen_s: The time since the boot when the agent last noted that it runs.
         end: How it ended.
         agent_starts: How many processes of the agent it has seen.
-        agent_ends: How often each of them ended, by cause (`start_history.ExitCause`).
+        agent_ends: How often each of them ended, by cause (`exit_cause.ExitCause`).
         versions: Of the agent, the latest last: a second one is an update or a roll-back.
         power_problems: What the machine has reported of its supply and temperature in this boot: "under_voltage", ...
     """

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +19,7 @@ from agent.errors import Corrupt, ReadFailed, StorageFull
 from agent.foundation.boot_trail import AgentStart, BootRecord, BootTrail
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
+from agent.foundation.exit_cause import ExitCause
 from agent.foundation.host import SERVICE_RESULT_FILE, ServiceResult
 from agent.foundation.json_store import JsonStore
 from agent.foundation.lenient_json import DECODE_ERRORS
@@ -40,19 +40,6 @@ NOTE_INTERVAL_S = 300.0
 """How often the machine's supply is looked at for the trail of boots. It is written only where there is news."""
 
 _EXIT_CONFIG = "78"
-
-
-class ExitCause(StrEnum):
-    """Why a process of the agent ended. `running` is the present one."""
-
-    RUNNING = "running"
-    STOPPED = "stopped"
-    CRASHED = "crashed"
-    WATCHDOG = "watchdog"
-    OUT_OF_MEMORY = "out_of_memory"
-    KILLED = "killed"
-    POWER_LOST = "power_lost"
-    MACHINE_WATCHDOG = "machine_watchdog"
 
 
 class StartRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,13 +4,16 @@ The JSON form is an interface: fields may be added, never renamed. Values are in
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.errors import SettingInvalid
 from agent.local.routes import Handler, LocalRequest
-from agent.sensors.service import CalibrationChange, SensorsService
 from hal.interface import SensorKind
+
+if TYPE_CHECKING:
+    from agent.sensors.service import SensorsService
 
 
 class CalibrationReport(msgspec.Struct, frozen=True):
@@ -31,8 +34,9 @@ class CalibrationReport(msgspec.Struct, frozen=True):
     is_learned: bool
 
 
-def handlers(sensors: SensorsService) -> Mapping[str, Handler]:
+def handlers(sensors: "SensorsService") -> Mapping[str, Handler]:
     """Return the handler; the argument carries the change out."""
+    from agent.sensors.service import CalibrationChange  # noqa: PLC0415 - `climahub sensors` does without
 
     async def calibrate_sensor(request: LocalRequest) -> CalibrationReport:
         wanted = request.body

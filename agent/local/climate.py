@@ -1,7 +1,7 @@
 """The climate document of the local API: the state of every zone with its reasons, and changes to it.
 
 The JSON form is an interface: fields may be added, never renamed. Must not import `agent.climate` at import: that saves
-2 MiB on a hub without zones.
+2 MiB on a hub without zones, and `climahub climate` does without.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,6 @@ import msgspec
 
 from agent.errors import UnknownDevice
 from agent.foundation import rfc3339
-from agent.foundation.clock import Now
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from agent.climate.model import Hold
     from agent.climate.service import ClimateService
     from agent.climate.zone_state import ZoneState
+    from agent.foundation.clock import Now
     from agent.home.thermostats import Thermostats
 
 UNDECIDED = "not decided yet"

@@ -7,9 +7,9 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from agent.foundation.exit_cause import ExitCause
 from agent.foundation.format import DAY_S, duration
 from agent.foundation.phrase import counted, phrase
-from agent.foundation.start_history import ExitCause
 from agent.local.machine_problems import clock_level, machine_problems
 from agent.local.problem import Level, Problem
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SensorReport, StartReport

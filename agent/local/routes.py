@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.config.changes import TRIAL_S
 from agent.errors import (
     ClimahubError,
     LabelInvalid,
@@ -28,7 +27,7 @@ from agent.local.facts import VisitRequest
 from agent.local.hardware import CommissioningRequest, IdentifyRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, FactsQuery, HistoryQuery, LogQuery, RepairQuery
 from agent.local.webhooks import WebhookRequest
-from agent.pairing.actions import JoinWindowRequest
+from agent.pairing.requests import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 
 CLIMATE_BYTES_MAX = 64 * 1024
@@ -42,6 +41,11 @@ CONFIG_BYTES_MAX = 64 * 1024
 
 JSON_BYTES_MAX = 8 * 1024
 """Of every other request body in JSON."""
+
+TRIAL_S = 300
+TRIAL_S_MIN, TRIAL_S_MAX = 30, 3600
+"""Of a change of the configuration, until it is confirmed: the shortest is enough for a page that confirms by itself,
+the longest for a walk to another building."""
 
 
 @functools.total_ordering

@@ -5,17 +5,22 @@ The network's backup, which is a secret, goes out to an owner.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.foundation.clock import Clock
 from agent.local.routes import Done, Handler, LocalRequest
-from agent.pairing.actions import PairingActions
-from agent.pairing.lifecycle import PairingRecord, PairingStage
-from agent.pairing.service import PairingQueries
-from agent.telemetry.intake import ChannelState, Intake
+from agent.pairing.lifecycle import PairingStage
 from hal.interface import UNITS, RelayedSensor, SensorKind
 from hal.radio import SensorLink
+
+if TYPE_CHECKING:
+    # The command line reads the documents of this file without the components that they are made from.
+    from agent.foundation.clock import Clock
+    from agent.pairing.actions import PairingActions
+    from agent.pairing.lifecycle import PairingRecord
+    from agent.pairing.service import PairingQueries
+    from agent.telemetry.intake import ChannelState, Intake
 
 
 class RadioReport(msgspec.Struct, frozen=True):
@@ -106,7 +111,7 @@ class ZigbeeReport(msgspec.Struct, frozen=True):
     others: list[MemberReport] = []
 
 
-def build_zigbee(pairing: PairingQueries, *, intake: Intake, clock: Clock) -> ZigbeeReport:
+def build_zigbee(pairing: "PairingQueries", *, intake: "Intake", clock: "Clock") -> ZigbeeReport:
     """Return the document."""
     now_ms = clock.monotonic_ms()
     radio = pairing.radio
@@ -150,7 +155,7 @@ def build_zigbee(pairing: PairingQueries, *, intake: Intake, clock: Clock) -> Zi
     )
 
 
-def _radio(pairing: PairingQueries, now_ms: int) -> RadioReport:
+def _radio(pairing: "PairingQueries", now_ms: int) -> RadioReport:
     if pairing.radio is None:
         return RadioReport("none", "this hub has no radio; the sensors of its board need no pairing")
     report = pairing.radio.radio
@@ -167,12 +172,12 @@ def _radio(pairing: PairingQueries, now_ms: int) -> RadioReport:
 
 
 def _sensor(
-    record: PairingRecord,
+    record: "PairingRecord",
     *,
     name: str,
     problem: str,
     link: SensorLink | None,
-    states: Sequence[tuple[SensorKind, ChannelState]],
+    states: "Sequence[tuple[SensorKind, ChannelState]]",
     now_ms: int,
 ) -> PairedSensor:
     return PairedSensor(
@@ -200,7 +205,7 @@ def _sensor(
 
 
 def _last_seen_age_s(
-    link: SensorLink | None, states: Sequence[tuple[SensorKind, ChannelState]], now_ms: int
+    link: SensorLink | None, states: "Sequence[tuple[SensorKind, ChannelState]]", now_ms: int
 ) -> int | None:
     seen_ms = [state.latest.at_ms for _, state in states if state.latest]
     if link is not None and link.last_seen_ms is not None:
@@ -208,7 +213,7 @@ def _last_seen_age_s(
     return max(0, now_ms - max(seen_ms)) // 1000 if seen_ms else None
 
 
-def _newest(states: Sequence[tuple[SensorKind, ChannelState]]) -> Sequence[tuple[SensorKind, ChannelState]]:
+def _newest(states: "Sequence[tuple[SensorKind, ChannelState]]") -> "Sequence[tuple[SensorKind, ChannelState]]":
     """Return one state of each kind: a device may have changed its endpoint."""
     newest: dict[SensorKind, ChannelState] = {}
     for kind, state in states:
@@ -217,7 +222,7 @@ def _newest(states: Sequence[tuple[SensorKind, ChannelState]]) -> Sequence[tuple
     return list(newest.items())
 
 
-def _at_ms(state: ChannelState) -> float:
+def _at_ms(state: "ChannelState") -> float:
     return state.latest.at_ms if state.latest else float("-inf")
 
 
@@ -234,7 +239,7 @@ def _about(link: SensorLink) -> str:
     return f"{link.manufacturer} {link.model}".strip()
 
 
-def handlers(pairing: PairingActions, report: Callable[[], ZigbeeReport]) -> Mapping[str, Handler]:
+def handlers(pairing: "PairingActions", report: Callable[[], ZigbeeReport]) -> Mapping[str, Handler]:
     """Return the handlers of the Zigbee network.
 
     Args:

@@ -13,32 +13,11 @@ from agent.pairing import labels, transitions
 from agent.pairing.lifecycle import JoinWindow, PairingProgress, PairingRecord, PairingState, PairingStepKind
 from agent.pairing.loops import PairingLoops
 from agent.pairing.registration import Registrar
+from agent.pairing.requests import JoinWindowRequest
 from agent.pairing.store import PairingStore
 from hal.radio import JOIN_WINDOW_S_MAX, PairableNetwork, SensorLink
 
 KEY_CHARACTERS_MAX = 256
-
-
-class JoinWindowRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A join window as a person asks for it.
-
-    Attributes:
-        seconds: Its length, 1 to `JOIN_WINDOW_S_MAX`.
-        is_many: It stays open after a sensor has joined; otherwise it closes after the first.
-        through: The only router that lets sensors join, by name or IEEE address; empty for all.
-        label: The text of the sensor's label or QR code; empty for the first sensor that joins.
-        name: The sensor's name.
-        key: The sensor's ClimaSense key. A secret.
-        replaces: The sensor whose name and identity the new one takes over, by name or address.
-    """
-
-    seconds: int = JOIN_WINDOW_S_MAX
-    is_many: bool = False
-    through: str = ""
-    label: str = ""
-    name: str = ""
-    key: str = ""
-    replaces: str = ""
 
 
 class PairingActions:

@@ -14,14 +14,23 @@ from typing import Any
 import msgspec
 
 from agent.config import Resolved
-from agent.config.changes import TRIAL_S_MAX, TRIAL_S_MIN, VALUES_MAX, edited
+from agent.config.changes import VALUES_MAX, edited
 from agent.config.reading import ConfigProblems
 from agent.config.tables import BY_PATH
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.signals import Signal
 from agent.local.config import ConfigReport, build_config, changed_keys, trial_report
-from agent.local.routes import Caller, ConfigPatch, Handler, LocalRequest, RequestRefused, Role
+from agent.local.routes import (
+    TRIAL_S_MAX,
+    TRIAL_S_MIN,
+    Caller,
+    ConfigPatch,
+    Handler,
+    LocalRequest,
+    RequestRefused,
+    Role,
+)
 from agent.local.status import ConfigTrialReport
 from agent.port.config_store import ConfigStore
 from agent.port.http.access import AuditTrail

@@ -14,8 +14,8 @@ import msgspec
 
 from agent import app
 from agent.errors import LabelInvalid, PairingRefused, StorageFull
-from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingRecord, PairingStage
+from agent.pairing.requests import JoinWindowRequest
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.sim import SimMesh
 from lab.simulation.machine import PowerCut

@@ -13,10 +13,9 @@ import pytest
 from agent import app
 from agent.cli import root
 from agent.config import Config, changes
-from agent.config.changes import TRIAL_S_MAX
 from agent.environment import Environment
 from agent.errors import ConfigInvalid
-from agent.local.routes import Role
+from agent.local.routes import TRIAL_S_MAX, Role
 from agent.port import config_editor
 from agent.port.config_editor import ConfigEditor
 from tests.integration.config_rig import DaemonRig, run_daemon

@@ -15,9 +15,10 @@ from agent.commands import factory_reset, reboot
 from agent.commands.lifecycle import CommandState
 from agent.foundation.clock_sources import ClockMemory
 from agent.foundation.disk import Disk
+from agent.foundation.exit_cause import ExitCause
 from agent.foundation.simulated_boots import FILE_NAME as BOOTS_NAME
 from agent.foundation.simulated_boots import SimulatedBoots
-from agent.foundation.start_history import ExitCause, StartHistory
+from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
 from agent.foundation.time_estimate import TimeSource
 from agent.foundation.worker import InlineWorker

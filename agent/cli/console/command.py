@@ -20,7 +20,7 @@ from agent.cli.console.terminal import TtyTerminal
 from agent.cli.console.transfer import Sender, TransferFailed
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import SESSION_VARIABLE, SOCKET_VARIABLE, config_option, socket_of, socket_option
-from agent.daemon import DEFAULT_CONFIG
+from agent.default_paths import DEFAULT_CONFIG
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import monotonic_s
 from agent.foundation.text import escape_lines

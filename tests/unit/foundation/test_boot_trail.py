@@ -24,7 +24,8 @@ from agent.foundation.boot_trail import (
     with_note,
 )
 from agent.foundation.disk import Disk, Operation
-from agent.foundation.start_history import ExitCause, StartHistory
+from agent.foundation.exit_cause import ExitCause
+from agent.foundation.start_history import StartHistory
 from agent.local.boots import build_boots
 
 NOON_MS = 1_774_785_600_000

@@ -9,11 +9,11 @@ import pytest
 
 from agent import outputs
 from agent.foundation.disk import Disk, Operation
+from agent.foundation.exit_cause import ExitCause
 from agent.foundation.host import SERVICE_RESULT_FILE, ServiceResult, record_service_result
 from agent.foundation.start_history import (
     FILE_NAME,
     STARTS_MAX,
-    ExitCause,
     StartHistory,
     StartRecord,
     exit_cause_of,

@@ -12,8 +12,8 @@ from agent.cloud.contract import Endpoint, RegisterResponse
 from agent.errors import ClimahubError
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage, PairingStepKind
+from agent.pairing.requests import JoinWindowRequest
 from agent.pairing.service import PairingService
 from hal.errors import HalError, NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork

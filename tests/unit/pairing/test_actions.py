@@ -7,8 +7,8 @@ import pytest
 
 from agent.errors import PairingRefused, StorageFull, UnknownSensor
 from agent.foundation.disk import Disk, Operation
-from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage
+from agent.pairing.requests import JoinWindowRequest
 from agent.pairing.store import FILE_NAME
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import RelayedSensor, SensorKind

@@ -4,10 +4,11 @@ import pytest
 
 from agent.errors import LabelInvalid, PairingRefused, UnknownSensor
 from agent.pairing import transitions
-from agent.pairing.actions import JoinWindowRequest, build_join_window, find_sensor, validate_key, with_network_names
+from agent.pairing.actions import build_join_window, find_sensor, validate_key, with_network_names
 from agent.pairing.lifecycle import (
     JoinWindow,
 )
+from agent.pairing.requests import JoinWindowRequest
 
 from .states import DEVICES, paired
 

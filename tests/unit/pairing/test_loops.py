@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agent.foundation.disk import Disk, Operation
-from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage, PairingStepKind
+from agent.pairing.requests import JoinWindowRequest
 from agent.pairing.store import FILE_NAME
 from hal.errors import NetworkLost
 from hal.interface import RelayedSensor, SensorKind

@@ -7,8 +7,8 @@ import pytest
 from agent.commands import factory_reset
 from agent.errors import Refused
 from agent.foundation.disk import Disk
-from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage, PairingStepKind
+from agent.pairing.requests import JoinWindowRequest
 from agent.pairing.store import FILE_NAME
 from tests.unit.pairing.conftest import KEY, ONE, address, pair, sensor, stage, steps
 from tests.unit.power_cut import Cutter, PowerCut

@@ -9,8 +9,8 @@ import pytest
 
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
-from agent.pairing.actions import JoinWindowRequest
 from agent.pairing.lifecycle import PairingStage
+from agent.pairing.requests import JoinWindowRequest
 from agent.pairing.store import FILE_NAME, PairingStore
 from tests.unit.pairing.conftest import KEY, sensor, stage
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from agent.config import Resolved, resolve_text
-from agent.config.changes import TRIAL_S_MAX, TRIAL_S_MIN, VALUES_MAX
+from agent.config.changes import VALUES_MAX
 from agent.config.tables import KEYS
 from agent.errors import ConfigInvalid
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.local.config import ConfigKey, ConfigReport
-from agent.local.routes import Caller, ConfigPatch, LocalRequest, RequestRefused, Role
+from agent.local.routes import TRIAL_S_MAX, TRIAL_S_MIN, Caller, ConfigPatch, LocalRequest, RequestRefused, Role
 from agent.port.config_editor import HUB_CALLER, RESTART_DELAY_S, ConfigEditor, RunningConfig, handlers
 from agent.port.config_store import ConfigStore
 from lab.simulation.virtual_loop import VirtualLoop
