@@ -133,6 +133,19 @@ class BinaryState(msgspec.Struct, frozen=True):
     heard_ms: int
     is_online: bool = True
 
+    @property
+    def text(self) -> str:
+        """What it says, for people."""
+        return _WORDS[self.kind, self.is_active] if self.is_online and self.is_active is not None else "silent"
+
+
+_WORDS = {
+    (BinaryKind.CONTACT, True): "open",
+    (BinaryKind.CONTACT, False): "closed",
+    (BinaryKind.OCCUPANCY, True): "somebody there",
+    (BinaryKind.OCCUPANCY, False): "nobody there",
+}
+
 
 class RadioStatus(msgspec.Struct, frozen=True):
     """Status of the radio, for people.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.foundation.format import duration, measured
-from agent.local.hardware import BoardChannelReport, LiveSensorReport, LiveSensorsReport
+from agent.local.hardware import BinarySensorReport, BoardChannelReport, LiveSensorReport, LiveSensorsReport
 from agent.local.zigbee import PairedSensor, ZigbeeReport
 from hal.interface import SensorKind
 
@@ -17,9 +17,15 @@ def as_text(report: LiveSensorsReport, radio: ZigbeeReport) -> str:
     """Return a line for each channel of the hub's own and for each relayed device, a heading first."""
     paired = {sensor.device: sensor for sensor in radio.sensors}
     own = [] if report.channels else [_own_row(sensor) for sensor in report.sensors if not sensor.device]
-    devices = dict.fromkeys([*(sensor.device for sensor in report.sensors if sensor.device), *paired])
+    measuring = [sensor.device for sensor in report.sensors if sensor.device]
+    devices = dict.fromkeys([*measuring, *(state.device for state in report.binary), *paired])
     relayed = [
-        _relayed_row(device, [each for each in report.sensors if each.device == device], paired.get(device))
+        _relayed_row(
+            device,
+            [each for each in report.sensors if each.device == device],
+            [each for each in report.binary if each.device == device],
+            paired.get(device),
+        )
         for device in devices
     ]
     parts = []
@@ -71,11 +77,20 @@ def _value(sensor: LiveSensorReport | BoardChannelReport) -> str:
     return text if sensor.uncertainty is None or sensor.value is None else f"{text} ±{sensor.uncertainty:.1f}"
 
 
-def _relayed_row(device: str, values: Sequence[LiveSensorReport], paired: PairedSensor | None) -> tuple[str, ...]:
+def _relayed_row(
+    device: str,
+    values: Sequence[LiveSensorReport],
+    states: Sequence[BinarySensorReport],
+    paired: PairedSensor | None,
+) -> tuple[str, ...]:
     by_kind = {each.kind: each for each in values}
     battery, signal = (by_kind.get(kind) for kind in (SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH))
-    shown = ", ".join(measured(each.value, each.unit) for each in values if each.kind not in _ASIDE)
-    ages = [each.age_s for each in values if each.age_s is not None]
+    shown = ", ".join(
+        [*(state.text for state in states), *(measured(v.value, v.unit) for v in values if v.kind not in _ASIDE)]
+    )
+    ages = [
+        age_s for age_s in [*(each.age_s for each in values), *(each.age_s for each in states)] if age_s is not None
+    ]
     lqi = paired.lqi_last_hop if paired else None
     problems = [text for each in values for text in (each.problem, each.doubt)] + ([paired.problem] if paired else [])
     if paired is not None and paired.is_online is False:

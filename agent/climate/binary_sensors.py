@@ -91,17 +91,7 @@ def observe(observed: Observation, names: Iterable[str], states: BinaryStates, n
 
 def describe(names: Iterable[str], states: BinaryStates) -> tuple[str, ...]:
     """Return what each contact and motion sensor of a zone says, for people."""
-    words = {
-        (BinaryKind.CONTACT, True): "open",
-        (BinaryKind.CONTACT, False): "closed",
-        (BinaryKind.OCCUPANCY, True): "somebody there",
-        (BinaryKind.OCCUPANCY, False): "nobody there",
-    }
-    return tuple(
-        f"{name}: {words.get((state.kind, state.is_active is True), '') if _is_known(state) else 'silent'}"
-        for name in names
-        for state in states.get(name, ())
-    )
+    return tuple(f"{name}: {state.text}" for name in names for state in states.get(name, ()))
 
 
 def _is_known(state: BinaryState) -> bool:

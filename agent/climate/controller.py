@@ -122,6 +122,11 @@ class ZoneController:
         return self._timeline
 
     @property
+    def thermometers(self) -> list[str]:
+        """The names of its sensors that are neither contacts nor motion sensors, as far as these are known."""
+        return [name for name in self._sensors if name not in self.binary_states]
+
+    @property
     def detected(self) -> tuple[str, ...]:
         """What its contacts and motion sensors say, for people."""
         return binary_sensors.describe(self._sensors, self.binary_states)
@@ -334,6 +339,8 @@ class ClimateController:
             if fused is None or fused.value_c is None:
                 # No valid sensor of the active block: any other sensor of the zone is better than none.
                 fused = fusion.fuse(samples, stale_s=stale_s, home_median_c=home_median_c)
+            if not samples:
+                fused = fusion.await_readings(zone.thermometers)
             zone.temperature = sensor_probe.exclude_dead(self.state.zones[i].sensor_probe, fused)
 
     def _build_inputs(

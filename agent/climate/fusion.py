@@ -100,6 +100,18 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
 
 NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has reported yet")
 
+MISSING_NAMES_MAX = 3
+"""So many sensors that are awaited are named."""
+
+
+def await_readings(names: Sequence[str]) -> ZoneTemperature:
+    """Return the temperature of a zone of which no sensor has reported yet, with their names: one may be misspelt."""
+    if not names:
+        return NO_READING
+    more = f" and {len(names) - MISSING_NAMES_MAX} more" if len(names) > MISSING_NAMES_MAX else ""
+    text = f"{NO_READING.problem}: {', '.join(names[:MISSING_NAMES_MAX])}{more}"
+    return msgspec.structs.replace(NO_READING, problem=text)
+
 
 def rejection_reason(sample: SensorSample, stale_s: float) -> str:
     """Return why a sensor does not count, for people; empty if it counts."""

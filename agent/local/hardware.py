@@ -236,15 +236,34 @@ class BoardChannelReport(msgspec.Struct, frozen=True):
     primary: str = ""
 
 
+class BinarySensorReport(msgspec.Struct, frozen=True):
+    """What a contact or a motion sensor says.
+
+    Attributes:
+        kind: "contact" or "occupancy".
+        is_active: Open, or occupied; `None` while it has told nothing.
+        text: The same for people; "silent" where it does not count.
+        age_s: Since it said that last; `None` while it has told nothing.
+    """
+
+    device: str
+    kind: str
+    is_active: bool | None
+    text: str
+    age_s: float | None
+
+
 class LiveSensorsReport(msgspec.Struct, frozen=True):
     """The hub's own sensors, read now, and the last value of each relayed one.
 
     Attributes:
         channels: Everything that the board measures, where it finds that by itself; its sensors are in `sensors` too.
+        binary: Contacts and motion sensors.
     """
 
     sensors: list[LiveSensorReport]
     channels: list[BoardChannelReport] = []
+    binary: list[BinarySensorReport] = []
 
 
 class ChannelReport(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from agent.foundation.clock import Clock
 from agent.foundation.phrase import parts, phrase, plain
 from agent.foundation.text import sanitize
 from agent.local.hardware import (
+    BinarySensorReport,
     BoardChannelReport,
     ChannelReport,
     LiveSensorReport,
@@ -24,7 +25,7 @@ from agent.telemetry.own_sensors import OwnSensors
 from hal.channels import MachineScan, ScansBuses
 from hal.errors import HalError, NetworkLost
 from hal.interface import HUB, UNITS, Sensor, SensorKind, SensorNetwork, parts_of
-from hal.radio import ScansEnergy
+from hal.radio import HasBinarySensors, ScansEnergy
 
 READ_INTERVAL_S = 1.0
 SCAN_S_MAX = 30.0
@@ -79,6 +80,7 @@ class LiveValues:
         self._known = known
         self._intake = intake
         self._scanner = next((part for part in parts_of(network) if isinstance(part, ScansEnergy)), None)
+        self._binary = network if isinstance(network, HasBinarySensors) else None
         self._clock = clock
         self._buses = buses
         self._lock = asyncio.Lock()
@@ -98,7 +100,20 @@ class LiveValues:
             if self._read_ms is None or now_ms - self._read_ms >= READ_INTERVAL_S * 1000:
                 self._read_ms = now_ms
                 await self._read_own()
-            return LiveSensorsReport([*self._own, *self._relayed(self._clock.monotonic_ms())], self._channels)
+            now_ms = self._clock.monotonic_ms()
+            return LiveSensorsReport([*self._own, *self._relayed(now_ms)], self._channels, self._binary_sensors(now_ms))
+
+    def _binary_sensors(self, now_ms: int) -> list[BinarySensorReport]:
+        return [
+            BinarySensorReport(
+                state.device,
+                state.kind.value,
+                state.is_active,
+                state.text,
+                None if state.is_active is None else max(0, now_ms - state.heard_ms) / 1000,
+            )
+            for state in (self._binary.binary_states if self._binary else ())
+        ]
 
     async def _read_own(self) -> None:
         if self._board_channels is None:

@@ -11,7 +11,7 @@ from agent.cli import calibrate, exit_codes, hub_client, root
 from agent.cli.sensor_table import as_text
 from agent.cli.sensors import ROUTE
 from agent.local.calibration import CalibrationReport
-from agent.local.hardware import BoardChannelReport, LiveSensorReport, LiveSensorsReport
+from agent.local.hardware import BinarySensorReport, BoardChannelReport, LiveSensorReport, LiveSensorsReport
 from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
 
 DEVICE = "0x00158d0000000001"
@@ -45,6 +45,15 @@ def test_a_device_is_one_line_with_values_age_battery_and_link() -> None:
     assert heading.split() == ["SENSOR", "VALUES", "AGE", "BATTERY", "LINK"]
     assert own.split() == ["hwmon/cpu/temp1", "temperature", "41.3", "°C", "now"]
     assert relayed.split() == ["attic", "20.5", "°C,", "45.0", "%", "30", "s", "87.0", "%", "LQI", "180"]
+
+
+def test_contacts_and_motion_sensors_say_what_they_see_beside_their_battery() -> None:
+    contact = BinarySensorReport(DEVICE, "contact", is_active=True, text="open", age_s=12.0)
+    motion = BinarySensorReport("0x02", "occupancy", is_active=None, text="silent", age_s=None)
+    report = LiveSensorsReport([RELAYED[2]], binary=[contact, motion])
+    _, window, other = as_text(report, radio(paired(name="window"))).splitlines()
+    assert window.split() == ["window", "open", "12", "s", "87.0", "%", "LQI", "180"]
+    assert other.split() == ["0x02", "silent", "-"]
 
 
 def test_without_the_radio_the_signal_counts_and_the_address_names_it() -> None:

@@ -22,6 +22,7 @@ from agent.climate.settings import (
 from agent.climate.snapshot import ClimateSnapshot
 from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality
+from hal.radio import BinaryKind, BinaryState
 from hal.sim.faults import Fault, FaultKind
 from lab.simulation.heating import HeatedHome, HeatedHomeOptions
 
@@ -403,3 +404,13 @@ def test_removed_and_added_zones_are_handled() -> None:
     other = ClimateSettings(zones=(ZoneSettings(zone_id="attic"), climate().zones[0]))
     control = ClimateController(other, found, made.now())
     assert list(control.zones) == ["attic", "living"]
+
+
+def test_zone_whose_sensor_does_not_exist_names_it() -> None:
+    control = ClimateController(climate(sensors=2), ClimateSnapshot(), Now("b", 0, None))
+    made = control.step(Now("b", 10_000, None), {"kitchen 2": SensorReading(20.0, 9_000)})
+    assert "no sensor has reported yet: living, living 2" in made.reasons[0]
+    assert control.zones["kitchen"].temperature.problem == ""
+    contact = {"living 2": (BinaryState("0x01", BinaryKind.CONTACT, is_active=False, since_ms=0, heard_ms=0),)}
+    made = control.step(Now("b", 20_000, None), {}, binary_states=contact)
+    assert control.zones["living"].temperature.problem == "no sensor has reported yet: living"

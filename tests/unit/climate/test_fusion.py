@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.climate import fusion
 from agent.climate.fusion import CONTRADICTION_K, SensorSample, ZoneTemperature, fuse
 from hal.interface import Quality
 
@@ -60,6 +61,9 @@ def test_jumped_sensors_count_for_frost_only() -> None:
 def test_no_sensor_means_no_temperature() -> None:
     assert room().value_c is None
     assert room().problem == "no sensor has reported yet"
+    assert fusion.await_readings([]) is fusion.NO_READING
+    assert fusion.await_readings(["a"]).problem == "no sensor has reported yet: a"
+    assert fusion.await_readings([*"abcde"]).problem == "no sensor has reported yet: a, b, c and 2 more"
 
 
 def test_contradicting_sensor_of_three_is_left_out() -> None:

@@ -11,6 +11,7 @@ from agent.port.hardware.live_values import LiveValues, build_scan
 from agent.sensors.judge import SensorNote
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import SensorKind, SensorNetwork
+from hal.radio import BinaryKind, BinaryState
 
 QUIET = dict.fromkeys(range(11, 27), 30)
 
@@ -101,6 +102,27 @@ async def test_a_sensor_that_hangs_or_fails_costs_no_other(monkeypatch: pytest.M
         "gone": (None, "No such device"),
         "nan": (None, "no number"),
     }
+
+
+async def test_contacts_and_motion_sensors_are_shown_with_their_age() -> None:
+    class Network:
+        sensors: tuple[()] = ()
+        receive = drain = confirm = staticmethod(tuple)
+        binary_states = (
+            BinaryState("0x01", BinaryKind.CONTACT, is_active=True, since_ms=-90_000, heard_ms=-5_000),
+            BinaryState("0x02", BinaryKind.OCCUPANCY, is_active=None, since_ms=0, heard_ms=0),
+            BinaryState("0x03", BinaryKind.OCCUPANCY, is_active=False, since_ms=0, heard_ms=0, is_online=False),
+        )
+
+    intake = cast("Any", type("Intake", (), {"channels": {}}))
+    network = cast("SensorNetwork", Network())
+    live = LiveValues(sensors=list, known=Unknown(), intake=intake, network=network, clock=Clock())
+    binary = (await live.sensors()).binary
+    assert [(each.device, each.kind, each.text, each.age_s) for each in binary] == [
+        ("0x01", "contact", "open", 5.0),
+        ("0x02", "occupancy", "silent", None),
+        ("0x03", "occupancy", "silent", 0.0),
+    ]
 
 
 async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
