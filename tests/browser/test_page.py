@@ -81,7 +81,7 @@ async def test_no_part_is_red_while_the_verdict_is_amber(
     await expect(page.locator(".tile .level.fail")).to_have_count(0)
     await expect(link.locator(".level.warn")).to_have_count(1)
     low = Power(now=("under_voltage",))
-    monkeypatch.setattr(hub.hub.machine, "_look", lambda: ("", None, low))
+    monkeypatch.setattr(hub.hub.machine.monitor, "_look", lambda: ("", None, low))
     hub.hub.machine.monitor.power = low
     await expect(page.locator(".verdict.fail")).to_contain_text("supply voltage is below")
     await expect(link.locator(".level.fail")).to_have_count(1)
