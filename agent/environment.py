@@ -39,7 +39,7 @@ from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
 from agent.outputs import wirings_of
 from agent.port.config_editor import RunningConfig
-from hal.channels import ChannelReader, FindsChannels, MachineScan, ScansBuses
+from hal.channels import ChannelReader, ChannelSource, FindsChannels, MachineScan, ScansBuses
 from hal.errors import NetworkLost
 from hal.images import SystemUpdater
 from hal.interface import Board, HasLed, HasUnsupportedSensors, HvacOutputs, Reading, Sensor, SensorKind
@@ -162,11 +162,16 @@ def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -
 
             linux = config.linux
             chips = find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)
+            sources: list[ChannelSource] = [chips]
+            if linux.mains_line is not None:
+                from hal.linux.gpio_inputs import MainsLine  # noqa: PLC0415
+
+                sources.append(MainsLine(str(linux.gpio_chip), linux.mains_line, is_active_low=linux.mains_active_low))
             return LinuxBoard(
                 sysfs_root=linux.sysfs_root,
                 wirings=wirings_of(linux),
                 led=None if linux.led == "none" else linux.led,
-                sources=[chips],
+                sources=sources,
                 buses=MachineBuses(chips, sysfs_root=linux.sysfs_root),
                 named=named,
                 monotonic_ms=clock.monotonic_ms,

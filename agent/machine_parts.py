@@ -23,6 +23,7 @@ def build_machine(
         config.storage.state_dir,
         environment.board,
         power_off_percent=config.ups.power_off_percent,
+        meter_cells=config.ups.meter_cells,
         clock=environment.clock,
         host=environment.host,
         disk=environment.disk,

@@ -76,6 +76,18 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
     heat_source_lines: Annotated[
         tuple[PartLine, ...], key("the relays of the shared heat source, by line", part_list(), edit="file")
     ] = ()
+    mains_line: Annotated[
+        int | None,
+        key(
+            "the line by which a UPS shows whether the mains is on; if left out, drivers of the kernel tell",
+            integer(0, 511),
+            example=6,
+            edit="file",
+        ),
+    ] = None
+    mains_active_low: Annotated[
+        bool, key("whether that line is low while the mains is on: read the board's manual", edit="file")
+    ] = False
     led: Annotated[
         str,
         key(
@@ -100,6 +112,13 @@ class UpsConfig(msgspec.Struct, frozen=True, kw_only=True):
         key(
             "with the mains off, power the machine off at this charge; it must start again by itself; 0 for never",
             number(0, 30, "%"),
+        ),
+    ] = 0
+    meter_cells: Annotated[
+        int,
+        key(
+            "an INA219 measures this battery, of so many lithium cells in series (Waveshare: 1 or 2); 0: none",
+            integer(0, 4, "cells"),
         ),
     ] = 0
 

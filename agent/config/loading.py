@@ -200,6 +200,7 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         if values["aqara.token_file"] is None:
             problems.append(Problem(file, line, "aqara.token_file", "found nothing; aqara.url needs a token"))
     problems += _boiler_problems(values, read, file)
+    problems += _line_problems(values, read, file)
     if values["apis.homekit"] and not values["apis.homekit_listen"]:
         text = 'found nothing; apis.homekit listens nowhere by itself: name the interface of the home, such as "eth0"'
         problems.append(Problem(file, read.lines.get("apis.homekit", 0), "apis.homekit_listen", text))
@@ -208,6 +209,27 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
         line = read.lines.get("local_api.socket", read.lines.get("storage.run_dir", 0))
         text = f"found a path of {len(socket.encode())} bytes; a Unix socket's allows {SOCKET_PATH_BYTES_MAX}: {socket}"
         problems.append(Problem(file, line, "local_api.socket", text))
+    return problems
+
+
+INPUT_LINES = ("board.linux.mains_line",)
+"""Keys of lines of the GPIO chip that are read."""
+
+
+def _line_problems(values: Mapping[str, object], read: Values, file: str) -> list[Problem]:
+    """Return lines that are an input and a relay, or two inputs: the relay could not be driven."""
+    relays, parts = values["board.linux.relays"], values["board.linux.heat_source_lines"]
+    taken: dict[object, str] = {}
+    for relay in relays if isinstance(relays, tuple) else ():
+        taken |= dict.fromkeys((relay.heat_line, relay.cool_line), "board.linux.relays")
+    for part in parts if isinstance(parts, tuple) else ():
+        taken[part.line] = "board.linux.heat_source_lines"
+    problems = []
+    for key in INPUT_LINES:
+        line = values[key]
+        if line is not None and (other := taken.setdefault(line, key)) != key:
+            text = f"choose another line: {line} is in use by {other}"
+            problems.append(Problem(file, read.lines.get(key, 0), key, text))
     return problems
 
 

@@ -12,6 +12,8 @@ from agent.foundation.system_info import Power
 from agent.foundation.worker import Worker
 from agent.machine.interruption import Interruptible
 from agent.machine.supply import Supply
+from agent.machine.supply_reader import SupplyReader
+from hal.channels import FindsChannels
 from hal.interface import Board
 
 
@@ -29,6 +31,7 @@ class MachineService:
         board: Board,
         *,
         power_off_percent: float,
+        meter_cells: int,
         clock: Clock,
         host: Host,
         disk: Disk,
@@ -43,6 +46,7 @@ class MachineService:
             state_dir: The state directory.
             board: Its channels are read.
             power_off_percent: See `Supply`, as for `host`, `flush` and `add_fault`.
+            meter_cells: See `SupplyReader`.
             clock: Of the boot.
             host: The service manager and the machine.
             disk: Knows what can be wrong.
@@ -55,7 +59,7 @@ class MachineService:
         self._is_interrupted_ever = power_off_percent > 0
         self.monitor = MachineMonitor(state_dir, disk=disk, worker=worker, read_power=read_power)
         self.supply = Supply(
-            board,
+            SupplyReader(board, clock, meter_cells=meter_cells) if isinstance(board, FindsChannels) else None,
             limit_percent=power_off_percent,
             clock=clock,
             host=host,

@@ -1,20 +1,18 @@
 """Follows the hub's battery, and powers the machine off in order before the battery is empty.
 
 What is decided is decided by `battery`. Must never end the machine by itself: it asks the service manager, after the
-outputs are off and the readings are on the disk, and says so; where that is not allowed the hub goes on heating. Reads
-nothing on boards without a battery.
+outputs are off and the readings are on the disk, and says so; where that is not allowed the hub goes on heating.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from agent.errors import RebootFailed
 from agent.foundation.clock import Clock
 from agent.foundation.host import Host
 from agent.machine.battery import (
     BatteryState,
-    SupplyReading,
     advance,
     doubt,
     is_on_battery,
@@ -22,9 +20,7 @@ from agent.machine.battery import (
     must_power_off,
 )
 from agent.machine.interruption import Interruptible
-from hal.channels import ChannelReader, FindsChannels, Quantity
-from hal.errors import HalError
-from hal.interface import Board
+from agent.machine.supply_reader import SupplyReader
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +28,6 @@ LOOK_S = 30.0
 """How often the supply is looked at while the mains is on."""
 
 LOOK_ON_BATTERY_S = 10.0
-
-READ_S_MAX = 5.0
-"""A channel that takes longer does not answer: its bus hangs."""
 
 GOING_S = 45.0
 """How long the outputs stay off after the power-off was asked for. The service is stopped within a second of it; where
@@ -54,7 +47,7 @@ class Supply:
 
     def __init__(
         self,
-        board: Board,
+        reader: SupplyReader | None,
         *,
         limit_percent: float,
         clock: Clock,
@@ -66,7 +59,7 @@ class Supply:
         """Prepare.
 
         Args:
-            board: Its channels of mains and batteries are read.
+            reader: Reads the supply; `None` on a board that has no battery.
             limit_percent: At this charge the machine is powered off; 0 for never.
             clock: Of the boot.
             host: Powers the machine off.
@@ -74,7 +67,7 @@ class Supply:
             heating: Runs the control of the home; interrupted before the machine goes off.
             add_fault: Records what has happened for the technician.
         """
-        self._board = board if isinstance(board, FindsChannels) else None
+        self._reader = reader
         self._limit_percent = limit_percent
         self._clock = clock
         self._host = host
@@ -97,7 +90,7 @@ class Supply:
 
     async def run(self) -> None:
         """Follow the supply until cancelled."""
-        if self._board is None:
+        if self._reader is None:
             return
         if self._limit_percent:
             await self._ask_permission()
@@ -113,25 +106,8 @@ class Supply:
         return is_allowed and must_power_off(self.state, limit_percent=self._limit_percent)
 
     async def _advanced(self) -> BatteryState:
-        reading = await self._look()
+        reading = await self._reader.read() if self._reader else None
         return self.state if reading is None else advance(self.state, reading, limit_percent=self._limit_percent)
-
-    async def _look(self) -> SupplyReading | None:
-        """Read the supply now; `None` where there is no battery. Of several, the one with the least charge counts."""
-        readers = {each.channel.name: each for each in self._board.channels} if self._board else {}
-        batteries = [each for each in readers.values() if each.channel.quantity is Quantity.BATTERY]
-        if not batteries:
-            return None
-        mains = [each for each in readers.values() if each.channel.quantity is Quantity.MAINS]
-        percents = [(percent, each) for each in batteries if (percent := await _read(each)) is not None]
-        percent, lowest = min(percents, key=lambda found: found[0], default=(None, None))
-        voltage = readers.get(_voltage_name(lowest.channel.name)) if lowest else None
-        return SupplyReading(
-            self._clock.monotonic_ms(),
-            await _is_any_on(mains),
-            percent,
-            await _read(voltage) if voltage else None,
-        )
 
     def _report_change(self, before: BatteryState) -> None:
         if is_on_battery(self.state) and not is_on_battery(before):
@@ -183,26 +159,3 @@ class Supply:
     def _say(self, text: str) -> None:
         _log.warning("%s", text)
         self._add_fault(text)
-
-
-def _voltage_name(battery: str) -> str:
-    """Return the name of the voltage that belongs to a battery: beside its charge, or below its older name."""
-    prefix = battery.removesuffix(f"/{Quantity.BATTERY}")
-    return f"{prefix}/{Quantity.VOLTAGE}"
-
-
-async def _read(reader: ChannelReader) -> float | None:
-    """Return a value; `None` where there is none now."""
-    try:
-        async with asyncio.timeout(READ_S_MAX):
-            return await reader.read()
-    except (HalError, TimeoutError):
-        return None
-
-
-async def _is_any_on(mains: Sequence[ChannelReader]) -> bool | None:
-    """Return whether any supply is on; `None` where that is not known: the one that does not answer may be."""
-    values = [await _read(each) for each in mains]
-    if any(values):
-        return True
-    return None if not values or None in values else False

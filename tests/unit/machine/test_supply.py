@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 import pytest
 
 from agent.errors import RebootFailed
+from agent.machine.battery import SupplyReading
 from agent.machine.interruption import Interruptible
 from agent.machine.supply import GOING_S, LOOK_ON_BATTERY_S, RETRY_S, Supply
+from agent.machine.supply_reader import SupplyReader
 from hal.channels import Channel, ChannelReader, Quantity
 from hal.errors import SensorUnavailable
 from hal.interface import HvacOutputs, Sensor, SensorNetwork
@@ -18,8 +20,8 @@ from lab.simulation.virtual_loop import VirtualLoop
 class Reader:
     """A channel whose value a test sets; an exception is raised."""
 
-    def __init__(self, name: str, quantity: Quantity, value: Callable[[], float]) -> None:
-        self.channel = Channel(name, quantity, value)
+    def __init__(self, name: str, quantity: Quantity, value: Callable[[], float], chip: str = "") -> None:
+        self.channel = Channel(name, quantity, value, chip=chip)
 
     async def read(self) -> float:
         return self.channel.read()
@@ -74,7 +76,7 @@ class Machine:
         self.heating = Interruptible()
         self.loop = VirtualLoop()
         self.supply = Supply(
-            board,
+            SupplyReader(board, self),
             limit_percent=10,
             clock=self,
             host=self,
@@ -209,6 +211,31 @@ def test_without_certainty_nothing_is_done(board: UpsBoard, what: str) -> None:
     machine.run(600, fall(board))
     assert machine.notes == ["on", "off"]
     assert (machine.supply.state.last is None) == (what == "no battery")
+
+
+@pytest.mark.parametrize(
+    ("volts", "shunt_v", "expected"),
+    [
+        (7.4, -0.005, SupplyReading(0, False, 40.0)),
+        (8.4, 0.0, SupplyReading(0, True, 100.0)),
+        (7.0, 0.02, SupplyReading(0, True, 11.0)),
+        (5.0, -0.02, SupplyReading(0, False, 0.0)),
+    ],
+)
+def test_a_meter_gives_charge_by_voltage_and_mains_by_current(
+    board: UpsBoard, volts: float, shunt_v: float, expected: SupplyReading
+) -> None:
+    prefix = "i2c-1-0042/ina219"
+    board.channels = [
+        Reader(f"{prefix}/voltage", Quantity.VOLTAGE, lambda: volts, chip="ina219"),
+        Reader(f"{prefix}/shunt_voltage", Quantity.SHUNT_VOLTAGE, lambda: shunt_v, chip="ina219"),
+    ]
+    machine = Machine(board)
+    found = machine.loop.run_until_complete(SupplyReader(board, machine, meter_cells=2).read())
+    assert found is not None
+    assert (found.is_mains_on, found.percent) == (expected.is_mains_on, pytest.approx(expected.percent))
+    assert machine.loop.run_until_complete(SupplyReader(board, machine).read()) is None
+    machine.loop.close()
 
 
 def test_minutes_are_known_on_battery(board: UpsBoard) -> None:
