@@ -5,7 +5,6 @@ Must stay light: no click, no rich, no virtual event loop.
 
 import asyncio
 import errno
-import functools
 import logging
 import os
 import random
@@ -146,6 +145,7 @@ class _Restarts:
         self._sessions: tuple[str, Sessions | None] = "", None
         self._hub_stop = asyncio.Event()
         self._is_stopping = False
+        self._restoration_problem = ""
         self.deadline: StopDeadline | None = None
 
     def hurry(self) -> None:
@@ -164,6 +164,7 @@ class _Restarts:
         storage = self._settings.storage
         while not self._is_stopping:
             self._hub_stop.clear()
+            await self._worker.run(self._finish_restoration)
             try:
                 is_erased = await self._worker.run(
                     lambda: factory_reset.finish_erasing(
@@ -188,6 +189,22 @@ class _Restarts:
         await self._worker.run(self._starts.stop)
         self._worker.close()
         self._slow_worker.close()
+
+    def _finish_restoration(self) -> None:
+        """Finish a restoration that a power cut has interrupted; until it is, nothing is sent under its key."""
+        state_dir = self._settings.storage.state_dir
+        self._restoration_problem = ""
+        if any((state_dir / name).exists() for name in ("restore.new", "restore.ready")):
+            from agent.backup import restoration  # noqa: PLC0415 - nothing that a hub needs otherwise
+
+            self._restoration_problem = restoration.finish(state_dir, self._reloadable.path, self._disk)
+
+    def _read_key(self) -> str | None:
+        if self._restoration_problem:
+            return None
+        return factory_reset.read_usable_key(
+            self._settings.storage.state_dir, self._disk, self._reloadable.read_api_key
+        )
 
     def _running(self) -> RunningRelease:
         launcher = self._environ.get(VERSION_VARIABLE, "")
@@ -271,9 +288,7 @@ class _Restarts:
                     worker=self._worker,
                     session=session,
                     ledger=QuotaLedger(storage.run_dir / LEDGER_NAME, clock.boot_id),
-                    read_key=functools.partial(
-                        factory_reset.read_usable_key, storage.state_dir, self._disk, self._reloadable.read_api_key
-                    ),
+                    read_key=self._read_key,
                     sensor_keys=self._reloadable.read_keys(),
                     host=host,
                     check_for=environment.check_for,
@@ -285,7 +300,7 @@ class _Restarts:
                     problems=[
                         *self._problems,
                         *self._reloadable.problems,
-                        *filter(None, [running.problem, running.store.problem]),
+                        *filter(None, [running.problem, running.store.problem, self._restoration_problem]),
                     ],
                     read_power=system_info.power,
                     starts=self._starts,

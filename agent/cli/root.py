@@ -119,6 +119,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "config": Entry("agent.cli.config:config", "Check, show or change a configuration.", TECHNICIAN),
         "run": Entry("agent.cli.run:run", "Run the hub (what the systemd service does).", TECHNICIAN),
+        "backup": Entry("agent.cli.backup:backup", "Write this hub to one encrypted file.", FLEET),
+        "restore": Entry("agent.cli.restore:restore", "Make this machine the hub in such a file.", FLEET),
         "bundle": Entry("agent.cli.bundle:bundle", "Make keys, and build, sign and verify releases for hubs.", FLEET),
         "version": Entry("agent.cli.program:version", "Print the version.", DEVELOPER),
         "completion": Entry("agent.cli.program:completion", "Print the completion script of a shell.", DEVELOPER),
