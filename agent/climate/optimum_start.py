@@ -114,7 +114,6 @@ class Recovery(msgspec.Struct, frozen=True):
         begun_utc_ms: When it began.
         expected_on_s: The time of output that it was expected to take.
         setback_c: The setpoint before it.
-        reserve_s: So long before its end the zone should wait for the final rise.
         reached_utc_ms: When the target was reached; `None` until then.
         s: The time since the beginning.
         on_s: The time of heating since then.
@@ -127,7 +126,6 @@ class Recovery(msgspec.Struct, frozen=True):
     begun_utc_ms: int = 0
     expected_on_s: float = 0.0
     setback_c: float = 0.0
-    reserve_s: float = 0.0
     reached_utc_ms: int | None = None
     s: float = 0.0
     on_s: float = 0.0

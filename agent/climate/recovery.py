@@ -212,7 +212,6 @@ class ZoneRecovery:
                 begun_utc_ms=utc_ms,
                 setback_c=setpoint_c,
                 expected_on_s=recovery_steering.expected_on_s(estimate, dynamics, target_c=target_c, left_s=left_s),
-                reserve_s=(lead_s or LEAD_S_MAX) * (reserve - 1.0),
             )
             self._rise_s = None
             self._steer(self.active, effective, estimate, utc_ms)
@@ -226,7 +225,6 @@ class ZoneRecovery:
             self.tracker.dynamics,
             target_c=_bounded_target_c(recovery.target_c, effective) if left_s > 0 else recovery.target_c,
             left_s=left_s,
-            reserve_s=recovery.reserve_s,
             pace=min(PACE_MAX, max(PACE_MIN, self._learned.pace)),
             is_rising=self._rise_s is not None,
             lead_s_max=LEAD_S_MAX,

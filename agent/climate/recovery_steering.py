@@ -1,9 +1,10 @@
 """Which duty brings a zone to its setpoint when it is due, by the model of the zone. Pure.
 
-A recovery has three parts. The approach leads to a waiting temperature, a reserve ahead of time: the reserve is what
-the forecasts of this zone have been wrong by. There the zone waits, a little below what counts as reached, so that
-neither a storm nor a warm night makes it late or early. The final rise begins, at full output, when the time that it
-takes is all that is left: that of the model, times the pace of the rises on earlier mornings.
+A recovery has three parts. The approach leads to a waiting temperature at once, so that the whole reserve of time is
+left there: a house near its limit, or rooms that share a source, make up for nothing later. There the zone waits, a
+little below what counts as reached, so that neither a storm nor a warm night makes it late or early. The final rise
+begins, at full output, when the time that it takes is all that is left: that of the model, times the pace of the rises
+on earlier mornings. All of them begin near the waiting temperature, so they are alike and their pace can be learned.
 
 It never decides when a recovery begins or ends: `recovery` does.
 """
@@ -23,14 +24,15 @@ WAITING_K_MIN = 0.3
 """A zone that is nearer than this while it waits gets no output: it would arrive early."""
 
 WAITING_HORIZON_S = 1200.0
-"""A deviation from the waiting temperature is corrected over this time: twice a cycle of short pulses would swing."""
+"""The waiting temperature is approached, and a deviation corrected, over this time: twice a cycle of short pulses would
+swing."""
 
 COMING_DOWN_SHARE = 0.35
 """For this share of its lag before the end the emitter gets what keeps the setpoint."""
 
-LATE_SHARE = 2.0
-"""What an approach needs less than full output is taken from its beginning: so much more than from all of it alike. The
-house is warm for a shorter time."""
+NEAR_K = 0.3
+"""Full output is the final rise from this far below the waiting temperature on; farther away it is the approach, which
+may still end in waiting."""
 
 HORIZON_S_MIN = 450.0
 """No duty is computed for a nearer end: the zone would be steered by the noise of its sensor."""
@@ -56,7 +58,6 @@ def steer(
     *,
     target_c: float,
     left_s: float,
-    reserve_s: float,
     pace: float,
     is_rising: bool,
     lead_s_max: float,
@@ -68,30 +69,26 @@ def steer(
         dynamics: Of the zone.
         target_c: The setpoint.
         left_s: The time until it is due; negative afterwards.
-        reserve_s: So long before that the zone should have its waiting temperature.
         pace: The time of earlier final rises, as a multiple of that of the model.
         is_rising: The final rise has begun.
         lead_s_max: The longest time of a forecast.
     """
     held_duty = zone_model.held_duty(now, dynamics, target_c)
     then_s = COMING_DOWN_SHARE * dynamics.emitter_s
+    waiting_c = target_c - WAITING_K
     if left_s > 0.0:
         rise_s = zone_model.lead_s(now, dynamics, target_c - ARRIVAL_K, lead_s_max)
         if rise_s is None or rise_s * pace >= left_s:
-            return Steering(1.0, held_duty, rise_s)
+            return Steering(1.0, held_duty, rise_s if now.felt_c >= waiting_c - NEAR_K else None)
     if is_rising or left_s <= 0.0:
         horizon_s = max(left_s, then_s + HORIZON_S_MIN)
         aim_c = target_c - ARRIVAL_K * max(0.0, min(1.0, left_s / horizon_s))
         duty = _arrival_duty(now, dynamics, aim_c, horizon_s, held_duty, then_s)
         return Steering(duty, held_duty)
-    waiting_c = target_c - WAITING_K
-    waiting_duty = zone_model.held_duty(now, dynamics, waiting_c)
-    horizon_s = max(left_s - reserve_s, then_s + WAITING_HORIZON_S)
-    duty = _arrival_duty(now, dynamics, waiting_c, horizon_s, waiting_duty, then_s)
     if now.air_c >= target_c - WAITING_K_MIN:
-        duty = 0.0
-    elif horizon_s > then_s + WAITING_HORIZON_S:
-        duty = max(0.0, 1.0 - LATE_SHARE * (1.0 - duty))
+        return Steering(0.0, held_duty)
+    waiting_duty = zone_model.held_duty(now, dynamics, waiting_c)
+    duty = _arrival_duty(now, dynamics, waiting_c, then_s + WAITING_HORIZON_S, waiting_duty, then_s)
     return Steering(duty, held_duty)
 
 

@@ -17,7 +17,6 @@ def steered(now: ZoneEstimate, left_s: float, *, is_rising: bool = False, pace: 
         DYNAMICS,
         target_c=TARGET_C,
         left_s=left_s,
-        reserve_s=HOUR_S,
         pace=pace,
         is_rising=is_rising,
         lead_s_max=LEAD_S_MAX,
@@ -45,6 +44,22 @@ def test_a_recovery_waits_below_its_setpoint_and_arrives_when_it_is_due() -> Non
 def test_a_zone_that_would_arrive_while_it_waits_gets_no_output() -> None:
     assert steered(at(20.75), HOUR_S).duty == 0.0
     assert steered(at(20.5), HOUR_S).duty > 0.4
+
+
+def test_the_approach_is_at_full_output_and_leaves_the_whole_reserve_for_waiting() -> None:
+    far = at(18.0)
+    assert steered(far, 5 * HOUR_S) == steered(far, 11 * HOUR_S)
+    assert steered(far, 5 * HOUR_S).duty == 1.0
+
+
+def test_full_output_far_below_the_waiting_temperature_is_no_final_rise() -> None:
+    """It may still end in waiting: nothing is learned from it of the pace of final rises."""
+    for value_c, is_final in ((18.0, False), (20.4, True)):
+        rise_s = lead_s(at(value_c), DYNAMICS, TARGET_C - ARRIVAL_K, LEAD_S_MAX)
+        assert rise_s is not None
+        steering = steered(at(value_c), rise_s - 60.0)
+        assert steering.duty == 1.0
+        assert (steering.rise_s is not None) is is_final
 
 
 def test_the_final_rise_begins_by_the_pace_of_earlier_ones() -> None:
