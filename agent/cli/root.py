@@ -61,6 +61,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Show or control the zones: set, hold, resume, eco, schedules.",
             HOME,
         ),
+        "setup": Entry(
+            "agent.cli.setup.command:setup", "Set this hub up, until its first reading is accepted.", TECHNICIAN
+        ),
         "doctor": Entry(
             "agent.cli.doctor:doctor",
             "Check everything around the hub, and say what to do.",

@@ -32,6 +32,11 @@ SECRET_BYTES_MAX = 64 * 1024
 """Enough for the keys of hundreds of sensors."""
 
 
+def is_api_key(text: str) -> bool:
+    """Return whether a text has the form of a hub's key."""
+    return _API_KEY.fullmatch(text) is not None
+
+
 def read_api_key(cloud: CloudConfig) -> str:
     """Return the hub's API key.
 
@@ -52,7 +57,7 @@ def read_api_key(cloud: CloudConfig) -> str:
             f"the hub has no API key: {DEFAULT_KEY_FILE} (LoadCredential= of the unit) is missing; put it there with"
             f" install -m 600 /dev/stdin {DEFAULT_KEY_FILE}, then systemctl restart climahub"
         )
-    if not _API_KEY.fullmatch(key):
+    if not is_api_key(key):
         raise ConfigInvalid(
             f"{cloud.api_key_file}: holds no API key: found {len(key)} characters (not shown);"
             ' allowed is "cs_dev_" and 32 letters or digits, alone in the file'

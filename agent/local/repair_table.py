@@ -35,7 +35,7 @@ _TABLE = (
     Repair(
         "retry-cloud",
         "Try the cloud now",
-        "Ends the waiting after failures: every request is tried at once, within the quotas.",
+        "Ends the waiting after failures and for a full batch: every request is tried at once, within the quotas.",
     ),
     Repair(
         "resync-settings",

@@ -87,6 +87,7 @@ class Uplink:
         self._backlog_at_ms = 0
         self._has_recovered = False
         self._due_ms: int | None = None
+        self._is_hurried = False
         self.counts = UplinkCounts()
         client.connectivity.on_recovery(self._recover)
 
@@ -116,6 +117,12 @@ class Uplink:
         if self._due_ms is None:
             self._due_ms = self._clock.monotonic_ms()
         self._changed.set()
+
+    def send_now(self) -> None:
+        """Send what is there without waiting for a full batch, once: a person is waiting."""
+        if self._outbox.stats().fresh:
+            self._is_hurried = True
+            self._changed.set()
 
     def commit_refused(self) -> None:
         """Look again: readings that the disk refuses are sent from memory after a minute."""
@@ -171,7 +178,7 @@ class Uplink:
                 fresh_age_ms=now_ms - self._fresh_since_ms,
                 has_backlog=self._has_backlog and not self._retries.blocks_backlog,
                 backlog_wait_ms=self._backlog_at_ms - now_ms,
-                linger_ms=self._linger_ms,
+                linger_ms=0 if self._is_hurried else self._linger_ms,
                 readings_max=self._readings_max,
             )
         )
@@ -185,6 +192,7 @@ class Uplink:
             self._has_backlog = bool(items)
             self._backlog_at_ms = max(self._backlog_at_ms + self._pace_ms, now_ms)
         else:
+            self._is_hurried = False
             self._fresh_since_ms = now_ms if self._outbox.stats().fresh else 0
         return Batch(items) if items else None
 

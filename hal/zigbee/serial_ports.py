@@ -174,6 +174,12 @@ def find_port(configured: str, adapter: Adapter) -> StickPort:
     return resolve_port(configured, os.path.realpath(configured), adapter, ports)
 
 
+def list_sticks() -> Sequence[str]:
+    """Return the paths of the known Zigbee sticks that are plugged in, by names that stay where there are such. Blocks."""
+    ports = sorted((_serial_port(port) for port in list_ports.comports()), key=lambda port: port.path)
+    return [port.stable_path or port.path for port in ports if identify(port) is not None]
+
+
 def _serial_port(port: Any) -> SerialPort:  # noqa: ANN401 - pyserial is untyped
     """Return a port as described by the system."""
     words = (port.manufacturer, port.product, port.description, port.serial_number)

@@ -15,6 +15,7 @@ from agent.local.repair_table import REPAIRS
 from agent.local.routes import Role
 from agent.ota.lifecycle import RefusedOffer, UpdateEvent, UpdateState
 from agent.ota.manifest import Offer
+from hal.interface import HUB, Reading, SensorKind
 from hal.sim.network import SimNetwork
 from lab.refcloud.contract import Endpoint as Asked
 from tests.integration.conftest import Cloud, until
@@ -91,6 +92,16 @@ async def test_retry_cloud_ends_the_waiting_after_failures(rig: PortRig) -> None
     failures = client.connectivity.health[Endpoint.SETTINGS_GET].failures
     await twice(rig, "retry-cloud")
     await until(lambda: client.connectivity.health[Endpoint.SETTINGS_GET].failures > failures)
+
+
+async def test_retry_cloud_sends_readings_that_wait_for_a_full_batch(tmp_path: Path, cloud: Cloud) -> None:
+    async with open_port(tmp_path, cloud_url=cloud.url) as rig:
+        telemetry = rig.hub.telemetry
+        telemetry.uplink._linger_ms = 3_600_000
+        telemetry.intake.offer(Reading(HUB, "hand", SensorKind.TEMPERATURE, 33.25, rig.clock.monotonic_ms()))
+        assert (await repair(rig, "flush-outbox"))[0] == 200
+        assert (await repair(rig, "retry-cloud"))[0] == 200
+        await until(lambda: any(reading.value == 33.25 for reading in cloud.accepted))
 
 
 async def test_resync_settings_fetches_the_clouds_copy(tmp_path: Path, cloud: Cloud) -> None:

@@ -58,7 +58,7 @@ def packaged(cloud: Cloud, packages: Mapping[str, Path], tmp_path_factory: pytes
     try:
         made.power_on()
         told = install_package(made, packages["climahub"])
-        assert "climahub config check /etc/climahub/config.toml" in told
+        assert "climahub setup" in told
         assert not is_active(made)
         assert made.run("systemctl", "is-enabled", UNIT).strip() == "enabled"
         assert made.run("systemctl", "--failed", "--plain", "--no-legend").strip() == ""

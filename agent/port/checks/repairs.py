@@ -124,7 +124,8 @@ class Repairs:
 
     async def _retry_cloud(self, _: str) -> str:
         self._hub.client.retry_now()
-        return "every request that was waiting after a failure is tried now"
+        self._hub.telemetry.uplink.send_now()
+        return "every request that was waiting is tried now"
 
     async def _resync_settings(self, _: str) -> str:
         self._hub.settings.fetch_now()

@@ -1,0 +1,140 @@
+"""`climahub setup` against a reference cloud: everything is checked before anything is written."""
+
+import asyncio
+import grp
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.cli import exit_codes
+from agent.cli.setup import service
+from agent.cli.setup.answers import read_answers
+from agent.cli.setup.key_store import KeyStore
+from agent.cli.setup.procedure import Options, Places, Procedure, Steps
+from agent.commands import factory_reset
+from agent.errors import CloudUnavailable, ConfigInvalid, Unauthorized
+from agent.foundation.disk import Disk
+from tests.integration.conftest import KEY, Cloud
+
+OTHER_KEY = "cs_dev_" + "Z9y8" * 8
+
+
+class Rig:
+    """A machine's directories and a cloud that knows `KEY`."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.places = Places(etc=directory / "etc", drop_in=directory / "units" / "setup.conf")
+        self.url = url
+        self.directory = directory
+        self.said: list[str] = []
+        sensors = directory / "sys/class/hwmon/hwmon0"
+        sensors.mkdir(parents=True)
+        (sensors / "name").write_text("w1_slave_temp\n")
+        (sensors / "temp1_input").write_text("20562\n")
+
+    def answers(self, setup: str = f'key = "{KEY}"', more: str = "") -> str:
+        paths = f'[board.linux]\nsysfs_root = "{self.directory}/sys"\n[storage]\nstate_dir = "{self.directory}/state"\n'
+        return f'[setup]\n{setup}\n[cloud]\nbase_url = "{self.url}"\n{paths}run_dir = "{self.directory}/run"\n{more}'
+
+    async def run(self, text: str, options: Options | None = None) -> int:
+        disk = Disk()
+        procedure = Procedure(
+            places=self.places,
+            keys=KeyStore(self.places.etc, disk=disk, has_creds=False),
+            disk=disk,
+            steps=Steps(self.said.append, lambda: 0.0),
+            options=options or Options(starts=False),
+            environ={},
+        )
+        file = str(self.directory / "answers.toml")
+        return await asyncio.to_thread(procedure.run, read_answers(text, file=file), text=text, file=file)
+
+    @property
+    def files(self) -> Sequence[str]:
+        return sorted(path.name for path in self.places.etc.glob("*")) if self.places.etc.exists() else []
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, cloud: Cloud) -> Rig:
+    return Rig(tmp_path, cloud.url)
+
+
+async def test_answers_become_a_hub(rig: Rig, cloud: Cloud) -> None:
+    code = await rig.run(
+        rig.answers(f'key = "{KEY}"\ntime_zone = "Europe/Berlin"', '[zigbee]\nport = "/dev/ttyUSB0"\n')
+    )
+    said = "\n".join(rig.said)
+    assert code == exit_codes.OK
+    assert rig.files == ["api-key", "config.toml"]
+    assert 'base_url = "http://' in rig.places.config.read_text()
+    assert "w1_slave_temp/temp1  20.6 °C  (the hub's own in the cloud)" in said
+    assert "time zone of the home: Europe/Berlin" in said
+    assert "DeviceAllow=char-ttyUSB rw" in rig.places.drop_in.read_text()
+    assert KEY not in said
+    assert rig.places.config.stat().st_mode & 0o044
+    before = len(rig.said)
+    await rig.run(rig.answers("", '[zigbee]\nport = "/dev/ttyUSB0"\n'))
+    assert any("stays as it is" in line for line in rig.said[before:]), "a second run finds its own work"
+    assert rig.files == ["api-key", "config.toml"]
+
+
+@pytest.mark.parametrize(
+    ("setup", "more", "error", "said"),
+    [
+        (f'key = "{OTHER_KEY}"', "", Unauthorized, ""),
+        ("", "", ConfigInvalid, "give the hub's key"),
+        ('key_file = "nowhere.key"', "", ConfigInvalid, "nowhere.key"),
+        (f'key = "{KEY}"', '[log]\nlevel = "loud"\n', ConfigInvalid, "answers.toml:11: log.level"),
+        (f'key = "{KEY}"', '[climate]\nzones = [{ id = "a", sensors = ["b"] }]\n', ConfigInvalid, "no output a"),
+    ],
+)
+async def test_wrong_answer_changes_nothing(rig: Rig, setup: str, more: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error) as caught:
+        await rig.run(rig.answers(setup, more))
+    assert said in str(caught.value)
+    assert OTHER_KEY not in str(caught.value)
+    assert rig.files == []
+    assert not rig.places.drop_in.exists()
+
+
+async def test_what_a_person_has_written_is_replaced_only_when_asked_and_a_copy_stays(rig: Rig) -> None:
+    rig.places.etc.mkdir()
+    mine = '[cloud]\nbase_url = "https://mine.example"\n'
+    rig.places.config.write_text(mine)
+    with pytest.raises(ConfigInvalid, match="add --replace") as caught:
+        await rig.run(rig.answers())
+    assert '-base_url = "https://mine.example"' in str(caught.value)
+    assert rig.files == ["config.toml"]
+    await rig.run(rig.answers(), Options(starts=False, replace=True))
+    assert (rig.places.etc / "config.toml.before-setup-1").read_text() == mine
+    assert rig.url in rig.places.config.read_text()
+    # Its own work is changed without being asked.
+    await rig.run(rig.answers(more='[log]\nlevel = "debug"\n'))
+    assert 'level = "debug"' in rig.places.config.read_text()
+
+
+async def test_without_the_cloud_only_who_asks_for_it_goes_on(rig: Rig, cloud: Cloud) -> None:
+    await cloud.down()
+    with pytest.raises(CloudUnavailable, match="add --offline"):
+        await rig.run(rig.answers())
+    assert rig.files == []
+    assert await rig.run(rig.answers(), Options(starts=False, is_offline=True)) == exit_codes.OK
+    assert rig.files == ["api-key", "config.toml"]
+
+
+async def test_key_that_a_factory_reset_has_barred_is_refused(rig: Rig) -> None:
+    state = rig.directory / "state"
+    state.mkdir()
+    factory_reset.bar_key(state, Disk(), KEY)
+    with pytest.raises(ConfigInvalid, match="issue a new key"):
+        await rig.run(rig.answers())
+    assert rig.files == []
+
+
+async def test_group_that_is_missing_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grp, "getgrall", list)
+    assert service.group_names() == set()
+    await rig.run(rig.answers(more='[zigbee]\nport = "/dev/ttyUSB0"\n'))
+    assert any("install what brings the group dialout" in line for line in rig.said)
+    assert "SupplementaryGroups" not in rig.places.drop_in.read_text()

@@ -1,0 +1,68 @@
+"""`climahub setup` from the built package to the first accepted reading, under a real dpkg and systemd."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.systemd.conftest import Cloud, install_package
+from tests.systemd.machine import Machine
+
+pytestmark = pytest.mark.skipif(
+    "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
+)
+
+ANSWERS = """\
+[setup]
+key = "{key}"
+time_zone = "Europe/Berlin"
+[cloud]
+base_url = "{url}"
+[board.linux]
+sysfs_root = "/opt/sensors"
+[port]
+port = 0
+# A container's clock is the host's, which may be set by nobody here.
+[clock]
+trust = "system"
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh(packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine of its own, with nothing of climahub on it but a thermometer."""
+    directory = tmp_path_factory.mktemp("fresh")
+    subprocess.run(["cp", "-a", os.environ["CLIMAHUB_ROOTFS"], str(directory / "root")], check=True)
+    made = Machine(directory / "root")
+    made.write("/opt/sensors/class/hwmon/hwmon0/name", "w1_slave_temp\n")
+    made.write("/opt/sensors/class/hwmon/hwmon0/temp1_input", "20562\n")
+    try:
+        made.power_on()
+        yield made
+    finally:
+        made.power_off()
+        shutil.rmtree(directory / "root", ignore_errors=True)
+
+
+def test_two_commands_from_the_package_to_the_first_accepted_reading(
+    fresh: Machine, cloud: Cloud, packages: Mapping[str, Path]
+) -> None:
+    key = cloud.key_file.read_text().strip()
+    fresh.write("/root/answers.toml", ANSWERS.format(key=key, url=cloud.url), 0o600)
+    began_s = time.monotonic()
+    assert "climahub setup" in install_package(fresh, packages["climahub"])
+    installed_s = time.monotonic() - began_s
+    said = fresh.run("climahub", "setup", "--answers", "/root/answers.toml")
+    print(f"installed after {installed_s:.1f} s, accepted after {time.monotonic() - began_s:.1f} s\n{said}")  # noqa: T201 - what an operator waits for
+    assert f"accepted by {cloud.url}" in said
+    assert "time zone of the home: Europe/Berlin" in said
+    assert cloud.readings() > 0
+    assert fresh.show("climahub", "ActiveState") == "active"
+    assert fresh.run("systemctl", "is-enabled", "climahub").strip() == "enabled"
+    kept = fresh.run("sh", "-c", "grep -rl cs_dev_ /etc /var/lib/climahub || true").split()
+    assert kept == [] if "encrypted by systemd" in said else ["/etc/climahub/api-key"]
+    assert key not in said + fresh.journal()
