@@ -175,7 +175,7 @@ def find_port(configured: str, adapter: Adapter) -> StickPort:
 
 
 def list_sticks() -> Sequence[str]:
-    """Return the paths of the known Zigbee sticks that are plugged in, by names that stay where there are such. Blocks."""
+    """Return the paths of the known Zigbee sticks that are plugged in. Blocks."""
     ports = sorted((_serial_port(port) for port in list_ports.comports()), key=lambda port: port.path)
     return [port.stable_path or port.path for port in ports if identify(port) is not None]
 
