@@ -38,7 +38,7 @@ from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
 from hal.channels import ScansBuses
-from hal.interface import HasLed, parts_of
+from hal.interface import parts_of
 from hal.radio import ShowsTime
 
 if TYPE_CHECKING:
@@ -90,17 +90,17 @@ class Hub:
             worker=environment.worker,
             client=self.client.provisioning,
         )
-        self.machine = build_machine(config, environment, self.faults, lambda: self.health.flush())  # noqa: PLW0108
+        self.machine = build_machine(self)
         self.sensors = self._sensors()
         self.air = self._air()
         self.telemetry = self._telemetry()
         self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
-        self.health = self._health()
-        self.commands = self._commands()
+        self.health: Health = self._health()
+        self.commands: CommandService = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
         self.config_editor = build_editor(environment.running_config, self._port_clock, lambda: self.port.audit)
-        self.reports = self._reports()
+        self.reports: HubReports = self._reports()
         self.assembly = self._assembly()
         self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests
         self.checks, self.repairs, self.home = self.assembly.checks, self.assembly.repairs, self.assembly.home
@@ -111,13 +111,13 @@ class Hub:
             self._parts(),
             clock=self._port_clock,
             sensors=lambda: (*environment.board.sensors, *self.air.sensors),
-            led=environment.board.led if isinstance(environment.board, HasLed) else None,
+            led=self.machine.panel.led,
             buses=environment.board if isinstance(environment.board, ScansBuses) else None,
             editor=self.config_editor,
             log_ring=environment.log_ring,
             readiness=self.health.readiness_checks(self._interval_s),
             interval_s=self._interval_s,
-            confirm_command=self.commands.confirm,
+            confirm_command=self.machine.confirming(self.commands.confirm),
             new_id=lambda: f"{environment.rng.getrandbits(32):08x}",
             add_fault=lambda text: self.faults.add("port", text),
             remove_fault=lambda text: self.faults.remove("port", text),

@@ -42,7 +42,7 @@ from agent.port.config_editor import RunningConfig
 from hal.channels import ChannelReader, ChannelSource, FindsChannels, MachineScan, ScansBuses
 from hal.errors import NetworkLost
 from hal.images import SystemUpdater
-from hal.interface import Board, HasLed, HasUnsupportedSensors, HvacOutputs, Reading, Sensor, SensorKind
+from hal.interface import Board, HasButton, HasLed, HasUnsupportedSensors, HvacOutputs, Reading, Sensor, SensorKind
 from hal.plausibility import CHIP_TEMPERATURE, PlausibilityCheck
 
 if TYPE_CHECKING:
@@ -163,6 +163,11 @@ def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -
             linux = config.linux
             chips = find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)
             sources: list[ChannelSource] = [chips]
+            button = None
+            if linux.button_line is not None:
+                from hal.linux.gpio_inputs import GpioButton  # noqa: PLC0415
+
+                button = GpioButton(str(linux.gpio_chip), linux.button_line, is_active_low=linux.button_active_low)
             if linux.mains_line is not None:
                 from hal.linux.gpio_inputs import MainsLine  # noqa: PLC0415
 
@@ -170,6 +175,7 @@ def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -
             return LinuxBoard(
                 sysfs_root=linux.sysfs_root,
                 wirings=wirings_of(linux),
+                button=button,
                 led=None if linux.led == "none" else linux.led,
                 sources=sources,
                 buses=MachineBuses(chips, sysfs_root=linux.sysfs_root),
@@ -233,6 +239,7 @@ class _ExtendedBoard:
         self.name = board.name
         self.outputs = _with_boiler(board.outputs, boiler)
         self.led = board.led if isinstance(board, HasLed) else None
+        self.button = board.button if isinstance(board, HasButton) else None
         self.unsupported_sensors = board.unsupported_sensors if isinstance(board, HasUnsupportedSensors) else ()
 
     @property

@@ -318,6 +318,28 @@ class HasLed(Protocol):
         ...
 
 
+class Button(Protocol):
+    """A button of the hub itself."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for a change of its level, or for a time; return whether it is pressed now. The level may bounce.
+
+        Raises:
+            SensorUnavailable: It cannot be read; the message names the remedy.
+        """
+        ...
+
+
+@runtime_checkable
+class HasButton(Protocol):
+    """A board that may have such a button."""
+
+    @property
+    def button(self) -> Button | None:
+        """The button; `None` where none is configured."""
+        ...
+
+
 @runtime_checkable
 class HasUnsupportedSensors(Protocol):
     """A board that detects sensors it does not support."""

@@ -214,10 +214,18 @@ class FactoryResetHandler:
     async def execute(self, record: CommandRecord) -> CommandOutcome:
         """See `CommandHandler`. Never returns: the process ends."""
         del record
-        await self._bar_key()
-        self._restart()
+        await self.reset()
         never: asyncio.Future[CommandOutcome] = asyncio.get_running_loop().create_future()
         return await never
+
+    async def reset(self) -> None:
+        """Bar the present key durably, and restart the hub, which erases the rest.
+
+        Raises:
+            StorageFull: Nothing has happened.
+        """
+        await self._bar_key()
+        self._restart()
 
     async def reconcile(self, record: CommandRecord) -> CommandOutcome | None:
         """See `CommandHandler`: if the key had been barred, this journal would be gone."""

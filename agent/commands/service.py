@@ -85,6 +85,7 @@ class CommandService:
             add_fault: Reports a fault that the hub survived.
         """
         self._directory = directory
+        self._handlers = handlers
         self._clock = clock
         self._disk = disk
         self._worker = worker
@@ -131,6 +132,16 @@ class CommandService:
         """Close the journal, after `run` has ended."""
         if self.journal is not None:
             await self._discard(self.journal)
+
+    async def reset(self) -> None:
+        """Reset this hub as the command `factory_reset` does, for a person at the hub.
+
+        Raises:
+            StorageFull: Nothing has happened.
+        """
+        handler = self._handlers[CommandType.FACTORY_RESET]
+        if isinstance(handler, FactoryResetHandler):
+            await handler.reset()
 
     async def confirm(self, command_id: str) -> CommandRecord:
         """Save that a person at the hub confirms a command.

@@ -95,6 +95,21 @@ class LinuxConfig(msgspec.Struct, frozen=True, kw_only=True):
             led_name(),
         ),
     ] = "none"
+    status_led: Annotated[
+        bool, key("show on that LED how the hub is, by flashes every five seconds (docs/hardware.md)")
+    ] = False
+    button_line: Annotated[
+        int | None,
+        key(
+            "the line of a button: held 3 s it lets sensors join, 10 s it asks for a factory reset",
+            integer(0, 511),
+            example=17,
+            edit="file",
+        ),
+    ] = None
+    button_active_low: Annotated[
+        bool, key("whether that line is low while the button is pressed: it connects the line to ground", edit="file")
+    ] = True
     relays_active_low: Annotated[
         bool, key("whether a relay on the GPIO chip switches on when its line is low", edit="file")
     ] = False

@@ -212,7 +212,7 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
     return problems
 
 
-INPUT_LINES = ("board.linux.mains_line",)
+INPUT_LINES = ("board.linux.mains_line", "board.linux.button_line")
 """Keys of lines of the GPIO chip that are read."""
 
 

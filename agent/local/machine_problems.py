@@ -30,6 +30,10 @@ def machine_problems(machine: MachineReport) -> Iterator[Problem]:
             mains_off(machine.ups.minutes_left if machine.ups else None) if machine.is_mains_off else None,
             unreliable_battery(machine.ups.problem) if machine.ups and machine.ups.problem else None,
         ],
+        "button": [
+            Problem("it does nothing", machine.button_problem) if machine.button_problem else None,
+            reset_asked() if machine.reset_left_s is not None else None,
+        ],
         "disk": [
             None
             if machine.disk_free_bytes is None
@@ -61,6 +65,11 @@ def mains_off(minutes: int | None = None) -> Problem:
 def unreliable_battery(reason: str) -> Problem:
     """Return that the battery, or an orderly stop before it is empty, cannot be relied on."""
     return Problem("the battery cannot be relied on", reason)
+
+
+def reset_asked() -> Problem:
+    """Return that the button asks for a factory reset, which somebody has to confirm."""
+    return Problem("it asks for a factory reset", "confirm it, or wait ten minutes to keep everything")
 
 
 def disk_short(free_bytes: int, free_bytes_min: int) -> Problem | None:

@@ -139,6 +139,8 @@ class MachineReport(msgspec.Struct, frozen=True):
         disk_free_bytes: The room on the disk of the state directory, rounded down; `None` where it is not known.
         disk_free_bytes_min: Where the outbox stops growing.
         ups: Its battery; `None` without one.
+        button_problem: Why its button does nothing, remedy first; empty where nothing is known against it.
+        reset_left_s: How long a reset that its button asks for waits for a confirmation; `None` where none does.
     """
 
     power_now: list[str] = []
@@ -147,6 +149,8 @@ class MachineReport(msgspec.Struct, frozen=True):
     disk_free_bytes: int | None = None
     disk_free_bytes_min: int = 0
     ups: UpsReport | None = None
+    button_problem: str = ""
+    reset_left_s: int | None = None
 
 
 class OutboxReport(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ from agent.local.status import (
 from agent.local.updates import UpdateReport, build_updates, update_line
 from agent.local.verdict import Verdict, verdict
 from agent.local.zigbee import ZigbeeReport, build_zigbee, link_problem
-from agent.machine.battery import doubt, is_on_battery
+from agent.machine.battery import doubt
 from agent.machine.service import MachineService
 from agent.machine.supply import Supply
 from agent.ota.service import UpdateService
@@ -195,10 +195,12 @@ def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport
     return MachineReport(
         list(power.now),
         list(power.since_boot),
-        power.is_mains_off or is_on_battery(machine.supply.state),
+        power.is_mains_off or machine.supply.is_on_battery,
         None if free_bytes is None else free_bytes // DISK_STEP_BYTES * DISK_STEP_BYTES,
         disk_free_bytes_min,
         _ups(machine.supply),
+        machine.panel.problem,
+        machine.panel.reset_left_s,
     )
 
 

@@ -85,6 +85,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 CONFIRM_CONFIG = Action("Keep the changed configuration", "POST", "/v1/config/confirm", "owner")
 ROLL_BACK_CONFIG = Action("Undo the change of the configuration", "POST", "/v1/config/rollback", "owner")
+CONFIRM_RESET = Action("Reset the hub and erase its data", "POST", "/v1/confirm/button", "owner")
 ROLL_BACK = Action("Return to the release before", "POST", "/v1/update/rollback", "owner")
 
 
@@ -114,6 +115,7 @@ def verdict(
     head = ["All is well."] if level is Level.OK else [*_troubles(found, status, climate, zigbee), *unseen]
     actions = [
         *_config_actions(status),
+        *([CONFIRM_RESET] if status.machine.reset_left_s is not None else []),
         *_radio_actions(zigbee),
         *_hub_actions(status, zigbee),
         *_update_actions(update),

@@ -1,20 +1,12 @@
-"""The machine below the agent as a whole: its disk and supply. Builds its parts and runs them."""
+"""The machine below the agent as a whole: its disk and supply, its button and LED. Runs its parts."""
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
-from agent.foundation.clock import Clock
-from agent.foundation.disk import Disk
-from agent.foundation.host import Host
 from agent.foundation.machine_monitor import MachineMonitor
-from agent.foundation.system_info import Power
-from agent.foundation.worker import Worker
 from agent.machine.interruption import Interruptible
+from agent.machine.panel import BUTTON_ID, Panel
 from agent.machine.supply import Supply
-from agent.machine.supply_reader import SupplyReader
-from hal.channels import FindsChannels
-from hal.interface import Board
 
 
 class MachineService:
@@ -23,55 +15,38 @@ class MachineService:
     Attributes:
         monitor: Disk and power supply.
         supply: The battery.
+        panel: Button and LED.
     """
 
-    def __init__(
-        self,
-        state_dir: Path,
-        board: Board,
-        *,
-        power_off_percent: float,
-        meter_cells: int,
-        clock: Clock,
-        host: Host,
-        disk: Disk,
-        worker: Worker,
-        read_power: Callable[[], Power],
-        flush: Callable[[], Awaitable[None]],
-        add_fault: Callable[[str], None],
-    ) -> None:
-        """Build the parts; nothing runs yet.
+    def __init__(self, monitor: MachineMonitor, supply: Supply, panel: Panel, heating: Interruptible) -> None:
+        """Take the parts; nothing runs yet.
 
         Args:
-            state_dir: The state directory.
-            board: Its channels are read.
-            power_off_percent: See `Supply`, as for `host`, `flush` and `add_fault`.
-            meter_cells: See `SupplyReader`.
-            clock: Of the boot.
-            host: The service manager and the machine.
-            disk: Knows what can be wrong.
-            worker: Runs what blocks.
-            read_power: Returns what the kernel reports of the supply; blocks.
-            flush: Writes what is in memory to the disk.
-            add_fault: Records what has happened.
+            monitor: Watches disk and power supply.
+            supply: Follows the battery.
+            panel: Follows the button, and shows the hub's state.
+            heating: Ends the control of the home before the machine is powered off.
         """
-        self._heating = Interruptible()
-        self._is_interrupted_ever = power_off_percent > 0
-        self.monitor = MachineMonitor(state_dir, disk=disk, worker=worker, read_power=read_power)
-        self.supply = Supply(
-            SupplyReader(board, clock, meter_cells=meter_cells) if isinstance(board, FindsChannels) else None,
-            limit_percent=power_off_percent,
-            clock=clock,
-            host=host,
-            flush=flush,
-            heating=self._heating,
-            add_fault=add_fault,
-        )
+        self.monitor = monitor
+        self.supply = supply
+        self.panel = panel
+        self._heating = heating
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops to run, by the name under which their faults are shown."""
-        return {"machine": self.monitor.run, "supply": self.supply.run}
+        return {"machine": self.monitor.run, "supply": self.supply.run, **self.panel.loops()}
 
     def heating(self, control: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Return the loop of the control as it is to be run: one that ends before the machine is powered off."""
-        return functools.partial(self._heating.run, control) if self._is_interrupted_ever else control
+        return functools.partial(self._heating.run, control) if self.supply.limit_percent else control
+
+    def confirming(self, confirm: Callable[[str], Awaitable[object]]) -> Callable[[str], Awaitable[object]]:
+        """Return what records a person's confirmation: of the button's reset, or else by ``confirm``."""
+
+        async def either(command_id: str) -> None:
+            if command_id == BUTTON_ID:
+                self.panel.confirm()
+            else:
+                await confirm(command_id)
+
+        return either

@@ -79,6 +79,11 @@ class Supply:
         self.problem = ""
 
     @property
+    def is_on_battery(self) -> bool:
+        """Whether the mains is off, by its signal."""
+        return is_on_battery(self.state)
+
+    @property
     def minutes_left(self) -> int | None:
         """The minutes to the limit, or until the battery is empty; `None` where that is not known."""
         return minutes_left(self.state, limit_percent=self._limit_percent)

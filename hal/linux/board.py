@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hal.channels import BusScan, Channel, ChannelReader, ChannelSource, MachineScan
 from hal.combined_outputs import CombinedOutputs
 from hal.errors import HalError, SensorUnavailable, driver_errors_translated
-from hal.interface import HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
+from hal.interface import Button, HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
 from hal.linux.bus_relays import BusRelays
 from hal.linux.bus_threads import MACHINE, BusThreads
 from hal.linux.iio import find_unsupported
@@ -29,6 +29,7 @@ from hal.linux.uevents import Uevents
 
 if TYPE_CHECKING:
     from hal.linux.bus_scan import MachineBuses
+    from hal.linux.gpio_inputs import GpioButton
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class LinuxBoard:
         proc_root: Path = Path("/proc"),
         wirings: Sequence[RelayWiring] = (),
         led: str | None = None,
+        button: "GpioButton | None" = None,
         sources: Sequence[ChannelSource] = (),
         named: Collection[str] = (),
         monotonic_ms: Callable[[], int] | None = None,
@@ -130,6 +132,7 @@ class LinuxBoard:
             sysfs_root: Mount point of sysfs.
             proc_root: Mount point of procfs.
             wirings: Wiring of the relays, by device.
+            button: The hub's button; `None` without one.
             led: Name of the LED by which the hub is found; `None` without one.
             sources: Find further channels, first when `channels_changed` is called; the kernel's drivers come first.
             named: Names of sensors in the configuration, which may be those of an older version.
@@ -142,6 +145,7 @@ class LinuxBoard:
         self._outputs = CombinedOutputs(parts) if parts else None
         self._threads = BusThreads()
         self._buses = buses
+        self._button = button
         self._led = None if led is None else SysfsLed(sysfs_root, led, self._threads.executor(MACHINE))
         kernel = KernelChannels(sysfs_root, proc_root, named=named, monotonic_ms=monotonic_ms)
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
@@ -243,6 +247,11 @@ class LinuxBoard:
         return self._led
 
     @property
+    def button(self) -> Button | None:
+        """See `hal.interface.HasButton`."""
+        return self._button
+
+    @property
     def network(self) -> SensorNetwork | None:
         """Always `None`: the Zigbee radio is separate from the board."""
         return None
@@ -258,6 +267,8 @@ class LinuxBoard:
             if isinstance(relays, RelayOutputs):
                 relays.close()
         await asyncio.gather(*(relays.close() for relays in self._relays if isinstance(relays, BusRelays)))
+        if self._button is not None:
+            self._button.close()
         self._uevents.close()
         self._threads.close()
 

@@ -4,6 +4,8 @@ Facts: the kernel's Documentation/userspace-api/gpio/chardev.rst; libgpiod 2's P
 input only, so that no mistake of the configuration drives it.
 """
 
+import asyncio
+import contextlib
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -125,3 +127,35 @@ class MainsLine:
                 driver="gpiod",
             )
         ]
+
+
+class GpioButton:
+    """A button on a line, implementing `hal.interface.Button`. Costs nothing while nobody presses it."""
+
+    def __init__(self, chip: str, number: int, *, is_active_low: bool) -> None:
+        """Request nothing yet.
+
+        Args:
+            chip: The chip's device.
+            number: Of the line.
+            is_active_low: Whether the line is low while the button is pressed: it connects it to ground.
+        """
+        self._line = GpioInput(chip, number, is_active_low=is_active_low, is_active_open=False, has_edges=True)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """See `Button`."""
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        number = self._line.file_number()
+        loop.add_reader(number, changed.set)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await changed.wait()
+        finally:
+            loop.remove_reader(number)
+        self._line.drain()
+        return self._line.is_active()
+
+    def close(self) -> None:
+        """Release the line."""
+        self._line.close()

@@ -14,6 +14,7 @@ from agent.local.problem import Level
 from agent.local.problems import problems
 from agent.local.status import ClockStatus, HubStatus, MachineReport, UpsReport
 from agent.local.verdict import verdict
+from agent.machine.panel import BUTTON_ID
 from tests.unit.local.test_verdict import CLIMATE, UPDATE, ZIGBEE
 
 MIB = 1024 * 1024
@@ -40,6 +41,8 @@ CLOCK = ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", 
             Level.ATTENTION,
             "power: the battery cannot be relied on",
         ),
+        (MachineReport(button_problem="replace it"), Level.ATTENTION, "button: it does nothing"),
+        (MachineReport(reset_left_s=300), Level.ATTENTION, "button: it asks for a factory reset"),
         (MachineReport(disk_free_bytes=500 * MIB, disk_free_bytes_min=500 * MIB), Level.FAULT, "disk: 500 MiB free"),
         (
             MachineReport(disk_free_bytes=SPARE_DISK_FACTOR * 500 * MIB - 1, disk_free_bytes_min=500 * MIB),
@@ -86,3 +89,11 @@ def test_a_good_machine_has_no_problem(machine: MachineReport) -> None:
 )
 def test_a_clock_that_is_not_set_becomes_urgent(changes: dict[str, object], level: Level) -> None:
     assert clock_level(msgspec.structs.replace(CLOCK, **changes)) is level
+
+
+def test_the_verdict_offers_the_reset_that_the_button_asks_for(status: HubStatus) -> None:
+    offered = [each.path for each in verdict(status, CLIMATE, ZIGBEE, UPDATE).actions]
+    asked = msgspec.structs.replace(status, machine=MachineReport(reset_left_s=300))
+    actions = verdict(asked, CLIMATE, ZIGBEE, UPDATE).actions
+    (added,) = [each for each in actions if each.path not in offered]
+    assert (added.method, added.path, added.role) == ("POST", f"/v1/confirm/{BUTTON_ID}", "owner")

@@ -1,5 +1,6 @@
 """Input lines are read and never driven; an open wire reads as if nothing were wrong."""
 
+import os
 import sys
 from inspect import signature
 from pathlib import Path
@@ -13,8 +14,8 @@ from agent.errors import ConfigInvalid
 from agent.foundation.clock import SystemClock
 from hal.channels import FindsChannels
 from hal.errors import SensorUnavailable
-from hal.interface import SensorKind
-from hal.linux.gpio_inputs import GpioInput
+from hal.interface import HasButton, SensorKind
+from hal.linux.gpio_inputs import GpioButton, GpioInput
 
 
 class FakeGpiod:
@@ -136,14 +137,36 @@ def test_fake_gpiod_has_the_calls_of_the_real_one() -> None:
     assert isinstance(request.fd, property)
 
 
+async def test_a_button_wakes_who_waits_and_is_read_after_its_change(gpiod: FakeGpiod) -> None:
+    reading, writing = os.pipe()
+    try:
+        gpiod.fd, gpiod.value = reading, "inactive"
+        button = GpioButton("/dev/gpiochip0", 6, is_active_low=True)
+        assert not await button.wait(0)
+        assert gpiod.settings[0]["bias"] == "up"
+        gpiod.value, gpiod.changes = "active", 1
+        os.write(writing, b"edge")
+        assert await button.wait(3600)
+        assert gpiod.changes == 0
+        gpiod.error = OSError(19, "No such device")
+        with pytest.raises(SensorUnavailable):
+            await button.wait(3600)
+        button.close()
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 CONFIG = '[cloud]\nbase_url = "https://a.example"\n[board]\nname = "linux"\n[board.linux]\nsysfs_root = "sys"\n'
 
 
 async def test_the_mains_line_is_a_channel_of_the_board(tmp_path: Path, gpiod: FakeGpiod) -> None:
-    text = CONFIG + "mains_line = 6\nmains_active_low = true\n"
+    text = CONFIG + "mains_line = 6\nmains_active_low = true\nbutton_line = 7\n"
     config = resolve_text(text, file="test", directory=tmp_path, environ={}).config
     board = make_board(config.board, SystemClock(trust_wall_clock=True))
     assert isinstance(board, FindsChannels)
+    assert isinstance(board, HasButton)
+    assert board.button is not None
     await board.search()
     (mains,) = [sensor for sensor in board.sensors if sensor.kind is SensorKind.POWER_AVAILABILITY]
     assert mains.name == "gpio/6/mains"
