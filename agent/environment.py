@@ -37,7 +37,7 @@ from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
-from agent.outputs import wirings_of
+from agent.outputs import radio_wiring_of, wirings_of
 from agent.port.config_editor import RunningConfig
 from hal.channels import ChannelReader, ChannelSource, FindsChannels, MachineScan, ScansBuses
 from hal.errors import NetworkLost
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from hal.combined import CombinedNetwork
     from hal.sim import SimOptions
     from hal.zigbee import ZigbeeNetwork
+    from hal.zigbee.output_table import LineUse
+    from hal.zigbee.outputs import ZigbeeOutputs
 
 _log = logging.getLogger(__name__)
 
@@ -225,19 +227,20 @@ def output_names(config: BoardConfig) -> list[str]:
 
 
 class _ExtendedBoard:
-    """A board with what the configuration adds: a radio or endpoint as its network, a boiler among its outputs."""
+    """A board with what the configuration adds: a radio or endpoint as its network, a boiler, plugs and valves."""
 
     def __init__(
         self,
         board: Board,
         network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None",
         boiler: "BoilerOutputs | None",
+        radio: "ZigbeeOutputs | None",
     ) -> None:
         self._board = board
-        self._added = [part for part in (boiler, network) if part is not None]
+        self._added = [part for part in (radio, boiler, network) if part is not None]
         self.network = network or board.network
         self.name = board.name
-        self.outputs = _with_boiler(board.outputs, boiler)
+        self.outputs = _combined({"relays": board.outputs, "boiler": boiler, "radio": radio})
         self.led = board.led if isinstance(board, HasLed) else None
         self.button = board.button if isinstance(board, HasButton) else None
         self.unsupported_sensors = board.unsupported_sensors if isinstance(board, HasUnsupportedSensors) else ()
@@ -263,8 +266,9 @@ class _FindingExtendedBoard(_ExtendedBoard):
         board: FindsChannels,
         network: "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None",
         boiler: "BoilerOutputs | None",
+        radio: "ZigbeeOutputs | None",
     ) -> None:
-        super().__init__(board, network, boiler)
+        super().__init__(board, network, boiler, radio)
         self._finder = board
 
     @property
@@ -292,21 +296,24 @@ class _FindingExtendedBoard(_ExtendedBoard):
 
 def with_parts(board: Board, config: Config, clock: Clock, disk: Disk) -> Board:
     """Return the board with the radio, endpoint and boiler that the configuration names; itself if it names none."""
-    network, boiler = _network(config, clock, disk), _boiler(config.boiler, config.climate, clock)
+    stick, aqara = _radio(config, clock, disk), _aqara_network(config, clock, disk)
+    network, boiler = _network(stick, aqara), _boiler(config.boiler, config.climate, clock)
     if network is None and boiler is None:
         return board
+    radio = None if stick is None else _radio_outputs(stick, config.board)
     if isinstance(board, FindsChannels):
-        return _FindingExtendedBoard(board, network, boiler)
-    return _ExtendedBoard(board, network, boiler)
+        return _FindingExtendedBoard(board, network, boiler, radio)
+    return _ExtendedBoard(board, network, boiler, radio)
 
 
-def _with_boiler(outputs: HvacOutputs | None, boiler: "BoilerOutputs | None") -> HvacOutputs | None:
-    """Return the outputs of a board and a boiler as one."""
-    if boiler is None:
-        return outputs
+def _combined(parts: Mapping[str, HvacOutputs | None]) -> HvacOutputs | None:
+    """Return several outputs as one."""
+    present = {name: part for name, part in parts.items() if part is not None}
+    if len(present) <= 1:
+        return next(iter(present.values()), None)
     from hal.combined_outputs import CombinedOutputs  # noqa: PLC0415
 
-    return CombinedOutputs({"boiler": boiler} if outputs is None else {"relays": outputs, "boiler": boiler})
+    return CombinedOutputs(present)
 
 
 def _boiler(config: BoilerConfig, climate: ClimateConfig, clock: Clock) -> "BoilerOutputs | None":
@@ -322,14 +329,25 @@ def _boiler(config: BoilerConfig, climate: ClimateConfig, clock: Clock) -> "Boil
     return BoilerOutputs(link, flow_c_max=flow_c_max(config, climate), monotonic_ms=clock.monotonic_ms)
 
 
-def _network(config: Config, clock: Clock, disk: Disk) -> "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None":
-    """Return the radio, the endpoint or both that the configuration names, if any.
+def _network(
+    radio: "ZigbeeNetwork | None", aqara: "AqaraNetwork | None"
+) -> "ZigbeeNetwork | AqaraNetwork | CombinedNetwork | None":
+    """Return the radio, the endpoint or both as one network, if there is any."""
+    if radio is None or aqara is None:
+        return radio or aqara
+    from hal.combined import CombinedNetwork  # noqa: PLC0415
+
+    return CombinedNetwork(radio, aqara)
+
+
+def _radio(config: Config, clock: Clock, disk: Disk) -> "ZigbeeNetwork | None":
+    """Return the radio that the configuration names, if any, with the outputs on its devices.
 
     zigpy is imported by the radio itself, on its own thread, once it starts.
     """
-    zigbee, aqara = config.zigbee, _aqara_network(config, clock, disk)
+    zigbee = config.zigbee
     if zigbee.port == "none":
-        return aqara
+        return None
     from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork  # noqa: PLC0415
     from hal.zigbee.options import FILE_BYTES_MAX  # noqa: PLC0415
 
@@ -344,12 +362,31 @@ def _network(config: Config, clock: Clock, disk: Disk) -> "ZigbeeNetwork | Aqara
         report_interval_s_min=zigbee.report_interval_s_min,
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
-    radio = ZigbeeNetwork(options, RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir))
-    if aqara is None:
-        return radio
-    from hal.combined import CombinedNetwork  # noqa: PLC0415
+    context = RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir)
+    return ZigbeeNetwork(options, context, _radio_uses(config.board))
 
-    return CombinedNetwork(radio, aqara)
+
+def _radio_uses(config: BoardConfig) -> "Sequence[LineUse]":
+    """Return what the lines on paired devices drive."""
+    if config.name != "linux":
+        return ()
+    from hal.zigbee.output_table import LineUse  # noqa: PLC0415
+
+    wiring, names = radio_wiring_of(config.linux)
+    drives: dict[int, str] = {line: part for part, line in wiring.heat_source.items()}
+    drives |= {
+        line: zone.name for zone in wiring.zones for line in (zone.heat_line, zone.cool_line) if line is not None
+    }
+    return [LineUse(name, drives[place]) for place, name in enumerate(names)]
+
+
+def _radio_outputs(radio: "ZigbeeNetwork", config: BoardConfig) -> "ZigbeeOutputs | None":
+    """Return the outputs on paired devices that the configuration names, if any."""
+    if not radio.outputs.uses:
+        return None
+    from hal.zigbee.outputs import ZigbeeOutputs  # noqa: PLC0415
+
+    return ZigbeeOutputs(radio, *radio_wiring_of(config.linux))
 
 
 def _aqara_network(config: Config, clock: Clock, disk: Disk) -> "AqaraNetwork | None":

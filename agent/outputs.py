@@ -6,9 +6,10 @@ A relay may stay on until this has run. So it must import only the configuration
 fraction of the agent's start, and works with an agent that cannot be imported.
 """
 
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from agent.config import BoardConfig, BoilerConfig, LinuxConfig, load_board, loa
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape_lines
 from hal.errors import ActuatorFault, HalError
-from hal.line_names import parse_line_name
+from hal.line_names import LineName, parse_line_name
 
 if TYPE_CHECKING:
     from hal.linux.output_lines import RelayWiring
@@ -94,12 +95,9 @@ def hand_back(config: BoilerConfig) -> None:
 def wirings_of(config: LinuxConfig) -> "Sequence[RelayWiring]":
     """Return which relay is on which line, for each device that has some; the GPIO chip first."""
     gpio = str(config.gpio_chip)
-    named = [line for relay in config.relays for line in (relay.heat_line, relay.cool_line)]
-    named += [part.line for part in config.heat_source_lines]
-    devices = {gpio} | {parse_line_name(line).device for line in named if isinstance(line, str)}
+    names = [name for name in _line_names(config) if not name.radio_device]
     if not config.relays and not config.heat_source_lines:
         return ()
-    from hal.linux.output_lines import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above
 
     def line_on(device: str, line: int | str | None) -> int | None:
         if isinstance(line, str):
@@ -107,22 +105,40 @@ def wirings_of(config: LinuxConfig) -> "Sequence[RelayWiring]":
             return name.number if name.device == device else None
         return line if device == gpio else None
 
-    wirings = []
-    for device in sorted(devices, key=lambda each: (each != gpio, each)):
-        relays = [
-            ZoneRelays(relay.name, line_on(device, relay.heat_line), line_on(device, relay.cool_line))
-            for relay in config.relays
-        ]
-        parts = [(part.part, line_on(device, part.line)) for part in config.heat_source_lines]
-        wiring = RelayWiring(
-            device=device,
-            zones=tuple(each for each in relays if each.heat_line is not None or each.cool_line is not None),
-            heat_source={part: line for part, line in parts if line is not None},
-            is_active_low=_is_active_low(config, device),
-        )
-        if wiring.lines:
-            wirings.append(wiring)
-    return wirings
+    devices = sorted({gpio, *(name.device for name in names)}, key=lambda each: (each != gpio, each))
+    wirings = [_wiring(config, device, functools.partial(line_on, device)) for device in devices]
+    return [wiring for wiring in wirings if wiring.lines]
+
+
+def radio_wiring_of(config: LinuxConfig) -> "tuple[RelayWiring, Sequence[LineName]]":
+    """Return which zones and parts are on paired devices of the radio: each line by its place among the names."""
+    names = list(dict.fromkeys(name for name in _line_names(config) if name.radio_device))
+
+    def place(line: int | str | None) -> int | None:
+        name = parse_line_name(line) if isinstance(line, str) else None
+        return names.index(name) if name in names else None
+
+    return _wiring(config, "zigbee", place), names
+
+
+def _line_names(config: LinuxConfig) -> Sequence[LineName]:
+    lines = [line for relay in config.relays for line in (relay.heat_line, relay.cool_line)]
+    lines += [part.line for part in config.heat_source_lines]
+    return [parse_line_name(line) for line in lines if isinstance(line, str)]
+
+
+def _wiring(config: LinuxConfig, device: str, number_of: Callable[[int | str | None], int | None]) -> "RelayWiring":
+    """Return what is on one device; ``number_of`` returns its number of a configured line."""
+    from hal.linux.output_lines import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above
+
+    relays = [ZoneRelays(each.name, number_of(each.heat_line), number_of(each.cool_line)) for each in config.relays]
+    parts = [(part.part, number_of(part.line)) for part in config.heat_source_lines]
+    return RelayWiring(
+        device=device,
+        zones=tuple(each for each in relays if each.heat_line is not None or each.cool_line is not None),
+        heat_source={part: line for part, line in parts if line is not None},
+        is_active_low=_is_active_low(config, device),
+    )
 
 
 def _is_active_low(config: LinuxConfig, device: str) -> bool:

@@ -37,7 +37,10 @@ class CombinedOutputs:
             for zone in part.zones:
                 known = found.get(zone.name, zone)
                 found[zone.name] = msgspec.structs.replace(
-                    zone, can_heat=zone.can_heat or known.can_heat, can_cool=zone.can_cool or known.can_cool
+                    zone,
+                    can_heat=zone.can_heat or known.can_heat,
+                    can_cool=zone.can_cool or known.can_cool,
+                    device=zone.device or known.device,
                 )
         return tuple(found.values())
 
@@ -62,7 +65,7 @@ async def _apply(name: str, part: HvacOutputs, demand: HvacDemand) -> None:
     own = {zone.name: demand.zones[zone.name] for zone in part.zones if zone.name in demand.zones}
     try:
         async with asyncio.timeout(PART_S_MAX):
-            await part.apply(HvacDemand(own, demand.heat_source))
+            await part.apply(HvacDemand(own, demand.heat_source, demand.room_c))
     except ActuatorFault:
         raise
     except TimeoutError as error:

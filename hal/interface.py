@@ -217,28 +217,33 @@ class HvacDemand(msgspec.Struct, frozen=True):
         zones: The action of each zone; unnamed zones are off. Must never heat one zone and cool another. A zone may be
             open while the shared heat source is off: an exercise of its valve (docs/decisions/0015-exercise.md).
         heat_source: The shared heat source; `None` where every zone has its own equipment.
+        room_c: The temperature of zones whose output takes one (`ZoneOutput.device`). No command: an output may ignore
+            it.
     """
 
     zones: Mapping[str, HvacAction] = MappingProxyType({})
     heat_source: HeatSourceDemand | None = None
+    room_c: Mapping[str, float] = MappingProxyType({})
 
 
 class ZoneOutput(msgspec.Struct, frozen=True):
-    """The output of one zone: a relay, later a radiator valve or a smart plug.
+    """The output of one zone: a relay, a radiator valve or a smart plug.
 
     Attributes:
         name: Name for people and in `HvacDemand`.
         can_heat: Whether it heats.
         can_cool: Whether it cools.
+        device: The paired device that heats, as `Reading.device`; empty for a relay.
     """
 
     name: str
     can_heat: bool = True
     can_cool: bool = False
+    device: str = ""
 
 
 class HvacOutputs(Protocol):
-    """The relays (later: valves and smart plugs) of the house."""
+    """The relays, valves and smart plugs of the house."""
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:

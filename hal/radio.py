@@ -93,6 +93,7 @@ class SensorLink(msgspec.Struct, frozen=True):
         problem: The kinds that it no longer reports, and the remedy; empty without a problem.
         notes: For people: channels that are not used; a model that is in no table.
         is_interviewed: Whether its interview is complete.
+        outputs: Names of lines that can be an output, such as "zigbee-00124b0012345678/switch/1".
     """
 
     device: str
@@ -105,6 +106,27 @@ class SensorLink(msgspec.Struct, frozen=True):
     problem: str = ""
     notes: tuple[str, ...] = ()
     is_interviewed: bool = True
+    outputs: tuple[str, ...] = ()
+
+
+class RadioOutput(msgspec.Struct, frozen=True):
+    """A configured output on a paired device.
+
+    Attributes:
+        line: Its name in the configuration.
+        drives: The zone or the part of the heat source.
+        is_wanted: What is demanded of it; `None` before the first demand.
+        is_on: What it does, as it said last; `None` while it has said nothing.
+        goes_off_alone: It goes off by itself when the hub is gone; `None` while that is not known.
+        problem: Why it counts as failed, remedy first; empty if it does not.
+    """
+
+    line: str
+    drives: str
+    is_wanted: bool | None = None
+    is_on: bool | None = None
+    goes_off_alone: bool | None = None
+    problem: str = ""
 
 
 class BinaryKind(StrEnum):
@@ -180,6 +202,16 @@ class HasLinks(SensorNetwork, Protocol):
     @property
     def links(self) -> Sequence[SensorLink]:
         """Links of the members of the network."""
+        ...
+
+
+@runtime_checkable
+class HasRadioOutputs(SensorNetwork, Protocol):
+    """A network with plugs, relays and valves among its devices."""
+
+    @property
+    def radio_outputs(self) -> Sequence[RadioOutput]:
+        """The configured ones."""
         ...
 
 

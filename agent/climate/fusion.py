@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from agent.climate.sensor_rhythm import SilenceAllowance
-from hal.interface import HUB, Quality, Reading, SensorKind
+from hal.interface import HUB, Quality, Reading, SensorKind, ZoneOutput
 
 INDOOR_C_MIN = -15.0
 INDOOR_C_MAX = 55.0
@@ -248,6 +248,24 @@ class SensorState(Protocol):
     def latest(self) -> Reading | None:
         """Its last reading, good or not."""
         ...
+
+
+def rooms_for_outputs(
+    zones: Iterable[tuple[ZoneOutput, Sequence[str], float | None]], devices: Mapping[str, str]
+) -> dict[str, float]:
+    """Return the temperature of each zone whose output is a device that may take it (`HvacDemand.room_c`).
+
+    A device that measures its zone gets nothing: it would measure what it was told.
+
+    Args:
+        zones: The output of each such zone, the names of its sensors, and its temperature.
+        devices: The devices of relayed sensors, by the names that people gave them.
+    """
+    return {
+        output.name: value_c
+        for output, sensors, value_c in zones
+        if value_c is not None and output.device not in {devices.get(name, name) for name in sensors}
+    }
 
 
 class SensorLookup:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from pathlib import Path
 
+import msgspec
+
 from agent.climate.binary_sensors import BinaryLookup, BinaryStates
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
 from agent.climate.flow_temperature import flow_settings
-from agent.climate.fusion import SensorLookup, SensorReading, SensorState
+from agent.climate.fusion import SensorLookup, SensorReading, SensorState, rooms_for_outputs
 from agent.climate.model import ZoneProgram
 from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, climate_settings
@@ -96,6 +98,7 @@ class ClimateService:
         worker: Worker,
         missing_sensors: Callable[[], Sequence[str]] = tuple,
         binary_states: Callable[[], BinaryStates] = dict,
+        devices: Callable[[], Mapping[str, str]] = dict,
         add_fault: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Restore the last snapshot.
@@ -111,6 +114,7 @@ class ClimateService:
             worker: Runs what blocks.
             missing_sensors: Returns the configured sensors that have not reported yet.
             binary_states: Returns what contacts and motion sensors say.
+            devices: Returns the devices of relayed sensors, by the names that people gave them.
             add_fault: Records a fault for the technician.
         """
         self.settings = settings
@@ -129,6 +133,7 @@ class ClimateService:
         self._clock = clock
         self._missing_sensors = missing_sensors
         self._binary_states = binary_states
+        self._devices = devices
         self._reported_missing: Sequence[str] = ()
         self._started_ms = clock.monotonic_ms()
         self._add_fault = add_fault
@@ -250,7 +255,7 @@ class ClimateService:
             decision = self.control.step(
                 self.now(), self._readings(), self.timezone(), test=self._test, binary_states=self._binary_states()
             )
-            await self._apply(decision.demand)
+            await self._apply(msgspec.structs.replace(decision.demand, room_c=self._rooms()))
             self._driven_ms = self._clock.monotonic_ms()
             for listener in self._listeners:
                 listener()
@@ -258,6 +263,16 @@ class ClimateService:
             self._request_snapshot(decision)
             self._report_missing_sensors()
             await self._decision_due.wait(self._decision_interval_s())
+
+    def _rooms(self) -> Mapping[str, float]:
+        """Return the temperatures for the outputs that may take one; most homes have none."""
+        zones = self.control.zones
+        taking = [output for output in self._outputs.zones if output.device and output.name in zones]
+        known = [(output, zones[output.name]) for output in taking]
+        rooms = [
+            (output, [name for name, _ in zone.settings.sensors], zone.temperature.value_c) for output, zone in known
+        ]
+        return rooms_for_outputs(rooms, self._devices()) if rooms else {}
 
     def _decision_interval_s(self) -> float:
         """Return the time to the next decision: a test ends on time."""
@@ -407,6 +422,7 @@ def build_climate(
         readings=sensors.readings,
         missing_sensors=lambda: [name for name in sensors.missing() if name not in binary.states()],
         binary_states=binary.states,
+        devices=devices,
         timezone=timezone,
         clock=clock,
         disk=disk,

@@ -217,7 +217,7 @@ INPUT_LINES = ("board.linux.mains_line", "board.linux.button_line")
 
 
 def _line_problems(values: Mapping[str, object], read: Values, file: str) -> list[Problem]:
-    """Return lines that are an input and a relay, or two inputs: the relay could not be driven."""
+    """Return lines that could not be driven: an input and a relay, two inputs, a Zigbee device without a radio."""
     relays, parts = values["board.linux.relays"], values["board.linux.heat_source_lines"]
     taken: dict[object, str] = {}
     for relay in relays if isinstance(relays, tuple) else ():
@@ -230,6 +230,14 @@ def _line_problems(values: Mapping[str, object], read: Values, file: str) -> lis
         if line is not None and (other := taken.setdefault(line, key)) != key:
             text = f"choose another line: {line} is in use by {other}"
             problems.append(Problem(file, read.lines.get(key, 0), key, text))
+    radio = dict.fromkeys(key for line, key in taken.items() if str(line).startswith("zigbee-"))
+    if values["zigbee.port"] == "none":
+        problems += [
+            Problem(
+                file, read.lines.get(key, 0), "zigbee.port", f'set it (to "auto", say): {key} names a Zigbee device'
+            )
+            for key in radio
+        ]
     return problems
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from agent.config.types import NotAllowed, ValueType, describe
-from hal.line_names import EXAMPLES, parse_line_name
+from hal.line_names import EXAMPLES, is_valve_name, parse_line_name
 
 ZONES_MAX = 8
 SENSORS_MAX = 16
@@ -156,7 +156,9 @@ def part_list() -> ValueType:
             part = table.get("part") if isinstance(table, dict) else None
             if not isinstance(table, dict) or part not in SOURCE_PARTS or set(table) != {"part", "line"}:
                 raise NotAllowed(f"found {describe(table)}; each needs a part and a line")
-            parts.append(PartLine(str(part), _line(table["line"], str(part))))
+            if isinstance(line := table["line"], str) and is_valve_name(line):
+                raise NotAllowed(f"{part}: a radiator valve is the heat_line of a zone")
+            parts.append(PartLine(str(part), _line(line, str(part))))
         if len({part.part for part in parts}) < len(parts) or len({part.line for part in parts}) < len(parts):
             raise NotAllowed("a part or a line is named twice")
         return tuple(parts)
@@ -178,6 +180,8 @@ def _relay(table: object, where: str) -> RelayLines:
     heat, cool = table.get("heat_line"), table.get("cool_line")
     if heat is None and cool is None:
         raise NotAllowed(f"{where} ({name}) needs heat_line or cool_line")
+    if isinstance(cool, str) and is_valve_name(cool):
+        raise NotAllowed(f"{where} ({name}): a radiator valve heats; name it as heat_line")
     return RelayLines(name, None if heat is None else _line(heat, name), None if cool is None else _line(cool, name))
 
 

@@ -16,12 +16,13 @@ import zigpy.types as t
 from hal.errors import SensorUnavailable
 from hal.interface import Quality, Reading, SensorKind
 from hal.radio import NOT_REPORTED_YET, BinaryKind, JoinEvent, JoinStep
-from hal.zigbee import binary_sensors
+from hal.zigbee import binary_sensors, output_devices
 from hal.zigbee.attribute_decoder import AttributeDecoder, format_ieee, lqi_of
 from hal.zigbee.device_registry import DeviceRegistry, battery_level, to_relayed_sensor
 from hal.zigbee.device_setup import ChosenAttribute, SetupResult, read_value, set_up_device
 from hal.zigbee.join_window import JoinWindow, eui64
 from hal.zigbee.options import RadioOptions
+from hal.zigbee.output_table import OutputTable
 from hal.zigbee.packet_receiver import PacketReceiver
 from hal.zigbee.radio_events import RadioEvents
 from hal.zigbee.radio_state import RadioFiles
@@ -66,11 +67,12 @@ class DeviceListener:
         options: RadioOptions,
         monotonic_ms: Callable[[], int],
         wall_clock: WallClock,
+        outputs: OutputTable,
         community_resolver: Callable[[Any], Any] | None,
     ) -> None:
         """Store the collaborators; `attach` and `begin` follow once zigpy is loaded."""
         self.decoder = AttributeDecoder(
-            self._handle_value, on_device=self._hear_binary, community_resolver=community_resolver
+            self._handle_value, on_device=self._hear_others, community_resolver=community_resolver
         )
         self.lost = asyncio.Event()
         self.network_changed = asyncio.Event()
@@ -80,6 +82,7 @@ class DeviceListener:
         self._options = options
         self._monotonic_ms = monotonic_ms
         self._wall_clock = wall_clock
+        self._outputs = outputs
         self._concurrency = asyncio.Semaphore(SETUPS_MAX)
         self._running_setups: set[str] = set()
         self._attempts: Counter[str] = Counter()
@@ -388,8 +391,10 @@ class DeviceListener:
             self._read_late(ieee, is_awake=True)
         self._events.readings.put(Reading(ieee, channel.name, channel.kind, level, self._monotonic_ms()))
 
-    def _hear_binary(self, device: Any, ieee: str) -> None:  # noqa: ANN401
+    def _hear_others(self, device: Any, ieee: str) -> None:  # noqa: ANN401
         binary_sensors.subscribe(device, ieee, self._handle_binary, self._answer_enrolment)
+        output_devices.subscribe(device, ieee, self._outputs.wanted, self._outputs.reported)
+        self._registry.set_outputs(ieee, output_devices.lines_of(device, ieee))
 
     def _handle_binary(self, ieee: str, kind: BinaryKind, is_active: bool) -> None:
         self._registry.set_binary(ieee, kind, is_active=is_active)

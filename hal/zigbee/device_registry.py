@@ -206,6 +206,12 @@ class DeviceRegistry:
         record = self._records.get(ieee)
         return None if record is None else availability.allowed_by_interval_s(record.max_intervals_s.get(kind, 0.0))
 
+    def set_outputs(self, ieee: str, outputs: tuple[str, ...]) -> None:
+        """Record the names of a device's lines."""
+        record = self._records.get(ieee)
+        if record is not None and record.outputs != outputs:
+            self.put(msgspec.structs.replace(record, outputs=outputs))
+
     def set_binary(self, ieee: str, kind: BinaryKind, *, is_active: bool) -> None:
         """Record what a contact or a motion sensor tells. Contacts are saved: a window stays open over a restart."""
         if (record := self._records.get(ieee)) is None:
@@ -251,6 +257,7 @@ class DeviceRegistry:
                 problem=self.reporting.problem(record.ieee),
                 notes=(record.model_note, *record.unused) if record.model_note else record.unused,
                 is_interviewed=record.is_interviewed,
+                outputs=record.outputs,
             )
             for record in self.devices()
         ]

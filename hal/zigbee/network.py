@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind
-from hal.radio import BinaryState, InstallCode, JoinEvent, RadioState, RadioStatus, SensorLink
+from hal.radio import BinaryState, InstallCode, JoinEvent, RadioOutput, RadioState, RadioStatus, SensorLink
 from hal.zigbee import import_stubs
 from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.options import RadioContext, RadioOptions
+from hal.zigbee.output_table import LineUse, OutputTable
 from hal.zigbee.radio_events import RadioEvents
 from hal.zigbee.radio_state import load_devices
 from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
-    from hal.radio import HasBinarySensors, LimitsSilence, PairableNetwork, ScansEnergy
+    from hal.radio import HasBinarySensors, HasRadioOutputs, LimitsSilence, PairableNetwork, ScansEnergy
     from hal.zigbee.radio import ZigbeeRadio
 
 
@@ -35,10 +36,14 @@ class ZigbeeNetwork:
     """A Zigbee stick and its sensors. The radio starts with the first call that needs it.
 
     More than ten public methods: those of the protocols of `hal.radio`.
+
+    Attributes:
+        outputs: The configured outputs on paired devices.
     """
 
-    def __init__(self, options: RadioOptions, context: RadioContext) -> None:
+    def __init__(self, options: RadioOptions, context: RadioContext, uses: Sequence[LineUse] = ()) -> None:
         """Load the stored devices; the stick is not opened yet."""
+        self.outputs = OutputTable(uses, context.monotonic_ms)
         self._options = options
         self._context = context
         self._events = RadioEvents()
@@ -60,7 +65,9 @@ class ZigbeeNetwork:
                 needs_software=True,
             )
             return
-        self._radio = ZigbeeRadio(self._options, self._context, self._registry, self._events, self._wall_clock)
+        self._radio = ZigbeeRadio(
+            self._options, self._context, self._registry, self._events, self._wall_clock, self.outputs
+        )
         await self._radio.run(stop)
 
     @property
@@ -86,6 +93,11 @@ class ZigbeeNetwork:
     def binary_states(self) -> Sequence[BinaryState]:
         """What each contact and motion sensor has told."""
         return self._registry.binary_states()
+
+    @property
+    def radio_outputs(self) -> Sequence[RadioOutput]:
+        """See `hal.radio.HasRadioOutputs`."""
+        return self.outputs.report(self._events.status, {link.device: link for link in self.links})
 
     @property
     def readings_dropped(self) -> int:
@@ -224,6 +236,7 @@ if TYPE_CHECKING:
     __: type[ScansEnergy] = ZigbeeNetwork
     ___: type[LimitsSilence] = ZigbeeNetwork
     ____: type[HasBinarySensors] = ZigbeeNetwork
+    _____: type[HasRadioOutputs] = ZigbeeNetwork
 
 
 T = TypeVar("T")

@@ -98,7 +98,8 @@ class PacketReceiver:
         """Decode a standard report; return whether the packet was one."""
         measures = standard.measures.get((packet.src_ep, packet.cluster_id))
         values = None if measures is None else zcl.parse_report(data)
-        if measures is None or values is None:
+        if measures is None or values is None or any(attribute not in measures for attribute, _ in values):
+            # A valve reports its setpoint in the cluster of its temperature.
             return False
         lqi = None if packet.lqi is None else int(packet.lqi)
         standard.device.lqi = packet.lqi

@@ -22,6 +22,8 @@ from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.join_window import JoinWindow, eui64
 from hal.zigbee.network_ownership import NetworkPhase, OwnershipDecision
 from hal.zigbee.options import DATABASE_FILE, RadioContext, RadioOptions
+from hal.zigbee.output_driver import OutputDriver
+from hal.zigbee.output_table import OutputTable
 from hal.zigbee.radio_events import RadioEvents
 from hal.zigbee.radio_state import NetworkSnapshot, RadioFiles, StickSnapshot
 from hal.zigbee.serial_ports import StickPort
@@ -88,9 +90,11 @@ class ZigbeeRadio:
         registry: DeviceRegistry,
         events: RadioEvents,
         wall_clock: WallClock,
+        outputs: OutputTable,
     ) -> None:
         """Store the collaborators; called on the radio's loop."""
         self._wall_clock = wall_clock
+        self._outputs = outputs
         self._options = options
         self._monotonic_ms = context.monotonic_ms
         self._files = RadioFiles(context.store)
@@ -156,6 +160,7 @@ class ZigbeeRadio:
             options=self._options,
             monotonic_ms=self._monotonic_ms,
             wall_clock=self._wall_clock,
+            outputs=self._outputs,
             community_resolver=zigpy_stack.community_resolver() if self._options.quirks else None,
         )
         app = await self._load(app_class, port, listener)
@@ -181,6 +186,7 @@ class ZigbeeRadio:
         finally:
             self._app = self._listener = self._window = None
             self._registry.set_listening(is_listening=False)
+            self._outputs.end()
             try:
                 await listener.save()
             finally:
@@ -275,6 +281,7 @@ class ZigbeeRadio:
             self._window = JoinWindow(app, self._events, group, self._monotonic_ms)
             listener.begin(group, self._window)
             self._registry.set_listening(is_listening=True)
+            OutputDriver(app, self._outputs, self._monotonic_ms).begin(group)
             self._events.set_network(
                 port=port.path,
                 channel=settings.channel,

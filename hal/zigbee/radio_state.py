@@ -70,6 +70,7 @@ class DeviceRecord(msgspec.Struct, frozen=True):
         battery: Its battery, if the level is estimated from a voltage.
         unused: For people: channels that are not used, and why.
         model_note: For people: what is special about its model.
+        outputs: The names of its lines, such as "zigbee-00124b0012345678/switch/1".
         binary: What it tells as a contact or motion sensor, by `BinaryKind`; a newer release may know more kinds.
             `None` of a motion sensor, whose motion is of the moment.
     """
@@ -93,6 +94,7 @@ class DeviceRecord(msgspec.Struct, frozen=True):
     unused: tuple[str, ...] = msgspec.field(default=(), name="left_out")
     model_note: str = msgspec.field(default="", name="note")
     binary: dict[str, bool | None] = {}
+    outputs: tuple[str, ...] = ()
 
 
 class DeviceTable(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from hal.errors import NetworkLost
 from hal.interface import Reading
 from hal.radio import JoinEvent, JoinStep, RadioState
 from hal.zigbee import RadioContext, RadioOptions, ZigbeeNetwork
+from hal.zigbee.output_table import LineUse
 from lab.ncp import ash, device_file, models
 from lab.ncp.coordinator import JoinOutcome
 from lab.ncp.server import EmulatorFiles, EmulatorServer, build_server
@@ -175,6 +176,7 @@ class Stand(Stick):
         self.store = MemoryStore(directory)
         self.boot_id = "boot"
         self.now: datetime | None = datetime.now(ZoneInfo("Europe/Berlin"))
+        self.uses: Sequence[LineUse] = ()
 
     @contextlib.asynccontextmanager
     async def hub(self, **options: object) -> AsyncIterator["Hub"]:
@@ -186,7 +188,7 @@ class Stand(Stick):
             **options,
         }
         radio_network = ZigbeeNetwork(
-            RadioOptions(**settings), RadioContext(self.store, clock.monotonic_ms, self.boot_id)
+            RadioOptions(**settings), RadioContext(self.store, clock.monotonic_ms, self.boot_id), self.uses
         )
         radio_network.show_time(self.now)
         hub = Hub(radio_network)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.climate import fusion
-from agent.climate.fusion import CONTRADICTION_K, SensorSample, ZoneTemperature, fuse
-from hal.interface import Quality
+from agent.climate.fusion import CONTRADICTION_K, SensorSample, ZoneTemperature, fuse, rooms_for_outputs
+from hal.interface import Quality, ZoneOutput
 
 STALE_S = 1000.0
 
@@ -104,3 +104,11 @@ def test_fused_temperature_lies_among_the_valid_readings(made: list[tuple[float,
         assert not good or (len(good) == 2 and max(good) - min(good) > CONTRADICTION_K)
     if fused.value_c is not None:
         assert min(good) - 1e-9 <= fused.value_c <= max(good) + 1e-9
+
+
+def test_device_that_measures_its_own_zone_is_not_given_its_temperature() -> None:
+    valve, other = ZoneOutput("z", device="0x01"), ZoneOutput("y", device="0x02")
+    named = {"valve in z": "0x01"}
+    assert rooms_for_outputs([(valve, ["attic"], 20.5), (other, ["hall"], None)], named) == {"z": 20.5}
+    assert rooms_for_outputs([(valve, ["attic", "valve in z"], 20.5)], named) == {}
+    assert rooms_for_outputs([(valve, ["0x01"], 20.5)], {}) == {}

@@ -143,6 +143,15 @@ async def test_cold_zone_is_heated_and_a_stop_switches_outputs_off(bench: Bench)
     assert bench.outputs.applied[-1] == HvacDemand()
 
 
+async def test_output_on_a_device_is_given_the_temperature_of_its_room(bench: Bench) -> None:
+    bench.outputs.zones = (ZoneOutput("z", device="0x01"),)
+    bench.start(bench.make())
+    await bench.heats()
+    assert bench.outputs.applied[-1].room_c == {"z": 15.0}
+    await bench.end()
+    assert bench.outputs.applied[-1] == HvacDemand()
+
+
 async def test_repeated_cancellation_still_waits_for_slow_outputs_to_go_off(bench: Bench) -> None:
     """The daemon cancels again each second what has not ended."""
     task = bench.running(bench.make())

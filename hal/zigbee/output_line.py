@@ -1,0 +1,198 @@
+"""One output of a paired device: what the hub does with it next, and whether it follows. Pure.
+
+Safe by silence: an output is on only while the control demands it, again and again. A plug with a timer is switched on
+for `LEASE_S` and renewed; it goes off by itself when the hub, its radio or its control is gone. The newest demand
+counts: one that the radio had no time for is dropped.
+"""
+
+from enum import Enum, auto
+
+import msgspec
+
+from hal.line_names import LineName
+
+LEASE_S = 120.0
+"""A plug with a timer goes off this long after the last command. Three renewals may be lost."""
+
+RENEW_S = 30.0
+
+DEMAND_S_MAX = 60.0
+"""A control that has demanded nothing for this long hangs (`agent.climate.service.HUNG_S`): its outputs go off."""
+
+RETRY_DELAYS_S = (2.0, 5.0, 15.0, 30.0, 60.0)
+"""Between attempts with a device that does not answer or does not follow. A new demand is tried at once."""
+
+TRAVEL_S = 900.0
+"""A valve has moved by then: its motor needs a minute, and its firmware acts on a setpoint within some minutes."""
+
+
+class LineTiming(msgspec.Struct, frozen=True):
+    """How patient the hub is with an output.
+
+    Attributes:
+        follow_s: A device that does not do by then what is demanded is faulty.
+        read_s: It is read back this often where it reports nothing by itself.
+        silence_s: One that was not heard for this long is faulty, whatever it did last.
+        renew_s: It is switched on again this often, for its timer; `None` without one.
+    """
+
+    follow_s: float
+    read_s: float
+    silence_s: float
+    renew_s: float | None = None
+
+
+SWITCH = LineTiming(20.0, 60.0, 180.0, RENEW_S)
+VALVE = LineTiming(180.0, 1800.0, 5400.0)
+"""A valve sleeps, and each read costs its battery; it reports its setpoint each hour as well."""
+
+DOUBT_READ_S = 300.0
+"""A valve that has not moved yet is read this often."""
+
+
+def timing_of(line: LineName) -> LineTiming:
+    """Return the patience with a line."""
+    return VALVE if line.chip == "valve" else SWITCH
+
+
+class LineState(msgspec.Struct, frozen=True):
+    """An output, as far as the hub knows it. Times are on this boot's monotonic clock.
+
+    Attributes:
+        wanted: What the control demands; `None` before its first demand.
+        wanted_ms: Since when.
+        is_on: What the device said last; `None` while it has said nothing.
+        told_ms: When that was.
+        wrong_ms: Since when it does not do what is demanded, as far as it told; `None` while it does.
+        commanded_ms: When a command was last accepted.
+        tried_ms: When it was last tried.
+        failures: Attempts since the device last did what was demanded.
+        goes_off_alone: It has a timer that switches it off; `None` before that was tried.
+        percent: How far a valve is open; `None` where it does not tell.
+        expects_open: Whether it has to be open by its setpoint and its own temperature; `None` if that is not clear.
+        stuck_ms: Since when `percent` contradicts that; `None` while it does not.
+        problem: What went wrong at the last attempt, for people; empty if nothing did.
+    """
+
+    wanted: bool | None = None
+    wanted_ms: int = 0
+    is_on: bool | None = None
+    told_ms: int | None = None
+    wrong_ms: int | None = None
+    commanded_ms: int | None = None
+    tried_ms: int | None = None
+    failures: int = 0
+    goes_off_alone: bool | None = None
+    percent: int | None = None
+    expects_open: bool | None = None
+    stuck_ms: int | None = None
+    problem: str = ""
+
+
+class LineAnswer(msgspec.Struct, frozen=True):
+    """What a device has answered or reported; `None` for what it did not tell.
+
+    Attributes:
+        is_on: Whether it is on, or open.
+        is_commanded: A command was accepted.
+        goes_off_alone: Its timer is running.
+        percent: How far it is open.
+        expects_open: As in `LineState`; told together with `is_on`.
+        problem: Why it did not answer, for people; empty if it did.
+    """
+
+    is_on: bool | None = None
+    is_commanded: bool = False
+    goes_off_alone: bool | None = None
+    percent: int | None = None
+    expects_open: bool | None = None
+    problem: str = ""
+
+
+class LineStep(Enum):
+    """What is done with an output next."""
+
+    WAIT = auto()
+    COMMAND = auto()
+    READ = auto()
+
+
+def with_demand(state: LineState, wanted: bool | None, now_ms: int) -> LineState:
+    """Return the state under a demand; a new one is tried at once."""
+    if wanted is state.wanted:
+        return state
+    return msgspec.structs.replace(
+        state, wanted=wanted, wanted_ms=now_ms, failures=0, wrong_ms=None, stuck_ms=None, problem=""
+    )
+
+
+def current_demand(wanted: bool | None, demanded_ms: int, now_ms: int) -> bool | None:
+    """Return a demand as it counts now: off where the control has been silent for too long."""
+    return False if wanted and now_ms - demanded_ms > DEMAND_S_MAX * 1000 else wanted
+
+
+def with_answer(state: LineState, answer: LineAnswer, now_ms: int, *, is_report: bool = False) -> LineState:
+    """Return the state after an answer or a report."""
+    is_on = state.is_on if answer.is_on is None else answer.is_on
+    percent = state.percent if answer.percent is None else answer.percent
+    expects_open = state.expects_open if answer.is_on is None else answer.expects_open
+    is_right = is_on is not None and is_on is state.wanted
+    is_told = answer.is_on is not None or answer.percent is not None
+    is_stuck = percent is not None and expects_open is not None and (percent > 0) is not expects_open
+    is_done = is_right and not answer.problem
+    return msgspec.structs.replace(
+        state,
+        is_on=is_on,
+        told_ms=now_ms if is_told else state.told_ms,
+        wrong_ms=None if is_right else (now_ms if state.wrong_ms is None else state.wrong_ms),
+        commanded_ms=now_ms if answer.is_commanded else state.commanded_ms,
+        tried_ms=state.tried_ms if is_report else now_ms,
+        failures=0 if is_done else state.failures + (not is_report),
+        goes_off_alone=state.goes_off_alone if answer.goes_off_alone is None else answer.goes_off_alone,
+        percent=percent,
+        expects_open=expects_open,
+        stuck_ms=(now_ms if state.stuck_ms is None else state.stuck_ms) if is_stuck else None,
+        problem=state.problem if is_report and not is_done else answer.problem,
+    )
+
+
+def next_step(state: LineState, timing: LineTiming, now_ms: int) -> tuple[LineStep, float]:
+    """Return what is done next, and for waiting, after how many seconds to ask again; a change asks at once."""
+    if state.wanted is None:
+        return LineStep.WAIT, DEMAND_S_MAX
+    if state.failures and state.tried_ms is not None:
+        delay_s = RETRY_DELAYS_S[min(state.failures, len(RETRY_DELAYS_S)) - 1]
+        left_s = delay_s - (now_ms - state.tried_ms) / 1000
+        if left_s > 0:
+            return LineStep.WAIT, left_s
+    if state.is_on is not state.wanted or state.commanded_ms is None:
+        return LineStep.COMMAND, 0.0
+    read_s = timing.read_s if state.stuck_ms is None else min(timing.read_s, DOUBT_READ_S)
+    left_s = read_s - _age_s(state.told_ms, now_ms)
+    if state.wanted and timing.renew_s is not None and state.goes_off_alone is not False:
+        renew_s = timing.renew_s - _age_s(state.commanded_ms, now_ms)
+        if renew_s <= 0:
+            return LineStep.COMMAND, 0.0
+        left_s = min(left_s, renew_s)
+    return (LineStep.WAIT, left_s) if left_s > 0 else (LineStep.READ, 0.0)
+
+
+def fault(state: LineState, line: str, timing: LineTiming, now_ms: int) -> str:
+    """Return why an output counts as failed, remedy first; empty while it does not."""
+    if state.wanted is None:
+        return ""
+    goal = "on" if state.wanted else "off"
+    if state.is_on is state.wanted:
+        if _age_s(state.told_ms, now_ms) > timing.silence_s:
+            return state.problem or f"check the supply of {line}: it does not answer"
+        if state.stuck_ms is not None and now_ms - state.stuck_ms > TRAVEL_S * 1000:
+            return f"check {line} (window detection, mounting, stuck pin): it stays {state.percent} % open"
+        return ""
+    since_ms = state.wanted_ms if state.wrong_ms is None else state.wrong_ms
+    if now_ms - since_ms <= timing.follow_s * 1000:
+        return ""
+    return state.problem or f"check {line}: it accepts commands and does not go {goal}"
+
+
+def _age_s(at_ms: int | None, now_ms: int) -> float:
+    return float("inf") if at_ms is None else (now_ms - at_ms) / 1000

@@ -1,0 +1,136 @@
+"""One output of a paired device: what is done next, when it counts as failed, and what a silent control leaves."""
+
+import pytest
+
+from hal.line_names import parse_line_name
+from hal.zigbee import output_line, valve_models
+from hal.zigbee.output_line import (
+    SWITCH,
+    VALVE,
+    LineAnswer,
+    LineState,
+    LineStep,
+    current_demand,
+    fault,
+    next_step,
+    timing_of,
+    with_answer,
+    with_demand,
+)
+
+PLUG = "zigbee-00124b0012345678/switch/1"
+
+
+def after(state: LineState, s: float, **told: object) -> LineState:
+    return with_answer(state, LineAnswer(**told), round(s * 1000))  # type: ignore[arg-type]
+
+
+def step(state: LineState, s: float) -> LineStep:
+    return next_step(state, SWITCH, round(s * 1000))[0]
+
+
+def wait_s(state: LineState, s: float) -> float:
+    found, left_s = next_step(state, SWITCH, round(s * 1000))
+    assert found is LineStep.WAIT
+    return left_s
+
+
+def demanded(wanted: bool, s: float = 0.0, state: LineState | None = None) -> LineState:
+    return with_demand(state or LineState(), wanted, round(s * 1000))
+
+
+ON = after(demanded(True), 1.0, is_on=True, is_commanded=True, goes_off_alone=True)
+OFF = after(demanded(False), 1.0, is_on=False, is_commanded=True)
+
+
+def test_line_is_left_alone_before_the_first_demand_and_switched_once_after_it() -> None:
+    assert next_step(LineState(is_on=True), SWITCH, 0)[0] is LineStep.WAIT
+    assert fault(LineState(is_on=True), PLUG, SWITCH, 10**9) == ""
+    # What a device reports does not replace the first command: the plug may be on by its own timer only.
+    reported = with_answer(demanded(True), LineAnswer(is_on=True), 0, is_report=True)
+    assert step(reported, 0.0) is LineStep.COMMAND
+    assert step(demanded(False), 0.0) is LineStep.COMMAND
+
+
+def test_plug_that_is_on_is_renewed_well_before_its_timer_ends() -> None:
+    assert wait_s(ON, 1.0) == output_line.RENEW_S
+    assert step(ON, 31.0) is LineStep.COMMAND
+    assert 3 * output_line.RENEW_S < output_line.LEASE_S
+    # Without a timer it is read back.
+    plain = after(ON, 2.0, is_on=True, is_commanded=True, goes_off_alone=False)
+    assert (step(plain, 40.0), step(plain, 62.0)) == (LineStep.WAIT, LineStep.READ)
+    assert (wait_s(OFF, 1.0), step(OFF, 61.0)) == (60.0, LineStep.READ)
+
+
+def test_failed_attempt_is_repeated_with_growing_pauses_and_a_new_demand_at_once() -> None:
+    state = demanded(True)
+    for at_s, pause_s in ((0.0, 2.0), (2.0, 5.0), (7.0, 15.0), (22.0, 30.0), (52.0, 60.0), (112.0, 60.0)):
+        state = after(state, at_s, problem="gone")
+        assert wait_s(state, at_s) == pause_s
+    assert step(demanded(False, 113.0, state), 113.0) is LineStep.COMMAND
+    # So is a device that accepts the command and does nothing.
+    assert wait_s(after(demanded(True), 0.0, is_on=False, is_commanded=True), 0.0) == 2.0
+
+
+def test_device_that_somebody_switched_is_switched_back_at_once() -> None:
+    pressed = with_answer(OFF, LineAnswer(is_on=True), 30_000, is_report=True)
+    assert (step(pressed, 30.0), fault(pressed, PLUG, SWITCH, 31_000)) == (LineStep.COMMAND, "")
+    assert step(after(pressed, 30.1, is_on=False, is_commanded=True), 30.1) is LineStep.WAIT
+
+
+def test_fault_begins_when_the_device_had_time_to_follow() -> None:
+    ignored = after(demanded(True), 1.0, is_on=False, is_commanded=True)
+    assert fault(ignored, PLUG, SWITCH, 21_000) == ""
+    assert fault(ignored, PLUG, SWITCH, 21_001) == f"check {PLUG}: it accepts commands and does not go on"
+    gone = after(demanded(False), 1.0, problem="check the supply of it")
+    assert fault(gone, PLUG, SWITCH, 21_001) == "check the supply of it"
+    assert fault(gone, PLUG, VALVE, 21_001) == ""
+    assert fault(demanded(False), PLUG, SWITCH, 20_001) == f"check {PLUG}: it accepts commands and does not go off"
+
+
+def test_device_that_is_not_heard_any_more_fails_even_where_it_was_right() -> None:
+    lost = after(ON, 31.0, problem="no answer")
+    assert step(lost, 32.0) is LineStep.WAIT
+    assert fault(lost, PLUG, SWITCH, 180_000) == ""
+    assert fault(lost, PLUG, SWITCH, 181_001) == "no answer"
+    assert fault(ON, PLUG, SWITCH, 181_001) == f"check the supply of {PLUG}: it does not answer"
+
+
+def test_valve_that_does_not_move_fails_after_its_travel_time() -> None:
+    told = {"is_on": True, "is_commanded": True, "percent": 0, "expects_open": True}
+    stuck = after(demanded(True), 1.0, **told)
+    assert next_step(stuck, VALVE, 302_000)[0] is LineStep.READ
+    assert fault(stuck, "v", VALVE, 901_000) == ""
+    assert fault(stuck, "v", VALVE, 901_001).startswith("check v (window detection, mounting, stuck pin): it stays 0 %")
+    moved = with_answer(stuck, LineAnswer(percent=60), 902_000, is_report=True)
+    assert fault(moved, "v", VALVE, 2_000_000) == ""
+    # Near its setpoint a valve may do either; a new demand gives it its time again.
+    assert after(stuck, 2.0, is_on=True, percent=0).stuck_ms is None
+    assert demanded(False, 2.0, stuck).stuck_ms is None
+
+
+def test_silent_control_switches_off() -> None:
+    assert current_demand(True, 0, 60_000) is True
+    assert current_demand(True, 0, 60_001) is False
+    assert current_demand(None, 0, 10**9) is None
+
+
+def test_valves_are_given_more_time() -> None:
+    assert timing_of(parse_line_name(PLUG)) is SWITCH
+    assert timing_of(parse_line_name("zigbee-00124b0012345678/valve/1")) is VALVE
+
+
+@pytest.mark.parametrize(
+    ("manufacturer", "may"),
+    [("_TZ3000_cehuw1lw", False), ("_TYZB01_abc", False), (" _tz3210_x", False), ("innr", True), ("", True)],
+)
+def test_plug_whose_timer_toggles_never_gets_one(manufacturer: str, may: bool) -> None:
+    assert valve_models.may_have_timer(manufacturer) is may
+
+
+def test_valves_that_take_a_temperature_are_in_the_table() -> None:
+    place = valve_models.external_temperature("SONOFF", "TRVZB")
+    assert place is not None
+    assert (place.cluster, place.attribute, place.manufacturer, place.switch) == (0xFC11, 0x600D, None, 0x600E)
+    assert valve_models.external_temperature("Danfoss", "eTRV0103") is not None
+    assert valve_models.external_temperature("climahub", "trv") is None
