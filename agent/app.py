@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from agent.cloud.boot_spread import first_requests_ms
 from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
 from agent.cloud.data_usage import DataUsageLog
@@ -64,7 +65,8 @@ class Hub:
         self.faults = Faults(clock.monotonic_ms)
         for problem in environment.problems:
             self.faults.add("storage", problem)
-        self.connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=environment.rng)
+        not_before_ms = first_requests_ms(clock.monotonic_ms(), environment.rng)
+        self.connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=environment.rng, not_before_ms=not_before_ms)
         self.client = self._client()
         self.usage = DataUsageLog(
             state,
@@ -79,6 +81,7 @@ class Hub:
             worker=environment.worker,
             client=self.client.settings,
             poll_interval_s=config.cloud.settings_poll_interval_s,
+            rng=environment.rng,
         )
         self.pairing = PairingService(
             state,

@@ -5,7 +5,7 @@ successes. The state of the connection is derived from all of them.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -104,11 +104,20 @@ class Connectivity:
         last_error_ms: When that was, in boot time.
     """
 
-    def __init__(self, *, now_ms: Callable[[], int], rng: random.Random) -> None:
+    def __init__(
+        self, *, now_ms: Callable[[], int], rng: random.Random, not_before_ms: Mapping[Endpoint, int] | None = None
+    ) -> None:
+        """Begin with endpoints that were never tried.
+
+        Args:
+            now_ms: Reads the boot time.
+            rng: For backoffs.
+            not_before_ms: Boot times before which endpoints rest, although nothing has failed.
+        """
         self._now_ms = now_ms
         self._rng = rng
         self.health = dict.fromkeys(Endpoint, EndpointHealth(EndpointState.UNTRIED, now_ms()))
-        self._not_before_ms = dict.fromkeys(Endpoint, 0)
+        self._not_before_ms = dict.fromkeys(Endpoint, 0) | dict(not_before_ms or {})
         self._has_key = True
         self._refusals = 0
         self._refused_until_ms = 0

@@ -28,9 +28,9 @@ _log = logging.getLogger(__name__)
 MARGIN_MS = 100
 """Added to each window, so that two clocks that differ by 0.1 % agree on what is within it."""
 
-REQUESTS_FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1, Endpoint.COMMANDS_PENDING: 1, Endpoint.COMMANDS_ACK: 1}
-"""Requests that a new boot may send at once: it needs its settings, and must settle the command that may have caused
-the boot. All others wait for one window."""
+REQUESTS_FREE_AT_BOOT = {Endpoint.SETTINGS_GET: 1, Endpoint.COMMANDS_PENDING: 4, Endpoint.COMMANDS_ACK: 1}
+"""Requests that a new boot may send at once: it needs its settings, must settle the command that may have caused the
+boot, and polls every 15 s from the twelfth second on. All others wait for one window."""
 
 LATE_ARRIVAL_MS = 60_000
 """How long after its timeout a request without a response may still reach the server, from the queue of a proxy."""

@@ -12,6 +12,7 @@ from agent.cloud.client import CommandsClient
 from agent.cloud.contract import Endpoint
 from agent.commands.journal import CommandJournal
 from agent.commands.payloads import decode_commands
+from agent.commands.poll_schedule import is_held_up, next_due_ms
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.clock import Now
 from agent.foundation.log import ProblemLog
@@ -44,7 +45,7 @@ class CommandPoller:
         Args:
             client: The connection to the cloud.
             now: Reads the clocks.
-            rng: For the phase: hubs that start together do not poll together.
+            rng: For the phase: hubs that start together, or were held up together, do not poll together.
             interval_s: Returns the interval; called before each pause, since the link may change.
         """
         self._client = client
@@ -60,16 +61,18 @@ class CommandPoller:
         Raises:
             Corrupt: The journal is not readable any more.
         """
-        due_ms = self._now().now_ms + int(self._phase_s() * 1000)
+        due_ms = self._with_new_phase_ms()
         while True:
             await asyncio.sleep(max(0, due_ms - self._now().now_ms) / 1000)
             await self._client.ready(Endpoint.COMMANDS_PENDING)
+            if is_held_up(due_ms, self._now().now_ms):
+                due_ms = self._with_new_phase_ms()
+                continue
             await self._poll(journal)
-            # Counted from the due time: response times do not stretch the interval. Missed polls are not made up for.
-            due_ms = max(due_ms + int(self._interval_s() * 1000), self._now().now_ms)
+            due_ms = next_due_ms(due_ms, self._now().now_ms, int(self._interval_s() * 1000))
 
-    def _phase_s(self) -> float:
-        return self._rng.uniform(0.0, self._interval_s())
+    def _with_new_phase_ms(self) -> int:
+        return self._now().now_ms + int(self._rng.uniform(0.0, self._interval_s()) * 1000)
 
     async def _poll(self, journal: CommandJournal) -> None:
         try:

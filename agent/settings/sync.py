@@ -7,6 +7,7 @@ an unreadable file must never change what is in force.
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -58,7 +59,14 @@ class SettingsSync:
     """
 
     def __init__(
-        self, directory: Path, *, disk: Disk, worker: Worker, client: SettingsClient, poll_interval_s: float
+        self,
+        directory: Path,
+        *,
+        disk: Disk,
+        worker: Worker,
+        client: SettingsClient,
+        poll_interval_s: float,
+        rng: random.Random,
     ) -> None:
         """Read what was in force before the restart.
 
@@ -68,10 +76,12 @@ class SettingsSync:
             worker: Runs what blocks.
             client: The way to the cloud.
             poll_interval_s: Between two requests for the cloud's copy.
+            rng: For the first interval: hubs that start together do not ask together for ever.
         """
         self._disk = disk
         self._client = client
         self._poll_interval_s = poll_interval_s
+        self._first_interval_s = rng.uniform(0.0, poll_interval_s)
         self._listeners: list[Callable[[DeviceSettings], None]] = []
         self._fetch_due = Signal()
         self._push_due = Signal()
@@ -216,10 +226,12 @@ class SettingsSync:
             await self._push_due.wait()
 
     async def _fetch_loop(self) -> None:
+        interval_s = self._first_interval_s
         while True:
             self._fetch_due.clear()
             await self._fetch()
-            await self._fetch_due.wait(self._poll_interval_s)
+            await self._fetch_due.wait(interval_s)
+            interval_s = self._poll_interval_s
 
     async def _push(self) -> None:
         while sent := dict(self.pending):

@@ -66,7 +66,7 @@ class Uplink:
             client: Sends.
             outbox: What to send.
             clock: For ages and paces.
-            rng: For the random pause after an outage.
+            rng: For the random linger of the first batch, and the random pause after an outage.
             identities: The cloud identities of relayed sensors.
             linger_s: How long a batch that is not full waits for more.
             readings_max: Readings in a batch.
@@ -77,6 +77,8 @@ class Uplink:
         self._rng = rng
         self._identities = identities
         self._linger_ms = int(linger_s * 1000)
+        # Hubs that start together have their first readings together. Later batches keep the first one's distance.
+        self._fresh_linger_ms = int(rng.uniform(0.0, linger_s) * 1000)
         self._readings_max = min(readings_max, READINGS_MAX)
         quota = QUOTAS[Endpoint.TELEMETRY]
         self._pace_ms = quota.window_s * 1000 // quota.limit
@@ -178,7 +180,7 @@ class Uplink:
                 fresh_age_ms=now_ms - self._fresh_since_ms,
                 has_backlog=self._has_backlog and not self._retries.blocks_backlog,
                 backlog_wait_ms=self._backlog_at_ms - now_ms,
-                linger_ms=0 if self._is_hurried else self._linger_ms,
+                linger_ms=0 if self._is_hurried else self._fresh_linger_ms,
                 readings_max=self._readings_max,
             )
         )
@@ -194,6 +196,7 @@ class Uplink:
         else:
             self._is_hurried = False
             self._fresh_since_ms = now_ms if self._outbox.stats().fresh else 0
+            self._fresh_linger_ms = self._linger_ms
         return Batch(items) if items else None
 
     async def _send(self, batch: Batch) -> None:

@@ -3,6 +3,7 @@
 A file that its reader refuses is put aside at the next start, and all that stood in it is gone.
 """
 
+import random
 from pathlib import Path
 from typing import Any, cast
 
@@ -136,7 +137,12 @@ def test_list_of_barred_keys_at_its_limit_fits(tmp_path: Path) -> None:
 async def test_settings_with_the_most_unknown_keys_fit(tmp_path: Path) -> None:
     def make() -> SettingsSync:
         return SettingsSync(
-            tmp_path, disk=Disk(), worker=InlineWorker(), client=cast("SettingsClient", None), poll_interval_s=1.0
+            tmp_path,
+            disk=Disk(),
+            worker=InlineWorker(),
+            client=cast("SettingsClient", None),
+            poll_interval_s=1.0,
+            rng=random.Random(1),
         )
 
     sync = make()

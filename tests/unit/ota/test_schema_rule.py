@@ -5,6 +5,7 @@ adding to every object, table and row that this release writes.
 import contextlib
 import json
 import os
+import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -147,8 +148,9 @@ def read_climate(directory: Path) -> object:
 def read_settings(directory: Path) -> object:
     # The client is not asked while the file is read.
     read = sync.SettingsSync(
-        directory, disk=Disk(), worker=InlineWorker(), client=cast("SettingsClient", None), poll_interval_s=1.0
-    )
+        directory, disk=Disk(), worker=InlineWorker(), client=cast("SettingsClient", None), poll_interval_s=1.0,
+        rng=random.Random(1),
+    )  # fmt: skip
     return read._saved
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -66,6 +67,7 @@ class Bench:
             worker=InlineWorker(),
             client=cast("SettingsClient", self.cloud),
             poll_interval_s=1000,
+            rng=random.Random(1),
         )
         sync.on_change(self.changes.append)
         return sync

@@ -53,6 +53,7 @@ class Bench:
             worker=InlineWorker(),
             client=self.client.settings,
             poll_interval_s=3600,
+            rng=random.Random(1),
         )
 
 
