@@ -56,6 +56,12 @@ OLD_VALUE_S = 1800.0
 SHARED_EDGE_SHARE = 0.3
 """Zones in turns move the edges of each other's pulses already."""
 
+COOLING_START_RIPPLE = 0.3
+COOLING_START_K_MAX = 0.3
+"""Cooling begins only this share of its ripple above the setpoint, at most so far. It acts at once: in a steady cycle
+it begins above it anyway, at half of the ripple. When the load falls, in the evening, no pulse cools a room that the
+night cools by itself."""
+
 RIPPLE_K_MIN = 0.1
 """No sensor shows less."""
 
@@ -186,7 +192,14 @@ def wrong_setting(kind: str, state: CycleState, *, step_k: float) -> str:
     return f"check `emitter` in the configuration ({kind}): this zone warms like {WRONG_SETTINGS[kind]}"
 
 
-def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, others_duty: float = 0.0) -> PiSettings:
+def tune(
+    settings: PiSettings,
+    rate_k_per_h: float | None,
+    duty: float | None,
+    others_duty: float = 0.0,
+    *,
+    is_cooling: bool = False,
+) -> PiSettings:
     """Return the settings for what was learned; the same object if nothing was.
 
     Args:
@@ -194,6 +207,7 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
         rate_k_per_h: The rate at full output; `None` if unknown.
         duty: The usual one; `None` if unknown.
         others_duty: That of the zones that share the heat source.
+        is_cooling: The output cools.
     """
     if rate_k_per_h is None or duty is None:
         return settings
@@ -212,6 +226,7 @@ def tune(settings: PiSettings, rate_k_per_h: float | None, duty: float | None, o
         cycle_s=cycle_s,
         ramp_gain_per_k=max(gain_per_k, min(settings.ramp_gain_per_k, FAR_GAIN_RIPPLE / ripple_k)),
         edge_s_per_k=edge_pulses * pulse_s / ripple_k,
+        start_k=min(COOLING_START_K_MAX, COOLING_START_RIPPLE * ripple_k) if is_cooling else settings.start_k,
     )
 
 

@@ -69,6 +69,10 @@ OVERSHOOT_K_MAX = 2.0
 has carried it there, and it cools as soon as they are empty."""
 
 
+NO_START_K = -100.0
+"""Pulses begin at any error."""
+
+
 class PiSettings(msgspec.Struct, frozen=True):
     """The parameters of the controller.
 
@@ -85,6 +89,7 @@ class PiSettings(msgspec.Struct, frozen=True):
         edge_s_per_k: Full output that each kelvin of error adds to what is owed, where a pulse begins or ends.
         edge_pulses: What the ripple of one cycle adds, in pulses, once that is known (`emitter.tune`).
         ripple_k_max: A cycle that moves the temperature by more is shortened, once that is known (`emitter.tune`).
+        start_k: A smaller error begins no pulse: see `emitter.tune`.
         response_s: In this time the emitter shows whether it works. Control does not use it.
     """
 
@@ -98,6 +103,7 @@ class PiSettings(msgspec.Struct, frozen=True):
     edge_s_per_k: float = 0.0
     edge_pulses: float = 1.0
     ripple_k_max: float = 2.0
+    start_k: float = NO_START_K
     response_s: float = 900.0
 
     def pulse_s(self, duty: float, others_duty: float = 0.0, cycle_s: float | None = None) -> float:
@@ -207,6 +213,9 @@ def advance(
     usual_duty += (duty - usual_duty) * min(1.0, dt_s / (USUAL_DUTY_CYCLES * settings.cycle_s))
     due_s = owed_s + settings.edge_s_per_k * error_k
     wants_on = due_s > -pulse_s if was_on else due_s >= pulse_s
+    if wants_on and not was_on and error_k < settings.start_k:
+        # What waits for the temperature is one pulse, not a longer one.
+        owed_s, wants_on = min(owed_s, pulse_s), False
     return PiOutput(PiState(integral, owed_s, is_far, usual_duty), duty, wants_on)
 
 

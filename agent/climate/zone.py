@@ -293,7 +293,13 @@ def _regulate(
     walls_duty = pi_controller.thermal_mass_duty(behind_k, settings.law.thermal_mass_gain_per_k, error_k=error_k)
     if is_heating and inputs.structure_duty is not None:
         walls_duty = inputs.structure_duty * max(0.0, 1.0 + min(0.0, error_k) / pi_controller.OVERSHOOT_K_MAX)
-    law = emitter.tune(settings.law, state.cycle.known_rate_k_per_h, state.law.usual_duty, inputs.others_duty)
+    law = emitter.tune(
+        settings.law,
+        state.cycle.known_rate_k_per_h,
+        state.law.usual_duty,
+        inputs.others_duty,
+        is_cooling=not is_heating,
+    )
     if state.level < 1.0 and state.law.usual_duty is not None:
         law = emitter.modulate(law, share=state.law.usual_duty / state.level, age_s=inputs.temperature.age_s)
     if is_heating and inputs.recovery_duty is not None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.climate import emitter
+from agent.climate import emitter, pi_controller
 from agent.climate.emitter import CycleState, advance, forget_cycle, tune
 from agent.climate.settings import Emitter, Equipment, pi_settings_for
 from tests.unit.climate.single_zone_home import House, SingleZoneHome
@@ -124,6 +124,15 @@ def test_edges_move_by_the_same_share_of_a_pulse_for_each_ripple_and_less_where_
     shared = tune(RADIATOR, 3.0, 0.5, others_duty=0.2)
     ripple_k = 3.0 * 2.0 * RADIATOR.pulse_s(0.5, 0.2) / 3600.0
     assert shared.edge_s_per_k * ripple_k == pytest.approx(0.3 * RADIATOR.edge_pulses * tuned.pulse_s(0.5, 0.2))
+
+
+def test_cooling_begins_a_share_of_its_ripple_above_the_setpoint_and_heating_at_any_error() -> None:
+    """Found on the houses: a split unit cooled rooms in the evening that the night cooled on, to 1.2 K below."""
+    assert tune(RADIATOR, 3.0, 0.5).start_k == RADIATOR.start_k == pi_controller.NO_START_K
+    ripple_k = 0.6 * 0.25 * 2400.0 / 3600.0
+    cooled = tune(RADIATOR, 0.6, 0.5, is_cooling=True)
+    assert cooled.start_k == pytest.approx(emitter.COOLING_START_RIPPLE * ripple_k)
+    assert tune(RADIATOR, 30.0, 0.5, is_cooling=True).start_k == emitter.COOLING_START_K_MAX
 
 
 @pytest.mark.parametrize(

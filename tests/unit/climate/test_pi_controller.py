@@ -66,6 +66,17 @@ def test_error_moves_the_edges_of_pulses_directly() -> None:
     assert not advance(state, floor, error_k=-pulse_k - 0.01, dt_s=0.0, was_on=True).wants_on
 
 
+def test_a_pulse_waits_for_its_error_and_is_no_longer_for_it_and_one_that_runs_goes_on() -> None:
+    settings = msgspec.structs.replace(SETTINGS, start_k=0.2)
+    state = PiState(integral=0.5, owed_s=300.0, usual_duty=0.5)
+    near, far = (advance(state, settings, error_k=k, dt_s=10.0, was_on=False) for k in (0.19, 0.21))
+    assert not near.wants_on
+    assert near.state.owed_s == pytest.approx(settings.pulse_s(0.5))
+    assert far.wants_on
+    assert advance(state, settings, error_k=0.0, dt_s=10.0, was_on=True).wants_on
+    assert advance(near.state, settings, error_k=0.21, dt_s=10.0, was_on=False).wants_on
+
+
 def test_controller_begins_with_a_pulse_in_a_room_that_is_too_cold_and_with_none_in_others() -> None:
     wants = [
         advance(PiState(), SETTINGS, error_k=error_k, dt_s=0.0, was_on=False).wants_on
