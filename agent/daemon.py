@@ -35,7 +35,7 @@ from agent.foundation.start_history import StartHistory
 from agent.foundation.text import escape_lines
 from agent.foundation.worker import ThreadWorker
 from agent.ota.context import RunningRelease
-from agent.ota.launcher import BASE, SLOT_VARIABLE, VERSION_VARIABLE
+from agent.ota.launcher import BASE, REASON_VARIABLE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.outputs import EXIT_CONFIG
 from agent.port.config_editor import RunningConfig
 from agent.port.config_store import ConfigStore
@@ -216,6 +216,7 @@ class _Restarts:
             python=sys.implementation.cache_tag or "",
             restart=self.stop,
             worker=self._slow_worker,
+            reason=self._environ.get(REASON_VARIABLE, ""),
         )
 
     async def _configure(self) -> RunningConfig:

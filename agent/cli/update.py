@@ -106,6 +106,8 @@ def as_text(report: UpdateReport) -> str:
     place = "the package" if report.slot == "base" else f"slot {report.slot}"
     system = f", in system {report.system}" if report.system else ""
     lines.append(f"runs       {report.version}, from {place}{system}")
+    if report.slot_reason:
+        lines.append(f"           {report.slot_reason}")
     if report.good != report.slot and report.launcher:
         lines.append(f"confirmed  {'the package' if report.good == 'base' else f'slot {report.good}'}")
     if report.target:

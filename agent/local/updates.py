@@ -54,6 +54,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
         trial_deadline_s: The time until the trial is given up.
         trial_problems: The problems of the trial now, by check.
         trial_starts_left: How often the release may still be started.
+        slot_reason: Why the package runs although a slot is confirmed; empty where it is not so.
     """
 
     version: str
@@ -80,6 +81,7 @@ class UpdateReport(msgspec.Struct, frozen=True):
     trial_deadline_s: int | None = None
     trial_problems: Mapping[str, str] = {}
     trial_starts_left: int | None = None
+    slot_reason: str = ""
 
 
 def build_updates(updates: UpdateService) -> UpdateReport:
@@ -116,6 +118,7 @@ def build_updates(updates: UpdateService) -> UpdateReport:
         system=updates.image_installer.boot.slot,
         revoked_keys=sorted(updates.trust_store.keyring.revoked),
         checked=updates.outcome.text,
+        slot_reason=running.reason,
     )
     if record.state is not UpdateState.TRIAL:
         return report

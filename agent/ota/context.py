@@ -34,6 +34,7 @@ class RunningRelease(msgspec.Struct, frozen=True):
         version: Of this program.
         slot: The slot that the launcher started: "a", "b" or "base".
         launcher: Version of the launcher; 0 without a launcher, and then nothing can be installed.
+        reason: Why the launcher started the package although a slot is confirmed; empty where it did not.
         machine: As `uname -m` prints it.
         python: Tag of the interpreter.
         restart: Ends this process in good order, so that the service manager starts the launcher again.
@@ -47,6 +48,7 @@ class RunningRelease(msgspec.Struct, frozen=True):
     python: str
     restart: Callable[[], None]
     worker: Worker
+    reason: str = ""
 
 
 async def _unknown_end() -> str:

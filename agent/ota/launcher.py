@@ -7,7 +7,8 @@ standard library only, and start *some* release in each case. The agent reads an
     launcher.py --state-dir DIR --base COMMAND [--python PYTHON] -- ARGUMENT...
 
 A slot is a directory with `__main__.py` and all that it imports. The base is the release that the package installed: it
-runs before the first update, and where no slot can be started.
+runs before the first update, where no slot can be started, and where it is newer than the slot, since a person has
+upgraded the package.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -32,9 +34,17 @@ BASE = "base"
 SLOTS = ("a", "b")
 SLOT_VARIABLE = "CLIMAHUB_SLOT"
 VERSION_VARIABLE = "CLIMAHUB_LAUNCHER"
+REASON_VARIABLE = "CLIMAHUB_SLOT_REASON"
+"""Why the package's release runs although a slot is confirmed; empty where it is not so."""
 _FORMAT = 1
 _HEAD = b'{"sha256":"'
 _HEX = 64
+_DIST_INFO = re.compile(r"climahub-([^-]{1,64})\.dist-info")
+_VERSION = re.compile(
+    r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:(a|b|rc)(\d{1,9}))?(?:\.post(\d{1,9}))?(?:\.dev(\d{1,9}))?(?:\+.*)?"
+)
+_FINAL = "z"
+"""Behind the letters of pre-releases."""
 
 Announce = Callable[[str, str], None]
 """Called before each durable step, with its kind and its file. For tests that cut the power there."""
@@ -180,6 +190,43 @@ def find_slot_problem(slot: str, state: LauncherState, directory: Path) -> str:
         return f"slot {slot} cannot be read: {error}"
 
 
+def version_in(tree: Path) -> str:
+    """Return the version of the climahub that is installed in a directory; empty where that is not known."""
+    with contextlib.suppress(OSError):
+        found = [match[1] for name in os.listdir(tree) if (match := _DIST_INFO.fullmatch(name))]  # noqa: PTH208
+        if len(found) == 1:
+            return str(found[0])
+    return ""
+
+
+def base_version(command: str) -> str:
+    """Return the version of the package's release, by the environment around its command; empty if not known."""
+    environment = Path(command).parent.parent
+    for packages in environment.glob("lib/python3*/site-packages"):
+        if version := version_in(packages):
+            return version
+    return ""
+
+
+def is_newer(version: str, other: str) -> bool:
+    """Tell whether a version is later than another by PEP 440; `False` where one of them cannot be read."""
+    key, other_key = _version_key(version), _version_key(other)
+    return key is not None and other_key is not None and key > other_key
+
+
+def _version_key(version: str) -> tuple[Any, ...] | None:
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return None
+    numbers, letter, number, post, dev = match.groups()
+    release = [int(each) for each in numbers.split(".")]
+    while release and release[-1] == 0:
+        release.pop()
+    # A development version precedes all others of its release (PEP 440, "Summary of permitted suffixes").
+    stage = "" if dev is not None and letter is None and post is None else letter or _FINAL
+    return release, stage, int(number or 0), int(post or -1), float("inf") if dev is None else int(dev)
+
+
 def load(directory: Path) -> LauncherState:
     """Return the state; a new one where there is no file.
 
@@ -259,10 +306,17 @@ def _replace(directory: Path, name: str, data: bytes, announce: Announce) -> Non
         os.close(descriptor)
 
 
-def choose_slot(directory: Path, log: Callable[[str], None], announce: Announce = lambda _kind, _file: None) -> str:
+def choose_slot(
+    directory: Path,
+    log: Callable[[str], None],
+    announce: Announce = lambda _kind, _file: None,
+    *,
+    package_version: str = "",
+) -> str:
     """Return the slot to start now, or `BASE`. A start of a trial is counted on the disk before it happens.
 
-    Never raises because of the disk: where something cannot be read or written, another release is chosen.
+    Never raises because of the disk: where something cannot be read or written, another release is chosen. A slot that
+    is older than ``package_version`` is not started: otherwise an upgrade of the package would have no effect.
     """
     try:
         state, problem = load_with_problem(directory)
@@ -272,22 +326,30 @@ def choose_slot(directory: Path, log: Callable[[str], None], announce: Announce 
     if problem:
         log(problem)
     if state.trial:
-        slot = _try_trial(directory, state, log, announce)
+        slot = _try_trial(directory, state, log, announce, package_version)
         if slot:
             return slot
     if state.good == BASE:
         return BASE
-    problem = find_slot_problem(state.good, state, directory)
+    slot_version = version_in(directory / SLOTS_DIR / state.good)
+    if is_newer(package_version, slot_version):
+        problem = f"the package's release {package_version} is newer than {slot_version} in slot {state.good}"
+    else:
+        problem = find_slot_problem(state.good, state, directory)
     if not problem:
         return state.good
     log(f"{problem}; starting the package's release")
     return BASE
 
 
-def _try_trial(directory: Path, state: LauncherState, log: Callable[[str], None], announce: Announce) -> str:
+def _try_trial(
+    directory: Path, state: LauncherState, log: Callable[[str], None], announce: Announce, package_version: str
+) -> str:
     """Return the slot on trial if it has a start left; else record why not, and return an empty text."""
     problem = find_slot_problem(state.trial, state, directory)
     is_damaged = bool(problem)
+    if not problem and is_newer(package_version, state.trial_version):
+        problem = f"the package's release {package_version} is newer"
     if not problem and state.tries_left <= 0:
         problem = "it was started as often as it may be, and was not confirmed"
     try:
@@ -308,11 +370,14 @@ def main(arguments: Sequence[str]) -> None:
     options, rest = _options(arguments)
     directory = Path(options["--state-dir"])
     slot = BASE
+    reasons: list[str] = []
     try:
-        slot = choose_slot(directory, _log)
+        package_version = base_version(options["--base"])
+        slot = choose_slot(directory, lambda text: _log(text, reasons), package_version=package_version)
     except Exception as error:  # noqa: BLE001 - a defect here must not keep a home cold
-        _log(f"the launcher failed ({type(error).__name__}: {error}); starting the package's release")
+        _log(f"the launcher failed ({type(error).__name__}: {error}); starting the package's release", reasons)
     os.environ[SLOT_VARIABLE] = slot
+    os.environ[REASON_VARIABLE] = "" if slot != BASE else "; ".join(reasons)[:REASON_CHARACTERS_MAX]
     os.environ[VERSION_VARIABLE] = str(VERSION)
     if slot != BASE:
         python = options.get("--python", sys.executable)
@@ -320,8 +385,8 @@ def main(arguments: Sequence[str]) -> None:
         command = [python, "-I", "-S", "-B", "-X", "no_debug_ranges", str(directory / SLOTS_DIR / slot), *rest]
         with contextlib.suppress(OSError):
             os.execv(command[0], command)
-        _log(f"{python} cannot be started; starting the package's release")
-        os.environ[SLOT_VARIABLE] = BASE
+        _log(f"{python} cannot be started; starting the package's release", reasons)
+        os.environ[SLOT_VARIABLE], os.environ[REASON_VARIABLE] = BASE, reasons[-1]
     os.execv(options["--base"], [options["--base"], *rest])
 
 
@@ -335,7 +400,8 @@ def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return options, words[end + 1 :]
 
 
-def _log(text: str) -> None:
+def _log(text: str, reasons: list[str]) -> None:
+    reasons.append(text)
     sys.stderr.write(f"climahub launcher: {text}\n")
 
 

@@ -11,7 +11,7 @@ from agent.errors import Corrupt, StorageFull
 from agent.ota.context import RETRY_S, RunControl, UpdateContext
 from agent.ota.keyring import TrustStore
 from agent.ota.keys import KeyChanges, read_key_changes
-from agent.ota.launcher import BASE, LauncherState
+from agent.ota.launcher import BASE, LauncherState, is_newer, version_in
 from agent.ota.lifecycle import UpdateState
 from agent.ota.slots import Slots
 from agent.ota.store import UpdateStore
@@ -24,6 +24,7 @@ class RedundantState:
 
     Attributes:
         launcher_state: As last read.
+        is_package_newer: The package runs because a person has upgraded it, not because the slot could not be started.
     """
 
     def __init__(self, context: UpdateContext, *, store: UpdateStore, trust_store: TrustStore, slots: Slots) -> None:
@@ -32,6 +33,7 @@ class RedundantState:
         self._trust_store = trust_store
         self._slots = slots
         self.launcher_state = LauncherState()
+        self.is_package_newer = False
 
     async def load(self, run_control: RunControl) -> None:
         """Read and repair all files; try again for as long as the disk does not allow it."""
@@ -113,3 +115,7 @@ class RedundantState:
         if problem:
             self._context.report_fault(problem)
         self.launcher_state = state
+        running = self._context.running
+        self.is_package_newer = running.slot == BASE != state.good and is_newer(
+            running.version, await worker.run(lambda: version_in(self._slots.slot_path(state.good)))
+        )

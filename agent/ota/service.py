@@ -235,7 +235,8 @@ class UpdateService:
             floor=0,
             utc_ms=self.context.clock.utc_ms(),
             payload_types=tuple(each for each, installer in self._installers.items() if installer.is_set_up),
-            may_repeat_floor=running.slot == BASE != self.launcher_state.good,
+            may_repeat_floor=running.slot == BASE != self.launcher_state.good
+            and not self._redundant_state.is_package_newer,
         )
 
     def _compatibility_digest(self) -> str:

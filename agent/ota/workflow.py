@@ -298,7 +298,11 @@ class UpdateWorkflow:
         """Take up the update where an earlier run of the agent left it."""
         good, running = self._redundant_state.launcher_state.good, self._context.running
         if running.launcher and running.slot not in {good, self._redundant_state.launcher_state.trial}:
-            self._context.report_fault(f"slot {good} could not be started; slot {running.slot} runs")
+            reason = running.reason or f"slot {good} could not be started; slot {running.slot} runs"
+            if self._redundant_state.is_package_newer:
+                _log.info("%s", reason)
+            else:
+                self._context.report_fault(reason)
         if fault := self._installer.find_fault():
             self._context.report_fault(fault)
         while (outcome := self._installer.reconcile()) is not None:

@@ -69,7 +69,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             # Updates.
             "UpdateReport": "version slot launcher good floor state target percent signed_by is_paused waiting_for"
             " error warning trusted_keys failed refused kind system revoked_keys checked trial_left_s trial_deadline_s"
-            " trial_problems trial_starts_left",
+            " trial_problems trial_starts_left slot_reason",
             "RefusedReport": "version reason",
             # The log.
             "LogReport": "entries newest_id oldest_id",

@@ -221,3 +221,91 @@ def test_defect_of_the_launcher_starts_the_installed_package(hub: Path) -> None:
 def test_wrong_command_line_is_reported() -> None:
     ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, timeout=30, check=False)
     assert (ran.returncode, "usage" in ran.stderr) == (2, True)
+
+
+def install(hub: Path, *, package: str = "", **slots: str) -> None:
+    """Let the package and slots have versions, as pip leaves them."""
+    for slot, version in slots.items():
+        (hub / "slots" / slot / f"climahub-{version}.dist-info").mkdir()
+    if package:
+        environment = hub.parent / "environments" / package
+        (environment / "lib" / "python3.13" / "site-packages" / f"climahub-{package}.dist-info").mkdir(parents=True)
+        (environment / "bin").mkdir()
+        shutil.copy(hub.parent / "base", environment / "bin" / "climahub")
+        (hub.parent / "current").unlink(missing_ok=True)
+        (hub.parent / "current").symlink_to(environment)
+
+
+def start_package(hub: Path) -> tuple[str, str]:
+    """Start the hub with the installed package as its base; return what it says, and the reason that it is given."""
+    base = hub.parent / "current" / "bin" / "climahub"
+    base.write_text('#!/bin/sh\necho "base" >&1\necho "reason: $CLIMAHUB_SLOT_REASON"\n')
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(hub.parent / "launcher.py"),
+        "--state-dir",
+        str(hub),
+        "--base",
+        str(base),
+    ]
+    ran = subprocess.run([*command, "--", "run"], capture_output=True, text=True, timeout=30, check=True)
+    first, _, rest = ran.stdout.strip().partition("\n")
+    return first, rest.removeprefix("reason: ")
+
+
+def test_a_package_that_is_newer_than_the_slot_runs_and_says_so(hub: Path) -> None:
+    install(hub, package="1.3.0", a="1.2.9")
+    account(hub, good="a", floor=4)
+    reason = "the package's release 1.3.0 is newer than 1.2.9 in slot a; starting the package's release"
+    assert start_package(hub) == ("base", reason)
+    # The slot stays: a package that is downgraded leaves it to run again.
+    install(hub, package="1.2.8")
+    assert start_package(hub)[0].startswith("slot a")
+
+
+@pytest.mark.parametrize("package", ["1.2.9", "1.2.9+local", "1.2.8", "1.2.9rc1", "1.2.9.dev4", "not a version"])
+def test_a_package_that_is_not_newer_leaves_the_slot(hub: Path, package: str) -> None:
+    install(hub, package=package, a="1.2.9")
+    account(hub, good="a")
+    assert start_package(hub)[0].startswith("slot a")
+
+
+def test_a_slot_of_unknown_version_runs(hub: Path) -> None:
+    install(hub, package="9.0")
+    account(hub, good="a")
+    assert start_package(hub)[0].startswith("slot a")
+
+
+def test_a_trial_that_is_older_than_the_package_has_failed(hub: Path) -> None:
+    install(hub, package="1.3.0", a="1.2.0", b="1.2.5")
+    account(hub, good="a", trial="b", trial_version="1.2.5", trial_sequence=9, tries_left=3)
+    assert start_package(hub)[0] == "base"
+    found = launcher.load(hub)
+    assert (found.trial, found.failed.version, found.failed.reason) == (
+        "",
+        "1.2.5",
+        "the package's release 1.3.0 is newer",
+    )
+    account(hub, good="a", trial="b", trial_version="1.4.0", trial_sequence=9, tries_left=3)
+    assert start_package(hub)[0].startswith("slot b")
+
+
+def test_the_agent_is_told_why_a_slot_did_not_start(hub: Path) -> None:
+    install(hub, package="1.0", a="1.2.0")
+    account(hub, good="a")
+    (hub / "slots" / "a" / "lib" / "x.py").write_text("x = 2\n")
+    assert "changed or damaged" in start_package(hub)[1]
+
+
+IN_ORDER = ["1.0.dev1", "1.0a1", "1.0a2", "1.0b1", "1.0rc1", "1.0", "1.0.post1", "1.0.1", "1.1", "1.10", "2"]
+
+
+def test_versions_are_ordered_as_by_pep_440() -> None:
+    for place, version in enumerate(IN_ORDER):
+        for other_place, other in enumerate(IN_ORDER):
+            assert launcher.is_newer(version, other) is (place > other_place)
+    assert not launcher.is_newer("1.0.0", "1.0")
+    assert not launcher.is_newer("1.0", "")
+    assert not launcher.is_newer("", "1.0")
