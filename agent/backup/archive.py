@@ -20,9 +20,10 @@ UNPACKED_BYTES_MAX = 96 * 1024 * 1024
 FILE_BYTES_MAX = 4 * 1024 * 1024
 DATABASE_BYTES_MAX = 48 * 1024 * 1024
 CONFIG_FILE_BYTES_MAX = 256 * 1024
-CONFIG_FILES_MAX = 16
+CONFIG_FILES_MAX = 32
 
-_CONFIG_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_CONFIG_NAME = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class Backup(msgspec.Struct, frozen=True):
         version: Of the agent that made it.
         made_utc_ms: When; `None` where the hub did not know the time.
         config: The configuration file.
-        config_files: By name, in the directory of the configuration.
+        config_files: By name, in the directory of the configuration or one directory below it.
         state: By name, in the state directory; databases as SQLite stores them.
     """
 

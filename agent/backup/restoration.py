@@ -44,8 +44,8 @@ _STAYS = {
 _MARKER_TEXT = b"This hub was restored from a backup. Its commands may have been run already.\n"
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
-_SECRET_MODES = 0o770
-"""Everybody may read the configuration, and no file beside it."""
+_MODES = 0o775
+"""What nobody else may change."""
 
 
 class PlannedFile(msgspec.Struct, frozen=True):
@@ -170,8 +170,9 @@ def place_config(plan: Plan, state_dir: Path, config_file: Path, disk: Disk) -> 
     ready = state_dir / READY
     config_file.parent.mkdir(parents=True, exist_ok=True)
     for planned in plan.config_files:
-        secret = msgspec.structs.replace(planned, mode=planned.mode & _SECRET_MODES)
-        _place(config_file.parent / planned.name, (ready / _CONFIG / planned.name).read_bytes(), secret, disk)
+        target = config_file.parent / planned.name
+        target.parent.mkdir(exist_ok=True)
+        _place(target, (ready / _CONFIG / planned.name).read_bytes(), planned, disk)
     if _current_sha256(config_file, disk) != plan.config_sha256:
         _place(config_file, (ready / _MAIN).read_bytes(), plan.config, disk)
     disk.write(ready / PLACED, b"")
@@ -184,7 +185,7 @@ def _place(target: Path, content: bytes, planned: PlannedFile, disk: Disk) -> No
             # A machine without that user keeps the file to root alone.
             with contextlib.suppress(LookupError, ValueError):
                 shutil.chown(target, **owner)
-    target.chmod(planned.mode)
+    target.chmod(planned.mode & _MODES)
 
 
 def place_state(plan: Plan, state_dir: Path, disk: Disk) -> None:

@@ -24,6 +24,9 @@ ATTEMPTS_MAX = 20
 
 DATABASE_BUSY_S = 10.0
 
+CONFIG_DEPTH_MAX = 2
+"""A file beside the configuration, or in a directory beside it."""
+
 DEFAULT_SECRETS = ("api-key", "sensor-keys.toml")
 """Files of secrets that systemd reads for the service (LoadCredential= in systemd/climahub.service)."""
 
@@ -65,13 +68,19 @@ def read_config_files(
     named = {value for value in values.values() if isinstance(value, Path)}
     named |= {directory / name for name in DEFAULT_SECRETS}
     found, elsewhere = {}, []
+    # Keys whose releases are installed lie in a directory of their own (`ota.keys_dir`).
+    for folder in {each for each in named if each.parent == directory and each.is_dir()} - _own_directories(values):
+        named |= set(folder.iterdir())
     for path in sorted(each for each in named if each.is_file()):
-        if path.parent != directory:
+        if not path.is_relative_to(directory) or len(path.relative_to(directory).parts) > CONFIG_DEPTH_MAX:
             elsewhere.append(path)
-            continue
-        if path.name != config_file.name:
-            found[path.name] = read_config_file(path, disk)
+        elif path != config_file.absolute():
+            found[str(path.relative_to(directory))] = read_config_file(path, disk)
     return found, elsewhere
+
+
+def _own_directories(values: Mapping[str, object]) -> set[Path]:
+    return {path for key in ("storage.state_dir", "storage.run_dir") if isinstance(path := values.get(key), Path)}
 
 
 def read_config_file(path: Path, disk: Disk) -> ConfigFile:

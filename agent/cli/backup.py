@@ -84,10 +84,15 @@ def _refresh_network(config: Config) -> None:
 
 def _read_hub(config_file: Path, resolved: Resolved) -> "tuple[Backup, list[Path]]":
     from agent.backup import snapshot  # noqa: PLC0415 - as above
-    from agent.backup.archive import FORMAT, Backup  # noqa: PLC0415
+    from agent.backup.archive import FORMAT, Backup, ConfigFile  # noqa: PLC0415
+    from agent.cli.setup.key_store import KeyStore  # noqa: PLC0415 - as above
 
     disk = Disk()
     config_files, elsewhere = snapshot.read_config_files(config_file, resolved.values, disk)
+    store = KeyStore(config_file.parent, disk=disk)
+    if store.is_encrypted:
+        # The credential opens on this machine only.
+        config_files = {**config_files, store.plain.name: ConfigFile(store.read().encode())}
     made = Backup(
         format=FORMAT,
         version=__version__,

@@ -1,5 +1,6 @@
 """`climahub restore`: makes this machine the hub in a file that `climahub backup` has written."""
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,10 +102,37 @@ def _restore(found: "Backup", config_file: Path, *, is_forced: bool, age_days: i
     except lock.AlreadyRunning as error:
         click.echo(str(error), err=True)
         return exit_codes.ALREADY_RUNNING
+    _set_up_service(config, config_file, disk)
     made = rfc3339.render_known(found.made_utc_ms) or "an unknown time"
     click.echo(f"restored: this machine is the hub that was backed up at {made} (climahub {found.version})")
     click.echo("now: sudo systemctl start climahub; never run the old hub again with its key, or revoke that key")
     return exit_codes.OK
+
+
+def _set_up_service(config: Config, config_file: Path, disk: Disk) -> None:
+    """Open to the service what the configuration needs, and let systemd encrypt the key, as `climahub setup` does."""
+    from agent.cli.setup import machine, service  # noqa: PLC0415 - as above
+    from agent.cli.setup.drop_in import drop_in_text, needs_of  # noqa: PLC0415
+    from agent.cli.setup.key_store import KeyStore, run  # noqa: PLC0415
+    from agent.cli.setup.procedure import Places  # noqa: PLC0415
+
+    keys, places = KeyStore(config_file.parent, disk=disk), Places()
+    if not keys.plain.exists():
+        return
+    # A credential of the hub before would be used in place of the key.
+    disk.remove(keys.encrypted)
+    if config_file != places.config or not service.is_under_systemd():
+        return
+    click.echo(f"key: {keys.keep(keys.read())}")
+    channels = asyncio.run(machine.find_channels(config.board, config.local_api.socket))
+    buses = machine.Machine(channels=channels).buses
+    text = drop_in_text(needs_of(config, buses, is_key_encrypted=keys.is_encrypted), service.group_names())
+    if text:
+        places.drop_in.parent.mkdir(parents=True, exist_ok=True)
+        disk.write(places.drop_in, text.encode())
+    else:
+        disk.remove(places.drop_in)
+    run(("systemctl", "daemon-reload"))
 
 
 def _resume(config_file: Path) -> int:
@@ -115,6 +143,8 @@ def _resume(config_file: Path) -> int:
     except lock.AlreadyRunning as error:
         click.echo(str(error), err=True)
         return exit_codes.ALREADY_RUNNING
+    if is_done:
+        _set_up_service(resolve(config_file, environ={}).config, config_file, Disk())
     click.echo("the restoration is complete" if is_done else f"nothing to finish in {state_dir}")
     return exit_codes.OK if is_done else exit_codes.FAILED
 

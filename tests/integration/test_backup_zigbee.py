@@ -1,4 +1,4 @@
-"""A hub with paired sensors is backed up, and restored on a blank machine with a new stick: processes and real zigpy."""
+"""A hub with paired sensors, backed up and restored on a blank machine with a new stick: processes and real zigpy."""
 
 import json
 from collections.abc import AsyncIterator, Sequence

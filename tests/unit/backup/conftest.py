@@ -43,7 +43,7 @@ def backup() -> Backup:
         version="0.1.0",
         made_utc_ms=1_700_000_000_000,
         config=ConfigFile(CONFIG, mode=0o644),
-        config_files={"api-key": ConfigFile(KEY, mode=0o600)},
+        config_files={"api-key": ConfigFile(KEY, mode=0o600), "update-keys/one.pub": ConfigFile(b"pub", mode=0o646)},
         state={**STATE, "facts.db": database(b"fact")},
     )
 

@@ -23,7 +23,9 @@ def test_every_file_that_the_agent_stores_is_in_exactly_one_table() -> None:
     assert contents.LEFT_OUT.keys() >= contents.STAYS
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "", ".hidden", "a/b", "x" * 101, "a\n"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/passwd", "", ".hidden", "a/b/c", "a/../b", "/a", "a/", "x" * 101, "a\n"]
+)
 def test_no_name_leads_out_of_the_directory(backup: Backup, name: str) -> None:
     for changes in ({"state": {name: b"x"}}, {"config_files": {name: ConfigFile(b"x")}}):
         data = zlib.compress(msgspec.msgpack.encode(msgspec.structs.replace(backup, **changes)))

@@ -66,6 +66,7 @@ def test_nothing_of_another_hub_stays_and_the_machine_keeps_its_own(
     assert (config.parent / "api-key").read_bytes() == KEY
     assert stat.S_IMODE((config.parent / "api-key").stat().st_mode) == 0o600
     assert stat.S_IMODE(config.stat().st_mode) == 0o644
+    assert stat.S_IMODE((config.parent / "update-keys" / "one.pub").stat().st_mode) == 0o644
     found = tree(state)
     own = {
         name: f"old {name}".encode() for name in ("launcher.json", "launcher.json.copy", "unprovisioned", "boots.json")

@@ -80,14 +80,27 @@ def test_the_copy_stands_in_for_a_damaged_file(tmp_path: Path) -> None:
 
 
 def test_files_that_the_configuration_names_belong_to_it(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    config, beside, elsewhere = tmp_path / "config.toml", tmp_path / "ca.pem", tmp_path / "elsewhere" / "key.pem"
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    config, beside, elsewhere = tmp_path / "config.toml", tmp_path / "ca.pem", tmp_path / "far" / "away" / "key.pem"
     for path in (config, beside, elsewhere, tmp_path / "unrelated"):
         path.write_text(path.name)
     (tmp_path / "api-key").write_bytes(KEY)
     beside.chmod(0o640)
-    values = {"cloud.ca_file": beside, "port.key_file": elsewhere, "storage.state_dir": tmp_path, "x": "text"}
+    for directory in ("update-keys", "state"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "some.pub").write_text(directory)
+    values = {
+        "cloud.ca_file": beside,
+        "port.key_file": elsewhere,
+        "storage.state_dir": tmp_path / "state",
+        "ota.keys_dir": tmp_path / "update-keys",
+        "x": "text",
+    }
     found, others = snapshot.read_config_files(config, values, Disk())
-    assert {name: file.content for name, file in found.items()} == {"api-key": KEY, "ca.pem": b"ca.pem"}
+    assert {name: file.content for name, file in found.items()} == {
+        "api-key": KEY,
+        "ca.pem": b"ca.pem",
+        "update-keys/some.pub": b"update-keys",
+    }
     assert found["ca.pem"].mode == 0o640
     assert others == [elsewhere]

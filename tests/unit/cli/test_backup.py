@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from agent.backup import encryption, restoration
 from agent.cli import exit_codes
 from agent.cli.root import cli, run
+from agent.cli.setup.key_store import KeyStore
 from agent.errors import ClimahubError
 from agent.foundation import lock
 from tests.unit.backup.conftest import KEY, STATE
@@ -129,3 +130,22 @@ def test_files_are_not_replaced_unasked_and_others_are_named(hub: Machine, tmp_p
     hub.config.write_text(CONFIG.replace('"key"', f'"{key}"'))
     result = hub.type("backup", file, "--overwrite", "--passphrase-file", str(hub.phrase))
     assert f"copy it yourself: {key}" in result.output
+
+
+def test_a_key_that_systemd_has_encrypted_is_in_the_backup_and_another_machines_is_not_used(
+    hub: Machine, blank: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The credential opens on its own machine only."""
+    monkeypatch.setattr("agent.cli.setup.key_store.run", lambda *_: KEY)
+    monkeypatch.setattr(KeyStore, "read", lambda store: KEY.decode() if store.is_encrypted else "")
+    hub.config.write_text(CONFIG.replace('api_key_file = "key"\n', "") + '[clock]\ntrust = "system"\n')
+    (hub.directory / "key").unlink()
+    for machine in (hub, blank):
+        (machine.directory / "api-key.cred").write_text("opens on one machine only")
+    file = hub.directory / "hub.backup"
+    phrase = ("--passphrase-file", str(hub.phrase))
+    hub.type("backup", str(file), *phrase)
+    blank.type("restore", str(file), *phrase)
+    assert (blank.directory / "api-key").read_bytes() == KEY
+    assert (blank.directory / "api-key").stat().st_mode & 0o077 == 0
+    assert not (blank.directory / "api-key.cred").exists()
