@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from agent.foundation.format import duration, measured
 from agent.local.hardware import BinarySensorReport, BoardChannelReport, LiveSensorReport, LiveSensorsReport
-from agent.local.zigbee import PairedSensor, ZigbeeReport
+from agent.local.zigbee import PairedSensor, RadioOutputReport, ZigbeeReport
 from hal.interface import SensorKind
 
 OWN_HEADINGS = ("OWN", "VALUE", "AGE", "BUS", "CHIP", "DRIVER", "")
 HEADINGS = ("SENSOR", "VALUES", "AGE", "BATTERY", "LINK", "")
+OUTPUT_HEADINGS = ("OUTPUT", "DRIVES", "NOW", "IF THE HUB DIES", "")
 _ASIDE = {SensorKind.BATTERY_LEVEL, SensorKind.SIGNAL_STRENGTH}
 """Kinds that have a column of their own."""
 
@@ -33,6 +34,8 @@ def as_text(report: LiveSensorsReport, radio: ZigbeeReport) -> str:
         parts.append(_table(OWN_HEADINGS, [_channel_row(channel) for channel in report.channels]))
     if own or relayed:
         parts.append(_table(HEADINGS, [*own, *relayed]))
+    if radio.outputs:
+        parts.append(_table(OUTPUT_HEADINGS, [_output_row(output) for output in radio.outputs]))
     if primary := [channel for channel in report.channels if channel.primary]:
         lines = (f"  {channel.quantity}: {channel.sensor}: {channel.primary}" for channel in primary)
         parts.append("\n".join(("The hub's own in the cloud:", *lines)))
@@ -75,6 +78,17 @@ def _value(sensor: LiveSensorReport | BoardChannelReport) -> str:
     """Return a value with its uncertainty, where it has one."""
     text = measured(sensor.value, sensor.unit)
     return text if sensor.uncertainty is None or sensor.value is None else f"{text} ±{sensor.uncertainty:.1f}"
+
+
+def _output_row(output: RadioOutputReport) -> Sequence[str]:
+    is_used, alone = bool(output.drives), {True: "goes off", False: "stays on", None: "not known yet"}
+    return (
+        output.line,
+        output.drives or "-",
+        "-" if output.is_on is None else "on" if output.is_on else "off",
+        alone[output.goes_off_alone] if is_used else "-",
+        output.problem or output.about,
+    )
 
 
 def _relayed_row(

@@ -4,15 +4,15 @@ The JSON form is an interface: fields may be added, never renamed. Keys come in 
 The network's backup, which is a secret, goes out to an owner.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.local.routes import Done, Handler, LocalRequest
 from agent.pairing.lifecycle import PairingStage
-from hal.interface import UNITS, RelayedSensor, SensorKind
-from hal.radio import SensorLink
+from hal.interface import UNITS, RelayedSensor, SensorKind, SensorNetwork
+from hal.radio import HasRadioOutputs, SensorLink
 
 if TYPE_CHECKING:
     # The command line reads the documents of this file without the components that they are made from.
@@ -90,6 +90,26 @@ class MemberReport(msgspec.Struct, frozen=True):
     notes: list[str] = []
 
 
+class RadioOutputReport(msgspec.Struct, frozen=True):
+    """A plug, relay or valve of the network: a configured output, or one that may be named as such.
+
+    Attributes:
+        line: Its name for `heat_line`.
+        about: Manufacturer and model; empty where the device is not paired.
+        drives: The zone or the part of the heat source; empty where it is not configured.
+        is_on: As the device said last; nothing while it has said nothing.
+        goes_off_alone: Whether it goes off by itself when the hub is gone; nothing while that is not known.
+        problem: Why it counts as failed, remedy first.
+    """
+
+    line: str
+    about: str
+    drives: str = ""
+    is_on: bool | None = None
+    goes_off_alone: bool | None = None
+    problem: str = ""
+
+
 class StepReport(msgspec.Struct, frozen=True):
     """One step of a pairing. Numbers increase."""
 
@@ -109,6 +129,7 @@ class ZigbeeReport(msgspec.Struct, frozen=True):
     problem: str
     routers: list[RouterReport] = []
     others: list[MemberReport] = []
+    outputs: list[RadioOutputReport] = []
 
 
 def build_zigbee(pairing: "PairingQueries", *, intake: "Intake", clock: "Clock") -> ZigbeeReport:
@@ -152,7 +173,21 @@ def build_zigbee(pairing: "PairingQueries", *, intake: "Intake", clock: "Clock")
             for link in links.values()
             if link.device not in devices and not _is_router(link, network)
         ],
+        outputs=_outputs(radio, links.values()),
     )
+
+
+def _outputs(radio: SensorNetwork | None, links: Iterable[SensorLink]) -> list[RadioOutputReport]:
+    """Return the configured outputs, then what else the paired devices offer."""
+    about = {line: _about(link) for link in links for line in link.outputs}
+    configured = radio.radio_outputs if isinstance(radio, HasRadioOutputs) else ()
+    reports = [
+        RadioOutputReport(
+            each.line, about.pop(each.line, ""), each.drives, each.is_on, each.goes_off_alone, each.problem
+        )
+        for each in configured
+    ]
+    return reports + [RadioOutputReport(line, text) for line, text in about.items()]
 
 
 def _radio(pairing: "PairingQueries", now_ms: int) -> RadioReport:

@@ -109,7 +109,8 @@ class OutputTable:
         problem = _missing(line, link) or fault(state, line, timing_of(use.line), now_ms)
         if not problem and self._down_ms is not None and now_ms - self._down_ms > RADIO_S_MAX * 1000:
             problem = radio.problem or "see `climahub zigbee status`: the radio is still starting"
-        return RadioOutput(line, use.drives, state.wanted, state.is_on, state.goes_off_alone, problem)
+        alone = False if use.line.chip == "valve" else state.goes_off_alone
+        return RadioOutput(line, use.drives, state.wanted, state.is_on, alone, problem)
 
     def wanted(self, line: str) -> bool | None:
         """Return what is demanded of a line; `None` if nothing is."""

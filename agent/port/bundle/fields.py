@@ -58,7 +58,8 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "HoldReport": "kind heat_setpoint_c cool_setpoint_c mode start end until left_s",
             "HeatSourceReport": "action stage is_aux_on is_pump_on",
             # The radio.
-            "ZigbeeReport": "radio sensors steps problem routers others",
+            "ZigbeeReport": "radio sensors steps problem routers others outputs",
+            "RadioOutputReport": "line about drives is_on goes_off_alone problem",
             "RadioReport": "state problem port channel pan_id steps join_window_left_s",
             "PairedSensor": "device name stage problem sensor_id about is_online is_sleepy last_seen_age_s lqi_last_hop"
             " readings notes",

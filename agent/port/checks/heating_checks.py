@@ -11,11 +11,14 @@ from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.document_problems import FROST_C, is_setpoint_late, zones_without_temperature
 from agent.local.machine_problems import clock_level
 from agent.local.problem import Problem
+from agent.local.zigbee import RadioOutputReport
 from agent.port.checks.facts import Documents, Facts, Heating, Missing
 from agent.port.checks.model import Check, Finding, check, failed, judged, passed, unknown, warned
 from agent.port.checks.report import Group
 
 FROST_WARN_C = 8.0
+
+STAYING_REMEDY = "use a plug with a timer, or see docs/hardware.md"
 
 
 class ResponseFacts(msgspec.Struct, frozen=True):
@@ -23,6 +26,7 @@ class ResponseFacts(msgspec.Struct, frozen=True):
 
     climate: ClimateReport
     heating: Heating
+    radio_outputs: Sequence[RadioOutputReport] = ()
 
 
 def _zones(facts: Facts) -> ClimateReport | Missing:
@@ -42,16 +46,21 @@ def _response_facts(facts: Facts) -> ResponseFacts | Missing:
     zones = _zones(facts)
     if isinstance(zones, Missing):
         return zones
-    return facts.heating if isinstance(facts.heating, Missing) else ResponseFacts(zones, facts.heating)
+    if isinstance(facts.documents, Missing):
+        return facts.documents
+    if isinstance(facts.heating, Missing):
+        return facts.heating
+    return ResponseFacts(zones, facts.heating, facts.documents.zigbee.outputs)
 
 
 def _relays(found: ResponseFacts) -> Finding:
     if found.heating.output_problem:
-        return failed(
-            found.heating.output_problem, "check the relay board's supply and cable; gpioinfo shows the lines"
-        )
+        # Each message carries its remedy.
+        return failed(found.heating.output_problem, "follow the message")
     if any(zone.reason == UNDECIDED for zone in found.climate.zones):
         return unknown("nothing was switched yet")
+    if staying := [each.line for each in found.radio_outputs if each.drives and each.goes_off_alone is False]:
+        return warned(phrase("stays on if the hub dies: {lines}", lines=", ".join(staying)), STAYING_REMEDY)
     active = [zone.zone for zone in found.climate.zones if zone.action != "off"]
     return passed(
         phrase("every output was read back as commanded; on now: {active}", active=", ".join(active) or "none")

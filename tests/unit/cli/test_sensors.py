@@ -12,7 +12,7 @@ from agent.cli.sensor_table import as_text
 from agent.cli.sensors import ROUTE
 from agent.local.calibration import CalibrationReport
 from agent.local.hardware import BinarySensorReport, BoardChannelReport, LiveSensorReport, LiveSensorsReport
-from agent.local.zigbee import PairedSensor, RadioReport, ZigbeeReport
+from agent.local.zigbee import PairedSensor, RadioOutputReport, RadioReport, ZigbeeReport
 
 DEVICE = "0x00158d0000000001"
 OWN = LiveSensorReport("", "hwmon/cpu/temp1", "temperature", 41.26, "°C", 0.0)
@@ -54,6 +54,21 @@ def test_contacts_and_motion_sensors_say_what_they_see_beside_their_battery() ->
     _, window, other = as_text(report, radio(paired(name="window"))).splitlines()
     assert window.split() == ["window", "open", "12", "s", "87.0", "%", "LQI", "180"]
     assert other.split() == ["0x02", "silent", "-"]
+
+
+def test_outputs_of_paired_devices_are_listed_with_what_they_do_when_the_hub_dies() -> None:
+    outputs = [
+        RadioOutputReport("zigbee-01/switch/1", "maker plug", "bath", is_on=True, goes_off_alone=True),
+        RadioOutputReport("zigbee-02/valve/1", "", "attic", goes_off_alone=False, problem="pair the device"),
+        RadioOutputReport("zigbee-03/switch/2", "maker relay"),
+    ]
+    text = as_text(LiveSensorsReport([]), msgspec.structs.replace(radio(), outputs=outputs))
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
+        "OUTPUT DRIVES NOW IF THE HUB DIES",
+        "zigbee-01/switch/1 bath on goes off maker plug",
+        "zigbee-02/valve/1 attic - stays on pair the device",
+        "zigbee-03/switch/2 - - - maker relay",
+    ]
 
 
 def test_without_the_radio_the_signal_counts_and_the_address_names_it() -> None:

@@ -1,20 +1,31 @@
 """The radio's document: every member of the network stands in it once."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
-from agent.local.zigbee import build_zigbee
+import pytest
+
+from agent.local.zigbee import RadioOutputReport, build_zigbee
 from agent.pairing.lifecycle import PairingRecord, PairingStage, PairingState
 from agent.pairing.service import PairingQueries
 from agent.telemetry.intake import ChannelState, Intake
 from hal.interface import Reading, RelayedSensor, SensorKind
-from hal.radio import RadioState, RadioStatus, SensorLink
+from hal.radio import RadioOutput, RadioState, RadioStatus, SensorLink
 
 CLOCK = cast("Any", SimpleNamespace(monotonic_ms=lambda: 10_000))
 
 
+class Radio(SimpleNamespace):
+    """A radio with outputs, as far as the document reads it."""
+
+    radio_outputs: Sequence[RadioOutput] = ()
+    sensors = ()
+    receive = drain = confirm = lambda _: None
+
+
 def document(state: PairingState, *links: SensorLink, **sources: tuple[str, int]) -> Any:  # noqa: ANN401
-    radio = SimpleNamespace(radio=RadioStatus(RadioState.UP), links=links)
+    radio = Radio(radio=RadioStatus(RadioState.UP), links=links)
     measuring = [RelayedSensor("T1", "m x", (SensorKind.TEMPERATURE,)), RelayedSensor("T2", "m y", (SensorKind.IAQ,))]
     pairing = SimpleNamespace(
         radio=radio, sensors=measuring, state=state, steps=(), file_problem="", problem_of=lambda _: ""
@@ -54,6 +65,18 @@ def test_every_member_is_listed_once_with_or_without_a_record() -> None:
         ("T2", True, []),
         ("G1", True, ["not in the table"]),
         ("G2", False, []),
+    ]
+
+
+def test_configured_outputs_are_listed_before_those_that_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug, other = "zigbee-01/switch/1", "zigbee-01/switch/2"
+    absent = RadioOutput("zigbee-02/valve/1", "bath", problem="pair the device")
+    monkeypatch.setattr(Radio, "radio_outputs", (absent, RadioOutput(plug, "attic", is_on=True, goes_off_alone=True)))
+    found = document(PairingState(), SensorLink("0x01", "maker", "plug", outputs=(plug, other)))
+    assert found.outputs == [
+        RadioOutputReport(absent.line, "", "bath", problem="pair the device"),
+        RadioOutputReport(plug, "maker plug", "attic", is_on=True, goes_off_alone=True),
+        RadioOutputReport(other, "maker plug"),
     ]
 
 

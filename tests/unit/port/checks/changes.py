@@ -7,6 +7,7 @@ import msgspec
 
 from agent.local.boots import BootReport
 from agent.local.status import HubStatus, MachineReport, SensorReport, UpsReport
+from agent.local.zigbee import RadioOutputReport
 from agent.port.checks.facts import Documents, Facts, Missing, Unit
 
 replace = msgspec.structs.replace
@@ -54,6 +55,10 @@ def first_paired(**changes: Any) -> Change:  # noqa: ANN401 - fields of the sens
         return doc("zigbee", sensors=[replace(documents.zigbee.sensors[0], **changes)])(facts)
 
     return change
+
+
+def radio_output(**changes: Any) -> Change:  # noqa: ANN401 - fields of the output
+    return doc("zigbee", outputs=[RadioOutputReport("zigbee-0/valve/1", "maker valve", "bath", **changes)])
 
 
 def first_boot(**changes: Any) -> Change:  # noqa: ANN401 - fields of the boot
