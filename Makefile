@@ -76,8 +76,8 @@ bench: $(DEV) ## all measurements, as JSON in bench-results/
 soak: campaigns sweeps ## long campaigns and every crash point (a slice: make campaigns SOAK_ARGS="--count 5")
 
 sweeps: $(DEV)
-	CLIMAHUB_STRIDE=1 $(PYTEST) $(ON_ALL_CORES) -s tests/simulation -k wherever_the_world_stops
-	CLIMAHUB_STRIDE=1 $(PYTEST) $(ON_ALL_CORES) tests/integration/test_state_damage.py
+	CLIMAHUB_STRIDE=1 $(PYTEST) $(ON_ALL_CORES) --timeout 0 -s tests/simulation -k wherever_the_world_stops
+	CLIMAHUB_STRIDE=1 $(PYTEST) $(ON_ALL_CORES) --timeout 0 tests/integration/test_state_damage.py
 
 campaigns: $(DEV)
 	@mkdir -p $(RESULTS)

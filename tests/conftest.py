@@ -19,20 +19,33 @@ if os.environ.get("CI"):
 else:
     settings.load_profile("local")
 
-UNCOVERED = ("browser", "fuzz", "simulation", "replay")
-"""Directories whose tests run without the coverage tracer, which would double their time. The other tests cover the
-code; these check whole hubs. So do those that are marked slow, and `make check` measures without them anyway."""
+UNCOVERED = (
+    "browser",
+    "fuzz",
+    "simulation",
+    "replay",
+    "unit/climate/test_controller.py",
+    "unit/climate/test_exercise.py",
+    "unit/climate/test_flow_temperature.py",
+    "unit/climate/test_sensor_habits.py",
+    "unit/climate/test_snapshot.py",
+    "unit/climate/test_stuck_sensor.py",
+    "unit/lab/comfort/test_mornings.py",
+)
+"""Tests that run without the coverage tracer, which makes what computes much two to four times slower: those of whole
+hubs, and those that drive a house through days. The other tests cover the code. Those that are marked slow run without
+it too, and `make check` measures without them anyway."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
-    directories = [tests / name for name in UNCOVERED]
-    for directory in directories:
-        if not directory.is_dir():
-            raise pytest.UsageError(f"{directory} is gone: correct UNCOVERED in {__file__}")
+    uncovered = [tests / name for name in UNCOVERED]
+    for path in uncovered:
+        if not path.exists():
+            raise pytest.UsageError(f"{path} is gone: correct UNCOVERED in {__file__}")
     for item in items:
         is_slow = item.get_closest_marker("slow") is not None
-        if is_slow or any(item.path.is_relative_to(directory) for directory in directories):
+        if is_slow or any(item.path.is_relative_to(path) for path in uncovered):
             item.add_marker(pytest.mark.no_cover)
 
 
