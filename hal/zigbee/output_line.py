@@ -11,10 +11,10 @@ import msgspec
 
 from hal.line_names import LineName
 
-LEASE_S = 120.0
+LEASE_S = 60.0
 """A plug with a timer goes off this long after the last command. Three renewals may be lost."""
 
-RENEW_S = 30.0
+RENEW_S = 15.0
 
 DEMAND_S_MAX = 60.0
 """A control that has demanded nothing for this long hangs (`agent.climate.service.HUNG_S`): its outputs go off."""

@@ -108,7 +108,7 @@ async def test_plug_is_switched_read_back_and_corrected(tmp_path: Path) -> None:
         await plug.follows(OFF)
         await plug.follows(HEAT)
         await plug.hub.until(lambda: plug.goes_off_alone)
-        assert (plug.value[0x0000], 0 < plug.value[0x4001] <= 1200) == (1, True)
+        assert (plug.value[0x0000], 0 < plug.value[0x4001] <= 600) == (1, True)
         assert plug.hub.network.links[0].outputs == (plug.hub.network.radio_outputs[0].line,)
         # Somebody presses the button of the plug, which reports it.
         plug.sensors.set_values("one", {"on_off": 0})
