@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from agent.backup import encryption, restoration
 from agent.cli import exit_codes
 from agent.cli.root import cli, run
+from agent.cli.setup import procedure
 from agent.cli.setup.key_store import KeyStore
 from agent.errors import ClimahubError
 from agent.foundation import lock
@@ -149,3 +150,36 @@ def test_a_key_that_systemd_has_encrypted_is_in_the_backup_and_another_machines_
     assert (blank.directory / "api-key").read_bytes() == KEY
     assert (blank.directory / "api-key").stat().st_mode & 0o077 == 0
     assert not (blank.directory / "api-key.cred").exists()
+
+
+def test_a_restored_machine_opens_its_devices_to_the_service(
+    hub: Machine, blank: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As setup does: the stick that the configuration names, and the key for systemd to encrypt."""
+    drop_in = blank.directory / "service.d" / "setup.conf"
+    commands: list[object] = []
+
+    def run_command(command: object, *_: object) -> bytes:
+        commands.append(command)
+        return b""
+
+    async def no_channels(*_: object) -> list[object]:
+        return []
+
+    places = procedure.Places(etc=blank.directory, drop_in=drop_in)
+    monkeypatch.setattr(procedure, "Places", lambda: places)
+    monkeypatch.setattr("agent.cli.setup.service.is_under_systemd", lambda: True)
+    monkeypatch.setattr("agent.cli.setup.machine.find_channels", no_channels)
+    monkeypatch.setattr("agent.cli.setup.key_store.run", run_command)
+    monkeypatch.setattr(KeyStore, "keep", lambda _, key: f"encrypted, {len(key)} characters")
+    hub.config.write_text(
+        CONFIG.replace('api_key_file = "key"\n', "") + '[zigbee]\nport = "auto"\n[clock]\ntrust = "system"\n'
+    )
+    (hub.directory / "api-key").write_bytes(KEY)
+    file, phrase = hub.directory / "hub.backup", ("--passphrase-file", str(hub.phrase))
+    hub.type("backup", str(file), *phrase)
+    told = blank.type("restore", str(file), *phrase).output
+    assert "DeviceAllow=char-ttyUSB rw" in drop_in.read_text()
+    assert commands == [("systemctl", "daemon-reload")]
+    assert f"key: encrypted, {len(KEY.strip())} characters" in told
+    assert KEY.decode().strip() not in told
