@@ -14,7 +14,10 @@ from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.foundation.format import plural
 from hal.interface import SERIES_MAX
+from lab.cli import simulate_many
 from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
+from lab.cli.simulate_many import HUBS_MAX, JOBS_MAX, SeedRange
+from lab.simulation.fleet_options import FleetOptions, FleetScenario
 from lab.simulation.options import APIS, PAIRING, FaultProfile, Options
 
 DAYS_MAX = 3660
@@ -29,6 +32,8 @@ DAYS_MAX = 3660
         "climahub simulate --pairing --seed 7 --faults harsh",
         "climahub simulate --apis --faults harsh",
         "climahub simulate --crash-points",
+        "climahub simulate --seeds 1..100 --days 3 --sensors 50 --jobs 2 --results soak.jsonl",
+        "climahub simulate --hubs 200 --scenario power-cut --svg power-cut.svg",
         exits="0 no violation, 1 violations, 69 async-solipsism is not installed, 78 recording or map refused",
     )
 )
@@ -58,6 +63,31 @@ DAYS_MAX = 3660
     is_flag=True,
     help="Six hours with clients of the APIs, webhooks, facts and an owner; with --crash-points: a quarter, every cut.",
 )
+@click.option(
+    "--seeds", type=SeedRange(), help="Many seeds, such as 1..100, each in a process of its own; verdicts as they come."
+)
+@click.option("--jobs", type=click.IntRange(1, JOBS_MAX), help="Processes at once, with --seeds. [default: the cores]")
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Adds each verdict to this file, and goes on from what it holds; with --seeds.",
+)
+@click.option("--hubs", type=click.IntRange(1, HUBS_MAX), help="A fleet of so many hubs against one cloud.")
+@click.option(
+    "--scenario", type=click.Choice(get_args(FleetScenario)), help="What happens to the fleet. [default: boot]"
+)
+@click.option(
+    "--jitter",
+    "jitter_s",
+    type=FiniteRange(0, 3600),
+    help="Seconds over which the fleet's boots are spread. [default: 20]",
+)
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draws the fleet's requests over time into this file.",
+)
 def simulate(
     board: BoardChoice,
     map_file: Path | None,
@@ -69,6 +99,13 @@ def simulate(
     crash_points: bool,
     pairing: bool,
     apis: bool,
+    seeds: range | None,
+    jobs: int | None,
+    results: Path | None,
+    hubs: int | None,
+    scenario: FleetScenario | None,
+    jitter_s: float | None,
+    svg_file: Path | None,
 ) -> int:
     """Simulate days of a hub's life in seconds, with faults, and check what it must never do.
 
@@ -83,6 +120,9 @@ def simulate(
         raise click.UsageError("leave --board and --pairing out: --apis has a house of its own")
     if crash_points and days is not None:
         raise click.UsageError("leave --days out: --crash-points simulates one hour")
+    _check_many(seeds, jobs=jobs, results=results, is_sweep=crash_points)
+    is_plain = board.name == "sim" and faults is None and seeds is None and not (crash_points or pairing or apis)
+    _check_fleet(hubs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
     asked: dict[str, Any] = {
@@ -94,15 +134,39 @@ def simulate(
     }
     given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
     try:
+        if hubs is not None:
+            asked = {"days": days, "sensors": sensors, "scenario": scenario, "jitter_s": jitter_s}
+            given = {name: value for name, value in asked.items() if value is not None}
+            fleet = msgspec.convert({"hubs": hubs, "seed": seed} | given, FleetOptions)
+            return simulate_many.run_fleet(fleet, svg_file=svg_file, as_json=as_json)
         if crash_points:
             return _sweep(given, "pairing" if pairing else "apis" if apis else "outage", as_json=as_json)
         options = msgspec.structs.replace(PAIRING if pairing else APIS if apis else Options(), **given)
+        if seeds is not None:
+            return simulate_many.run_campaign(
+                options, seeds, command_for=command_for, jobs=jobs, results=results, as_json=as_json
+            )
         return _simulate(options, as_json=as_json)
     except ModuleNotFoundError as error:
         if error.name != "async_solipsism":
             raise
         click.echo("climahub: install the package for virtual time: pip install 'climahub[simulation]'", err=True)
         return exit_codes.UNAVAILABLE
+
+
+def _check_many(seeds: range | None, *, jobs: int | None, results: Path | None, is_sweep: bool) -> None:
+    if seeds is None and (jobs is not None or results is not None):
+        raise click.UsageError("add --seeds A..B: --jobs and --results belong to it")
+    if seeds is not None and is_sweep:
+        raise click.UsageError("leave --seeds or --crash-points out: a sweep has one seed")
+
+
+def _check_fleet(hubs: int | None, given: Mapping[str, object], *, is_plain: bool) -> None:
+    if hubs is not None and not is_plain:
+        raise click.UsageError("leave all but --days, --sensors, --seed and --json out: --hubs has houses of its own")
+    for name, value in given.items():
+        if hubs is None and value is not None:
+            raise click.UsageError(f"add --hubs: {name} belongs to a fleet")
 
 
 def _simulate(options: Options, *, as_json: bool) -> int:

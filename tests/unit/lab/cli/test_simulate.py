@@ -10,6 +10,8 @@ import pytest
 
 from agent.cli import exit_codes, root
 from lab.cli.simulate import command_for
+from lab.cli.simulate_many import fleet_command
+from lab.simulation.fleet_options import FleetOptions
 from lab.simulation.options import APIS, PAIRING, Options
 from lab.simulation.verdict import Verdict
 
@@ -97,6 +99,61 @@ def test_violations_give_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "climahub simulate --seed 3 --faults default --sensors 7 --days 0.01" in text
 
 
+def test_seeds_have_a_verdict_each_and_what_failed_its_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from lab.simulation import run  # noqa: PLC0415 - as the command does
+    from lab.simulation.reading_oracle import Violation  # noqa: PLC0415
+
+    real = run.simulate
+
+    def planted(options: Options) -> Verdict:
+        violations = [Violation(1.0, "nothing lost", "one is")] if options.seed == 8 else []
+        return msgspec.structs.replace(real(options), violations=violations)
+
+    monkeypatch.setattr(run, "simulate", planted)
+    results = tmp_path / "results.jsonl"
+    arguments = ["simulate", "--seeds", "7..8", "--days", "0.01", "--sensors", "7", "--jobs", "2"]
+    assert root.run([*arguments, "--results", str(results)]) == exit_codes.FAILED
+    printed = capsys.readouterr()
+    assert "seed 7: passed" in printed.out
+    assert "1 of 2 seeds passed" in printed.out
+    assert "to see seed 8 again: climahub simulate --seed 8 --faults default --sensors 7 --days 0.01" in printed.out
+    assert "2 of 2 seeds, 1 failed" in printed.err
+    assert root.run([*arguments, "--results", str(results), "--json"]) == exit_codes.FAILED
+    assert capsys.readouterr().out == "", "both are in the file already"
+    assert root.run([*arguments, "--results", str(tmp_path / "no" / "file")]) == exit_codes.CANNOT_CREATE
+    assert "choose another file for --results" in capsys.readouterr().err
+
+
+def test_fleet_has_a_verdict_and_a_drawing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drawing = tmp_path / "fleet.svg"
+    arguments = ["simulate", "--hubs", "2", "--days", "0.01", "--seed", "3"]
+    assert root.run([*arguments, "--svg", str(drawing)]) == exit_codes.OK
+    assert "verdict    passed, 2 of 2 hubs" in capsys.readouterr().out
+    assert drawing.read_text().startswith("<svg ")
+    assert root.run([*arguments, "--json", "--svg", str(tmp_path / "no" / "file")]) == exit_codes.CANNOT_CREATE
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["hubs"] == 2
+    assert "choose another file for --svg" in printed.err
+
+
+def test_fleet_that_fails_ends_with_its_command() -> None:
+    from lab.simulation.fleet_verdict import FleetVerdict, HubFailure, Rates, as_text  # noqa: PLC0415
+    from lab.simulation.reading_oracle import Violation  # noqa: PLC0415
+
+    options = FleetOptions(hubs=2, scenario="outage", seed=9)
+    verdict = FleetVerdict(
+        "outage", 2, 7, 9, 20.0, 3600, 1.0, 10, 0, 0, 0.5, Rates(1, 1), Rates(1, 1), Rates(2, 1), 5, 4, 0, 0, 0, 0, 0,
+        is_halted=False, failures=[HubFailure("hub-1", [Violation(1.0, "nothing lost", "one is")])], minutes={},
+    )  # fmt: skip
+    assert verdict.has_failed
+    text = as_text(verdict, fleet_command(options))
+    assert "FAILED, 1 of 2 hubs\n  hub-1 at 1.000 s: nothing lost: one is" in text
+    command = "climahub simulate --hubs 2 --scenario outage --days 0.125 --sensors 7 --seed 9 --jitter 20"
+    assert text.endswith(f"to see it again: {command}")
+
+
 def test_missing_virtual_time_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +183,15 @@ def test_missing_virtual_time_package_is_named(
         (["--crash-points", "--days", "2"], "leave --days out: --crash-points simulates one hour"),
         (["--pairing", "--crash-points", "--days", "2"], "leave --days out"),
         (["--pairing", "--apis"], "leave --board and --pairing out"),
+        (["--seeds", "7"], "write two numbers with two dots between, such as 1..100, not '7'"),
+        (["--seeds", "7..3"], "use 1 to 100000 seeds: 7..3 has 0"),
+        (["--seeds", "1..200000"], "use 1 to 100000 seeds: 1..200000 has 200000"),
+        (["--jobs", "2"], "add --seeds A..B"),
+        (["--seeds", "1..2", "--crash-points"], "a sweep has one seed"),
+        (["--hubs", "3", "--seeds", "1..2"], "--hubs has houses of its own"),
+        (["--hubs", "3", "--faults", "harsh"], "--hubs has houses of its own"),
+        (["--scenario", "outage"], "add --hubs: --scenario belongs to a fleet"),
+        (["--jitter", "0"], "add --hubs: --jitter belongs to a fleet"),
     ],
 )
 def test_invalid_options_are_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,101 @@
+"""`climahub simulate` with many seeds or many hubs. `lab.simulation` does the work."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.cli import exit_codes
+from agent.foundation.clock import SystemClock
+from lab.simulation.fleet_options import FleetOptions
+from lab.simulation.options import Options
+
+HUBS_MAX = 5000
+"""A hub takes about 1 MiB of memory, and 0.35 s of processor time an hour."""
+
+JOBS_MAX = 256
+
+SEEDS_MAX = 100_000
+
+
+class SeedRange(click.ParamType[range]):
+    """A range of seeds, both ends included: `1..100`."""
+
+    name = "A..B"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        """Return the seeds."""
+        if isinstance(value, range):
+            return value
+        match = re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", str(value))
+        if match is None:
+            self.fail(f"write two numbers with two dots between, such as 1..100, not {value!r}", param, ctx)
+        first, last = map(int, match.groups())
+        if not 0 < last - first + 1 <= SEEDS_MAX:
+            self.fail(f"use 1 to {SEEDS_MAX} seeds: {value} has {max(0, last - first + 1)}", param, ctx)
+        return range(first, last + 1)
+
+
+def run_campaign(
+    options: Options,
+    seeds: range,
+    *,
+    command_for: Callable[[Options], str],
+    jobs: int | None,
+    results: Path | None,
+    as_json: bool,
+) -> int:
+    """Run one simulation for each seed; print each verdict, how far the campaign is, and what failed."""
+    from lab.simulation import campaign, run  # noqa: PLC0415 - needs an optional package
+
+    each = [msgspec.structs.replace(options, seed=seed) for seed in seeds]
+    jobs, clock = jobs or os.cpu_count() or 1, SystemClock()
+    try:
+        running = campaign.Campaign(
+            each,
+            simulate=run.simulate,
+            command_for=command_for,
+            now_s=lambda: clock.monotonic_ms() / 1000,
+            jobs=jobs,
+            results_file=results,
+        )
+        for result in running.run():
+            click.echo(msgspec.json.encode(result) if as_json else campaign.as_text(result))
+            if sys.stderr.isatty() or not as_json:
+                click.echo(running.progress.as_text(), err=True)
+    except OSError as error:
+        click.echo(f"climahub: choose another file for --results: {error}", err=True)
+        return exit_codes.CANNOT_CREATE
+    progress, failed = running.progress, [found for found in running.results.values() if found.has_failed]
+    if not as_json:
+        click.echo(f"{progress.done - len(failed)} of {progress.total} seeds passed")
+        for found in sorted(failed, key=lambda found: found.seed):
+            click.echo(f"to see seed {found.seed} again: {found.command}")
+    return exit_codes.FAILED if failed else exit_codes.OK
+
+
+def run_fleet(options: FleetOptions, *, svg_file: Path | None, as_json: bool) -> int:
+    """Run a fleet; print its verdict, and draw its requests."""
+    from lab.simulation import fleet, fleet_verdict  # noqa: PLC0415 - needs an optional package
+
+    found, curve = fleet.simulate_fleet(options)
+    click.echo(msgspec.json.encode(found) if as_json else fleet_verdict.as_text(found, fleet_command(options)))
+    if svg_file is not None:
+        try:
+            svg_file.write_text(curve.svg(f"{options.hubs} hubs, {options.scenario}: requests a second"), "utf-8")
+        except OSError as error:
+            click.echo(f"climahub: choose another file for --svg: {error}", err=True)
+            return exit_codes.CANNOT_CREATE
+    return exit_codes.FAILED if found.has_failed else exit_codes.OK
+
+
+def fleet_command(options: FleetOptions) -> str:
+    """Return the command that repeats a fleet."""
+    words = ["climahub", "simulate", "--hubs", str(options.hubs), "--scenario", options.scenario]
+    words += ["--days", f"{options.days:g}", "--sensors", str(options.sensors), "--seed", str(options.seed)]
+    return shlex.join([*words, "--jitter", f"{options.jitter_s:g}"])
