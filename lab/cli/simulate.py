@@ -66,7 +66,11 @@ DAYS_MAX = 3660
 @click.option(
     "--seeds", type=SeedRange(), help="Many seeds, such as 1..100, each in a process of its own; verdicts as they come."
 )
-@click.option("--jobs", type=click.IntRange(1, JOBS_MAX), help="Processes at once, with --seeds. [default: the cores]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, JOBS_MAX),
+    help="Processes at once. [default: with --seeds the cores, with --hubs 1]",
+)
 @click.option(
     "--results",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -120,7 +124,9 @@ def simulate(
         raise click.UsageError("leave --board and --pairing out: --apis has a house of its own")
     if crash_points and days is not None:
         raise click.UsageError("leave --days out: --crash-points simulates one hour")
-    _check_many(seeds, jobs=jobs, results=results, is_sweep=crash_points)
+    _check_many(seeds, jobs=jobs if hubs is None else None, results=results, is_sweep=crash_points)
+    if jobs != 1 and jobs is not None and scenario is not None and scenario.startswith("rollout"):
+        raise click.UsageError("leave --jobs out: the operator of a rollout looks at all hubs")
     is_plain = board.name == "sim" and faults is None and seeds is None and not (crash_points or pairing or apis)
     _check_fleet(hubs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
@@ -138,7 +144,7 @@ def simulate(
             asked = {"days": days, "sensors": sensors, "scenario": scenario, "jitter_s": jitter_s}
             given = {name: value for name, value in asked.items() if value is not None}
             fleet = msgspec.convert({"hubs": hubs, "seed": seed} | given, FleetOptions)
-            return simulate_many.run_fleet(fleet, svg_file=svg_file, as_json=as_json)
+            return simulate_many.run_fleet(fleet, jobs=jobs or 1, svg_file=svg_file, as_json=as_json)
         if crash_points:
             return _sweep(given, "pairing" if pairing else "apis" if apis else "outage", as_json=as_json)
         options = msgspec.structs.replace(PAIRING if pairing else APIS if apis else Options(), **given)

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import click
@@ -79,12 +80,16 @@ def run_campaign(
     return exit_codes.FAILED if failed else exit_codes.OK
 
 
-def run_fleet(options: FleetOptions, *, svg_file: Path | None, as_json: bool) -> int:
+def run_fleet(options: FleetOptions, *, jobs: int, svg_file: Path | None, as_json: bool) -> int:
     """Run a fleet; print its verdict, and draw its requests."""
     from lab.simulation import fleet, fleet_verdict  # noqa: PLC0415 - needs an optional package
 
-    found, curve = fleet.simulate_fleet(options)
-    click.echo(msgspec.json.encode(found) if as_json else fleet_verdict.as_text(found, fleet_command(options)))
+    try:
+        found, curve = fleet.simulate_fleet(options, jobs=min(jobs, options.hubs))
+    except BrokenProcessPool:
+        click.echo("climahub: simulate fewer hubs, or use --jobs 1: a process was killed", err=True)
+        return exit_codes.UNAVAILABLE
+    click.echo(msgspec.json.encode(found) if as_json else fleet_verdict.as_text(found, fleet_command(options, jobs)))
     if svg_file is not None:
         try:
             svg_file.write_text(curve.svg(f"{options.hubs} hubs, {options.scenario}: requests a second"), "utf-8")
@@ -94,8 +99,9 @@ def run_fleet(options: FleetOptions, *, svg_file: Path | None, as_json: bool) ->
     return exit_codes.FAILED if found.has_failed else exit_codes.OK
 
 
-def fleet_command(options: FleetOptions) -> str:
+def fleet_command(options: FleetOptions, jobs: int = 1) -> str:
     """Return the command that repeats a fleet."""
     words = ["climahub", "simulate", "--hubs", str(options.hubs), "--scenario", options.scenario]
     words += ["--days", f"{options.days:g}", "--sensors", str(options.sensors), "--seed", str(options.seed)]
-    return shlex.join([*words, "--jitter", f"{options.jitter_s:g}"])
+    words += ["--jitter", f"{options.jitter_s:g}"]
+    return shlex.join(words + (["--jobs", str(jobs)] if jobs > 1 else []))

@@ -5,11 +5,13 @@ Runs the same `Hub` as `climahub run`, once for each hub of the fleet. Must neve
 
 import asyncio
 import contextlib
+import multiprocessing
 import random
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from aiohttp import web
@@ -20,17 +22,15 @@ from lab.refcloud.records import AcceptedReading
 from lab.simulation import staged_rollout
 from lab.simulation.fleet_hub import FleetHub
 from lab.simulation.fleet_options import (
-    AFTER_S,
     CLOCK_UNKNOWN_S,
     INCIDENT_AT_S,
     LASTS_S,
     LATENCY_S_MAX,
     LOOK_S,
     REVOKED_SHARE,
-    START_S,
     FleetOptions,
 )
-from lab.simulation.fleet_verdict import FleetVerdict, HubFailure, Rates
+from lab.simulation.fleet_verdict import FleetPart, FleetVerdict, HubFailure, make_verdict
 from lab.simulation.options import MachineFault, MachineFaultKind, Options
 from lab.simulation.request_curve import RequestCurve
 from lab.simulation.rollout import Publication, ReleaseKind, make_release
@@ -39,20 +39,37 @@ from lab.simulation.virtual_loop import MemoryConnector, VirtualLoop
 
 
 class Fleet:
-    """The world of one simulation."""
+    """The world of one simulation, or of a share of its hubs.
 
-    def __init__(self, options: FleetOptions, scratch: Path, loop: VirtualLoop) -> None:
+    Attributes:
+        cloud: The cloud.
+        hubs: By name.
+        curve: The requests that arrived.
+        throttled: How many of them were over quota.
+        refused: How many had a refused key.
+        rollout: Where the rollout stands.
+    """
+
+    def __init__(self, options: FleetOptions, numbers: range, scratch: Path, loop: VirtualLoop) -> None:
+        """Provision the hubs.
+
+        Args:
+            options: The whole fleet.
+            numbers: The hubs of this share.
+            scratch: An empty directory.
+            loop: Virtual time.
+        """
         self._options = options
         self._loop = loop
-        self._rng = random.Random(f"fleet {options.seed}")
-        self._connector_rng = random.Random(f"connections {options.seed}")
-        ids = random.Random(f"ids {options.seed}")
+        self._rng = random.Random(f"fleet {options.seed} {numbers.start}")
+        self._connector_rng = random.Random(f"connections {options.seed} {numbers.start}")
+        ids = random.Random(f"ids {options.seed} {numbers.start}")
         self.curve = RequestCurve()
         self.throttled = self.refused = 0
         self.cloud = cloud.ReferenceCloud(
             utc_ms=lambda: SIM_START_UTC_MS + int(loop.time() * 1000 + 0.5),
             monotonic_s=loop.time,
-            rng=random.Random(f"keys {options.seed}"),
+            rng=random.Random(f"keys {options.seed} {numbers.start}"),
             new_id=lambda: f"{ids.getrandbits(32):08x}-0000-4000-8000-{ids.getrandbits(48):012x}",
             on_readings=self._on_readings,
             on_request=self._on_request,
@@ -62,7 +79,7 @@ class Fleet:
         self._publications = self._draw_publications()
         self.rollout = staged_rollout.Rollout()
         self.hubs: dict[str, FleetHub] = {}
-        for number in range(options.hubs):
+        for number in numbers:
             name, directory = f"hub-{number:05}", scratch / str(number)
             directory.mkdir()
             self.hubs[name] = FleetHub(
@@ -170,53 +187,61 @@ class Fleet:
         posts = self.cloud.admin.ota_history(hub.device_id).posts
         return posts[-1].status if posts else ""
 
-    def verdict(self, wall_s: float) -> FleetVerdict:
-        """Return the outcome."""
-        options, curve = self._options, self.curve
-        after_s = INCIDENT_AT_S + LASTS_S.get(options.scenario, 0)
-        has_incident = options.scenario != "boot" and after_s < options.duration_s
-        counts = [hub.oracle.counts for hub in self.hubs.values()]
-        failures = [HubFailure(hub.name, hub.oracle.violations) for hub in self.hubs.values() if hub.oracle.violations]
-        updates = [hub.rollout.counts([]) for hub in self.hubs.values()]
-        return FleetVerdict(
-            scenario=options.scenario,
-            hubs=options.hubs,
-            sensors=options.sensors,
-            seed=options.seed,
-            jitter_s=options.jitter_s,
-            virtual_s=options.duration_s,
-            wall_s=round(wall_s, 1),
-            requests=curve.total,
+    def part(self) -> FleetPart:
+        """Return what became of the hubs of this world."""
+        hubs = list(self.hubs.values())
+        counts = [hub.oracle.counts for hub in hubs]
+        updates = [hub.rollout.counts([]) for hub in hubs]
+        return FleetPart(
+            seconds=self.curve.seconds,
+            minutes=self.curve.endpoints,
             throttled=self.throttled,
             refused=self.refused,
-            mean_per_s=round(curve.mean(START_S, min(INCIDENT_AT_S, options.duration_s)), 3),
-            start=Rates.of(curve.peak(0, START_S)),
-            quiet=Rates.of(curve.peak(START_S, min(INCIDENT_AT_S, options.duration_s))),
-            after=Rates.of(curve.peak(after_s, min(after_s + AFTER_S, options.duration_s))) if has_incident else None,
             taken=sum(each.taken for each in counts),
             accepted=sum(each.accepted for each in counts),
             sent_again=sum(each.duplicates_sent for each in counts),
-            crashes=sum(hub.crashes for hub in self.hubs.values()),
+            crashes=sum(hub.crashes for hub in hubs),
             offered=len(self._offered()) if self._publications else 0,
             committed=sum(each.committed for each in updates),
             rolled_back=sum(each.rolled_back for each in updates),
             is_halted=self.rollout.is_halted,
-            failures=failures,
-            minutes=curve.minutes(),
+            failures=[HubFailure(hub.name, hub.oracle.violations) for hub in hubs if hub.oracle.violations],
         )
 
 
-def simulate_fleet(options: FleetOptions) -> tuple[FleetVerdict, RequestCurve]:
-    """Run one fleet in virtual time; return its verdict and its requests."""
+def simulate_fleet(options: FleetOptions, *, jobs: int = 1) -> tuple[FleetVerdict, RequestCurve]:
+    """Run one fleet in virtual time; return its verdict and its requests.
+
+    Args:
+        options: The fleet.
+        jobs: Processes, each with a share of the hubs and a cloud of its own: hubs meet nowhere but in the cloud's
+            count of requests, which is added up. A rollout needs one process: its operator looks at all hubs.
+
+    Raises:
+        BrokenProcessPool: A process was killed, probably for want of memory.
+    """
+    started_s = time.perf_counter()
+    shares = [range(number, options.hubs, jobs) for number in range(jobs)]
+    if jobs == 1:
+        parts = [_simulate_share(options, shares[0])]
+    else:
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+            parts = list(pool.map(_simulate_share, [options] * jobs, shares))
+    curve = RequestCurve()
+    for part in parts:
+        curve.add(part.seconds, part.minutes)
+    return make_verdict(options, parts, curve, time.perf_counter() - started_s), curve
+
+
+def _simulate_share(options: FleetOptions, numbers: range) -> FleetPart:
     memory = Path("/dev/shm")  # noqa: S108 - syncs are simulated, so the files may lie in memory
     scratch = Path(tempfile.mkdtemp(prefix="climahub-fleet-", dir=memory if memory.is_dir() else None))
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
-    started_s = time.perf_counter()
     try:
-        fleet = Fleet(options, scratch, loop)
+        fleet = Fleet(options, numbers, scratch, loop)
         loop.run_until_complete(fleet.run())
-        return fleet.verdict(time.perf_counter() - started_s), fleet.curve
+        return fleet.part()
     finally:
         with contextlib.suppress(RuntimeError):
             loop.close()

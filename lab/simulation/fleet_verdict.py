@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from agent.foundation.text import plural
+from lab.refcloud.contract import Endpoint
+from lab.simulation.fleet_options import AFTER_S, INCIDENT_AT_S, LASTS_S, START_S, FleetOptions
 from lab.simulation.reading_oracle import Violation
-from lab.simulation.request_curve import Peak
+from lab.simulation.request_curve import Peak, RequestCurve
 
 FAILURES_SHOWN = 5
 
@@ -33,6 +35,29 @@ class HubFailure(msgspec.Struct, frozen=True):
 
     hub: str
     violations: Sequence[Violation]
+
+
+class FleetPart(msgspec.Struct, frozen=True):
+    """What one process found of its share of the hubs; fields as in `FleetVerdict`.
+
+    Attributes:
+        seconds: Requests of each second.
+        minutes: Requests of each minute, by endpoint.
+    """
+
+    seconds: Mapping[int, int]
+    minutes: Mapping[Endpoint, Mapping[int, int]]
+    throttled: int
+    refused: int
+    taken: int
+    accepted: int
+    sent_again: int
+    crashes: int
+    offered: int
+    committed: int
+    rolled_back: int
+    is_halted: bool
+    failures: Sequence[HubFailure]
 
 
 class FleetVerdict(msgspec.Struct, frozen=True):
@@ -94,6 +119,46 @@ class FleetVerdict(msgspec.Struct, frozen=True):
     def has_failed(self) -> bool:
         """Whether a hub broke a promise, or the cloud had to throttle one."""
         return bool(self.failures) or self.throttled > 0
+
+
+def make_verdict(options: FleetOptions, parts: Sequence[FleetPart], curve: RequestCurve, wall_s: float) -> FleetVerdict:
+    """Return the verdict of a fleet.
+
+    Args:
+        options: The fleet.
+        parts: What became of each share of it.
+        curve: The requests of all of them.
+        wall_s: How long it took.
+    """
+    incident_s, end_s = min(INCIDENT_AT_S, options.duration_s), options.duration_s
+    after_s = INCIDENT_AT_S + LASTS_S.get(options.scenario, 0)
+    has_incident = options.scenario != "boot" and after_s < end_s
+    return FleetVerdict(
+        scenario=options.scenario,
+        hubs=options.hubs,
+        sensors=options.sensors,
+        seed=options.seed,
+        jitter_s=options.jitter_s,
+        virtual_s=end_s,
+        wall_s=round(wall_s, 1),
+        requests=curve.total,
+        throttled=sum(part.throttled for part in parts),
+        refused=sum(part.refused for part in parts),
+        mean_per_s=round(curve.mean(START_S, incident_s), 3),
+        start=Rates.of(curve.peak(0, START_S)),
+        quiet=Rates.of(curve.peak(START_S, incident_s)),
+        after=Rates.of(curve.peak(after_s, min(after_s + AFTER_S, end_s))) if has_incident else None,
+        taken=sum(part.taken for part in parts),
+        accepted=sum(part.accepted for part in parts),
+        sent_again=sum(part.sent_again for part in parts),
+        crashes=sum(part.crashes for part in parts),
+        offered=sum(part.offered for part in parts),
+        committed=sum(part.committed for part in parts),
+        rolled_back=sum(part.rolled_back for part in parts),
+        is_halted=any(part.is_halted for part in parts),
+        failures=[failure for part in parts for failure in part.failures],
+        minutes=curve.minutes(),
+    )
 
 
 def as_text(verdict: FleetVerdict, replay_command: str) -> str:

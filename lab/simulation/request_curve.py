@@ -34,22 +34,23 @@ class RequestCurve:
 
     Attributes:
         seconds: Requests of each whole second, of all endpoints.
+        endpoints: Requests of each whole minute, by endpoint.
     """
 
     def __init__(self) -> None:
         self.seconds: Counter[int] = Counter()
-        self._minutes: dict[Endpoint, Counter[int]] = {endpoint: Counter() for endpoint in Endpoint}
+        self.endpoints: dict[Endpoint, Counter[int]] = {endpoint: Counter() for endpoint in Endpoint}
 
     def count(self, endpoint: Endpoint, arrived_s: float) -> None:
         """Count one request."""
         self.seconds[int(arrived_s)] += 1
-        self._minutes[endpoint][int(arrived_s // MINUTE_S)] += 1
+        self.endpoints[endpoint][int(arrived_s // MINUTE_S)] += 1
 
     def add(self, seconds: Mapping[int, int], minutes: Mapping[Endpoint, Mapping[int, int]]) -> None:
         """Add the counts of another curve."""
         self.seconds.update(seconds)
         for endpoint, counts in minutes.items():
-            self._minutes[endpoint].update(counts)
+            self.endpoints[endpoint].update(counts)
 
     @property
     def total(self) -> int:
@@ -68,10 +69,10 @@ class RequestCurve:
 
     def minutes(self) -> Mapping[str, Sequence[int]]:
         """Return the requests of each minute by endpoint, without endpoints that were never asked."""
-        last = max((max(counts, default=0) for counts in self._minutes.values()), default=0)
+        last = max((max(counts, default=0) for counts in self.endpoints.values()), default=0)
         return {
             endpoint.value: [counts[minute] for minute in range(last + 1)]
-            for endpoint, counts in self._minutes.items()
+            for endpoint, counts in self.endpoints.items()
             if counts
         }
 

@@ -132,7 +132,8 @@ def test_fleet_has_a_verdict_and_a_drawing(capsys: pytest.CaptureFixture[str], t
     assert root.run([*arguments, "--svg", str(drawing)]) == exit_codes.OK
     assert "verdict    passed, 2 of 2 hubs" in capsys.readouterr().out
     assert drawing.read_text().startswith("<svg ")
-    assert root.run([*arguments, "--json", "--svg", str(tmp_path / "no" / "file")]) == exit_codes.CANNOT_CREATE
+    without = [*arguments, "--jobs", "2", "--json", "--svg", str(tmp_path / "no" / "file")]
+    assert root.run(without) == exit_codes.CANNOT_CREATE
     printed = capsys.readouterr()
     assert json.loads(printed.out)["hubs"] == 2
     assert "choose another file for --svg" in printed.err
@@ -148,9 +149,9 @@ def test_fleet_that_fails_ends_with_its_command() -> None:
         is_halted=False, failures=[HubFailure("hub-1", [Violation(1.0, "nothing lost", "one is")])], minutes={},
     )  # fmt: skip
     assert verdict.has_failed
-    text = as_text(verdict, fleet_command(options))
+    text = as_text(verdict, fleet_command(options, jobs=2))
     assert "FAILED, 1 of 2 hubs\n  hub-1 at 1.000 s: nothing lost: one is" in text
-    command = "climahub simulate --hubs 2 --scenario outage --days 0.125 --sensors 7 --seed 9 --jitter 20"
+    command = "climahub simulate --hubs 2 --scenario outage --days 0.125 --sensors 7 --seed 9 --jitter 20 --jobs 2"
     assert text.endswith(f"to see it again: {command}")
 
 
@@ -191,6 +192,7 @@ def test_missing_virtual_time_package_is_named(
         (["--hubs", "3", "--seeds", "1..2"], "--hubs has houses of its own"),
         (["--hubs", "3", "--faults", "harsh"], "--hubs has houses of its own"),
         (["--scenario", "outage"], "add --hubs: --scenario belongs to a fleet"),
+        (["--hubs", "3", "--scenario", "rollout", "--jobs", "2"], "the operator of a rollout looks at all hubs"),
         (["--jitter", "0"], "add --hubs: --jitter belongs to a fleet"),
     ],
 )
