@@ -36,7 +36,8 @@ BLIND_STARTS_MAX = 2
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    # A demand's mappings may be read-only views, which msgspec does not know.
+    return msgspec.json.encode(value, enc_hook=dict).decode()
 
 
 class _Switch:
