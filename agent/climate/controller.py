@@ -161,10 +161,10 @@ class ZoneController:
         self.effective = presence.lower(known, self.observed(now), self.settings, now)
         return self.effective
 
-    def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float) -> RecoveryPlan:
-        """Return what the recovery for a coming block asks for."""
-        upcoming = presence.lower_upcoming(self._upcoming(now), self.observed(now), self.settings, now)
-        plan = self.recovery_plan.plan(now, effective, upcoming, value_c=self.temperature.value_c, dt_s=dt_s)
+    def plan_recovery(self, now: Now, effective: EffectiveSetpoint, dt_s: float, begun: set[int]) -> RecoveryPlan:
+        """Return what the recovery for a coming block asks for; for `begun` see `ZoneRecovery.plan`."""
+        ahead = presence.lower_upcoming(self._upcoming(now), self.observed(now), self.settings, now)
+        plan = self.recovery_plan.plan(now, effective, ahead, value_c=self.temperature.value_c, dt_s=dt_s, begun=begun)
         self.heat_setpoint_c = plan.heat_setpoint_c
         return plan
 
@@ -370,9 +370,11 @@ class ClimateController:
             and states[i].unlearned_share < UNLEARNED_SHARE_MAX
         ]
         others_duties = coordinator.others_duties(self.state, self.settings)
+        is_shared = coordinator.shares_source(self.settings)
+        begun = {zone.recovery.due_utc_ms for zone in zones if is_shared and zone.recovery is not None}
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
-            plan = zone.plan_recovery(now, effective, dt_s)
+            plan = zone.plan_recovery(now, effective, dt_s, begun)
             probe = readings.get(zone.settings.floor_sensor)
             zone.floor_c = floor_limit.known_floor_c(probe, now_ms=now.now_ms, stale_s=zone.settings.stale_s)
             inputs.append(

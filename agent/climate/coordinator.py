@@ -93,9 +93,14 @@ def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
     )
 
 
+def shares_source(settings: ClimateSettings) -> bool:
+    """Return whether zones take turns at one heat source that is switched on and off."""
+    return settings.heat_source.kind is not HeatSourceKind.NONE and settings.heat_source.flow is None
+
+
 def others_duties(state: CoordinatorState, settings: ClimateSettings) -> list[float]:
     """Return for each zone the sum of the usual duties of the others that share its heat source."""
-    if settings.heat_source.kind is HeatSourceKind.NONE or settings.heat_source.flow is not None:
+    if not shares_source(settings):
         return [0.0] * len(state.zones)
     usual = [zone.law.usual_duty or 0.0 for zone in state.zones]
     total = sum(usual)

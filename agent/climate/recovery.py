@@ -7,7 +7,7 @@ A recovery begins when the time that full output needs, by the model of the zone
 what the model has been wrong by. From then on `recovery_steering` sets the duty, anew at each update of the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -34,6 +34,10 @@ RESERVE_SPREADS = 1.5
 
 RESERVE_SHARE_MIN = 0.25
 """The least reserve, as a share of the forecast: so much the weather changes within a night."""
+
+SHARED_LEAD = 1.5
+"""Once a zone has begun, others on its source that are due at the same time begin up to this much earlier than alone:
+what one source can give to all at once is not what it gives to each."""
 
 START_S = UPDATE_S + 240.0
 """A recovery begins at the next update, and its output after the minimum off time."""
@@ -116,9 +120,10 @@ class ZoneRecovery:
         *,
         value_c: float | None,
         dt_s: float,
+        begun: Collection[int] = (),
     ) -> RecoveryPlan:
         """Return what the recovery asks for now, and what the structure takes; for the arguments see `_plan`."""
-        plan = self._plan(now, effective, upcoming, value_c=value_c, dt_s=dt_s)
+        plan = self._plan(now, effective, upcoming, value_c=value_c, dt_s=dt_s, begun=begun)
         estimate, dynamics = self.tracker.estimate, self.tracker.dynamics
         if estimate is None or self.tracker.windows == 0:
             return plan
@@ -133,6 +138,7 @@ class ZoneRecovery:
         *,
         value_c: float | None,
         dt_s: float,
+        begun: Collection[int],
     ) -> RecoveryPlan:
         """Return what the recovery asks for now.
 
@@ -142,6 +148,7 @@ class ZoneRecovery:
             upcoming: The next setpoints in order, of the active schedule or at the end of an away.
             value_c: The temperature of the zone; `None` if unknown.
             dt_s: Since the last step.
+            begun: When the recoveries are due that zones on the same source have begun.
         """
         setpoint_c, utc_ms = effective.setpoints.heat_setpoint_c, now.utc_ms
         self._unmeasured_s = 0.0 if value_c is not None else self._unmeasured_s + dt_s
@@ -166,7 +173,7 @@ class ZoneRecovery:
             self.active = None
         estimate = self.tracker.estimate
         if self.active is None and estimate is not None and self._planned_at != self.tracker.updates:
-            self._begin(effective, upcoming, estimate, utc_ms)
+            self._begin(effective, upcoming, estimate, utc_ms, begun)
         recovery = self.active
         if recovery is None:
             self._planned_at = self.tracker.updates
@@ -188,7 +195,12 @@ class ZoneRecovery:
         return min(limit_c, max(soon) - WORTH_K) if soon else float("-inf")
 
     def _begin(
-        self, effective: EffectiveSetpoint, upcoming: Sequence[UpcomingSetpoint], estimate: ZoneEstimate, utc_ms: int
+        self,
+        effective: EffectiveSetpoint,
+        upcoming: Sequence[UpcomingSetpoint],
+        estimate: ZoneEstimate,
+        utc_ms: int,
+        begun: Collection[int],
     ) -> None:
         """Begin the recovery of the first setpoint that can only just be reached in time, if there is one."""
         dynamics, learned = self.tracker.dynamics, self._learned
@@ -202,6 +214,8 @@ class ZoneRecovery:
                 continue
             lead_s = zone_model.lead_s(estimate, dynamics, target_c - recovery_steering.ARRIVAL_K, LEAD_S_MAX)
             reserve = 1.0 + max(RESERVE_SHARE_MIN, RESERVE_SPREADS * learned.spread)
+            if ahead.due_utc_ms in begun:
+                reserve *= SHARED_LEAD
             if lead_s is not None and left_s - max(0.0, learned.lag_s) > lead_s * reserve + START_S:
                 continue
             self.active = Recovery(

@@ -31,8 +31,9 @@ COMING_DOWN_SHARE = 0.35
 """For this share of its lag before the end the emitter gets what keeps the setpoint."""
 
 NEAR_K = 0.3
-"""Full output is the final rise from this far below the waiting temperature on; farther away it is the approach, which
-may still end in waiting."""
+FINAL_S_MAX = 3600.0
+"""Full output is the final rise from this far below the waiting temperature on, in the last hour. Farther away it is
+the approach, which may still end in waiting: a storm that passes would make a rise of hours early by an hour."""
 
 HORIZON_S_MIN = 450.0
 """No duty is computed for a nearer end: the zone would be steered by the noise of its sensor."""
@@ -79,7 +80,8 @@ def steer(
     if left_s > 0.0:
         rise_s = zone_model.lead_s(now, dynamics, target_c - ARRIVAL_K, lead_s_max)
         if rise_s is None or rise_s * pace >= left_s:
-            return Steering(1.0, held_duty, rise_s if now.felt_c >= waiting_c - NEAR_K else None)
+            is_final = now.felt_c >= waiting_c - NEAR_K and left_s <= FINAL_S_MAX
+            return Steering(1.0, held_duty, rise_s if is_final else None)
     if is_rising or left_s <= 0.0:
         horizon_s = max(left_s, then_s + HORIZON_S_MIN)
         aim_c = target_c - ARRIVAL_K * max(0.0, min(1.0, left_s / horizon_s))

@@ -1,9 +1,17 @@
-"""The duty of a recovery: an approach, a time of waiting below the setpoint, and a final rise in time."""
+"""A recovery: an approach, a time of waiting below the setpoint, a final rise in time; zones on one source together."""
 
 import pytest
 
-from agent.climate.recovery_steering import ARRIVAL_K, WAITING_K, Steering, expected_on_s, steer
+from agent.climate.controller import ClimateController
+from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
+from agent.climate.model import Mode, Setpoints
+from agent.climate.optimum_start import LearnedDynamics, Recovery
+from agent.climate.recovery import SHARED_LEAD, RecoveryPlan, UpcomingSetpoint, ZoneRecovery
+from agent.climate.recovery_steering import ARRIVAL_K, FINAL_S_MAX, WAITING_K, Steering, expected_on_s, steer
+from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone_model import ZoneDynamics, ZoneEstimate, initial_estimate, lead_s, stepper
+from agent.foundation.clock import Now
 
 DYNAMICS = ZoneDynamics(gain_k_per_h=12.0, emitter_s=900.0, air_s=2400.0, structure_s=6 * 3600.0)
 TARGET_C = 21.0
@@ -60,6 +68,58 @@ def test_full_output_far_below_the_waiting_temperature_is_no_final_rise() -> Non
         steering = steered(at(value_c), rise_s - 60.0)
         assert steering.duty == 1.0
         assert (steering.rise_s is not None) is is_final
+
+
+def test_full_output_hours_before_it_is_due_is_no_final_rise() -> None:
+    """A storm made rises of five hours of it, which were an hour early when it had passed."""
+    early, late = (steered(at(20.5), left_s, pace=20.0) for left_s in (FINAL_S_MAX + 1.0, FINAL_S_MAX))
+    assert early.duty == late.duty == 1.0
+    assert early.rise_s is None
+    assert late.rise_s is not None
+
+
+def begun_before_s(*, others_are_due: bool) -> float:
+    """Return how long before its block a zone begins that has nothing learned, from 18 °C."""
+    recovery = ZoneRecovery(ZoneSettings(zone_id="a"), LearnedDynamics(model=DYNAMICS, windows=3))
+    due_ms = 12 * 3_600_000
+    effective = EffectiveSetpoint(
+        Mode.HEAT, Setpoints(17.0, 26.0), SetpointReason.SCHEDULE, "Night", due_ms, False, (), ""
+    )
+    begun = (due_ms,) if others_are_due else (due_ms + 60_000,)
+    for now_ms in range(0, due_ms, 120_000):
+        now = Now("boot", now_ms, now_ms)
+        recovery.learn(now, value_c=18.0, is_new=True, duty=0.3, structure_c=18.0, dt_s=120.0, was_on=False)
+        recovery.plan(now, effective, [UpcomingSetpoint(due_ms, TARGET_C)], value_c=18.0, dt_s=120.0, begun=begun)
+        if recovery.active is not None:
+            return (due_ms - now_ms) / 1000.0
+    return 0.0
+
+
+def test_zones_on_one_source_that_are_due_together_begin_earlier_once_one_has_begun() -> None:
+    """Found on the houses: in a storm the zones that began last had what the others left of the boiler."""
+    alone, together = (begun_before_s(others_are_due=others_are_due) for others_are_due in (False, True))
+    assert alone > HOUR_S
+    assert 1.2 * alone < together <= SHARED_LEAD * alone
+
+
+@pytest.mark.parametrize(("kind", "is_shared"), [(HeatSourceKind.BOILER, True), (HeatSourceKind.NONE, False)])
+def test_zones_on_one_source_know_what_the_others_have_begun(
+    kind: HeatSourceKind, monkeypatch: pytest.MonkeyPatch, *, is_shared: bool
+) -> None:
+    zones = ZoneSettings(zone_id="a"), ZoneSettings(zone_id="b")
+    settings = ClimateSettings(zones=zones, heat_source=HeatSourceSettings(kind=kind))
+    now = Now("boot", 60_000, 60_000)
+    control = ClimateController(settings, ClimateSnapshot(), now)
+    control.zones["a"].recovery_plan.active = Recovery(TARGET_C, 3_600_000, 18.0, 0.3)
+    seen = []
+
+    def plan(*_: object, begun: set[int], **__: object) -> RecoveryPlan:
+        seen.append(begun)
+        return RecoveryPlan(17.0)
+
+    monkeypatch.setattr(ZoneRecovery, "plan", plan)
+    control.step(now, {})
+    assert seen == [{3_600_000} if is_shared else set()] * 2
 
 
 def test_the_final_rise_begins_by_the_pace_of_earlier_ones() -> None:
