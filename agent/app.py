@@ -437,6 +437,7 @@ class Hub:
             # The last one is called first. A failure does not keep the others from their end.
             last.push_async_callback(self.port.close)
             last.push_async_callback(self.usage.save)
+            last.push_async_callback(self.machine.writes.save)
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.sensors.save)
             last.push_async_callback(self.air.save)

@@ -34,6 +34,7 @@ from agent.foundation.simulated_boots import SimulatedBoots, SimulatedRebootHost
 from agent.foundation.start_history import StartHistory
 from agent.foundation.text import escape_lines
 from agent.foundation.worker import ThreadWorker
+from agent.machine.storage_writes import read_counter
 from agent.ota.context import RunningRelease
 from agent.ota.launcher import BASE, REASON_VARIABLE, SLOT_VARIABLE, VERSION_VARIABLE
 from agent.outputs import EXIT_CONFIG
@@ -304,6 +305,7 @@ class _Restarts:
                         *filter(None, [running.problem, running.store.problem, self._restoration_problem]),
                     ],
                     read_power=system_info.power,
+                    read_writes=read_counter,
                     starts=self._starts,
                     config_file=self._reloadable.path,
                     environ=self._environ,

@@ -33,6 +33,7 @@ from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
 from agent.foundation.system_info import Power, is_metered
 from agent.foundation.worker import Worker
+from agent.machine.storage_writes import ReadCounter, no_counter
 from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
@@ -96,6 +97,7 @@ class Environment(msgspec.Struct, frozen=True):
         restart: Ends this hub and starts a new one, after finishing a factory reset.
         problems: The problems of its directories at the start, in words.
         read_power: Returns what the machine reports of its supply; blocks.
+        read_writes: Returns what was written to the storage; blocks.
         starts: The record of this and earlier processes; `None` where there is one process only (a demo).
         config_file: Where the configuration was read; `None` where there is no file (a demo).
         environ: Of the process.
@@ -129,6 +131,7 @@ class Environment(msgspec.Struct, frozen=True):
     options: Callable[[URL], RequestOptions] = lambda _: RequestOptions()
     problems: Sequence[str] = ()
     read_power: Callable[[], Power] = Power
+    read_writes: ReadCounter = no_counter
     starts: StartHistory | None = None
     config_file: Path | None = None
     environ: Mapping[str, str] = {}

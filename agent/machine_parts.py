@@ -16,6 +16,7 @@ from agent.machine.interruption import Interruptible
 from agent.machine.light import Condition
 from agent.machine.panel import Panel
 from agent.machine.service import MachineService
+from agent.machine.storage_writes import StorageWritesLog
 from agent.machine.supply import Supply
 from agent.machine.supply_reader import SupplyReader
 from agent.pairing.requests import JoinWindowRequest
@@ -61,7 +62,14 @@ def build_machine(hub: HubParts) -> MachineService:
         heating=heating,
         add_fault=lambda text: hub.faults.add("supply", text),
     )
-    return MachineService(monitor, supply, _panel(hub, supply), heating)
+    writes = StorageWritesLog(
+        config.storage.state_dir,
+        clock=clock,
+        disk=environment.disk,
+        worker=environment.worker,
+        read=environment.read_writes,
+    )
+    return MachineService(monitor, supply, _panel(hub, supply), writes, heating)
 
 
 def _panel(hub: HubParts, supply: Supply) -> Panel:

@@ -55,6 +55,7 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
         "simulated-boots.json": "the history of the machine",
         "reboots.json": "the history of the machine",
         "data-usage.json": "the history of the machine",
+        "storage-writes.json": "the history of the machine",
         "unprovisioned": "the keys that were given up on the machine",
         "zigbee-stick.json": "what the stick of the machine holds",
         "climahub.lock": "empty",

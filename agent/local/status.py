@@ -138,6 +138,8 @@ class MachineReport(msgspec.Struct, frozen=True):
         is_mains_off: A battery feeds it.
         disk_free_bytes: The room on the disk of the state directory, rounded down; `None` where it is not known.
         disk_free_bytes_min: Where the outbox stops growing.
+        written_bytes_per_day: To the partition of the state directory, by all programs, at the rate of the last week;
+            by the agent alone where the kernel counts no more; `None` before an hour is counted.
         ups: Its battery; `None` without one.
         button_problem: Why its button does nothing, remedy first; empty where nothing is known against it.
         reset_left_s: How long a reset that its button asks for waits for a confirmation; `None` where none does.
@@ -148,6 +150,7 @@ class MachineReport(msgspec.Struct, frozen=True):
     is_mains_off: bool = False
     disk_free_bytes: int | None = None
     disk_free_bytes_min: int = 0
+    written_bytes_per_day: int | None = None
     ups: UpsReport | None = None
     button_problem: str = ""
     reset_left_s: int | None = None

@@ -60,6 +60,8 @@ USAGE_DAYS_SHOWN = 8
 MINUTES_STEP = 5
 """The time that a battery lasts is rounded down, as the room on the disk is."""
 
+WRITTEN_STEP_BYTES = 1024 * 1024
+
 DISK_STEP_BYTES = 16 * 1024 * 1024
 """The room on the disk is rounded: each change of it would be news to every page."""
 
@@ -192,12 +194,14 @@ class HubReports:
 
 def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport:
     free_bytes, power = machine.monitor.free_bytes, machine.monitor.power
+    written = machine.writes.bytes_per_day
     return MachineReport(
         list(power.now),
         list(power.since_boot),
         power.is_mains_off or machine.supply.is_on_battery,
         None if free_bytes is None else free_bytes // DISK_STEP_BYTES * DISK_STEP_BYTES,
         disk_free_bytes_min,
+        None if written is None else -(-written // WRITTEN_STEP_BYTES) * WRITTEN_STEP_BYTES,
         _ups(machine.supply),
         machine.panel.problem,
         machine.panel.reset_left_s,

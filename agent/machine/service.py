@@ -1,4 +1,4 @@
-"""The machine below the agent as a whole: its disk and supply, its button and LED. Runs its parts."""
+"""The machine below the agent as a whole: disk, supply, button and LED, wear of the storage. Runs its parts."""
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from agent.foundation.machine_monitor import MachineMonitor
 from agent.machine.interruption import Interruptible
 from agent.machine.panel import BUTTON_ID, Panel
+from agent.machine.storage_writes import StorageWritesLog
 from agent.machine.supply import Supply
 
 
@@ -16,25 +17,35 @@ class MachineService:
         monitor: Disk and power supply.
         supply: The battery.
         panel: Button and LED.
+        writes: What is written to the storage each day.
     """
 
-    def __init__(self, monitor: MachineMonitor, supply: Supply, panel: Panel, heating: Interruptible) -> None:
+    def __init__(
+        self, monitor: MachineMonitor, supply: Supply, panel: Panel, writes: StorageWritesLog, heating: Interruptible
+    ) -> None:
         """Take the parts; nothing runs yet.
 
         Args:
             monitor: Watches disk and power supply.
             supply: Follows the battery.
             panel: Follows the button, and shows the hub's state.
+            writes: Counts what is written to the storage.
             heating: Ends the control of the home before the machine is powered off.
         """
         self.monitor = monitor
         self.supply = supply
         self.panel = panel
+        self.writes = writes
         self._heating = heating
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops to run, by the name under which their faults are shown."""
-        return {"machine": self.monitor.run, "supply": self.supply.run, **self.panel.loops()}
+        return {
+            "machine": self.monitor.run,
+            "supply": self.supply.run,
+            "storage writes": self.writes.run,
+            **self.panel.loops(),
+        }
 
     def heating(self, control: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Return the loop of the control as it is to be run: one that ends before the machine is powered off."""

@@ -52,6 +52,7 @@ FILES = (
     "certificate.json",
     "commissioning.json",
     "data-usage.json",
+    "storage-writes.json",
     "config-changes.json",
     "api-clients.json",
     "api-limits.json",

@@ -72,6 +72,13 @@ class FlashWear(msgspec.Struct, frozen=True):
     reserve_state: int | None = None
 
 
+class CardWrites(msgspec.Struct, frozen=True):
+    """What is written to storage that does not report its wear, and the size of its file system."""
+
+    bytes_per_day: int
+    card_bytes: int
+
+
 class Mount(msgspec.Struct, frozen=True):
     """One directory that the hub writes, and why it cannot; the problem is empty where it can."""
 

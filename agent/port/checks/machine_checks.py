@@ -12,12 +12,15 @@ from agent.local.problems import exactness
 from agent.local.status import ClockStatus
 from agent.port.checks.facts import (
     Agent,
+    CardWrites,
     DiskRoom,
+    Facts,
     FlashWear,
     HardwareWatchdog,
     Heating,
     Load,
     Memory,
+    Missing,
     Mount,
     TimeZones,
 )
@@ -30,6 +33,11 @@ LIFE_USED_PERCENT_MAX = 80
 LIFE_OVER_PERCENT = 100
 RESERVE_URGENT = 3
 """JEDEC eMMC 5.0, PRE_EOL_INFO: 1 normal, 2 80 % of the reserved blocks used, 3 urgent."""
+CARD_REWRITES = 100
+"""How often all of a plain SD card can be written: 500 erase cycles, where small writes cost about five times their
+size inside the card. Both are common figures, from memory; cards made for recording stand ten times as much."""
+CARD_DAYS_MIN = 3 * 365
+"""A card that does not last this long at the present rate is worth a word."""
 MEMORY_SHARE_WARN = 0.10
 MEMORY_SHARE_FAIL = 0.04
 CHIP_WARN_C = 75.0
@@ -64,7 +72,21 @@ def _inodes(found: DiskRoom) -> Finding:
     return passed(text)
 
 
-def _wear(found: tuple[FlashWear, ...]) -> Finding:
+def _storage(facts: Facts) -> tuple[FlashWear, ...] | CardWrites | Missing:
+    """Return the wear that the storage reports; where it reports none, what is written to it."""
+    documents, disk = facts.documents, facts.disk
+    if facts.wear == () and not isinstance(documents, Missing) and not isinstance(disk, Missing):
+        written = documents.status.machine.written_bytes_per_day
+        return () if written is None else CardWrites(written, disk.total_bytes)
+    return facts.wear
+
+
+def _wear(found: tuple[FlashWear, ...] | CardWrites) -> Finding:
+    if isinstance(found, CardWrites):
+        text = phrase("{size} written a day", size=size(found.bytes_per_day))
+        if found.bytes_per_day * CARD_DAYS_MIN > found.card_bytes * CARD_REWRITES:
+            return warned(text, "remove what does not belong to the hub, or use a larger card")
+        return passed(text)
     if not found:
         return unknown("the storage of this machine does not report its wear; SD cards never do")
     worst = max(found, key=lambda each: (each.reserve_state or 0, each.life_used_percent))
@@ -241,7 +263,7 @@ CHECKS: Sequence[Check[Any]] = (
         "wear",
         "Wear of the storage",
         "Flash memory wears out by writing, and then loses files.",
-        lambda facts: facts.wear,
+        _storage,
         _wear,
     ),
     check(

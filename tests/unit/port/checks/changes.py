@@ -8,7 +8,7 @@ import msgspec
 from agent.local.boots import BootReport
 from agent.local.status import HubStatus, MachineReport, SensorReport, UpsReport
 from agent.local.zigbee import RadioOutputReport
-from agent.port.checks.facts import Documents, Facts, Missing, Unit
+from agent.port.checks.facts import DiskRoom, Documents, Facts, Missing, Unit
 
 replace = msgspec.structs.replace
 
@@ -39,6 +39,12 @@ def link(**changes: Any) -> Change:  # noqa: ANN401 - fields of the link
 def ups(**fields: Any) -> Change:  # noqa: ANN401 - fields of the battery
     found = UpsReport(**fields)
     return doc("status", machine=MachineReport(is_mains_off=found.is_mains_on is False, ups=found))
+
+
+def card(bytes_per_day: int, card_bytes: int) -> Change:
+    machine = MachineReport(written_bytes_per_day=bytes_per_day)
+    room = DiskRoom(card_bytes, card_bytes, 0)
+    return lambda facts: replace(doc("status", machine=machine)(facts), wear=(), disk=room)
 
 
 def first_zone(**changes: Any) -> Change:  # noqa: ANN401 - fields of the zone

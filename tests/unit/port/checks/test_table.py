@@ -46,6 +46,7 @@ from agent.port.checks.table import CHECKS, judge
 from .changes import (
     Change,
     boots_of,
+    card,
     doc,
     docs_of,
     fact,
@@ -105,6 +106,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("machine-wear", FAIL, "mmcblk0", fact(wear=(FlashWear("mmcblk0", 10, 3),))),
     ("machine-wear", WARN, "up to 90 %", fact(wear=(FlashWear("mmcblk0", 90, 1),))),
     ("machine-wear", UNKNOWN, "SD cards never do", fact(wear=())),
+    ("machine-wear", WARN, "2.0 GiB written a day", card(2048 * MIB, 16_000 * MIB)),
     ("machine-read-only", FAIL, "is read-only", fact(mounts=(Mount("/var", "the file system of /var is read-only"),))),
     ("machine-memory", FAIL, "30 MiB of", fact(memory=Memory(1000 * MIB, 30 * MIB))),
     ("machine-memory", WARN, "80 MiB of", fact(memory=Memory(1000 * MIB, 80 * MIB))),
