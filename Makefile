@@ -28,6 +28,7 @@ RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
 DEMO_ARGS ?=
 DEB_ARGS ?=
+BOARD_ARGS ?=
 TEST_ARGS ?=
 SOAK_ARGS ?=
 RACES_SEED ?= 1
@@ -37,10 +38,10 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench soak sweeps campaigns interop install container raspberry deb lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench soak sweeps campaigns interop install container raspberry board-check deb lock vendor fmt picture clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(RUNTIME) ## watch a hub and its cloud (options: make demo DEMO_ARGS="--for 20")
 	@$(BIN)/climahub demo $(DEMO_ARGS)
@@ -105,6 +106,10 @@ container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container 
 
 raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emulated Raspberry Pi (needs QEMU, mmdebstrap)
 	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
+
+board-check: $(RUNTIME) ## on a real board: one report to send back (BOARD_ARGS="--output report.txt --lines 5,6 --led ACT")
+	@$(BIN)/python -c 'import gpiod, smbus2' 2>/dev/null || $(INSTALL_LOCKED) -r requirements-hardware.lock
+	@$(BIN)/python -m lab.board $(BOARD_ARGS)
 
 deb: $(DEV) ## the Debian packages, in build/deb (one machine: make deb DEB_ARGS="--arch arm64")
 	$(BIN)/python -m debian.build $(DEB_ARGS)

@@ -1,0 +1,1 @@
+"""What somebody with a real board runs, and sends back: `make board-check`."""
