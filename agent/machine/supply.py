@@ -158,8 +158,9 @@ class Supply:
         self._say(f"the machine was asked to power off and is still on; heating goes on, next try in {RETRY_S:.0f} s")
 
     def _refused(self, error: RebootFailed) -> None:
+        # Shown as a problem for as long as it lasts, so it is no fault to be recorded.
         self.problem = str(error)
-        self._say(f"an empty battery will end this hub without an orderly stop: {error}")
+        _log.warning("an empty battery will end this hub without an orderly stop: %s", error)
 
     def _say(self, text: str) -> None:
         _log.warning("%s", text)
