@@ -10,7 +10,7 @@ from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.foundation.format import duration, measured, plural, size, traffic
 from agent.local.problems import end_text, exactness, name_of, problems, trouble
-from agent.local.status import ClockStatus, HubStatus, LinkReport, QuotaReport, StartReport
+from agent.local.status import ClockStatus, HubStatus, LinkReport, MachineReport, QuotaReport, StartReport
 
 _CLOCK_SOURCES = {"ntp": "NTP", "cloud": "the cloud", "rtc": "the clock battery", "system": "configuration"}
 
@@ -75,6 +75,8 @@ def _facts(status: HubStatus) -> Iterator[str]:
     yield f"quotas    {_quotas(list(status.quotas.items()))}"
     if data := data_line(status.link):
         yield f"data      {data}"
+    if machine := machine_line(status.machine):
+        yield f"machine   {machine}"
     pending = f", {len(status.settings.pending)} on their way to the cloud" if status.settings.pending else ""
     in_force = status.settings.in_force
     interval_s = in_force.get("reporting_interval_seconds")
@@ -89,6 +91,19 @@ def data_line(link: LinkReport) -> str:
         parts.append(f"today {traffic(today.sent_bytes)} sent, {traffic(today.received_bytes)} received")
     if usage.bytes_per_day is not None and usage.bytes_per_month is not None:
         parts.append(f"at this rate {traffic(usage.bytes_per_day)} a day, {traffic(usage.bytes_per_month)} a month")
+    return "; ".join(parts)
+
+
+def machine_line(machine: MachineReport) -> str:
+    """Return what is known of battery and storage; empty where nothing is."""
+    ups, parts = machine.ups, []
+    if ups is not None:
+        mains = {True: "on mains", False: "on battery", None: "no signal of the mains"}[ups.is_mains_on]
+        charge = "battery not read" if ups.charge_percent is None else f"battery {ups.charge_percent} %"
+        left = "" if ups.minutes_left is None else f", about {ups.minutes_left} min left"
+        parts.append(f"{mains}, {charge}{left}")
+    if machine.written_bytes_per_day is not None:
+        parts.append(f"{size(machine.written_bytes_per_day)} written to the storage a day")
     return "; ".join(parts)
 
 

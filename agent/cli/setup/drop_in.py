@@ -42,7 +42,10 @@ def needs_of(config: Config, buses: Collection[str], *, is_key_encrypted: bool =
     """
     devices: dict[str, str] = {f"/dev/{bus}": "i2c" for bus in sorted(buses) if bus.startswith("i2c-")}
     if config.board.name == "linux":
-        for wiring in wirings_of(config.board.linux):
+        linux = config.board.linux
+        if linux.mains_line is not None or linux.button_line is not None:
+            devices["char-gpiochip"] = "gpio"
+        for wiring in wirings_of(linux):
             if wiring.is_on_gpio:
                 devices["char-gpiochip"] = "gpio"
             elif wiring.device.startswith("i2c-"):

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from agent.cli import exit_codes, hub_client, root
-from agent.cli.status import as_text
-from agent.local.status import HubStatus, UsageDayReport, UsageReport
+from agent.cli.status import as_text, machine_line
+from agent.local.status import HubStatus, MachineReport, UpsReport, UsageDayReport, UsageReport
 
 Hub: TypeAlias = tuple[Path, list[bytes]]
 """Its socket, and the answer that it is to give."""
@@ -58,6 +58,25 @@ def test_what_the_link_costs_and_what_went_wrong_last_are_shown(status: HubStatu
     text = as_text(msgspec.structs.replace(status, link=down))
     assert "data " not in text
     assert "last error" not in text
+
+
+@pytest.mark.parametrize(
+    ("machine", "line"),
+    [
+        (MachineReport(), ""),
+        (MachineReport(ups=UpsReport(is_mains_on=True, charge_percent=55)), "on mains, battery 55 %"),
+        (
+            MachineReport(ups=UpsReport(is_mains_on=False, charge_percent=40, minutes_left=25)),
+            "on battery, battery 40 %, about 25 min left",
+        ),
+        (MachineReport(ups=UpsReport()), "no signal of the mains, battery not read"),
+        (MachineReport(written_bytes_per_day=64 * 1024 * 1024), "64 MiB written to the storage a day"),
+    ],
+)
+def test_battery_and_storage_are_one_line(status: HubStatus, machine: MachineReport, line: str) -> None:
+    assert machine_line(machine) == line
+    shown = as_text(msgspec.structs.replace(status, machine=machine))
+    assert (f"machine   {line}\n" in shown) == bool(line)
 
 
 def test_json_is_printed_unchanged(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,3 +49,9 @@ def test_encrypted_key_is_wanted_and_not_required() -> None:
     assert f"[Unit]\nWants={KEY_UNIT}\nAfter={KEY_UNIT}\n" in text
     assert f"[Service]\nLoadCredential=climahub-api-key:{DECRYPTED_KEY}\n" in text
     assert "Requires=" not in text
+
+
+def test_a_button_or_a_mains_line_opens_the_gpio_chip() -> None:
+    for key in ("button_line", "mains_line"):
+        needs = needs_of(config(f'[board]\nname = "linux"\n[board.linux]\n{key} = 5\n'), [])
+        assert needs == Needs(("char-gpiochip",), ("gpio",))
