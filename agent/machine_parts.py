@@ -61,6 +61,7 @@ def build_machine(hub: HubParts) -> MachineService:
         flush=lambda: hub.health.flush(),  # noqa: PLW0108 - it is built later
         heating=heating,
         add_fault=lambda text: hub.faults.add("supply", text),
+        explain_stop=environment.starts.explain_stop if environment.starts else lambda _: None,
     )
     writes = StorageWritesLog(
         config.storage.state_dir,

@@ -225,6 +225,9 @@ def _line_problems(values: Mapping[str, object], read: Values, file: str) -> lis
     for part in parts if isinstance(parts, tuple) else ():
         taken[part.line] = "board.linux.heat_source_lines"
     problems = []
+    if values["board.linux.status_led"] and values["board.linux.led"] == "none":
+        text = "name the LED (ls /sys/class/leds): board.linux.status_led shows the hub's state on it"
+        problems.append(Problem(file, read.lines.get("board.linux.status_led", 0), "board.linux.led", text))
     for key in INPUT_LINES:
         line = values[key]
         if line is not None and (other := taken.setdefault(line, key)) != key:

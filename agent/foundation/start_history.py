@@ -175,6 +175,7 @@ class StartHistory:
         self._power_problems = power_problems
         self._trail = BootTrail(state_dir, disk)
         self.records: tuple[StartRecord, ...] = ()
+        self._stop_detail = ""
 
     @property
     def boots(self) -> tuple[BootRecord, ...]:
@@ -233,10 +234,15 @@ class StartHistory:
             self.records = (*self.records[:-1], msgspec.structs.replace(self.records[-1], at_utc_ms=at_utc_ms))
             self._write()
 
+    def explain_stop(self, detail: str) -> None:
+        """Have `stop` record why this process stops; empty where the reason is no more true."""
+        self._stop_detail = sanitize(detail, characters_max=_TEXT_CHARACTERS_MAX)
+
     def stop(self) -> None:
         """Record that this process stops in order."""
         if self.records:
-            self.records = (*self.records[:-1], msgspec.structs.replace(self.records[-1], end=ExitCause.STOPPED))
+            last = msgspec.structs.replace(self.records[-1], end=ExitCause.STOPPED, detail=self._stop_detail)
+            self.records = (*self.records[:-1], last)
             self._write()
         self._trail.stop(uptime_s=self._uptime_s())
 

@@ -55,6 +55,7 @@ class Supply:
         flush: Callable[[], Awaitable[None]],
         heating: Interruptible,
         add_fault: Callable[[str], None],
+        explain_stop: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
@@ -66,6 +67,7 @@ class Supply:
             flush: Writes what is in memory to the disk; raises nothing.
             heating: Runs the control of the home; interrupted before the machine goes off.
             add_fault: Records what has happened for the technician.
+            explain_stop: Has the reason recorded for which this process is about to be stopped.
         """
         self._reader = reader
         self._limit_percent = limit_percent
@@ -74,6 +76,7 @@ class Supply:
         self._flush = flush
         self._heating = heating
         self._add_fault = add_fault
+        self._explain_stop = explain_stop
         self._retry_ms = 0
         self.state = BatteryState()
         self.problem = ""
@@ -149,12 +152,15 @@ class Supply:
                 f"the mains is off and the battery is at {self.state.last.percent:.0f} %" if self.state.last else ""
             )
             self._say(f"the machine is powered off: {reason}")
+            self._explain_stop(f"machine powered off: {reason}")
             try:
                 await self._host.power_off(reason)
             except RebootFailed as error:
+                self._explain_stop("")
                 self._refused(error)
                 return
             await asyncio.sleep(GOING_S)
+            self._explain_stop("")
         self._say(f"the machine was asked to power off and is still on; heating goes on, next try in {RETRY_S:.0f} s")
 
     def _refused(self, error: RebootFailed) -> None:

@@ -39,6 +39,8 @@ async def test_factory_reset_bars_the_key_before_it_restarts() -> None:
     assert not task.done()
     assert await handler.reconcile(executing("factory_reset")) is None
     task.cancel()
+    await handler.reset()
+    assert did == ["bar", "anew"] * 2
 
 
 def operators(path: Path) -> str:

@@ -82,6 +82,15 @@ def test_the_first_start_has_none_before_it(machine: Machine) -> None:
     assert machine.start().records == (StartRecord("boot-1", "power_on", "1.0.0", NOON_MS),)
 
 
+def test_the_reason_of_an_orderly_stop_is_recorded_with_it(machine: Machine) -> None:
+    starts = machine.start()
+    starts.explain_stop("machine powered off")
+    starts.stop()
+    assert [(each.end, each.detail) for each in machine.start().records[:1]] == [
+        (ExitCause.STOPPED, "machine powered off")
+    ]
+
+
 def test_orderly_stop_is_recorded_as_stopped(machine: Machine) -> None:
     machine.start().stop()
     machine.systemd("success", "exited", "0")

@@ -70,6 +70,7 @@ class Machine:
     def __init__(self, board: UpsBoard, refusal: str = "") -> None:
         self.notes: list[str] = []
         self.faults: list[str] = []
+        self.reasons: list[str] = []
         self.refusal = refusal
         self.board = board
         self.on_flush: Callable[[], None] = lambda: None
@@ -83,6 +84,7 @@ class Machine:
             flush=self.flush,
             heating=self.heating,
             add_fault=self.faults.append,
+            explain_stop=self.reasons.append,
         )
 
     boot_id = "b"
@@ -162,6 +164,7 @@ def test_outputs_are_off_and_everything_is_written_before_the_machine_is_asked_t
     assert machine.notes[:5] == ["on", "flush", "off", "flush", "power off: the mains is off and the battery is at 7 %"]
     assert any("runs on its battery" in text for text in machine.faults)
     assert any("is powered off" in text for text in machine.faults)
+    assert machine.reasons[:1] == ["machine powered off: the mains is off and the battery is at 7 %"]
 
 
 def test_a_machine_that_stays_on_is_heated_again_and_asked_again_later(board: UpsBoard) -> None:
@@ -171,6 +174,7 @@ def test_a_machine_that_stays_on_is_heated_again_and_asked_again_later(board: Up
     attempt = ["on", "flush", "off", "flush", "power off"]
     assert order == [*attempt, *attempt, "on", "off"]
     assert any("still on; heating goes on" in text for text in machine.faults)
+    assert [bool(reason) for reason in machine.reasons] == [True, False, True, False]
 
 
 def test_a_machine_that_may_not_be_powered_off_heats_to_the_end_and_says_so_before(board: UpsBoard) -> None:
