@@ -24,6 +24,7 @@ class Logind:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str | None, str | None, str, list[Any]]] = []
+        self.members: list[str | None] = []
         self.error = ""
         self.is_silent = False
         self.can_reboot = "yes"
@@ -37,8 +38,9 @@ class Logind:
     def _handle(self, message: Message) -> Message | bool | None:
         if message.message_type is not MessageType.METHOD_CALL or message.interface != logind.INTERFACE:
             return None
-        if message.member == "CanReboot" and not self.error and not self.is_silent:
+        if message.member in {"CanReboot", "CanPowerOff"} and not self.error and not self.is_silent:
             return Message.new_method_return(message, "s", [self.can_reboot])
+        self.members.append(message.member)
         self.calls.append((message.path, message.interface, message.signature, message.body))
         if self.is_silent:
             return True
@@ -52,6 +54,21 @@ async def test_reboot_is_requested_without_interactive_authorisation(bus: str) -
     served = await manager.serve(bus)
     await logind.reboot("command c1", bus_address=bus)
     assert manager.calls == [(logind.PATH, "org.freedesktop.login1.Manager", "b", [False])]
+    served.disconnect()
+
+
+async def test_power_off_is_asked_for_by_its_own_name_and_needs_its_own_rule(bus: str) -> None:
+    manager = Logind()
+    served = await manager.serve(bus)
+    await logind.ensure_can_power_off(bus_address=bus)
+    await logind.power_off("the battery is empty", bus_address=bus)
+    assert (manager.members, manager.calls[-1][2:]) == (["PowerOff"], ("b", [False]))
+    manager.can_reboot = "challenge"
+    with pytest.raises(RebootFailed, match=r"would not power off: .* polkit rule for .*login1\.power-off "):
+        await logind.ensure_can_power_off(bus_address=bus)
+    manager.error = "org.freedesktop.DBus.Error.AccessDenied"
+    with pytest.raises(RebootFailed, match=r"does not let the machine power off .*login1\.power-off "):
+        await logind.power_off("the battery is empty", bus_address=bus)
     served.disconnect()
 
 
