@@ -9,11 +9,8 @@ import itertools
 
 import msgspec
 
-OFF_MS_MIN = 60_000
-"""The mains must be off this long without interruption: a gap of a second is none."""
-
 LOW_MS_MIN = 60_000
-"""The charge must be at the limit or below this long: at least three looks on battery."""
+"""The mains must be off and the charge at the limit or below for this long, without interruption."""
 
 FALL_PERCENT_MIN = 2.0
 """The charge must have fallen by this since the mains went off. A gauge that is stuck at 0 % never falls."""
@@ -177,8 +174,7 @@ def must_power_off(state: BatteryState, *, limit_percent: float) -> bool:
     if state.is_contradicted or state.high_percent is None or reading.percent is None:
         return False
     return (
-        reading.at_ms - state.off_since_ms >= OFF_MS_MIN
-        and reading.at_ms - state.low_since_ms >= LOW_MS_MIN
+        reading.at_ms - state.low_since_ms >= LOW_MS_MIN
         and state.high_percent - reading.percent >= FALL_PERCENT_MIN
         and not is_gauge_wrong(reading)
     )
