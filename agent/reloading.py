@@ -1,6 +1,7 @@
 """Reload on SIGHUP: reads again what may be replaced while a hub runs, and changes nothing else.
 
-The hub's key, the keys of relayed sensors, further certificate authorities, and the level of the log. What is wrong
+The hub's key, the keys of relayed sensors, further certificate authorities, the certificate that the hub shows to the
+cloud, and the level of the log. What is wrong
 with one of them is reported, and the old one stays in force. Never ends the hub.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from agent import config
-from agent.cloud.session import ConnectionOptions
+from agent.cloud.session import ClientTls, ConnectionOptions, client_tls
 from agent.config import CloudConfig, Config, Resolved, resolve_text
 from agent.config.network import ProxyRules, verifying_context
 from agent.config.reading import read_text
@@ -55,6 +56,7 @@ class ReloadableConfig:
         self.settings = settings
         self.sensor_keys: dict[str, str] = {}
         self.problems: list[str] = []
+        self._client_problem = ""
         self._verified = tls_context(settings.cloud)
         self.connection = self._connection(settings.cloud)
         self._listener: Callable[[], None] = lambda: None
@@ -65,7 +67,17 @@ class ReloadableConfig:
         proxies = ProxyRules(cloud.proxy, self._environ)
         if proxies.problem:
             _log.warning("cloud.proxy: %s", proxies.problem)
-        return ConnectionOptions(self._verified, proxies)
+        return ConnectionOptions(self._verified, proxies, self._client_tls(cloud))
+
+    def _client_tls(self, cloud: CloudConfig) -> ClientTls | None:
+        """Return the hub's certificate for the cloud; one that cannot be used costs the cloud, and never the heat."""
+        self._client_problem = ""
+        try:
+            return client_tls(cloud)
+        except ConfigInvalid as error:
+            self._client_problem = str(error)
+            _log.error("%s", error)
+            return None
 
     def resolve(self, changes: Mapping[str, object]) -> Resolved:
         """Return the configuration with changes that were made at the hub; the file is as it was at the start.
@@ -96,7 +108,7 @@ class ReloadableConfig:
         Raises:
             ConfigInvalid: The file is there and cannot be read.
         """
-        self.problems = []
+        self.problems = [self._client_problem] if self._client_problem else []
         try:
             self._take(read_sensor_keys(self.settings.relayed_sensors))
         except SensorKeysInvalid as error:
@@ -171,11 +183,11 @@ class ReloadableConfig:
         return lambda: self._take(keys)
 
     def _take_authorities(self) -> Callable[[], None]:
-        verified = tls_context(self.settings.cloud)
+        verified, client = tls_context(self.settings.cloud), client_tls(self.settings.cloud)
 
         def take() -> None:
             self._verified = verified
-            self.connection.set_tls_context(verified)
+            self.connection.set_tls_context(verified, client)
 
         return take
 

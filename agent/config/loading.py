@@ -28,7 +28,10 @@ NO_CHANGES: Mapping[str, object] = MappingProxyType({})
 
 _KEY = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}")
 
-_CERTIFICATE = ("port.certificate_file", "port.key_file")
+_CERTIFICATES = (
+    ("port.certificate_file", "port.key_file"),
+    ("cloud.client_certificate_file", "cloud.client_key_file"),
+)
 
 SOCKET_PATH_BYTES_MAX = 107
 """`sun_path` holds 108 bytes with the closing zero (unix(7))."""
@@ -191,7 +194,7 @@ def _rules(values: Mapping[str, object], read: Values, file: str) -> list[Proble
             for key in ("board.replay.recording", "board.replay.map")
             if key not in read.lines
         ]
-    for key, other in (_CERTIFICATE, _CERTIFICATE[::-1]):
+    for key, other in (*_CERTIFICATES, *(pair[::-1] for pair in _CERTIFICATES)):
         if values[key] is not None and values[other] is None:
             text = f"set {other} as well: a certificate and its private key belong together"
             problems.append(Problem(file, read.lines.get(key, 0), key, text))

@@ -173,6 +173,28 @@ def verifying_context(ca_file: str | None) -> "ssl.SSLContext | Literal[True]":
     return context
 
 
+def client_context(ca_file: str | None, certificate_file: str, key_file: str) -> "ssl.SSLContext":
+    """Return the TLS context that verifies servers and shows them a certificate of the hub.
+
+    Raises:
+        ConfigInvalid: A file cannot be read, or they do not belong together. The message holds nothing of the key.
+    """
+    import ssl  # noqa: PLC0415 - as above
+
+    context = verifying_context(ca_file)
+    context = ssl.create_default_context() if context is True else context
+    try:
+        # Without a password OpenSSL would ask the terminal for that of an encrypted key.
+        context.load_cert_chain(certificate_file, key_file, password=lambda: "")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigInvalid(
+            f"cloud.client_certificate_file: use a certificate and its own key, both as PEM and readable for the"
+            f" service, the key not encrypted: {certificate_file}, {key_file} ({reason})"
+        ) from error
+    return context
+
+
 _STRICT_CODES = range(80, 95)
 """X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA to X509_V_ERR_EC_KEY_EXPLICIT_PARAMS (openssl/x509_vfy.h): what OpenSSL checks
 under X509_V_FLAG_X509_STRICT only, which Python sets from 3.13 on."""

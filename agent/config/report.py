@@ -90,7 +90,9 @@ def check(
             except ConfigInvalid as error:
                 errors.append(str(error))
     _check_authorities(config.cloud.ca_file, errors, warnings)
-    errors += _certificate_problems(config.port.certificate_file, config.port.key_file)
+    errors += _certificate_problems("port.certificate_file", config.port.certificate_file, config.port.key_file)
+    client = config.cloud.client_certificate_file, config.cloud.client_key_file
+    errors += _certificate_problems("cloud.client_certificate_file", *client)
     if problem := ProxyRules(config.cloud.proxy, environ).problem:
         warnings.append(f"cloud.proxy: {problem}")
     zones = {zone.id: zone.sensors for zone in config.climate.zones}
@@ -98,8 +100,8 @@ def check(
     return CheckResult(errors=tuple(errors), warnings=tuple(warnings))
 
 
-def _certificate_problems(certificate: Path | None, key: Path | None) -> Iterator[str]:
-    """Check the port's own certificate: it must be one, with its private key. Missing files are warnings."""
+def _certificate_problems(named: str, certificate: Path | None, key: Path | None) -> Iterator[str]:
+    """Check a certificate of the hub: it must be one, with its private key. Missing files are warnings."""
     if certificate is None or key is None or not all(os.access(each, os.F_OK) for each in (certificate, key)):
         return
     import ssl  # noqa: PLC0415 - most configurations name none
@@ -109,9 +111,9 @@ def _certificate_problems(certificate: Path | None, key: Path | None) -> Iterato
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         text = f"use a certificate and its own key, both as PEM, the key not encrypted ({error.reason})"
-        yield f"port.certificate_file: {certificate}, {key}: {text}"
+        yield f"{named}: {certificate}, {key}: {text}"
     except OSError as error:
-        yield f"port.certificate_file: let this user read {certificate} and {key} ({error.strerror})"
+        yield f"{named}: let this user read {certificate} and {key} ({error.strerror})"
 
 
 def _check_authorities(ca_file: Path | None, errors: list[str], warnings: list[str]) -> None:
@@ -164,6 +166,8 @@ def _missing_files(config: Config) -> Iterator[str]:
     named = {
         "cloud.api_key_file": config.cloud.api_key_file,
         "cloud.ca_file": config.cloud.ca_file,
+        "cloud.client_certificate_file": config.cloud.client_certificate_file,
+        "cloud.client_key_file": config.cloud.client_key_file,
         "relayed_sensors.sensor_keys_file": config.relayed_sensors.sensor_keys_file,
         "port.certificate_file": config.port.certificate_file,
         "port.key_file": config.port.key_file,

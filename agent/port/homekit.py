@@ -11,7 +11,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from agent.config.tables import ApisConfig
+from agent.config.port_tables import ApisConfig
 from agent.foundation.supervisor import contain_failure
 from agent.local.homekit import HomeKitReport, HomeKitUnpaired, NewHomeKitCode
 from agent.local.routes import Caller, Handler, LocalRequest, RequestRefused

@@ -14,7 +14,7 @@ from aiohttp import web
 from agent import __version__
 from agent.config import Config
 from agent.config.network import is_loopback
-from agent.config.tables import ApisConfig
+from agent.config.port_tables import ApisConfig
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
-from agent.cloud.session import ConnectionOptions
+from agent.cloud.session import ConnectionOptions, client_tls
+from agent.config import resolve_text
 from agent.config.network import ProxyRules, verifying_context
 from agent.foundation import clock
 from agent.foundation.clock import SystemClock
@@ -181,6 +183,41 @@ async def test_requests_use_the_proxy_and_never_show_its_credentials(
         assert "the proxy on the way to cloud.test:" in hub.status().link.reason
         assert "wants other credentials (407 No" in hub.status().link.reason
         assert "s3cret" not in hub.status().link.reason
+
+
+async def test_a_gateway_that_asks_for_a_certificate_gets_that_of_the_hub_and_no_other_server_does(
+    authority: Authority, make_hub: MakeHub
+) -> None:
+    context = authority.server(*NOW)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.certificate)
+    cloud = await secure_cloud(context)
+    files = "".join(
+        f'client_{name} = "{authority.root}/server.{end}"\n'
+        for name, end in (("certificate_file", "pem"), ("key_file", "key"))
+    )
+    text = f'[cloud]\nbase_url = "{cloud.url}"\nca_file = "{authority.certificate}"\n{files}'
+    settings = resolve_text(text, file="hub.toml", directory=authority.root, environ={}).config
+    options = ConnectionOptions(verifying_context(str(authority.certificate)), ProxyRules("none", {}))
+    try:
+        without = make_hub(cloud.url, options=options.for_url)
+        without.start()
+        without.report(20.5)
+        await until(lambda: without.status().link.state == "down")
+        await without.end()
+        assert not cloud.accepted
+        client = client_tls(settings.cloud)
+        assert client is not None
+        options.set_tls_context(verifying_context(str(authority.certificate)), client)
+        hub = make_hub(cloud.url, options=options.for_url)
+        hub.start()
+        hub.report(20.6)
+        await until(lambda: cloud.accepted)
+        await hub.end()
+    finally:
+        await cloud.down()
+    assert options.for_url(URL(cloud.url)).get("ssl") is client.context
+    assert options.for_url(URL("https://storage.test/x")).get("ssl") is not client.context
 
 
 async def test_untrusted_server_is_refused_before_the_key_is_sent(

@@ -139,3 +139,14 @@ async def test_the_file_counts_as_it_was_at_the_start(hub: Hub) -> None:
     assert hub.reloadable.resolve({"cloud.batch_linger_s": 7}).config.cloud.batch_linger_s == 7
     with pytest.raises(ConfigInvalid, match="batch_linger_s"):
         hub.reloadable.resolve({"cloud.batch_linger_s": -1})
+
+
+def test_a_certificate_of_the_hub_that_cannot_be_used_costs_the_cloud_and_not_the_heat(hub: Hub) -> None:
+    hub.put("client.pem", "no certificate")
+    hub.put("client.key", "s3cret")
+    hub.write(cloud='client_certificate_file = "client.pem"\nclient_key_file = "client.key"')
+    broken = ReloadableConfig(hub.config, load(hub.config, environ={}), {})
+    broken.read_keys()
+    (problem,) = (each for each in broken.problems if "client_certificate_file" in each)
+    assert str(hub.directory / "client.key") in problem
+    assert "s3cret" not in problem

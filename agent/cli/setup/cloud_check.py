@@ -9,7 +9,7 @@ from agent.cloud.client import CloudClient
 from agent.cloud.connectivity import Connectivity
 from agent.cloud.contract import Endpoint
 from agent.cloud.quota import QuotaLedger
-from agent.cloud.session import ConnectionOptions, new_session, tcp_connector
+from agent.cloud.session import ConnectionOptions, client_tls, new_session, tcp_connector
 from agent.config import CloudConfig
 from agent.config.network import ProxyRules, verifying_context
 from agent.errors import Refused, Throttled
@@ -42,12 +42,13 @@ async def ask_cloud(cloud: CloudConfig, key: str, time_zone: str, environ: Mappi
 
     Raises:
         CloudUnavailable: No usable answer: whether the key is right is not known.
+        ConfigInvalid: The hub's certificate for the cloud cannot be used.
         Unauthorized: The cloud refuses the key.
         Refused: The cloud answers that there is no such API.
     """
     clock = SystemClock()
     verified = verifying_context(str(cloud.ca_file)) if cloud.ca_file else True
-    options = ConnectionOptions(verified, ProxyRules(cloud.proxy, environ))
+    options = ConnectionOptions(verified, ProxyRules(cloud.proxy, environ), client_tls(cloud))
     async with new_session(tcp_connector(None), user_agent="climahub-setup") as session:
         client = CloudClient(
             session,

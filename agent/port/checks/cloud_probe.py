@@ -17,7 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from agent.config.network import Proxy, ProxyRules, verifying_context
+from agent.config import CloudConfig
+from agent.config.network import Proxy, ProxyRules, client_context, verifying_context
 from agent.errors import ConfigInvalid
 from agent.foundation.text import sanitize
 from agent.foundation.time_estimate import http_date_ms
@@ -45,12 +46,20 @@ class CloudTarget(msgspec.Struct, frozen=True):
     proxies: ProxyRules
     reads: ThreadReads
     ca_file: str | None = None
+    client_certificate: tuple[str, str] | None = None
     portal_port: int = 80
 
     @property
     def parts(self) -> SplitResult:
         """The parts of the address."""
         return urlsplit(self.base_url)
+
+
+def client_files(cloud: CloudConfig) -> tuple[str, str] | None:
+    """Return certificate and key that the hub shows to the cloud; `None` where it shows none."""
+    if cloud.client_certificate_file is None or cloud.client_key_file is None:
+        return None
+    return str(cloud.client_certificate_file), str(cloud.client_key_file)
 
 
 class _Timed:
@@ -138,7 +147,7 @@ async def _above_tcp(
             async with asyncio.timeout(LAYER_S_MAX):
                 if proxy is not None:
                     await _connect_through(reader, writer, proxy, path.host, parts.port or _PORTS[parts.scheme])
-                left_s = await _start_tls(writer, target.ca_file, path.host, utc_ms)
+                left_s = await _start_tls(writer, target, path.host, utc_ms)
         except (*_FAILURES, ConfigInvalid) as error:
             return msgspec.structs.replace(path, tls=timed.fails(f"{path.host}: {_reason(error)}")), False
         tls = timed.works(f"{path.host} has proved who it is")
@@ -223,11 +232,11 @@ async def _connect_through(
 
 
 async def _start_tls(
-    writer: asyncio.StreamWriter, ca_file: str | None, host: str, utc_ms: Callable[[], int | None]
+    writer: asyncio.StreamWriter, target: CloudTarget, host: str, utc_ms: Callable[[], int | None]
 ) -> float | None:
     """Encrypt the connection, and return how long the server's certificate is still valid."""
     # On a thread: reading the authorities takes a Pi a tenth of a second.
-    context = await asyncio.to_thread(_context, ca_file)
+    context = await asyncio.to_thread(_context, target)
     await writer.start_tls(context, server_hostname=host)
     certificate = writer.get_extra_info("peercert") or {}
     ends = certificate.get("notAfter")
@@ -235,8 +244,10 @@ async def _start_tls(
     return None if ends is None or now_ms is None else ssl.cert_time_to_seconds(str(ends)) - now_ms / 1000
 
 
-def _context(ca_file: str | None) -> ssl.SSLContext:
-    context = verifying_context(ca_file)
+def _context(target: CloudTarget) -> ssl.SSLContext:
+    if target.client_certificate is not None:
+        return client_context(target.ca_file, *target.client_certificate)
+    context = verifying_context(target.ca_file)
     return ssl.create_default_context() if context is True else context
 
 

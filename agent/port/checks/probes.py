@@ -8,7 +8,7 @@ import msgspec
 from agent.config.network import ProxyRules
 from agent.config.tables import Config
 from agent.port.checks import machine_probes
-from agent.port.checks.cloud_probe import CloudTarget, probe_cloud
+from agent.port.checks.cloud_probe import CloudTarget, client_files, probe_cloud
 from agent.port.checks.facts import Configuration, Missing
 from agent.port.checks.machine_probes import Roots
 from agent.port.checks.runner import CLOUD_S_MAX, Probe, ThreadReads
@@ -60,6 +60,7 @@ def machine_probes_of(machine: Machine, reads: ThreadReads) -> Sequence[Probe]:
         ProxyRules(config.cloud.proxy, machine.environ),
         reads,
         str(config.cloud.ca_file) if config.cloud.ca_file else None,
+        client_certificate=client_files(config.cloud),
     )
     is_service = machine.at_start is not None
     return (

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.config.tables import PortConfig
+from agent.config.port_tables import PortConfig
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk

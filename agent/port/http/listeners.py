@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from agent.config.tables import PortConfig
+from agent.config.port_tables import PortConfig
 from agent.config.types import is_address
 from agent.errors import ClimahubError, Defect
 from agent.foundation.memory import give_back_memory

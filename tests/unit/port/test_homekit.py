@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from agent.apis.homekit.service import HomeKitService
-from agent.config.tables import ApisConfig
+from agent.config.port_tables import ApisConfig
 from agent.port.announcement.records import ServiceRecord
 from agent.port.homekit import SERVICE_TYPE, HomeKitListeners
 from agent.port.http.endpoints import Endpoint

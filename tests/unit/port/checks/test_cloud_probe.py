@@ -82,7 +82,9 @@ async def serving(answer: bytes, pem: Path | None = None) -> AsyncIterator[int]:
 
 
 async def probe(url: str, *, ca_file: Path | None = None, proxy: str = "none", portal_port: int = 9) -> CloudPath:
-    target = CloudTarget(url, ProxyRules(proxy, {}), ThreadReads(), str(ca_file) if ca_file else None, portal_port)
+    target = CloudTarget(
+        url, ProxyRules(proxy, {}), ThreadReads(), str(ca_file) if ca_file else None, portal_port=portal_port
+    )
     return await probe_cloud(target, lambda: NOW_MS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from agent.config.tables import PortConfig
+from agent.config.port_tables import PortConfig
 from agent.errors import ConfigInvalid
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker

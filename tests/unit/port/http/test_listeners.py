@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.tables import PortConfig
+from agent.config.port_tables import PortConfig
 from agent.errors import ConfigInvalid
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
