@@ -1,4 +1,4 @@
-"""The daemon as it is, on real sockets, through a reboot, a factory reset and a new key; the command line beside it."""
+"""The daemon as it is, on real sockets: reboot, factory reset, new key, interrupted restoration; the command line."""
 
 import asyncio
 import json
@@ -13,8 +13,11 @@ import pytest
 from aiohttp import web
 
 from agent import app, config, daemon
+from agent.backup import restoration
+from agent.backup.archive import FORMAT, Backup, ConfigFile
 from agent.cli import exit_codes, root
 from agent.commands.factory_reset import FILE_NAME
+from agent.foundation.disk import Disk
 from agent.reloading import ReloadableConfig
 from lab.refcloud.admin import NewCommand, NewDevice
 from lab.refcloud.cloud import ReferenceCloud
@@ -131,6 +134,42 @@ async def test_hub_goes_through_factory_reset_and_new_key(
     update = town.queue("config_update", {"timezone": "Asia/Kolkata"})
     await until(lambda: update().state is CommandState.ACKED)
     assert town.cloud.admin.settings(town.hub_id).timezone in {"Asia/Kolkata", "UTC"}
+    restarts.stop()
+    await task
+
+
+async def test_an_interrupted_restoration_keeps_from_the_cloud_until_the_hub_can_finish_it(
+    town: Town, base_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, state, disk = town.configuration(base_url, ""), town.directory / "state", Disk()
+    restored = {"aurra-home-readings.json": b'{"readings": []}'}
+    backup = Backup(FORMAT, "0.1.0", None, ConfigFile(path.read_bytes(), mode=0o644), {}, restored)
+    restoration.stage(backup, state, path, disk)
+    command = town.queue("diagnostics", {})
+
+    restarts = daemon._Restarts(ReloadableConfig(path, config.load(path, environ={}), {}), {})
+    task = asyncio.get_running_loop().create_task(restarts.run())
+    told = ""
+    async with asyncio.timeout(WAIT_S):
+        # A hub without a key: it would be "untried" or "up" with one.
+        while "climahub restore --resume" not in told or "unprovisioned" not in told:
+            await asyncio.sleep(0.05)
+            await asyncio.to_thread(root.run, ["status", "--json", "--config", str(path)])
+            told = capsys.readouterr().out
+    restarts.stop()
+    await task
+    assert command().state is CommandState.PENDING
+    assert not (state / "aurra-home-readings.json").exists()
+
+    plan = restoration.pending(state, disk)
+    assert plan is not None
+    restoration.place_config(plan, state, path, disk)
+    # The power fails here: the next start of the hub does the rest.
+    restarts = daemon._Restarts(ReloadableConfig(path, config.load(path, environ={}), {}), {})
+    task = asyncio.get_running_loop().create_task(restarts.run())
+    await until(lambda: command().state is not CommandState.PENDING)
+    assert (state / "aurra-home-readings.json").read_bytes() == restored["aurra-home-readings.json"]
+    assert not (state / restoration.READY).exists()
     restarts.stop()
     await task
 
