@@ -70,7 +70,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
     monkeypatch.setattr("agent.cloud.transport.KEY_POLL_S", 0.02)
-    monkeypatch.setattr("agent.commands.poller.CommandPoller._phase_s", lambda self: 0.0)
+    monkeypatch.setattr("agent.commands.poller.CommandPoller._with_new_phase_ms", lambda self: self._now().now_ms)
     (tmp_path / "state").mkdir()
     (tmp_path / "run").mkdir()
     return Town(tmp_path)
