@@ -145,6 +145,33 @@ def test_power_that_fails_during_an_upgrade_leaves_a_hub_that_heats(
     assert is_active(hub)
 
 
+def make_foreign(hub: Machine) -> str:
+    """Let the environment be one of another Python, as after an upgrade of Debian; return its name."""
+    current = Path(environment(hub))
+    foreign = current.with_name(f"py3.2-{'0' * 16}")
+    hub.run("mv", f"/{LIB}/{current}", f"/{LIB}/{foreign}")
+    hub.run("ln", "--symbolic", "--force", "--no-dereference", str(foreign), f"/{LIB}/current")
+    return str(foreign)
+
+
+def test_another_python_makes_the_environment_anew_by_dpkgs_trigger_and_else_at_the_next_boot(hub: Machine) -> None:
+    before, process = environment(hub), pid(hub)
+    foreign = make_foreign(hub)
+    hub.run("dpkg-trigger", "--by-package=python3-minimal", "--no-await", "/usr/bin/python3")
+    assert (environment(hub), pid(hub)) == (foreign, process)
+    hub.run("dpkg", "--triggers-only", "--pending")
+    assert environment(hub) == before
+    assert pid(hub) not in {process, "0"}
+    assert is_active(hub)
+    assert not (hub.root / LIB / foreign).exists()
+
+    make_foreign(hub)
+    hub.power_off()
+    hub.power_on()
+    hub.wait(lambda: environment(hub) == before, "the environment after the boot")
+    hub.wait(lambda: is_active(hub), "the service after the boot")
+
+
 def test_an_addition_brings_its_libraries_and_takes_them_away(hub: Machine, packages: Mapping[str, Path]) -> None:
     before = environment(hub)
     imports = f"/{LIB}/current/bin/python -c 'import agent.cli, pyhap' && echo there || true"
