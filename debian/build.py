@@ -39,7 +39,7 @@ GLIBCS = ("2014", "_2_17", "_2_28", "_2_34", "_2_36")
 
 SYSTEMD = PROJECT / "systemd"
 LIB = "usr/lib/climahub"
-UNITS = ("climahub.service", "climahub-console@.service", "climahub-key.service")
+UNITS = ("climahub.service", "climahub-console@.service", "climahub-key.service", "climahub-claim.service")
 DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), python3-venv, python3-pip-whl, systemd, init-system-helpers (>= 1.65)"
 RECOMMENDS = "systemd-timesyncd | time-daemon, dbus, polkitd"
 

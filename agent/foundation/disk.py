@@ -177,6 +177,25 @@ class Disk:
         path.unlink(missing_ok=True)
         self._sync_directory(path)
 
+    def wipe(self, path: Path) -> None:
+        """Overwrite a file with zeros where it lies, then remove it, both durably; nothing happens without one.
+
+        A card may keep the old blocks all the same (wear levelling): a secret that was in the file is only gone once it
+        is worth nothing.
+
+        Raises:
+            OSError: The disk refuses; the file may still be there.
+        """
+        if not os.path.lexists(path):
+            return
+        self.on_operation(Operation.WRITE, path.name)
+        with open(path, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+            file.write(bytes(os.fstat(file.fileno()).st_size))
+            file.flush()
+            self.on_operation(Operation.FSYNC, path.name)
+            os.fsync(file.fileno())
+        self.remove(path)
+
     def quarantine(self, path: Path) -> Path:
         """Move an unreadable file aside, keeping at most `QUARANTINED_MAX` copies, and return its new name.
 

@@ -10,12 +10,13 @@ import pytest
 from agent.cli import exit_codes
 from agent.cli.setup import service
 from agent.cli.setup.answers import read_answers
+from agent.cli.setup.claim import find_claim
 from agent.cli.setup.key_store import KeyStore
 from agent.cli.setup.procedure import Options, Places, Procedure, Steps
 from agent.commands import factory_reset
 from agent.errors import CloudUnavailable, ConfigInvalid, Unauthorized
 from agent.foundation.disk import Disk
-from tests.integration.conftest import KEY, Cloud
+from tests.integration.conftest import KEY, Cloud, until
 
 OTHER_KEY = "cs_dev_" + "Z9y8" * 8
 
@@ -37,9 +38,9 @@ class Rig:
         paths = f'[board.linux]\nsysfs_root = "{self.directory}/sys"\n[storage]\nstate_dir = "{self.directory}/state"\n'
         return f'[setup]\n{setup}\n[cloud]\nbase_url = "{self.url}"\n{paths}run_dir = "{self.directory}/run"\n{more}'
 
-    async def run(self, text: str, options: Options | None = None) -> int:
+    def procedure(self, options: Options | None = None) -> Procedure:
         disk = Disk()
-        procedure = Procedure(
+        return Procedure(
             places=self.places,
             keys=KeyStore(self.places.etc, disk=disk, has_creds=False),
             disk=disk,
@@ -47,7 +48,10 @@ class Rig:
             options=options or Options(starts=False),
             environ={},
         )
+
+    async def run(self, text: str, options: Options | None = None) -> int:
         file = str(self.directory / "answers.toml")
+        procedure = self.procedure(options)
         return await asyncio.to_thread(procedure.run, read_answers(text, file=file), text=text, file=file)
 
     @property
@@ -132,9 +136,64 @@ async def test_key_that_a_factory_reset_has_barred_is_refused(rig: Rig) -> None:
     assert rig.files == []
 
 
+async def test_second_life_begins_with_a_new_key_alone(rig: Rig, cloud: Cloud) -> None:
+    await rig.run(rig.answers())
+    configuration = rig.places.config.read_bytes()
+    state = rig.directory / "state"
+    state.mkdir()
+    factory_reset.bar_key(state, Disk(), KEY)
+    factory_reset.finish_erasing(state, Disk(), key_file=None)
+    new = cloud.reference.admin.replace_key(cloud.hub_id).api_key
+    file = rig.directory / "hub.key"
+    file.write_text(new)
+    assert await asyncio.to_thread(rig.procedure().renew_key, file) == exit_codes.OK
+    assert (rig.places.etc / "api-key").read_text() == f"{new}\n"
+    assert rig.places.config.read_bytes() == configuration
+    assert factory_reset.read_usable_key(state, Disk(), lambda: new) == new
+
+
+async def test_key_file_of_the_configuration_is_left_to_whoever_wrote_it(rig: Rig) -> None:
+    text = rig.answers().replace("[board", 'api_key_file = "/somewhere/key"\n[board')
+    with pytest.raises(ConfigInvalid, match=r"take cloud\.api_key_file out"):
+        await rig.run(text)
+
+
 async def test_group_that_is_missing_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrall", list)
     assert service.group_names() == set()
     await rig.run(rig.answers(more='[zigbee]\nport = "/dev/ttyUSB0"\n'))
     assert any("install what brings the group dialout" in line for line in rig.said)
     assert "SupplementaryGroups" not in rig.places.drop_in.read_text()
+
+
+async def test_claim_is_wiped_once_it_is_taken_and_stays_where_it_is_refused(rig: Rig) -> None:
+    file = rig.directory / "answers.toml"
+    file.write_text(rig.answers(f'key = "{OTHER_KEY}"'))
+    options = Options(starts=False, wipes=True, is_offline=True)
+    with pytest.raises(Unauthorized):
+        await rig.run(file.read_text(), options)
+    assert file.exists()
+    file.write_text(rig.answers())
+    with file.open("rb") as still_open:
+        await rig.run(file.read_text(), options)
+        assert not file.exists()
+        assert set(still_open.read()) == {0}, "the blocks on the card are overwritten"
+    assert rig.files == ["api-key", "config.toml"]
+
+
+async def test_first_boot_waits_for_the_network(rig: Rig, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.cli.setup.procedure.CLOUD_RETRY_S", 0.01)
+    await cloud.down()
+    run = asyncio.get_running_loop().create_task(rig.run(rig.answers(), Options(starts=False, cloud_s=3600)))
+    await until(lambda: rig.said)
+    await cloud.up()
+    assert await run == exit_codes.OK
+    assert any("takes the key" in line for line in rig.said)
+
+
+def test_claim_is_found_on_either_boot_partition(tmp_path: Path) -> None:
+    old, new = tmp_path / "boot", tmp_path / "firmware"
+    old.mkdir()
+    assert find_claim((new, old)) is None
+    (old / "climahub-claim.toml").touch()
+    assert find_claim((new, old)) == old / "climahub-claim.toml"

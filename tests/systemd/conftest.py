@@ -56,6 +56,12 @@ class Cloud:
         self._ask("provision", name, "--kind", "sensor", "--key-file", str(key_file))
         return key_file.read_text()
 
+    def new_key(self) -> str:
+        """Have a new key made for the hub, and return it; the old one is worth nothing from then on."""
+        self.key_file.unlink()
+        self._ask("new-key", "hub", "--key-file", str(self.key_file))
+        return self.key_file.read_text().strip()
+
     def command(self, type_: str) -> str:
         """Queue a command and return its id."""
         return str(self._json("command", "hub", type_)["command_id"])

@@ -66,3 +66,32 @@ def test_two_commands_from_the_package_to_the_first_accepted_reading(
     kept = fresh.run("sh", "-c", "grep -rl cs_dev_ /etc /var/lib/climahub || true").split()
     assert kept == [] if "encrypted by systemd" in said else ["/etc/climahub/api-key"]
     assert key not in said + fresh.journal()
+
+
+def test_claim_on_the_boot_partition_is_taken_once(fresh: Machine, cloud: Cloud) -> None:
+    """The same machine as after a factory reset, with a new key: from the power on to the accepted reading."""
+    fresh.run("systemctl", "stop", "climahub")
+    fresh.run(
+        "sh", "-c", "rm -rf /etc/climahub/* /var/lib/climahub/* /etc/systemd/system/climahub.service.d/setup.conf"
+    )
+    key = cloud.new_key()
+    fresh.write("/boot/firmware/climahub-claim.toml", ANSWERS.format(key=key, url=cloud.url))
+    before = cloud.readings()
+    fresh.run("systemctl", "start", "climahub-claim")
+    assert cloud.readings() > before
+    assert not (fresh.root / "boot/firmware/climahub-claim.toml").exists()
+    assert fresh.show("climahub", "ActiveState") == "active"
+    said = fresh.run("journalctl", "-u", "climahub-claim", "-o", "cat", "--no-pager")
+    assert "climahub-claim.toml is overwritten and removed" in said
+    assert "have the cloud issue a new key" in said
+    assert key not in said
+
+
+def test_hub_heats_without_a_key_that_cannot_be_decrypted(fresh: Machine) -> None:
+    """As on another machine, or with the host's key lost: the service starts, and says what is missing."""
+    if not (fresh.root / "etc/climahub/api-key.cred").exists():
+        pytest.skip("systemd does not encrypt here")
+    fresh.write("/etc/climahub/api-key.cred", "damaged", 0o600)
+    fresh.run("systemctl", "restart", "climahub")
+    assert fresh.show("climahub", "ActiveState") == "active"
+    assert '"unprovisioned"' in fresh.run("climahub", "status", "--json")

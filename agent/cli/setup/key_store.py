@@ -1,7 +1,7 @@
 """Where the hub's key of the cloud is kept: a credential that systemd encrypts, or a file that only root can read.
 
-Owns `/etc/climahub/api-key` and `api-key.cred`; one of them is there. Never prints a key, and never passes one as an
-argument of a program.
+Owns `/etc/climahub/api-key` and `api-key.cred`; a key in the first counts, as `climahub-key.service` has it. Never prints
+a key, and never passes one as an argument of a program.
 """
 
 import shutil
@@ -16,6 +16,7 @@ from agent.foundation.disk import Disk
 
 CREDENTIAL = "climahub-api-key"
 """Its name is part of what is encrypted (systemd-creds(1), --name=)."""
+KEY_FILE = "api-key"
 KEY_BYTES_MAX = 4096
 RUN_S_MAX = 30.0
 """A TPM answers within seconds."""
@@ -55,21 +56,21 @@ class KeyStore:
             run: Runs systemd-creds.
             has_creds: Whether it is there; `None` to look.
         """
-        self.plain = directory / "api-key"
-        self.encrypted = directory / "api-key.cred"
+        self.plain = directory / KEY_FILE
+        self.encrypted = directory / f"{KEY_FILE}.cred"
         self._disk = disk
         self._run = run
         self._has_creds = shutil.which("systemd-creds") is not None if has_creds is None else has_creds
 
     def read(self) -> str:
-        """Return the key that is kept; empty where there is none that can be used."""
+        """Return the key that is kept; empty where there is none that can be used. Blocks."""
         try:
-            if self.encrypted.exists():
-                command = ("systemd-creds", "decrypt", f"--name={CREDENTIAL}", str(self.encrypted), "-")
-                return self._run(command, b"").decode("ascii", "replace").strip()
-            return (self._disk.read(self.plain, bytes_max=KEY_BYTES_MAX) or b"").decode("ascii", "replace").strip()
+            content = self._disk.read(self.plain, bytes_max=KEY_BYTES_MAX) or b""
+            if not content and self.encrypted.exists():
+                content = self._run(("systemd-creds", "decrypt", f"--name={CREDENTIAL}", str(self.encrypted), "-"), b"")
         except (CommandFailed, Corrupt, ReadFailed):
             return ""
+        return content.decode("ascii", "replace").strip()
 
     @property
     def is_encrypted(self) -> bool:

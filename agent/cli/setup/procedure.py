@@ -5,7 +5,7 @@ half set up. Must never print a key.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,12 +20,13 @@ from agent.cli.setup.drop_in import drop_in_text, needs_of
 from agent.cli.setup.key_store import CommandFailed, KeyStore, read_key_file
 from agent.cli.setup.machine import Machine
 from agent.commands import factory_reset
-from agent.config import Config
+from agent.config import Config, load
 from agent.config.zones import missing_outputs
 from agent.environment import output_names
 from agent.errors import CloudUnavailable, ConfigInvalid, Corrupt, ReadFailed
 from agent.foundation.disk import Disk
 
+CLOUD_RETRY_S = 5.0
 WAIT_S = 300
 """For the first reading. The time may have to come first, and a sensor's first value."""
 
@@ -50,12 +51,16 @@ class Options(msgspec.Struct, frozen=True):
         starts: Start the service.
         wait_s: How long to wait for the first reading.
         is_offline: Go on where the cloud does not answer: the key is then not checked.
+        cloud_s: For how long to try the cloud.
+        wipes: Overwrite and remove the answers once they are taken.
     """
 
     replace: bool = False
     starts: bool = True
     wait_s: float = WAIT_S
     is_offline: bool = False
+    cloud_s: float = 0
+    wipes: bool = False
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -147,7 +152,21 @@ class Procedure:
         key, origin = self._key(answers, prepared.config, Path(file).parent)
         self._check_cloud(prepared.config, key, origin, answers.time_zone)
         self._write(prepared, key)
-        return self._start(prepared)
+        if self._options.wipes:
+            self._disk.wipe(Path(file))
+            self._steps.done("answers", f"{file} is overwritten and removed")
+        return self._start(prepared.config)
+
+    def renew_key(self, file: Path) -> int:
+        """Give a hub that is configured another key; return the exit code. Errors as `run`."""
+        config = load(self._places.config, environ={})
+        key = read_key_file(file, self._disk)
+        self._ensure_usable(config, key)
+        machine = self._find_machine(config, machines.find_sticks())
+        self._check_cloud(config, key, f"of {file}", "")
+        before = written.read_text(self._places.config, self._disk)
+        self._write(Prepared(before, config, machine, is_changed=False, before=before), key)
+        return self._start(config)
 
     def prepare(self, answers: Answers, *, text: str, file: str) -> Prepared:
         """Find the machine and make its configuration; nothing is written. Arguments and errors as `run`."""
@@ -157,10 +176,7 @@ class Procedure:
         if problem := missing_outputs(config.climate.zones, output_names(config.board)):
             raise ConfigInvalid(f"{file}: {problem}")
         self._steps.done("answers", f"{file}: {len(config.climate.zones)} zones, cloud {config.cloud.base_url}")
-        channels = asyncio.run(machines.find_channels(config.board, config.local_api.socket))
-        machine = Machine(machines.read_model(), channels, sticks)
-        self._steps.done("machine", machines.as_text(machine))
-        self._note_missing_sensors(config, machine)
+        machine = self._find_machine(config, sticks)
         made = configuration_text(document)
         before = written.read_text(self._places.config, self._disk)
         prepared = Prepared(made, config, machine, before != made, before)
@@ -171,6 +187,13 @@ class Procedure:
                 f"{written.difference(before, made, self._places.config.name)}"
             )
         return prepared
+
+    def _find_machine(self, config: Config, sticks: Sequence[str]) -> Machine:
+        channels = asyncio.run(machines.find_channels(config.board, config.local_api.socket))
+        machine = Machine(machines.read_model(), channels, sticks)
+        self._steps.done("machine", machines.as_text(machine))
+        self._note_missing_sensors(config, machine)
+        return machine
 
     def _note_missing_sensors(self, config: Config, machine: Machine) -> None:
         found = {channel.sensor for channel in machine.channels}
@@ -197,10 +220,14 @@ class Procedure:
             raise ConfigInvalid(
                 "give the hub's key of the cloud: setup.key or setup.key_file in the answers, or --key-file"
             )
-        self._refuse_barred(config, key)
+        self._ensure_usable(config, key)
         return key, origin
 
-    def _refuse_barred(self, config: Config, key: str) -> None:
+    def _ensure_usable(self, config: Config, key: str) -> None:
+        if config.cloud.api_key_file is not None:
+            raise ConfigInvalid(
+                "take cloud.api_key_file out of the configuration: setup gives the key to the service as a credential"
+            )
         try:
             is_barred = factory_reset.is_barred(factory_reset.read(config.storage.state_dir, self._disk), key)
         except (Corrupt, ReadFailed) as error:
@@ -213,7 +240,7 @@ class Procedure:
 
     def _check_cloud(self, config: Config, key: str, origin: str, time_zone: str) -> None:
         try:
-            answer = asyncio.run(ask_cloud(config.cloud, key, time_zone, self._environ))
+            answer = asyncio.run(self._ask_cloud(config, key, time_zone))
         except CloudUnavailable as error:
             if not self._options.is_offline:
                 raise CloudUnavailable(
@@ -223,6 +250,18 @@ class Procedure:
             return
         self._steps.done("cloud", f"{config.cloud.base_url} takes the key {origin}")
         self._tell_time_zone(answer)
+
+    async def _ask_cloud(self, config: Config, key: str, time_zone: str) -> CloudAnswer:
+        """Ask, again for as long as the options say: at a first boot the network and the time come late."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self._options.cloud_s
+        while True:
+            try:
+                return await ask_cloud(config.cloud, key, time_zone, self._environ)
+            except CloudUnavailable:
+                if loop.time() >= end_s:
+                    raise
+                await asyncio.sleep(CLOUD_RETRY_S)
 
     def _tell_time_zone(self, answer: CloudAnswer) -> None:
         if answer.problem:
@@ -265,7 +304,7 @@ class Procedure:
                 f"! install what brings the group {group}: this machine has none, and its devices stay closed"
             )
 
-    def _start(self, prepared: Prepared) -> int:
+    def _start(self, config: Config) -> int:
         if not self._options.starts or not service.is_under_systemd():
             self._steps.done("service", "not started: systemctl start climahub")
             return exit_codes.OK
@@ -274,11 +313,9 @@ class Procedure:
         except CommandFailed as error:
             raise CommandFailed(service.failure_text(error)) from error
         self._steps.done("service", f"{service.UNIT} runs, and starts at each boot")
-        now = service.wait_for_reading(
-            prepared.config.local_api.socket, limit_s=self._options.wait_s, say=self._steps.note
-        )
+        now = service.wait_for_reading(config.local_api.socket, limit_s=self._options.wait_s, say=self._steps.note)
         if not now.is_accepted:
             self._steps.done("first reading", f"! not accepted yet: {now.text}")
             return exit_codes.WARNED
-        self._steps.done("first reading", f"accepted by {prepared.config.cloud.base_url}")
+        self._steps.done("first reading", f"accepted by {config.cloud.base_url}")
         return exit_codes.OK

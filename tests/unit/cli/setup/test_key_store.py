@@ -56,6 +56,12 @@ def test_key_that_cannot_be_decrypted_is_none(tmp_path: Path) -> None:
     assert store(tmp_path, Creds("decrypt")).read() == ""
 
 
+def test_plain_key_that_was_put_there_counts_first(tmp_path: Path) -> None:
+    store(tmp_path, Creds()).keep("cs_dev_old")
+    (tmp_path / "api-key").write_text(f"{KEY}\n")
+    assert store(tmp_path, Creds()).read() == KEY
+
+
 def test_key_file_of_a_person_may_have_comments(tmp_path: Path) -> None:
     path = tmp_path / "hub.key"
     path.write_text(f"# hub in the cellar\n{KEY}\n")
