@@ -12,6 +12,7 @@ from agent.cli.setup import service
 from agent.cli.setup.answers import read_answers
 from agent.cli.setup.claim import find_claim
 from agent.cli.setup.key_store import KeyStore
+from agent.cli.setup.machine import find_present, read_temperatures
 from agent.cli.setup.procedure import Options, Places, Procedure, Steps
 from agent.commands import factory_reset
 from agent.errors import CloudUnavailable, ConfigInvalid, Unauthorized
@@ -197,3 +198,13 @@ def test_claim_is_found_on_either_boot_partition(tmp_path: Path) -> None:
     assert find_claim((new, old)) is None
     (old / "climahub-claim.toml").touch()
     assert find_claim((new, old)) == old / "climahub-claim.toml"
+
+
+def test_wizard_begins_from_what_is_there(rig: Rig) -> None:
+    board, _, base_url = find_present(rig.places.config)
+    assert (board.name, base_url) == ("linux", "")
+    rig.places.etc.mkdir()
+    rig.places.config.write_text("[cloud]" + rig.answers(more='[board]\nname = "linux"\n').partition("[cloud]")[2])
+    board, socket, base_url = find_present(rig.places.config)
+    assert (socket.parent, base_url) == (rig.directory / "run", rig.url)
+    assert read_temperatures(board, socket) == {"hwmon/w1_slave_temp/temp1": pytest.approx(20.562)}

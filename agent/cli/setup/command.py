@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -10,8 +11,9 @@ import msgspec
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.cli.setup import claim as claims
-from agent.cli.setup.answers import not_a_key, read_answers
+from agent.cli.setup.answers import Answers, not_a_key, read_answers
 from agent.cli.setup.key_store import KeyStore
+from agent.cli.setup.machine import find_present, read_temperatures
 from agent.cli.setup.procedure import WAIT_S, Options, Places, Procedure, Steps
 from agent.config.reading import read_text
 from agent.config.secrets import is_api_key
@@ -24,12 +26,14 @@ _EXITS = (
     "0 the cloud has accepted a reading, 1 systemd or the disk refuses, 4 the hub runs and no reading is accepted yet,"
     " 69 the cloud does not answer, 77 the cloud refuses the key or this is not root, 78 an answer is wrong"
 )
+_NEXT = "Next: climahub status; the page: climahub port code, then climahub port"
 
 
 @click.command(
     epilog=epilog(
+        "sudo climahub setup                                       ask, on a terminal",
         "sudo climahub setup --answers answers.toml",
-        "sudo climahub setup --answers answers.toml --key-file /media/stick/hub.key",
+        "sudo climahub setup --key-file /media/stick/hub.key       give this hub another key",
         exits=_EXITS,
     )
 )
@@ -37,12 +41,11 @@ _EXITS = (
 @click.option(
     "--claim", is_flag=True, help=f"Take them from {claims.NAME} on the boot partition, if it is there; wipe it."
 )
-@click.option(
-    "--key-file", type=_FILE, help="Take the key of the cloud from this file; without answers: a new key for this hub."
-)
+@click.option("--key-file", type=_FILE, help="Take the key of the cloud from this file; alone: a new key for this hub.")
 @click.option("--replace", is_flag=True, help="Replace a configuration that a person has written; a copy stays.")
 @click.option("--offline", is_flag=True, help="Go on where the cloud does not answer; the key is not checked then.")
 @click.option("--wipe", is_flag=True, help="Overwrite and remove the answers once they are taken.")
+@click.option("--sheet", "sheet_file", type=_FILE, help="Write a sheet for the house: addresses, sign-in code, zones.")
 @click.option("--no-start", is_flag=True, help="Write everything, and start nothing.")
 @click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), default=WAIT_S, show_default=True,
               help="Seconds to wait for the first reading.")  # fmt: skip
@@ -53,12 +56,14 @@ def setup(
     replace: bool,
     offline: bool,
     wipe: bool,
+    sheet_file: Path | None,
     no_start: bool,
     wait_s: float,
 ) -> int:
     """Set this hub up: find board and sensors, check the cloud's key, configure, start, wait for the first reading.
 
-    Everything is checked before anything is written. docs/install.md says what an answers file holds.
+    Without --answers it asks. Everything is checked before anything is written. docs/install.md says what an answers
+    file holds.
     """
     if answers_file is not None and claim:
         raise click.UsageError("give --answers or --claim")
@@ -67,7 +72,9 @@ def setup(
         return exit_codes.NO_PERMISSION
     # The service reads its configuration as a user of its own, whatever the shell's mask is.
     os.umask(0o022)
-    options = Options(replace=replace, starts=not no_start, wait_s=wait_s, is_offline=offline, wipes=wipe)
+    options = Options(
+        replace=replace, starts=not no_start, wait_s=wait_s, is_offline=offline, wipes=wipe, sheet_file=sheet_file
+    )
     if claim:
         answers_file = claims.find_claim()
         if answers_file is None:
@@ -87,20 +94,45 @@ def setup(
     if answers_file is None and key_file is not None:
         return procedure.renew_key(key_file)
     if answers_file is None:
-        raise click.UsageError("name the answers: --answers FILE; or a new key: --key-file FILE")
-    text = read_text(answers_file)
-    answers = read_answers(text, file=str(answers_file))
+        answers, text = _ask_person(places, has_key=procedure.has_key), ""
+    else:
+        text = read_text(answers_file)
+        answers = read_answers(text, file=str(answers_file))
     if key_file is not None:
         answers = msgspec.structs.replace(answers, key="", key_file=str(key_file.absolute()))
-    code = procedure.run(answers, text=text, file=str(answers_file))
-    click.echo(
-        f"{steps.total_s:6.1f} s  in all. Next: climahub status; the page: climahub port code, then climahub port"
-    )
+    code = procedure.run(answers, text=text, file=str(answers_file or "your answers"))
+    click.echo(f"{steps.total_s:6.1f} s  in all. {_NEXT}")
     if claim and answers.key:
         steps.note(f"! {claims.ADVICE}")
-    elif answers.key and not wipe:
+    elif answers_file is not None and answers.key and not wipe:
         steps.note(f"remove the key from {answers_file}: shred --remove {answers_file}")
     return code
+
+
+def _ask_person(places: Places, *, has_key: bool) -> Answers:
+    """Walk a person through the questions; return the answers."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("name the answers: --answers FILE; or a new key: --key-file FILE")
+    # Imported late: a hub that is set up by a script does without.
+    from agent.cli.setup import terminal, wizard  # noqa: PLC0415
+
+    board, socket, base_url = find_present(places.config)
+    facts = wizard.Facts(
+        base_url=base_url,
+        has_key=has_key,
+        key_files=terminal.find_key_files(),
+        time_zone=terminal.machine_time_zone(),
+        thermometers=list(read_temperatures(board, socket)),
+    )
+    person = terminal.Terminal(
+        ask=lambda prompt, is_secret: str(
+            click.prompt(prompt, prompt_suffix="", default="", show_default=False, hide_input=is_secret)
+        ),
+        say=lambda line: click.echo(escape_lines(line)),
+        read=lambda: read_temperatures(board, socket),
+        sleep=time.sleep,
+    )
+    return wizard.answers_of(person.run(facts))
 
 
 def _ask_for_key() -> str:

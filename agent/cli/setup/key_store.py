@@ -1,7 +1,7 @@
 """Where the hub's key of the cloud is kept: a credential that systemd encrypts, or a file that only root can read.
 
-Owns `/etc/climahub/api-key` and `api-key.cred`; a key in the first counts, as `climahub-key.service` has it. Never prints
-a key, and never passes one as an argument of a program.
+Owns `/etc/climahub/api-key` and `api-key.cred`; a key in the first counts, as `climahub-key.service` has it. Never
+prints a key, and never passes one as an argument of a program.
 """
 
 import shutil

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from agent.cli import hub_client
-from agent.config import BoardConfig
-from agent.config.primary import choose_primary
+from agent.config import BoardConfig, load, resolve_text
+from agent.config.primary import choose_primary, is_machine_part
 from agent.environment import make_board
+from agent.errors import ConfigInvalid
 from agent.foundation.clock import SystemClock
 from agent.foundation.format import measured
 from agent.foundation.text import plural, sanitize
@@ -118,6 +119,28 @@ async def _read(reader: ChannelReader) -> BoardChannelReport:
         channel.driver,
         problem,
     )
+
+
+def find_present(config_file: Path) -> tuple[BoardConfig, Path, str]:
+    """Return board, socket and cloud of the present configuration; the defaults of a hub where there is none."""
+    try:
+        config = load(config_file, environ={})
+    except ConfigInvalid:
+        text = '[cloud]\nbase_url = "https://none.invalid"\n[board]\nname = "linux"\n'
+        config = resolve_text(text, file="", directory=Path("/"), environ={}).config
+        return config.board, config.local_api.socket, ""
+    return config.board, config.local_api.socket, config.cloud.base_url
+
+
+def read_temperatures(board: BoardConfig, socket: Path) -> dict[str, float]:
+    """Return what measures a temperature here now, by name, without parts of the machine itself. Blocks."""
+    return {
+        channel.sensor: channel.value
+        for channel in asyncio.run(find_channels(board, socket))
+        if channel.quantity == Quantity.TEMPERATURE
+        and channel.value is not None
+        and not is_machine_part(channel.sensor)
+    }
 
 
 def primary_of(channels: Sequence[BoardChannelReport]) -> Sequence[str]:

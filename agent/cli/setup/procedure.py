@@ -5,6 +5,7 @@ half set up. Must never print a key.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 from agent.cli import exit_codes
 from agent.cli.setup import machine as machines
 from agent.cli.setup import service, written
+from agent.cli.setup import sheet as sheets
 from agent.cli.setup.answers import Answers
 from agent.cli.setup.cloud_check import CloudAnswer, ask_cloud
 from agent.cli.setup.configuration import complete, configuration_text, is_untouched, resolve
@@ -53,6 +55,7 @@ class Options(msgspec.Struct, frozen=True):
         is_offline: Go on where the cloud does not answer: the key is then not checked.
         cloud_s: For how long to try the cloud.
         wipes: Overwrite and remove the answers once they are taken.
+        sheet_file: Where to write the sheet for the house; `None` for none.
     """
 
     replace: bool = False
@@ -61,6 +64,7 @@ class Options(msgspec.Struct, frozen=True):
     is_offline: bool = False
     cloud_s: float = 0
     wipes: bool = False
+    sheet_file: Path | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -133,6 +137,11 @@ class Procedure:
         self._environ = environ
         self._ask_for_key = ask_for_key
 
+    @property
+    def has_key(self) -> bool:
+        """This hub has a key already."""
+        return bool(self._keys.read())
+
     def run(self, answers: Answers, *, text: str, file: str) -> int:
         """Set the hub up; return the exit code.
 
@@ -155,7 +164,9 @@ class Procedure:
         if self._options.wipes:
             self._disk.wipe(Path(file))
             self._steps.done("answers", f"{file} is overwritten and removed")
-        return self._start(prepared.config)
+        code = self._start(prepared.config)
+        self._write_sheet(prepared)
+        return code
 
     def renew_key(self, file: Path) -> int:
         """Give a hub that is configured another key; return the exit code. Errors as `run`."""
@@ -303,6 +314,17 @@ class Procedure:
             self._steps.note(
                 f"! install what brings the group {group}: this machine has none, and its devices stay closed"
             )
+
+    def _write_sheet(self, prepared: Prepared) -> None:
+        path = self._options.sheet_file
+        if path is None or not self._options.starts:
+            return
+        port, code = sheets.ask_hub(prepared.config.local_api.socket)
+        text = sheets.sheet_text(
+            prepared.config, port, hub=os.uname().nodename, model=prepared.machine.model, code=code
+        )
+        self._disk.write(path, text.encode(), is_secret=True)
+        self._steps.done("sheet", f"{path}: print it, then remove it")
 
     def _start(self, config: Config) -> int:
         if not self._options.starts or not service.is_under_systemd():
