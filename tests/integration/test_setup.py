@@ -1,14 +1,17 @@
 """`climahub setup` against a reference cloud: everything is checked before anything is written."""
 
 import asyncio
+import functools
 import grp
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agent.cli import exit_codes
-from agent.cli.setup import service
+from agent.cli.setup import command, service
 from agent.cli.setup.answers import read_answers
 from agent.cli.setup.claim import find_claim
 from agent.cli.setup.key_store import KeyStore
@@ -208,3 +211,30 @@ def test_wizard_begins_from_what_is_there(rig: Rig) -> None:
     board, socket, base_url = find_present(rig.places.config)
     assert (socket.parent, base_url) == (rig.directory / "run", rig.url)
     assert read_temperatures(board, socket) == {"hwmon/w1_slave_temp/temp1": pytest.approx(20.562)}
+
+
+async def test_person_at_a_terminal_sets_the_hub_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_is_terminal", lambda: True)
+    monkeypatch.setattr(command, "Places", lambda: rig.places)
+    monkeypatch.setattr(command, "KeyStore", functools.partial(KeyStore, has_creds=False))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    typed = [rig.url, "?", KEY, "Europe/Berlin", "", "0", "yes", ""]
+    invoke = functools.partial(CliRunner().invoke, standalone_mode=False)
+    result = await asyncio.to_thread(invoke, command.setup, ["--no-start"], input="\n".join(typed))
+    assert result.exception is None, result.output
+    assert result.return_value == exit_codes.OK
+    assert rig.files == ["api-key", "config.toml"]
+    assert f'base_url = "{rig.url}"' in rig.places.config.read_text()
+    assert "paste the key, or name a file with it" in result.output
+    assert KEY not in result.output
+
+
+def test_without_a_person_and_without_answers_it_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(command, "_is_terminal", lambda: False)
+    assert "name the answers" in CliRunner().invoke(command.setup).output
+    assert "give --answers or --claim" in CliRunner().invoke(command.setup, ["--claim", "--answers", "a"]).output
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert (
+        CliRunner().invoke(command.setup, ["--claim"], standalone_mode=False).return_value == exit_codes.NO_PERMISSION
+    )

@@ -89,7 +89,7 @@ def setup(
         steps=steps,
         options=options,
         environ=os.environ,
-        ask_for_key=_ask_for_key if sys.stdin.isatty() else None,
+        ask_for_key=_ask_for_key if _is_terminal() else None,
     )
     if answers_file is None and key_file is not None:
         return procedure.renew_key(key_file)
@@ -109,9 +109,14 @@ def setup(
     return code
 
 
+def _is_terminal() -> bool:
+    """Return whether a person can be asked."""
+    return sys.stdin.isatty()
+
+
 def _ask_person(places: Places, *, has_key: bool) -> Answers:
     """Walk a person through the questions; return the answers."""
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise click.UsageError("name the answers: --answers FILE; or a new key: --key-file FILE")
     # Imported late: a hub that is set up by a script does without.
     from agent.cli.setup import terminal, wizard  # noqa: PLC0415

@@ -206,6 +206,25 @@ def test_removing_an_absent_file_is_harmless(tmp_path: Path) -> None:
     Disk().remove(tmp_path / "absent")
 
 
+def test_wiped_file_is_zeros_before_it_is_gone(tmp_path: Path) -> None:
+    path, seen = tmp_path / "a", list[tuple[Operation, bytes]]()
+    path.write_bytes(b"secret")
+    disk = Disk(lambda operation, _: seen.append((operation, path.read_bytes() if path.exists() else b"")))
+    disk.wipe(path)
+    assert seen == [
+        (Operation.WRITE, b"secret"),
+        (Operation.FSYNC, bytes(6)),
+        (Operation.REMOVE, bytes(6)),
+        (Operation.FSYNC_DIRECTORY, b""),
+    ]
+    disk.wipe(path)
+    path.symlink_to(tmp_path / "other")
+    (tmp_path / "other").write_bytes(b"kept")
+    with pytest.raises(OSError, match="symbolic"):
+        disk.wipe(path)
+    assert (tmp_path / "other").read_bytes() == b"kept"
+
+
 def test_quarantine_keeps_the_content(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"broken")
