@@ -42,7 +42,8 @@ class LineTiming(msgspec.Struct, frozen=True):
     renew_s: float | None = None
 
 
-SWITCH = LineTiming(20.0, 60.0, 180.0, RENEW_S)
+SWITCH = LineTiming(20.0, 60.0, 90.0, RENEW_S)
+"""It answers each minute at least, and its timer has ended by then."""
 VALVE = LineTiming(180.0, 1800.0, 5400.0)
 """A valve sleeps, and each read costs its battery; it reports its setpoint each hour as well."""
 

@@ -109,8 +109,8 @@ async def test_room_with_a_plug_is_as_warm_as_with_a_relay_and_no_rule_is_broken
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output_table, "RADIO_S_MAX", 0.3)
-    monkeypatch.setattr(output_devices, "LEASE_S", 3.0)
-    monkeypatch.setattr(output_line, "SWITCH", LineTiming(5.0, 0.5, 9.0, 0.5))
+    monkeypatch.setattr(output_devices, "LEASE_S", 15.0)
+    monkeypatch.setattr(output_line, "SWITCH", LineTiming(20.0, 1.0, 90.0, 1.0))
     relay = with_relay()
     async with zone(tmp_path, "switch", "plug") as plug:
         home = Home()

@@ -191,8 +191,7 @@ async def test_plug_goes_off_by_itself_when_the_radio_is_gone(tmp_path: Path) ->
 async def test_plug_goes_off_when_the_control_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_line, "DEMAND_S_MAX", 0.5)
     async with zone(tmp_path, "switch", "router") as plug:
-        await plug.apply(HEAT)
-        await plug.hub.until(lambda: plug.value[0x0000] == 1)
+        await plug.follows(HEAT)
         await plug.hub.until(lambda: plug.value[0x0000] == 0)
 
 
