@@ -85,6 +85,10 @@ is that of a fault."""
 STEEPER = 2.0
 """Such a zone's fall is a fault from so many times the steepest one before on."""
 
+UNHEATED_SHARE = 0.4
+"""And its fall is at least this share of what its load does to it without any heat: in a storm the rooms of one heat pump
+get less of it each, and fall more steeply than in the days before, though not nearly as if it stood still."""
+
 STEEPEST_K_PER_H_MIN = 0.12
 """A smaller steepest fall counts as this."""
 
@@ -282,7 +286,8 @@ def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
     if emitted - slope / rate_k_per_h >= known + JUMP_MIN[length]:
         return True
     steepest = max(STEEPEST_K_PER_H_MIN, effect.steepest_k_per_h, effect.steepest_before_k_per_h)
-    return known >= SCARCE_LOAD and is_learned and emitted > HALF and -slope > STEEPER * steepest
+    fall_min = max(STEEPER * steepest, UNHEATED_SHARE * min(known, SCARCE_LOAD_MAX) * rate_k_per_h)
+    return known >= SCARCE_LOAD and is_learned and emitted > HALF and -slope > fall_min
 
 
 def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:

@@ -1,114 +1,158 @@
-"""Finds out whether a silent sensor is dead: changes the duty a little, and watches for its report. Pure.
+"""Finds out whether a silent sensor is dead: changes the duty, up and down, and watches for its report. Pure.
 
 A sensor that reports on change is silent in a steady room, and silent when it is dead. What tells them apart is heat: a
 room that gets more than what keeps its temperature gets warmer, one that gets less gets cooler, and a sensor that works
-must report that. So after an unusual silence the duty moves away, slowly, from what keeps the temperature: up, or down
-where the last report was above the setpoint. Either the sensor reports (the room is then warmer or cooler by its
-threshold, and the control law goes on from there), or the room has had more heat, or missed more, than ever brought a
-report before: then the sensor is dead. How much that is is learned in each zone: it contains the size of the emitter,
-the mass of the house, the lag of the sensor and its threshold, none of which is known.
+must report that. So after an unusual silence the duty moves away from what keeps the temperature, in turns: up until
+the air must have moved by what a report takes, then down by as much. Either the sensor reports (the room is then warmer
+or cooler by its threshold, and the control law goes on from there), or it is dead.
 
-A room that cools because its sensor is dead is the worst that can happen. So the duty moves up wherever the room may
-need heat: at its setpoint, below it, and above it as soon as it may have cooled to it since the last report.
+Weather, sun and people can hide one of the two: a room that is heated more while the sun goes keeps its temperature. So
+they make the other one all the larger, and only a sensor that is silent in both is dead. By how much the air must have
+moved says `heat_trace`, in a unit of its own; what that is in the room (the size of the emitter, the mass of the house,
+the lag of the sensor) is learned from what each report has needed. A report after a silence in which the sensor was
+dead teaches nothing: it differs from the one before by more than a threshold.
 
-Two values are taken for the duty that keeps the temperature, the mean of the last day and the integral of the control
-law, and always the one that gives less evidence: the law heats more on a cold night, and less in the sun, while the
-temperature stays where it is.
+A room that cools because its sensor is dead is the worst that can happen. So the duty moves up first, and a room that
+does not know whether it is warm is heated as much as it is not.
 """
 
 import msgspec
 
 from agent.climate.fusion import ZoneTemperature
+from agent.climate.heat_trace import HeatTrace
 
-CHANGE_PER_H = 1.5
-CHANGE_MAX = 0.7
-"""The duty changes at this rate to this value: a fast room answers within minutes, long before it is too warm; a slow
-one needs the most that can be added within the hour."""
+FIRST_CHANGE = 0.5
+"""In the first turn the duty changes by this much: most sensors that work answer to it."""
+
+CHANGE = 2.0
+"""Then by this much: to full output, or to none. Less is lost in the pulses of the law, which owe and are owed for
+hours, and a room drifts away by kelvins meanwhile; a turn ends before it is too warm or too cold."""
+
+PATIENT_S = 3600.0
+PATIENT_FACTOR = 2.5
+PATIENT_DUTY = 0.85
+"""Heat tells little about a floor, and about a room whose equipment is on for more than this share of the day: there
+the probe begins so much later, all its turns are like the first one, and it needs so many times the swing."""
 
 ABOVE_K = 0.3
-"""A report this far above the setpoint: less heat is the right answer, and tells as much."""
+"""A report this far above the setpoint: less heat is the right answer, and comes first."""
 
-NEEDED_FACTOR = 2.0
-"""A sensor that reported after some heat may need this many times as much in worse weather."""
+TURN_S_MAX = 5400.0
+IDLE_TURN_S = 1800.0
+IDLE_SHARE = 0.25
+TURN_RESPONSE_S = 900.0
+"""A turn with an emitter that answers within `TURN_RESPONSE_S` (longer with a slower one) ends after this time, and
+after `IDLE_TURN_S` if it has moved less than this share of the limit: equipment that always runs heats no more."""
 
-SLOW_S = 1800.0
-"""A room that needs more than this is slow: weather moves it as much as the probe, and it may need three times as much.
-The two hours in which a dead sensor must be found are too short there anyway."""
+CHANGES_MIN = 4.0
+"""A sensor that works is silent while the air moves within a threshold around its last report: by twice the threshold.
+What `heat_trace` says may be twice as much as that, where a sensor in a corner follows its room over half an hour."""
 
-NEEDED_RESPONSES_MIN = 2.0
-"""No sensor is dead before full output for this many times that in which the emitter shows whether it works."""
+NEEDED_FACTOR = 1.3
+"""A sensor that reported after a swing may need this many times as much in worse weather."""
 
-QUICK_FACTOR = 4.0
-"""A quick room, air heating for one, would get too warm by then: there four times what it needed is enough."""
+FIRST_CHANGE_K = 0.5
+CHANGE_K_MIN, CHANGE_K_MAX = 0.1, 1.0
+CHANGE_WEIGHT = 0.125
+"""The threshold of a sensor is the mean change between its last reports, within these bounds."""
+
+REVIVED_CHANGES = 2.0
+"""A report that differs from the one before by more thresholds than this was not brought by heat: the sensor was dead,
+or reports were lost."""
 
 HALF_LIFE_S = 7 * 24 * 3600.0
-"""What probes of the last weeks needed counts; what one strange day needed is forgotten."""
+"""What reports of the last weeks needed counts; what one strange day needed is forgotten."""
 
 WARM_UP_S = 12 * 3600.0
-"""Before this the duty that keeps the temperature is not known, and walls take heat that moves no air. What reports
-need is learned from then on, and counts after as long again."""
+"""Before this walls take heat that moves no air. What reports need is learned from then on, and counts after as long
+again."""
 
-UNKNOWN_S = 4 * 3600.0
-UNKNOWN_RESPONSES = 8.0
-"""Until then: four hours of full output move every room, twice as much the slowest floor."""
+UNKNOWN_K = 4.0
+"""Until then: a swing that every sensor reports."""
 
-OBSERVED_S_MIN = 48 * 3600.0
-NEW_FACTOR = 8.0
-"""Until two days were observed the room has not shown much of what it may need."""
+OBSERVED_S_MIN = 72 * 3600.0
+NEW_FACTOR = 1.5
+"""Until three days were observed the room has not shown much of what it may need."""
 
 
 class SensorProbe(msgspec.Struct, frozen=True):
     """The probe of a zone's sensors. Kept in `climate.json`.
 
     Attributes:
-        excess_s: The heat beyond what keeps the temperature since the last report, in seconds of full output; negative
-            for missing heat.
         is_dead: The sensors did not report in spite of it. Only a report ends that.
-        needed_s: The heat, or missing heat, after which they reported before.
+        needed_k: The swing, up and down, after which they reported before; in the unit of `heat_trace`.
+        change_k: The change that they report.
         observed_s: For how long that was observed, up to `OBSERVED_S_MIN`.
         age_s: The age of the last report.
-        duties: The least and the most that kept the temperature at the last report, by all that was known.
+        value_c: Its value.
+        low_k: The lowest one since then.
+        high_k: The highest one.
+        rise_k: The largest rise since then.
+        fall_k: The largest fall.
+        turn_k: The trace from which the present turn moves it.
+        turn_s: How long it has lasted.
+        turns: How many came before it in this silence.
+        is_upward: It is one with more heat.
+        needed_s: Of earlier releases, which learned seconds of full output; kept for them.
     """
 
-    excess_s: float = 0.0
     is_dead: bool = False
-    needed_s: float = 0.0
+    needed_k: float = 0.0
+    change_k: float = FIRST_CHANGE_K
     observed_s: float = 0.0
     age_s: float = 0.0
-    duties: tuple[float, float] = (0.0, 0.0)
+    value_c: float = 0.0
+    low_k: float = 0.0
+    high_k: float = 0.0
+    rise_k: float = 0.0
+    fall_k: float = 0.0
+    turn_k: float = 0.0
+    turn_s: float = 0.0
+    turns: int = 0
+    is_upward: bool = True
+    needed_s: float = 0.0
 
-    def excess(self, *, is_on: bool, is_upward: bool) -> float:
-        """Return the present duty beyond what keeps the temperature, by the one that gives less evidence."""
-        return (1.0 if is_on else 0.0) - self.duties[is_upward]
+    def duty_change(self, *, is_patient: bool) -> float:
+        """Return by how much the present turn changes the duty."""
+        change = CHANGE if self.turns and not is_patient else FIRST_CHANGE
+        return change if self.is_upward else -change
+
+    @property
+    def swing_k(self) -> float:
+        """By how much the value must have gone up and down since the last report."""
+        return min(self.rise_k, self.fall_k)
+
+    @property
+    def limit_k(self) -> float:
+        """The swing after which a sensor that has not reported is dead."""
+        if self.observed_s < 2.0 * WARM_UP_S:
+            return UNKNOWN_K
+        limit_k = max(CHANGES_MIN * self.change_k, NEEDED_FACTOR * self.needed_k)
+        return limit_k if self.observed_s >= OBSERVED_S_MIN else NEW_FACTOR * limit_k
 
 
-def is_upward(*, quiet_for_s: float, error_k: float, law_duty: float, cools_k_per_h: float) -> bool:
-    """Return whether the duty moves up.
+def may_heat(*, quiet_for_s: float, error_k: float, law_duty: float, cools_k_per_h: float) -> bool:
+    """Return whether a turn may heat more: not a room that needs no heat, as long as it cannot have cooled so far.
 
     Args:
         quiet_for_s: For how long the silence has been unusual.
         error_k: The distance from the setpoint at the last report, positive if heat is needed.
-        law_duty: The duty of the control law.
+        law_duty: The duty that keeps the temperature.
         cools_k_per_h: A home cools no faster.
     """
-    if error_k > -ABOVE_K:
-        return True
-    # Without heat there is none to take away.
-    return law_duty <= 0.0 and error_k + quiet_for_s / 3600.0 * cools_k_per_h > 0.0
-
-
-def duty_change(quiet_for_s: float) -> float:
-    """Return how far the duty moves after a time of unusual silence, 0 to `CHANGE_MAX`."""
-    return min(CHANGE_MAX, CHANGE_PER_H * max(0.0, quiet_for_s) / 3600.0)
+    return law_duty > 0.0 or error_k > -ABOVE_K or error_k + quiet_for_s / 3600.0 * cools_k_per_h > 0.0
 
 
 def advance(
     probe: SensorProbe,
+    trace: HeatTrace,
     *,
     age_s: float,
+    value_c: float,
     is_quiet: bool,
-    excess: float,
-    duties: tuple[float, float],
+    error_k: float,
+    may_heat: bool,
+    is_patient: bool,
     dt_s: float,
     response_s: float,
 ) -> SensorProbe:
@@ -116,37 +160,76 @@ def advance(
 
     Args:
         probe: Before.
+        trace: What the heat does now.
         age_s: The age of the last report.
+        value_c: Its value.
         is_quiet: The silence is unusual.
-        excess: The duty in that time beyond what keeps the temperature; negative below it.
-        duties: The duties that keep the temperature by what is known now. They count from a report on: a law that sees
-            no change follows its own heat.
+        error_k: The distance from the setpoint at the last report, positive if heat is needed.
+        may_heat: See the function.
+        is_patient: See `PATIENT_FACTOR`.
         dt_s: The time.
         response_s: The time in which the emitter shows whether it works.
     """
+    now_k = trace.sensor_k
     observed_s = min(OBSERVED_S_MIN, probe.observed_s + dt_s)
     if age_s < probe.age_s + dt_s / 2.0:
-        needed_s = max(abs(probe.excess_s), probe.needed_s) if observed_s >= WARM_UP_S else 0.0
-        return SensorProbe(0.0, False, needed_s, observed_s, age_s, (min(duties), max(duties)))
+        return _learn(probe, now_k, age_s=age_s, value_c=value_c, observed_s=observed_s)
     if probe.is_dead:
         return msgspec.structs.replace(probe, age_s=age_s)
-    excess_s = probe.excess_s + excess * dt_s
-    needed_s = probe.needed_s * (1.0 - min(1.0, dt_s / HALF_LIFE_S))
-    is_dead = is_quiet and abs(excess_s) >= _limit_s(needed_s, observed_s, response_s)
-    return SensorProbe(excess_s, is_dead, needed_s, observed_s, age_s, probe.duties)
+    low_k, high_k = min(probe.low_k, now_k), max(probe.high_k, now_k)
+    after = msgspec.structs.replace(
+        probe,
+        needed_k=probe.needed_k * (1.0 - min(1.0, dt_s / HALF_LIFE_S)),
+        observed_s=observed_s,
+        age_s=age_s,
+        low_k=low_k,
+        high_k=high_k,
+        rise_k=max(probe.rise_k, now_k - low_k),
+        fall_k=max(probe.fall_k, high_k - now_k),
+    )
+    if not is_quiet:
+        return msgspec.structs.replace(after, turn_k=now_k, turn_s=0.0, turns=0, is_upward=error_k > -ABOVE_K)
+    limit_k = after.limit_k * (PATIENT_FACTOR if is_patient else 1.0)
+    if after.swing_k >= limit_k:
+        return msgspec.structs.replace(after, is_dead=True)
+    return _turn(after, now_k, limit_k=limit_k, may_heat=may_heat, dt_s=dt_s, response_s=response_s)
 
 
-def _limit_s(needed_s: float, observed_s: float, response_s: float) -> float:
-    """Return the heat, or missing heat, after which a sensor that has not reported is dead."""
-    unknown_s = max(UNKNOWN_S, UNKNOWN_RESPONSES * response_s)
-    if observed_s < 2.0 * WARM_UP_S:
-        return unknown_s
-    first_s = min(NEEDED_RESPONSES_MIN * response_s, max(response_s, QUICK_FACTOR * needed_s))
-    limit_s = max(first_s, NEEDED_FACTOR * needed_s + max(0.0, needed_s - SLOW_S))
-    return (
-        limit_s
-        if observed_s >= OBSERVED_S_MIN
-        else max(limit_s, min(unknown_s, NEW_FACTOR * max(needed_s, response_s / 2.0)))
+def _turn(
+    probe: SensorProbe, now_k: float, *, limit_k: float, may_heat: bool, dt_s: float, response_s: float
+) -> SensorProbe:
+    """Return the probe in its present turn, or at the beginning of the next one."""
+    # What the emitter still held when the turn began does not count.
+    turn_k = min(probe.turn_k, now_k) if probe.is_upward else max(probe.turn_k, now_k)
+    moved_k = abs(now_k - turn_k)
+    turn_s = probe.turn_s + dt_s
+    slowness = max(1.0, response_s / TURN_RESPONSE_S)
+    is_idle = turn_s >= IDLE_TURN_S * slowness and moved_k < IDLE_SHARE * limit_k
+    is_over = moved_k >= limit_k or turn_s >= TURN_S_MAX * slowness or is_idle
+    if not is_over or not (may_heat or probe.is_upward):
+        return msgspec.structs.replace(probe, turn_k=turn_k, turn_s=turn_s)
+    return msgspec.structs.replace(
+        probe, turn_k=now_k, turn_s=0.0, turns=probe.turns + 1, is_upward=not probe.is_upward
+    )
+
+
+def _learn(probe: SensorProbe, now_k: float, *, age_s: float, value_c: float, observed_s: float) -> SensorProbe:
+    """Return the probe after a report."""
+    moved_k, change_k, needed_k = abs(value_c - probe.value_c), probe.change_k, probe.needed_k
+    if CHANGE_K_MIN / 2.0 <= moved_k <= REVIVED_CHANGES * change_k:
+        change_k += CHANGE_WEIGHT * (moved_k - change_k)
+        if observed_s >= WARM_UP_S:
+            needed_k = max(needed_k, probe.swing_k)
+    return SensorProbe(
+        needed_k=needed_k,
+        change_k=min(CHANGE_K_MAX, max(CHANGE_K_MIN, change_k)),
+        observed_s=observed_s,
+        age_s=age_s,
+        value_c=value_c,
+        low_k=now_k,
+        high_k=now_k,
+        turn_k=now_k,
+        needed_s=probe.needed_s,
     )
 
 

@@ -55,10 +55,15 @@ SILENCE_S_MIN = 150.0
 OWN_FACTOR = 1.25
 """A sensor that was silent for longer than `stale_s` before, and worked, may be so again, and a quarter longer."""
 
-QUIET_S_MIN = 1800.0
-QUIET_S_MAX = 2700.0
+QUIET_S_MIN = 1500.0
+QUIET_S_MAX = 2100.0
 """A sensor that reports on change is quiet after its usual longest silence within these bounds: the later one leaves
-an hour and a quarter of the two hours in which its death must be noticed."""
+nearly an hour and a half of the two hours in which its death must be noticed."""
+
+COARSE_K = 0.25
+COARSE_FACTOR = 3.0
+"""A sensor with a larger threshold is quiet so many times later: it says little about the room anyway, and each turn of
+`sensor_probe` moves the room by as much as the threshold."""
 
 ON_CHANGE_S_MAX = 48 * 3600.0
 """Weather, sun and people move every room by any threshold within two days. `sensor_probe` tells sooner."""
@@ -156,7 +161,8 @@ def allow_silence(state: SensorRhythm, *, promised_s: float | None, stale_s: flo
     if promised_s is not None and promised_s <= PROMISED_S_MAX:
         return SilenceAllowance(promised_s, usual_s=usual_s)
     if state.reports_on_change:
-        quiet_s = min(QUIET_S_MAX, max(QUIET_S_MIN, usual_s))
+        is_coarse = len(state.changes_k) > 0 and median_low(state.changes_k) > COARSE_K
+        quiet_s = min(QUIET_S_MAX * (COARSE_FACTOR if is_coarse else 1.0), max(QUIET_S_MIN, usual_s))
         return SilenceAllowance(max(ON_CHANGE_S_MAX, stale_s), quiet_s, usual_s)
     lost_s = max(SILENCE_S_MIN, (INTERVALS_MAX if longest_s else FIRST_INTERVALS_MAX) * usual_s)
     if lost_s > stale_s:

@@ -316,6 +316,10 @@ def _regulate(
             others_duty=inputs.others_duty,
             level=state.level if is_heating else 1.0,
         )
+        if inputs.probe_duty:
+            # The error is as old as the last report.
+            law_state = msgspec.structs.replace(output.state, integral=state.law.integral)
+            output = msgspec.structs.replace(output, state=law_state)
     side = "below" if (error_k > 0) == is_heating else "above"
     verb = ("heating" if is_heating else "cooling") if output.wants_on else "idle"
     reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {output.duty:.0%} ({effective.text})"

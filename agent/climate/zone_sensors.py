@@ -6,7 +6,7 @@ they reject. It never decides what a zone without a temperature does.
 
 import msgspec
 
-from agent.climate import fault_detection, sensor_loss, sensor_probe
+from agent.climate import fault_detection, heat_trace, heating_effect, sensor_loss, sensor_probe
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import HEATING_MODES
 from agent.climate.settings import ZoneSettings
@@ -60,32 +60,37 @@ def probe_silent_sensor(
     """Return the state and the inputs of a zone: with the duty of a probe, or without a temperature if it is dead."""
     temperature, value_c = inputs.temperature, inputs.temperature.value_c
     quiet_for_s = temperature.quiet_for_s
+    if value_c is None or quiet_for_s is not None:
+        output = state.level if state.action is HvacAction.HEAT else 0.0
+        trace = heat_trace.advance(state.heat_trace, output=output, response_s=settings.law.response_s, dt_s=dt_s)
+        state = msgspec.structs.replace(state, heat_trace=trace)
     if value_c is None or quiet_for_s is None:
         return state, inputs
     error_k = inputs.heat_setpoint_c - value_c
     cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
     is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is HvacAction.HEAT
-    change = excess = 0.0
     law_duty = state.law.integral + (inputs.structure_duty or 0.0)
-    duties = law_duty, state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER
-    if is_heating:
-        is_upward = sensor_probe.is_upward(
-            quiet_for_s=quiet_for_s,
-            error_k=error_k,
-            law_duty=law_duty + settings.law.gain_per_k * error_k,
-            cools_k_per_h=sensor_loss.COOLS_K_PER_H,
-        )
-        change = sensor_probe.duty_change(quiet_for_s) * (1.0 if is_upward else -1.0)
-        excess = state.sensor_probe.excess(is_on=state.action is HvacAction.HEAT, is_upward=is_upward)
+    is_slow = settings.law.response_s > heating_effect.SLOW_RESPONSE_S
+    is_patient = is_slow or state.mean_duty > sensor_probe.PATIENT_DUTY
+    is_quiet = is_heating and quiet_for_s > (sensor_probe.PATIENT_S if is_patient else 0.0)
     probe = sensor_probe.advance(
         state.sensor_probe,
+        state.heat_trace,
         age_s=temperature.age_s,
-        is_quiet=quiet_for_s > 0.0,
-        excess=excess,
-        duties=duties,
+        value_c=value_c,
+        is_quiet=is_quiet,
+        error_k=error_k,
+        may_heat=sensor_probe.may_heat(
+            quiet_for_s=quiet_for_s,
+            error_k=error_k,
+            law_duty=law_duty,
+            cools_k_per_h=sensor_loss.COOLS_K_PER_H,
+        ),
+        is_patient=is_patient,
         dt_s=dt_s,
         response_s=settings.law.response_s,
     )
+    change = probe.duty_change(is_patient=is_patient) if is_quiet else 0.0
     state = msgspec.structs.replace(state, sensor_probe=probe)
     # What is not heated cannot be probed: the sensor counts until its room may be half-way to the frost.
     is_cold = not is_heating and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)

@@ -6,6 +6,7 @@ from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.emitter import CycleState
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor, StuckSensorState
 from agent.climate.fusion import ZoneTemperature
+from agent.climate.heat_trace import HeatTrace
 from agent.climate.open_window import OpenWindowState
 from agent.climate.pi_controller import PiState
 from agent.climate.sensor_probe import SensorProbe
@@ -50,6 +51,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         is_precautionary: It is heated because its temperature is unknown.
         window: What is known about its windows.
         sensor_probe: Finds out whether silent sensors are dead.
+        heat_trace: What the heat of the last hours does to its sensors.
         cycle: What the cycles of its output have shown of its emitter.
         was_on: Its output was on before the last step.
         is_floor_hot: Its floor is at its limit.
@@ -78,6 +80,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     is_precautionary: bool = False
     window: OpenWindowState = OpenWindowState()
     sensor_probe: SensorProbe = SensorProbe()
+    heat_trace: HeatTrace = HeatTrace()
     cycle: CycleState = CycleState()
     was_on: bool = False
     is_floor_hot: bool = False

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from agent.climate import sensor_rhythm
 from agent.climate.fusion import SensorReading
 from agent.climate.sensor_rhythm import (
+    COARSE_FACTOR,
     ON_CHANGE_S_MAX,
+    QUIET_S_MAX,
+    QUIET_S_MIN,
     RECENT_REPORTS_MAX,
     SensorRhythm,
     SensorRhythms,
@@ -63,15 +66,16 @@ def test_silence_longer_than_the_limit_counts_once_it_has_been_shown_twice() -> 
 def test_sensor_that_reports_on_change_is_never_lost_by_its_rhythm() -> None:
     night = [600.0, 60.0, 1200.0, 5 * 3600.0, 300.0, 240.0, 1800.0] * 8
     found = allowed(after(night, [20.0, 20.2]))
-    assert (found.lost_s, found.quiet_s) == (ON_CHANGE_S_MAX, 2700.0)
+    assert (found.lost_s, found.quiet_s) == (ON_CHANGE_S_MAX, QUIET_S_MAX)
     quick = allowed(after([600.0, 60.0, 130.0, 70.0, 300.0, 240.0] * 80, [20.0, 20.2]))
-    assert (quick.lost_s, quick.quiet_s) == (ON_CHANGE_S_MAX, 1800.0)
+    assert (quick.lost_s, quick.quiet_s) == (ON_CHANGE_S_MAX, QUIET_S_MIN)
+    assert allowed(after(night, [20.0, 20.5])).quiet_s == COARSE_FACTOR * QUIET_S_MAX
     assert after(night, [20.0, 20.0, 20.0, 20.2]).reports_on_change is False
 
 
 def test_sensor_with_few_reports_may_be_one_that_reports_on_change() -> None:
     assert allowed(after([])).lost_s == ON_CHANGE_S_MAX
-    assert allowed(after([300.0] * 5)).quiet_s == 1800.0
+    assert allowed(after([300.0] * 5)).quiet_s == QUIET_S_MIN
     assert allowed(after([300.0] * 6)).quiet_s is None
 
 
