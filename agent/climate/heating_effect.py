@@ -86,8 +86,8 @@ STEEPER = 2.0
 """Such a zone's fall is a fault from so many times the steepest one before on."""
 
 UNHEATED_SHARE = 0.4
-"""And its fall is at least this share of what its load does to it without any heat: in a storm the rooms of one heat pump
-get less of it each, and fall more steeply than in the days before, though not nearly as if it stood still."""
+"""And its fall is at least this share of what its load does to it without any heat: in a storm the rooms of one heat
+pump get less of it each, and fall more steeply than in the days before, though not nearly as if it stood still."""
 
 STEEPEST_K_PER_H_MIN = 0.12
 """A smaller steepest fall counts as this."""
@@ -261,7 +261,8 @@ def _load(marks: tuple[EffectMark, ...], length: int, rate_k_per_h: float) -> fl
 def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
     """Return whether the last stretch shows a fault."""
     marks = effect.marks
-    if len(marks) <= length:
+    if len(marks) <= length or not effect.learned:
+        # In its first hours of heating a home cools on, until emitters and walls are warm.
         return False
     start_c, middle_c, end_c = marks[-1 - length].value_c, marks[-1 - length // 2].value_c, marks[-1].value_c
     if end_c > middle_c or marks[-1].raw_c > marks[-1 - RECENT_MARKS].raw_c:

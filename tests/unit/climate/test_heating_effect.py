@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.climate import heating_effect
-from agent.climate.heating_effect import DAY_MARKS, MARKS_MAX, HeatingEffect
+from agent.climate.heating_effect import DAY_MARKS, MARK_S, MARKS_MAX, EffectMark, HeatingEffect
 
 SETPOINT_C = 21.0
 DAY_MINUTES = 1440
@@ -145,3 +145,28 @@ def test_numbers_of_a_damaged_file_are_bounded() -> None:
     found = heating_effect.restore(damaged)
     assert (found.load, found.load_before, found.usual, found.learned) == (0.0, 2.5, 1.0, 0)
     assert found.rate_k_per_h <= 8.0
+
+
+def test_a_home_that_cools_on_in_its_first_hours_has_no_fault_and_one_that_never_stops_has() -> None:
+    """Walls and a heat pump's radiators were cold: it fell by 2.4 K in the first two hours at full output."""
+    room = Room(value_c=20.0, hours=12.0)
+    room.works = False
+    told = room.run(8 * 60)
+    assert told is not None
+    assert 4 * 60 < told < 6 * 60
+
+
+@pytest.mark.parametrize(("fall_k_per_h", "is_failing"), [(0.31, False), (0.45, True)])
+def test_a_room_of_a_small_heat_pump_falls_in_a_storm_but_not_as_without_heat(
+    fall_k_per_h: float, *, is_failing: bool
+) -> None:
+    fall_k = fall_k_per_h * MARK_S / 3600.0
+    marks = tuple(EffectMark(20.9 - fall_k * max(0, number - 8), 1.0, 20.9 - fall_k * number) for number in range(17))
+    effect = HeatingEffect(
+        marks=marks, s=MARK_S, emitted=1.0, emitted_s=MARK_S, smooth_c=20.9 - 9 * fall_k, load=0.66, load_before=1.0,
+        steepest_k_per_h=0.14, steepest_before_k_per_h=0.12, usual=0.6, rate_k_per_h=0.98, learned=300,
+    )  # fmt: skip
+    found = heating_effect.advance(
+        effect, value_c=20.9 - 17 * fall_k, setpoint_c=21.5, is_heated=True, dt_s=60.0, response_s=900.0
+    )
+    assert found.is_failing is is_failing
