@@ -1,6 +1,7 @@
 """`climahub setup` from the built package to the first accepted reading, under a real dpkg and systemd."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -56,7 +57,7 @@ def test_two_commands_from_the_package_to_the_first_accepted_reading(
     began_s = time.monotonic()
     assert "climahub setup" in install_package(fresh, packages["climahub"])
     installed_s = time.monotonic() - began_s
-    said = fresh.run("climahub", "setup", "--answers", "/root/answers.toml")
+    said = fresh.run("climahub", "setup", "--answers", "/root/answers.toml", "--sheet", "/root/sheet.txt")
     print(f"installed after {installed_s:.1f} s, accepted after {time.monotonic() - began_s:.1f} s\n{said}")  # noqa: T201 - what an operator waits for
     assert f"accepted by {cloud.url}" in said
     assert "time zone of the home: Europe/Berlin" in said
@@ -65,7 +66,11 @@ def test_two_commands_from_the_package_to_the_first_accepted_reading(
     assert fresh.run("systemctl", "is-enabled", "climahub").strip() == "enabled"
     kept = fresh.run("sh", "-c", "grep -rl cs_dev_ /etc /var/lib/climahub || true").split()
     assert kept == [] if "encrypted by systemd" in said else ["/etc/climahub/api-key"]
-    assert key not in said + fresh.journal()
+    sheet = (fresh.root / "root/sheet.txt").read_text()
+    (code,) = re.findall(r"^Owner's code +([0-9A-Z-]{19})$", sheet, re.MULTILINE)
+    assert code not in said
+    assert "Page          http://127.0.0.1:" in sheet
+    assert key not in said + sheet + fresh.journal()
 
 
 def test_claim_on_the_boot_partition_is_taken_once(fresh: Machine, cloud: Cloud) -> None:

@@ -27,6 +27,7 @@ from agent.config.zones import missing_outputs
 from agent.environment import output_names
 from agent.errors import CloudUnavailable, ConfigInvalid, Corrupt, ReadFailed
 from agent.foundation.disk import Disk
+from agent.foundation.text import plural
 
 CLOUD_RETRY_S = 5.0
 WAIT_S = 300
@@ -186,7 +187,9 @@ class Procedure:
         config = resolve(document, answers=text, file=file, directory=self._places.etc).config
         if problem := missing_outputs(config.climate.zones, output_names(config.board)):
             raise ConfigInvalid(f"{file}: {problem}")
-        self._steps.done("answers", f"{file}: {len(config.climate.zones)} zones, cloud {config.cloud.base_url}")
+        self._steps.done(
+            "answers", f"{file}: {plural(len(config.climate.zones), 'zone')}, cloud {config.cloud.base_url}"
+        )
         machine = self._find_machine(config, sticks)
         made = configuration_text(document)
         before = written.read_text(self._places.config, self._disk)
