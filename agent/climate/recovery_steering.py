@@ -20,7 +20,7 @@ ARRIVAL_K = 0.2
 WAITING_K = 0.4
 """The zone waits this far below its target: what the pulses move it by stays below what counts as reached."""
 
-WAITING_K_MIN = 0.3
+WAITING_K_MIN = 0.38
 """A zone that is nearer than this while it waits gets no output: it would arrive early."""
 
 WAITING_HORIZON_S = 1200.0
