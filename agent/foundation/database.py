@@ -4,6 +4,7 @@ With synchronous=FULL a commit that returned survives a power cut; NORMAL does n
 replay of the block device: 263 of 300 crash states lost acknowledged rows). Components own schemas and statements.
 """
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -28,12 +29,23 @@ PAGE_BYTES = 1024
 """Small pages: a commit of a few hundred bytes then costs one or two 4 KiB blocks of the device instead of three or
 more (docs/performance.md, outbox)."""
 
+VFS = "unix-excl"
+"""Keeps the index of the log in memory of the process, where every connection of it finds it, and other processes out
+(sqlite.org/vfs.html). In a mapped file beside the database, the kernel would write its pages each half minute: 29 MB a
+day, as much as the readings themselves (tests/bench/bench_card.py)."""
+
 SYNCHRONOUS = "FULL"
 """Every commit is synced before it counts as done. NORMAL syncs at checkpoints only."""
 
 WAL_PAGES_MAX = 500
 """Checkpoint when the log reaches about 0.5 MiB; the log file is then reused in place, so it does not grow. Of
 120 to 4000, the one with the fewest bytes on the device at full speed (tests/bench/bench_outbox.py)."""
+
+_LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
+"""Of the log file, and of each page in it (sqlite.org/fileformat2.html, section 4.1)."""
+
+LOG_BYTES = _LOG_HEADER_BYTES + (WAL_PAGES_MAX + 40) * (PAGE_BYTES + _FRAME_HEADER_BYTES)
+"""Size of a preallocated log: that at which it is used again from its beginning, with room for the last commit."""
 
 
 class Database:
@@ -91,7 +103,9 @@ class Database:
             raise _refused(error, self.path) from error
 
 
-def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk: Disk) -> tuple[Database, Path | None]:
+def open_database(
+    path: Path, *, schema: str, version: int, worker: Worker, disk: Disk, preallocates_log: bool = False
+) -> tuple[Database, Path | None]:
     """Open ``path``, creating it with ``schema``; an unreadable file is put aside and a new one made. Blocks.
 
     Args:
@@ -100,6 +114,8 @@ def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk
         version: The schema's number (`PRAGMA user_version`). A file with a higher one comes from a newer agent.
         worker: Where `Database.run` works.
         disk: Where durable operations are announced.
+        preallocates_log: Grow the log at once to the size at which it is used again (`LOG_BYTES`): for a file with many
+            commits. Each commit that makes a file longer costs the journal of the file system 20 KiB.
 
     Returns:
         The database, and where the unreadable file went (`None` where all was well).
@@ -114,6 +130,8 @@ def open_database(path: Path, *, schema: str, version: int, worker: Worker, disk
     except Corrupt:
         quarantined = set_aside(path, disk)
         connection = _connect(path, schema, version, disk)
+    if preallocates_log:
+        _preallocate_log(path, disk)
     return Database(path, connection, worker=worker, disk=disk), quarantined
 
 
@@ -126,6 +144,7 @@ async def open_store(
     disk: Disk,
     load: Callable[[Database], Awaitable[T]],
     is_broken: bool = False,
+    preallocates_log: bool = False,
 ) -> tuple[T, Path | None]:
     """Open the store of a component in ``path``; an unreadable file is put aside and replaced by a new one.
 
@@ -137,6 +156,7 @@ async def open_store(
         disk: Where durable operations are announced.
         load: Makes the component's store and reads the file; raises `Corrupt` where its content is invalid.
         is_broken: Put the present file aside: it was found unreadable while in use.
+        preallocates_log: See `open_database`.
 
     Returns:
         What ``load`` made, and where an unreadable file went.
@@ -149,7 +169,9 @@ async def open_store(
     def opened() -> tuple[Database, Path | None]:
         sql = schema()
         aside = set_aside(path, disk) if is_broken else None
-        database, quarantined = open_database(path, schema=sql, version=version, worker=worker, disk=disk)
+        database, quarantined = open_database(
+            path, schema=sql, version=version, worker=worker, disk=disk, preallocates_log=preallocates_log
+        )
         return database, quarantined or aside
 
     database, quarantined = await worker.run(opened)
@@ -163,7 +185,14 @@ async def open_store(
         if is_broken:
             raise
         return await open_store(
-            path, schema=schema, version=version, worker=worker, disk=disk, load=load, is_broken=True
+            path,
+            schema=schema,
+            version=version,
+            worker=worker,
+            disk=disk,
+            load=load,
+            is_broken=True,
+            preallocates_log=preallocates_log,
         )
 
 
@@ -209,7 +238,10 @@ def _connect(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Conne
 
 def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
     # check_same_thread: the worker's single thread serialises all use after opening.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?vfs={VFS}", uri=True, isolation_level=None, check_same_thread=False,
+        cached_statements=64,
+    )  # fmt: skip
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
@@ -231,6 +263,19 @@ def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def _preallocate_log(path: Path, disk: Disk) -> None:
+    """Fill the log file with zeros up to `LOG_BYTES`; without room it grows with each commit, as any other.
+
+    Zeros are no frame of the log: SQLite stops reading there, whatever a power cut has left before them. They are
+    written, not only reserved: the first write to a reserved block costs the journal as much as a longer file.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    with contextlib.suppress(OSError, StorageFull, Corrupt):
+        present_bytes = log.stat().st_size
+        if present_bytes < LOG_BYTES:
+            disk.write_at(log, present_bytes, bytes(LOG_BYTES - present_bytes), step_bytes=1)
 
 
 def _touch_every_table(connection: sqlite3.Connection) -> None:
