@@ -17,7 +17,7 @@ from agent.cloud.connectivity import Connectivity
 from agent.cloud.data_usage import DataUsageLog
 from agent.commands.handlers import CommandHandler
 from agent.commands.lifecycle import CommandType
-from agent.commands.poller import METERED_FACTOR
+from agent.commands.poll_interval import poll_interval_s
 from agent.commands.service import CommandService, build_handlers
 from agent.config import Config
 from agent.diagnostics import diagnostic_sections
@@ -311,7 +311,13 @@ class Hub:
         return self.environment.is_metered() if metered == "auto" else metered == "yes"
 
     def _poll_interval_s(self) -> float:
-        return self.config.cloud.commands_poll_interval_s * (METERED_FACTOR if self._is_metered() else 1)
+        cloud = self.config.cloud
+        return poll_interval_s(
+            (self.commands.arrived_s_ago, self.port.credentials.used_s_ago),
+            active_interval_s=cloud.commands_poll_interval_s,
+            idle_interval_s=cloud.commands_idle_poll_interval_s,
+            is_metered=self._is_metered(),
+        )
 
     def _sampling_schedule(self) -> SamplingSchedule:
         settings = self.settings.current

@@ -1,4 +1,4 @@
-"""Polls the cloud for commands at a steady interval and adds them to the journal.
+"""Polls the cloud for commands, often while somebody works with the hub, and adds them to the journal.
 
 The contract has no push channel (section 5.1). Must never run a command, nor poll more often than the quota allows.
 """
@@ -21,8 +21,8 @@ from agent.foundation.text import plural
 
 _log = logging.getLogger(__name__)
 
-METERED_FACTOR = 20
-"""Polls are this many times rarer on a metered link: 15 s become 5 min, 3 MB a day become 150 kB."""
+LOOK_S = 15.0
+"""How often the interval is looked at while the poller waits: a person who arrives ends a long one."""
 
 
 class CommandPoller:
@@ -30,6 +30,7 @@ class CommandPoller:
 
     Attributes:
         problem: Why no commands come in; empty while they do.
+        arrived_ms: When a new command came, in boot time; `None` for never.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class CommandPoller:
             client: The connection to the cloud.
             now: Reads the clocks.
             rng: For the phase: hubs that start together, or were held up together, do not poll together.
-            interval_s: Returns the interval; called before each pause, since the link may change.
+            interval_s: Returns the interval; called again during each pause, since it depends on who is here.
         """
         self._client = client
         self._now = now
@@ -54,6 +55,7 @@ class CommandPoller:
         self._interval_s = interval_s
         self._refused = ProblemLog(_log, "commands are not taken in", level=logging.WARNING)
         self.problem = ""
+        self.arrived_ms: int | None = None
 
     async def run(self, journal: CommandJournal) -> None:
         """Poll until cancelled.
@@ -69,7 +71,16 @@ class CommandPoller:
                 due_ms = self._with_new_phase_ms()
                 continue
             await self._poll(journal)
-            due_ms = next_due_ms(due_ms, self._now().now_ms, int(self._interval_s() * 1000))
+            due_ms = await self._next_due_ms(due_ms)
+
+    async def _next_due_ms(self, polled_ms: int) -> int:
+        """Return when the next poll is due, shortly before it is: until then a shorter interval may come into force."""
+        while True:
+            now_ms = self._now().now_ms
+            due_ms = next_due_ms(polled_ms, now_ms, int(self._interval_s() * 1000))
+            if due_ms - now_ms <= LOOK_S * 1000:
+                return due_ms
+            await asyncio.sleep(LOOK_S)
 
     def _with_new_phase_ms(self) -> int:
         return self._now().now_ms + int(self._rng.uniform(0.0, self._interval_s()) * 1000)
@@ -92,4 +103,5 @@ class CommandPoller:
         self._refused.clear()
         self.problem = f"{plural(unreadable, 'command')} without a usable id cannot be answered" if unreadable else ""
         if added:
+            self.arrived_ms = self._now().now_ms
             _log.info("%d commands taken in", added)

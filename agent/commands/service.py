@@ -114,6 +114,12 @@ class CommandService:
         return self._opener.problem
 
     @property
+    def arrived_s_ago(self) -> float | None:
+        """The time since a new command came; `None` for never in this process."""
+        at_ms = self._poller.arrived_ms
+        return None if at_ms is None else (self._now().now_ms - at_ms) / 1000
+
+    @property
     def is_volatile(self) -> bool:
         """Whether commands are kept in memory only, because the disk takes nothing."""
         return self.journal is not None and self.journal.is_volatile

@@ -108,10 +108,13 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     commands_poll_interval_s: Annotated[
         float,
         key(
-            "the longest delay of a command; 15 s cost 3 MB a day, and the quota is 30 a minute",
+            "the longest delay of a command for an hour after one, or after a person at the port; 15 s cost 3 MB a day",
             number(3, 3600, "s"),
         ),
     ] = 15
+    commands_idle_poll_interval_s: Annotated[
+        float, key("the longest delay of a command at all other times", number(3, 3600, "s"))
+    ] = 60
     metered: Annotated[
         Literal["auto", "yes", "no"],
         key('whether the link is paid by volume: polls are then 20 times rarer; "auto" looks whether it is a modem'),

@@ -29,7 +29,7 @@ PAGE_BYTES = 1024
 """Small pages: a commit of a few hundred bytes then costs one or two 4 KiB blocks of the device instead of three or
 more (docs/performance.md, outbox)."""
 
-VFS = "unix-excl"
+BUSY_VFS = "unix-excl"
 """Keeps the index of the log in memory of the process, where every connection of it finds it, and other processes out
 (sqlite.org/vfs.html). In a mapped file beside the database, the kernel would write its pages each half minute: 29 MB a
 day, as much as the readings themselves (tests/bench/bench_card.py)."""
@@ -104,7 +104,7 @@ class Database:
 
 
 def open_database(
-    path: Path, *, schema: str, version: int, worker: Worker, disk: Disk, preallocates_log: bool = False
+    path: Path, *, schema: str, version: int, worker: Worker, disk: Disk, is_busy: bool = False
 ) -> tuple[Database, Path | None]:
     """Open ``path``, creating it with ``schema``; an unreadable file is put aside and a new one made. Blocks.
 
@@ -114,8 +114,9 @@ def open_database(
         version: The schema's number (`PRAGMA user_version`). A file with a higher one comes from a newer agent.
         worker: Where `Database.run` works.
         disk: Where durable operations are announced.
-        preallocates_log: Grow the log at once to the size at which it is used again (`LOG_BYTES`): for a file with many
-            commits. Each commit that makes a file longer costs the journal of the file system 20 KiB.
+        is_busy: It has a commit every few seconds. Its log is grown at once to the size at which it is used again
+            (`LOG_BYTES`): each commit that makes a file longer costs the journal of the file system 20 KiB. Its index
+            of the log is kept in memory (`BUSY_VFS`), so other processes cannot read it meanwhile.
 
     Returns:
         The database, and where the unreadable file went (`None` where all was well).
@@ -126,11 +127,11 @@ def open_database(
     """
     quarantined = None
     try:
-        connection = _connect(path, schema, version, disk)
+        connection = _connect(path, schema, version, disk, is_busy=is_busy)
     except Corrupt:
         quarantined = set_aside(path, disk)
-        connection = _connect(path, schema, version, disk)
-    if preallocates_log:
+        connection = _connect(path, schema, version, disk, is_busy=is_busy)
+    if is_busy:
         _preallocate_log(path, disk)
     return Database(path, connection, worker=worker, disk=disk), quarantined
 
@@ -144,7 +145,7 @@ async def open_store(
     disk: Disk,
     load: Callable[[Database], Awaitable[T]],
     is_broken: bool = False,
-    preallocates_log: bool = False,
+    is_busy: bool = False,
 ) -> tuple[T, Path | None]:
     """Open the store of a component in ``path``; an unreadable file is put aside and replaced by a new one.
 
@@ -156,7 +157,7 @@ async def open_store(
         disk: Where durable operations are announced.
         load: Makes the component's store and reads the file; raises `Corrupt` where its content is invalid.
         is_broken: Put the present file aside: it was found unreadable while in use.
-        preallocates_log: See `open_database`.
+        is_busy: See `open_database`.
 
     Returns:
         What ``load`` made, and where an unreadable file went.
@@ -170,7 +171,7 @@ async def open_store(
         sql = schema()
         aside = set_aside(path, disk) if is_broken else None
         database, quarantined = open_database(
-            path, schema=sql, version=version, worker=worker, disk=disk, preallocates_log=preallocates_log
+            path, schema=sql, version=version, worker=worker, disk=disk, is_busy=is_busy
         )
         return database, quarantined or aside
 
@@ -192,7 +193,7 @@ async def open_store(
             disk=disk,
             load=load,
             is_broken=True,
-            preallocates_log=preallocates_log,
+            is_busy=is_busy,
         )
 
 
@@ -226,22 +227,22 @@ def _ensure_regular_files(path: Path, disk: Disk) -> None:
         raise Corrupt(f"{path} is no regular file")
 
 
-def _connect(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
+def _connect(path: Path, schema: str, version: int, disk: Disk, *, is_busy: bool) -> sqlite3.Connection:
     try:
         _ensure_regular_files(path, disk)
-        return _prepared(path, schema, version, disk)
+        return _prepared(path, schema, version, disk, is_busy=is_busy)
     except sqlite3.Error as error:
         raise _translated(error, path) from error
     except OSError as error:
         raise _refused(error, path) from error
 
 
-def _prepared(path: Path, schema: str, version: int, disk: Disk) -> sqlite3.Connection:
+def _prepared(path: Path, schema: str, version: int, disk: Disk, *, is_busy: bool) -> sqlite3.Connection:
     # check_same_thread: the worker's single thread serialises all use after opening.
+    place = f"{path.absolute().as_uri()}?vfs={BUSY_VFS}" if is_busy else path
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?vfs={VFS}", uri=True, isolation_level=None, check_same_thread=False,
-        cached_statements=64,
-    )  # fmt: skip
+        place, uri=is_busy, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")

@@ -56,7 +56,7 @@ def measure(readings: int, latency_s: float) -> dict[str, object]:
         faults="none",
         commands=orders(back_s + SETTLE_S, drained_s),
         machine_faults=(MachineFault(MachineFaultKind.NETWORK_CUT, at_s=CUT_AT_S, lasts_s=outage_s),),
-        config_text=f"commands_poll_interval_s = {INTERVAL_S}\n",
+        config_text=f"commands_poll_interval_s = {INTERVAL_S}\ncommands_idle_poll_interval_s = {INTERVAL_S}\n",
     )
     loop = VirtualLoop()
     with tempfile.TemporaryDirectory() as scratch:

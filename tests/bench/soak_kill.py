@@ -100,7 +100,8 @@ class Soak:
         path = self._directory / "config.toml"
         path.write_text(
             f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\n'
-            "commands_poll_interval_s = 3\nbatch_linger_s = 1\nrequest_timeout_s = 5\n"
+            "commands_poll_interval_s = 3\ncommands_idle_poll_interval_s = 3\n"
+            "batch_linger_s = 1\nrequest_timeout_s = 5\n"
             f"[board.sim]\nsensors_count = {SENSORS}\nreport_interval_s = 1\n"
             '[relayed_sensors]\nsensor_keys_file = "sensor-keys.toml"\n'
             "[port]\nlisten = []\n"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agent import app, config, daemon
+from agent import config, daemon
 from agent.backup import restoration
 from agent.backup.archive import FORMAT, Backup, ConfigFile
 from agent.cli import exit_codes, root
@@ -48,6 +48,7 @@ class Town:
         path = self.directory / "hub.toml"
         path.write_text(
             f'[cloud]\nbase_url = "{base_url}"\napi_key_file = "key"\ncommands_poll_interval_s = 3\n'
+            "commands_idle_poll_interval_s = 3\n"
             "[port]\nlisten = []\n"
             '[storage]\nstate_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
             f'[clock]\ntrust = "system"\n{extra}'
@@ -202,11 +203,3 @@ def test_linux_board_reboots_the_machine_and_a_simulation_does_not(town: Town) -
 
     assert [simulated("linux", how) for how in ("auto", "logind", "simulated")] == [False, False, True]
     assert [simulated("sim", how) for how in ("auto", "logind", "simulated")] == [True, False, True]
-
-
-@pytest.mark.parametrize(("metered", "expected_s"), [("yes", 300.0), ("no", 15.0)])
-def test_metered_link_is_polled_less_often(tmp_path: Path, metered: str, expected_s: float) -> None:
-    text = f'[cloud]\nbase_url = "http://127.0.0.1:1"\nmetered = "{metered}"\n'
-    hub = object.__new__(app.Hub)
-    hub.config = config.resolve_text(text, file="t", directory=tmp_path, environ={}).config
-    assert hub._poll_interval_s() == expected_s

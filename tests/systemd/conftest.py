@@ -19,6 +19,7 @@ CONFIG = """\
 [cloud]
 base_url = "{url}"
 commands_poll_interval_s = 3
+commands_idle_poll_interval_s = 3
 batch_linger_s = 1
 [board]
 name = "linux"

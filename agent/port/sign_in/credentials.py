@@ -221,6 +221,12 @@ class Credentials:
         found = self.sessions.find(cookie, self._clock.monotonic_ms(), is_use=is_use)
         return _caller_of(found) if found else None
 
+    @property
+    def used_s_ago(self) -> float | None:
+        """The time since a person who has signed in asked for something; `None` where nobody is signed in."""
+        at_ms = self.sessions.last_used_ms
+        return None if at_ms is None else (self._clock.monotonic_ms() - at_ms) / 1000
+
     def token(self, bearer: str) -> Caller | None:
         """Return the caller of an API token; `None` where it is unknown or expired, or the time is not known."""
         found = find_token(self.stored.tokens, bearer, utc_ms := self._clock.utc_ms())

@@ -103,6 +103,12 @@ class Sessions:
             self._sessions.move_to_end(key)
         return session
 
+    @property
+    def last_used_ms(self) -> int | None:
+        """When a session was used last, in boot time; `None` where there is none."""
+        newest = next(reversed(self._sessions.values()), None)
+        return None if newest is None else newest.used_ms
+
     def end(self, cookie: str) -> None:
         """End the session of a cookie, if there is one."""
         self._sessions.pop(_key(cookie), None)

@@ -161,5 +161,5 @@ async def open_outbox(
         disk=disk,
         load=load,
         is_broken=is_broken,
-        preallocates_log=True,
+        is_busy=True,
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import Corrupt, StorageFull
-from agent.foundation.database import Database, open_database, set_aside
+from agent.foundation.database import LOG_BYTES, PAGE_BYTES, WAL_PAGES_MAX, Database, open_database, set_aside
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker, ThreadWorker, Worker
 
@@ -328,4 +328,69 @@ async def test_invalid_companion_file_does_not_cost_the_database(path: Path, wor
     database, quarantined = open_words(path, worker)
     assert quarantined is None
     assert len(await database.run(all_words)) == 3
+    await database.close()
+
+
+def open_busy(path: Path, worker: Worker, disk: Disk | None = None) -> Database:
+    database, aside = open_database(path, schema=SCHEMA, version=1, worker=worker, disk=disk or Disk(), is_busy=True)
+    assert aside is None
+    return database
+
+
+async def test_commits_of_a_busy_file_leave_its_log_as_long_as_it_is(path: Path, worker: Worker) -> None:
+    database = open_busy(path, worker)
+    log = path.with_name(f"{path.name}-wal")
+    assert log.stat().st_size == LOG_BYTES
+    page = "a" * PAGE_BYTES
+    for _ in range(WAL_PAGES_MAX // 8):
+        await database.run(writer(database, *[page] * 10))
+        assert log.stat().st_size == LOG_BYTES
+    assert not path.with_name(f"{path.name}-shm").exists()
+    await database.close()
+
+
+@pytest.mark.parametrize("commits", [0, 1, 3])
+async def test_zeros_behind_the_log_of_a_power_cut_cost_no_commit(
+    path: Path, worker: Worker, tmp_path: Path, commits: int
+) -> None:
+    database = open_busy(path, worker)
+    for number in range(commits):
+        await database.run(writer(database, f"word {number}"))
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copy(path.with_name(name), left / name)
+    await database.close()
+    again = open_busy(left / path.name, worker)
+    assert await again.run(all_words) == [f"word {number}" for number in range(commits)]
+    await again.run(writer(again, "more"))
+    await again.close()
+    assert await open_words(left / path.name, worker)[0].run(all_words) == [
+        *(f"word {n}" for n in range(commits)),
+        "more",
+    ]
+
+
+async def test_busy_file_opens_on_a_disk_without_room_for_its_log(path: Path, worker: Worker) -> None:
+    def full(operation: Operation, target: str) -> None:
+        if target.endswith("-wal"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    database = open_busy(path, worker, Disk(full))
+    await database.run(writer(database, "word"))
+    assert await database.run(all_words) == ["word"]
+    assert path.with_name(f"{path.name}-wal").stat().st_size < LOG_BYTES
+    await database.close()
+
+
+async def test_busy_file_keeps_other_processes_out_and_lets_this_one_read(path: Path, worker: Worker) -> None:
+    database = open_busy(path, worker)
+    await database.run(writer(database, "word"))
+    probe = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('SELECT 1 FROM words')"
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True
+    )
+    assert "database is locked" in done.stderr
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+        assert all_words(reader) == ["word"]
     await database.close()
