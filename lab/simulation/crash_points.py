@@ -6,17 +6,19 @@ once, not once a point.
 
 A child continues in a scratch directory of its own, with the power cut at its point, and sends its result through a
 pipe. The parent waits for it. Before it ends, the child restores the parent's files, which its dying hub may still have
-touched. The parent must not open them itself: to close one drops all locks that its SQLite has on it (fcntl(2)). With
-these locks in place, SQLite makes no checkpoint when the child closes what it inherited.
+touched, or removed: the SQLite of a child that closes what it inherited folds a log in and removes it. Hard links keep
+the very files, which the parent has open. The parent must not open them itself: to close one drops all locks that its
+SQLite has on it (fcntl(2)).
 """
 
 import asyncio
 import os
 import pickle
+import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -52,8 +54,8 @@ class Forks:
         self._stride = stride
         self._on_result = on_result
         self._pipe: int | None = None
-        self._scratch = Path()
-        self._files: dict[Path, bytes] = {}
+        self._scratch = self._links = Path()
+        self._files: dict[Path, _Kept] = {}
         self.error: BaseException | None = None
 
     @property
@@ -80,8 +82,10 @@ class Forks:
             self._pipe = writer
             asyncio._set_running_loop(loop)  # noqa: SLF001 - a forked process starts without one
             signal.alarm(CHILD_S_MAX)
-            self._scratch, self._files = machine.scratch, _content(machine.scratch)
-            machine.move(Path(tempfile.mkdtemp(prefix="climahub-fork-", dir=machine.scratch.parent)))
+            self._scratch, beside = machine.scratch, machine.scratch.parent
+            self._links = Path(tempfile.mkdtemp(prefix="climahub-kept-", dir=beside))
+            self._files = _keep(self._scratch, self._links)
+            machine.move(Path(tempfile.mkdtemp(prefix="climahub-fork-", dir=beside)))
             return True
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
@@ -102,6 +106,7 @@ class Forks:
             raise RuntimeError("only a child sends a result")
         try:
             _restore(self._scratch, self._files)
+            shutil.rmtree(self._links)
             with os.fdopen(self._pipe, "wb") as pipe:
                 pipe.write(pickle.dumps(result))
             os._exit(0)
@@ -109,19 +114,37 @@ class Forks:
             os._exit(1)
 
 
-def _content(directory: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+class _Kept(msgspec.Struct, frozen=True):
+    """A file of the parent: its content, and a link that keeps it where the child's hub removes its name."""
+
+    content: bytes
+    link: Path
 
 
-def _restore(directory: Path, files: dict[Path, bytes]) -> None:
-    """Undo what the child's dying hub still did to the parent's files, in place: the parent has some of them mapped."""
-    now = _content(directory)
-    for path in now.keys() - files.keys():
+def _files_in(directory: Path) -> Iterator[Path]:
+    return (path for path in directory.rglob("*") if path.is_file())
+
+
+def _keep(directory: Path, links: Path) -> dict[Path, _Kept]:
+    kept = {}
+    for number, path in enumerate(_files_in(directory)):
+        link = links / str(number)
+        link.hardlink_to(path)
+        kept[path] = _Kept(path.read_bytes(), link)
+    return kept
+
+
+def _restore(directory: Path, files: dict[Path, _Kept]) -> None:
+    """Undo what the child's dying hub still did to the parent's files, in place: the parent has them open or mapped."""
+    for path in set(_files_in(directory)) - files.keys():
         path.unlink()
-    for path, content in files.items():
-        if now.get(path) != content:
-            with path.open("r+b" if path in now else "wb") as file:
-                file.write(content)
+    for path, kept in files.items():
+        if not path.exists() or not path.samefile(kept.link):
+            path.unlink(missing_ok=True)
+            path.hardlink_to(kept.link)
+        if path.read_bytes() != kept.content:
+            with path.open("r+b") as file:
+                file.write(kept.content)
                 file.truncate()
 
 

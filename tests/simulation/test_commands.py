@@ -30,7 +30,8 @@ from lab.simulation.options import RATES, MachineFault, MachineFaultKind, Option
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict, as_text
 
-QUEUED_S = 40.0
+QUEUED_S = 90.0
+"""After the first poll of a hub that has crashed at its start: the first listing to a new journal is refused."""
 
 ORDERS = {
     "reboot": PlannedCommand(QUEUED_S, "reboot", None),
@@ -122,7 +123,7 @@ MIXED = Options(
     faults="none",
     commands=(
         PlannedCommand(300.0, "config_update", {"reporting_interval_seconds": 90}, relisted_after_s=600.0),
-        PlannedCommand(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=600.0),
+        PlannedCommand(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=750.0),
         PlannedCommand(1000.0, "diagnostics", None),
         PlannedCommand(1400.0, "reboot", {}),
         PlannedCommand(1401.0, "config_update", {"timezone": "Asia/Kolkata"}),
