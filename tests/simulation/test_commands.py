@@ -121,9 +121,10 @@ MIXED = Options(
     days=0.06,
     sensors=7,
     faults="none",
+    config_text="commands_idle_poll_interval_s = 15\n",
     commands=(
         PlannedCommand(300.0, "config_update", {"reporting_interval_seconds": 90}, relisted_after_s=600.0),
-        PlannedCommand(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=750.0),
+        PlannedCommand(600.0, "reboot", {"delay_seconds": 60}, relisted_after_s=600.0),
         PlannedCommand(1000.0, "diagnostics", None),
         PlannedCommand(1400.0, "reboot", {}),
         PlannedCommand(1401.0, "config_update", {"timezone": "Asia/Kolkata"}),

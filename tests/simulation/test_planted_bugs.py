@@ -23,6 +23,7 @@ OUTAGE_AND_CRASHES = Options(
     days=0.25,
     sensors=30,
     faults="none",
+    config_text="commands_idle_poll_interval_s = 15\n",
     machine_faults=(
         MachineFault(MachineFaultKind.NETWORK_CUT, at_s=1000.0, lasts_s=14_000.0),
         MachineFault(MachineFaultKind.POWER_CUT, at_s=9000.0, lasts_s=60.0),
