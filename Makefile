@@ -18,6 +18,9 @@ PYTEST := $(BIN)/python -m pytest -q
 # Twice as many tests at a time as there are cores: most of them wait for a disk, a clock or another process.
 ON_ALL_CORES := -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
 RESULTS := bench-results
+BENCH ?= bench_cli
+BENCH_REPEATS ?= 1
+COMPARE_REPEATS ?= 3
 COVERAGE := --cov --cov-report=term --cov-fail-under=90
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
@@ -38,7 +41,7 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench soak sweeps campaigns interop install container raspberry board-check deb lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench bench-compare soak sweeps campaigns interop install container raspberry board-check deb lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -66,13 +69,17 @@ lint: $(DEV) ## format, lint, types, import walls, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: $(DEV) ## all measurements, as JSON in bench-results/
+bench: $(DEV) ## all measurements with load, medians and ranges, as JSON in bench-results/ (BENCH_REPEATS=3)
 	@mkdir -p $(RESULTS)
 	@for script in tests/bench/bench_*.py; do \
 		name=$$(basename $$script .py); echo "$$name"; \
-		$(BIN)/python $$script $$([ $$name != bench_comfort ] || echo --json) > $(RESULTS)/$$name.json || exit 1; \
+		$(BIN)/python tests/bench/paired.py $$name --repeats $(BENCH_REPEATS) -- \
+			$$([ $$name != bench_comfort ] || echo --json) > $(RESULTS)/$$name.json || exit 1; \
 		cat $(RESULTS)/$$name.json; \
 	done
+
+bench-compare: $(DEV) ## benches by turns with another revision: make bench-compare REV=HEAD~20 BENCH="bench_cli bench_wire"
+	@for name in $(BENCH); do $(BIN)/python tests/bench/paired.py $$name --against $(REV) --repeats $(COMPARE_REPEATS); done
 
 soak: campaigns sweeps ## long campaigns and every crash point (a slice: make campaigns SOAK_ARGS="--count 5")
 
