@@ -77,6 +77,7 @@ def run_bench(tree: Path, name: str, arguments: Sequence[str]) -> Figures:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tree, script.parent, here)))}
     done = subprocess.run(
         [sys.executable, script if script.exists() else here / script.name, *arguments],
+        cwd=tree,
         env=environment,
         check=True,
         stdout=subprocess.PIPE,
@@ -134,9 +135,10 @@ def main() -> None:
     parser.add_argument("bench", help="the name of a file of this directory, such as bench_cli")
     parser.add_argument("--against", default="", metavar="REV", help="a revision, measured by turns with this tree")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("arguments", nargs="*", help="of the bench, after --")
-    options = parser.parse_args()
-    print(json.dumps(measure(options.bench, options.against, options.repeats, options.arguments), indent=2))
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    options = parser.parse_args(given[:end])
+    print(json.dumps(measure(options.bench, options.against, options.repeats, given[end + 1 :]), indent=2))
 
 
 if __name__ == "__main__":
