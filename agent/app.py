@@ -312,12 +312,9 @@ class Hub:
 
     def _poll_interval_s(self) -> float:
         cloud = self.config.cloud
-        return poll_interval_s(
-            (self.commands.arrived_s_ago, self.port.credentials.used_s_ago),
-            active_interval_s=cloud.commands_poll_interval_s,
-            idle_interval_s=cloud.commands_idle_poll_interval_s,
-            is_metered=self._is_metered(),
-        )
+        since_s = (self.commands.arrived_s_ago, self.port.credentials.used_s_ago)
+        active_s, idle_s = cloud.commands_poll_interval_s, cloud.commands_idle_poll_interval_s
+        return poll_interval_s(since_s, active_s, idle_s, is_metered=self._is_metered())
 
     def _sampling_schedule(self) -> SamplingSchedule:
         settings = self.settings.current

@@ -14,11 +14,7 @@ METERED_FACTOR = 20
 
 
 def poll_interval_s(
-    since_s: Iterable[float | None],
-    *,
-    active_interval_s: float,
-    idle_interval_s: float,
-    is_metered: bool,
+    since_s: Iterable[float | None], active_interval_s: float, idle_interval_s: float, *, is_metered: bool
 ) -> float:
     """Return the time between two polls, in seconds.
 

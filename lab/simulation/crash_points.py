@@ -55,7 +55,7 @@ class Forks:
         self._on_result = on_result
         self._pipe: int | None = None
         self._scratch = self._links = Path()
-        self._files: dict[Path, _Kept] = {}
+        self._files: dict[Path, _Snapshot] = {}
         self.error: BaseException | None = None
 
     @property
@@ -83,8 +83,8 @@ class Forks:
             asyncio._set_running_loop(loop)  # noqa: SLF001 - a forked process starts without one
             signal.alarm(CHILD_S_MAX)
             self._scratch, beside = machine.scratch, machine.scratch.parent
-            self._links = Path(tempfile.mkdtemp(prefix="climahub-kept-", dir=beside))
-            self._files = _keep(self._scratch, self._links)
+            self._links = Path(tempfile.mkdtemp(prefix="climahub-links-", dir=beside))
+            self._files = _snapshot(self._scratch, self._links)
             machine.move(Path(tempfile.mkdtemp(prefix="climahub-fork-", dir=beside)))
             return True
         os.close(writer)
@@ -114,7 +114,7 @@ class Forks:
             os._exit(1)
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Snapshot(msgspec.Struct, frozen=True):
     """A file of the parent: its content, and a link that keeps it where the child's hub removes its name."""
 
     content: bytes
@@ -125,26 +125,26 @@ def _files_in(directory: Path) -> Iterator[Path]:
     return (path for path in directory.rglob("*") if path.is_file())
 
 
-def _keep(directory: Path, links: Path) -> dict[Path, _Kept]:
-    kept = {}
+def _snapshot(directory: Path, links: Path) -> dict[Path, _Snapshot]:
+    files = {}
     for number, path in enumerate(_files_in(directory)):
         link = links / str(number)
         link.hardlink_to(path)
-        kept[path] = _Kept(path.read_bytes(), link)
-    return kept
+        files[path] = _Snapshot(path.read_bytes(), link)
+    return files
 
 
-def _restore(directory: Path, files: dict[Path, _Kept]) -> None:
+def _restore(directory: Path, files: dict[Path, _Snapshot]) -> None:
     """Undo what the child's dying hub still did to the parent's files, in place: the parent has them open or mapped."""
     for path in set(_files_in(directory)) - files.keys():
         path.unlink()
-    for path, kept in files.items():
-        if not path.exists() or not path.samefile(kept.link):
+    for path, snapshot in files.items():
+        if not path.exists() or not path.samefile(snapshot.link):
             path.unlink(missing_ok=True)
-            path.hardlink_to(kept.link)
-        if path.read_bytes() != kept.content:
+            path.hardlink_to(snapshot.link)
+        if path.read_bytes() != snapshot.content:
             with path.open("r+b") as file:
-                file.write(kept.content)
+                file.write(snapshot.content)
                 file.truncate()
 
 
