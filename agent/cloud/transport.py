@@ -229,7 +229,7 @@ class CloudTransport:
             self.connectivity.record_key_refusal(endpoint, str(error))
             # A key that is being replaced right now cannot be read: the old one is tried until it can.
             with contextlib.suppress(ConfigInvalid):
-                self._load_key()
+                self.reload_key()
         elif isinstance(error, CloudUnavailable):
             self.connectivity.record_failure(endpoint, str(error), cause=error.cause, retry_after_s=error.retry_after_s)
 

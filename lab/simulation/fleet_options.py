@@ -16,7 +16,7 @@ LASTS_S = {"power-cut": 300, "outage": 1800, "clock-unknown": 300, "key-revoked"
 """How long the incident lasts: until the power or the cloud is back, or a person has installed a new key."""
 
 AFTER_S = 900
-"""The time after the end of the incident in which the fleet is watched for its peak."""
+"""The time after the end of the incident in which the fleet is watched for its peak; after an unknown clock longer."""
 
 CLOCK_UNKNOWN_S = (1200.0, 1264.0)
 """How long a boot is without the time after that power cut; a daemon asks its servers every 64 s (chronyd)."""

@@ -6,7 +6,14 @@ import msgspec
 
 from agent.foundation.text import plural
 from lab.refcloud.contract import Endpoint
-from lab.simulation.fleet_options import AFTER_S, INCIDENT_AT_S, LASTS_S, START_S, FleetOptions
+from lab.simulation.fleet_options import (
+    AFTER_S,
+    CLOCK_UNKNOWN_S,
+    INCIDENT_AT_S,
+    LASTS_S,
+    START_S,
+    FleetOptions,
+)
 from lab.simulation.reading_oracle import Violation
 from lab.simulation.request_curve import Peak, RequestCurve
 
@@ -132,6 +139,7 @@ def make_verdict(options: FleetOptions, parts: Sequence[FleetPart], curve: Reque
     """
     incident_s, end_s = min(INCIDENT_AT_S, options.duration_s), options.duration_s
     after_s = INCIDENT_AT_S + LASTS_S.get(options.scenario, 0)
+    watched_s = AFTER_S + (int(CLOCK_UNKNOWN_S[1]) if options.scenario == "clock-unknown" else 0)
     has_incident = options.scenario != "boot" and after_s < end_s
     return FleetVerdict(
         scenario=options.scenario,
@@ -147,7 +155,7 @@ def make_verdict(options: FleetOptions, parts: Sequence[FleetPart], curve: Reque
         mean_per_s=round(curve.mean(START_S, incident_s), 3),
         start=Rates.of(curve.peak(0, START_S)),
         quiet=Rates.of(curve.peak(START_S, incident_s)),
-        after=Rates.of(curve.peak(after_s, min(after_s + AFTER_S, end_s))) if has_incident else None,
+        after=Rates.of(curve.peak(after_s, min(after_s + watched_s, end_s))) if has_incident else None,
         taken=sum(part.taken for part in parts),
         accepted=sum(part.accepted for part in parts),
         sent_again=sum(part.sent_again for part in parts),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from agent.cloud.client import CloudClient
-from agent.cloud.connectivity import Connectivity
+from agent.cloud.connectivity import KEY_REFUSALS_MAX, Connectivity
 from agent.cloud.contract import Endpoint
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
-from agent.errors import ClimahubError, CloudUnavailable
+from agent.errors import ClimahubError, CloudUnavailable, Unauthorized
 from tests.fuzz.cloud_rig import KEY, CloudRig, LoopClock, cloud_rig, downloaded
 
 
@@ -40,6 +40,36 @@ async def asked(base_url: str, *, headers: dict[str, str] | None = None) -> list
         except ClimahubError as error:
             errors.append(error)
     return errors
+
+
+async def test_key_that_was_replaced_meanwhile_is_tried_at_once() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    clock, keys = LoopClock(asyncio.get_running_loop()), [KEY]
+    connectivity = Connectivity(now_ms=clock.monotonic_ms, rng=random.Random(1))
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server, new_session(tcp_connector(None), user_agent="t") as session:
+        client = CloudClient(
+            session,
+            base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+            read_key=lambda: keys[0],
+            clock=clock,
+            connectivity=connectivity,
+            ledger=QuotaLedger(None, clock.boot_id),
+            request_timeout_s=5,
+            compress=False,
+        )
+        for _ in range(KEY_REFUSALS_MAX - 1):
+            connectivity.record_key_refusal(Endpoint.COMMANDS_PENDING, "401")
+        keys[0] = f"{KEY[:-1]}Z"
+        with pytest.raises(Unauthorized):
+            await client.settings.get_settings()
+        assert connectivity.wait_ms(Endpoint.SETTINGS_GET) == 0, "the next probe would be minutes away"
+        assert connectivity.wait_ms(Endpoint.TELEMETRY) == 0
 
 
 @pytest.mark.parametrize(
