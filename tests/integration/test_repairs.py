@@ -97,13 +97,12 @@ async def test_retry_cloud_ends_the_waiting_after_failures(rig: PortRig) -> None
 async def test_retry_cloud_sends_readings_that_wait_for_a_full_batch(tmp_path: Path, cloud: Cloud) -> None:
     async with open_port(tmp_path, cloud_url=cloud.url) as rig:
         telemetry = rig.hub.telemetry
+        telemetry.uplink._linger_ms = 3_600_000
         await until(lambda: telemetry.outbox is not None)
         await until(lambda: bool(cloud.accepted))  # the hub's first look, which takes whatever is there
-        telemetry.uplink._linger_ms = 3_600_000
         # Not the instant of the hub's own reading: two of one kind and instant are one.
         telemetry.intake.offer(Reading(HUB, "hand", SensorKind.TEMPERATURE, 33.25, rig.clock.monotonic_ms() - 7))
         assert (await repair(rig, "flush-outbox"))[0] == 200
-        telemetry.uplink._due_ms = rig.clock.monotonic_ms() + 3_600_000
         assert (await repair(rig, "retry-cloud"))[0] == 200
         await until(lambda: any(reading.value == 33.25 for reading in cloud.accepted))
 
