@@ -29,7 +29,7 @@ GROWS = frozenset(
 )
 """Fields that count up with the clock, by their name in any document."""
 
-SHRINKS = frozenset({"join_window_left_s", "left_s", "trial_deadline_s", "trial_left_s"})
+SHRINKS = frozenset({"join_window_left_s", "left_s", "reset_left_s", "trial_deadline_s", "trial_left_s"})
 """Fields that count down with the clock. A countdown that has reached zero stays there."""
 
 DRIFTS = frozenset({"error_s"})
