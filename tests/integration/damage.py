@@ -161,12 +161,13 @@ def break_reads(disk: BadDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite and the launcher meet the same disk."""
     connect = sqlite3.connect
 
-    def connected(path: Path, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - SQLite's own
-        if disk.fails(path):
+    def connected(place: Path | str, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - SQLite's own
+        # A path, or "file:///…/outbox.db?vfs=…".
+        if disk.fails(Path(str(place).partition("?")[0])):
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
             raise error
-        return connect(path, **options)
+        return connect(place, **options)
 
     account_in = launcher._read_state
 
