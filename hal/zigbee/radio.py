@@ -182,6 +182,10 @@ class ZigbeeRadio:
                 # A background task failed because the stick is gone. A stick that is still there is restarted as well.
                 self._events.log_step(zigpy_stack.describe_error(errors))
                 listener.lost.set()
+            except* AttributeError:
+                # A command of bellows on a connection that has just closed finds no transport; any other is a defect.
+                if not listener.lost.is_set():
+                    raise
             return f"{port.path}: the stick was lost" if listener.lost.is_set() else ""
         finally:
             self._app = self._listener = self._window = None

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("bellows")
 from hal.errors import SensorUnavailable
 from hal.radio import InstallCode, JoinStep, RadioState
+from hal.zigbee import zigpy_stack
 from hal.zigbee.options import SENSORS_FILE
 from lab.ncp import serial_port
 from lab.ncp.coordinator import JoinOutcome
@@ -172,6 +173,27 @@ async def test_radio_recovers_by_itself(tmp_path: Path, words: str) -> None:
         await measures(Stand(tmp_path), hub, sensors, device, 31)
         assert len(hub.network.radio.steps) > len(before)
         assert hub.steps(device) == JOINED
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_backup_on_a_connection_that_closes_finds_the_stick_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
+) -> None:
+    async with Stand(tmp_path).running() as (sensors, hub):
+        back_up, failures = zigpy_stack.back_up, iter([True])
+
+        async def closing(app: Any) -> Any:  # noqa: ANN401
+            if not next(failures, False):
+                return await back_up(app)
+            if is_gone:
+                app.connection_lost(OSError("gone"))
+            raise AttributeError("'NoneType' object has no attribute 'send_data'")
+
+        monkeypatch.setattr(zigpy_stack, "back_up", closing)
+        await hub.pair(sensors, "bedroom")
+        step = "the stick was lost" if is_gone else zigpy_stack.UNKNOWN_FAILURE
+        await hub.until(lambda: any(step in each for each in hub.network.radio.steps))
+        await hub.state(RadioState.UP)
 
 
 async def test_readings_wait_for_the_agent_over_a_radio_failure(tmp_path: Path) -> None:
