@@ -34,6 +34,14 @@ trust = "system"
 
 
 @pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud of its own: a test here has it issue a new key, which ends the old one."""
+    served = Cloud(tmp_path_factory.mktemp("cloud-of-setup"))
+    yield served
+    served.end()
+
+
+@pytest.fixture(scope="module")
 def fresh(packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine of its own, with nothing of climahub on it but a thermometer."""
     directory = tmp_path_factory.mktemp("fresh")
