@@ -365,10 +365,9 @@ async def test_zeros_behind_the_log_of_a_power_cut_cost_no_commit(
     assert await again.run(all_words) == [f"word {number}" for number in range(commits)]
     await again.run(writer(again, "more"))
     await again.close()
-    assert await open_words(left / path.name, worker)[0].run(all_words) == [
-        *(f"word {n}" for n in range(commits)),
-        "more",
-    ]
+    at_rest, _ = open_words(left / path.name, worker)
+    assert await at_rest.run(all_words) == [*(f"word {number}" for number in range(commits)), "more"]
+    await at_rest.close()
 
 
 async def test_busy_file_opens_on_a_disk_without_room_for_its_log(path: Path, worker: Worker) -> None:
