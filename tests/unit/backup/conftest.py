@@ -1,5 +1,6 @@
 """A hub's files, and what a backup of them holds."""
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -49,11 +50,11 @@ def backup() -> Backup:
 
 
 def database(content: bytes) -> bytes:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE facts (text BLOB)")
-    connection.execute("INSERT INTO facts VALUES (?)", (content,))
-    connection.commit()
-    return connection.serialize()
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE facts (text BLOB)")
+        connection.execute("INSERT INTO facts VALUES (?)", (content,))
+        connection.commit()
+        return connection.serialize()
 
 
 def used_state(directory: Path) -> Path:
