@@ -255,7 +255,7 @@ def rooms_for_outputs(
 ) -> dict[str, float]:
     """Return the temperature of each zone whose output is a device that may take it (`HvacDemand.room_c`).
 
-    A device that measures its zone gets nothing: it would measure what it was told.
+    A device that measures its own zone gets none: it would only measure the value that it was given.
 
     Args:
         zones: The output of each such zone, the names of its sensors, and its temperature.

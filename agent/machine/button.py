@@ -18,7 +18,7 @@ STUCK_MS = 30_000
 """Nobody holds a button this long on purpose."""
 
 GAP_MS_MAX = 2_000
-"""While the button is held it is looked at four times a second. After a longer gap nobody knows what it did."""
+"""The button is read four times a second while it is held. After a longer gap its state in between is unknown."""
 
 
 class Request(Enum):
@@ -87,7 +87,7 @@ def advance(state: ButtonState, *, is_pressed: bool, at_ms: int) -> tuple[Button
     """
     is_gap = state.looked_ms is not None and not is_settled(state) and at_ms - state.looked_ms > GAP_MS_MAX
     if state.level_since_ms is None or is_gap:
-        # Nobody knows for how long it has been like this: it has to be released first.
+        # How long it has been in this state is unknown, so it has to be released first.
         return ButtonState(is_pressed, at_ms, at_ms), None
     since_ms = state.level_since_ms if is_pressed == state.level else at_ms
     looked = msgspec.structs.replace(state, level=is_pressed, level_since_ms=since_ms, looked_ms=at_ms)
