@@ -1,9 +1,12 @@
 """What a technician does on the page: checks and repairs, an output's test, settings with the way back, the bundle."""
 
+import asyncio
+import logging
 import re
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route as BrowserRoute
 from playwright.async_api import expect
 
 from agent.local.routes import Role
@@ -191,6 +194,28 @@ async def test_the_log_is_filtered_by_the_hub(visit: Visit, tmp_path: Path) -> N
     async with run_daemon(tmp_path) as daemon, visit(daemon, size=DESKTOP) as visitor:
         page = visitor.page
         await visitor.sign_in(Role.VIEWER)
+        logging.getLogger("agent.test").warning("the pump rattles")
+        logging.getLogger("agent.test").warning("the valve sticks")
         await visitor.go("log", "Log")
-        await page.get_by_label("With the words").fill("no such words")
+        entries = page.locator("ol.log > li")
+        await expect(entries.filter(has_text="the valve sticks")).to_be_visible()
+        await page.get_by_label("With the words").fill("pump rattles")
+        await expect(entries).to_have_count(1)
+        await page.get_by_label("From level").select_option("error")
         await expect(page.get_by_text("Nothing of this kind is kept.")).to_be_visible()
+        await expect(entries).to_have_count(0)
+
+
+async def test_the_log_is_called_empty_only_when_the_hub_has_answered(visit: Visit, tmp_path: Path) -> None:
+    async with run_daemon(tmp_path) as daemon, visit(daemon, size=DESKTOP) as visitor:
+        page, asked = visitor.page, asyncio.Event()
+
+        async def answer_never(route: BrowserRoute) -> None:
+            del route
+            asked.set()
+
+        await visitor.sign_in(Role.VIEWER)
+        await page.route("**/v1/log?*", answer_never)
+        await visitor.go("log", "Log")
+        await asked.wait()
+        assert await page.get_by_text("Nothing of this kind is kept.").count() == 0

@@ -5,6 +5,7 @@ Its port keeps its address over the restarts, so that a browser finds it again.
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import aiohttp
 
 from agent import config, daemon
+from agent.foundation.clock import SystemClock
+from agent.foundation.log_ring import LogRing
 from agent.local.routes import Role
 from agent.reloading import ReloadableConfig
 from tests.integration.conftest import WAIT_S
@@ -41,6 +44,7 @@ class DaemonRig:
     Attributes:
         url: Of the port.
         text: The configuration file.
+        log_ring: The log records that it keeps.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -56,7 +60,8 @@ class DaemonRig:
         settings = config.load(self.path, environ={})
         self.text = self.path.read_text()
         self.url = f"http://127.0.0.1:{settings.port.port}"
-        self.restarts = daemon._Restarts(ReloadableConfig(self.path, settings, {}), {})
+        self.log_ring = LogRing(SystemClock(trust_wall_clock=True).monotonic_ms)
+        self.restarts = daemon._Restarts(ReloadableConfig(self.path, settings, {}), {}, log_ring=self.log_ring)
 
     async def ask(self, method: str, route: str, body: object = None) -> tuple[int, Any]:
         """Send a request; wait for a hub that restarts."""
@@ -106,10 +111,12 @@ def _free_port() -> int:
 async def run_daemon(directory: Path, *, dies: bool = False) -> AsyncIterator[DaemonRig]:
     """Run a process until the block ends: in order, or as if it was killed."""
     rig = DaemonRig(directory)
+    logging.getLogger().addHandler(rig.log_ring)
     task = asyncio.get_running_loop().create_task(rig.restarts.run())
     try:
         yield rig
     finally:
+        logging.getLogger().removeHandler(rig.log_ring)
         if dies:
             task.cancel()
         else:

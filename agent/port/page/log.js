@@ -19,7 +19,7 @@ export default function Log() {
   const [asked, setAsked] = useState({ level: "info", text: "" });
   const [entries, setEntries] = useState([]);
   const [problem, setProblem] = useState("");
-  const [oldest, setOldest] = useState(0);
+  const [oldest, setOldest] = useState(Infinity);
   const query = (more) => `/v1/log?${new URLSearchParams({ level: asked.level, ...(asked.text && { text: asked.text }), ...more })}`;
   const read = async (more, join) => {
     try {
@@ -50,7 +50,7 @@ export default function Log() {
       <${Input} id="text" type="search" maxlength="100" label=${t("log.text")} bind=${[asked.text, (text) => setAsked({ ...asked, text })]} />
     </div>
     ${problem && html`<${Note} level="fail">${problem}</${Note}>`}
-    ${entries.length === 0 && !problem && html`<p class="soft">${t("log.none")}</p>`}
+    ${entries.length === 0 && !problem && oldest < Infinity && html`<p class="soft">${t("log.none")}</p>`}
     <ol class="log">${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</ol>
     ${last > oldest && html`<button type="button" onClick=${() => read({ before: last }, (before, found) => [...before, ...found])}>${t("log.older")}</button>`}
   </div>`;
