@@ -1,5 +1,6 @@
 """Programs that use the hub's APIs, on the page: who they are, where their events go, and what they report."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -121,3 +122,31 @@ async def test_a_technician_resolves_an_alert_and_sees_no_secrets_of_the_owner(v
         await expect(page.get_by_text("No alert is open.")).to_be_visible()
         for name in ("Revoke", "Register a webhook…"):
             await expect(page.get_by_role("button", name=name)).to_have_count(0)
+
+
+async def test_no_alert_is_called_open_only_when_the_hub_has_answered(visit: Visit, apis: ApiRig) -> None:
+    async with visit(apis.port) as visitor:
+        await visitor.sign_in()
+        page, asked, answer = visitor.page, asyncio.Event(), asyncio.Event()
+
+        async def answer_late(route: Route) -> None:
+            asked.set()
+            await answer.wait()
+            await route.continue_()
+
+        await page.route("**/v1/alerts", answer_late)
+        await visitor.go("integrations", "Integrations")
+        await asked.wait()
+        assert await page.get_by_text("No alert is open.").count() == 0
+        answer.set()
+        await expect(page.get_by_text("No alert is open.")).to_be_visible()
+
+
+async def test_an_audit_trail_that_cannot_be_read_says_why(visit: Visit, apis: ApiRig) -> None:
+    async with visit(apis.port) as visitor:
+        await visitor.sign_in()
+        page = visitor.page
+        problem = {"type": "about:blank", "title": "Not found", "status": 404, "detail": "the trail is damaged"}
+        await page.route("**/v1/audit", lambda route: route.fulfill(status=404, json=problem))
+        await visitor.go("access", "Access")
+        await expect(page.get_by_text("the trail is damaged")).to_be_visible()

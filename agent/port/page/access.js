@@ -28,15 +28,21 @@ function Codes({ codes, changed }) {
 function Audit() {
   const [entries, setEntries] = useState([]);
   const [isMore, setMore] = useState(false);
+  const [problem, setProblem] = useState("");
   const read = useCallback(async (before, kept = []) => {
-    const report = await get(`/v1/audit${before ? `?before=${before}` : ""}`);
-    setEntries([...kept, ...report.entries]);
-    setMore(report.entries.length > 0 && report.entries.at(-1).id > 1);
+    try {
+      const report = await get(`/v1/audit${before ? `?before=${before}` : ""}`);
+      setEntries([...kept, ...report.entries]);
+      setMore(report.entries.length > 0 && report.entries.at(-1).id > 1);
+      setProblem("");
+    } catch (error) {
+      setProblem(error.message);
+    }
   }, []);
   const readAgain = useCallback(() => void read(), [read]);
   useEffect(readAgain, [readAgain]);
   useEvents("audit", readAgain);
-  return html`<${Card} title=${t("access.audit")}>
+  return html`<${Card} title=${t("access.audit")}><${Said} level="fail">${problem}</${Said}>
     <ul class="rows">${entries.map((entry) => html`<li class="tight" key=${entry.id ?? entry.boot_age_s}>
       <div class="row"><span class="grow"><strong>${say(word("audited", entry.action))}</strong> <small class="soft">${entry.target}</small></span>
         <span class="small toned ${entry.result.startsWith("2") ? "" : "fail"}">${word("audited", entry.result.replace(/^2.*/, "done"))}</span></div>
@@ -119,10 +125,10 @@ function Webhooks({ apis }) {
 
 function Alerts() {
   const [report, problem, change] = useChanged("/v1/alerts");
-  const open = report?.alerts.filter((alert) => !alert.is_resolved) ?? [];
+  const open = report?.alerts.filter((alert) => !alert.is_resolved);
   return html`<${Card} title=${t("alerts.title")}>${problem}
-    ${open.length === 0 && html`<p>${t("alerts.none")}</p>`}
-    <ul class="rows">${open.map((alert) => html`<li class="row" key=${alert.id}><span class="grow"><strong>${alert.issue}</strong> <small class="soft">${joined(alert.zone, alert.client, alert.made && moment(alert.made))}</small><br />${alert.action}</span>
+    ${open?.length === 0 && html`<p>${t("alerts.none")}</p>`}
+    <ul class="rows">${open?.map((alert) => html`<li class="row" key=${alert.id}><span class="grow"><strong>${alert.issue}</strong> <small class="soft">${joined(alert.zone, alert.client, alert.made && moment(alert.made))}</small><br />${alert.action}</span>
       <${Act} role="service" label=${t("alerts.resolve")} act=${change("POST", `/${alert.id}/resolve`)} /></li>`)}</ul>
   </${Card}>`;
 }
