@@ -93,14 +93,14 @@ async def set_up(device: Any, line: LineName) -> None:  # noqa: ANN401
         await cluster.configure_reporting(DEMAND, DEMAND_REPORT_S_MIN, VALVE_REPORT_S_MAX, DEMAND_CHANGE_PERCENT)
 
 
-async def command(device: Any, line: LineName, *, is_on: bool, may_have_timer: bool) -> LineAnswer:  # noqa: ANN401
+async def command(device: Any, line: LineName, *, is_on: bool, uses_timer: bool) -> LineAnswer:  # noqa: ANN401
     """Switch an output and read it back.
 
     Args:
         device: zigpy's.
         line: Its output.
         is_on: On, or open.
-        may_have_timer: Its timer has not failed before.
+        uses_timer: It is switched on by its timer if it may have one; else the answer leaves open whether it has.
 
     Raises:
         One of `NO_ANSWER_ERRORS`: The device did not answer, or has no such output.
@@ -110,15 +110,24 @@ async def command(device: Any, line: LineName, *, is_on: bool, may_have_timer: b
         return await _move_valve(cluster, line, is_open=is_on)
     if not is_on:
         return _refused(line, await cluster.off()) or await _read_switch(cluster, is_commanded=True)
-    if may_have_timer and valve_models.may_have_timer(device.manufacturer or ""):
+    has_no_timer = not valve_models.may_have_timer(device.manufacturer or "")
+    is_checked = uses_timer or has_no_timer
+    if uses_timer and not has_no_timer:
         response = await cluster.on_with_timed_off(on_off_control=0, on_time=round(LEASE_S * TENTHS), off_wait_time=0)
+        has_no_timer = response.status == Status.UNSUP_CLUSTER_COMMAND
         if response.status == Status.SUCCESS:
             answer = await _read_switch(cluster, is_commanded=True)
             if answer.is_on and answer.goes_off_alone:
                 return answer
-    refused = _refused(line, await cluster.on())
-    answer = refused or await _read_switch(cluster, is_commanded=True)
-    return LineAnswer(answer.is_on, answer.is_commanded, goes_off_alone=False, problem=answer.problem)
+            has_no_timer = answer.has_no_timer
+    answer = _refused(line, await cluster.on()) or await _read_switch(cluster, is_commanded=True)
+    return LineAnswer(
+        answer.is_on,
+        answer.is_commanded,
+        goes_off_alone=False if is_checked else None,
+        has_no_timer=has_no_timer,
+        problem=answer.problem,
+    )
 
 
 async def read(device: Any, line: LineName, *, is_wanted: bool) -> LineAnswer:  # noqa: ANN401
@@ -157,12 +166,15 @@ def _refused(line: LineName, response: Any) -> LineAnswer | None:  # noqa: ANN40
 
 
 async def _read_switch(cluster: Any, *, is_commanded: bool = False) -> LineAnswer:  # noqa: ANN401
-    found, _ = await cluster.read_attributes([STATE, ON_TIME])
+    found, missing = await cluster.read_attributes([STATE, ON_TIME])
     is_on = bool(found[STATE]) if STATE in found else None
     left = int(found.get(ON_TIME, 0))
     # Only a timer that runs is known to be one.
     return LineAnswer(
-        is_on, is_commanded, goes_off_alone=0 < left <= LEASE_S * TENTHS if is_on and is_commanded else None
+        is_on,
+        is_commanded,
+        goes_off_alone=0 < left <= LEASE_S * TENTHS if is_on and is_commanded else None,
+        has_no_timer=missing.get(ON_TIME) == Status.UNSUPPORTED_ATTRIBUTE,
     )
 
 
@@ -178,7 +190,12 @@ async def _move_valve(cluster: Any, line: LineName, *, is_open: bool) -> LineAns
         return LineAnswer(problem=f"choose another output than {line}: it refuses its setpoint ({problem})")
     answer = await _read_valve(cluster, is_wanted=is_open)
     return LineAnswer(
-        answer.is_on, True, goes_off_alone=False, percent=answer.percent, expects_open=answer.expects_open
+        answer.is_on,
+        True,
+        goes_off_alone=False,
+        has_no_timer=True,
+        percent=answer.percent,
+        expects_open=answer.expects_open,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hal.errors import ActuatorFault
 from hal.zigbee import output_devices, valve_models
 from hal.zigbee.join_window import eui64
-from hal.zigbee.output_line import LineAnswer, LineState, LineStep, next_step, timing_of
+from hal.zigbee.output_line import LineAnswer, LineState, LineStep, next_step, timer_wait_s, timing_of
 from hal.zigbee.output_table import LineUse, OutputTable
 from hal.zigbee.reporting import NO_ANSWER_ERRORS
 
@@ -51,9 +51,8 @@ class OutputDriver:
             device = self._device(use)
             if step is LineStep.READ:
                 return await output_devices.read(device, line, is_wanted=is_wanted)
-            answer = await output_devices.command(
-                device, line, is_on=is_wanted, may_have_timer=state.goes_off_alone is not False
-            )
+            uses_timer = not timer_wait_s(state, self._monotonic_ms())
+            answer = await output_devices.command(device, line, is_on=is_wanted, uses_timer=uses_timer)
             if str(line) not in self._set_up and not answer.problem:
                 await self._have_reported(device, use)
         except ActuatorFault as error:

@@ -22,6 +22,10 @@ DEMAND_S_MAX = 60.0
 RETRY_DELAYS_S = (2.0, 5.0, 15.0, 30.0, 60.0)
 """Between attempts with a device that does not answer or does not follow. A new demand is tried at once."""
 
+TIMER_CHECK_DELAYS_S = (15.0, 60.0, 600.0, 3600.0, 86_400.0)
+"""A plug whose timer was not seen to run is asked for it again after these times, then each day: an answer may have been
+late or incomplete. Not more often, since a timer that runs unseen switches the plug off for a moment at each check."""
+
 TRAVEL_S = 900.0
 """A valve has moved by then: its motor needs a minute, and its firmware acts on a setpoint within some minutes."""
 
@@ -69,6 +73,9 @@ class LineState(msgspec.Struct, frozen=True):
         tried_ms: When it was last tried.
         failures: Attempts since the device last did what was demanded.
         goes_off_alone: It has a timer that switches it off; `None` before that was tried.
+        has_no_timer: It said so itself, or must not be asked: it is not checked again.
+        timer_failures: Checks since its timer was last seen to run.
+        timer_tried_ms: When the last of them was.
         percent: How far a valve is open; `None` where it does not tell.
         expects_open: Whether it has to be open by its setpoint and its own temperature; `None` if that is not clear.
         stuck_ms: Since when `percent` contradicts that; `None` while it does not.
@@ -84,6 +91,9 @@ class LineState(msgspec.Struct, frozen=True):
     tried_ms: int | None = None
     failures: int = 0
     goes_off_alone: bool | None = None
+    has_no_timer: bool = False
+    timer_failures: int = 0
+    timer_tried_ms: int = 0
     percent: int | None = None
     expects_open: bool | None = None
     stuck_ms: int | None = None
@@ -96,7 +106,8 @@ class LineAnswer(msgspec.Struct, frozen=True):
     Attributes:
         is_on: Whether it is on, or open.
         is_commanded: A command was accepted.
-        goes_off_alone: Its timer is running.
+        goes_off_alone: Its timer is running; `None` if that was not asked.
+        has_no_timer: It said that it has none, or is of a kind whose timer must not be used.
         percent: How far it is open.
         expects_open: As in `LineState`; told together with `is_on`.
         problem: Why it did not answer, for people; empty if it did.
@@ -105,6 +116,7 @@ class LineAnswer(msgspec.Struct, frozen=True):
     is_on: bool | None = None
     is_commanded: bool = False
     goes_off_alone: bool | None = None
+    has_no_timer: bool = False
     percent: int | None = None
     expects_open: bool | None = None
     problem: str = ""
@@ -141,6 +153,7 @@ def with_answer(state: LineState, answer: LineAnswer, now_ms: int, *, is_report:
     is_told = answer.is_on is not None or answer.percent is not None
     is_stuck = percent is not None and expects_open is not None and (percent > 0) is not expects_open
     is_done = is_right and not answer.problem
+    alone = answer.goes_off_alone
     return msgspec.structs.replace(
         state,
         is_on=is_on,
@@ -149,12 +162,25 @@ def with_answer(state: LineState, answer: LineAnswer, now_ms: int, *, is_report:
         commanded_ms=now_ms if answer.is_commanded else state.commanded_ms,
         tried_ms=state.tried_ms if is_report else now_ms,
         failures=0 if is_done else state.failures + (not is_report),
-        goes_off_alone=state.goes_off_alone if answer.goes_off_alone is None else answer.goes_off_alone,
+        goes_off_alone=state.goes_off_alone if alone is None else alone,
+        has_no_timer=state.has_no_timer if alone is None else answer.has_no_timer,
+        timer_failures=state.timer_failures if alone is None else 0 if alone else state.timer_failures + 1,
+        timer_tried_ms=now_ms if alone is False else state.timer_tried_ms,
         percent=percent,
         expects_open=expects_open,
         stuck_ms=(now_ms if state.stuck_ms is None else state.stuck_ms) if is_stuck else None,
         problem=state.problem if is_report and not is_done else answer.problem,
     )
+
+
+def timer_wait_s(state: LineState, now_ms: int) -> float:
+    """Return after how many seconds an output may be switched on by its timer; infinity for one that has none."""
+    if state.has_no_timer:
+        return float("inf")
+    if state.goes_off_alone is not False:
+        return 0.0
+    delay_s = TIMER_CHECK_DELAYS_S[min(state.timer_failures, len(TIMER_CHECK_DELAYS_S)) - 1]
+    return max(0.0, delay_s - _age_s(state.timer_tried_ms, now_ms))
 
 
 def next_step(state: LineState, timing: LineTiming, now_ms: int) -> tuple[LineStep, float]:
@@ -170,8 +196,8 @@ def next_step(state: LineState, timing: LineTiming, now_ms: int) -> tuple[LineSt
         return LineStep.COMMAND, 0.0
     read_s = timing.read_s if state.stuck_ms is None else min(timing.read_s, DOUBT_READ_S)
     left_s = read_s - _age_s(state.told_ms, now_ms)
-    if state.wanted and timing.renew_s is not None and state.goes_off_alone is not False:
-        renew_s = timing.renew_s - _age_s(state.commanded_ms, now_ms)
+    if state.wanted and timing.renew_s is not None:
+        renew_s = max(timing.renew_s - _age_s(state.commanded_ms, now_ms), timer_wait_s(state, now_ms))
         if renew_s <= 0:
             return LineStep.COMMAND, 0.0
         left_s = min(left_s, renew_s)

@@ -18,7 +18,7 @@ from hal.zigbee import output_devices, output_line, output_table
 from hal.zigbee.output_line import LineTiming
 from hal.zigbee.output_table import LineUse
 from hal.zigbee.outputs import ZigbeeOutputs
-from lab.ncp import models
+from lab.ncp import actuators, models, zcl
 from lab.ncp.server import EmulatorServer
 from tests.integration.conftest import WAIT_S
 from tests.integration.zigbee_bench import Hub, Stand, build, hasten, one, sell
@@ -142,6 +142,28 @@ async def test_plug_without_a_timer_is_switched_all_the_same(tmp_path: Path) -> 
         assert plug.value[0x0000] == 1
         await plug.follows(OFF)
         assert plug.value[0x0000] == 0
+
+
+@pytest.mark.parametrize("is_refused", [True, False], ids=["refused", "not seen to run"])
+async def test_plug_that_misses_the_check_of_its_timer_once_is_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    monkeypatch.setattr(output_line, "TIMER_CHECK_DELAYS_S", (0.1,))
+    monkeypatch.setattr(output_line, "SWITCH", LineTiming(20.0, 60.0, 90.0, 0.1))
+    switch, missed = actuators.Actuators.switch, list[int]()
+
+    def switch_late(self: actuators.Actuators, endpoint: int, frame: zcl.ZclFrame, now_s: float) -> zcl.ZclStatus:
+        if frame.command == actuators.ON_WITH_TIMED_OFF and not missed:
+            missed.append(endpoint)
+            return zcl.ZclStatus.MALFORMED_COMMAND if is_refused else zcl.ZclStatus.SUCCESS
+        return switch(self, endpoint, frame, now_s)
+
+    monkeypatch.setattr(actuators.Actuators, "switch", switch_late)
+    async with zone(tmp_path, "switch", "plug") as plug:
+        await plug.follows(HEAT)
+        await plug.hub.until(lambda: plug.goes_off_alone)
+        assert missed
+        assert 0 < plug.value[0x4001] <= 600
 
 
 @pytest.mark.slow

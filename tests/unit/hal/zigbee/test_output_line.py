@@ -13,6 +13,7 @@ from hal.zigbee.output_line import (
     current_demand,
     fault,
     next_step,
+    timer_wait_s,
     timing_of,
     with_answer,
     with_demand,
@@ -57,9 +58,26 @@ def test_plug_that_is_on_is_renewed_well_before_its_timer_ends() -> None:
     assert step(ON, 31.0) is LineStep.COMMAND
     assert 3 * output_line.RENEW_S < output_line.LEASE_S
     # Without a timer it is read back.
-    plain = after(ON, 2.0, is_on=True, is_commanded=True, goes_off_alone=False)
+    plain = after(ON, 2.0, is_on=True, is_commanded=True, goes_off_alone=False, has_no_timer=True)
     assert (step(plain, 40.0), step(plain, 62.0)) == (LineStep.WAIT, LineStep.READ)
     assert (wait_s(OFF, 1.0), step(OFF, 61.0)) == (60.0, LineStep.READ)
+
+
+def test_plug_whose_timer_was_not_seen_is_checked_again_ever_more_rarely() -> None:
+    state, at_s = ON, 1.0
+    for delay_s in (*output_line.TIMER_CHECK_DELAYS_S, output_line.TIMER_CHECK_DELAYS_S[-1]):
+        state = after(state, at_s, is_on=True, is_commanded=True, goes_off_alone=False)
+        # Reads in between, and commands without a check, change nothing.
+        state = after(state, at_s + delay_s - 1.0, is_on=True, is_commanded=True)
+        assert timer_wait_s(state, round((at_s + delay_s) * 1000) - 1) > 0
+        assert wait_s(state, at_s + delay_s - 1.0) > 0
+        at_s += delay_s + output_line.RENEW_S
+        assert (timer_wait_s(state, round(at_s * 1000)), step(state, at_s)) == (0.0, LineStep.COMMAND)
+    found = after(state, at_s, is_on=True, is_commanded=True, goes_off_alone=True)
+    assert (found.goes_off_alone, found.timer_failures, step(found, at_s + 15.0)) == (True, 0, LineStep.COMMAND)
+    # Only what the device says itself is final.
+    final = after(state, at_s, is_on=True, is_commanded=True, goes_off_alone=False, has_no_timer=True)
+    assert timer_wait_s(final, 10**12) == float("inf")
 
 
 def test_failed_attempt_is_repeated_with_growing_pauses_and_a_new_demand_at_once() -> None:
