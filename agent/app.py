@@ -27,14 +27,14 @@ from agent.health import Health
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
 from agent.machine_parts import build_machine
+from agent.maintenance_parts import build_maintenance
 from agent.ota.context import UpdateContext
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
 from agent.port.assembly import PortAssembly
 from agent.port.config_editor import build_editor
 from agent.port.hub_parts import HubParts
-from agent.sensors.air_quality import AirQuality
-from agent.sensors.service import SensorsService
+from agent.sensor_parts import build_air, build_sensors
 from agent.settings.sync import SettingsSync, show_time
 from agent.telemetry.sampling import SamplingSchedule
 from agent.telemetry.service import TelemetryService
@@ -94,14 +94,15 @@ class Hub:
             client=self.client.provisioning,
         )
         self.machine = build_machine(self)
-        self.sensors = self._sensors()
-        self.air = self._air()
+        self.sensors = build_sensors(self)
+        self.air = build_air(self)
         self.telemetry = self._telemetry()
         self.settings.on_change(lambda _: self.telemetry.sampler.schedule_changed())
         self.health: Health = self._health()
         self.commands: CommandService = self._commands()
         self.updates = self._updates()
         self.climate = self._climate()
+        self.maintenance = build_maintenance(self)
         self.config_editor = build_editor(environment.running_config, self._port_clock, lambda: self.port.audit)
         self.reports: HubReports = self._reports()
         self.assembly = self._assembly()
@@ -149,6 +150,7 @@ class Hub:
             network=environment.board.network,
             updates=self.updates,
             climate=self.climate,
+            maintenance=self.maintenance,
         )
 
     def _client(self) -> CloudClient:
@@ -185,29 +187,6 @@ class Hub:
             on_memory_send=environment.on_memory_send,
             correct=lambda reading: self.air.judge(self.sensors.judge(reading)),
             derived=lambda: self.air.sensors,
-        )
-
-    def _air(self) -> AirQuality:
-        environment = self.environment
-        return AirQuality(
-            self.config.storage.state_dir,
-            environment.board,
-            is_wanted=self.config.sensors.iaq == "relative",
-            clock=environment.clock,
-            disk=environment.disk,
-            worker=environment.worker,
-        )
-
-    def _sensors(self) -> SensorsService:
-        config, environment = self.config, self.environment
-        return SensorsService(
-            config.storage.state_dir,
-            in_case=config.sensors.in_case,
-            rooms=[zone.sensors for zone in config.climate.zones],
-            devices=self.pairing.queries.devices_by_name,
-            clock=environment.clock,
-            disk=environment.disk,
-            worker=environment.worker,
         )
 
     def _commands(self) -> CommandService:
@@ -357,6 +336,8 @@ class Hub:
             loops["updates"] = self.updates.run
         if self.climate:
             loops["climate"] = self.machine.heating(self.climate.run)
+        if self.maintenance:
+            loops |= self.maintenance.loops()
         if self.hardware_tests:
             loops["hardware tests"] = self.hardware_tests.run
         if environment.board.network is not None:
@@ -444,5 +425,7 @@ class Hub:
             last.push_async_callback(self.commands.close)
             last.push_async_callback(self.sensors.save)
             last.push_async_callback(self.air.save)
+            if self.maintenance:
+                last.push_async_callback(self.maintenance.save)
             last.push_async_callback(self.telemetry.close)
             last.push_async_callback(self.environment.board.close)

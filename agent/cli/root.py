@@ -69,6 +69,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Check everything around the hub, and say what to do.",
             TECHNICIAN,
         ),
+        "maintenance": Entry(
+            "agent.cli.maintenance:maintenance",
+            "Show how the heating drifts from its own past, and what to do.",
+            TECHNICIAN,
+        ),
         "zigbee": Entry(
             "agent.cli.zigbee:zigbee",
             "Pair, list, replace and remove the Zigbee sensors of this hub.",

@@ -205,6 +205,7 @@ ROUTES = (
     Route("GET", "/v1/commands", Role.VIEWER, "get_commands", query=CommandsQuery),
     Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),
     Route("GET", "/v1/climate", Role.VIEWER, "get_climate"),
+    Route("GET", "/v1/maintenance", Role.VIEWER, "get_maintenance"),
     Route("GET", "/v1/checks", Role.VIEWER, "get_checks"),
     Route("GET", "/v1/repairs", Role.VIEWER, "get_repairs"),
     Route("POST", "/v1/repairs/{repair}", Role.SERVICE, "repair", query=RepairQuery),

@@ -16,6 +16,7 @@ from agent.local import calibration as local_calibration
 from agent.local import climate as local_climate
 from agent.local import commands as local_commands
 from agent.local import log as local_log
+from agent.local import maintenance as local_maintenance
 from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
@@ -200,6 +201,7 @@ class PortAssembly:
             **local_boots.handlers(lambda: hub.starts.boots if hub.starts else ()),
             **local_commands.handlers(hub.reports.commands, self._confirm_command),
             **local_climate.handlers(hub.climate, lambda: self.home.home.thermostats),
+            **local_maintenance.handlers(lambda: hub.maintenance),
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
             **local_calibration.handlers(hub.sensors),
             **local_updates.handlers(hub.updates),

@@ -24,6 +24,7 @@ from hal.interface import SensorNetwork
 
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
+    from agent.maintenance.service import MaintenanceService
 
 
 class HubParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         network: The radio; `None` without one.
         updates: `None` where nothing can be updated.
         climate: `None` where the hub drives nothing.
+        maintenance: Watches the heating; `None` where the hub drives nothing.
     """
 
     config: Config
@@ -72,3 +74,4 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     network: SensorNetwork | None
     updates: UpdateService | None
     climate: "ClimateService | None"
+    maintenance: "MaintenanceService | None"

@@ -4,11 +4,13 @@ import asyncio
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.cli import exit_codes, root
 from agent.climate import service
 from agent.errors import ConfigInvalid, StorageFull
+from agent.maintenance import service as maintenance
 from hal.interface import HvacAction, HvacDemand, SensorKind, ZoneOutput
 from tests.integration.conftest import WAIT_S, Cloud, MakeHub, RunningHub, TestNetwork, TestSensor, until
 
@@ -120,6 +122,29 @@ async def test_command_line_changes_a_zone(
     assert await asyncio.to_thread(root.run, words) == exit_codes.OK
     await until(lambda: relays.now("living") is HvacAction.OFF)
     assert "living: 20.0 to 26.0 °C, off" in capsys.readouterr().out
+
+
+async def test_maintenance_watches_every_heated_zone_and_is_kept_at_the_end(
+    cloud: Cloud, make_hub: MakeHub, relays: Relays, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "SAMPLE_S", 0.01)
+    hub = make(cloud, make_hub, serve=True)
+    hub.start()
+    await until(lambda: relays.now("living") is HvacAction.HEAT)
+    watched = hub.hub.maintenance
+    assert watched is not None
+    await until(lambda: "living" in watched.records and watched.records["living"].day.full_s > 0.0)
+    socket: Path = hub.hub.config.local_api.socket
+    await until(socket.exists)
+    words = ["maintenance", "status", "--socket", str(socket)]
+    assert await asyncio.to_thread(root.run, words) == exit_codes.OK
+    shown = capsys.readouterr().out
+    assert shown.count("still learning: 0 of 14 days of the same load") == 4
+    await hub.end()
+    kept = msgspec.json.decode((hub.hub.config.storage.state_dir / maintenance.FILE_NAME).read_bytes())
+    day = kept["zones"]["living"]["day"]
+    assert day["full_s"] > 0.0
+    assert kept["zones"]["bedroom"]["day"]["measured_s"] == 0.0
 
 
 async def test_hung_control_loop_stops_the_watchdog_notifications(

@@ -53,6 +53,7 @@ FILES = (
     "commissioning.json",
     "data-usage.json",
     "storage-writes.json",
+    "maintenance.json",
     "config-changes.json",
     "api-clients.json",
     "api-limits.json",

@@ -31,6 +31,10 @@ from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
+from agent.maintenance import service as maintenance
+from agent.maintenance.assessment import ZoneRecord
+from agent.maintenance.drift import Baseline, Drift
+from agent.maintenance.indicators import DayInProgress
 from agent.ota import keyring, launcher
 from agent.ota import store as update_store
 from agent.ota.keyring import Keyring
@@ -104,6 +108,10 @@ PAIRING = PairingState(
     {"T1": Sensor("T1", PairingStage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))},
     JoinWindow("boot", 9000),
 )
+DRIFT = Drift((Baseline(2, (3.6, 3.7), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
+MAINTENANCE = maintenance.MaintenanceFile(
+    {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True)}
+)
 ACCOUNT = launcher.LauncherState(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
     failed=launcher.FailedRelease("1.0.0", 1, "sick", is_damaged=True), floor=2,
@@ -154,6 +162,14 @@ def read_settings(directory: Path) -> object:
     return read._saved
 
 
+async def read_maintenance(directory: Path) -> object:
+    watched = maintenance.MaintenanceService(
+        directory, evidence=tuple, models={}, clock=Clock(), disk=Disk(), worker=InlineWorker()
+    )
+    await watched._store.load_patiently()
+    return watched._store.value
+
+
 async def read_update(directory: Path) -> object:
     store = update_store.UpdateStore(directory, disk=Disk(), worker=InlineWorker())
     await store.load()
@@ -184,6 +200,7 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
         FactoryResetState(("ab",), is_erased=False),
         lambda directory: factory_reset.read(directory, Disk()),
     ),
+    maintenance.FILE_NAME: (msgspec.json.encode(MAINTENANCE), MAINTENANCE, read_maintenance),
     keyring.FILE_NAME: (msgspec.json.encode(KEYRING), KEYRING, read_keyring),
     launcher.STATE_FILE: (launcher.encode(ACCOUNT), ACCOUNT, launcher.load),
     NETWORK_FILE: (radio_state.encode(NETWORK), NETWORK, lambda directory: RadioFiles(store_of(directory)).network()),

@@ -14,7 +14,19 @@ from aiohttp.test_utils import TestClient, TestServer
 from agent.climate.requests import HoldWithoutEffect
 from agent.errors import CloudUnavailable, ReadFailed, UnknownDevice
 from agent.foundation.log_ring import LogRing
-from agent.local import boots, calibration, climate, commands, log, port, routes, status_builder, updates, zigbee
+from agent.local import (
+    boots,
+    calibration,
+    climate,
+    commands,
+    log,
+    maintenance,
+    port,
+    routes,
+    status_builder,
+    updates,
+    zigbee,
+)
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route, refusal_of
 from agent.port import alerts, api_clients, config_editor, facts, homekit, monitoring, page_files, webhooks
 from agent.port.bundle import handler
@@ -40,6 +52,7 @@ def all_handlers() -> dict[str, Handler]:
         **commands.handlers(ANY, ANY),
         **climate.handlers(None, ANY),
         **calibration.handlers(ANY),
+        **maintenance.handlers(ANY),
         **zigbee.handlers(ANY, ANY),
         **updates.handlers(cast("Any", object())),
         **port_handlers.handlers(ANY, ANY, ANY, service_user=""),

@@ -1,0 +1,193 @@
+"""What is known about the heating of one zone, and what people get of it: findings in words with numbers. Pure.
+
+"Unknown" is an answer: no baseline yet, no outdoor temperature, other sensors. It is never an alert.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import msgspec
+
+from agent.maintenance.confidence import CalibratedModel
+from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift, add_day
+from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
+
+LIKELY = 0.5
+"""From this confidence on a fault is more likely than not: a prediction is shown."""
+
+NEEDED = 0.72
+"""From this confidence on maintenance is needed: AURRA Home's documented threshold of alerts."""
+
+FRESH_MS = 30 * 86_400_000
+"""A finding whose last judged day is older than this is unknown: a summer tells nothing about heating."""
+
+
+class FindingState(StrEnum):
+    """The answer to whether something is wrong; the values are part of the local API."""
+
+    UNKNOWN = "unknown"
+    USUAL = "usual"
+    LIKELY = "likely"
+    NEEDED = "needed"
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """What an indicator that has fallen means: the issue, and what to do about it."""
+
+    issue: str
+    action: str
+
+
+ADVICE: Mapping[Indicator, Advice] = MappingProxyType(
+    {
+        Indicator.WARMTH: Advice(
+            "less heat from the same run time",
+            "check filter, water pressure, pump, refrigerant and heat exchanger, then insulation and open flaps",
+        ),
+        Indicator.RUN_TIME: Advice(
+            "the heating starts more often and runs for a shorter time",
+            "bleed the circuit and check flow, pump and limiter, then whether a sensor hangs beside the emitter",
+        ),
+    }
+)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is known about one indicator.
+
+    Attributes:
+        indicator: Which.
+        state: The answer.
+        confidence: The probability that something is wrong, 0 to 1; `None` where it is unknown.
+        evidence: The numbers behind it, or why it is unknown, for people.
+        since_utc_ms: Since when the indicator is worse than usual; `None` where it is not.
+    """
+
+    indicator: Indicator
+    state: FindingState
+    confidence: float | None
+    evidence: str
+    since_utc_ms: int | None = None
+
+    @property
+    def advice(self) -> Advice:
+        """What it means and what to do, where something is wrong."""
+        return ADVICE[self.indicator]
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something is more likely wrong than not."""
+        return self.state in {FindingState.LIKELY, FindingState.NEEDED}
+
+
+class ZoneRecord(msgspec.Struct, frozen=True):
+    """What is kept of one zone.
+
+    Attributes:
+        sensors: The names of its sensors, each with the address of its device; empty for one of the hub's own, or one
+            that is not known yet.
+        day: The day that is not over.
+        warmth: The drift of `Indicator.WARMTH`.
+        run_time: That of `Indicator.RUN_TIME`.
+        is_outdoor_missing: The last day had no outdoor temperature.
+    """
+
+    sensors: tuple[tuple[str, str], ...] = ()
+    day: DayInProgress = DayInProgress()
+    warmth: Drift = Drift()
+    run_time: Drift = Drift()
+    is_outdoor_missing: bool = False
+
+    def drift(self, indicator: Indicator) -> Drift:
+        """Return the drift of an indicator."""
+        return self.warmth if indicator is Indicator.WARMTH else self.run_time
+
+
+def observe(record: ZoneRecord, sensors: Mapping[str, str], sample: Sample | None, utc_ms: int) -> ZoneRecord:
+    """Return what is known after one more sample. Other sensors begin anew: they see another part of the room.
+
+    Args:
+        record: What was known.
+        sensors: The zone's sensors with the addresses of their devices, as far as these are known.
+        sample: See `add_sample`.
+        utc_ms: The time of day.
+    """
+    known = dict(record.sensors)
+    if known and are_others(known, sensors):
+        record, known = ZoneRecord(), {}
+    now = tuple(sorted((name, device or known.get(name, "")) for name, device in sensors.items()))
+    day, done = add_sample(record.day, sample, utc_ms)
+    record = msgspec.structs.replace(record, sensors=now, day=day)
+    return record if done is None else complete_day(record, done)
+
+
+def are_others(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return whether a zone has other sensors than before. A device whose address is not known yet may be the same."""
+    return before.keys() != now.keys() or any(
+        before[name] and device and before[name] != device for name, device in now.items()
+    )
+
+
+def complete_day(record: ZoneRecord, day: Day) -> ZoneRecord:
+    """Return what is known after one more day."""
+    drifts = {}
+    for indicator in Indicator:
+        measured = measure(day, indicator)
+        drift = record.drift(indicator)
+        drifts[indicator.value] = drift if measured is None else add_day(drift, measured, day.ended_utc_ms)
+    return msgspec.structs.replace(record, **drifts, is_outdoor_missing=day.lift_k is None)
+
+
+def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None, utc_ms: int | None) -> Finding:
+    """Return what is known about an indicator.
+
+    Args:
+        record: What is known about the zone.
+        indicator: Which.
+        model: Gives the confidence; `None` where there is none for this indicator.
+        utc_ms: The time of day; `None` if it is not known.
+    """
+    drift = record.drift(indicator)
+    if reason := _why_unknown(record, indicator, utc_ms):
+        return Finding(indicator, FindingState.UNKNOWN, None, reason)
+    evidence = _evidence(indicator, drift)
+    if model is None:
+        return Finding(indicator, FindingState.UNKNOWN, None, evidence, drift.since_utc_ms)
+    confidence = round(model.probability(drift), 3)
+    state = (
+        FindingState.NEEDED
+        if confidence >= NEEDED
+        else FindingState.LIKELY
+        if confidence >= LIKELY
+        else FindingState.USUAL
+    )
+    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms)
+
+
+def _why_unknown(record: ZoneRecord, indicator: Indicator, utc_ms: int | None) -> str:
+    drift = record.drift(indicator)
+    if not drift.is_judged:
+        if indicator is Indicator.WARMTH and record.is_outdoor_missing and not drift.baselines:
+            return "set climate.outdoor_sensor: without the temperature outside the run time says nothing"
+        if drift.days_learned < BASELINE_DAYS:
+            return f"still learning: {drift.days_learned} of {BASELINE_DAYS} days of the same load"
+        return f"learned; {len(drift.recent)} of {RECENT_DAYS} days to compare with it"
+    if utc_ms is None:
+        return "the time of day is not known"
+    if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS:
+        return "no comparable day for 30 days: the heating has hardly run, or in other weather than before"
+    return ""
+
+
+def _evidence(indicator: Indicator, drift: Drift) -> str:
+    """Return the numbers of the last judged days."""
+    now, then = drift.now_and_then or (1.0, 1.0)
+    if indicator is Indicator.WARMTH:
+        more = round((then / now - 1.0) * 100)
+        change = f"{abs(more)} % {'more' if more > 0 else 'less'} run time than" if more else "the same run time as"
+        return (
+            f"needs {change} usual for the same warmth: full output would keep the room {now:.1f} K above outside,"
+            f" usually {then:.1f} K"
+        )
+    return f"runs for {now:.1f} minutes a start, usually {then:.1f} at the same load"

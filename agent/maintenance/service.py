@@ -1,0 +1,149 @@
+"""Watches the heating of every zone, minute by minute, and keeps what it has learned over restarts.
+
+Owns `maintenance.json`, written each hour and at the end. Must never act on the equipment, and control never waits for
+it: it asks for what control has published, once a minute.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.json_store import JsonStore
+from agent.foundation.worker import Worker
+from agent.maintenance.assessment import Finding, ZoneRecord, find, observe
+from agent.maintenance.confidence import CalibratedModel
+from agent.maintenance.indicators import Indicator, Sample
+
+FILE_NAME = "maintenance.json"
+FILE_BYTES_MAX = 128 * 1024
+"""Eight zones take 40 KiB with every operating state learned."""
+
+SAMPLE_S = 60.0
+SAMPLE_S_MAX = 180.0
+"""A sample stands for the time since the last one, at most for this: the machine may have slept."""
+
+SAVE_SAMPLES = 60
+"""The file is written every so many samples: a power cut loses an hour of the day in progress."""
+
+
+class MaintenanceFile(msgspec.Struct, frozen=True):
+    """The content of the file: what is known of each zone, by id."""
+
+    zones: Mapping[str, ZoneRecord] = {}
+
+
+class ZoneEvidence(msgspec.Struct, frozen=True):
+    """What is seen of a zone now.
+
+    Attributes:
+        zone_id: Its id.
+        sensors: Its sensors with the addresses of their devices; an address that is not known is empty.
+        room_c: Its temperature; `None` where it is not known, or not the heating's doing (an open window, cooling).
+        outdoor_c: The temperature outside; `None` if it is not known.
+        output: The share of full output that it gives, 0 to 1.
+    """
+
+    zone_id: str
+    sensors: Mapping[str, str]
+    room_c: float | None
+    outdoor_c: float | None
+    output: float
+
+
+class MaintenanceService:
+    """Predictive maintenance of one hub."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        evidence: Callable[[], Sequence[ZoneEvidence]],
+        models: Mapping[Indicator, CalibratedModel],
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
+    ) -> None:
+        """Prepare; the file is read by `run`.
+
+        Args:
+            directory: Of `maintenance.json`.
+            evidence: Returns what is seen of each zone now.
+            models: The calibrated model of each indicator that has one.
+            clock: The clocks of the boot.
+            disk: Reads and writes the file.
+            worker: Where reading and writing block.
+        """
+        self._evidence = evidence
+        self._models = models
+        self._clock = clock
+        self._sampled_ms: int | None = None
+        self._kept = MaintenanceFile()
+        self._is_read = False
+        self._store = JsonStore(
+            directory / FILE_NAME,
+            MaintenanceFile(),
+            disk=disk,
+            worker=worker,
+            bytes_max=FILE_BYTES_MAX,
+            loss="predictive maintenance learns the usual behaviour of each zone anew",
+        )
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the file when it was read; empty where nothing was."""
+        return self._store.problem
+
+    @property
+    def records(self) -> Mapping[str, ZoneRecord]:
+        """What is known of each zone, by id."""
+        return self._kept.zones
+
+    def findings(self) -> Mapping[str, Sequence[Finding]]:
+        """Return what is known of each zone, by id."""
+        utc_ms, records = self._clock.utc_ms(), self._kept.zones
+        return {
+            each.zone_id: [
+                find(records.get(each.zone_id, ZoneRecord()), indicator, self._models.get(indicator), utc_ms)
+                for indicator in Indicator
+            ]
+            for each in self._evidence()
+        }
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loop, by the name under which its faults are shown."""
+        return {"maintenance": self.run}
+
+    async def run(self) -> None:
+        """Read the file, observe, and write it from time to time."""
+        if not self._is_read:
+            self._kept = await self._store.load_patiently()
+            self._is_read = True
+        while True:
+            for _ in range(SAVE_SAMPLES):
+                self.sample()
+                await asyncio.sleep(SAMPLE_S)
+            await self.save()
+
+    def sample(self) -> None:
+        """Observe every zone once; without the time of day nothing is learned."""
+        now_ms, utc_ms = self._clock.monotonic_ms(), self._clock.utc_ms()
+        before_ms, self._sampled_ms = self._sampled_ms, now_ms
+        evidence = self._evidence()
+        if before_ms is None or utc_ms is None or not evidence:
+            return
+        dt_s = min(SAMPLE_S_MAX, (now_ms - before_ms) / 1000.0)
+        self._kept = MaintenanceFile({each.zone_id: self._observed(each, dt_s, utc_ms) for each in evidence})
+
+    def _observed(self, seen: ZoneEvidence, dt_s: float, utc_ms: int) -> ZoneRecord:
+        record = self._kept.zones.get(seen.zone_id, ZoneRecord())
+        sample = None if seen.room_c is None else Sample(seen.room_c, seen.outdoor_c, seen.output, dt_s)
+        return observe(record, seen.sensors, sample, utc_ms)
+
+    async def save(self) -> None:
+        """Write what is known, as far as the disk allows; before the file was read, do nothing."""
+        if self._is_read:
+            await self._store.apply(lambda _: self._kept)

@@ -1,0 +1,73 @@
+"""Builds predictive maintenance from the parts of a hub: what it watches is what the control has published."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from agent.config import Config
+from agent.environment import Environment
+from agent.pairing.service import PairingService
+from hal.interface import HvacAction
+
+if TYPE_CHECKING:
+    from agent.climate.controller import ZoneController
+    from agent.climate.service import ClimateService
+    from agent.climate.zone_state import ZoneState
+    from agent.maintenance.service import MaintenanceService, ZoneEvidence
+
+
+class HubParts(Protocol):
+    """What of a hub is needed."""
+
+    config: Config
+    environment: Environment
+    pairing: PairingService
+    climate: "ClimateService | None"
+
+
+def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
+    """Return what watches the heating of a hub; `None` where it drives nothing."""
+    climate, environment = hub.climate, hub.environment
+    if climate is None:
+        return None
+    # Imported late, as the control: a hub that controls nothing does without.
+    from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
+
+    return MaintenanceService(
+        hub.config.storage.state_dir,
+        evidence=lambda: zone_evidence(climate, hub.pairing.queries.devices_by_name()),
+        models={},
+        clock=environment.clock,
+        disk=environment.disk,
+        worker=environment.worker,
+    )
+
+
+def zone_evidence(climate: "ClimateService", devices: Mapping[str, str]) -> "Sequence[ZoneEvidence]":
+    """Return what the control has published about each zone that can be heated.
+
+    Args:
+        climate: The control.
+        devices: The devices of relayed sensors, by the names that people gave them.
+    """
+    control = climate.control
+    return [
+        _seen(zone, state, control.outdoor_c, devices)
+        for zone, state in zip(control.zones.values(), control.state.zones, strict=True)
+        if zone.settings.can_heat
+    ]
+
+
+def _seen(
+    zone: "ZoneController", state: "ZoneState", outdoor_c: float | None, devices: Mapping[str, str]
+) -> "ZoneEvidence":
+    from agent.maintenance.service import ZoneEvidence  # noqa: PLC0415 - see above
+
+    # Cooling, an open window or a floor at its limit: the temperature is not the doing of this much heating.
+    is_heating_only = state.action is not HvacAction.COOL and not state.window.is_open and not state.is_floor_hot
+    return ZoneEvidence(
+        zone_id=zone.settings.zone_id,
+        sensors={name: devices.get(name, "") for name, _ in zone.settings.sensors},
+        room_c=zone.temperature.value_c if is_heating_only else None,
+        outdoor_c=outdoor_c,
+        output=state.level if state.action is HvacAction.HEAT else 0.0,
+    )

@@ -1,0 +1,42 @@
+"""Maintenance as a person reads it: the fault first, its numbers, and what to do."""
+
+import pytest
+
+from agent.cli.maintenance import as_text
+from agent.local.maintenance import FindingReport, MaintenanceReport, ZoneMaintenance
+
+UNKNOWN = FindingReport("warmth", "unknown", None, "", "still learning: 3 of 14 days of the same load", None, "")
+USUAL = FindingReport("run_time", "usual", 0.031, "", "runs for 9.8 minutes a start, usually 10.0", None, "")
+FAULT = FindingReport(
+    "warmth", "needed", 0.87, "less heat from the same run time", "needs 31 % more run time", "2026-11-02T06:00:00Z",
+    "check filter",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("report", "text"),
+    [
+        (MaintenanceReport([]), "this hub drives nothing"),
+        (
+            MaintenanceReport([ZoneMaintenance("living", [UNKNOWN, USUAL])], problem="maintenance.json is damaged"),
+            """! maintenance.json is damaged
+living
+  length of a run: as usual (3% that something is wrong)
+    runs for 9.8 minutes a start, usually 10.0
+  heat of the run time: unknown
+    still learning: 3 of 14 days of the same load""",
+        ),
+        (
+            MaintenanceReport([ZoneMaintenance("living", [USUAL, FAULT])]),
+            """living
+! less heat from the same run time: maintenance needed (87% that something is wrong)
+    needs 31 % more run time; since 2026-11-02
+    -> check filter
+  length of a run: as usual (3% that something is wrong)
+    runs for 9.8 minutes a start, usually 10.0""",
+        ),
+    ],
+    ids=["no zones", "unknown", "fault"],
+)
+def test_the_report_as_text(report: MaintenanceReport, text: str) -> None:
+    assert as_text(report) == text

@@ -1,0 +1,105 @@
+"""What people get: unknown where it is unknown, and numbers in words where it is not."""
+
+from math import exp
+
+import msgspec
+import pytest
+
+from agent.maintenance.assessment import FRESH_MS, FindingState, ZoneRecord, are_others, complete_day, find, observe
+from agent.maintenance.confidence import CalibratedModel
+from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS
+from agent.maintenance.indicators import SOLSTICE_MS, Day, Indicator, Sample
+
+DAY_MS = 86_400_000
+MODEL = CalibratedModel(-4.0, (1.0, 0.3, 4.0), 0.1)
+SURE, UNSURE = MODEL, CalibratedModel(-9.0, (1.0, 0.3, 4.0), 0.1)
+
+
+def live(days: int, *, output: float = 0.45, run_s: float = 600.0, outdoor: bool = True, record: ZoneRecord | None = None,
+         first_day: int = 0) -> ZoneRecord:  # fmt: skip
+    record = record or ZoneRecord()
+    for number in range(first_day, first_day + days):
+        at_ms = SOLSTICE_MS + number * DAY_MS
+        wave = 1.0 + 0.02 * (number % 3 - 1)
+        day = Day(at_ms, output * wave, 18.0 if outdoor else None, 20, run_s * wave, 0.0)
+        record = complete_day(record, day)
+    return record
+
+
+LEARNED = live(BASELINE_DAYS)
+NOW_MS = SOLSTICE_MS + 40 * DAY_MS
+ILL = live(20, output=0.585, run_s=250.0, record=live(BASELINE_DAYS), first_day=BASELINE_DAYS)
+
+
+@pytest.mark.parametrize(
+    ("record", "utc_ms", "reason"),
+    [
+        (ZoneRecord(), NOW_MS, f"still learning: 0 of {BASELINE_DAYS} days of the same load"),
+        (live(9), NOW_MS, f"still learning: 9 of {BASELINE_DAYS} days of the same load"),
+        (LEARNED, NOW_MS, f"learned; 0 of {RECENT_DAYS} days to compare with it"),
+        (ILL, None, "the time of day is not known"),
+        (ILL, NOW_MS + FRESH_MS, "no comparable day for 30 days"),
+    ],
+)
+def test_unknown_is_an_answer_with_a_reason_and_never_a_fault(
+    record: ZoneRecord, utc_ms: int | None, reason: str
+) -> None:
+    for indicator in Indicator:
+        found = find(record, indicator, SURE, utc_ms)
+        assert (found.state, found.confidence, found.is_fault) == (FindingState.UNKNOWN, None, False)
+        assert reason in found.evidence
+
+
+def test_without_the_temperature_outside_only_the_length_of_runs_is_known() -> None:
+    record = live(BASELINE_DAYS + RECENT_DAYS, outdoor=False)
+    assert "set climate.outdoor_sensor" in find(record, Indicator.WARMTH, SURE, NOW_MS).evidence
+    assert find(record, Indicator.RUN_TIME, SURE, NOW_MS).state is FindingState.USUAL
+
+
+def test_a_loss_of_heat_is_said_in_numbers_with_its_beginning_and_what_to_do() -> None:
+    found = find(ILL, Indicator.WARMTH, SURE, NOW_MS)
+    assert found.state is FindingState.NEEDED
+    assert found.evidence == (
+        "needs 30 % more run time than usual for the same warmth: full output would keep the room 30.8 K above"
+        " outside, usually 40.0 K"
+    )
+    assert found.since_utc_ms == SOLSTICE_MS + BASELINE_DAYS * DAY_MS
+    assert "check filter" in found.advice.action
+    cycling = find(ILL, Indicator.RUN_TIME, SURE, NOW_MS)
+    assert cycling.evidence.startswith("runs for 4.2 minutes a start, usually 10.0 at the same load")
+
+
+def test_the_model_decides_how_sure_it_is_and_without_one_it_is_unknown() -> None:
+    assert find(ILL, Indicator.WARMTH, UNSURE, NOW_MS).state is FindingState.USUAL
+    without = find(ILL, Indicator.WARMTH, None, NOW_MS)
+    assert (without.state, without.confidence, without.is_fault) == (FindingState.UNKNOWN, None, False)
+    assert "30 % more run time" in without.evidence
+
+
+def test_a_rarer_fault_is_less_likely_on_the_same_evidence() -> None:
+    often, rare = (MODEL.probability(ILL.warmth, rate) for rate in (0.1, 0.01))
+    assert often == MODEL.probability(ILL.warmth)
+    assert rare / (1 - rare) == pytest.approx(0.1 * often / (1 - often))
+
+
+def test_other_sensors_begin_anew_and_one_whose_address_is_not_known_yet_does_not() -> None:
+    sample = Sample(20.0, 5.0, 0.5, 60.0)
+    record = msgspec.structs.replace(ILL, sensors=(("hall", "0x1"), ("own", "")))
+    same = observe(record, {"own": "", "hall": ""}, sample, NOW_MS)
+    assert same.warmth == ILL.warmth
+    assert same.sensors == (("hall", "0x1"), ("own", ""))
+    for others in ({"own": "", "hall": "0x2"}, {"own": ""}, {"own": "", "attic": "0x1"}):
+        began = observe(record, others, sample, NOW_MS)
+        assert began.warmth.baselines == ()
+        assert began.day.measured_s == 60.0
+    assert not are_others({}, {})
+
+
+def test_a_whole_day_of_samples_becomes_one_day_of_the_baseline() -> None:
+    record = ZoneRecord()
+    for minute in range(1441):
+        on = minute % 30 < 10
+        record = observe(record, {"own": ""}, Sample(20.0, 5.0, float(on), 60.0), SOLSTICE_MS + minute * 60_000)
+    (baseline,) = record.warmth.baselines
+    assert [round(exp(value)) for value in baseline.values] == [45]
+    assert record.run_time.days_learned == 1

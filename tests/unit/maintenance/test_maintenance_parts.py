@@ -1,0 +1,40 @@
+"""Evidence comes from what the control has published: only of heating, and only while the temperature is its doing."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from agent.climate.service import ClimateService
+from agent.maintenance_parts import zone_evidence
+from hal.interface import HvacAction
+
+
+def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **state: object) -> "ClimateService":
+    settings = SimpleNamespace(zone_id="living", sensors=(("hall", 1.0), ("own", 1.0)), can_heat=can_heat)
+    zone = SimpleNamespace(settings=settings, temperature=SimpleNamespace(value_c=20.5))
+    window = SimpleNamespace(is_open=state.pop("is_open", False))
+    now = SimpleNamespace(action=action, level=0.6, window=window, is_floor_hot=False)
+    vars(now).update(state)
+    control = SimpleNamespace(zones={"living": zone}, state=SimpleNamespace(zones=(now,)), outdoor_c=4.0)
+    return cast("ClimateService", SimpleNamespace(control=control))
+
+
+def test_a_heated_zone_is_seen_with_its_output_and_the_devices_of_its_sensors() -> None:
+    (seen,) = zone_evidence(climate(), {"hall": "0x1"})
+    assert (seen.zone_id, seen.sensors) == ("living", {"hall": "0x1", "own": ""})
+    assert (seen.room_c, seen.outdoor_c, seen.output) == (20.5, 4.0, 0.6)
+    (idle,) = zone_evidence(climate(action=HvacAction.OFF), {})
+    assert (idle.room_c, idle.output) == (20.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    "state", [{"action": HvacAction.COOL}, {"is_open": True}, {"is_floor_hot": True}], ids=["cooled", "window", "floor"]
+)
+def test_a_temperature_that_is_not_the_heatings_doing_is_no_evidence(state: dict[str, Any]) -> None:
+    (seen,) = zone_evidence(climate(**state), {})
+    assert (seen.room_c, seen.output) == (None, 0.6 if "action" not in state else 0.0)
+
+
+def test_a_zone_that_is_only_cooled_is_not_watched() -> None:
+    assert zone_evidence(climate(can_heat=False), {}) == []

@@ -1,0 +1,185 @@
+"""The loop over a hub's life: sampled by the minute, kept over restarts and power cuts, written once an hour."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.foundation.disk import Disk, Operation
+from agent.foundation.worker import InlineWorker
+from agent.maintenance.assessment import ZoneRecord
+from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Baseline, Drift
+from agent.maintenance.indicators import LIFT_BANDS, OUTPUT_BANDS, SOLSTICE_MS, DayInProgress
+from agent.maintenance.service import (
+    FILE_BYTES_MAX,
+    FILE_NAME,
+    SAMPLE_S_MAX,
+    MaintenanceFile,
+    MaintenanceService,
+    ZoneEvidence,
+)
+from lab.simulation.virtual_loop import VirtualLoop
+from tests.unit.power_cut import Cutter, PowerCut
+
+HOUR_S = 3600.0
+
+
+class Hub:
+    """A hub with one zone that heats ten minutes of thirty, from a time of its boot on."""
+
+    boot_id = "b"
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        began_utc_ms: int | None = SOLSTICE_MS,
+        zones: Mapping[str, float | None] | None = None,
+        inject: Callable[[Operation, str], None] | None = None,
+    ) -> None:
+        self.loop = VirtualLoop()
+        self.writes: list[str] = []
+        self.began_utc_ms = began_utc_ms
+        self.zones = {"living": 20.0} if zones is None else zones
+        self.service = MaintenanceService(
+            directory,
+            evidence=self.evidence,
+            models={},
+            clock=self,
+            disk=Disk(inject or self._note),
+            worker=InlineWorker(),
+        )
+
+    def _note(self, operation: Operation, name: str) -> None:
+        if operation is Operation.RENAME:
+            self.writes.append(name)
+
+    def monotonic_ms(self) -> int:
+        return int(self.loop.time() * 1000)
+
+    def utc_ms(self) -> int | None:
+        return None if self.began_utc_ms is None else self.began_utc_ms + self.monotonic_ms()
+
+    def evidence(self) -> list[ZoneEvidence]:
+        is_on = self.monotonic_ms() // 60_000 % 30 < 10
+        return [ZoneEvidence(name, {"own": ""}, room_c, 5.0, float(is_on)) for name, room_c in self.zones.items()]
+
+    def run(self, seconds: float, *, is_ended_well: bool = True) -> None:
+        async def go() -> None:
+            task = asyncio.get_running_loop().create_task(self.service.run())
+            await asyncio.sleep(seconds)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            if is_ended_well:
+                await self.service.save()
+
+        try:
+            self.loop.run_until_complete(go())
+        finally:
+            self.loop.close()
+
+
+def kept(directory: Path) -> MaintenanceFile:
+    return msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=MaintenanceFile)
+
+
+def learned(directory: Path) -> ZoneRecord:
+    return kept(directory).zones["living"]
+
+
+def test_days_are_learned_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    Hub(tmp_path).run(36 * HOUR_S)
+    assert learned(tmp_path).warmth.days_learned == 1
+    assert learned(tmp_path).day.measured_s == pytest.approx(12 * HOUR_S, abs=120)
+    Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(37 * HOUR_S * 1000)).run(13 * HOUR_S)
+    assert learned(tmp_path).warmth.days_learned == learned(tmp_path).run_time.days_learned == 2
+
+
+def test_a_power_cut_loses_an_hour_at_most(tmp_path: Path) -> None:
+    Hub(tmp_path).run(10.9 * HOUR_S, is_ended_well=False)
+    assert learned(tmp_path).day.measured_s >= 9.9 * HOUR_S
+
+
+def test_a_cut_at_each_operation_of_the_disk_leaves_the_old_or_the_new_state(tmp_path: Path) -> None:
+    at, whole = 0, False
+    while not whole:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        Hub(directory).run(2 * HOUR_S)
+        cutter = Cutter(at)
+        try:
+            Hub(directory, began_utc_ms=SOLSTICE_MS + 2 * 3_600_000, inject=cutter).run(1.5 * HOUR_S)
+            whole = cutter.operations < at
+        except PowerCut:
+            pass
+        after = Hub(directory, began_utc_ms=SOLSTICE_MS + 4 * 3_600_000)
+        after.run(60.0)
+        assert after.service.problem == ""
+        assert 1.9 * HOUR_S < learned(directory).day.measured_s < 3.6 * HOUR_S
+    assert at > 5
+
+
+def test_the_card_gets_one_write_an_hour(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    hub.run(24 * HOUR_S)
+    assert hub.writes.count(FILE_NAME) <= 25
+
+
+def test_nothing_is_learned_without_the_time_nor_from_a_room_whose_temperature_is_unknown(tmp_path: Path) -> None:
+    without = Hub(tmp_path / "a", began_utc_ms=None)
+    without.run(30 * HOUR_S)
+    assert "still learning: 0 of 14 days" in without.service.findings()["living"][1].evidence
+    unknown = Hub(tmp_path / "b", zones={"living": None})
+    unknown.run(30 * HOUR_S)
+    assert unknown.service.findings()["living"][1].evidence.startswith("still learning: 0 of 14 days")
+
+
+def test_a_machine_that_slept_counts_the_sleep_as_no_heating(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    hub.service.sample()
+    hub.loop.run_until_complete(asyncio.sleep(10 * HOUR_S))
+    hub.service.sample()
+    assert hub.service.records["living"].day.measured_s == SAMPLE_S_MAX
+    hub.loop.close()
+
+
+def test_a_zone_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    Hub(tmp_path, zones={"living": 20.0, "attic": 20.0}).run(2 * HOUR_S)
+    Hub(tmp_path).run(HOUR_S)
+    assert set(kept(tmp_path).zones) == {"living"}
+
+
+def test_a_damaged_file_is_reported_and_learned_anew(tmp_path: Path) -> None:
+    Hub(tmp_path).run(2 * HOUR_S)
+    for name in (FILE_NAME, f"{FILE_NAME}.copy"):
+        (tmp_path / name).write_text('{"zones": 5')
+    hub = Hub(tmp_path)
+    hub.run(HOUR_S)
+    assert "learns the usual behaviour of each zone anew" in hub.service.problem
+    assert learned(tmp_path).day.measured_s == pytest.approx(HOUR_S, abs=120)
+
+
+def test_eight_zones_that_have_met_every_operating_state_fit_the_file() -> None:
+    def full(bands: int) -> Drift:
+        values = tuple(-3.1234 for _ in range(BASELINE_DAYS))
+        return Drift(
+            tuple(Baseline(band, values, -0.1234) for band in range(bands)),
+            59.123,
+            SOLSTICE_MS,
+            ((-0.1234, -12.123),) * RECENT_DAYS,
+            ((-3.1234, -3.1234),) * RECENT_DAYS,
+            SOLSTICE_MS,
+        )
+
+    sensors = tuple((f"{number:064}", f"0x{number:016}") for number in range(16))
+    day = DayInProgress(SOLSTICE_MS, *(12345.678901234567,) * 5, 999, 20.123456789, True)
+    record = ZoneRecord(sensors, day, full(LIFT_BANDS), full(OUTPUT_BANDS), is_outdoor_missing=True)
+    content = msgspec.json.encode(MaintenanceFile({f"{number:064}": record for number in range(8)}))
+    assert len(content) < FILE_BYTES_MAX / 2
+    assert json.loads(content)["zones"]
