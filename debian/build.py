@@ -39,7 +39,14 @@ GLIBCS = ("2014", "_2_17", "_2_28", "_2_34", "_2_36")
 
 SYSTEMD = PROJECT / "systemd"
 LIB = "usr/lib/climahub"
-UNITS = ("climahub.service", "climahub-console@.service", "climahub-key.service", "climahub-claim.service")
+UNITS = (
+    "climahub.service",
+    "climahub-card.service",
+    "climahub-claim.service",
+    "climahub-console@.service",
+    "climahub-key.service",
+)
+JOURNAL_SIZE = "journald@climahub.conf"
 DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), python3-venv, python3-pip-whl, systemd, init-system-helpers (>= 1.65)"
 RECOMMENDS = "systemd-timesyncd | time-daemon, dbus, polkitd"
 
@@ -229,8 +236,9 @@ def stage_climahub(tree: Tree, wheels: Mapping[str, Sequence[Wheel]], epoch_s: i
     environment = "climahub-environment.service"
     tree.put(f"usr/lib/systemd/system/{environment}", (HERE / environment).read_text())
     tree.put("usr/lib/sysusers.d/climahub.conf", (SYSTEMD / "climahub.sysusers.conf").read_text())
+    tree.put(f"usr/lib/systemd/{JOURNAL_SIZE}.d/climahub.conf", (SYSTEMD / JOURNAL_SIZE).read_text())
     tree.put("usr/share/polkit-1/rules.d/50-climahub.rules", (SYSTEMD / "50-climahub.rules").read_text())
-    installed = {*UNITS, "climahub.sysusers.conf", "50-climahub.rules"}
+    installed = {*UNITS, JOURNAL_SIZE, "climahub.sysusers.conf", "50-climahub.rules"}
     for example in sorted(SYSTEMD.iterdir()):
         if example.name not in installed:
             tree.put(f"usr/share/doc/climahub/examples/{example.name}", example.read_text())

@@ -9,7 +9,7 @@ from agent.foundation import rfc3339
 from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.foundation.text import sanitize
 from agent.local.log import LogEntry
-from agent.port.bundle.machine import UNIT, run_program
+from agent.port.bundle.machine import JOURNALS, UNIT, run_program
 
 SEARCHED_LINES = 5000
 """Of the journal, where only some of them are wanted."""
@@ -61,7 +61,7 @@ def read_journal(*, level: str, text: str, lines: int, now_ms: int) -> Sequence[
     Raises:
         OSError: There is no journal on this machine.
     """
-    command = ["journalctl", "--unit", UNIT, "--output", "json", "--no-pager", "--quiet"]
+    command = ["journalctl", *JOURNALS, "--unit", UNIT, "--output", "json", "--no-pager", "--quiet"]
     command += ["--priority", _PRIORITIES[level], "--lines", str(SEARCHED_LINES if text else lines)]
     try:
         printed = run_program(command)

@@ -19,15 +19,25 @@ IS_UP = {"running", "degraded"}
 class Machine:
     """One machine. `power_on`, then `run` commands on it."""
 
-    def __init__(self, root: Path) -> None:
-        """Take the root file system; nothing runs yet."""
+    def __init__(self, root: Path, *options: str) -> None:
+        """Take the root file system, and options of systemd-nspawn; nothing runs yet."""
         self.root = root
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._log = root.with_name(f"{root.name}.log")
 
     def power_on(self) -> None:
         """Boot, and wait until systemd has started everything."""
-        command = ["systemd-nspawn", "-q", "-D", str(self.root), "--boot", "--register=no", "--keep-unit"]
+        command = [
+            "systemd-nspawn",
+            "-q",
+            "-D",
+            str(self.root),
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            *self._options,
+        ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--console=pipe"],
@@ -89,7 +99,7 @@ class Machine:
 
     def journal(self) -> str:
         """Return the end of the service's log."""
-        return self._try("journalctl", "-u", "climahub", "-n", "40", "--no-pager", "-o", "cat")
+        return self._try("journalctl", "--namespace=+climahub", "-u", "climahub", "-n", "40", "--no-pager", "-o", "cat")
 
     def _try(self, *command: str) -> str:
         return self._run(*command).stdout if self._leader() is not None else ""

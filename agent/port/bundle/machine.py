@@ -94,6 +94,8 @@ JOURNAL_LINES_MAX = 5000
 JOURNAL_BYTES_MAX = 4 * 1024 * 1024
 JOURNAL_S_MAX = 15.0
 UNIT = "climahub"
+JOURNALS = ("--namespace", f"+{UNIT}")
+"""Options of journalctl for the machine's journal and the hub's own, where it has one (climahub-own-journal.conf)."""
 _JOURNAL = ("--output", "short-iso", "--no-pager", "--quiet")
 KERNEL_LINES_MAX = 20_000
 KERNEL_BYTES_MAX = 256 * 1024
@@ -231,7 +233,7 @@ class Machine:
 
     def journal(self) -> bytes:
         """Return the last lines of the unit's journal, scrubbed."""
-        command = ("journalctl", "--unit", UNIT, "--lines", str(JOURNAL_LINES_MAX), *_JOURNAL)
+        command = ("journalctl", *JOURNALS, "--unit", UNIT, "--lines", str(JOURNAL_LINES_MAX), *_JOURNAL)
         return self._scrubber.text(self._run(command)).encode()
 
     def kernel(self) -> bytes:

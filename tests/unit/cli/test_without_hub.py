@@ -142,7 +142,7 @@ def test_the_log_is_read_from_the_journal(config: Path, journalctl: Path, capsys
     assert [line.split()[1] for line in lines] == ["info", "warning", "error"]
     assert "\x1b" not in "".join(lines)
     asked = (config.parent / "asked").read_text()
-    assert "--unit climahub" in asked
+    assert "--namespace +climahub --unit climahub" in asked
     assert "--priority 6 --lines 9" in asked
     assert run("logs", "--text", "BADLY", "--json", "--follow", "--config", str(config)) == exit_codes.OK
     shown = capsys.readouterr()
