@@ -23,8 +23,8 @@ RETRY_DELAYS_S = (2.0, 5.0, 15.0, 30.0, 60.0)
 """Between attempts with a device that does not answer or does not follow. A new demand is tried at once."""
 
 TIMER_CHECK_DELAYS_S = (15.0, 60.0, 600.0, 3600.0, 86_400.0)
-"""A plug whose timer was not seen to run is asked for it again after these times, then each day: an answer may have been
-late or incomplete. Not more often, since a timer that runs unseen switches the plug off for a moment at each check."""
+"""A plug whose timer was not seen to run is asked for it again after these times, then each day: an answer may have
+been late or incomplete. Not more often: a timer that runs unseen switches the plug off for a moment at each check."""
 
 TRAVEL_S = 900.0
 """A valve has moved by then: its motor needs a minute, and its firmware acts on a setpoint within some minutes."""

@@ -15,8 +15,15 @@ MODEL = CalibratedModel(-4.0, (1.0, 0.3, 4.0), 0.1)
 SURE, UNSURE = MODEL, CalibratedModel(-9.0, (1.0, 0.3, 4.0), 0.1)
 
 
-def live(days: int, *, output: float = 0.45, run_s: float = 600.0, outdoor: bool = True, record: ZoneRecord | None = None,
-         first_day: int = 0) -> ZoneRecord:  # fmt: skip
+def live(
+    days: int,
+    *,
+    output: float = 0.45,
+    run_s: float = 600.0,
+    outdoor: bool = True,
+    record: ZoneRecord | None = None,
+    first_day: int = 0,
+) -> ZoneRecord:
     record = record or ZoneRecord()
     for number in range(first_day, first_day + days):
         at_ms = SOLSTICE_MS + number * DAY_MS
