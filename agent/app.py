@@ -26,6 +26,7 @@ from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
+from agent.machine.moved_card import guarded
 from agent.machine_parts import build_machine
 from agent.maintenance_parts import build_maintenance
 from agent.ota.context import UpdateContext
@@ -151,6 +152,7 @@ class Hub:
             updates=self.updates,
             climate=self.climate,
             maintenance=self.maintenance,
+            machine=self.machine,
         )
 
     def _client(self) -> CloudClient:
@@ -158,7 +160,7 @@ class Hub:
         return CloudClient(
             environment.session,
             base_url=cloud.base_url,
-            read_key=environment.read_key,
+            read_key=guarded(environment.card, environment.read_key),
             clock=environment.clock,
             connectivity=self.connectivity,
             ledger=environment.ledger,

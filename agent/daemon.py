@@ -34,6 +34,7 @@ from agent.foundation.simulated_boots import SimulatedBoots, SimulatedRebootHost
 from agent.foundation.start_history import StartHistory
 from agent.foundation.text import escape_lines
 from agent.foundation.worker import ThreadWorker
+from agent.machine.moved_card import MovedCard
 from agent.machine.storage_writes import read_counter
 from agent.ota.context import RunningRelease
 from agent.ota.launcher import BASE, REASON_VARIABLE, SLOT_VARIABLE, VERSION_VARIABLE
@@ -274,6 +275,8 @@ class _Restarts:
             boots = SimulatedBoots(storage.state_dir / BOOTS_NAME, self._machine_clock, self._disk)
             clock = boots.clock
             host = SimulatedRebootHost(self._environ, boots, restart=self._hub_stop.set)
+        card = MovedCard(storage.state_dir, system_info.machine_ids(), disk=self._disk, worker=self._worker)
+        await self._worker.run(card.load)
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
             hub = app.Hub(
                 settings,
@@ -306,6 +309,7 @@ class _Restarts:
                     ],
                     read_power=system_info.power,
                     read_writes=read_counter,
+                    card=card,
                     starts=self._starts,
                     config_file=self._reloadable.path,
                     environ=self._environ,

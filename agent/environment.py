@@ -33,6 +33,7 @@ from agent.foundation.start_history import StartHistory
 from agent.foundation.state_files import StateFiles
 from agent.foundation.system_info import Power, is_metered
 from agent.foundation.worker import Worker
+from agent.machine.moved_card import MovedCard
 from agent.machine.storage_writes import ReadCounter, no_counter
 from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
@@ -98,6 +99,7 @@ class Environment(msgspec.Struct, frozen=True):
         problems: The problems of its directories at the start, in words.
         read_power: Returns what the machine reports of its supply; blocks.
         read_writes: Returns what was written to the storage; blocks.
+        card: Notices that the card is in another machine; `None` where there is no card (a demo).
         starts: The record of this and earlier processes; `None` where there is one process only (a demo).
         config_file: Where the configuration was read; `None` where there is no file (a demo).
         environ: Of the process.
@@ -132,6 +134,7 @@ class Environment(msgspec.Struct, frozen=True):
     problems: Sequence[str] = ()
     read_power: Callable[[], Power] = Power
     read_writes: ReadCounter = no_counter
+    card: MovedCard | None = None
     starts: StartHistory | None = None
     config_file: Path | None = None
     environ: Mapping[str, str] = {}

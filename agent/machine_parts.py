@@ -70,7 +70,16 @@ def build_machine(hub: HubParts) -> MachineService:
         worker=environment.worker,
         read=environment.read_writes,
     )
-    return MachineService(monitor, supply, _panel(hub, supply), writes, heating)
+    panel = _panel(hub, supply)
+    return MachineService(
+        monitor,
+        supply,
+        panel,
+        writes,
+        heating,
+        card=environment.card,
+        reset=lambda: hub.commands.reset(),  # noqa: PLW0108 - it is built later
+    )
 
 
 def _panel(hub: HubParts, supply: Supply) -> Panel:

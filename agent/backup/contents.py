@@ -57,6 +57,7 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
         "reboots.json": "the history of the machine",
         "data-usage.json": "the history of the machine",
         "storage-writes.json": "the history of the machine",
+        "key-machine.json": "the machine that the key was used on: who restores a backup has decided",
         "unprovisioned": "the keys that were given up on the machine",
         "zigbee-stick.json": "what the stick of the machine holds",
         "climahub.lock": "empty",

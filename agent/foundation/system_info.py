@@ -8,6 +8,7 @@ firmware's property GET_THROTTLED; drivers/watchdog/bcm2835_wdt.c for the regist
 
 import os
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ import msgspec
 PROC = Path("/proc")
 SYS = Path("/sys")
 ETC = Path("/etc")
+RUN = Path("/run")
 
 TEXT_BYTES_MAX = 64 * 1024
 
 _KIB = 1024
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
+
 _MEMORY = {"MemTotal": "total_bytes", "MemAvailable": "available_bytes", "SwapFree": "swap_free_bytes"}
 
 _THROTTLED = {0: "under_voltage", 1: "frequency_capped", 2: "throttled", 3: "soft_temperature_limit"}
@@ -54,6 +58,30 @@ def boot_reason(proc: Path = PROC, sys: Path = SYS) -> str:
         return "restart" if value & _HAD_WATCHDOG_RESET else "unknown"
     status = _number(sys / "class" / "watchdog" / "watchdog0" / "bootstatus")
     return "watchdog" if status is not None and status & _CARD_RESET else "unknown"
+
+
+class MachineIds(msgspec.Struct, frozen=True):
+    """What tells this machine from any other; empty for what it does not have or does not show to this user.
+
+    Attributes:
+        board_serial: Of the board, from its device tree. Without one (a PC), its serial numbers are for root alone.
+        machine_id: Of the installed system.
+    """
+
+    board_serial: str = ""
+    machine_id: str = ""
+
+
+def machine_ids(etc: Path = ETC, sys: Path = SYS, run: Path = RUN) -> MachineIds:
+    """Return what tells this machine from any other.
+
+    Sources: the Devicetree Specification, section 3.2, for `serial-number` of the root node; machine-id(5);
+    systemd-machine-id-commit.service(8) for /run/machine-id, which is there while the machine-id is of this boot only.
+    """
+    serial = _text(sys / "firmware" / "devicetree" / "base" / "serial-number").strip("\0").strip()
+    is_of_this_boot = (run / "machine-id").exists()
+    machine_id = "" if is_of_this_boot else _text(etc / "machine-id")
+    return MachineIds(serial if serial.strip("0") else "", machine_id if _MACHINE_ID.fullmatch(machine_id) else "")
 
 
 def versions(etc: Path = ETC) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ SUPPLY_REMEDY = "use the maker's power supply and a short, thick cable; remove w
 def machine_problems(machine: MachineReport) -> Iterator[Problem]:
     """Yield what is wrong, each beginning with the part of the machine."""
     parts = {
+        "card": [card_moved() if machine.is_card_moved else None],
         "power": [
             under_voltage(machine.power_now, machine.power_since_boot),
             mains_off(machine.ups.minutes_left if machine.ups else None) if machine.is_mains_off else None,
@@ -70,6 +71,15 @@ def unreliable_battery(reason: str) -> Problem:
 def reset_asked() -> Problem:
     """Return that the button asks for a factory reset, which somebody has to confirm."""
     return Problem("it asks for a factory reset", "confirm it, or wait ten minutes to keep everything")
+
+
+def card_moved() -> Problem:
+    """Return that the hub does not use its key: another hub may have it."""
+    return Problem(
+        "it was copied or moved to another board: the hub's key is not used, readings are kept",
+        "moved: confirm it with climahub doctor --fix; copied: give this hub a key of its own (docs/fleet.md)",
+        Level.FAULT,
+    )
 
 
 def disk_short(free_bytes: int, free_bytes_min: int) -> Problem | None:

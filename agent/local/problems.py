@@ -148,7 +148,8 @@ def _storage(outbox: OutboxReport) -> Iterator[Problem]:
 
 
 def _cloud(status: HubStatus) -> Iterator[Problem]:
-    found = [*_link(status.link)]
+    # A moved card is a problem of its own, with its own remedy: the cloud is not asked because of it.
+    found = [] if status.machine.is_card_moved else [*_link(status.link)]
     yield from found
     outbox, telemetry = status.outbox, status.link.endpoints.get(_TELEMETRY)
     if outbox.sendable and outbox.stalled_s > STALLED_S and not found:

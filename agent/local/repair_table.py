@@ -20,7 +20,8 @@ class Repair(msgspec.Struct, frozen=True):
         effect: What it will do, and what it will not do.
         role: What the caller must be allowed to do.
         has_target: It is done to one sensor, by its device.
-        is_destructive: It removes something for good: `climahub doctor --fix --yes` leaves it to a person.
+        is_destructive: It removes something for good, or a person alone knows whether it is right: `climahub doctor
+            --fix --yes` leaves it to a person.
     """
 
     name: str
@@ -113,6 +114,20 @@ _TABLE = (
         "Renew the port's certificate",
         "Makes another certificate for the port. Its fingerprint is new, so browsers warn once more.",
         Role.OWNER,
+    ),
+    Repair(
+        "confirm-moved-card",
+        "The card was moved",
+        "Uses the hub's key on this board from now on. Only where no other hub still runs with a copy of this card.",
+        Role.OWNER,
+        is_destructive=True,
+    ),
+    Repair(
+        "reset-copied-card",
+        "The card was copied",
+        "Resets this hub: all that is on its card is erased, its key is barred here, and it waits for one of its own.",
+        Role.OWNER,
+        is_destructive=True,
     ),
 )
 

@@ -143,6 +143,7 @@ class MachineReport(msgspec.Struct, frozen=True):
         ups: Its battery; `None` without one.
         button_problem: Why its button does nothing, remedy first; empty where nothing is known against it.
         reset_left_s: How long a reset that its button asks for waits for a confirmation; `None` where none does.
+        is_card_moved: The card was copied or moved to another board: the key is not used until a person decides.
     """
 
     power_now: list[str] = []
@@ -154,6 +155,7 @@ class MachineReport(msgspec.Struct, frozen=True):
     ups: UpsReport | None = None
     button_problem: str = ""
     reset_left_s: int | None = None
+    is_card_moved: bool = False
 
 
 class OutboxReport(msgspec.Struct, frozen=True):

@@ -205,6 +205,7 @@ def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport
         _ups(machine.supply),
         machine.panel.problem,
         machine.panel.reset_left_s,
+        machine.card is not None and machine.card.is_moved,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from agent.foundation.machine_monitor import MachineMonitor
 from agent.machine.interruption import Interruptible
+from agent.machine.moved_card import MovedCard
 from agent.machine.panel import BUTTON_ID, Panel
 from agent.machine.storage_writes import StorageWritesLog
 from agent.machine.supply import Supply
@@ -18,10 +19,20 @@ class MachineService:
         supply: The battery.
         panel: Button and LED.
         writes: What is written to the storage each day.
+        card: Notices that the card is in another machine; `None` where there is no card (a demo).
+        reset: Resets the hub to its factory state, for a person who is at the hub.
     """
 
     def __init__(
-        self, monitor: MachineMonitor, supply: Supply, panel: Panel, writes: StorageWritesLog, heating: Interruptible
+        self,
+        monitor: MachineMonitor,
+        supply: Supply,
+        panel: Panel,
+        writes: StorageWritesLog,
+        heating: Interruptible,
+        *,
+        card: MovedCard | None,
+        reset: Callable[[], Awaitable[None]],
     ) -> None:
         """Take the parts; nothing runs yet.
 
@@ -31,11 +42,15 @@ class MachineService:
             panel: Follows the button, and shows the hub's state.
             writes: Counts what is written to the storage.
             heating: Ends the control of the home before the machine is powered off.
+            card: Compares this machine with the one that the hub's key was first used on.
+            reset: Resets the hub; raises `StorageFull`, and nothing has happened.
         """
         self.monitor = monitor
         self.supply = supply
         self.panel = panel
         self.writes = writes
+        self.card = card
+        self.reset = reset
         self._heating = heating
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -44,6 +59,7 @@ class MachineService:
             "machine": self.monitor.run,
             "supply": self.supply.run,
             "storage writes": self.writes.run,
+            **({"card": self.card.run} if self.card else {}),
             **self.panel.loops(),
         }
 

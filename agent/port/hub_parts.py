@@ -15,6 +15,7 @@ from agent.foundation.host import Host
 from agent.foundation.start_history import StartHistory
 from agent.foundation.worker import Worker
 from agent.local.status_builder import HubReports
+from agent.machine.service import MachineService
 from agent.ota.service import UpdateService
 from agent.pairing.service import PairingService
 from agent.sensors.service import SensorsService
@@ -52,6 +53,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         updates: `None` where nothing can be updated.
         climate: `None` where the hub drives nothing.
         maintenance: Watches the heating; `None` where the hub drives nothing.
+        machine: What watches the machine below the agent.
     """
 
     config: Config
@@ -75,3 +77,4 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     updates: UpdateService | None
     climate: "ClimateService | None"
     maintenance: "MaintenanceService | None"
+    machine: MachineService

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.foundation.format import DAY_S, MINUTE_S, duration
 from agent.foundation.phrase import phrase
+from agent.local.machine_problems import card_moved
 from agent.local.problems import REMEDIES
 from agent.local.status import HubStatus
 from agent.port.checks.facts import CloudPath, Documents, Layer, LocalNetwork
@@ -29,6 +30,7 @@ _UP = frozenset({"up", "unknown"})
 """The kernel's operational states of a usable interface: drivers without a link detection say "unknown"."""
 
 RETRY_CLOUD = RepairOffer("retry-cloud")
+CARD_DECISIONS = (RepairOffer("confirm-moved-card"), RepairOffer("reset-copied-card"))
 
 
 def _link(found: LocalNetwork) -> Finding:
@@ -163,6 +165,9 @@ def _portal(found: CloudPath) -> Finding:
 def _key(found: Documents) -> Finding:
     link = found.status.link
     match link.state:
+        case "unprovisioned" if found.status.machine.is_card_moved:
+            moved = card_moved()
+            return failed(moved.what, moved.advice, *CARD_DECISIONS)
         case "unprovisioned":
             return failed("the hub has no key", "give the hub its key (docs/install.md, step 3)")
         case "key_refused":

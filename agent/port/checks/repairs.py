@@ -17,6 +17,7 @@ from agent.local import query
 from agent.local.queries import RepairQuery
 from agent.local.repair_table import REPAIRS
 from agent.local.routes import Handler, LocalRequest, RequestRefused, Role
+from agent.machine.moved_card import NOT_MOVED, MovedCard
 from agent.port.hub_parts import HubParts
 from hal.interface import parts_of
 from hal.radio import Repairable
@@ -86,6 +87,8 @@ class Repairs:
             "resume-updates": self._resume_updates,
             "reset-update": self._reset_update,
             "renew-certificate": self._renew_certificate,
+            "confirm-moved-card": self._confirm_moved_card,
+            "reset-copied-card": self._reset_copied_card,
         }
 
     async def carry_out(self, name: str, *, target: str, role: Role) -> RepairOutcome:
@@ -249,6 +252,27 @@ class Repairs:
     async def _renew_certificate(self, _: str) -> str:
         await self._renew()
         return "the port has a new certificate; browsers ask once more"
+
+    async def _confirm_moved_card(self, _: str) -> str:
+        await self._moved_card().confirm()
+        self._hub.client.reload_key()
+        return "the hub's key is used on this board from now on"
+
+    async def _reset_copied_card(self, _: str) -> str:
+        self._moved_card()
+        await self._hub.machine.reset()
+        return "the hub resets itself; then give it a key of its own: climahub setup --key-file FILE"
+
+    def _moved_card(self) -> MovedCard:
+        """Return what decides whether the key is used.
+
+        Raises:
+            Rejected: There is nothing to decide.
+        """
+        card = self._hub.machine.card
+        if card is None or not card.is_moved:
+            raise Rejected(NOT_MOVED)
+        return card
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the handlers of the repairs."""

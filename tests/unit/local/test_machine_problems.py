@@ -42,6 +42,7 @@ CLOCK = ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", 
             "power: the battery cannot be relied on",
         ),
         (MachineReport(button_problem="replace it"), Level.ATTENTION, "button: it does nothing"),
+        (MachineReport(is_card_moved=True), Level.FAULT, "card: it was copied or moved to another board"),
         (MachineReport(reset_left_s=300), Level.ATTENTION, "button: it asks for a factory reset"),
         (MachineReport(disk_free_bytes=500 * MIB, disk_free_bytes_min=500 * MIB), Level.FAULT, "disk: 500 MiB free"),
         (
@@ -97,3 +98,9 @@ def test_the_verdict_offers_the_reset_that_the_button_asks_for(status: HubStatus
     actions = verdict(asked, CLIMATE, ZIGBEE, UPDATE).actions
     (added,) = [each for each in actions if each.path not in offered]
     assert (added.method, added.path, added.role) == ("POST", f"/v1/confirm/{BUTTON_ID}", "owner")
+
+
+def test_a_moved_card_is_one_problem_and_not_also_a_missing_key(status: HubStatus) -> None:
+    unprovisioned = msgspec.structs.replace(status.link, state="unprovisioned", reason="the hub has no key")
+    status = msgspec.structs.replace(status, machine=MachineReport(is_card_moved=True), link=unprovisioned)
+    assert [problem.what.partition(":")[0] for problem in problems(status)] == ["card"]

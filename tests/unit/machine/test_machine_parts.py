@@ -61,6 +61,7 @@ class Hub:
             read_power=Power,
             read_writes=no_counter,
             starts=None,
+            card=None,
         )
         self.faults = Faults(clock.monotonic_ms)
         self.health = SimpleNamespace(flush=self._note("flush"))
@@ -125,7 +126,8 @@ async def test_the_button_is_wired_to_pairing_and_to_the_reset(tmp_path: Path) -
     assert panel.reset_left_s is None
     await panel._pair()
     await panel._reset()
-    assert [getattr(each, "is_many", each) for each in hub.notes] == [True, "reset"]
+    await hub.machine.reset()
+    assert [getattr(each, "is_many", each) for each in hub.notes] == [True, "reset", "reset"]
 
 
 def test_the_control_runs_as_ever_where_nobody_has_chosen_a_power_off(tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ def link(**changes: Any) -> Change:  # noqa: ANN401 - fields of the link
     return lambda facts: doc("status", link=replace(status_of(facts).link, **changes))(facts)
 
 
+def moved_card() -> Change:
+    machine = MachineReport(is_card_moved=True)
+    return lambda facts: doc("status", machine=machine)(link(state="unprovisioned")(facts))
+
+
 def ups(**fields: Any) -> Change:  # noqa: ANN401 - fields of the battery
     found = UpsReport(**fields)
     return doc("status", machine=MachineReport(is_mains_off=found.is_mains_on is False, ups=found))

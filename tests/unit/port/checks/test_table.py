@@ -54,6 +54,7 @@ from .changes import (
     first_paired,
     first_zone,
     link,
+    moved_card,
     outbox,
     radio_output,
     sensors,
@@ -199,6 +200,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("network-captive-portal", FAIL, "refused", way(portal=BROKEN)),
     ("network-key", FAIL, "refuses the key: 401", link(state="key_refused", reason="401")),
     ("network-key", FAIL, "has no key", link(state="unprovisioned")),
+    ("network-key", FAIL, "moved to another board", moved_card()),
     ("network-key", UNKNOWN, "not judged", link(state="down")),
     (
         "network-quota",

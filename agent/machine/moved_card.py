@@ -1,0 +1,159 @@
+"""Notices a card that was copied, or moved to another board: two hubs must not use one key of the cloud.
+
+Owns `key-machine.json`: hashes of the key and of the machine that the key was first used on, never the key itself. The
+board's serial number decides, and the machine-id only where a board has none: a system that was installed anew is on
+the same board (docs/decisions/0020-copied-card.md). Must never keep the hub from heating: without the file, or on a
+disk that fails, the key is used.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import Rejected
+from agent.foundation.disk import Disk
+from agent.foundation.json_store import JsonStore
+from agent.foundation.signals import Signal
+from agent.foundation.system_info import MachineIds
+from agent.foundation.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "key-machine.json"
+FILE_BYTES_MAX = 4096
+
+NOT_MOVED = "there is nothing to decide: the hub's key is used on the machine that it was first used on"
+
+ReadKey = Callable[[], str | None]
+
+
+class KeyMachine(msgspec.Struct, frozen=True):
+    """Which machine a key was first used on: SHA-256 in hex, empty for what is not known.
+
+    Attributes:
+        key: Of the hub's key.
+        board: Of the board's serial number.
+        system: Of the machine-id.
+    """
+
+    key: str = ""
+    board: str = ""
+    system: str = ""
+
+
+def hashed(ids: MachineIds) -> KeyMachine:
+    """Return what is recorded of a machine. The machine-id is confidential (machine-id(5)), so it is hashed too."""
+    return KeyMachine("", _sha256(ids.board_serial), _sha256(ids.machine_id))
+
+
+def is_moved(recorded: KeyMachine, now: KeyMachine) -> bool:
+    """Tell whether a key that was first used on one machine is now on another; no by default, as nothing proves it."""
+    if recorded.key != now.key or not recorded.key:
+        return False
+    if recorded.board and now.board:
+        return recorded.board != now.board
+    return bool(recorded.system and now.system) and recorded.system != now.system
+
+
+def recorded_after(recorded: KeyMachine, now: KeyMachine) -> KeyMachine:
+    """Return what is recorded once a key is used; what a machine does not report is kept where the key is the same."""
+    if recorded.key != now.key:
+        return now
+    return KeyMachine(now.key, now.board or recorded.board, now.system or recorded.system)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(f"climahub {text}".encode()).hexdigest() if text else ""
+
+
+class MovedCard:
+    """Compares the machine with the one that the key was first used on, and withholds the key where they differ.
+
+    Attributes:
+        is_moved: The key is withheld.
+    """
+
+    def __init__(self, state_dir: Path, ids: MachineIds, *, disk: Disk, worker: Worker) -> None:
+        """Prepare; the file is read by `load`.
+
+        Args:
+            state_dir: Where the file is.
+            ids: Of this machine.
+            disk: Reads and writes the file.
+            worker: Where writing blocks.
+        """
+        self._here = hashed(ids)
+        self._seen = self._here
+        self.is_moved = False
+        self._recorded = KeyMachine()
+        self._changed = Signal()
+        self._store = JsonStore(
+            state_dir / FILE_NAME,
+            self._recorded,
+            disk=disk,
+            worker=worker,
+            bytes_max=FILE_BYTES_MAX,
+            loss="a card that was copied or moved is not noticed at this start",
+        )
+
+    def load(self) -> None:
+        """Read which machine the key was first used on. Blocks."""
+        self._recorded = self._store.load()
+
+    def usable(self, key: str | None) -> str | None:
+        """Return the key where it may be used on this machine; `None` where the card was copied or moved.
+
+        A key that is new to this card decides by itself: whoever gave it has given this machine a key of its own.
+        """
+        if key is None:
+            self.is_moved = False
+            return None
+        self._seen = msgspec.structs.replace(self._here, key=_sha256(key))
+        was_moved, self.is_moved = self.is_moved, is_moved(self._recorded, self._seen)
+        if self.is_moved:
+            if not was_moved:
+                _log.error(
+                    "the card was copied or moved to another board, so the hub's key is not used; confirm the move or"
+                    " give this hub a key of its own: climahub doctor --fix, or docs/fleet.md"
+                )
+            return None
+        self._record(recorded_after(self._recorded, self._seen))
+        return key
+
+    def _record(self, value: KeyMachine) -> None:
+        if value != self._recorded:
+            self._recorded = value
+            self._changed.set()
+
+    async def confirm(self) -> None:
+        """Use the key on this machine from now on: a person says that the card was moved, not copied.
+
+        Raises:
+            Rejected: It was not moved.
+            StorageFull: It cannot be recorded, so nothing has changed.
+        """
+        if not self.is_moved:
+            raise Rejected(NOT_MOVED)
+        await self._store.commit(lambda _: self._seen)
+        self._recorded, self.is_moved = self._seen, False
+        _log.warning("a person has confirmed that the card was moved to this board: the hub's key is used")
+
+    async def run(self) -> None:
+        """Write what has changed, until cancelled."""
+        if self._store.is_unread:
+            # A file that the disk gives late counts from the next start on: the key is in use by then.
+            await self._store.retry_read(lambda _, found: found)
+            found = self._store.value
+            stays = is_moved(found, self._seen) or not self._seen.key
+            self._recorded = found if stays else recorded_after(found, self._seen)
+        while True:
+            await self._store.apply(lambda _: self._recorded)
+            await self._changed.wait()
+
+
+def guarded(card: MovedCard | None, read_key: ReadKey) -> ReadKey:
+    """Return what reads the hub's key as far as it may be used on this machine."""
+    return read_key if card is None else lambda: card.usable(read_key())
