@@ -1,0 +1,1 @@
+"""Analyses recordings of an accelerometer, offline: finds the defect frequencies of a bearing. Needs numpy."""
