@@ -49,7 +49,7 @@ ENTRY_POINTS = "climahub.commands"
 words, such as "api check", is a command of an `OpenGroup`."""
 
 LAB_PACKAGE = "climahub-lab"
-LAB_COMMANDS = ("demo", "cloud", "simulate", "ncp", "api check")
+LAB_COMMANDS = ("demo", "cloud", "simulate", "ncp", "api check", "maintenance analyse")
 """The commands of `LAB_PACKAGE`; a hub without it has none of them, and names the package."""
 
 

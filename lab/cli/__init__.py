@@ -6,7 +6,7 @@ Must stay quick to import: `climahub --help` and shell completion read the table
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from agent.cli.root import DEVELOPER, FLEET, HOME, Entry
+from agent.cli.root import DEVELOPER, FLEET, HOME, TECHNICIAN, Entry
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
@@ -18,6 +18,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             DEVELOPER,
         ),
         "api check": Entry("lab.cli.api_check:api_check", "Check a server against the contract of its API.", FLEET),
+        "maintenance analyse": Entry(
+            "lab.cli.maintenance:analyse", "Analyse a recording of an accelerometer, offline.", TECHNICIAN
+        ),
         "ncp": Entry(
             "lab.cli.ncp:ncp", "Emulate a Zigbee coordinator and its sensors on a pseudo terminal.", DEVELOPER
         ),

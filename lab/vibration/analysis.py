@@ -22,7 +22,7 @@ CONTENT_FLOOR = 1e-6
 """Power density over the median up to `CONTENT_REFERENCE_HZ`, below which a frequency holds nothing."""
 TURNS_MIN = 25
 """Of the shaft, in a recording: fewer cannot separate a defect's lines from the shaft's."""
-ABOVE_OTHERS_MIN_DB = 2.0
+ABOVE_OTHERS_MIN_DB = 1.75
 MARGIN_MIN_DB = 0.5
 HARMONICS_MIN = 2
 CLIPPED_MAX = 0.001
@@ -240,7 +240,7 @@ def velocity_rms_mm_s(acceleration_mm_s2: Floats, rate_hz: float) -> float:
 
 
 def zone(velocity_mm_s: float) -> str:
-    """Return the zone of ISO 10816-1's informative class I; C and D are one, as public tables disagree on their border."""
+    """Return the zone of ISO 10816-1's informative class I; public tables disagree on the border of C and D."""
     if velocity_mm_s <= ZONE_A_MAX_MM_S:
         return "A"
     return "B" if velocity_mm_s <= ZONE_B_MAX_MM_S else "C or D"

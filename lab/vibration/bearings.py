@@ -123,7 +123,7 @@ def find_bearing(text: str) -> Bearing:
         raise Rejected(
             f"the first number of a bearing is how many balls it has, {ELEMENTS_MIN} to {ELEMENTS_MAX}: {text}"
         )
-    bearing = Bearing(text, int(elements), diameter, pitch, *angle)
+    bearing = Bearing(text, int(elements), diameter, pitch, angle[0] if angle else 0.0)
     if not 0 < diameter < pitch or not 0 <= bearing.contact_angle_deg <= ANGLE_MAX_DEG:
         raise Rejected(
             f"check the bearing {text}: an element is smaller than the pitch circle, and the contact angle is 0 to"

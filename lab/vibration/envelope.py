@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from lab.vibration.bearings import Bearing, Part
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 BAND_LEVELS = 4
 """The whole band, its halves, quarters and eighths: 15 bands."""
 SLIP = 0.02
 """How far a bearing's orders may lie from those of its geometry: real bearings slip by 1 to 2 %."""
 HARMONICS = 4
-SEGMENT_TURNS = 100
+SEGMENT_TURNS = 200
 """Length of the averaged pieces: sharp enough to tell a sideband of the cage, short enough for a bearing that slips."""
 ORDER_MAX = 40.0
 SHAFT_WIDTH = 0.003
@@ -116,7 +116,7 @@ def _band(envelope: Floats, rate_hz: float, shaft_hz: float, edges_hz: tuple[flo
     for step, width in ((1.0, SHAFT_WIDTH), *((hz / shaft_hz, MAINS_WIDTH) for hz in MAINS_HZ)):
         nearest = np.rint(orders / step) * step
         excess_db[np.abs(orders - nearest) <= 2 * resolution + width * nearest] = 0.0
-    return Band(edges_hz[0], edges_hz[1], orders, excess_db)
+    return Band(float(edges_hz[0]), float(edges_hz[1]), orders, excess_db)
 
 
 def _averaged(signal: Floats, length: int) -> Floats:
@@ -132,7 +132,7 @@ def _local_median(orders: Floats, power: Floats) -> Floats:
     per_order = max(round(1 / orders[1]), 4) if len(orders) > 1 else 4
     centres = np.arange(0, len(power), per_order)
     medians = [np.median(power[max(centre - per_order, 0) : centre + per_order]) for centre in centres]
-    return np.exp(np.interp(np.arange(len(power)), centres, np.log(np.asarray(medians) + _EPSILON)))
+    return np.asarray(np.exp(np.interp(np.arange(len(power)), centres, np.log(np.asarray(medians) + _EPSILON))))
 
 
 def scores(bands: list[Band], bearing: Bearing) -> Iterator[Score]:

@@ -109,7 +109,7 @@ def _arrays(body: bytes, order: str, within: str = "", depth: int = 0) -> dict[s
     kind, raw = parts[_NUMBERS_PART]
     if kind not in _NUMBERS:
         raise _Damaged(f"{name} holds numbers of an unknown type {kind}")
-    numbers = np.frombuffer(raw, np.dtype(_NUMBERS[kind]).newbyteorder(order)).astype(np.float64)
+    numbers = np.frombuffer(raw, f"{order}{_NUMBERS[kind]}").astype(np.float64)
     return {name: numbers.reshape(dimensions, order="F")}
 
 

@@ -1,9 +1,9 @@
 """A simulated motor with its bearing: what the thresholds of `lab.vibration.verdict` were chosen and are tested on.
 
-Signals with the properties that make real ones hard: rolling elements slip, so strikes come with jitter; the part passes
-through a load zone; the housing rings; shaft, mains and fan have lines of their own; a healthy machine may knock, too.
-Model of the strikes: Randall and Antoni 2011 (see `lab.vibration.bearings`), section 2. Made at 25.6 kHz, and limited to the
-half of the wanted rate before it is sampled, as a recorder does.
+Signals with the properties that make real ones hard: rolling elements slip, so strikes come with jitter; the part
+passes through a load zone; the housing rings; shaft, mains and fan have lines of their own; a healthy machine may
+knock, too. Model of the strikes: Randall and Antoni 2011 (see `lab.vibration.bearings`), section 2. Made at 25.6 kHz
+and limited to half of the wanted rate before it is sampled, as a recorder does.
 """
 
 import math
@@ -93,7 +93,7 @@ def _noise(rng: np.random.Generator, count: int) -> Signal:
 
 
 def _lines(rng: np.random.Generator, time_s: Signal, turns: Signal) -> Signal:
-    """Imbalance and misalignment at multiples of the shaft; mains and its multiples; a carrier of an inverter on some."""
+    """Imbalance and misalignment at multiples of the shaft; mains and its multiples; an inverter's carrier on some."""
     signal = np.zeros_like(time_s)
     for order in range(1, 11):
         strength = rng.uniform(0, 3) / order
@@ -115,7 +115,7 @@ def _flow(rng: np.random.Generator, turns: Signal, count: int) -> Signal:
 
 
 def _knocks(rng: np.random.Generator, count: int, turns: Signal) -> Signal:
-    """What knocks on a machine without a defect: random blows on most; once a turn, or at a belt's own speed, on some."""
+    """What knocks without a defect: random blows on most machines; once a turn, or at a belt's speed, on some."""
     blows = np.zeros(count)
     if rng.random() < 0.6:
         places = rng.integers(0, count, rng.poisson(rng.uniform(1, 30) * count / RATE_HZ))
@@ -163,12 +163,12 @@ def _ring(rng: np.random.Generator, blows: Signal) -> Signal:
     hz = np.fft.rfftfreq(len(blows), 1 / RATE_HZ)
     gain = np.zeros(len(hz), dtype=complex)
     for _ in range(rng.integers(1, 4)):
-        gain += rng.uniform(0.3, 1) * _resonance(hz, rng.uniform(900, 5_500), rng.uniform(0.02, 0.08))
+        gain = gain + rng.uniform(0.3, 1) * _resonance(hz, rng.uniform(900, 5_500), rng.uniform(0.02, 0.08))
     # An accelerometer hears nothing of a blow at the lowest frequencies.
     gain *= (hz / 1_000) ** 2 / (1 + (hz / 1_000) ** 2)
     return np.fft.irfft(np.fft.rfft(blows) * gain, len(blows))
 
 
-def _resonance(hz: Signal, centre_hz: float, damping: float) -> NDArray[np.complex128]:
+def _resonance(hz: NDArray[np.floating], centre_hz: float, damping: float) -> NDArray[np.complex128]:
     ratio = hz / centre_hz
     return np.asarray(2 * damping / (1 - ratio**2 + 2j * damping * ratio))

@@ -50,8 +50,14 @@ class Recording(msgspec.Struct, frozen=True):
     shaft_hz: float | None
 
 
-class _Content(msgspec.Struct, frozen=True):
-    """What a file holds."""
+class Content(msgspec.Struct, frozen=True):
+    """What a file holds.
+
+    Attributes:
+        channels: By name, each of shape (n,).
+        rate_hz: Sampling rate; `None`: it does not say.
+        shaft_hz: Speed of the shaft; `None`: it does not say.
+    """
 
     channels: Mapping[str, Floats]
     rate_hz: float | None = None
@@ -64,7 +70,7 @@ def read_recording(path: Path, *, rate_hz: float | None = None, channel: str | N
     Args:
         path: The file.
         rate_hz: Sampling rate; `None`: that which the file holds. It wins over the file's.
-        channel: Its name, a part of it, or its number from 1; `None`: the drive end's where one is named so, or the first.
+        channel: Its name, a part of it, or its number from 1; `None`: the drive end's ("DE"), or the first.
 
     Raises:
         Rejected: The file is no recording, too large, or has no such channel; or nobody knows its sampling rate.
@@ -72,7 +78,7 @@ def read_recording(path: Path, *, rate_hz: float | None = None, channel: str | N
     """
     if path.stat().st_size > FILE_BYTES_MAX:
         raise Rejected(f"cut {path} into pieces: it has more than {FILE_BYTES_MAX} bytes")
-    content = _read(path.read_bytes())
+    content = parse(path.read_bytes())
     names = tuple(content.channels)
     if not names:
         raise Rejected(f"{path} holds no column of at least {SAMPLES_MIN} numbers: is it a recording?")
@@ -90,7 +96,12 @@ def read_recording(path: Path, *, rate_hz: float | None = None, channel: str | N
     return Recording(samples, rate_hz, name, names, content.shaft_hz)
 
 
-def _read(content: bytes) -> _Content:
+def parse(content: bytes) -> Content:
+    """Return what a file holds.
+
+    Raises:
+        Rejected: It is no recording.
+    """
     if content.startswith(b"RIFF"):
         return _wav(content)
     if content.startswith((b"\x93NUMPY", b"PK")):
@@ -102,16 +113,14 @@ def _read(content: bytes) -> _Content:
     if b"\0" in content[:4096]:
         raise Rejected("give a text file with columns, a WAV, .npy, .npz or MATLAB level 5 .mat: this is none of them")
     columns = read_columns(content)
-    return _Content(
-        {name: samples for name, samples in columns.values.items() if _is_channel(samples)}, columns.rate_hz
-    )
+    return Content({name: samples for name, samples in columns.values.items() if _is_channel(samples)}, columns.rate_hz)
 
 
 def _is_channel(samples: Floats) -> bool:
     return len(samples) >= SAMPLES_MIN
 
 
-def _from_arrays(arrays: Mapping[str, Floats]) -> _Content:
+def _from_arrays(arrays: Mapping[str, Floats]) -> Content:
     """Return the channels among named arrays, and the scalars that say rate and speed.
 
     CWRU's files hold X105_DE_time and X105RPM; MFPT's hold bearing.gs, bearing.sr (samples a second) and bearing.rate
@@ -133,7 +142,7 @@ def _from_arrays(arrays: Mapping[str, Floats]) -> _Content:
                 shaft_hz = number / 60
         else:
             channels |= _channels_of(name, array)
-    return _Content(channels, rate_hz, shaft_hz)
+    return Content(channels, rate_hz, shaft_hz)
 
 
 def _channels_of(name: str, array: Floats) -> dict[str, Floats]:
@@ -147,7 +156,7 @@ def _channels_of(name: str, array: Floats) -> dict[str, Floats]:
     return {f"{name}[{index}]": np.ascontiguousarray(columns[:, index - 1]) for index in range(1, columns.shape[1] + 1)}
 
 
-def _numpy(content: bytes) -> _Content:
+def _numpy(content: bytes) -> Content:
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         found = {"signal": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
@@ -156,7 +165,7 @@ def _numpy(content: bytes) -> _Content:
     return _from_arrays({name: array.astype(np.float64) for name, array in found.items() if array.dtype.kind in "iuf"})
 
 
-def _wav(content: bytes) -> _Content:
+def _wav(content: bytes) -> Content:
     """Return the channels of a WAV file: PCM of 8 to 32 bits (1.0 is full scale) or floats.
 
     Source of the format: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0" (1991), and
@@ -176,7 +185,7 @@ def _wav(content: bytes) -> _Content:
     raise Rejected("record anew: the WAV file is cut short before its samples")
 
 
-def _wav_samples(layout: tuple[int, ...], body: bytes) -> _Content:
+def _wav_samples(layout: tuple[int, ...], body: bytes) -> Content:
     kind, count, rate_hz, _, frame_bytes, bits = layout
     if kind not in (_PCM, _FLOAT) or bits not in ((8, 16, 24, 32) if kind == _PCM else (32, 64)):
         raise Rejected(f"save the WAV file as PCM or float: its kind {kind} with {bits} bits is not read here")
@@ -195,7 +204,7 @@ def _wav_samples(layout: tuple[int, ...], body: bytes) -> _Content:
         numbers = np.frombuffer(body, f"<i{bits // 8}").astype(np.float64) / 2 ** (bits - 1)
     frames = numbers.reshape(-1, count)
     channels = {str(index + 1): np.ascontiguousarray(frames[:, index]) for index in range(count)}
-    return _Content({name: samples for name, samples in channels.items() if _is_channel(samples)}, float(rate_hz))
+    return Content({name: samples for name, samples in channels.items() if _is_channel(samples)}, float(rate_hz))
 
 
 def _chosen(names: tuple[str, ...], wanted: str | None) -> str:

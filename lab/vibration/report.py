@@ -9,16 +9,17 @@ import numpy as np
 
 from lab.vibration.analysis import ZONE_A_MAX_MM_S, ZONE_B_MAX_MM_S, Level, Verdict, judge, level, zone
 from lab.vibration.bearings import Bearing, Part, find_bearing
-from lab.vibration.envelope import HARMONICS, Band, Floats
+from lab.vibration.envelope import EXCESS_MAX_DB, HARMONICS, Band, Floats
 from lab.vibration.recording import read_recording
 
 TEXT_WIDTH = 100
+OTHER_CHANNELS_SHOWN = 6
 WIDTH, HEIGHT, MARGIN = 960, 400, 56
 COLOURS = {Part.OUTER_RACE: "#2a6fb0", Part.INNER_RACE: "#b03a5b", Part.ROLLING_ELEMENT: "#3b9c5a"}
 SYMBOLS = {Part.OUTER_RACE: "BPFO", Part.INNER_RACE: "BPFI", Part.ROLLING_ELEMENT: "2xBSF"}
 
 ISO_REMARK = (
-    f"ISO 10816-1 class I (informative, machines up to 15 kW): A up to {ZONE_A_MAX_MM_S:g}, B up to {ZONE_B_MAX_MM_S:g} mm/s."
+    f"ISO 10816-1 class I (informative, up to 15 kW): A up to {ZONE_A_MAX_MM_S:g}, B up to {ZONE_B_MAX_MM_S:g} mm/s."
     " ISO 20816-3 begins at 15 kW and does not cover a home's fan, pump or burner: compare with the machine's own past"
 )
 
@@ -104,13 +105,13 @@ def as_text(report: Report) -> str:
         best = verdict.evidence[0]
         lines = [f"The bearing's {verdict.part} is damaged."]
         lines += _wrapped(
-            f"Its defect frequency and {best.harmonics} of its first {HARMONICS} multiples stand out at"
-            f" {best.found_hz:.1f} Hz (expected {best.expected_hz:.1f} Hz), in the vibration between"
+            f"It is struck {best.found_hz:.1f} times a second ({best.expected_hz:.1f} expected of a defect there), and"
+            f" {best.harmonics} of the first {HARMONICS} harmonics stand out of the vibration between"
             f" {best.low_hz:,.0f} and {best.high_hz:,.0f} Hz."
         )
         lines += _wrapped(
-            "Do: listen at the bearing, record again in a week at the same speed, and plan its replacement; replace it now"
-            " if it is loud, hot or has play."
+            "Do: listen at the bearing, record again in a week at the same speed, and plan its replacement; replace it"
+            " now if it is loud, hot or has play."
         )
     else:
         lines = ["Which part is damaged, or whether one is, cannot be told."]
@@ -127,9 +128,9 @@ def _wrapped(text: str) -> list[str]:
 
 def _recording(report: Report) -> list[str]:
     others = [name for name in report.channels if name != report.channel]
+    shown = ", ".join(others[:OTHER_CHANNELS_SHOWN]) + (", ..." if len(others) > OTHER_CHANNELS_SHOWN else "")
     lines = [f"recording   {report.file}, channel {report.channel}"]
     if others:
-        shown = ", ".join(others[:6]) + (", ..." if len(others) > 6 else "")
         lines.append(f"            (others by --channel: {shown})")
     lines.append(f"sampling    {report.rate_hz:,.0f} Hz, {report.duration_s:.1f} s")
     if report.shaft_hz is not None:
@@ -142,10 +143,11 @@ def _recording(report: Report) -> list[str]:
 
 def _level(report: Report) -> list[str]:
     strength, unit = report.level, report.unit or "of the file's unit"
-    lines = [
-        f"vibration   RMS {strength.rms:.4g} {unit}, peak {strength.peak:.4g}, crest factor {strength.crest_factor:.1f},"
+    figures = (
+        f"RMS {strength.rms:.4g} {unit}, peak {strength.peak:.4g}, crest factor {strength.crest_factor:.1f},"
         f" kurtosis {strength.kurtosis:.1f}"
-    ]
+    )
+    lines = [f"vibration   {figures}"]
     if strength.velocity_mm_s is None:
         return [*lines, f"velocity    not worked out: {strength.velocity_reason}"]
     lines.append(
@@ -157,13 +159,20 @@ def _level(report: Report) -> list[str]:
 def _table(report: Report) -> list[str]:
     if not report.verdict.evidence:
         return []
-    lines = ["", "part              expected    found  harmonics  above others   in the band"]
-    for each in report.verdict.evidence:
-        lines.append(
-            f"{each.part:16} {each.expected_hz:7.1f} Hz {each.found_hz:5.1f} Hz  {each.harmonics:3} of {HARMONICS}"
-            f"  {each.above_others_db:+9.1f} dB   {each.low_hz:,.0f} to {each.high_hz:,.0f} Hz"
+    rows = [
+        (
+            str(each.part),
+            f"{each.expected_hz:.1f} Hz",
+            f"{each.found_hz:.1f} Hz",
+            f"{each.harmonics} of {HARMONICS}",
+            f"{each.above_others_db:+.1f} dB",
+            f"{each.low_hz:,.0f} to {each.high_hz:,.0f} Hz",
         )
-    return lines
+        for each in report.verdict.evidence
+    ]
+    rows = [("part", "expected", "found", "harmonics", "above others", "in the band"), *rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return ["", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)]
 
 
 class _Chart:
@@ -213,12 +222,13 @@ class _Chart:
 
     def svg(self, title: str) -> str:
         """Return the document."""
+        size = f'width="{WIDTH}" height="{HEIGHT}"'
+        head = f'{size} viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}"'
-                f' viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+                f'<svg xmlns="http://www.w3.org/2000/svg" {head}>',
                 f"<title>{html.escape(title)}</title>",
-                f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+                f'<rect {size} fill="#ffffff"/>',
                 *self._parts,
                 "</svg>",
                 "",
@@ -238,7 +248,7 @@ def as_svg(report: Report, bands: list[Band]) -> str:
     last_hz = min((HARMONICS + 0.5) * max(each.found_hz for each in evidence), float(band.orders[-1]) * shaft_hz)
     shown = band.orders * shaft_hz <= last_hz
     excess_db = np.maximum(band.excess_db[shown], 0)
-    chart = _Chart(last_hz, max(float(excess_db.max()), 6.0))
+    chart = _Chart(last_hz, EXCESS_MAX_DB)
     for order in range(1, int(last_hz / shaft_hz) + 1):
         chart.line(order * shaft_hz, "#dddddd")
     for place, each in enumerate(evidence):

@@ -42,14 +42,8 @@ def read_columns(content: bytes) -> Columns:
         Rejected: A line is not like the first one, or there is no line of numbers.
     """
     lines = content.decode("utf-8-sig", "replace").splitlines()
-    for index, line in enumerate(lines[: HEADING_LINES_MAX + 1]):
-        fields = _split(line)
-        if fields and all(_is_number(field) for field in fields):
-            break
-    else:
-        raise Rejected(
-            "give a text file with columns of numbers, a WAV, .npy, .npz or .mat: there is no line of numbers"
-        )
+    index = _first_line_of_numbers(lines)
+    fields = _split(lines[index])
     if len(fields) > COLUMNS_MAX:
         raise Rejected(f"give one recording a file: more than {COLUMNS_MAX} columns are no channels")
     rows = []
@@ -74,13 +68,17 @@ def read_columns(content: bytes) -> Columns:
     return Columns(columns, rate_hz)
 
 
+def _first_line_of_numbers(lines: list[str]) -> int:
+    for index, line in enumerate(lines[: HEADING_LINES_MAX + 1]):
+        fields = _split(line)
+        if fields and all(_is_number(field) for field in fields):
+            return index
+    raise Rejected("give a text file with columns of numbers, a WAV, .npy, .npz or .mat: there is no line of numbers")
+
+
 def _split(line: str) -> list[str]:
     line = line.strip()
-    for separator in (";", "\t"):
-        if separator in line:
-            break
-    else:
-        separator = "," if "," in line else None
+    separator = next((each for each in (";", "\t", ",") if each in line), None)
     fields = [field.strip().strip('"') for field in line.split(separator)]
     return fields[:-1] if fields and not fields[-1] else fields
 
