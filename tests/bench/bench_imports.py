@@ -31,6 +31,7 @@ SUBJECTS = {
     "click": "import click",
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
     "async-solipsism": "import async_solipsism",
+    "numpy": "import numpy",
     "the daemon, all of it": (
         "from agent.foundation import lazy_imports; lazy_imports.import_aiohttp(); import agent.daemon, hal.linux.board"
     ),
