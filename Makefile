@@ -41,7 +41,7 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench bench-compare soak sweeps campaigns interop install container raspberry board-check deb lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop install container raspberry board-check deb lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -80,6 +80,9 @@ bench: $(DEV) ## all measurements with load, medians and ranges, as JSON in benc
 
 bench-compare: $(DEV) ## benches by turns with another revision: make bench-compare REV=HEAD~20 BENCH="bench_cli bench_wire"
 	@for name in $(BENCH); do $(BIN)/python tests/bench/paired.py $$name --against $(REV) --repeats $(COMPARE_REPEATS); done
+
+calibration: $(DEV) ## fit the confidence of predictive maintenance on simulated fleets, and judge it on others
+	@$(BIN)/python -m lab.maintenance.calibration
 
 soak: campaigns sweeps ## long campaigns and every crash point (a slice: make campaigns SOAK_ARGS="--count 5")
 

@@ -30,12 +30,13 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     if climate is None:
         return None
     # Imported late, as the control: a hub that controls nothing does without.
+    from agent.maintenance.calibration import MODELS  # noqa: PLC0415
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
     return MaintenanceService(
         hub.config.storage.state_dir,
         evidence=lambda: zone_evidence(climate, hub.pairing.queries.devices_by_name()),
-        models={},
+        models=MODELS,
         clock=environment.clock,
         disk=environment.disk,
         worker=environment.worker,

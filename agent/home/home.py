@@ -21,6 +21,7 @@ class Home:
         changes: Tells listeners what changes.
         thermostats: The zones.
         devices: The hub, the zones and the sensors of the radio.
+        findings: Returns what predictive maintenance knows about a zone, by its id.
     """
 
     def __init__(self, parts: HomeParts) -> None:
@@ -28,6 +29,7 @@ class Home:
         climate, clock, disk, worker, new_id = parts.climate, parts.clock, parts.disk, parts.worker, parts.new_id
         self._make_spaces = partial(Spaces, parts.directory, disk=disk, worker=worker, new_id=new_id)
         name_of = self._space_name if parts.names_follow_spaces else str
+        self.findings = parts.findings
         self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
         humidity = HumidityLookup(
             climate.settings if climate else None,

@@ -1,6 +1,6 @@
 """What a home is built of. Types only: a hub that has no home imports nothing of the climate control by it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from agent.foundation.worker import Worker
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
     from agent.home.humidity import Channel
+    from agent.maintenance.assessment import Finding
     from agent.pairing.service import PairingQueries
     from agent.sensors.calibration import Offset
     from agent.telemetry.intake import ChannelState
@@ -34,6 +35,7 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
         new_id: Makes ids of holds, actions and spaces.
         offset_of: Returns the offset of a sensor, from its device, name and kind; `None` where it has none.
         names_follow_spaces: A zone has the name of the space that it is in.
+        findings: Returns what predictive maintenance knows about a zone, by its id.
     """
 
     climate: "ClimateService | None"
@@ -47,3 +49,4 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     offset_of: "Callable[[str, str, SensorKind], Offset | None]" = lambda *_: None
     names_follow_spaces: bool = False
+    findings: "Callable[[str], Sequence[Finding]]" = lambda _: ()

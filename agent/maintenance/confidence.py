@@ -1,6 +1,6 @@
 """From a drift to a probability that something is wrong: a logistic model, fitted where the truth is known. Pure."""
 
-from math import exp, log, log1p
+from math import log, log1p, tanh
 
 import msgspec
 
@@ -46,4 +46,4 @@ class CalibratedModel(msgspec.Struct, frozen=True):
         )
         if base_rate is not None:
             score += log(base_rate / self.base_rate)
-        return 1.0 / (1.0 + exp(-score))
+        return 0.5 * (1.0 + tanh(score / 2.0))

@@ -138,6 +138,7 @@ class PortAssembly:
                 new_id=self._new_id,
                 offset_of=hub.sensors.offset,
                 names_follow_spaces=hub.config.apis.names_follow_spaces,
+                findings=lambda zone_id: hub.maintenance.findings().get(zone_id, ()) if hub.maintenance else (),
             )
         )
 

@@ -7,16 +7,17 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Mapping
+from math import log
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from agent.apis.aurra_home import calls, optimization
-from agent.apis.aurra_home.calls import NO_MAINTENANCE_MODEL
 from agent.apis.aurra_home.tokens import SIGN_INS
 from agent.apis.face import CHANGES, SETTINGS
 from agent.apis.webhooks.endpoints import NewEndpoint
@@ -26,6 +27,11 @@ from agent.climate.model import HoldKind, Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
 from agent.home.temperatures import to_fahrenheit
+from agent.maintenance.assessment import ZoneRecord
+from agent.maintenance.drift import BASELINE_DAYS, Baseline, Drift, add_day
+from agent.maintenance.indicators import Measured, season_of
+from agent.maintenance.service import FILE_NAME as MAINTENANCE_FILE
+from agent.maintenance.service import MaintenanceFile
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
 from tests.integration.conftest import WAIT_S, until
 
@@ -293,7 +299,39 @@ async def test_readings_are_kept_and_nothing_is_predicted_from_them(aurra: Aurra
     assert code_of(await aurra.post("/diagnostics/vibration", VIBRATION | {"timestamp": "yesterday"}))[0] == 400
     status, answer, headers = await aurra.ask("GET", "/predictive/hvac/living/status")
     assert (status, answer) == (200, {"maintenance_needed": False, "prediction": None, "last_service": None})
-    assert headers["X-Climahub-Reason"] == NO_MAINTENANCE_MODEL
+    assert "run_time: still learning: 0 of 14 days of the same load" in headers["X-Climahub-Reason"]
+
+
+async def test_a_loss_of_heat_is_predicted_with_its_numbers_also_after_a_restart(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    async with open_apis(tmp_path, "aurra_home") as apis:
+        begun = apis.port.clock.utc_ms()
+        assert begun is not None
+    watched = MaintenanceFile({"living": ZoneRecord((("sim/temperature", ""),), warmth=ill(begun))})
+    for name in (MAINTENANCE_FILE, f"{MAINTENANCE_FILE}.copy"):
+        (state / name).write_bytes(msgspec.json.encode(watched))
+    async with open_apis(tmp_path, "aurra_home") as apis:
+        aurra = await signed_in(apis)
+        status, answer, headers = await aurra.ask("GET", "/predictive/hvac/living/status")
+        assert (status, answer["maintenance_needed"], answer["last_service"]) == (200, True, None)
+        prediction = answer["prediction"]
+        assert prediction["issue"].startswith("less heat from the same run time: needs 43 % more run time than usual")
+        assert 0.72 <= prediction["confidence"] <= 1.0
+        assert prediction["recommended_action"].startswith("check filter")
+        assert headers["X-Climahub-Reason"].startswith("run_time: still learning")
+        answer = (await aurra.ask("GET", "/predictive/hvac/bedroom/status"))[1]
+        assert (answer["maintenance_needed"], answer["prediction"]) == (False, None)
+
+
+def ill(now_ms: int) -> Drift:
+    """Return the drift of a zone that has lost 30 % of its heat for a month."""
+    then, now = log(40.0), log(28.0)
+    baseline = Baseline(2, (then - 0.02, then + 0.02) * (BASELINE_DAYS // 2), season_of(now_ms))
+    drift = Drift((baseline,))
+    for day in range(30, 0, -1):
+        drift = add_day(drift, Measured(now, 2), now_ms - day * 86_400_000)
+    return drift
 
 
 ALERT = {"device_id": "living", "issue": "bearing wear", "confidence": 0.87, "action": "replace the fan"}

@@ -26,6 +26,7 @@ from agent.apis.aurra_home.translation import (
     constant_schedule,
     eco_answer,
     eco_request,
+    prediction_of,
     schedule_request,
     setpoint_requests,
     status_of,
@@ -49,8 +50,6 @@ ENTERPRISE = "enterprise"
 
 REASON_HEADER = "X-Climahub-Reason"
 """Of answers that say less than a client may expect: the reason, in words."""
-
-NO_MAINTENANCE_MODEL = "this hub keeps the readings that clients send, but predicts nothing from them yet"
 
 HOMEKIT_OFF = "set apis.homekit = true in the configuration of the hub first: HomeKit is switched off"
 HOMEKIT_UNPAIRED = (
@@ -165,10 +164,10 @@ class Calls:
         return ApiAnswer(wire.ReadingAccepted(accepted=True, reading_id=reading_id), HTTPStatus.CREATED, action="")
 
     async def get_prediction(self, request: ApiRequest) -> ApiAnswer:
-        """Answer `GET /predictive/hvac/{device_id}/status`: the hub predicts nothing yet, and says so in a header."""
-        self._thermostat(request.known_client, request.parameters["device_id"])
-        answer = wire.PredictiveStatus(maintenance_needed=False, prediction=None, last_service=None)
-        return ApiAnswer(answer, headers={REASON_HEADER: NO_MAINTENANCE_MODEL})
+        """Answer `GET /predictive/hvac/{device_id}/status`; a header says what is unknown, and why."""
+        thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
+        answer, reason = prediction_of(self._home.findings(thermostat.zone_id))
+        return ApiAnswer(answer, headers={REASON_HEADER: reason} if reason else {})
 
     async def create_alert(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /alerts`. From the threshold on, people see the alert at the hub."""

@@ -19,6 +19,8 @@ from agent.apis.aurra_home.wire import (
     BlockDocument,
     EcoApplied,
     EcoBody,
+    PredictionReport,
+    PredictiveStatus,
     ScheduleBody,
     SetpointBody,
     StatusDocument,
@@ -35,6 +37,7 @@ from agent.climate.requests import (
 )
 from agent.home.temperatures import from_fahrenheit, to_fahrenheit
 from agent.home.thermostat import Thermostat
+from agent.maintenance.assessment import Finding, FindingState
 from hal.interface import HvacAction
 
 TEMPERATURE_F_MIN = 40
@@ -202,3 +205,26 @@ def eco_answer(thermostat: Thermostat) -> EcoApplied:
         heat_limit=to_fahrenheit(eco.heat_limit_c),
         cool_limit=to_fahrenheit(eco.cool_limit_c),
     )
+
+
+def prediction_of(findings: Sequence[Finding]) -> tuple[PredictiveStatus, str]:
+    """Return the predictive status of a zone, and what is unknown about it; empty where nothing is.
+
+    The prediction is the fault that is most certain, if any is more likely than not; its issue has the numbers.
+    """
+    unknown = "; ".join(f"{each.indicator}: {each.evidence}" for each in findings if each.confidence is None)
+    if not findings:
+        unknown = "this zone is not heated: only heating is watched"
+    faults = [each for each in findings if each.is_fault]
+    worst = max(faults, key=lambda each: each.confidence or 0.0, default=None)
+    prediction = (
+        None
+        if worst is None
+        else PredictionReport(
+            issue=f"{worst.advice.issue}: {worst.evidence}",
+            confidence=worst.confidence or 0.0,
+            recommended_action=worst.advice.action,
+        )
+    )
+    is_needed = any(each.state is FindingState.NEEDED for each in faults)
+    return PredictiveStatus(maintenance_needed=is_needed, prediction=prediction, last_service=None), unknown
