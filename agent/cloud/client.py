@@ -17,6 +17,7 @@ from agent.cloud import contract
 from agent.cloud.compression import CompressionTrial, gzip_body
 from agent.cloud.connectivity import Connectivity
 from agent.cloud.contract import Endpoint
+from agent.cloud.key_sharing import KeySharing
 from agent.cloud.quota import QuotaLedger, SlidingWindow
 from agent.cloud.session import DataUsage, RequestOptions
 from agent.cloud.transport import CloudTransport, RequestNotSent
@@ -253,6 +254,11 @@ class CloudClient(EndpointClient):
     def data_usage(self) -> Mapping[Endpoint, DataUsage]:
         """The bytes of the requests to each endpoint."""
         return self._transport.data_usage
+
+    @property
+    def key_sharing(self) -> KeySharing:
+        """Whether another hub may use the same key."""
+        return self._transport.key_sharing
 
     def retry_now(self) -> None:
         """Try every endpoint at once that waits after a failure, within the quotas."""

@@ -19,6 +19,7 @@ from yarl import URL
 from agent.cloud import error_mapping
 from agent.cloud.connectivity import Connectivity
 from agent.cloud.contract import QUOTAS, Endpoint
+from agent.cloud.key_sharing import KeySharing
 from agent.cloud.quota import QuotaLedger, SlidingWindow
 from agent.cloud.session import FOREIGN_ERRORS, READ_ERRORS, DataUsage, RequestOptions, redirect_target
 from agent.errors import Cause, ClimahubError, CloudUnavailable, ConfigInvalid, Refused, Throttled, Unauthorized
@@ -58,6 +59,7 @@ class CloudTransport:
         connectivity: The health of each endpoint and of the connection.
         quotas: The quota of each endpoint.
         data_usage: The bytes of the requests to each endpoint.
+        key_sharing: Whether another hub may use the same key.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class CloudTransport:
             for endpoint, quota in QUOTAS.items()
         }
         self.data_usage = {endpoint: DataUsage() for endpoint in Endpoint}
+        self.key_sharing = KeySharing(clock.monotonic_ms)
         self._load_key()
 
     @property
@@ -123,6 +126,7 @@ class CloudTransport:
         self._load_key()
         if self._key != before and self._key is not None:
             self.connectivity.set_key(is_new=True)
+            self.key_sharing = KeySharing(self._clock.monotonic_ms)
             self._wake_waiting()
 
     def retry_now(self) -> None:
@@ -183,6 +187,7 @@ class CloudTransport:
             self._record_failure(endpoint, error)
             raise error from cause
         self.connectivity.record_success(endpoint)
+        self.key_sharing.record_answer()
         self._offer_time(headers, round_trip_ms=self._clock.monotonic_ms() - sent_ms)
         return decoded
 
@@ -221,6 +226,8 @@ class CloudTransport:
         if isinstance(error, Refused):
             self.connectivity.record_success(endpoint)
         elif isinstance(error, Throttled):
+            quota = self.quotas[endpoint]
+            self.key_sharing.record_throttling(endpoint, used=quota.used(), quota=quota.quota)
             wait_s = error.retry_after_s
             self.connectivity.record_throttling(
                 endpoint, str(error), QUOTAS[endpoint].window_s if wait_s is None else wait_s

@@ -151,6 +151,8 @@ def _cloud(status: HubStatus) -> Iterator[Problem]:
     # A moved card is a problem of its own, with its own remedy: the cloud is not asked because of it.
     found = [] if status.machine.is_card_moved else [*_link(status.link)]
     yield from found
+    if status.link.shared_key:
+        yield shared_key(status.link.shared_key)
     outbox, telemetry = status.outbox, status.link.endpoints.get(_TELEMETRY)
     if outbox.sendable and outbox.stalled_s > STALLED_S and not found:
         # The readings decide, whatever the polls show.
@@ -164,6 +166,12 @@ def _cloud(status: HubStatus) -> Iterator[Problem]:
         yield Problem(what, _KEPT)
     if status.commands_problem and not found:
         yield Problem(phrase("commands: {problem}", problem=status.commands_problem))
+
+
+def shared_key(evidence: str) -> Problem:
+    """Return that another hub may use the key of this one."""
+    what = phrase("cloud: another hub may use this hub's key: {why}", why=evidence)
+    return Problem(what, "look for a hub with a copy of this card (docs/fleet.md), or ask the cloud's operator")
 
 
 def _link(link: LinkReport) -> Iterator[Problem]:

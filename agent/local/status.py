@@ -83,6 +83,7 @@ class LinkReport(msgspec.Struct, frozen=True):
         last_error: Why a request failed last, also where the link works again; empty for never since the start.
         last_error_age_s: The time since then.
         usage: What the link costs.
+        shared_key: What tells that another hub may use this hub's key; empty where nothing does.
     """
 
     state: str
@@ -95,6 +96,7 @@ class LinkReport(msgspec.Struct, frozen=True):
     last_error: str = ""
     last_error_age_s: int | None = None
     usage: UsageReport = UsageReport()
+    shared_key: str = ""
 
 
 class QuotaReport(msgspec.Struct, frozen=True):

@@ -276,6 +276,7 @@ def _link(client: CloudClient, usage: UsageDays, now_ms: int) -> LinkReport:
         last_error=connectivity.last_error,
         last_error_age_s=_age_s(connectivity.last_error_ms, now_ms),
         usage=_usage(usage),
+        shared_key=client.key_sharing.evidence,
     )
 
 

@@ -25,7 +25,8 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "ConfigTrialReport": "keys left_s is_started caller",
             "ClockStatus": "synchronised utc boot_id uptime_s source error_s known_for_s confirmed_s_ago",
             "Template": "",
-            "LinkReport": "state reason since_s outages compression cause endpoints last_error last_error_age_s usage",
+            "LinkReport": "state reason since_s outages compression cause endpoints last_error last_error_age_s usage"
+            " shared_key",
             "UsageReport": "days bytes_per_day bytes_per_month",
             "UsageDayReport": "day requests sent_bytes received_bytes",
             "EndpointReport": "state reason cause since_s failures is_failing",

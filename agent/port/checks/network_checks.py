@@ -10,7 +10,7 @@ from typing import Any
 from agent.foundation.format import DAY_S, MINUTE_S, duration
 from agent.foundation.phrase import phrase
 from agent.local.machine_problems import card_moved
-from agent.local.problems import REMEDIES
+from agent.local.problems import REMEDIES, shared_key
 from agent.local.status import HubStatus
 from agent.port.checks.facts import CloudPath, Documents, Layer, LocalNetwork
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
@@ -176,6 +176,9 @@ def _key(found: Documents) -> Finding:
                 REMEDIES["key_refused"][1],
                 RETRY_CLOUD,
             )
+        case "up" | "degraded" if link.shared_key:
+            shared = shared_key(link.shared_key)
+            return warned(shared.what, shared.advice)
         case "up" | "degraded":
             return passed("the cloud accepts the hub's key")
         case _:

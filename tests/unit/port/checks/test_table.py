@@ -200,6 +200,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("network-captive-portal", FAIL, "refused", way(portal=BROKEN)),
     ("network-key", FAIL, "refuses the key: 401", link(state="key_refused", reason="401")),
     ("network-key", FAIL, "has no key", link(state="unprovisioned")),
+    ("network-key", WARN, "another hub may use", link(shared_key="GET /v1/settings was answered 429")),
     ("network-key", FAIL, "moved to another board", moved_card()),
     ("network-key", UNKNOWN, "not judged", link(state="down")),
     (
