@@ -76,6 +76,12 @@ DAYS_MAX = 3660
     type=click.Path(dir_okay=False, path_type=Path),
     help="Adds each verdict to this file, and goes on from what it holds; with --seeds.",
 )
+@click.option(
+    "--http-bytes",
+    "writes_bytes",
+    is_flag=True,
+    help="Write and parse each request to the cloud as HTTP; the verdict is the same. The first of --seeds does.",
+)
 @click.option("--hubs", type=click.IntRange(1, HUBS_MAX), help="A fleet of so many hubs against one cloud.")
 @click.option(
     "--scenario", type=click.Choice(get_args(FleetScenario)), help="What happens to the fleet. [default: boot]"
@@ -106,6 +112,7 @@ def simulate(
     seeds: range | None,
     jobs: int | None,
     results: Path | None,
+    writes_bytes: bool,
     hubs: int | None,
     scenario: FleetScenario | None,
     jitter_s: float | None,
@@ -127,7 +134,12 @@ def simulate(
     _check_many(seeds, jobs=jobs if hubs is None else None, results=results, is_sweep=crash_points)
     if jobs != 1 and jobs is not None and scenario is not None and scenario.startswith("rollout"):
         raise click.UsageError("leave --jobs out: the operator of a rollout looks at all hubs")
-    is_plain = board.name == "sim" and faults is None and seeds is None and not (crash_points or pairing or apis)
+    is_plain = (
+        board.name == "sim"
+        and faults is None
+        and seeds is None
+        and not (crash_points or pairing or apis or writes_bytes)
+    )
     _check_fleet(hubs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
@@ -138,7 +150,8 @@ def simulate(
         "sensors": sensors,
         "faults": faults,
     }
-    given = {name: value for name, value in asked.items() if value is not None} | {"board": board.name, "seed": seed}
+    given = {name: value for name, value in asked.items() if value is not None}
+    given |= {"board": board.name, "seed": seed, "writes_bytes": writes_bytes}
     try:
         if hubs is not None:
             asked = {"days": days, "sensors": sensors, "scenario": scenario, "jitter_s": jitter_s}
@@ -224,4 +237,6 @@ def command_for(options: Options) -> str:
         words += ["--sensors", str(options.sensors)]
     if options.days is not None:
         words += ["--days", f"{options.days:g}"]
+    if options.writes_bytes:
+        words.append("--http-bytes")
     return shlex.join(words)

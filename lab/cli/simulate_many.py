@@ -51,10 +51,16 @@ def run_campaign(
     results: Path | None,
     as_json: bool,
 ) -> int:
-    """Run one simulation for each seed; print each verdict, how far the campaign is, and what failed."""
+    """Run one simulation for each seed; print each verdict, how far the campaign is, and what failed.
+
+    The first writes and parses HTTP, so that no campaign leaves that out.
+    """
     from lab.simulation import campaign, run  # noqa: PLC0415 - needs an optional package
 
-    each = [msgspec.structs.replace(options, seed=seed) for seed in seeds]
+    each = [
+        msgspec.structs.replace(options, seed=seed, writes_bytes=options.writes_bytes or seed == seeds[0])
+        for seed in seeds
+    ]
     jobs, clock = jobs or os.cpu_count() or 1, SystemClock()
     try:
         running = campaign.Campaign(

@@ -25,6 +25,7 @@ from agent.telemetry.outbox.store import SqliteOutbox
 from lab.simulation.machine import PROCESS_START_S, REBOOT_S, REBOOT_UNSYNCHRONISED_S, Machine, PowerCut
 from lab.simulation.observers import DiskObserver
 from lab.simulation.options import MachineFault, MachineFaultKind
+from lab.simulation.request_exchange import exchange_requests
 from lab.simulation.rollout import LATE_CRASH_S, ReleaseKind, Rollout, die_late, dies_late
 from lab.simulation.virtual_loop import MemoryConnector, VirtualLoop
 
@@ -75,6 +76,7 @@ class HubLifecycle:
         listener: LifecycleListener,
         violate: Callable[[float, str, str], None],
         stop_by: MachineFaultKind,
+        writes_bytes: bool = False,
     ) -> None:
         """Prepare.
 
@@ -87,6 +89,7 @@ class HubLifecycle:
             listener: Told of the borders of processes.
             violate: Notes a broken promise: seconds, promise, detail.
             stop_by: What happens where the machine is to be stopped at an operation.
+            writes_bytes: Whether requests and answers are written and parsed; else see `request_exchange`.
         """
         self._loop = loop
         self._machine = machine
@@ -96,6 +99,7 @@ class HubLifecycle:
         self._listener = listener
         self._violate = violate
         self._stop_by = stop_by
+        self._writes_bytes = writes_bytes
         self._connector: MemoryConnector | None = None
         self._stop: asyncio.Event | None = None
         self._crash: asyncio.Future[MachineFault] | None = None
@@ -211,6 +215,8 @@ class HubLifecycle:
         if dies_late(self._release_kind):
             self._loop.call_later(LATE_CRASH_S, die_late, crash, self._loop.time)
         async with new_session(connector, user_agent="climahub/simulation") as session:
+            if not self._writes_bytes:
+                exchange_requests(session, connector)
             self.hub = hub = app.Hub(self._process_config(), self._listener.make_environment(session))
             task = self._loop.create_task(hub.run(stop))
             await asyncio.wait({task, crash}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)

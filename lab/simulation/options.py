@@ -273,6 +273,7 @@ class Options(msgspec.Struct, frozen=True):
             `apis.amps` and `apis.aurra_home`.
         start_utc_ms: When a simulated house begins; `None` for a winter's day.
         unsynchronised_s: How long the first boot of the machine is without UTC.
+        writes_bytes: Whether requests to the cloud are written and parsed as HTTP; the verdict is the same.
     """
 
     board: str = "sim"
@@ -299,6 +300,7 @@ class Options(msgspec.Struct, frozen=True):
     client_requests_per_day: float = 0.0
     start_utc_ms: int | None = None
     unsynchronised_s: float = 0.0
+    writes_bytes: bool = False
 
 
 PAIRING = Options(days=0.25, sensors=187, boxed=50, report_interval_s=300.0)

@@ -134,6 +134,7 @@ class Simulation:
             listener=self,
             violate=self.oracle.violate,
             stop_by=options.stop_by,
+            writes_bytes=options.writes_bytes,
         )
         self.technician = self._make_technician()
         self.integrator = self._make_integrator()

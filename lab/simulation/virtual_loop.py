@@ -25,26 +25,30 @@ NAMES = {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}
 
 
 class MemoryTransport(asyncio.Transport):
-    """One end of a connection, made by `connect`. Its methods are those of `asyncio.Transport`."""
+    """One end of a connection, made by `connect`. Its methods are those of `asyncio.Transport`.
+
+    Attributes:
+        peer: The other end.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
         super().__init__(NAMES)
         self._loop = loop
         self._protocol = protocol
-        self._peer: MemoryTransport
+        self.peer: MemoryTransport
         self._is_closing = False
         self._is_paused = False
         self._held: list[bytes] = []
 
     def join(self, peer: "MemoryTransport") -> None:
         """Start: from now on ``peer`` reads what this end writes."""
-        self._peer = peer
+        self.peer = peer
         self._protocol.connection_made(self)
 
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         """Send; data sent after the close is dropped."""
         if not self._is_closing:
-            self._loop.call_soon(self._peer.take, bytes(data))
+            self._loop.call_soon(self.peer.take, bytes(data))
 
     def take(self, data: bytes) -> None:
         """Pass received data to the protocol."""
@@ -73,6 +77,10 @@ class MemoryTransport(asyncio.Transport):
             for data in held:
                 self._loop.call_soon(*((self.take, data) if data else (self.take_end,)))
 
+    def get_protocol(self) -> asyncio.Protocol:
+        """Return the protocol of this end."""
+        return self._protocol
+
     def is_reading(self) -> bool:
         """Tell whether received data is passed on."""
         return not self._is_paused and not self._is_closing
@@ -85,7 +93,7 @@ class MemoryTransport(asyncio.Transport):
         """Close both ends, after the other has read everything."""
         if not self._is_closing:
             self._is_closing = True
-            self._loop.call_soon(self._peer.take_end)
+            self._loop.call_soon(self.peer.take_end)
             self._loop.call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:
