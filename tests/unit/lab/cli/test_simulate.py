@@ -120,6 +120,11 @@ def test_seeds_have_a_verdict_each_and_what_failed_its_command(
     assert "1 of 2 seeds passed" in printed.out
     assert "to see seed 8 again: climahub simulate --seed 8 --faults default --sensors 7 --days 0.01" in printed.out
     assert "2 of 2 seeds, 1 failed" in printed.err
+    commands = [msgspec.json.decode(line)["command"] for line in results.read_text().splitlines()]
+    assert [each.endswith(" --http-bytes") for each in sorted(commands, key=lambda each: "--seed 8" in each)] == [
+        True,
+        False,
+    ]
     assert root.run([*arguments, "--results", str(results), "--json"]) == exit_codes.FAILED
     assert capsys.readouterr().out == "", "both are in the file already"
     assert root.run([*arguments, "--results", str(tmp_path / "no" / "file")]) == exit_codes.CANNOT_CREATE
@@ -226,6 +231,22 @@ def test_verdict_shows_the_command_that_repeats_it() -> None:
     assert command_for(options) == (
         "climahub simulate --seed 2 --faults harsh --board 'replay:my house.csv' --map m.toml"
     )
+
+
+def test_http_is_written_and_parsed_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab.simulation import run  # noqa: PLC0415 - as the command does
+
+    real, asked = run.simulate, []
+
+    def record(options: Options) -> Verdict:
+        asked.append(options)
+        return real(options)
+
+    monkeypatch.setattr(run, "simulate", record)
+    arguments = ["simulate", "--days", "0.01", "--sensors", "7", "--faults", "none"]
+    assert [root.run(arguments), root.run([*arguments, "--http-bytes"])] == [exit_codes.OK, exit_codes.OK]
+    assert [options.writes_bytes for options in asked] == [False, True]
+    assert command_for(asked[1]).endswith(" --days 0.01 --http-bytes")
 
 
 @pytest.mark.parametrize("count", [0, 1])
