@@ -134,13 +134,14 @@ def test_the_card_gets_one_write_an_hour(tmp_path: Path) -> None:
 def test_nothing_is_learned_without_the_time_nor_from_a_room_whose_temperature_is_unknown(tmp_path: Path) -> None:
     without = Hub(tmp_path / "a", began_utc_ms=None)
     without.run(30 * HOUR_S)
+    assert without.service.records == {}
     assert "still learning: 0 of 14 days" in without.service.findings()["living"][1].evidence
     unknown = Hub(tmp_path / "b", zones={"living": None})
     unknown.run(30 * HOUR_S)
     assert unknown.service.findings()["living"][1].evidence.startswith("still learning: 0 of 14 days")
 
 
-def test_a_machine_that_slept_counts_the_sleep_as_no_heating(tmp_path: Path) -> None:
+def test_a_machine_that_slept_counts_three_minutes_at_most(tmp_path: Path) -> None:
     hub = Hub(tmp_path)
     hub.service.sample()
     hub.loop.run_until_complete(asyncio.sleep(10 * HOUR_S))
