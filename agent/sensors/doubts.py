@@ -41,20 +41,27 @@ ERRATIC_TURNS_MIN: Final = 5
 twice."""
 
 WINDOW_READINGS: Final = 60
-WINDOWS_MIN: Final = 24
+WINDOWS_MIN: Final = 4
 WINDOWS_KEPT: Final = 14 * 24
-"""How often a sensor changes is counted over an hour of readings; the quietest of the last two weeks counts, and
-nothing before a day has been seen."""
+KNOWN_MS_MIN: Final = 24 * 3_600_000
+"""How often a sensor changes is counted over so many readings; the quietest of the last windows counts (two weeks, of a
+sensor that is read each minute), and nothing before a day has been seen."""
 
 QUIETER: Final = 2.0
-"""A house may be as much quieter than it has ever been."""
+"""A sensor may change half as often as it ever has, and repeat its value twice as often. The first counts where steps
+are coarse: the value may rest in the middle of one. The second counts where the noise is larger than a step: of it, the
+root of two is for a run at the most frequent value against a single repetition, the other root for less noise."""
 
-FROZEN_EVIDENCE: Final = 20.0
-"""Natural logarithm of the odds: once in five hundred million readings, a thousand years of one a minute."""
+FROZEN_EVIDENCE: Final = 14.0
+"""Natural logarithm of the odds: once in a million readings of a sensor that is as quiet as `QUIETER` allows, which is
+two years of one a minute. Sensors are not: chips with noise of 0.3 to 8 steps, in rooms that stand still for days, come
+to 7 in some years (`tests/unit/sensors/test_doubts.py` has some weeks of them)."""
 
 FROZEN_READINGS_MIN: Final = 10
-CHANGE_SHARE_MAX: Final = 0.9
-"""A sensor that has changed with each reading so far is taken to repeat one in ten."""
+"""The channel of a chip that is read most often has repeated its value so often, and each other one at least once."""
+
+CHANGE_SHARE_MAX: Final = 0.95
+"""A sensor that has changed with each reading so far is taken to repeat one in twenty."""
 
 GRID: Final = 16
 """Steps in a kelvin of a DS18B20 or TMP102: their numbers have the bits of the value, so a stuck one shows."""
@@ -172,14 +179,17 @@ class ErraticDetector:
 class Liveliness:
     """How often the value of one channel changes, and how improbable it is that it does not now."""
 
-    __slots__ = ("_changes", "_count", "_shares", "_value", "_weight", "at_ms", "run")
+    __slots__ = ("_changes", "_count", "_shares", "_since_ms", "_value", "_weight", "at_ms", "is_frozen", "run")
 
     def __init__(self) -> None:
         """Know nothing yet.
 
-        `run` is how many readings in a row have repeated the value, `at_ms` the time of the last one.
+        `run` is how many readings in a row have repeated the value, `at_ms` the time of the last one. `is_frozen` is
+        set from outside: the present run is no measure of how quiet the sensor can be.
         """
         self._value: float | None = None
+        self._since_ms: int | None = None
+        self.is_frozen = False
         self._count = self._changes = 0
         self._shares: deque[float] = deque(maxlen=WINDOWS_KEPT)
         self._weight = 0.0
@@ -192,17 +202,18 @@ class Liveliness:
         if value == self._value:
             self.run += 1
             return
-        if self.evidence < FROZEN_EVIDENCE:
-            # What was frozen is no measure of how quiet the sensor can be.
+        if self._since_ms is None:
+            self._since_ms = at_ms
+        if not self.is_frozen and self.evidence < FROZEN_EVIDENCE:
             self._count += self.run + 1
             self._changes += 1
-        self._value, self.run = value, 0
+        self._value, self.run, self.is_frozen = value, 0, False
         if self._count >= WINDOW_READINGS:
             self._shares.append(self._changes / self._count)
             self._count = self._changes = 0
-            if len(self._shares) >= WINDOWS_MIN:
-                share = min(CHANGE_SHARE_MAX, *self._shares) / QUIETER
-                self._weight = -log(1.0 - share)
+            if len(self._shares) >= WINDOWS_MIN and at_ms - self._since_ms >= KNOWN_MS_MIN:
+                share = min(CHANGE_SHARE_MAX, *self._shares)
+                self._weight = -log(min(1.0 - share / QUIETER, QUIETER * (1.0 - share)))
 
     @property
     def evidence(self) -> float:
@@ -217,12 +228,12 @@ def frozen_reason(channels: "list[Liveliness]") -> str:
         channels: Of one chip; those that have changed lately speak for it.
     """
     runs = [channel.run for channel in channels if channel.evidence or not channel.run]
-    if not runs or min(runs) < FROZEN_READINGS_MIN:
+    if not runs or not min(runs) or max(runs) < FROZEN_READINGS_MIN:
         return ""
     if sum(channel.evidence for channel in channels) < FROZEN_EVIDENCE:
         return ""
     return (
-        f"take the sensor's power away for a moment, or replace it: its last {min(runs) + 1} readings are exactly the"
+        f"take the sensor's power away for a moment, or replace it: its last {max(runs) + 1} readings are exactly the"
         " same"
     )
 

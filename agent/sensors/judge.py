@@ -184,9 +184,12 @@ class SensorJudge:
         if channel is None:
             channel = chips[reading.kind] = Liveliness()
         channel.observe(value, at_ms)
-        if not doubt and channel.run >= doubts.FROZEN_READINGS_MIN:
+        if not doubt and channel.run:
             fresh = [each for each in chips.values() if at_ms - each.at_ms <= PAIR_AGE_MS_MAX]
-            return doubts.frozen_reason(fresh)
+            doubt = doubts.frozen_reason(fresh)
+            if doubt:
+                for each in fresh:
+                    each.is_frozen = True
         return doubt
 
     def _doubt_thermometer(self, name: str, value: float, at_ms: int) -> str:

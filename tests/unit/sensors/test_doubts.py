@@ -12,9 +12,9 @@ from agent.sensors.doubts import (
     DOUBT_MS_MAX,
     ERRATIC_READINGS,
     ERRATIC_TURNS_MIN,
+    FROZEN_EVIDENCE,
     FROZEN_READINGS_MIN,
     WINDOW_READINGS,
-    WINDOWS_MIN,
     ErraticDetector,
     JumpDetector,
     Liveliness,
@@ -101,30 +101,58 @@ def test_a_door_is_opened_twice() -> None:
     assert not any(reasons(ErraticDetector(), [21.0, 19.0] * 20, gap_ms=doubts.STEADY_GAP_MS + 1))
 
 
-def alive(noise: float, *, windows: int = WINDOWS_MIN + 2, seed: int = 1, steps: int = 100) -> Liveliness:
-    """Return a channel that has been seen for some windows."""
+def alive(noise: float, *, hours: int = 26, seed: int = 1, steps: int = 100, every_min: int = 1) -> Liveliness:
+    """Return a channel that has been seen for some hours."""
     rng, channel = random.Random(seed), Liveliness()
-    for index in range(windows * WINDOW_READINGS):
-        channel.observe(round((21.0 + rng.gauss(0, noise)) * steps) / steps, index * MINUTE_MS)
+    for minute in range(0, hours * 60, every_min):
+        channel.observe(round((21.0 + rng.gauss(0, noise)) * steps) / steps, minute * MINUTE_MS)
     return channel
 
 
 def freeze(*channels: Liveliness, readings: int) -> str:
-    for index in range(readings):
+    for _ in range(readings):
         for channel in channels:
-            channel.observe(21.005, index * MINUTE_MS)
+            channel.observe(21.005, channel.at_ms + MINUTE_MS)
     return doubts.frozen_reason(list(channels))
 
 
 def test_a_frozen_chip_is_found_in_a_quarter_of_an_hour() -> None:
     chip = alive(0.01), alive(0.1), alive(0.05)
-    assert freeze(*chip, readings=15)
-    assert "its last 15 readings" in doubts.frozen_reason(list(chip))
+    assert freeze(*chip, readings=12)
+    assert "its last 12 readings" in doubts.frozen_reason(list(chip))
+
+
+def test_what_is_read_each_five_minutes_does_not_delay_it() -> None:
+    quick, slow = alive(0.01), [alive(noise, every_min=5) for noise in (0.1, 0.05)]
+    freeze(*slow, readings=1)
+    # A first repetition may be chance, and is no reason to wait for ten.
+    assert not freeze(quick, readings=15)
+    assert not doubts.frozen_reason([quick, *slow])
+    freeze(*slow, readings=2)
+    assert "its last 15 readings" in doubts.frozen_reason([quick, *slow])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chips_in_a_room_that_stands_still_are_alive(seed: int) -> None:
+    """Weeks in which each channel rests in the middle of a step, at its edge or anywhere, after a day that moved."""
+    rng = random.Random(seed)
+    noises = rng.uniform(0.3, 3.0), rng.uniform(0.3, 8.0), rng.uniform(0.3, 3.0)
+    chip = [Liveliness() for _ in noises]
+    most = 0.0
+    for minute in range(14 * 24 * 60):
+        day = minute // 1440
+        for index, (channel, noise) in enumerate(zip(chip, noises, strict=True)):
+            if not index or minute % 5 == 0:
+                level = minute / 30.0 if not day else (0.0, 0.5, 0.3)[(day + index) % 3]
+                channel.observe(float(round(level + rng.gauss(0.0, noise))), minute * MINUTE_MS)
+        assert not doubts.frozen_reason(chip)
+        most = max(most, sum(channel.evidence for channel in chip) if all(channel.run for channel in chip) else 0.0)
+    assert 0.0 < most < FROZEN_EVIDENCE * 0.6
 
 
 def test_one_frozen_thermometer_takes_longer() -> None:
     assert not freeze(alive(0.01), readings=15)
-    assert freeze(alive(0.01), readings=90)
+    assert freeze(alive(0.01), readings=60)
 
 
 def test_a_chip_of_which_one_channel_moves_is_alive() -> None:
@@ -139,18 +167,34 @@ def test_a_coarse_sensor_may_rest() -> None:
 
 
 def test_nothing_is_frozen_before_a_day_was_seen() -> None:
-    assert not freeze(alive(0.05, windows=WINDOWS_MIN - 1), readings=50)
+    assert not freeze(alive(0.05, hours=23), readings=50)
+    assert not freeze(alive(0.05, hours=18, every_min=5), readings=50)
 
 
 def test_a_frozen_value_does_not_teach_that_the_sensor_is_quiet() -> None:
     channel = alive(0.01)
     assert freeze(channel, readings=20 * WINDOW_READINGS)
-    channel.observe(21.3, 0)
+    channel.observe(21.3, channel.at_ms + MINUTE_MS)
     rng = random.Random(2)
-    for index in range(2 * WINDOW_READINGS):
-        channel.observe(round(21.0 + rng.gauss(0, 0.01), 2), index)
+    for _ in range(2 * WINDOW_READINGS):
+        channel.observe(round(21.0 + rng.gauss(0, 0.01), 2), channel.at_ms + MINUTE_MS)
     assert not doubts.frozen_reason([channel])
-    assert freeze(channel, readings=90)
+    assert freeze(channel, readings=60)
+
+
+def test_a_chip_that_was_found_frozen_does_not_teach_that_it_is_quiet() -> None:
+    channel, known = alive(0.05), alive(0.05)
+    for each in (channel, known):
+        freeze(each, readings=10)
+    channel.is_frozen = True
+    rng = random.Random(2)
+    for _ in range(2 * WINDOW_READINGS):
+        value, at_ms = round(21.0 + rng.gauss(0, 0.05), 2), channel.at_ms + MINUTE_MS
+        channel.observe(value, at_ms)
+        known.observe(value, at_ms)
+    freeze(channel, known, readings=12)
+    assert not channel.is_frozen
+    assert channel.evidence > known.evidence
 
 
 def test_few_readings_are_no_proof() -> None:

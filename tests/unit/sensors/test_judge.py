@@ -240,8 +240,20 @@ def test_a_frozen_chip_is_suspect_with_all_its_channels() -> None:
     for _ in minutes(bench, 30):
         readings = bench.read(BOARD, 21.0), bench.read(BOARD_RH, 45.0, kind=RH)
     assert [reading.quality for reading in readings] == [Quality.SUSPECT] * 2
+    # The time in which it was frozen teaches nothing.
+    assert all(channel.is_frozen for channels in bench.judge._chips.values() for channel in channels.values())
     bench.minute += 1
     assert bench.read(BOARD, 21.05).quality is Quality.GOOD
+
+
+def test_a_channel_that_is_read_rarely_is_suspect_with_its_chip() -> None:
+    bench, rng, found = Bench(), random.Random(1), []
+    for minute in minutes(bench, 28 * 60 + 20):
+        is_frozen = minute >= 28 * 60
+        bench.read(BOARD, 21.0 if is_frozen else round(21.0 + rng.gauss(0, 0.02), 2))
+        if minute % 5 == 0:
+            found.append(bench.read(BOARD_RH, 45.0 if is_frozen else round(45.0 + rng.gauss(0, 0.1), 2), kind=RH))
+    assert [reading.quality for reading in found[-4:]] == [Quality.GOOD] * 3 + [Quality.SUSPECT]
 
 
 def test_neighbours_and_stuck_bits_reach_the_reading() -> None:
