@@ -11,7 +11,15 @@ import pytest
 
 pytest.importorskip("bellows")
 
+from agent.climate.settings import ClimateSettings, ZoneSettings
+from agent.climate.short_cycle_protection import ShortCycleLimits
+from hal.interface import HvacAction, HvacDemand
+from hal.line_names import radio_line
+from lab.ncp import models
+from lab.ncp.server import EmulatorServer
+from lab.simulation.safety_oracle import SafetyOracle
 from tests.integration.conftest import KEY, WAIT_S, Cloud
+from tests.integration.zigbee_bench import Stick
 
 ROOT = Path(__file__).parents[2]
 STICK = "import sys; from lab.cli.ncp import ncp; sys.exit(ncp(standalone_mode=False))"
@@ -50,6 +58,25 @@ class House:
 
     async def hub(self) -> asyncio.subprocess.Process:
         return await self.start("-m", "agent", "run", "--config", str(self.directory / "hub.toml"))
+
+    async def pair(self, sensors: EmulatorServer, cloud: Cloud) -> None:
+        """Pair a plug, which needs no key, and a thermometer in one window; the stick is in this process."""
+        (self.directory / "room.key").write_text(cloud.sensor_key("room"))
+        words = ("zigbee", "pair", "--name", "room", "--key-file", str(self.directory / "room.key"))
+        pairing = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "agent", *words, "--config", str(self.directory / "hub.toml")),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        self.processes.append(pairing)
+        assert pairing.stdout is not None
+        async with asyncio.timeout(WAIT_S):
+            for name, before in (("heater", b"window is open"), ("room", b"reporting is configured")):
+                while before not in (line := await pairing.stdout.readline()):
+                    assert line
+                sensors.press(name)
+            await pairing.communicate()
+        assert pairing.returncode == 0
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(WAIT_S):
@@ -128,3 +155,98 @@ async def test_pairing_from_the_button_to_the_first_reading_in_the_cloud(house: 
     assert {reading.device_id for reading in accepted} != {cloud.hub_id}
     hub.terminate()
     assert await hub.wait() == 0
+
+
+HEATED = """
+[[device]]
+name = "room"
+model = "climate"
+values = { temperature_c = 15.0 }
+
+[[device]]
+name = "heater"
+model = "plug"
+"""
+LIMITS = ShortCycleLimits(min_on_s=5.0, min_off_s=40.0, starts_per_hour_max=60)
+LEASE_TENTHS = 600
+
+
+class WatchedPlug:
+    """What a plug does, for an oracle that does not know the hub."""
+
+    def __init__(self, sensors: EmulatorServer) -> None:
+        zone = ZoneSettings(zone_id="room", sensors=(("room", 1.0),), limits=LIMITS)
+        self.oracle = SafetyOracle(ClimateSettings(zones=(zone,)))
+        self.is_hub_ended = False
+        self._attributes = sensors.emulator.radio_medium.node("heater")._attributes
+        self._was_on = False
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self._attributes.number((1, models.ON_OFF, 0x0000)))
+
+    @property
+    def timer_tenths(self) -> int:
+        return self._attributes.number((1, models.ON_OFF, 0x4001))
+
+    async def watch(self) -> None:
+        """Tell the oracle each change; what the end of a hub switches off needs no minimum time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if self.is_on is not self._was_on:
+                self._was_on, at_ms = self.is_on, round(loop.time() * 1000)
+                if self.is_hub_ended and not self.is_on:
+                    self.oracle.record_kill(at_ms)
+                    self.is_hub_ended = False
+                action = HvacAction.HEAT if self.is_on else HvacAction.OFF
+                self.oracle.check_demand(HvacDemand({"room": action}), at_ms)
+            await asyncio.sleep(0.01)
+
+
+async def report(sensors: EmulatorServer) -> None:
+    """Let the thermometer report, as it would within minutes."""
+    while True:
+        sensors.report_all("room")
+        await asyncio.sleep(1.0)
+
+
+@pytest.mark.slow
+async def test_plug_goes_off_by_its_own_timer_when_the_hub_is_killed(house: House, cloud: Cloud) -> None:
+    stick = Stick(house.directory / "stick", house=HEATED, version=13)
+    config = house.directory / "hub.toml"
+    text = config.read_text().replace(f"{house.directory}/port", str(stick.directory / "port"))
+    config.write_text(text)
+    async with stick.plugged_in() as sensors, asyncio.TaskGroup() as group:
+        hub = await house.hub()
+        await house.until(lambda: "up, PAN" in house.log())
+        await house.pair(sensors, cloud)
+        hub.terminate()
+        await hub.wait()
+        line = radio_line("0x" + sensors.emulator.radio_medium.node("heater").eui64.replace(":", ""), "switch", 1)
+        config.write_text(
+            f"{text}[climate]\nrelay_min_on_s = {LIMITS.min_on_s:g}\nrelay_min_off_s = {LIMITS.min_off_s:g}\n"
+            f"relay_starts_per_hour_max = {LIMITS.starts_per_hour_max}\n"
+            'zones = [{ id = "room", sensors = ["room"] }]\n'
+            f'[board]\nname = "linux"\n[board.linux]\nrelays = [{{ name = "room", heat_line = "{line}" }}]\n'
+        )
+        plug = WatchedPlug(sensors)
+        watching = group.create_task(plug.watch())
+        measuring = group.create_task(report(sensors))
+        hub = await house.hub()
+        await house.until(lambda: plug.is_on)
+        await house.until(lambda: plug.timer_tenths)
+        hub.send_signal(signal.SIGKILL)
+        await hub.wait()
+        plug.is_hub_ended = True
+        assert (plug.is_on, 0 < plug.timer_tenths <= LEASE_TENTHS) == (True, True)
+        await house.until(lambda: not plug.is_on)
+        hub = await house.hub()
+        await house.until(lambda: plug.is_on)
+        # An orderly end switches off as well.
+        plug.is_hub_ended = True
+        hub.terminate()
+        assert await hub.wait() == 0
+        await house.until(lambda: not plug.is_hub_ended)
+        for task in (watching, measuring):
+            task.cancel()
+        assert (plug.oracle.summary(), plug.oracle.starts["room"]) == ([], 2)
