@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from lab.vibration.bearings import Bearing, Part
-from lab.vibration.envelope import Band, Floats, Score, envelope_bands, scores
+from lab.vibration.envelope import Band, Floats, Score, contradicting_speed_hz, envelope_bands, scores
 from lab.vibration.recording import Recording
 
 RATE_MIN_HZ = 10_000.0
@@ -126,7 +126,7 @@ def judge(recording: Recording, shaft_hz: float | None, bearing: Bearing | None)
         return Verdict(None, (reason, *_grade(samples, rate_hz)), (), notes), []
     bands = envelope_bands(samples, rate_hz, shaft_hz)
     evidence = strongest(list(scores(bands, bearing)), bands, bearing, shaft_hz)
-    reasons = _grade(samples, rate_hz) or _shortfalls(evidence)
+    reasons = _grade(samples, rate_hz) or _wrong_speed(samples, rate_hz, shaft_hz) or _shortfalls(evidence)
     return Verdict(None if reasons else evidence[0].part, tuple(reasons), evidence, notes), bands
 
 
@@ -167,6 +167,17 @@ def _grade(samples: Floats, rate_hz: float) -> list[str]:
         )
         return [reason]
     return []
+
+
+def _wrong_speed(samples: Floats, rate_hz: float, shaft_hz: float) -> list[str]:
+    found_hz = contradicting_speed_hz(samples, rate_hz, shaft_hz)
+    if found_hz is None:
+        return []
+    reason = (
+        f"the vibration has its lines at multiples of {found_hz:.2f} Hz ({found_hz * 60:,.0f} rpm), not of the given"
+        f" {shaft_hz:.2f} Hz: measure the speed, and analyse again"
+    )
+    return [reason]
 
 
 def _shortfalls(evidence: tuple[Evidence, ...]) -> list[str]:

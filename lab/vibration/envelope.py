@@ -43,6 +43,13 @@ OTHERS_QUANTILE = 0.9
 """The other orders hold multiples and sidebands of a true defect, too; so not their maximum."""
 _EPSILON = 1e-30
 
+SPEED_RANGE, SPEED_TOLERANCE = 0.05, 0.005
+"""How far from the given speed the shaft's lines are looked for, and how near to it they confirm it; relative."""
+SPEED_HARMONICS = 8
+SPEED_HARMONICS_MORE = 4
+"""So many more of them at another speed contradict the given one."""
+LINE_DB = 8.0
+
 
 class Band(msgspec.Struct, frozen=True):
     """The envelope spectrum of one band.
@@ -135,6 +142,42 @@ def _local_median(orders: Floats, power: Floats) -> Floats:
     return np.asarray(np.exp(np.interp(np.arange(len(power)), centres, np.log(np.asarray(medians) + _EPSILON))))
 
 
+def contradicting_speed_hz(samples: Floats, rate_hz: float, shaft_hz: float) -> float | None:
+    """Return the speed at whose multiples the vibration has its lines if it is clearly not the given one; else `None`.
+
+    The multiples of a wrong speed leave the shaft's lines in the spectrum, and these pass for those of a defect: three
+    times the shaft's speed lies 2 % from BPFO of a 6203.
+
+    Args:
+        samples: Acceleration in any unit, shape (n,).
+        rate_hz: Sampling rate.
+        shaft_hz: The given speed.
+    """
+    length = min(len(samples), int(SEGMENT_TURNS * rate_hz / shaft_hz))
+    power = _averaged(samples - samples.mean(), length)
+    orders = np.fft.rfftfreq(length, 1 / rate_hz) / shaft_hz
+    kept = orders <= SPEED_HARMONICS + 2
+    orders, power = orders[kept], power[kept]
+    excess_db = 10 * np.log10((power + _EPSILON) / (_local_median(orders, power) + _EPSILON))
+    for mains_hz in MAINS_HZ:
+        step = mains_hz / 2 / shaft_hz
+        nearest = np.rint(orders / step) * step
+        excess_db[np.abs(orders - nearest) <= 2 * orders[1] + MAINS_WIDTH * nearest] = 0.0
+    candidates = 1 + np.arange(-SPEED_RANGE, SPEED_RANGE, SPEED_TOLERANCE / 10)
+    harmonics = np.outer(np.arange(1, SPEED_HARMONICS + 1), candidates)
+    counts = (np.interp(harmonics, orders, _dilated(excess_db)) >= LINE_DB).sum(axis=0)
+    at_given = counts[np.abs(candidates - 1) <= SPEED_TOLERANCE].max()
+    best = counts.max()
+    if best < at_given + SPEED_HARMONICS_MORE:
+        return None
+    return float(np.median(candidates[counts == best])) * shaft_hz
+
+
+def _dilated(excess_db: Floats) -> Floats:
+    """Return the largest of each place and its neighbours: lines fall between places."""
+    return np.asarray(np.maximum.reduce([excess_db, np.roll(excess_db, 1), np.roll(excess_db, -1)]))
+
+
 def scores(bands: list[Band], bearing: Bearing) -> Iterator[Score]:
     """Yield the score of each part in each band."""
     for part in Part:
@@ -145,7 +188,7 @@ def scores(bands: list[Band], bearing: Bearing) -> Iterator[Score]:
 
 
 def _score(band: Band, index: int, part: Part, expected: float, sideband: float) -> Score:
-    reach = np.maximum.reduce([band.excess_db, np.roll(band.excess_db, 1), np.roll(band.excess_db, -1)])
+    reach = _dilated(band.excess_db)
     candidates = expected * np.linspace(1 - SLIP, 1 + SLIP, 81)
     sums = comb(band.orders, reach, candidates, sideband)
     best = int(np.argmax(sums))

@@ -7,6 +7,7 @@ import pytest
 
 from lab.vibration.analysis import bandwidth_hz, judge, level, velocity_rms_mm_s, zone
 from lab.vibration.bearings import KNOWN, Part
+from lab.vibration.envelope import contradicting_speed_hz
 from lab.vibration.motor import Motor, motor
 from lab.vibration.recording import Recording
 
@@ -68,6 +69,28 @@ def test_speed_and_geometry_have_to_be_known() -> None:
         "the speed of the shaft is not known",
         "the bearing is not known",
     ]
+
+
+@pytest.mark.parametrize("seed", [3004, 3017])
+def test_a_speed_that_the_vibration_contradicts_is_reported(seed: int) -> None:
+    # With a speed 3 % too low, three times the true one passes for BPFO of these bearings.
+    made = motor(seed, None)
+    verdict, _ = judge(recording_of(made.samples, made.rate_hz), made.shaft_hz * 0.97, made.bearing)
+    assert verdict.part is None
+    assert "not of the given" in verdict.reasons[0]
+    assert "measure the speed" in verdict.reasons[0]
+    found_hz = contradicting_speed_hz(made.samples, made.rate_hz, made.shaft_hz * 0.97)
+    assert found_hz == pytest.approx(made.shaft_hz, rel=0.006)
+
+
+@pytest.mark.parametrize("factor", [0.995, 1.0, 1.005])
+def test_a_speed_that_is_right_within_half_a_percent_is_not_contradicted(factor: float) -> None:
+    made = motor(SEED, Part.OUTER_RACE)
+    assert contradicting_speed_hz(made.samples, made.rate_hz, made.shaft_hz * factor) is None
+
+
+def test_vibration_without_lines_contradicts_no_speed() -> None:
+    assert contradicting_speed_hz(np.random.default_rng(1).standard_normal(96_000), 12_000, 30.0) is None
 
 
 def test_a_recording_of_a_few_turns_is_too_short() -> None:
