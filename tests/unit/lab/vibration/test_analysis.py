@@ -7,7 +7,7 @@ import pytest
 
 from lab.vibration.analysis import bandwidth_hz, judge, level, velocity_rms_mm_s, zone
 from lab.vibration.bearings import KNOWN, Part
-from lab.vibration.envelope import contradicting_speed_hz
+from lab.vibration.envelope import contradicting_speed_hz, envelope_bands
 from lab.vibration.motor import Motor, motor
 from lab.vibration.recording import Recording
 
@@ -172,3 +172,11 @@ def test_the_model_is_the_same_for_the_same_seed() -> None:
     assert np.array_equal(motor(SEED, None).samples, motor(SEED, None).samples)
     assert not np.array_equal(motor(SEED, None).samples[:100], motor(SEED + 1, None).samples[:100])
     assert motor(SEED, None).bearing in KNOWN.values()
+
+
+def test_lines_of_the_shaft_take_no_part() -> None:
+    made = motor(SEED, Part.INNER_RACE)
+    for band in envelope_bands(made.samples, made.rate_hz, made.shaft_hz):
+        at_whole_orders = np.interp(np.arange(1, 21), band.orders, band.excess_db)
+        assert not at_whole_orders.any()
+        assert band.excess_db.any()
