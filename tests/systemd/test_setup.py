@@ -1,5 +1,6 @@
 """`climahub setup` from the built package to the first accepted reading, under a real dpkg and systemd."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.local.repair_table import REPAIRS
 from tests.systemd.conftest import Cloud, install_package
 from tests.systemd.machine import Machine
 
@@ -108,3 +110,40 @@ def test_hub_heats_without_a_key_that_cannot_be_decrypted(fresh: Machine) -> Non
     fresh.run("systemctl", "restart", "climahub")
     assert fresh.show("climahub", "ActiveState") == "active"
     assert '"unprovisioned"' in fresh.run("climahub", "status", "--json")
+
+
+def test_copied_card_is_noticed_and_decided_at_the_command_line(fresh: Machine, cloud: Cloud) -> None:
+    """In a container the machine-id decides, as on every machine whose board shows no serial number.
+
+    The key lies in plain text, so that nothing else keeps the hub from using it.
+    """
+    key = cloud.new_key()
+
+    def start_as(machine_id: str) -> None:
+        fresh.power_off()
+        fresh.write("/etc/machine-id", f"{machine_id}\n")
+        fresh.power_on()
+
+    def is_moved() -> bool:
+        return json.loads(fresh.run("climahub", "status", "--json"))["machine"]["is_card_moved"] is True
+
+    fresh.write("/etc/climahub/api-key", f"{key}\n", 0o600)
+    start_as("0123456789abcdef" * 2)
+    before = cloud.readings()
+    fresh.wait(lambda: cloud.readings() > before, "a reading")
+    assert not is_moved()
+    start_as("fedcba9876543210" * 2)
+    fresh.wait(is_moved, "the notice")
+    doctor = fresh.run("sh", "-c", "climahub doctor network || true")
+    assert "copied or moved to another board" in doctor
+    # Each repair is offered with a question: no to all, to learn their order, then yes to the one.
+    offered = fresh.run("sh", "-c", "yes n | climahub doctor network --fix || true")
+    names = [name for name in re.findall(r"^([a-z-]+): ", offered, re.MULTILINE) if name in REPAIRS]
+    assert {"confirm-moved-card", "reset-copied-card"} <= set(names)
+    answers = "".join("y\\n" if name == "confirm-moved-card" else "n\\n" for name in names)
+    before = cloud.readings()
+    fixed = fresh.run("sh", "-c", f"printf '{answers}' | climahub doctor network --fix || true")
+    print(doctor, fixed, sep="\n")  # noqa: T201 - what an operator reads
+    assert "done: the hub's key is used on this board from now on" in fixed
+    fresh.wait(lambda: cloud.readings() > before, "a reading of the moved card")
+    assert not is_moved()
