@@ -155,6 +155,9 @@ async def _ask(
     near = connection.transport
     if client is None or not isinstance(near, MemoryTransport) or near.is_closing():
         raise ClientConnectionResetError("Cannot write to closing transport")
+    # Ends the read timeout of a download before, on the same connection, as aiohttp does when it sends.
+    client.read_timeout = None
+    client.start_timeout()
     if body:
         await asyncio.sleep(0)  # aiohttp writes a body in a task of its own
     loop.call_soon(_hand_over, near, client, message, body, timer, loop)

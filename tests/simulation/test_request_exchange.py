@@ -63,7 +63,7 @@ def check_same(options: Options) -> None:
     assert len(events) > 100
 
 
-@pytest.mark.parametrize(("seed", "faults"), [(1, "none"), (2, "default"), (3, "harsh"), (4, "harsh")])
+@pytest.mark.parametrize(("seed", "faults"), [(1, "none"), (2, "default"), (3, "harsh"), (14, "default")])
 def test_both_transports_give_the_same_trace(seed: int, faults: FaultProfile) -> None:
     check_same(msgspec.structs.replace(SHORT, seed=seed, faults=faults))
 
