@@ -13,8 +13,7 @@ from lab.vibration.envelope import Band, Floats, Score, contradicting_speed_hz, 
 from lab.vibration.recording import Recording
 
 RATE_MIN_HZ = 10_000.0
-"""Below it no part is named: blows ring at some kilohertz, and at 3.2 kHz only half of the real defects were named
-right (docs/maintenance.md)."""
+"""Below it no part is named: the blows of a defect ring at some kilohertz, which a lower rate does not hold."""
 CONTENT_MIN_HZ = 4_000.0
 """A recording that was only resampled to a high rate holds nothing up here."""
 CONTENT_REFERENCE_HZ = 1_250.0
