@@ -12,6 +12,10 @@ import pytest
 from tests.systemd.conftest import PROJECT, Cloud
 from tests.systemd.machine import Machine
 
+pytestmark = pytest.mark.skipif(
+    "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
+)
+
 DROP_IN = "/etc/systemd/system/climahub.service.d/own-journal.conf"
 STATE = "/var/lib/climahub"
 
