@@ -143,20 +143,12 @@ def simulate(
     _check_fleet(hubs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
-    asked: dict[str, Any] = {
-        "recording": board.recording,
-        "map": map_file,
-        "days": days,
-        "sensors": sensors,
-        "faults": faults,
-    }
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = _given(recording=board.recording, map=map_file, days=days, sensors=sensors, faults=faults)
     given |= {"board": board.name, "seed": seed, "writes_bytes": writes_bytes}
     try:
         if hubs is not None:
-            asked = {"days": days, "sensors": sensors, "scenario": scenario, "jitter_s": jitter_s}
-            given = {name: value for name, value in asked.items() if value is not None}
-            fleet = msgspec.convert({"hubs": hubs, "seed": seed} | given, FleetOptions)
+            of_fleet = _given(hubs=hubs, seed=seed, days=days, sensors=sensors, scenario=scenario, jitter_s=jitter_s)
+            fleet = msgspec.convert(of_fleet, FleetOptions)
             return simulate_many.run_fleet(fleet, jobs=jobs or 1, svg_file=svg_file, as_json=as_json)
         if crash_points:
             return _sweep(given, "pairing" if pairing else "apis" if apis else "outage", as_json=as_json)
@@ -171,6 +163,11 @@ def simulate(
             raise
         click.echo("climahub: install the package for virtual time: pip install 'climahub[simulation]'", err=True)
         return exit_codes.UNAVAILABLE
+
+
+def _given(**asked: object) -> dict[str, Any]:
+    """Return the options that were given; the others keep their defaults."""
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _check_many(seeds: range | None, *, jobs: int | None, results: Path | None, is_sweep: bool) -> None:

@@ -1,6 +1,6 @@
 """Reads a recording of an accelerometer from a file: text columns, WAV, numpy's .npy and .npz, MATLAB's .mat (level 5).
 
-The kind is told by the content, not by the name. One channel is chosen; what the file itself says of sampling rate and
+The content says which kind it is, not the name. One channel is chosen; what the file itself says of sampling rate and
 speed comes along. Nothing in a file is ever run (numpy's pickles are refused).
 """
 

@@ -264,8 +264,8 @@ def as_svg(report: Report, bands: list[Band]) -> str:
     chart.text(MARGIN + 210 * len(evidence), HEIGHT - 12, f"shaft: {shaft_hz:.2f} Hz", colour="#888888")
     chart.curve(band.orders[shown] * shaft_hz, excess_db)
     chart.axes()
-    told = f"{report.verdict.part} damaged" if report.verdict.part else "a defective part cannot be told"
-    title = f"{report.file}, channel {report.channel}: {told}"
+    verdict = f"{report.verdict.part} damaged" if report.verdict.part else "a defective part cannot be told"
+    title = f"{report.file}, channel {report.channel}: {verdict}"
     chart.text(MARGIN, 24, title, size=16)
     low, high = f"{band.low_hz:,.0f}", f"{band.high_hz:,.0f}"
     chart.text(

@@ -24,7 +24,7 @@ NOTHING = "cannot be told"
 
 
 def verdicts(machines: int, rate_hz: int) -> Iterator[tuple[str, str, float]]:
-    """Yield the truth, what was told and the strength of the defect's strikes (dB over the noise) of each recording."""
+    """Yield of each recording the truth, what was reported, and the strength of the strikes (dB over the noise)."""
     for seed in range(FIRST_SEED, FIRST_SEED + machines):
         for fault in (None, *Part):
             made = motor(seed, fault, rate_hz=rate_hz)
@@ -41,16 +41,18 @@ def figures(found: list[tuple[str, str, float]]) -> dict[str, Any]:
         of_level = [each for each in faulty if low <= each[2] < low + LEVEL_STEP_DB]
         by_level[f"{low} to {low + LEVEL_STEP_DB} dB"] = {
             "of": len(of_level),
-            "named_right": sum(truth == told for truth, told, _ in of_level),
+            "named_right": sum(truth == named for truth, named, _ in of_level),
         }
     return {
         "faulty": len(faulty),
-        "named_right": sum(truth == told for truth, told, _ in faulty),
-        "named_wrong": sum(told not in (truth, NOTHING) for truth, told, _ in faulty),
+        "named_right": sum(truth == named for truth, named, _ in faulty),
+        "named_wrong": sum(named not in (truth, NOTHING) for truth, named, _ in faulty),
         "healthy": len(healthy),
-        "named_on_healthy": sum(told != NOTHING for _, told, _ in healthy),
+        "named_on_healthy": sum(named != NOTHING for _, named, _ in healthy),
         "by_strength_of_the_strikes": by_level,
-        "told": {truth: dict(Counter(told for each, told, _ in found if each == truth)) for truth in (HEALTHY, *Part)},
+        "reported": {
+            truth: dict(Counter(named for each, named, _ in found if each == truth)) for truth in (HEALTHY, *Part)
+        },
     }
 
 

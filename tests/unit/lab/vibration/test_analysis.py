@@ -1,4 +1,4 @@
-"""What is told of a bearing, on simulated motors; and what is not. More of them: tests/bench/bench_vibration.py."""
+"""What is reported of a bearing, on simulated motors; and what is not. More of them: tests/bench/bench_vibration.py."""
 
 import math
 
@@ -18,7 +18,7 @@ def recording_of(samples: np.ndarray, rate_hz: float) -> Recording:
     return Recording(samples, rate_hz, "1", ("1",), None)
 
 
-def told(made: Motor) -> Part | None:
+def part_of(made: Motor) -> Part | None:
     return judge(recording_of(made.samples, made.rate_hz), made.shaft_hz, made.bearing)[0].part
 
 
