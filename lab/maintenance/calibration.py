@@ -23,7 +23,7 @@ MODEL_DATE = "2026-11-29"
 """Of the model: changed by hand with the fleets, so that the file stays the same for the same fleets."""
 
 FIT_SEED, FIT_HOUSES = 20, 400
-JUDGE_SEED, JUDGE_HOUSES = 720, 334
+JUDGE_SEED, JUDGE_HOUSES = 2026, 334
 """The second are 1,002 hub-years."""
 
 POINT_DAYS = 5
