@@ -36,7 +36,7 @@ class FaultKind(msgspec.Struct, frozen=True):
     Attributes:
         name: For people.
         indicator: What it lowers.
-        a_year: How many a zone has in a year.
+        a_year: How many of these faults a zone has in a year, on average.
         days: From its beginning to its full effect: the shortest and the longest.
         loss: Its full effect on the indicator, as a share: the smallest and the largest.
     """
@@ -85,7 +85,7 @@ class LookAlike(msgspec.Struct, frozen=True):
 
     Attributes:
         name: For people.
-        a_year: How many a zone has in a year.
+        a_year: How many of these events a zone has in a year, on average.
         days: The shortest and the longest; it stays for good where the longest is infinite.
         room_k: What it does to the room's temperature: the least and the most.
         people_k: The same to the warmth of people and devices.

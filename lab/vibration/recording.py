@@ -73,7 +73,7 @@ def read_recording(path: Path, *, rate_hz: float | None = None, channel: str | N
         channel: Its name, a part of it, or its number from 1; `None`: the drive end's ("DE"), or the first.
 
     Raises:
-        Rejected: The file is no recording, too large, or has no such channel; or nobody knows its sampling rate.
+        Rejected: The file is no recording, is too large, lacks the channel, or its sampling rate is not known.
         OSError: The file cannot be read.
     """
     if path.stat().st_size > FILE_BYTES_MAX:
