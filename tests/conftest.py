@@ -51,9 +51,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for path in uncovered:
         if not path.exists():
             raise pytest.UsageError(f"{path} is gone: correct UNCOVERED in {__file__}")
+    # Once a file, not once a test: there are twenty tests in a file, and each worker asks.
+    files = {item.path for item in items}
+    uncovered_files = {file for file in files if any(file.is_relative_to(path) for path in uncovered)}
     for item in items:
-        is_slow = item.get_closest_marker("slow") is not None
-        if is_slow or any(item.path.is_relative_to(path) for path in uncovered):
+        if item.path in uncovered_files or item.get_closest_marker("slow") is not None:
             item.add_marker(pytest.mark.no_cover)
 
 

@@ -1,6 +1,7 @@
 """Downloads from servers with habits of their own: nothing confirmed is fetched twice, and nothing is refused."""
 
 import asyncio
+import functools
 import gzip
 import re
 from collections.abc import Callable
@@ -15,15 +16,19 @@ from agent.ota.bundle_format import BundleHeader
 from agent.ota.lifecycle import UpdateState
 from agent.ota.manifest import CHUNK_BYTES, Offer
 from agent.ota.service import UpdateService
-from lab.simulation.rollout import make_release
+from lab.simulation.rollout import SimulatedRelease, make_release
 
 from .update_bench import GOOD, NEXT, Bench, bench, closed, live
 
-BIG = make_release("2.0.0", 2, chunks=6)
-OTHER = make_release("2.0.0", 3, chunks=1, files={"other": b"x"})
 HOUR_S = 3600.0
 DOWNLOAD = "/v1/ota/download/"
 Answer = tuple[int, dict[str, str], bytes]
+
+
+@functools.cache
+def big() -> SimulatedRelease:
+    """Return a release of six chunks: it takes seconds to pack, which whoever only collects these tests need not do."""
+    return make_release("2.0.0", 2, chunks=6)
 
 
 class Server:
@@ -37,7 +42,7 @@ class Server:
         self.is_down = False
         self._answer = answer
         made.middlewares.append(self.middleware)
-        made.trees["2.0.0"] = BIG.tree_files
+        made.trees["2.0.0"] = big().tree_files
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Callable[..., object]) -> web.StreamResponse:
@@ -110,9 +115,9 @@ STRANGE: dict[str, Callable[[Server, int | None], Answer]] = {
 @pytest.mark.parametrize("name", STRANGE)
 def test_interrupted_download_completes_with_any_kind_of_server(name: str) -> None:
     with bench() as made:
-        server = Server(made, BIG.data, STRANGE[name])
+        server = Server(made, big().data, STRANGE[name])
         server.cut_after_bytes = 5 * CHUNK_BYTES // 2
-        made.publish(BIG)
+        made.publish(big())
         # A strange answer may cost a request or two, and then it must be given the whole file once.
         made.config = {"download_deadline_s": 100.0}
 
@@ -132,8 +137,8 @@ def test_interrupted_download_completes_with_any_kind_of_server(name: str) -> No
 
 def test_cdn_that_serves_aligned_blocks_completes() -> None:
     with bench() as made:
-        server = Server(made, BIG.data, in_blocks)
-        made.publish(BIG)
+        server = Server(made, big().data, in_blocks)
+        made.publish(big())
         live(made, closed(UpdateState.COMPLETED))
         assert len(server.asked) == 3
 
@@ -141,9 +146,9 @@ def test_cdn_that_serves_aligned_blocks_completes() -> None:
 def test_server_without_ranges_loses_no_verified_bytes() -> None:
     """It answers 200 to a range: what is there already is compared, not written again."""
     with bench() as made:
-        server = Server(made, BIG.data, lambda server, _: (200, {}, server.data))
+        server = Server(made, big().data, lambda server, _: (200, {}, server.data))
         server.cut_after_bytes = 4 * CHUNK_BYTES
-        made.publish(BIG)
+        made.publish(big())
 
         def mended(service: UpdateService) -> bool:
             kept = made.machine.state_dir / "update.part"
@@ -161,13 +166,13 @@ def test_server_without_ranges_loses_no_verified_bytes() -> None:
 
 def test_a_compressed_whole_file_is_understood() -> None:
     with bench() as made:
-        Server(made, BIG.data, lambda server, _: (200, {"Content-Encoding": "gzip"}, gzip.compress(server.data, 1)))
-        made.publish(BIG)
+        Server(made, big().data, lambda server, _: (200, {"Content-Encoding": "gzip"}, gzip.compress(server.data, 1)))
+        made.publish(big())
         assert live(made, closed(UpdateState.COMPLETED)).store.record.refusals == ()
 
 
 def test_republished_file_replaces_the_partial_download() -> None:
-    other = OTHER
+    other = make_release("2.0.0", 3, chunks=1, files={"other": b"x"})
 
     def changed(server: Server, asked: int | None) -> Answer:
         if len(server.asked) > 1:
@@ -175,7 +180,7 @@ def test_republished_file_replaces_the_partial_download() -> None:
         return plain(server, asked)
 
     with bench() as made:
-        server = Server(made, BIG.data, changed)
+        server = Server(made, big().data, changed)
         server.cut_after_bytes = 5 * CHUNK_BYTES // 2
         made.trees["2.0.0"] = other.tree_files
 
@@ -212,9 +217,9 @@ def test_unavailable_file_is_downloaded_once_offered_again(status: int, body: by
         return plain(server, asked)
 
     with bench() as made:
-        server = Server(made, BIG.data, answer)
+        server = Server(made, big().data, answer)
         server.cut_after_bytes = 5 * CHUNK_BYTES // 2
-        made.publish(BIG)
+        made.publish(big())
 
         def mended(service: UpdateService) -> bool:
             server.cut_after_bytes = 0 if len(server.asked) > 1 else server.cut_after_bytes
@@ -235,8 +240,8 @@ def test_bytes_damaged_once_do_not_refuse_the_release(harm: str) -> None:
         return 200, {}, bytes(wrong)
 
     with bench() as made:
-        server = Server(made, BIG.data, answer)
-        made.publish(BIG)
+        server = Server(made, big().data, answer)
+        made.publish(big())
         service = live(made, closed(UpdateState.COMPLETED))
         assert service.store.record.refusals == ()
         assert len(server.asked) == 2
@@ -244,8 +249,8 @@ def test_bytes_damaged_once_do_not_refuse_the_release(harm: str) -> None:
 
 def test_file_that_never_matches_the_offer_is_dropped_and_not_refused() -> None:
     with bench() as made:
-        server = Server(made, BIG.data, lambda server, _: (200, {}, server.data[:-9]))
-        made.publish(BIG)
+        server = Server(made, big().data, lambda server, _: (200, {}, server.data[:-9]))
+        made.publish(big())
         service = live(made, closed(UpdateState.FAILED))
         assert "not" in service.store.record.error
         assert service.store.record.refusals == ()
@@ -276,9 +281,9 @@ def test_download_continues_at_once_after_a_reboot() -> None:
 
 def test_download_quota_holds_over_reboots() -> None:
     with bench() as made:
-        server = Server(made, BIG.data, plain)
+        server = Server(made, big().data, plain)
         server.cut_after_bytes = 1000
-        made.publish(BIG)
+        made.publish(big())
         times: list[float] = []
 
         def rebooted(service: UpdateService) -> bool:
@@ -297,9 +302,9 @@ def test_download_quota_holds_over_reboots() -> None:
 
 def test_reason_for_a_delayed_download_is_shown_with_its_time() -> None:
     with bench() as made:
-        server = Server(made, BIG.data, plain)
+        server = Server(made, big().data, plain)
         server.cut_after_bytes = 1000
-        made.publish(BIG)
+        made.publish(big())
         service = live(made, lambda service: "at most 5 an hour" in service.run_control.blocked_reason)
         assert re.fullmatch(r"no download for \d+ min \(at most 5 an hour\)", service.run_control.blocked_reason)
         assert len(server.asked) == 5
@@ -337,11 +342,11 @@ def test_newer_offer_replaces_a_waiting_download() -> None:
         return (503, {}, b"") if server.is_down else plain(server, asked)
 
     with bench() as made:
-        server = Server(made, BIG.data, answer)
+        server = Server(made, big().data, answer)
         server.is_down = True
         newer = make_release("3.0.0", 3)
         made.trees["3.0.0"] = newer.tree_files
-        made.publish(BIG)
+        made.publish(big())
         live(made, lambda service: len(server.asked) >= 3)
         made.publish(newer)
         live(made, lambda service: service.store.record.offer.version == "3.0.0")
@@ -351,8 +356,8 @@ def test_newer_offer_replaces_a_waiting_download() -> None:
 
 def test_withdrawn_offer_drops_a_waiting_download() -> None:
     with bench() as made:
-        Server(made, BIG.data, lambda server, asked: (503, {}, b""))
-        made.publish(BIG)
+        Server(made, big().data, lambda server, asked: (503, {}, b""))
+        made.publish(big())
         live(made, lambda service: service.store.record.state is UpdateState.DOWNLOADING)
         made.cloud.admin.offer("2.0.0", [])
         service = live(made, closed(UpdateState.FAILED))
