@@ -39,7 +39,7 @@ from agent.ota.context import RunningRelease
 from agent.ota.keyring import FILE_NAME as KEYRING_FILE
 from agent.ota.launcher import STATE_FILE as LAUNCHER_FILE
 from agent.ota.store import FILE_NAME as UPDATE_FILE
-from agent.outputs import radio_wiring_of, wirings_of
+from agent.outputs import radio_uses_of, radio_wiring_of, wirings_of
 from agent.port.config_editor import RunningConfig
 from hal.channels import ChannelReader, ChannelSource, FindsChannels, MachineScan, ScansBuses
 from hal.errors import NetworkLost
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from hal.combined import CombinedNetwork
     from hal.sim import SimOptions
     from hal.zigbee import ZigbeeNetwork
-    from hal.zigbee.output_table import LineUse
     from hal.zigbee.outputs import ZigbeeOutputs
 
 _log = logging.getLogger(__name__)
@@ -369,21 +368,7 @@ def _radio(config: Config, clock: Clock, disk: Disk) -> "ZigbeeNetwork | None":
     )
     files = StateFiles(config.storage.state_dir, disk, bytes_max=FILE_BYTES_MAX)
     context = RadioContext(files, clock.monotonic_ms, clock.boot_id, config.storage.run_dir)
-    return ZigbeeNetwork(options, context, _radio_uses(config.board))
-
-
-def _radio_uses(config: BoardConfig) -> "Sequence[LineUse]":
-    """Return what the lines on paired devices drive."""
-    if config.name != "linux":
-        return ()
-    from hal.zigbee.output_table import LineUse  # noqa: PLC0415
-
-    wiring, names = radio_wiring_of(config.linux)
-    drives: dict[int, str] = {line: part for part, line in wiring.heat_source.items()}
-    drives |= {
-        line: zone.name for zone in wiring.zones for line in (zone.heat_line, zone.cool_line) if line is not None
-    }
-    return [LineUse(name, drives[place]) for place, name in enumerate(names)]
+    return ZigbeeNetwork(options, context, radio_uses_of(config.board, config.climate))
 
 
 def _radio_outputs(radio: "ZigbeeNetwork", config: BoardConfig) -> "ZigbeeOutputs | None":

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import BoardConfig, BoilerConfig, LinuxConfig, load_board, load_boiler
+from agent.config import BoardConfig, BoilerConfig, ClimateConfig, LinuxConfig, load_board, load_boiler
 from agent.errors import ConfigInvalid
 from agent.foundation.text import escape_lines
 from hal.errors import ActuatorFault, HalError
@@ -21,6 +21,10 @@ from hal.line_names import LineName, parse_line_name
 
 if TYPE_CHECKING:
     from hal.linux.output_lines import RelayWiring
+    from hal.zigbee.output_table import LineUse
+
+RESTING_PARTS = frozenset({"heat", "cool", "stage2", "aux"})
+"""The parts of a heat source that have its minimum off time; pump, fan and valve need none."""
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: a restart does not help."""
@@ -119,6 +123,25 @@ def radio_wiring_of(config: LinuxConfig) -> "tuple[RelayWiring, Sequence[LineNam
         return names.index(name) if name in names else None
 
     return _wiring(config, "zigbee", place), names
+
+
+def radio_uses_of(config: BoardConfig, climate: ClimateConfig) -> "Sequence[LineUse]":
+    """Return what the lines on paired devices drive, and its minimum off time."""
+    if config.name != "linux":
+        return ()
+    from hal.zigbee.output_table import LineUse  # noqa: PLC0415 - as above
+
+    wiring, names = radio_wiring_of(config.linux)
+    uses: dict[int, LineUse] = {}
+    for part, line in wiring.heat_source.items():
+        uses[line] = LineUse(names[line], part, climate.heat_source_min_off_s if part in RESTING_PARTS else 0.0)
+    for zone in wiring.zones:
+        for zone_line in (zone.heat_line, zone.cool_line):
+            if zone_line is not None:
+                # A line that drives both needs the longer rest.
+                part_rest_s = uses[zone_line].rest_s if zone_line in uses else 0.0
+                uses[zone_line] = LineUse(names[zone_line], zone.name, max(part_rest_s, climate.relay_min_off_s))
+    return [uses[line] for line in sorted(uses)]
 
 
 def _line_names(config: LinuxConfig) -> Sequence[LineName]:

@@ -8,7 +8,7 @@ from typing import Any
 from hal.errors import ActuatorFault
 from hal.zigbee import output_devices, valve_models
 from hal.zigbee.join_window import eui64
-from hal.zigbee.output_line import LineAnswer, LineState, LineStep, next_step, timer_wait_s, timing_of
+from hal.zigbee.output_line import LineAnswer, LineState, LineStep, next_step, timer_wait_s
 from hal.zigbee.output_table import LineUse, OutputTable
 from hal.zigbee.reporting import NO_ANSWER_ERRORS
 
@@ -35,7 +35,7 @@ class OutputDriver:
             group.create_task(self._serve(use), name=f"output {use.line}")
 
     async def _serve(self, use: LineUse) -> None:
-        name, timing = str(use.line), timing_of(use.line)
+        name, timing = str(use.line), use.timing
         while True:
             state = self._table.state(name)
             step, wait_s = next_step(state, timing, self._monotonic_ms())

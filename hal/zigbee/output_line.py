@@ -38,12 +38,14 @@ class LineTiming(msgspec.Struct, frozen=True):
         read_s: It is read back this often where it reports nothing by itself.
         silence_s: One that was not heard for this long is faulty, whatever it did last.
         renew_s: It is switched on again this often, for its timer; `None` without one.
+        rest_s: What it switches rests at least this long: the minimum off time, counted from when it was seen off.
     """
 
     follow_s: float
     read_s: float
     silence_s: float
     renew_s: float | None = None
+    rest_s: float = 0.0
 
 
 SWITCH = LineTiming(20.0, 60.0, 90.0, RENEW_S)
@@ -55,9 +57,9 @@ DOUBT_READ_S = 300.0
 """A valve that has not moved yet is read this often."""
 
 
-def timing_of(line: LineName) -> LineTiming:
-    """Return the patience with a line."""
-    return VALVE if line.chip == "valve" else SWITCH
+def timing_of(line: LineName, rest_s: float = 0.0) -> LineTiming:
+    """Return the patience with a line whose equipment rests for ``rest_s``; a valve needs no rest."""
+    return VALVE if line.chip == "valve" else msgspec.structs.replace(SWITCH, rest_s=rest_s)
 
 
 class LineState(msgspec.Struct, frozen=True):
@@ -66,9 +68,12 @@ class LineState(msgspec.Struct, frozen=True):
     Attributes:
         wanted: What the control demands; `None` before its first demand.
         wanted_ms: Since when.
+        counted_ms: Since when the control counts it so: for its first demand, since the hub has known of the line.
         is_on: What the device said last; `None` while it has said nothing.
         told_ms: When that was.
         wrong_ms: Since when it does not do what is demanded, as far as it told; `None` while it does.
+        off_ms: When it went off at the latest; `None` while it is on, or has said nothing.
+        late_s: By how much that came after the demand. Infinite where the control did not demand it.
         commanded_ms: When a command was last accepted.
         tried_ms: When it was last tried.
         failures: Attempts since the device last did what was demanded.
@@ -84,9 +89,12 @@ class LineState(msgspec.Struct, frozen=True):
 
     wanted: bool | None = None
     wanted_ms: int = 0
+    counted_ms: int = 0
     is_on: bool | None = None
     told_ms: int | None = None
     wrong_ms: int | None = None
+    off_ms: int | None = None
+    late_s: float = 0.0
     commanded_ms: int | None = None
     tried_ms: int | None = None
     failures: int = 0
@@ -135,8 +143,43 @@ def with_demand(state: LineState, wanted: bool | None, now_ms: int) -> LineState
     if wanted is state.wanted:
         return state
     return msgspec.structs.replace(
-        state, wanted=wanted, wanted_ms=now_ms, failures=0, wrong_ms=None, stuck_ms=None, problem=""
+        state,
+        wanted=wanted,
+        wanted_ms=now_ms,
+        counted_ms=state.counted_ms if state.wanted is None else now_ms,
+        failures=0,
+        wrong_ms=None,
+        stuck_ms=None,
+        problem="",
     )
+
+
+def _with_end(state: LineState, is_on: bool | None, now_ms: int) -> LineState:
+    """Return the state with the time at which the output went off, when it is first seen off."""
+    if is_on is not False:
+        return msgspec.structs.replace(state, off_ms=None)
+    if state.off_ms is not None:
+        return state
+    off_ms = now_ms
+    if state.goes_off_alone and state.commanded_ms is not None:
+        # The last attempt may have reached it without an answer.
+        off_ms = min(now_ms, max(state.commanded_ms, state.tried_ms or 0) + round(LEASE_S * 1000))
+    late_s = max(0, off_ms - state.counted_ms) / 1000
+    if state.wanted:
+        # What is first seen off under a demand for on may have been off for long.
+        late_s = float("inf") if state.is_on else 0.0
+    return msgspec.structs.replace(state, off_ms=off_ms, late_s=late_s)
+
+
+def rest_left_s(state: LineState, rest_s: float, now_ms: int) -> float:
+    """Return for how long an output that is to go on must stay off; 0 where it need not.
+
+    The control counts the minimum off time from its demand, or from its start. Here only the time is added by which the
+    output went off later. So a control that knows of an earlier rest, or a test without minimum times, waits no longer.
+    """
+    if state.off_ms is None or not state.wanted:
+        return 0.0
+    return max(0.0, min(rest_s - _age_s(state.off_ms, now_ms), state.late_s - _age_s(state.wanted_ms, now_ms)))
 
 
 def current_demand(wanted: bool | None, demanded_ms: int, now_ms: int) -> bool | None:
@@ -155,13 +198,13 @@ def with_answer(state: LineState, answer: LineAnswer, now_ms: int, *, is_report:
     is_done = is_right and not answer.problem
     alone = answer.goes_off_alone
     return msgspec.structs.replace(
-        state,
+        _with_end(state, is_on, now_ms),
         is_on=is_on,
         told_ms=now_ms if is_told else state.told_ms,
         wrong_ms=None if is_right else (now_ms if state.wrong_ms is None else state.wrong_ms),
         commanded_ms=now_ms if answer.is_commanded else state.commanded_ms,
         tried_ms=state.tried_ms if is_report else now_ms,
-        failures=0 if is_done else state.failures + (not is_report),
+        failures=0 if is_done else state.failures + (not is_report and (answer.is_commanded or bool(answer.problem))),
         goes_off_alone=state.goes_off_alone if alone is None else alone,
         has_no_timer=state.has_no_timer if alone is None else answer.has_no_timer,
         timer_failures=state.timer_failures if alone is None else 0 if alone else state.timer_failures + 1,
@@ -192,16 +235,29 @@ def next_step(state: LineState, timing: LineTiming, now_ms: int) -> tuple[LineSt
         left_s = delay_s - (now_ms - state.tried_ms) / 1000
         if left_s > 0:
             return LineStep.WAIT, left_s
-    if state.is_on is not state.wanted or state.commanded_ms is None:
+    if state.wanted and _may_have_ended(state, now_ms):
+        return LineStep.READ, 0.0
+    rest_s = rest_left_s(state, timing.rest_s, now_ms)
+    if not rest_s and (state.is_on is not state.wanted or state.commanded_ms is None):
         return LineStep.COMMAND, 0.0
     read_s = timing.read_s if state.stuck_ms is None else min(timing.read_s, DOUBT_READ_S)
     left_s = read_s - _age_s(state.told_ms, now_ms)
-    if state.wanted and timing.renew_s is not None:
+    if rest_s:
+        left_s = min(left_s, rest_s)
+    elif state.wanted and timing.renew_s is not None:
         renew_s = max(timing.renew_s - _age_s(state.commanded_ms, now_ms), timer_wait_s(state, now_ms))
         if renew_s <= 0:
             return LineStep.COMMAND, 0.0
         left_s = min(left_s, renew_s)
     return (LineStep.WAIT, left_s) if left_s > 0 else (LineStep.READ, 0.0)
+
+
+def _may_have_ended(state: LineState, now_ms: int) -> bool:
+    """Return whether the timer of an output that was on may have ended since it was last heard of."""
+    if not state.is_on or not state.goes_off_alone or state.commanded_ms is None:
+        return False
+    end_ms = state.commanded_ms + round(LEASE_S * 1000)
+    return now_ms > end_ms and (state.told_ms or 0) <= end_ms
 
 
 def fault(state: LineState, line: str, timing: LineTiming, now_ms: int) -> str:
@@ -216,9 +272,10 @@ def fault(state: LineState, line: str, timing: LineTiming, now_ms: int) -> str:
             return f"check {line} (window detection, mounting, stuck pin): it stays {state.percent} % open"
         return ""
     since_ms = state.wanted_ms if state.wrong_ms is None else state.wrong_ms
-    if now_ms - since_ms <= timing.follow_s * 1000:
-        return ""
-    return state.problem or f"check {line}: it accepts commands and does not go {goal}"
+    problem = state.problem or f"check {line}: it accepts commands and does not go {goal}"
+    if not state.problem and rest_left_s(state, timing.rest_s, now_ms):
+        problem = f"wait for the minimum off time of {line}: it was switched at the device, or went off late"
+    return problem if now_ms - since_ms > timing.follow_s * 1000 else ""
 
 
 def _age_s(at_ms: int | None, now_ms: int) -> float:

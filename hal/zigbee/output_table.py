@@ -15,6 +15,7 @@ from hal.zigbee.output_line import (
     DEMAND_S_MAX,
     LineAnswer,
     LineState,
+    LineTiming,
     current_demand,
     fault,
     timing_of,
@@ -27,10 +28,22 @@ RADIO_S_MAX = 20.0
 
 
 class LineUse(msgspec.Struct, frozen=True):
-    """A configured line and what it drives: a zone, or a part of the heat source."""
+    """A configured line.
+
+    Attributes:
+        line: Its name.
+        drives: A zone, or a part of the heat source.
+        rest_s: The minimum off time of that, in seconds.
+    """
 
     line: LineName
     drives: str
+    rest_s: float = 0.0
+
+    @property
+    def timing(self) -> LineTiming:
+        """The patience with the line."""
+        return timing_of(self.line, self.rest_s)
 
 
 class _Demand(msgspec.Struct, frozen=True):
@@ -58,7 +71,7 @@ class OutputTable:
         """Start without a demand."""
         self.uses = {str(use.line): use for use in uses}
         self._monotonic_ms = monotonic_ms
-        self._states = dict.fromkeys(self.uses, LineState())
+        self._states = dict.fromkeys(self.uses, LineState(counted_ms=monotonic_ms()))
         self._demands: Mapping[str, _Demand] = {}
         self._demanded_ms = 0
         self._wakes: Mapping[str, asyncio.Event] = {}
@@ -106,7 +119,7 @@ class OutputTable:
     def _report(self, use: LineUse, radio: RadioStatus, link: SensorLink | None) -> RadioOutput:
         line = str(use.line)
         state, now_ms = self.state(line), self._monotonic_ms()
-        problem = _missing(line, link) or fault(state, line, timing_of(use.line), now_ms)
+        problem = _missing(line, link) or fault(state, line, use.timing, now_ms)
         if not problem and self._down_ms is not None and now_ms - self._down_ms > RADIO_S_MAX * 1000:
             problem = radio.problem or "see `climahub zigbee status`: the radio is still starting"
         alone = False if use.line.chip == "valve" else state.goes_off_alone

@@ -1,6 +1,7 @@
 """`climahub run` with a stick as its radio, all as processes of their own: from the pty to the cloud, and kill -9."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -210,8 +211,29 @@ async def report(sensors: EmulatorServer) -> None:
         await asyncio.sleep(1.0)
 
 
-@pytest.mark.slow
-async def test_plug_goes_off_by_its_own_timer_when_the_hub_is_killed(house: House, cloud: Cloud) -> None:
+class Heated:
+    """A room with a plug, its hub, and the oracle that watches the plug."""
+
+    def __init__(self, house: House, plug: WatchedPlug) -> None:
+        self.house = house
+        self.plug = plug
+
+    async def kill(self, hub: asyncio.subprocess.Process) -> None:
+        hub.send_signal(signal.SIGKILL)
+        await hub.wait()
+        self.plug.is_hub_ended = self.plug.is_on
+
+    async def end(self, hub: asyncio.subprocess.Process) -> None:
+        """End a hub in order: that switches off as well."""
+        self.plug.is_hub_ended = True
+        hub.terminate()
+        assert await hub.wait() == 0
+        await self.house.until(lambda: not self.plug.is_hub_ended)
+
+
+@contextlib.asynccontextmanager
+async def heated(house: House, cloud: Cloud) -> AsyncIterator[Heated]:
+    """Pair plug and thermometer; the hub is then started by the test."""
     stick = Stick(house.directory / "stick", house=HEATED, version=13)
     config = house.directory / "hub.toml"
     text = config.read_text().replace(f"{house.directory}/port", str(stick.directory / "port"))
@@ -230,23 +252,42 @@ async def test_plug_goes_off_by_its_own_timer_when_the_hub_is_killed(house: Hous
             f'[board]\nname = "linux"\n[board.linux]\nrelays = [{{ name = "room", heat_line = "{line}" }}]\n'
         )
         plug = WatchedPlug(sensors)
-        watching = group.create_task(plug.watch())
-        measuring = group.create_task(report(sensors))
+        tasks = group.create_task(plug.watch()), group.create_task(report(sensors))
+        yield Heated(house, plug)
+        for task in tasks:
+            task.cancel()
+
+
+@pytest.mark.slow
+async def test_plug_goes_off_by_its_own_timer_when_the_hub_is_killed(house: House, cloud: Cloud) -> None:
+    async with heated(house, cloud) as room:
+        plug = room.plug
         hub = await house.hub()
         await house.until(lambda: plug.is_on)
         await house.until(lambda: plug.timer_tenths)
-        hub.send_signal(signal.SIGKILL)
-        await hub.wait()
-        plug.is_hub_ended = True
+        await room.kill(hub)
         assert (plug.is_on, 0 < plug.timer_tenths <= LEASE_TENTHS) == (True, True)
         await house.until(lambda: not plug.is_on)
         hub = await house.hub()
         await house.until(lambda: plug.is_on)
-        # An orderly end switches off as well.
-        plug.is_hub_ended = True
-        hub.terminate()
-        assert await hub.wait() == 0
-        await house.until(lambda: not plug.is_hub_ended)
-        for task in (watching, measuring):
-            task.cancel()
+        await room.end(hub)
+        assert (plug.oracle.summary(), plug.oracle.starts["room"]) == ([], 2)
+
+
+@pytest.mark.slow
+async def test_plug_rests_in_full_after_two_kills_within_its_minute(house: House, cloud: Cloud) -> None:
+    async with heated(house, cloud) as room:
+        plug = room.plug
+        hub = await house.hub()
+        await house.until(lambda: plug.timer_tenths)
+        await room.kill(hub)
+        # The second hub is killed before its radio is up: the plug is still on.
+        hub = await house.hub()
+        await house.until(house.log)
+        await room.kill(hub)
+        assert plug.is_on
+        hub = await house.hub()
+        await house.until(lambda: not plug.is_on)
+        await house.until(lambda: plug.is_on)
+        await room.end(hub)
         assert (plug.oracle.summary(), plug.oracle.starts["room"]) == ([], 2)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent import outputs
@@ -46,6 +47,17 @@ def test_lines_of_devices_are_kept_apart_from_those_of_boards(tmp_path: Path) ->
     assert whole.outputs is not None
     zones = {zone.name: (zone.can_heat, zone.can_cool, zone.device) for zone in whole.outputs.zones}
     assert zones == {"living": (True, True, "0x00124b0012345678"), "bath": (True, False, "0x00124b00abcdef01")}
+
+
+def test_line_rests_as_long_as_what_it_drives(tmp_path: Path) -> None:
+    parts = ", ".join(
+        f'{{ part = "{part}", line = "{PLUG[:-1]}{place}" }}' for place, part in ((1, "heat"), (2, "pump"))
+    )
+    board = f'relays = [{{ name = "bath", heat_line = "{VALVE}" }}, {{ name = "living", heat_line = "{PLUG[:-1]}3" }}]'
+    config = resolved(f"{board}\nheat_source_lines = [{parts}]", directory=tmp_path).config
+    climate = msgspec.structs.replace(config.climate, relay_min_off_s=60.0, heat_source_min_off_s=300.0)
+    uses = {use.drives: use.timing.rest_s for use in outputs.radio_uses_of(config.board, climate)}
+    assert uses == {"bath": 0.0, "living": 60.0, "heat": 300.0, "pump": 0.0}
 
 
 def test_name_of_a_device_is_its_address_and_endpoint() -> None:

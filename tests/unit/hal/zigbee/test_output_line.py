@@ -1,5 +1,6 @@
 """One output of a paired device: what is done next, when it counts as failed, and what a silent control leaves."""
 
+import msgspec
 import pytest
 
 from hal.line_names import parse_line_name
@@ -96,6 +97,62 @@ def test_device_that_somebody_switched_is_switched_back_at_once() -> None:
     assert step(after(pressed, 30.1, is_on=False, is_commanded=True), 30.1) is LineStep.WAIT
 
 
+RESTED = msgspec.structs.replace(SWITCH, rest_s=180.0)
+
+
+def on_after_s(state: LineState, s: float) -> float:
+    """Return after how many seconds a line that is demanded on is commanded, if it is read back as off meanwhile."""
+    at_s = s
+    while True:
+        found, left_s = next_step(state, RESTED, round(at_s * 1000))
+        if found is LineStep.COMMAND:
+            return round(at_s - s, 3)
+        if found is LineStep.READ:
+            state = after(state, at_s, is_on=False)
+        at_s += left_s
+
+
+def test_line_that_is_first_seen_off_late_rests_from_then() -> None:
+    # The hub starts at 0 and demands off at 0.5; the radio is up, and the plug goes off, at 12.
+    late = after(demanded(False, 0.5), 12.0, is_on=False, is_commanded=True)
+    assert on_after_s(demanded(True, 180.0, late), 180.0) == 12.0
+    assert on_after_s(demanded(True, 185.0, late), 185.0) == 7.0
+    assert on_after_s(demanded(True, 192.0, late), 192.0) == 0.0
+    # A control that knows of an earlier rest, and a test without minimum times, wait for those 12 s only.
+    assert on_after_s(demanded(True, 20.0, late), 20.0) == 12.0
+    # In the run, off comes at once; nothing is added.
+    prompt = after(demanded(False, 10.0, ON), 10.1, is_on=False, is_commanded=True)
+    assert on_after_s(demanded(True, 20.0, prompt), 20.0) == 0.1
+    # A line that is first seen off under the demand for on may have been off for days.
+    assert on_after_s(after(demanded(True), 1.0, is_on=False), 1.0) == 0.0
+
+
+def test_line_that_went_off_without_a_demand_rests_in_full() -> None:
+    # Switched on at the device while it is to be off, and switched back.
+    pressed = with_answer(OFF, LineAnswer(is_on=True), 3_600_000, is_report=True)
+    back = after(pressed, 3601.0, is_on=False, is_commanded=True)
+    resting = demanded(True, 3610.0, back)
+    assert on_after_s(resting, 3610.0) == 171.0
+    assert fault(resting, PLUG, RESTED, 3_630_000) == ""
+    assert fault(resting, PLUG, RESTED, 3_630_001).startswith(f"wait for the minimum off time of {PLUG}: ")
+    # Switched off at the device while it is to be on.
+    ended = with_answer(ON, LineAnswer(is_on=False), 10_000, is_report=True)
+    assert on_after_s(ended, 10.0) == 180.0
+    assert on_after_s(with_answer(ended, LineAnswer(is_on=True), 20_000, is_report=True), 20.0) == 0.0
+
+
+def test_plug_whose_renewals_were_lost_is_read_first_and_rests_from_the_end_of_its_timer() -> None:
+    lost = after(ON, 20.0, problem="no answer")
+    # Its timer has ended at 80 s at the latest: the attempt at 20 s may have reached it.
+    assert next_step(lost, RESTED, 61_000)[0] is LineStep.COMMAND
+    assert next_step(lost, RESTED, 300_000)[0] is LineStep.READ
+    assert on_after_s(after(lost, 100.0, is_on=False), 100.0) == 160.0
+    # It has rested; the pause after the failed attempt is left.
+    assert on_after_s(after(lost, 300.0, is_on=False), 300.0) == 2.0
+    # One that is still on, for whatever reason, is renewed.
+    assert on_after_s(after(lost, 100.0, is_on=True), 100.0) == 0.0
+
+
 def test_fault_begins_when_the_device_had_time_to_follow() -> None:
     ignored = after(demanded(True), 1.0, is_on=False, is_commanded=True)
     assert fault(ignored, PLUG, SWITCH, 21_000) == ""
@@ -134,8 +191,9 @@ def test_silent_control_switches_off() -> None:
 
 
 def test_valves_are_given_more_time() -> None:
-    assert timing_of(parse_line_name(PLUG)) is SWITCH
-    assert timing_of(parse_line_name("zigbee-00124b0012345678/valve/1")) is VALVE
+    assert timing_of(parse_line_name(PLUG), 180.0) == msgspec.structs.replace(SWITCH, rest_s=180.0)
+    # Its motor needs no rest; its room waits.
+    assert timing_of(parse_line_name("zigbee-00124b0012345678/valve/1"), 180.0) is VALVE
 
 
 @pytest.mark.parametrize(

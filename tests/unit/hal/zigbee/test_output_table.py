@@ -68,3 +68,15 @@ def test_missing_device_output_or_radio_is_a_fault_that_begins_with_the_remedy()
     clock.now_ms = 20_001
     assert problem(table, lost) == "plug in the stick"
     assert problem(table, RadioStatus(RadioState.STARTING)).startswith("see `climahub zigbee status`")
+
+
+def test_first_demand_is_counted_from_the_start_of_the_hub() -> None:
+    plug = LINE.replace("valve", "switch")
+    clock = Clock()
+    table = OutputTable([LineUse(parse_line_name(plug), "z", 180.0)], lambda: clock.now_ms)
+    clock.now_ms = 2000
+    table.demand({plug: False}, {})
+    clock.now_ms = 9000
+    table.answered(plug, LineAnswer(is_on=False, is_commanded=True), to=False)
+    state = table.state(plug)
+    assert (state.wanted_ms, state.off_ms, state.late_s) == (2000, 9000, 9.0)
