@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.config import Config
 from agent.environment import Environment
+from agent.foundation.supervisor import Faults
 from agent.pairing.service import PairingService
 from hal.interface import HvacAction
 
@@ -20,6 +21,7 @@ class HubParts(Protocol):
 
     config: Config
     environment: Environment
+    faults: Faults
     pairing: PairingService
     climate: "ClimateService | None"
 
@@ -30,13 +32,25 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     if climate is None:
         return None
     # Imported late, as the control: a hub that controls nothing does without.
+    from agent.maintenance.alert_service import MaintenanceAlerts  # noqa: PLC0415
     from agent.maintenance.calibration import MODELS  # noqa: PLC0415
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
+    directory, faults = hub.config.storage.state_dir, hub.faults
+    alerts = MaintenanceAlerts(
+        directory,
+        clock=environment.clock,
+        disk=environment.disk,
+        worker=environment.worker,
+        new_id=lambda: f"{environment.rng.getrandbits(40):010x}",
+        add_fault=lambda text: faults.add("maintenance", text),
+        remove_fault=lambda text: faults.remove("maintenance", text),
+    )
     return MaintenanceService(
-        hub.config.storage.state_dir,
+        directory,
         evidence=lambda: zone_evidence(climate, hub.pairing.queries.devices_by_name()),
         models=MODELS,
+        alerts=alerts,
         clock=environment.clock,
         disk=environment.disk,
         worker=environment.worker,

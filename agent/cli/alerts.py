@@ -1,4 +1,4 @@
-"""`climahub api alert`: what clients of AURRA Home have found about a zone's equipment, until it is resolved."""
+"""`climahub api alert`: what predictive maintenance and clients of AURRA Home have found, until it is resolved."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,7 @@ _ROUTE = "/v1/alerts"
 
 @click.group(epilog=epilog("climahub api alert list", "climahub api alert resolve alt_5k2q8xw0", exits=_EXITS))
 def alert() -> None:
-    """List or resolve the alerts of AURRA Home clients (docs/apis.md)."""
+    """List or resolve alerts: the hub's own, and those of AURRA Home clients (docs/apis.md)."""
 
 
 @alert.command("list", epilog=epilog("climahub api alert list --json", exits=_EXITS))

@@ -22,6 +22,7 @@ class Home:
         thermostats: The zones.
         devices: The hub, the zones and the sensors of the radio.
         findings: Returns what predictive maintenance knows about a zone, by its id.
+        alerts: Those of predictive maintenance; `None` where the hub drives nothing.
     """
 
     def __init__(self, parts: HomeParts) -> None:
@@ -30,6 +31,7 @@ class Home:
         self._make_spaces = partial(Spaces, parts.directory, disk=disk, worker=worker, new_id=new_id)
         name_of = self._space_name if parts.names_follow_spaces else str
         self.findings = parts.findings
+        self.alerts = parts.alerts
         self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
         humidity = HumidityLookup(
             climate.settings if climate else None,

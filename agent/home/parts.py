@@ -13,6 +13,7 @@ from agent.foundation.worker import Worker
 if TYPE_CHECKING:
     from agent.climate.service import ClimateService
     from agent.home.humidity import Channel
+    from agent.maintenance.alert_service import MaintenanceAlerts
     from agent.maintenance.assessment import Finding
     from agent.pairing.service import PairingQueries
     from agent.sensors.calibration import Offset
@@ -36,6 +37,7 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
         offset_of: Returns the offset of a sensor, from its device, name and kind; `None` where it has none.
         names_follow_spaces: A zone has the name of the space that it is in.
         findings: Returns what predictive maintenance knows about a zone, by its id.
+        alerts: Those of predictive maintenance; `None` where the hub drives nothing.
     """
 
     climate: "ClimateService | None"
@@ -50,3 +52,4 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     offset_of: "Callable[[str, str, SensorKind], Offset | None]" = lambda *_: None
     names_follow_spaces: bool = False
     findings: "Callable[[str], Sequence[Finding]]" = lambda _: ()
+    alerts: "MaintenanceAlerts | None" = None

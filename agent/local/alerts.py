@@ -1,9 +1,15 @@
-"""The documents of alerts in the local API: what clients of AURRA Home have found about a zone's equipment.
+"""The documents of alerts in the local API: what predictive maintenance and clients of AURRA Home have found.
 
 The JSON form is an interface: fields may be added, never renamed.
 """
 
 import msgspec
+
+HUB_CLIENT = "hub"
+"""In place of a client's name: predictive maintenance."""
+
+HUB_PRIORITY = "medium"
+"""Of the hub's own alerts: AURRA Home's documented default."""
 
 
 class AlertReport(msgspec.Struct, frozen=True):
@@ -12,17 +18,17 @@ class AlertReport(msgspec.Struct, frozen=True):
     Attributes:
         id: Of the alert.
         zone: The id of the zone.
-        client: The name of the client that has sent it.
+        client: The name of the client that has sent it; `HUB_CLIENT` for the hub's own.
         issue: What is wrong.
-        action: What the client proposes to do.
+        action: What to do about it.
         priority: In the words of the API.
-        confidence: How sure the client is, from 0 to 1.
+        confidence: The probability that something is wrong, from 0 to 1; a client's is its own.
         is_shown: It is sure enough to be shown as a problem until it is resolved.
         is_dispatched: The client has asked for a technician.
-        made: When it was sent.
-        is_resolved: Somebody has resolved it.
+        made: When it began.
+        is_resolved: It has ended.
         resolved: When.
-        resolved_by: Who; empty for nobody.
+        resolved_by: Who has ended it: a person, or `HUB_CLIENT`; empty for nobody.
     """
 
     id: str

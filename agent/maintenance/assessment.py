@@ -62,6 +62,7 @@ class Finding(msgspec.Struct, frozen=True):
         confidence: The probability that something is wrong, 0 to 1; `None` where it is unknown.
         evidence: The numbers behind it, or why it is unknown, for people.
         since_utc_ms: Since when the indicator is worse than usual; `None` where it is not.
+        shift: By which share the indicator is below its usual value now; below 0 where it is above.
     """
 
     indicator: Indicator
@@ -69,6 +70,7 @@ class Finding(msgspec.Struct, frozen=True):
     confidence: float | None
     evidence: str
     since_utc_ms: int | None = None
+    shift: float = 0.0
 
     @property
     def advice(self) -> Advice:
@@ -162,7 +164,7 @@ def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None
         if confidence >= LIKELY
         else FindingState.USUAL
     )
-    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms)
+    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4))
 
 
 def _why_unknown(record: ZoneRecord, indicator: Indicator, utc_ms: int | None) -> str:

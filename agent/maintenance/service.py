@@ -14,6 +14,8 @@ from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
+from agent.maintenance.alert_service import MaintenanceAlerts
+from agent.maintenance.alerts import Alert
 from agent.maintenance.assessment import Finding, ZoneRecord, find, observe
 from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.indicators import Indicator, Sample
@@ -55,7 +57,11 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
 
 
 class MaintenanceService:
-    """Predictive maintenance of one hub."""
+    """Predictive maintenance of one hub.
+
+    Attributes:
+        alerts: What has become of its findings.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class MaintenanceService:
         *,
         evidence: Callable[[], Sequence[ZoneEvidence]],
         models: Mapping[Indicator, CalibratedModel],
+        alerts: MaintenanceAlerts,
         clock: Clock,
         disk: Disk,
         worker: Worker,
@@ -73,12 +80,14 @@ class MaintenanceService:
             directory: Of `maintenance.json`.
             evidence: Returns what is seen of each zone now.
             models: The calibrated model of each indicator that has one.
+            alerts: Makes alerts of findings.
             clock: The clocks of the boot.
             disk: Reads and writes the file.
             worker: Where reading and writing block.
         """
         self._evidence = evidence
         self._models = models
+        self.alerts = alerts
         self._clock = clock
         self._sampled_ms: int | None = None
         self._kept = MaintenanceFile()
@@ -95,7 +104,7 @@ class MaintenanceService:
     @property
     def problem(self) -> str:
         """What was wrong with the file when it was read; empty where nothing was."""
-        return self._store.problem
+        return self._store.problem or self.alerts.problem
 
     @property
     def records(self) -> Mapping[str, ZoneRecord]:
@@ -113,6 +122,18 @@ class MaintenanceService:
             for each in self._evidence()
         }
 
+    async def resolve_alert(self, alert_id: str, *, by: str) -> Alert | None:
+        """End an alert, durably, and return it; `None` where there is none. One that has ended stays as it is.
+
+        Args:
+            alert_id: Of the alert.
+            by: Who says so.
+
+        Raises:
+            StorageFull: It is not ended.
+        """
+        return await self.alerts.resolve(alert_id, by=by, findings=self.findings())
+
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loop, by the name under which its faults are shown."""
         return {"maintenance": self.run}
@@ -122,7 +143,10 @@ class MaintenanceService:
         if not self._is_read:
             self._kept = await self._store.load_patiently()
             self._is_read = True
+        await self.alerts.load()
         while True:
+            # Each hour, after what an alert rests on is on the disk: a power cut takes no evidence back.
+            await self.alerts.review(self.findings())
             for _ in range(SAVE_SAMPLES):
                 self.sample()
                 await asyncio.sleep(SAMPLE_S)

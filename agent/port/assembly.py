@@ -21,7 +21,7 @@ from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
 from agent.local.routes import Handlers
-from agent.port import config_editor
+from agent.port import alerts, config_editor
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
 from agent.port.config_editor import ConfigEditor
@@ -139,6 +139,7 @@ class PortAssembly:
                 offset_of=hub.sensors.offset,
                 names_follow_spaces=hub.config.apis.names_follow_spaces,
                 findings=lambda zone_id: hub.maintenance.findings().get(zone_id, ()) if hub.maintenance else (),
+                alerts=hub.maintenance.alerts if hub.maintenance else None,
             )
         )
 
@@ -203,6 +204,7 @@ class PortAssembly:
             **local_commands.handlers(hub.reports.commands, self._confirm_command),
             **local_climate.handlers(hub.climate, lambda: self.home.home.thermostats),
             **local_maintenance.handlers(lambda: hub.maintenance),
+            **alerts.handlers(self.service.apis, hub.maintenance),
             **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
             **local_calibration.handlers(hub.sensors),
             **local_updates.handlers(hub.updates),

@@ -24,7 +24,7 @@ from agent.local.log import LogEntry
 from agent.local.port import PortReport
 from agent.local.routes import Handler, Handlers, Role
 from agent.local.status_builder import HubReports
-from agent.port import alerts, api_clients, facts, homekit, monitoring, page_files, webhooks
+from agent.port import api_clients, facts, homekit, monitoring, page_files, webhooks
 from agent.port.announcement.records import ServiceRecord, services_of
 from agent.port.announcement.service import Announcement
 from agent.port.bundle import handler as bundle_handler
@@ -211,7 +211,6 @@ class PortService:
             **monitoring.description_handlers(self.handlers),
             **self._bundle_handlers,
             **api_clients.handlers(self.apis, self._clock, self.credentials.session, self.typed_addresses),
-            **alerts.handlers(self.apis),
             **facts.handlers(self.apis),
             **homekit.handlers(self.homekit, self.credentials.session),
             **webhooks.handlers(self.apis.webhooks if self.apis else None, self.credentials.session),

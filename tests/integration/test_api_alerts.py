@@ -112,7 +112,7 @@ async def test_who_looks_does_not_resolve_and_the_trail_has_who_did(tmp_path: Pa
 
 
 async def test_without_the_api_the_hub_says_which_key_to_set(tmp_path: Path) -> None:
-    async with open_port(tmp_path) as port, port.session(Role.SERVICE) as client:
+    async with open_port(tmp_path, config_text="") as port, port.session(Role.SERVICE) as client:
         for method, path in (("GET", "/v1/alerts"), ("POST", "/v1/alerts/alt_1/resolve")):
             async with client.request(method, path) as response:
                 answer = await response.json()

@@ -27,6 +27,7 @@ from agent.climate.model import HoldKind, Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
 from agent.home.temperatures import to_fahrenheit
+from agent.local.routes import Role
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import BASELINE_DAYS, Baseline, Drift, add_day
 from agent.maintenance.indicators import Measured, season_of
@@ -322,6 +323,33 @@ async def test_a_loss_of_heat_is_predicted_with_its_numbers_also_after_a_restart
         assert headers["X-Climahub-Reason"].startswith("run_time: still learning")
         answer = (await aurra.ask("GET", "/predictive/hvac/bedroom/status"))[1]
         assert (answer["maintenance_needed"], answer["prediction"]) == (False, None)
+        await shown_until_resolved(apis)
+
+
+async def shown_until_resolved(apis: ApiRig) -> None:
+    """See the hub's own alert as its problem, and resolve it as a person does."""
+    hub = apis.port.hub
+
+    def faults() -> list[str]:
+        return [each.text for each in hub.status().faults if each.component == "maintenance"]
+
+    await until(lambda: len(faults()) == 1)
+    async with apis.port.session(Role.SERVICE) as client:
+        async with client.get("/v1/alerts") as response:
+            (alert,) = (await response.json())["alerts"]
+        assert (alert["client"], alert["zone"], alert["is_shown"], alert["is_resolved"]) == (
+            "hub",
+            "living",
+            True,
+            False,
+        )
+        assert alert["issue"].startswith("less heat from the same run time: needs 43 % more run time")
+        assert faults()[0].startswith(f"alert {alert['id']}: living: {alert['issue']}")
+        async with client.post(f"/v1/alerts/{alert['id']}/resolve") as response:
+            assert (await response.json())["resolved_by"] == "test"
+        async with client.post("/v1/alerts/alt_9/resolve") as response:
+            assert response.status == 404
+    assert faults() == []
 
 
 def ill(now_ms: int) -> Drift:

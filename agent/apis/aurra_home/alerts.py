@@ -7,14 +7,11 @@ queued for webhooks once, also over a power cut: a start offers those of the las
 from collections.abc import Callable
 
 from agent.apis.aurra_home.assumptions import ALERT_THRESHOLD
-from agent.apis.aurra_home.events import Offer, alert_event, resolved_event
+from agent.apis.aurra_home.events import AGAIN_MS, Offer, alert_event, resolved_event
 from agent.apis.aurra_home.records import AlertRecord, AurraRecords, with_alert, with_resolved
 from agent.errors import Rejected
 from agent.foundation.clock import Clock
 from agent.foundation.text import quote
-
-AGAIN_MS = 86_400_000
-"""How old an event may be that is offered again after a start: the queue knows for longer which it has had."""
 
 
 class UnknownAlert(Rejected):

@@ -16,14 +16,19 @@ from agent.apis.webhooks.signatures import WebhookApi
 from agent.climate.model import Eco, Mode, Schedule, Setpoints
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
-from agent.home.changes import ChangeKind, HomeChange
+from agent.home.changes import HUB, ChangeKind, HomeChange
 from agent.home.temperatures import to_fahrenheit
 from agent.home.thermostat import Thermostat
 from agent.home.thermostats import Thermostats
+from agent.maintenance.alert_service import MaintenanceAlerts
+from agent.maintenance.alerts import Alert
 
 OFFLINE_S = 300
 """A zone that cannot be reached for longer than this is an event (the handout)."""
 LOOK_S = 30.0
+
+AGAIN_MS = 86_400_000
+"""How old an event may be that is offered again after a start: the queue knows for longer which it has had."""
 
 Offer = Callable[[Sequence[WebhookEvent]], object]
 """Takes events at once."""
@@ -94,6 +99,48 @@ def resolved_event(alert: AlertRecord) -> WebhookEvent:
     at = alert.resolved_utc_ms
     data = {"device_id": alert.zone_id, "alert_id": alert.alert_id, "resolved_at": rfc3339.render_known(at)}
     return make_event("predictive.alert_resolved", at, data, key=f"{alert.alert_id}_resolved")
+
+
+def maintenance_events(alert: Alert) -> list[WebhookEvent]:
+    """Return the events of one of the hub's own alerts so far; each may be offered again."""
+    record = AlertRecord(
+        alert_id=alert.alert_id,
+        zone_id=alert.zone_id,
+        client_id=HUB,
+        issue=f"{alert.issue}: {alert.evidence}",
+        confidence=alert.confidence,
+        action=alert.action,
+        priority="medium",
+        is_dispatched=False,
+        made_utc_ms=alert.made_utc_ms,
+        resolved_utc_ms=alert.resolved_utc_ms,
+    )
+    return [alert_event(record)] + ([] if alert.is_open else [resolved_event(record)])
+
+
+class MaintenanceEvents:
+    """Offers the events of the hub's own alerts. Its loop is `run`."""
+
+    def __init__(self, alerts: MaintenanceAlerts, offer: Offer, clock: Clock) -> None:
+        """Offer the events of each change from now on.
+
+        Args:
+            alerts: The hub's own.
+            offer: Takes events at once.
+            clock: Tells how old an event is.
+        """
+        self._alerts = alerts
+        self._offer = offer
+        self._clock = clock
+        alerts.on_change(lambda alert: offer(maintenance_events(alert)[-1:]))
+
+    async def run(self) -> None:
+        """After a start, offer the events of the last day again: the queue knows which it has had."""
+        await self._alerts.wait_until_loaded()
+        utc_ms = self._clock.utc_ms()
+        oldest_ms = 0 if utc_ms is None else utc_ms - AGAIN_MS
+        for alert in self._alerts.state.alerts:
+            self._offer([each for each in maintenance_events(alert) if (each.at_utc_ms or 0) > oldest_ms])
 
 
 def offline_event(thermostat: Thermostat, since_utc_ms: int | None, utc_ms: int | None) -> WebhookEvent:

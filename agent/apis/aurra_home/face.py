@@ -7,7 +7,7 @@ from agent.apis.aurra_home.alerts import Alerts
 from agent.apis.aurra_home.assumptions import DIAGNOSTICS_ENDPOINT
 from agent.apis.aurra_home.calls import Calls
 from agent.apis.aurra_home.errors import word
-from agent.apis.aurra_home.events import AurraEvents
+from agent.apis.aurra_home.events import AurraEvents, MaintenanceEvents
 from agent.apis.aurra_home.records import AurraRecords
 from agent.apis.aurra_home.signing_keys import SigningKeys
 from agent.apis.aurra_home.tokens import API, Tokens
@@ -132,4 +132,6 @@ def build_face(parts: "ApiParts") -> AurraHomeFace:
         "AURRA Home alerts": alerts.run,
         "AURRA Home events": events.run,
     }
+    if own := parts.home.alerts:
+        loops["AURRA Home maintenance"] = MaintenanceEvents(own, offer, parts.clock).run
     return AurraHomeFace(tokens, calls, alerts, loops)

@@ -54,6 +54,7 @@ FILES = (
     "data-usage.json",
     "storage-writes.json",
     "maintenance.json",
+    "maintenance-alerts.json",
     "key-machine.json",
     "config-changes.json",
     "api-clients.json",

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.apis.aurra_home.alerts import AGAIN_MS, Alerts, UnknownAlert
+from agent.apis.aurra_home.alerts import Alerts, UnknownAlert
+from agent.apis.aurra_home.events import AGAIN_MS
 from agent.apis.aurra_home.records import ALERTS_MAX, AlertRecord, AurraRecords
 from agent.apis.webhooks.endpoints import WebhookEvent
 from agent.foundation.disk import Disk

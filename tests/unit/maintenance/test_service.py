@@ -11,6 +11,7 @@ import pytest
 
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
+from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Baseline, Drift
 from agent.maintenance.indicators import LIFT_BANDS, OUTPUT_BANDS, SOLSTICE_MS, DayInProgress
@@ -45,13 +46,18 @@ class Hub:
         self.writes: list[str] = []
         self.began_utc_ms = began_utc_ms
         self.zones = {"living": 20.0} if zones is None else zones
-        self.service = MaintenanceService(
+        disk, worker = Disk(inject or self._note), InlineWorker()
+        alerts = MaintenanceAlerts(
             directory,
-            evidence=self.evidence,
-            models={},
             clock=self,
-            disk=Disk(inject or self._note),
-            worker=InlineWorker(),
+            disk=disk,
+            worker=worker,
+            new_id=lambda: "1",
+            add_fault=lambda _: None,
+            remove_fault=lambda _: None,
+        )
+        self.service = MaintenanceService(
+            directory, evidence=self.evidence, models={}, alerts=alerts, clock=self, disk=disk, worker=worker
         )
 
     def _note(self, operation: Operation, name: str) -> None:

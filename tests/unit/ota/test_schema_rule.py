@@ -31,7 +31,9 @@ from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
+from agent.maintenance import alert_service
 from agent.maintenance import service as maintenance
+from agent.maintenance.alerts import Alert, AlertState, Mute
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import Baseline, Drift
 from agent.maintenance.indicators import DayInProgress
@@ -112,6 +114,10 @@ DRIFT = Drift((Baseline(2, (3.6, 3.7), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6
 MAINTENANCE = maintenance.MaintenanceFile(
     {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True)}
 )
+ALERTS = AlertState(
+    (Alert("alt_1", "living", "warmth", "less heat", "31 % more", "check", 0.9, 7, 6, 8, "anna"),),
+    (Mute("living", "warmth", 0.2),),
+)
 ACCOUNT = launcher.LauncherState(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
     failed=launcher.FailedRelease("1.0.0", 1, "sick", is_damaged=True), floor=2,
@@ -164,10 +170,23 @@ def read_settings(directory: Path) -> object:
 
 async def read_maintenance(directory: Path) -> object:
     watched = maintenance.MaintenanceService(
-        directory, evidence=tuple, models={}, clock=Clock(), disk=Disk(), worker=InlineWorker()
-    )
+        directory, evidence=tuple, models={}, alerts=maintenance_alerts(directory),
+        clock=Clock(), disk=Disk(), worker=InlineWorker(),
+    )  # fmt: skip
     await watched._store.load_patiently()
     return watched._store.value
+
+
+def maintenance_alerts(directory: Path) -> alert_service.MaintenanceAlerts:
+    return alert_service.MaintenanceAlerts(
+        directory, clock=Clock(), disk=Disk(), worker=InlineWorker(), new_id=str, add_fault=print, remove_fault=print
+    )
+
+
+async def read_alerts(directory: Path) -> object:
+    alerts = maintenance_alerts(directory)
+    await alerts.load()
+    return alerts.state
 
 
 async def read_update(directory: Path) -> object:
@@ -201,6 +220,7 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
         lambda directory: factory_reset.read(directory, Disk()),
     ),
     maintenance.FILE_NAME: (msgspec.json.encode(MAINTENANCE), MAINTENANCE, read_maintenance),
+    alert_service.FILE_NAME: (msgspec.json.encode(ALERTS), ALERTS, read_alerts),
     keyring.FILE_NAME: (msgspec.json.encode(KEYRING), KEYRING, read_keyring),
     launcher.STATE_FILE: (launcher.encode(ACCOUNT), ACCOUNT, launcher.load),
     NETWORK_FILE: (radio_state.encode(NETWORK), NETWORK, lambda directory: RadioFiles(store_of(directory)).network()),

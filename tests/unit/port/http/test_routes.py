@@ -67,7 +67,7 @@ def all_handlers() -> dict[str, Handler]:
         **monitoring.description_handlers(dict),
         **port.handlers(ANY),
         **api_clients.handlers(None, ANY, ANY, ANY),
-        **alerts.handlers(None),
+        **alerts.handlers(None, None),
         **homekit.handlers(None, lambda _: None),
         **facts.handlers(None),
         **webhooks.handlers(None, ANY),
