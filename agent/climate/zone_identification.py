@@ -11,8 +11,10 @@ Separable least squares: Golub and Pereyra 1973. Multiple-model estimation: Magi
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import product
 from math import exp, log
+from operator import mul, sub
 
 import msgspec
 
@@ -53,10 +55,6 @@ KEPT = 0.6
 
 WEIGHT_MIN = 0.35
 """One window moves the gain by at least this share, however many there were."""
-
-UNKNOWNS = 5
-"""Of a window: gain, load, how far structure and air are from the first value of the sensor, and the drift of the load
-in an hour: nights get colder."""
 
 _SETTLING_K = 0.2
 _STRUCTURE_K = 1.5
@@ -155,18 +153,13 @@ def judge(member: Member, window: Window) -> Member:
 
 def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
     """Return the gain that explains a window best, and the root mean square of what it leaves."""
-    rows, gain = _responses(dynamics, window), dynamics.gain_k_per_h
+    columns, gain = _responses(dynamics, window), dynamics.gain_k_per_h
     weight = 1.0 / (MISFIT_K * MISFIT_K * CORRELATED_SAMPLES)
-    normal = [[0.0] * UNKNOWNS for _ in range(UNKNOWNS)]
-    right = [0.0] * UNKNOWNS
-    for row, sample in zip(rows, window.samples, strict=True):
-        moved_k = sample.value_c - window.start_c
-        for i in range(UNKNOWNS):
-            scaled = row[i] * weight
-            right[i] += scaled * moved_k
-            normal_row = normal[i]
-            for j in range(UNKNOWNS):
-                normal_row[j] += scaled * row[j]
+    moved_k = [sample.value_c - window.start_c for sample in window.samples]
+    scaled = [[value * weight for value in column] for column in columns]
+    # `sum` and `map`, not loops: fitting the bank is the largest part of what learning computes.
+    normal = [[sum(map(mul, mine, other)) for other in columns] for mine in scaled]
+    right = [sum(map(mul, mine, moved_k)) for mine in scaled]
     gain_weight = 1.0 / (_GAIN_SHARE * gain) ** 2
     load_weight = 1.0 / (_LOAD_SHARE * gain) ** 2
     start_share = emitted_share(dynamics, window.start_duty)
@@ -180,40 +173,60 @@ def _fit(dynamics: ZoneDynamics, window: Window) -> tuple[float, float]:
     right[0] += gain_weight * gain
     unknowns = _solve(normal, right)
     squares = 0.0
-    for row, sample in zip(rows, window.samples, strict=True):
-        left_k = sample.value_c - window.start_c
-        for i in range(UNKNOWNS):
-            left_k -= row[i] * unknowns[i]
-        squares += left_k * left_k
-    return unknowns[0], (squares / len(rows)) ** 0.5
+    for row, left_k in zip(zip(*columns, strict=True), moved_k, strict=True):
+        unexplained_k = reduce(sub, map(mul, row, unknowns), left_k)
+        squares += unexplained_k * unexplained_k
+    return unknowns[0], (squares / len(moved_k)) ** 0.5
 
 
-def _responses(dynamics: ZoneDynamics, window: Window) -> list[tuple[float, ...]]:
-    """Return what the sensor shows at each sample for one unit of each unknown of a window."""
+def _responses(dynamics: ZoneDynamics, window: Window) -> tuple[list[float], ...]:
+    """Return for each unknown of a window what the sensor shows at each sample for one unit of it.
+
+    The unknowns: gain, load, how far structure and air are from the first value of the sensor, and the drift of the
+    load in an hour: nights get colder.
+    """
+    emitted = emitted_share(dynamics, window.start_duty)
+    heated, drifting = [], []
+    for number, sample in enumerate(window.samples):
+        lag_s, full = emitter_lag_s(dynamics, sample.duty), emitted_share(dynamics, sample.duty)
+        keep_e = exp(-SAMPLE_S / lag_s)
+        heated.append(full + (emitted - full) * (1.0 - keep_e) * lag_s / SAMPLE_S)
+        emitted = full + (emitted - full) * keep_e
+        drifting.append(-((number + 0.5) * SAMPLE_S / 3600.0))
+    count = len(window.samples)
+    return (
+        _response(dynamics, heated),
+        _response(dynamics, [-1.0] * count),
+        _response(dynamics, [0.0] * count, walls=1.0),
+        _response(dynamics, [0.0] * count, air=1.0),
+        _response(dynamics, drifting),
+    )
+
+
+def _response(dynamics: ZoneDynamics, drives: Sequence[float], *, air: float = 0.0, walls: float = 0.0) -> list[float]:
+    """Return what the sensor shows at each sample of a window.
+
+    Args:
+        dynamics: Of the zone.
+        drives: The heat in each sample, in shares of full output.
+        air: The first temperature of air and sensor, in kelvin from the first value.
+        walls: That of the structure.
+    """
     air_h = dynamics.air_s / 3600.0
     keep_a = exp(-SAMPLE_S / dynamics.air_s)
     keep_w, keep_s = exp(-SAMPLE_S / dynamics.structure_s), exp(-SAMPLE_S / SENSOR_LAG_S)
     share_a = (1.0 - keep_a) * dynamics.air_s / SAMPLE_S
     # The load grows with the temperature, see `zone_model`.
     per_k = dynamics.gain_k_per_h / SPAN_K / 2.0
-    emitted = emitted_share(dynamics, window.start_duty)
-    air, walls, sensor = [0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0]
-    start = [(air[i] + walls[i]) for i in range(UNKNOWNS)]
-    rows = []
-    for number, sample in enumerate(window.samples):
-        hour = (number + 0.5) * SAMPLE_S / 3600.0
-        lag_s, full = emitter_lag_s(dynamics, sample.duty), emitted_share(dynamics, sample.duty)
-        keep_e = exp(-SAMPLE_S / lag_s)
-        mean_emitted = full + (emitted - full) * (1.0 - keep_e) * lag_s / SAMPLE_S
-        emitted = full + (emitted - full) * keep_e
-        for i, drive in enumerate((mean_emitted, -1.0, 0.0, 0.0, -hour)):
-            settled = walls[i] + (drive - per_k * (air[i] + walls[i] - start[i])) * air_h
-            mean = settled + (air[i] - settled) * share_a
-            air[i] = settled + (air[i] - settled) * keep_a
-            walls[i] = mean + (walls[i] - mean) * keep_w
-            sensor[i] = mean + (sensor[i] - mean) * keep_s
-        rows.append(tuple(sensor))
-    return rows
+    sensor, start, shown = air, air + walls, []
+    for drive in drives:
+        settled = walls + (drive - per_k * (air + walls - start)) * air_h
+        mean = settled + (air - settled) * share_a
+        air = settled + (air - settled) * keep_a
+        walls = mean + (walls - mean) * keep_w
+        sensor = mean + (sensor - mean) * keep_s
+        shown.append(sensor)
+    return shown
 
 
 def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
