@@ -26,7 +26,7 @@ from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
-from agent.machine.moved_card import guarded
+from agent.machine.moved_card import guarded, origin_reader
 from agent.machine_parts import build_machine
 from agent.maintenance_parts import build_maintenance
 from agent.ota.context import UpdateContext
@@ -83,6 +83,7 @@ class Hub:
             client=self.client.settings,
             poll_interval_s=config.cloud.settings_poll_interval_s,
             rng=environment.rng,
+            origin=origin_reader(environment.card),
         )
         self.pairing = PairingService(
             state,
@@ -147,6 +148,7 @@ class Hub:
             telemetry=self.telemetry,
             sensors=self.sensors,
             settings=self.settings,
+            commands=self.commands,
             pairing=self.pairing,
             network=environment.board.network,
             updates=self.updates,
@@ -189,6 +191,7 @@ class Hub:
             on_memory_send=environment.on_memory_send,
             correct=lambda reading: self.air.judge(self.sensors.judge(reading)),
             derived=lambda: self.air.sensors,
+            origin=origin_reader(environment.card),
         )
 
     def _commands(self) -> CommandService:
@@ -204,6 +207,8 @@ class Hub:
             interval_s=self._poll_interval_s,
             config=config.commands,
             add_fault=lambda text: self.faults.add("commands", text),
+            machine=environment.card.machine if environment.card else "",
+            origin=origin_reader(environment.card),
         )
 
     def _updates(self) -> UpdateService | None:

@@ -82,10 +82,22 @@ class CommandJournal:
         refused_since_ms: Boot time since which the disk has refused every change; `None` while it works.
         deferred_count: Deliveries deferred since the start because too many commands were open; the cloud keeps them.
         change_count: Changes since the start. Compare it to learn whether a copy of the records is still complete.
+        held_ids: Commands that another machine has received: neither run nor acknowledged before a person decides.
     """
 
-    def __init__(self, database: Database, *, pending_commands_max: int, is_volatile: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        pending_commands_max: int,
+        is_volatile: bool = False,
+        machine: str = "",
+        holds_others: bool = False,
+    ) -> None:
         self._database = database
+        self._machine = machine
+        self._holds_others = holds_others
+        self.held_ids: list[str] = []
         self.is_volatile = is_volatile
         self.refused_since_ms: int | None = None
         self._pending_commands_max = pending_commands_max
@@ -102,6 +114,19 @@ class CommandJournal:
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each durable change."""
         self._listeners.append(listener)
+
+    async def drop_held(self) -> int:
+        """Remove the commands that are held back: they were another hub's. Return how many."""
+        ids = self.held_ids
+
+        def drop(connection: sqlite3.Connection) -> None:
+            with self._database.transaction(connection):
+                connection.executemany("DELETE FROM commands WHERE command_id = ?", [(each,) for each in ids])
+
+        if ids:
+            await self._database.run(drop)
+        self.held_ids = []
+        return len(ids)
 
     async def load(self) -> None:
         """Read the open commands."""
@@ -235,7 +260,11 @@ class CommandJournal:
 
     def _load(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM commands WHERE is_open ORDER BY seq").fetchall()  # noqa: S608
-        self._open_commands = {record.command_id: record for record in map(_read, rows)}
+        records = [_read(row) for row in rows]
+        self._open_commands = {
+            each.command_id: each for each in records if not self._holds_others or each.machine == self._machine
+        }
+        self.held_ids = [each.command_id for each in records if each.command_id not in self._open_commands]
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
     def _add(
@@ -283,6 +312,7 @@ class CommandJournal:
             payload=command.payload,
             problem=JOURNAL_LOST_MESSAGE if self._is_rebuilt else command.problem,
             expires_utc_ms=command.expires_utc_ms,
+            machine=self._machine,
         )
 
     def _update(self, connection: sqlite3.Connection, record: CommandRecord, now: Now) -> None:
@@ -350,7 +380,7 @@ def _read(row: tuple[Any, ...]) -> CommandRecord:
 
 
 async def open_volatile_journal(
-    records: Sequence[CommandRecord], now: Now, *, pending_commands_max: int
+    records: Sequence[CommandRecord], now: Now, *, pending_commands_max: int, machine: str = ""
 ) -> CommandJournal:
     """Return a journal in memory, for a hub whose disk takes nothing.
 
@@ -358,18 +388,26 @@ async def open_volatile_journal(
         records: The records of the journal on the disk, as far as they are readable, oldest first.
         now: Now.
         pending_commands_max: How many commands may be open.
+        machine: A hash of this machine.
     """
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.executescript(SCHEMA)
     # Nothing of it is durable, so no thread has to wait for a disk.
     database = Database(Path(":memory:"), connection, worker=InlineWorker(), disk=Disk())
-    journal = CommandJournal(database, pending_commands_max=pending_commands_max, is_volatile=True)
+    journal = CommandJournal(database, pending_commands_max=pending_commands_max, is_volatile=True, machine=machine)
     await journal.merge(records, now)
     return journal
 
 
 async def open_journal(
-    directory: Path, *, pending_commands_max: int, worker: Worker, disk: Disk, is_broken: bool = False
+    directory: Path,
+    *,
+    pending_commands_max: int,
+    worker: Worker,
+    disk: Disk,
+    is_broken: bool = False,
+    machine: str = "",
+    holds_others: bool = False,
 ) -> tuple[CommandJournal, Path | None]:
     """Open the journal in ``directory``; return it, and the new path of an unreadable one.
 
@@ -379,6 +417,8 @@ async def open_journal(
         worker: Runs what blocks.
         disk: Announces durable operations.
         is_broken: Quarantine the present file: it was found unreadable in use.
+        machine: A hash of this machine.
+        holds_others: Hold back the open commands that another machine has received.
 
     Raises:
         StorageFull: No room to make the file.
@@ -394,7 +434,9 @@ async def open_journal(
         return SCHEMA if is_first else SCHEMA + REBUILT_MARK
 
     async def load(database: Database) -> CommandJournal:
-        journal = CommandJournal(database, pending_commands_max=pending_commands_max)
+        journal = CommandJournal(
+            database, pending_commands_max=pending_commands_max, machine=machine, holds_others=holds_others
+        )
         await journal.load()
         journal.replaces_missing = replaces_missing
         if not made.exists():

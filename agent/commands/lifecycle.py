@@ -137,6 +137,7 @@ class CommandRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STO
         error_message: Why it failed, was refused or expired.
         result: Sent with the ack; dropped once the cloud has it.
         settled_utc_ms: When it was settled, if known.
+        machine: A hash of the machine that received it; empty where that is not known.
     """
 
     command_id: str
@@ -157,6 +158,7 @@ class CommandRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STO
     error_message: str = ""
     result: Mapping[str, Any] | None = None
     settled_utc_ms: int | None = None
+    machine: str = ""
 
     @property
     def known_type(self) -> CommandType | None:

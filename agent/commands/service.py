@@ -33,6 +33,7 @@ from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
 from agent.foundation.log import ProblemLog
+from agent.foundation.signals import Signal
 from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
 
@@ -69,6 +70,8 @@ class CommandService:
         interval_s: Callable[[], float],
         config: CommandsConfig,
         add_fault: Callable[[str], None],
+        machine: str = "",
+        origin: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -83,6 +86,8 @@ class CommandService:
             interval_s: Returns the interval between two polls.
             config: How many commands may be open, and whether a person has to confirm a factory reset.
             add_fault: Reports a fault that the hub survived.
+            machine: A hash of this machine.
+            origin: Returns the other machine on which what waits was recorded; commands from there are held back.
         """
         self._directory = directory
         self._handlers = handlers
@@ -92,6 +97,9 @@ class CommandService:
         self._pending_max = config.pending_max
         self._confirms_reset = config.factory_reset_needs_confirmation
         self._add_fault = add_fault
+        self._machine = machine
+        self._origin = origin
+        self._decided = Signal()
         self._executor = CommandExecutor(handlers, now=self._now, needs_confirmation=self._needs_confirmation)
         self._acknowledger = CommandAcknowledger(client, now=self._now)
         self._poller = CommandPoller(client, now=self._now, rng=rng, interval_s=interval_s)
@@ -149,6 +157,21 @@ class CommandService:
         if isinstance(handler, FactoryResetHandler):
             await handler.reset()
 
+    def release_held(self) -> None:
+        """Run and acknowledge the commands that another machine has received: the journal is read again."""
+        self._decided.set()
+
+    async def discard_held(self) -> int:
+        """Forget the commands that another machine has received; return how many.
+
+        Raises:
+            StorageFull: They are still held back.
+            Corrupt: The journal cannot be read; it is put aside soon.
+        """
+        if self.journal is None:
+            raise StorageFull("the journal of commands is not open; free some space on the disk")
+        return await self.journal.drop_held()
+
     async def confirm(self, command_id: str) -> CommandRecord:
         """Save that a person at the hub confirms a command.
 
@@ -169,10 +192,28 @@ class CommandService:
         try:
             await self._executor.reconcile(journal)
             async with asyncio.TaskGroup() as group:
-                for work in (self._executor.run, self._acknowledger.run, self._poller.run, self._watch_storage):
+                for work in (
+                    self._executor.run,
+                    self._acknowledger.run,
+                    self._poller.run,
+                    self._watch_storage,
+                    self._watch_decision,
+                ):
                     group.create_task(work(journal))
         except* _JournalReplaced:
-            await self._close(journal)
+            await self._discard(journal)
+
+    async def _watch_decision(self, journal: CommandJournal) -> None:
+        """Have the journal opened again once commands of another machine may be run.
+
+        Raises:
+            _JournalReplaced: It has to be.
+        """
+        while True:
+            self._decided.clear()
+            if journal.held_ids and not self._origin():
+                raise _JournalReplaced
+            await self._decided.wait()
 
     async def _watch_storage(self, journal: CommandJournal) -> None:
         """Replace the journal by one in memory once the disk has refused for a minute, and back when it works again.
@@ -220,7 +261,9 @@ class CommandService:
 
     async def _fall_back_to_memory(self, records: Sequence[CommandRecord]) -> CommandJournal:
         now = self._now()
-        self.journal = journal = await open_volatile_journal(records, now, pending_commands_max=self._pending_max)
+        self.journal = journal = await open_volatile_journal(
+            records, now, pending_commands_max=self._pending_max, machine=self._machine
+        )
         self._listen(journal)
         self._volatile_problem.report("the disk takes nothing; commands that need it are refused, all others work")
         return journal
@@ -232,6 +275,8 @@ class CommandService:
             worker=self._worker,
             disk=self._disk,
             is_broken=is_corrupt,
+            machine=self._machine,
+            holds_others=bool(self._origin()),
         )
         if aside is None and journal.replaces_missing:
             self._report(f"{FILE_NAME} is missing: commands listed now are refused, they may have been run before")

@@ -25,7 +25,10 @@ SUPPLY_REMEDY = "use the maker's power supply and a short, thick cable; remove w
 def machine_problems(machine: MachineReport) -> Iterator[Problem]:
     """Yield what is wrong, each beginning with the part of the machine."""
     parts = {
-        "card": [card_moved() if machine.is_card_moved else None],
+        "card": [
+            card_moved() if machine.is_card_moved else None,
+            held_back() if machine.holds_back and not machine.is_card_moved else None,
+        ],
         "power": [
             under_voltage(machine.power_now, machine.power_since_boot),
             mains_off(machine.ups.minutes_left if machine.ups else None) if machine.is_mains_off else None,
@@ -79,6 +82,14 @@ def card_moved() -> Problem:
         "it was copied or moved to another board: the hub's key is not used, readings are kept",
         "moved: confirm it with climahub doctor --fix; copied: give this hub a key of its own (docs/fleet.md)",
         Level.FAULT,
+    )
+
+
+def held_back() -> Problem:
+    """Return that what the card has recorded on another board is not sent under the present key."""
+    return Problem(
+        "what it recorded on another board is held back: the key is new",
+        "climahub doctor --fix: send it, where both are one home, or discard it (docs/fleet.md)",
     )
 
 

@@ -129,6 +129,20 @@ _TABLE = (
         Role.OWNER,
         is_destructive=True,
     ),
+    Repair(
+        "send-held",
+        "Send what is held back",
+        "Sends readings, results of commands and settings that the card has from another board, under the present key.",
+        Role.OWNER,
+        is_destructive=True,
+    ),
+    Repair(
+        "discard-held",
+        "Discard what is held back",
+        "Erases what waits since the card was in another board: another home's. Sensors, programs and codes stay.",
+        Role.OWNER,
+        is_destructive=True,
+    ),
 )
 
 REPAIRS: Mapping[str, Repair] = MappingProxyType({repair.name: repair for repair in _TABLE})

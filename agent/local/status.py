@@ -146,6 +146,7 @@ class MachineReport(msgspec.Struct, frozen=True):
         button_problem: Why its button does nothing, remedy first; empty where nothing is known against it.
         reset_left_s: How long a reset that its button asks for waits for a confirmation; `None` where none does.
         is_card_moved: The card was copied or moved to another board: the key is not used until a person decides.
+        holds_back: What this card has recorded on another board and not sent yet waits until a person decides.
     """
 
     power_now: list[str] = []
@@ -158,6 +159,7 @@ class MachineReport(msgspec.Struct, frozen=True):
     button_problem: str = ""
     reset_left_s: int | None = None
     is_card_moved: bool = False
+    holds_back: bool = False
 
 
 class OutboxReport(msgspec.Struct, frozen=True):
@@ -166,11 +168,12 @@ class OutboxReport(msgspec.Struct, frozen=True):
     Attributes:
         unregistered: Readings of sensors that the cloud has not registered yet.
         unanchored: Readings of boots that never learnt the time.
-        sendable: Pending readings that wait neither for a registration nor for the time.
+        sendable: Pending readings that wait for no registration, time or decision.
         stalled_s: How long readings have been due while none was accepted; 0 where none is due.
         accepted_age_s: The time since the last acceptance; `None` before the first.
         in_memory_age_s: How long the oldest reading has been waiting to be written to the disk.
         accepted_from_memory: Readings that were accepted from memory, because the disk could not be written.
+        held: Pending readings that were recorded on another board: they wait until a person decides.
     """
 
     pending: int
@@ -194,6 +197,7 @@ class OutboxReport(msgspec.Struct, frozen=True):
     accepted_age_s: int | None = None
     in_memory_age_s: int | None = None
     accepted_from_memory: int = 0
+    held: int = 0
 
 
 class SensorReport(msgspec.Struct, frozen=True):

@@ -206,6 +206,7 @@ def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport
         machine.panel.problem,
         machine.panel.reset_left_s,
         machine.card is not None and machine.card.is_moved,
+        machine.card is not None and bool(machine.card.origin),
     )
 
 
@@ -309,6 +310,7 @@ def _outbox(telemetry: TelemetryService, clock: Clock, problem: str) -> OutboxRe
         accepted_age_s=_age_s(uplink.counts.last_accepted_ms, now_ms),
         accepted_from_memory=outbox.accepted_from_memory,
         in_memory_age_s=_age_s(intake.uncommitted_since_ms, now_ms),
+        held=stats.held,
     )
 
 

@@ -2,8 +2,9 @@
 
 Owns `key-machine.json`: hashes of the key and of the machine that the key was first used on, never the key itself. The
 board's serial number decides, and the machine-id only where a board has none: a system that was installed anew is on
-the same board (docs/decisions/0020-copied-card.md). Must never keep the hub from heating: without the file, or on a
-disk that fails, the key is used.
+the same board (docs/decisions/0020-copied-card.md). What a card has recorded on another board and not sent yet is held
+back until a person decides, also where the hub has a new key. Must never keep the hub from heating: without the file,
+or on a disk that fails, the key is used.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ FILE_NAME = "key-machine.json"
 FILE_BYTES_MAX = 4096
 
 NOT_MOVED = "there is nothing to decide: the hub's key is used on the machine that it was first used on"
+NOTHING_HELD = "there is nothing to decide: what waits for the cloud was recorded on this board"
 
 ReadKey = Callable[[], str | None]
 
@@ -37,11 +39,18 @@ class KeyMachine(msgspec.Struct, frozen=True):
         key: Of the hub's key.
         board: Of the board's serial number.
         system: Of the machine-id.
+        origin: The machine on which what is held back was recorded; empty where a person has decided, or nothing is.
     """
 
     key: str = ""
     board: str = ""
     system: str = ""
+    origin: str = ""
+
+    @property
+    def machine(self) -> str:
+        """What the machine is recognised by."""
+        return self.board or self.system
 
 
 def hashed(ids: MachineIds) -> KeyMachine:
@@ -51,8 +60,11 @@ def hashed(ids: MachineIds) -> KeyMachine:
 
 def is_moved(recorded: KeyMachine, now: KeyMachine) -> bool:
     """Tell whether a key that was first used on one machine is now on another; no by default, as nothing proves it."""
-    if recorded.key != now.key or not recorded.key:
-        return False
+    return recorded.key == now.key != "" and is_elsewhere(recorded, now)
+
+
+def is_elsewhere(recorded: KeyMachine, now: KeyMachine) -> bool:
+    """Tell whether two machines differ, whatever the key; no by default."""
     if recorded.board and now.board:
         return recorded.board != now.board
     return bool(recorded.system and now.system) and recorded.system != now.system
@@ -61,8 +73,13 @@ def is_moved(recorded: KeyMachine, now: KeyMachine) -> bool:
 def recorded_after(recorded: KeyMachine, now: KeyMachine) -> KeyMachine:
     """Return what is recorded once a key is used; what a machine does not report is kept where the key is the same."""
     if recorded.key != now.key:
-        return now
-    return KeyMachine(now.key, now.board or recorded.board, now.system or recorded.system)
+        return msgspec.structs.replace(now, origin=origin_of(recorded, now))
+    return KeyMachine(now.key, now.board or recorded.board, now.system or recorded.system, recorded.origin)
+
+
+def origin_of(recorded: KeyMachine, now: KeyMachine) -> str:
+    """Return the machine on which what waits was recorded where that is another one, and nobody has decided yet."""
+    return recorded.machine if is_elsewhere(recorded, now) else recorded.origin
 
 
 def _sha256(text: str) -> str:
@@ -98,6 +115,16 @@ class MovedCard:
             bytes_max=FILE_BYTES_MAX,
             loss="a card that was copied or moved is not noticed at this start",
         )
+
+    @property
+    def machine(self) -> str:
+        """What this machine is recognised by: a hash; empty where it shows nothing."""
+        return self._here.machine
+
+    @property
+    def origin(self) -> str | None:
+        """The other machine on which what waits was recorded; empty for none, `None` where that is not known."""
+        return origin_of(self._recorded, self._here) if self._recorded.key else None
 
     def load(self) -> None:
         """Read which machine the key was first used on. Blocks."""
@@ -141,6 +168,19 @@ class MovedCard:
         self._recorded, self.is_moved = self._seen, False
         _log.warning("a person has confirmed that the card was moved to this board: the hub's key is used")
 
+    async def decide(self) -> None:
+        """Record that a person has decided about what was recorded on another board.
+
+        Raises:
+            Rejected: Nothing is held back, or the key itself is: then `confirm` or a reset decides.
+            StorageFull: It cannot be recorded, so nothing has changed.
+        """
+        if self.is_moved or not self.origin:
+            raise Rejected(NOTHING_HELD)
+        decided = msgspec.structs.replace(self._recorded, origin="")
+        await self._store.commit(lambda _: decided)
+        self._recorded = decided
+
     async def run(self) -> None:
         """Write what has changed, until cancelled."""
         if self._store.is_unread:
@@ -157,3 +197,8 @@ class MovedCard:
 def guarded(card: MovedCard | None, read_key: ReadKey) -> ReadKey:
     """Return what reads the hub's key as far as it may be used on this machine."""
     return read_key if card is None else lambda: card.usable(read_key())
+
+
+def origin_reader(card: MovedCard | None) -> Callable[[], str | None]:
+    """Return what tells on which other machine what waits was recorded; see `MovedCard.origin`."""
+    return (lambda: None) if card is None else lambda: card.origin

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.cloud.client import CloudClient
+from agent.commands.service import CommandService
 from agent.config import Config
 from agent.foundation.clock import Clock, Timekeeper
 from agent.foundation.disk import Disk
@@ -48,6 +49,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
         telemetry: Readings.
         sensors: What is known of each sensor beyond its readings.
         settings: The device settings.
+        commands: The cloud's commands.
         pairing: Sensors of the radio.
         network: The radio; `None` without one.
         updates: `None` where nothing can be updated.
@@ -72,6 +74,7 @@ class HubParts(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: TelemetryService
     sensors: SensorsService
     settings: SettingsSync
+    commands: CommandService
     pairing: PairingService
     network: SensorNetwork | None
     updates: UpdateService | None

@@ -67,6 +67,7 @@ class SettingsSync:
         client: SettingsClient,
         poll_interval_s: float,
         rng: random.Random,
+        origin: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Read what was in force before the restart.
 
@@ -77,6 +78,7 @@ class SettingsSync:
             client: The way to the cloud.
             poll_interval_s: Between two requests for the cloud's copy.
             rng: For the first interval: hubs that start together do not ask together for ever.
+            origin: Returns the other machine on which what waits was recorded; local changes from there are held back.
         """
         self._disk = disk
         self._client = client
@@ -103,7 +105,9 @@ class SettingsSync:
             shrink=without_unknown,
         )
         self._saved = SettingsDocument()
+        self._origin = origin
         self._first = self._load()
+        self._has_old_changes = bool(self._first.pending)
         self._last = self._first.settings
         self._kinds = self._last.kinds
         self._store.on_change(self._notify)
@@ -233,8 +237,24 @@ class SettingsSync:
             await self._fetch_due.wait(interval_s)
             interval_s = self._poll_interval_s
 
+    @property
+    def _holds_changes(self) -> bool:
+        """Whether local changes may be those of another home."""
+        return self._has_old_changes and bool(self._origin())
+
+    def release_held(self) -> None:
+        """Send the local changes that were made on another machine."""
+        self._push_due.set()
+
+    async def discard_held(self) -> None:
+        """Forget the local changes that were made on another machine, and fetch the cloud's copy soon."""
+        if self._holds_changes:
+            await self._put_in_force(lambda before: msgspec.structs.replace(before, pending={}))
+            self._has_old_changes = False
+            self.fetch_now()
+
     async def _push(self) -> None:
-        while sent := dict(self.pending):
+        while (sent := dict(self.pending)) and not self._holds_changes:
             await self._client.ready(Endpoint.SETTINGS_PUT)
             try:
                 answer = await self._client.put_settings(sent)
@@ -346,6 +366,7 @@ class SettingsSync:
         """Return the file that became readable late, with the changes of the cloud and of the hub since the start."""
         self._problems = list(self._unreadable)
         self._saved = found
+        self._has_old_changes = bool(found.pending)
         self._push_due.set()
         if present == self._first:
             return found

@@ -74,6 +74,7 @@ class TelemetryService:
         on_memory_send: Callable[[Sequence[Reading]], None],
         correct: Callable[[Reading], Reading],
         derived: Callable[[], Sequence[Sensor]] = lambda: (),
+        origin: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Build all parts; nothing runs yet.
 
@@ -94,6 +95,7 @@ class TelemetryService:
             on_memory_send: Receives readings that are about to be sent from memory.
             correct: Returns a reading with the right value, and suspect where its sensor is doubted.
             derived: Returns sensors that are computed from the board's channels.
+            origin: Returns the other machine on which the stored readings were recorded (`outbox.held.Origin`).
         """
         storage, network = config.storage, board.network
         self._directory: Path = storage.state_dir
@@ -103,6 +105,7 @@ class TelemetryService:
         self._disk = disk
         self._worker = worker
         self._add_fault = add_fault
+        self._origin = origin
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
@@ -220,6 +223,7 @@ class TelemetryService:
             worker=self._worker,
             disk=self._disk,
             is_broken=is_broken,
+            origin=self._origin(),
         )
 
     def _report_quarantined(self, aside: Path) -> None:
@@ -285,6 +289,30 @@ class TelemetryService:
             with contextlib.suppress(Corrupt):
                 await self.intake.flush(outbox)
                 await outbox.drop_unregistered(device)
+
+    async def release_held(self) -> None:
+        """Send the readings that were recorded on another machine. Without an open outbox, opening it does that.
+
+        Raises:
+            StorageFull: They are still held back.
+        """
+        if (outbox := self.outbox) is not None:
+            with contextlib.suppress(Corrupt):
+                await outbox.release_held()
+                for device in self._identities.registered_devices:
+                    await self._mark_registered_once(outbox, device)
+                self.uplink.backlog_available()
+
+    async def discard_held(self) -> int:
+        """Give up the readings that were recorded on another machine; return how many.
+
+        Raises:
+            StorageFull: They are still held back.
+            Corrupt: The outbox cannot be read; it is put aside soon.
+        """
+        if self.outbox is None:
+            raise StorageFull(self.problem or "the outbox is not open yet; try again in a minute")
+        return await self.outbox.discard_held()
 
     async def flush(self) -> None:
         """Make durable what a restart of the machine would lose.

@@ -24,6 +24,8 @@ from agent.cli.setup.procedure import Options, Places, Procedure, Steps
 from agent.foundation.disk import Disk
 from agent.machine.moved_card import FILE_NAME
 from lab.refcloud.admin import NewDevice
+from lab.refcloud.contract import Endpoint
+from lab.refcloud.faults import ErrorStatus, FaultRule
 from tests.integration.conftest import WAIT_S, Cloud, until
 
 ROOT = Path(__file__).parents[2]
@@ -230,6 +232,60 @@ async def test_ten_hubs_from_one_image_claim_once_each_and_a_copy_is_noticed(
     await copy.start("board-10", f"{3:032x}")
     await copy.until("/v1/status", is_accepted)
     await until(lambda: of_hub(cloud, "hub-10"))
+
+
+def sent_under(cloud: Cloud, name: str) -> list[int]:
+    """Return the instants of the readings that the cloud has from a hub itself."""
+    (device_id,) = [each.device_id for each in cloud.reference.admin.devices() if each.name == name]
+    return [each.at_ms for each in cloud.reference.admin.readings().readings if each.device_id == device_id]
+
+
+async def given_another_key(kept: Cards, directory: Path, cloud: Cloud) -> tuple[Card, int]:
+    """Return a card with waiting readings after a start on another board with another key, and how many wait."""
+    card = await claimed(kept, directory, cloud, "one")
+    cloud.reference.set_faults([FaultRule(ErrorStatus(503), Endpoint.TELEMETRY)])
+    await card.start("board-1")
+    await card.until("/v1/status", lambda found: found["outbox"]["pending"] > 3)
+    await card.stop()
+    cloud.reference.set_faults([])
+    card.write_claim(cloud.reference.admin.provision(NewDevice(name="two")).api_key, cloud.url)
+    assert await asyncio.to_thread(card.set_up) == exit_codes.OK
+    await card.start("board-2")
+    status = await card.until("/v1/status", is_accepted)
+    assert status["machine"]["holds_back"]
+    assert not status["machine"]["is_card_moved"]
+    return card, status["outbox"]["held"]
+
+
+async def test_what_the_other_home_has_waiting_is_not_sent_under_a_new_key(
+    tmp_path: Path, cloud: Cloud, kept: Cards
+) -> None:
+    card, held = await given_another_key(kept, tmp_path / "card", cloud)
+    assert held > 3
+    before_ms = min(sent_under(cloud, "two"))
+    await card.stop()
+    await card.start("board-2")
+    status = await card.until("/v1/status", is_accepted)
+    assert (status["outbox"]["held"], min(sent_under(cloud, "two"))) == (held, before_ms), "a restart decides nothing"
+    _, checks = await card.ask("/v1/checks")
+    (found,) = [each for each in checks["checks"] if each["name"] == "hub-unsendable"]
+    assert [each["name"] for each in found["repairs"]] == ["send-held", "discard-held"]
+    code, done = await card.ask("/v1/repairs/discard-held", "POST")
+    assert (code, done["done"].startswith(f"{held} readings")) == (200, True)
+    status = await card.until("/v1/status", is_accepted)
+    assert (status["outbox"]["held"], status["machine"]["holds_back"]) == (0, False)
+    assert (await card.ask("/v1/repairs/send-held", "POST"))[0] == 409, "it is decided"
+    assert (min(sent_under(cloud, "two")), sent_under(cloud, "one")) == (before_ms, [])
+
+
+async def test_a_moved_card_with_a_new_key_sends_what_waits_once_a_person_says_so(
+    tmp_path: Path, cloud: Cloud, kept: Cards
+) -> None:
+    card, held = await given_another_key(kept, tmp_path / "card", cloud)
+    before_ms = min(sent_under(cloud, "two"))
+    assert (await card.ask("/v1/repairs/send-held", "POST"))[0] == 200
+    await card.until("/v1/status", lambda found: not found["outbox"]["held"] and not found["outbox"]["sendable"])
+    await until(lambda: sum(each < before_ms for each in sent_under(cloud, "two")) == held)
 
 
 async def test_a_key_of_its_own_decides_for_a_moved_card(tmp_path: Path, cloud: Cloud, kept: Cards) -> None:

@@ -20,7 +20,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             " running_s climate_problems commands_problem starts update unmatched_keys config_trial machine"
             " relay_problem",
             "MachineReport": "power_now power_since_boot is_mains_off disk_free_bytes disk_free_bytes_min ups"
-            " written_bytes_per_day button_problem reset_left_s is_card_moved",
+            " written_bytes_per_day button_problem reset_left_s is_card_moved holds_back",
             "UpsReport": "is_mains_on charge_percent minutes_left power_off_percent problem",
             "ConfigTrialReport": "keys left_s is_started caller",
             "ClockStatus": "synchronised utc boot_id uptime_s source error_s known_for_s confirmed_s_ago",
@@ -33,7 +33,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "QuotaReport": "used limit window_s is_history_unknown",
             "OutboxReport": "pending in_memory fresh unregistered unanchored retrying used_bytes oldest_age_s committed"
             " accepted unconfirmed downsampled dropped dead_letters problem last_refusal sendable stalled_s"
-            " accepted_age_s in_memory_age_s accepted_from_memory",
+            " accepted_age_s in_memory_age_s accepted_from_memory held",
             "SensorReport": "device sensor kind value unit quality reason age_s good bad failures problem measured"
             " uncertainty doubt",
             "RelayedReport": "device name sensor_id problem",

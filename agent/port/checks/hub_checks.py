@@ -7,6 +7,7 @@ from typing import Any
 from agent.foundation.format import DAY_S, HOUR_S, duration, plural, size
 from agent.foundation.phrase import counted, phrase
 from agent.local.document_problems import OUTBOX_OLD_S
+from agent.local.machine_problems import held_back
 from agent.port.checks import update_checks
 from agent.port.checks.facts import (
     Agent,
@@ -21,6 +22,7 @@ from agent.port.checks.model import Check, Finding, check, failed, passed, unkno
 from agent.port.checks.report import Group, RepairOffer
 
 OUTBOX_WARN_S = DAY_S
+HELD_DECISIONS = (RepairOffer("send-held"), RepairOffer("discard-held"))
 MEMORY_WARN_S = 600
 """Readings reach the disk within a minute; after ten the disk refuses them."""
 FAULT_RECENT_S = HOUR_S
@@ -182,7 +184,10 @@ def _gaps(found: Documents) -> Finding:
 
 
 def _unregistered(found: Documents) -> Finding:
-    outbox = found.status.outbox
+    outbox, machine = found.status.outbox, found.status.machine
+    if machine.holds_back and not machine.is_card_moved:
+        held = held_back()
+        return warned(held.what, held.advice, *HELD_DECISIONS)
     if outbox.unregistered:
         text = phrase(
             "{readings} of sensors without an identity in the cloud", readings=counted(outbox.unregistered, "reading")

@@ -17,7 +17,7 @@ from agent.local import query
 from agent.local.queries import RepairQuery
 from agent.local.repair_table import REPAIRS
 from agent.local.routes import Handler, LocalRequest, RequestRefused, Role
-from agent.machine.moved_card import NOT_MOVED, MovedCard
+from agent.machine.moved_card import NOT_MOVED, NOTHING_HELD, MovedCard
 from agent.port.hub_parts import HubParts
 from hal.interface import parts_of
 from hal.radio import Repairable
@@ -89,6 +89,8 @@ class Repairs:
             "renew-certificate": self._renew_certificate,
             "confirm-moved-card": self._confirm_moved_card,
             "reset-copied-card": self._reset_copied_card,
+            "send-held": self._send_held,
+            "discard-held": self._discard_held,
         }
 
     async def carry_out(self, name: str, *, target: str, role: Role) -> RepairOutcome:
@@ -255,6 +257,7 @@ class Repairs:
 
     async def _confirm_moved_card(self, _: str) -> str:
         await self._moved_card().confirm()
+        await self._release_held()
         self._hub.client.reload_key()
         return "the hub's key is used on this board from now on"
 
@@ -262,6 +265,39 @@ class Repairs:
         self._moved_card()
         await self._hub.machine.reset()
         return "the hub resets itself; then give it a key of its own: climahub setup --key-file FILE"
+
+    async def _send_held(self, _: str) -> str:
+        await self._holding_card().decide()
+        held = self._hub.telemetry.failover.stats().held
+        await self._release_held()
+        return f"{plural(held, 'reading')} of another board and what else was held back are sent"
+
+    async def _release_held(self) -> None:
+        self._hub.commands.release_held()
+        self._hub.settings.release_held()
+        await self._hub.telemetry.release_held()
+
+    async def _discard_held(self, _: str) -> str:
+        card, hub = self._holding_card(), self._hub
+        commands = await hub.commands.discard_held()
+        await hub.settings.discard_held()
+        readings = await hub.telemetry.discard_held()
+        await card.decide()
+        await hub.telemetry.release_held()
+        return f"{plural(readings, 'reading')} and {plural(commands, 'command')} of another board are erased"
+
+    def _holding_card(self) -> MovedCard:
+        """Return what holds something back that a person may decide about.
+
+        Raises:
+            Rejected: There is nothing to decide, or the key itself is withheld.
+        """
+        card = self._hub.machine.card
+        if card is None or not card.origin:
+            raise Rejected(NOTHING_HELD)
+        if card.is_moved:
+            raise Rejected("decide first whether the card was moved or copied: confirm-moved-card or reset-copied-card")
+        return card
 
     def _moved_card(self) -> MovedCard:
         """Return what decides whether the key is used.

@@ -90,7 +90,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class OutboxStats(msgspec.Struct, frozen=True):
-    """The numbers of an outbox. The last four count from the creation of the file.
+    """The numbers of an outbox. Four count from the creation of the file: committed to dead_letters.
 
     Attributes:
         pending: Readings that are stored and not yet accepted.
@@ -103,6 +103,7 @@ class OutboxStats(msgspec.Struct, frozen=True):
         downsampled: Readings removed by downsampling.
         dropped: Readings removed for lack of space, or because they could not be read.
         dead_letters: Readings that the cloud refused for good.
+        held: Of the pending ones, readings that were recorded on another board: they wait for a person.
     """
 
     pending: int
@@ -115,11 +116,12 @@ class OutboxStats(msgspec.Struct, frozen=True):
     downsampled: int
     dropped: int
     dead_letters: int
+    held: int = 0
 
     @property
     def sendable(self) -> int:
-        """Readings that can be sent now: their device is registered and their boot anchored."""
-        return self.pending - self.unregistered - self.unanchored
+        """Readings that can be sent now: not held back, their device registered and their boot anchored."""
+        return self.pending - self.held - self.unregistered - self.unanchored
 
 
 EMPTY_STATS = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
@@ -187,7 +189,7 @@ class ReadingQueue(Protocol):
 class Outbox(ReadingSink, ReadingQueue, Protocol):
     """The whole outbox. Errors as for `ReadingSink`.
 
-    14 methods, since one object is the queue between three loops: intake appends, the uplink claims and settles, the
+    16 methods, since one object is the queue between three loops: intake appends, the uplink claims and settles, the
     service maintains.
     """
 
@@ -201,6 +203,14 @@ class Outbox(ReadingSink, ReadingQueue, Protocol):
 
     async def drop_unregistered(self, device: str) -> None:
         """Give up the unregistered readings of a device that was removed; gaps record them as dropped."""
+        ...
+
+    async def release_held(self) -> None:
+        """Make backlog of the readings that were recorded on another machine."""
+        ...
+
+    async def discard_held(self) -> int:
+        """Give them up; gaps record them as dropped. Return how many."""
         ...
 
     async def maintain(self) -> None:

@@ -13,6 +13,7 @@ from agent.foundation.database import Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.telemetry.outbox import high_water_mark, retention
+from agent.telemetry.outbox.held import Origin
 from agent.telemetry.outbox.high_water_mark import HighWaterMarkFile
 from agent.telemetry.outbox.lookup_tables import UtcAnchor
 from agent.telemetry.outbox.protocol import (
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 
 class SqliteOutbox:
-    """The asynchronous half: implements `Outbox`, and so has its 14 methods. Made by `open_outbox`."""
+    """The asynchronous half: implements `Outbox`, and so has its 16 methods. Made by `open_outbox`."""
 
     def __init__(self, database: Database, tables: OutboxTables) -> None:
         self._database = database
@@ -87,6 +88,14 @@ class SqliteOutbox:
         """Give up the unregistered readings of a device."""
         await self._run(lambda connection: self._tables.drop_unregistered(connection, device))
 
+    async def release_held(self) -> None:
+        """Make backlog of what is held back."""
+        await self._run(self._tables.release_held)
+
+    async def discard_held(self) -> int:
+        """Give up what is held back; return how many readings."""
+        return await self._run(self._tables.discard_held)
+
     async def maintain(self) -> None:
         """Remove delivered blobs and keep within the limits."""
         await self._run(self._tables.maintain)
@@ -127,7 +136,14 @@ class SqliteOutbox:
 
 
 async def open_outbox(
-    directory: Path, *, boot_id: str, limits: OutboxLimits, worker: Worker, disk: Disk, is_broken: bool = False
+    directory: Path,
+    *,
+    boot_id: str,
+    limits: OutboxLimits,
+    worker: Worker,
+    disk: Disk,
+    is_broken: bool = False,
+    origin: Origin = None,
 ) -> tuple[SqliteOutbox, Path | None]:
     """Open the outbox in ``directory``; return it, and the path of an unreadable one that was quarantined.
 
@@ -138,16 +154,17 @@ async def open_outbox(
         worker: Where it works.
         disk: Where durable operations are announced.
         is_broken: Quarantine the present file: it was found unreadable while in use.
+        origin: The other machine on which what is stored was recorded: it is held back.
 
     Raises:
-        StorageFull: No space to make the file.
+        StorageFull: No space to make the file, or to hold back what is in it.
         Corrupt: Even a new file cannot be made.
     """
 
     async def load(database: Database) -> SqliteOutbox:
         def read(connection: sqlite3.Connection) -> OutboxTables:
             mark = HighWaterMarkFile(directory / high_water_mark.FILE_NAME)
-            tables = OutboxTables(connection, database, disk, limits, boot_id, mark)
+            tables = OutboxTables(connection, database, disk, limits, boot_id, mark, origin=origin)
             tables.note_progress()
             return tables
 

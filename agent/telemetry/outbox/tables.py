@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from agent.errors import Corrupt
 from agent.foundation.database import Database
 from agent.foundation.disk import Disk
-from agent.telemetry.outbox import blobs, high_water_mark, lookup_tables, retention
+from agent.telemetry.outbox import blobs, held, high_water_mark, lookup_tables, retention
 from agent.telemetry.outbox.blobs import DeliveryProgress
 from agent.telemetry.outbox.high_water_mark import HighWaterMarkFile
 from agent.telemetry.outbox.lookup_tables import LookupTables, UtcAnchor
@@ -64,14 +64,20 @@ class OutboxTables:
         limits: OutboxLimits,
         boot_id: str,
         mark: HighWaterMarkFile,
+        *,
+        origin: held.Origin = None,
     ) -> None:
-        """Read what the file holds; all of it is backlog."""
+        """Read what the file holds; all of it is backlog but what was recorded on another machine.
+
+        Raises:
+            StorageFull: Readings of another machine cannot be held back.
+        """
         self._database = database
         self._limits = limits
         self._mark = mark
         self._space = SpaceBudget(database.path.parent, disk, limits)
         self._lookup = LookupTables(connection, boot_id)
-        self._unregistered = self._unanchored = self._pending = self._fresh = self._committed = 0
+        self._unregistered = self._unanchored = self._pending = self._fresh = self._committed = self._held = 0
         self._oldest_utc_ms: int | None = None
         self._has_old_history = True
         counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
@@ -84,6 +90,10 @@ class OutboxTables:
         with contextlib.suppress(sqlite3.Error):
             connection.execute(retention.REMOVAL_TRIGGER)
         self._progress = DeliveryProgress(self._last_seq)
+        if origin is not None and not held.is_arranged(connection, origin):
+            with database.transaction(connection):
+                held.arrange(connection, origin)
+        self._held_to = held.held_to(connection)
         self._recount(connection)
         self.lost_count = high_water_mark.lost_readings(mark.found, seq=self._last_seq, pending=self._pending)
         self._last_seq = max(self._last_seq, mark.found.seq)
@@ -101,6 +111,7 @@ class OutboxTables:
             downsampled=self._downsampled,
             dropped=self._dropped,
             dead_letters=self._dead_letters,
+            held=self._held,
         )
 
     def utc_ms(self, at_ms: int) -> int | None:
@@ -174,10 +185,11 @@ class OutboxTables:
     def claim(self, connection: sqlite3.Connection, lane: Lane, readings_max: int) -> list[PendingReading]:
         """Return the oldest unclaimed readings of a lane."""
         progress = self._progress
+        after, last = progress.lane_range(lane, self._last_seq)
         rows = connection.execute(
             "SELECT seq, boot, readings, first_ms, data FROM blobs WHERE seq > ? AND seq <= ? AND hold = 0"
             " AND boot IN (SELECT boot FROM anchors) ORDER BY seq",
-            progress.lane_range(lane, self._last_seq),
+            (max(after, self._held_to), last),
         )
         items: list[PendingReading] = []
         unreadable: list[int] = []
@@ -268,6 +280,22 @@ class OutboxTables:
             self._dropped += dropped
             self._recount(connection)
 
+    def release_held(self, connection: sqlite3.Connection) -> None:
+        """Make what is held back backlog."""
+        if not held.is_arranged(connection, ""):
+            with self._database.transaction(connection):
+                held.release(connection)
+            self._held_to = 0
+            self._restart_backlog(connection)
+
+    def discard_held(self, connection: sqlite3.Connection) -> int:
+        """Remove what is held back, with gaps in its place; return how many readings. Nothing new is held then."""
+        discarded = self._held
+        with self._database.transaction(connection):
+            held.discard(connection)
+        self._recount(connection)
+        return discarded
+
     def record_gap(self, connection: sqlite3.Connection, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings of this boot that never reached the disk."""
         lost = sum(loss.lost for loss in losses)
@@ -340,9 +368,12 @@ class OutboxTables:
 
     def _recount(self, connection: sqlite3.Connection) -> None:
         """Count what is stored, after a change that is neither an append nor a settlement."""
-        total, unregistered, unanchored = connection.execute(
-            "SELECT coalesce(sum(readings), 0), coalesce(sum(readings) FILTER (WHERE hold <> 0), 0),"
-            " coalesce(sum(readings) FILTER (WHERE hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0) FROM blobs"
+        total, self._held, unregistered, unanchored = connection.execute(
+            "SELECT coalesce(sum(readings), 0), coalesce(sum(readings) FILTER (WHERE seq <= :held), 0),"
+            " coalesce(sum(readings) FILTER (WHERE seq > :held AND hold <> 0), 0),"
+            " coalesce(sum(readings) FILTER"
+            " (WHERE seq > :held AND hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0) FROM blobs",
+            {"held": self._held_to},
         ).fetchone()
         self._pending = total - self._progress.settled_readings
         self._unregistered = unregistered
@@ -356,7 +387,10 @@ class OutboxTables:
 
     def _find_oldest(self, connection: sqlite3.Connection) -> int | None:
         finished = set(self._progress.finished)
-        rows = connection.execute("SELECT seq, boot, first_ms FROM blobs ORDER BY seq LIMIT ?", (len(finished) + 1,))
+        rows = connection.execute(
+            "SELECT seq, boot, first_ms FROM blobs WHERE seq > ? ORDER BY seq LIMIT ?",
+            (self._held_to, len(finished) + 1),
+        )
         for seq, boot, first_ms in rows:
             if seq not in finished and self._lookup.anchors.has(boot):
                 return self._lookup.anchors.utc_ms(boot, first_ms)

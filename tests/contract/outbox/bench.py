@@ -28,7 +28,12 @@ Opener = Callable[["Bench"], Awaitable[Opened]]
 
 async def open_sqlite(bench: "Bench") -> Opened:
     return await open_outbox(
-        bench.directory, boot_id=bench.boot_id, limits=bench.limits, worker=bench.worker, disk=bench.disk
+        bench.directory,
+        boot_id=bench.boot_id,
+        limits=bench.limits,
+        worker=bench.worker,
+        disk=bench.disk,
+        origin=bench.origin,
     )
 
 
@@ -48,6 +53,7 @@ class Bench:
         self.disk = Disk()
         self.limits = AMPLE
         self.boot_id = "boot-1"
+        self.origin: str | None = None
         self.known: set[str] = set()
         self.quarantined: Path | None = None
         self._directories_made = itertools.count()

@@ -96,6 +96,8 @@ class Hub:
         self.handlers: dict[CommandType, Recorder] = {kind: Recorder() for kind in CommandType}
         self.faults: list[str] = []
         self.needs_confirmation = False
+        self.machine = "board-1"
+        self.origin = ""
         self._base_url = base_url
         self._key = key
         (device,) = cloud.admin.devices()
@@ -128,6 +130,8 @@ class Hub:
                 interval_s=lambda: 0.02,
                 config=CommandsConfig(pending_max=5, factory_reset_needs_confirmation=self.needs_confirmation),
                 add_fault=self.faults.append,
+                machine=self.machine,
+                origin=lambda: self.origin,
             )
             task = asyncio.get_running_loop().create_task(service.run())
             try:

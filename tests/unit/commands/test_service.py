@@ -13,7 +13,7 @@ from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Now
 from agent.foundation.disk import Operation
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.faults import FaultRule, ListsReversed, WrongShape
+from lab.refcloud.faults import ErrorStatus, FaultRule, ListsReversed, WrongShape
 from lab.refcloud.records import CommandState as CloudCommandState
 
 from .conftest import Hub, until
@@ -157,3 +157,60 @@ async def test_confirmation_is_refused_before_the_journal_is_open(hub: Hub) -> N
     assert await service.recent() == []
     with pytest.raises(StorageFull):
         await service.confirm("c")
+
+
+async def on_another_board(hub: Hub) -> tuple[str, str]:
+    """Put a card with a command that is done and one that waits for a person into another board; return their ids."""
+    hub.cloud.set_faults([FaultRule(ErrorStatus(500), Endpoint.COMMANDS_ACK)])
+    hub.needs_confirmation = True
+    async with hub.life() as service:
+        done = hub.queue("diagnostics")
+        await until(lambda: hub.handlers[DIAGNOSTICS].executed == [done])
+        waiting = hub.queue("factory_reset", {"confirm": True})
+        await until(lambda: service.journal is not None and service.journal.get(waiting) is not None)
+    hub.cloud.set_faults([])
+    hub.machine, hub.origin = "board-2", "board-1"
+    return done, waiting
+
+
+async def test_commands_of_another_board_are_neither_run_nor_acknowledged(hub: Hub) -> None:
+    done, waiting = await on_another_board(hub)
+    async with hub.life() as service:
+        new = hub.queue("diagnostics")
+        await hub.settled(new)
+        assert service.journal is not None
+        assert set(service.journal.held_ids) == {done, waiting}
+        with pytest.raises(KeyError):
+            await service.confirm(waiting)
+        assert await service.discard_held() == 2
+        assert await service.discard_held() == 0
+    assert {hub.at_cloud(each).state for each in (done, waiting)} == {CloudCommandState.PENDING}
+    assert hub.handlers[RESET].executed == []
+
+
+async def test_commands_of_another_board_go_on_once_a_person_says_so(hub: Hub) -> None:
+    done, waiting = await on_another_board(hub)
+    async with hub.life() as service:
+        new = hub.queue("diagnostics")
+        await hub.settled(new)
+        hub.origin = ""
+        service.release_held()
+        (acked,) = await hub.settled(done)
+        await until(lambda: service.journal is not None and service.journal.get(waiting) is not None)
+        await service.confirm(waiting)
+        await hub.settled(waiting)
+    assert acked.state is CloudCommandState.ACKED
+    assert hub.handlers[DIAGNOSTICS].executed == [done, new], "nothing is run twice"
+
+
+async def test_commands_that_this_board_receives_meanwhile_are_not_held(hub: Hub) -> None:
+    done, waiting = await on_another_board(hub)
+    hub.cloud.set_faults([FaultRule(ErrorStatus(500), Endpoint.COMMANDS_ACK)])
+    async with hub.life():
+        new = hub.queue("diagnostics")
+        await until(lambda: hub.handlers[DIAGNOSTICS].executed == [done, new])
+    hub.cloud.set_faults([])
+    async with hub.life() as service:
+        await hub.settled(new)
+        assert service.journal is not None
+        assert set(service.journal.held_ids) == {done, waiting}

@@ -43,6 +43,8 @@ CLOCK = ClockStatus(synchronised=True, utc="2026-01-15T12:00:00Z", boot_id="b", 
         ),
         (MachineReport(button_problem="replace it"), Level.ATTENTION, "button: it does nothing"),
         (MachineReport(is_card_moved=True), Level.FAULT, "card: it was copied or moved to another board"),
+        (MachineReport(holds_back=True), Level.ATTENTION, "card: what it recorded on another board is held back"),
+        (MachineReport(is_card_moved=True, holds_back=True), Level.FAULT, "card: it was copied or moved"),
         (MachineReport(reset_left_s=300), Level.ATTENTION, "button: it asks for a factory reset"),
         (MachineReport(disk_free_bytes=500 * MIB, disk_free_bytes_min=500 * MIB), Level.FAULT, "disk: 500 MiB free"),
         (

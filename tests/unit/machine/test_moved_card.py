@@ -11,7 +11,7 @@ from agent.foundation import durable_file
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.system_info import MachineIds, machine_ids
 from agent.foundation.worker import InlineWorker
-from agent.machine.moved_card import FILE_NAME, KeyMachine, MovedCard, guarded, is_moved, recorded_after
+from agent.machine.moved_card import FILE_NAME, KeyMachine, MovedCard, guarded, is_moved, origin_reader, recorded_after
 
 KEY, OTHER_KEY = "cs_dev_" + "A1b2" * 8, "cs_dev_" + "Z9y8" * 8
 SYSTEM, OTHER_SYSTEM = "0123456789abcdef" * 2, "fedcba9876543210" * 2
@@ -98,6 +98,44 @@ async def test_a_key_of_its_own_decides(tmp_path: Path) -> None:
     assert card_in(tmp_path, PI).usable(OTHER_KEY) is None
 
 
+async def test_what_was_recorded_on_another_board_waits_for_a_person_though_the_key_is_new(tmp_path: Path) -> None:
+    assert (await used(tmp_path, PI)).origin == ""
+    first = card_in(tmp_path, PI).machine
+    assert card_in(tmp_path, OTHER_PI).origin == first, "before any key is read"
+    card = await used(tmp_path, OTHER_PI, OTHER_KEY)
+    assert (card.is_moved, card.origin) == (False, first)
+    card = await used(tmp_path, OTHER_PI, OTHER_KEY)
+    assert card.origin == first, "a restart decides nothing"
+    disk = BadDisk()
+    full = card_in(tmp_path, OTHER_PI, disk)
+    disk.is_full = True
+    with pytest.raises(StorageFull):
+        await full.decide()
+    assert full.origin == first
+    await card.decide()
+    assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
+    with pytest.raises(Rejected, match="nothing to decide"):
+        await card.decide()
+
+
+async def test_a_confirmed_card_holds_nothing_back_and_a_withheld_key_decides_first(tmp_path: Path) -> None:
+    await used(tmp_path, PI)
+    card = card_in(tmp_path, OTHER_PI)
+    assert (card.usable(KEY), bool(card.origin)) == (None, True)
+    with pytest.raises(Rejected):
+        await card.decide()
+    await card.confirm()
+    assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
+
+
+async def test_another_key_on_the_same_board_holds_nothing_back(tmp_path: Path) -> None:
+    await used(tmp_path, PI)
+    assert (await used(tmp_path, PI, OTHER_KEY)).origin == ""
+    assert origin_reader(None)() is None
+    assert origin_reader(card_in(tmp_path, PI))() == ""
+    assert card_in(tmp_path / "new", PI).origin is None, "a new card knows of no machine"
+
+
 async def test_an_image_without_a_key_is_bound_to_nothing(tmp_path: Path) -> None:
     card = await used(tmp_path, PI, None)
     assert not (tmp_path / FILE_NAME).exists()
@@ -136,7 +174,8 @@ def test_the_serial_number_decides_and_the_machine_id_where_there_is_none(
 
 def test_what_a_machine_does_not_show_today_is_not_forgotten() -> None:
     assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("k", "", "t")) == KeyMachine("k", "b", "t")
-    assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("other", "", "t")) == KeyMachine("other", "", "t")
+    assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("other", "", "t")) == KeyMachine("other", "", "t", "b")
+    assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("other", "b", "t")) == KeyMachine("other", "b", "t")
 
 
 async def test_a_disk_that_fails_takes_no_key_away_and_loses_no_record(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Bench:
         self.cloud = Cloud()
         self.disk = Disk()
         self.changes: list[DeviceSettings] = []
+        self.origin = ""
         self._task: asyncio.Task[None] | None = None
 
     def make(self) -> SettingsSync:
@@ -68,6 +69,7 @@ class Bench:
             client=cast("SettingsClient", self.cloud),
             poll_interval_s=1000,
             rng=random.Random(1),
+            origin=lambda: self.origin,
         )
         sync.on_change(self.changes.append)
         return sync
@@ -286,3 +288,39 @@ async def test_the_file_stays_readable_however_large_the_answer_of_the_cloud(ben
     again = bench.make()
     assert again.problems == []
     assert again.current.reporting_interval_seconds == 120
+
+
+async def changed_on_another_board(bench: Bench) -> SettingsSync:
+    """Return the settings of a card with a change that the cloud does not have, in another board and with a new key."""
+    await bench.make().change({"reporting_interval_seconds": 300})
+    bench.origin = "board-1"
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.gets)
+    return sync
+
+
+async def test_a_change_made_on_another_board_waits_for_a_person(bench: Bench) -> None:
+    sync = await changed_on_another_board(bench)
+    await sync.change({"timezone": "Europe/Berlin"})
+    assert (bench.cloud.puts, sync.current.reporting_interval_seconds) == ([], 300)
+    bench.origin = ""
+    sync.release_held()
+    await bench.until(lambda: bench.cloud.puts)
+    assert bench.cloud.puts == [{"reporting_interval_seconds": 300, "timezone": "Europe/Berlin"}]
+
+
+async def test_a_discarded_change_gives_way_to_the_cloud(bench: Bench) -> None:
+    sync = await changed_on_another_board(bench)
+    await sync.discard_held()
+    await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
+    bench.origin = ""
+    assert (bench.cloud.puts, dict(bench.make().pending)) == ([], {})
+
+
+async def test_a_change_made_on_this_board_is_sent_though_other_things_are_held(bench: Bench) -> None:
+    bench.origin = "board-1"
+    sync = bench.make()
+    bench.start(sync)
+    await sync.change({"reporting_interval_seconds": 300})
+    await bench.until(lambda: bench.cloud.puts)

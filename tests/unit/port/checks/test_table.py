@@ -8,7 +8,7 @@ from agent.climate import fusion
 from agent.local.climate import UNDECIDED, HoldReport
 from agent.local.problem import Level
 from agent.local.repair_table import REPAIRS
-from agent.local.status import ClockStatus, EndpointReport, FaultReport, QuotaReport, RelayedReport
+from agent.local.status import ClockStatus, EndpointReport, FaultReport, MachineReport, QuotaReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING
 from agent.local.verdict import verdict
 from agent.local.zigbee import MemberReport, RadioReport
@@ -268,6 +268,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("hub-dead-letters", WARN, "1 reading refused for good: too hot", outbox(dead_letters=1, last_refusal="too hot")),
     ("hub-gaps", WARN, "7 readings dropped", outbox(dropped=7)),
     ("hub-unsendable", WARN, "without an identity", outbox(unregistered=3)),
+    ("hub-unsendable", WARN, "another board", doc("status", machine=MachineReport(holds_back=True))),
     ("hub-unsendable", WARN, "of an earlier boot that never learnt the time", outbox(unanchored=3)),
     ("hub-unsendable", WARN, "3 readings wait until this hub knows the time", timeless),
     ("hub-faults", WARN, "uplink: KeyError", doc("status", faults=[FaultReport("uplink", "KeyError", 2, 60)])),
