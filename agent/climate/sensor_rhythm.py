@@ -31,8 +31,14 @@ KNOWN_REPORTS_MIN = 6
 ALIKE_SHARE = 0.05
 """Intervals of a clock differ by less. Those of a sensor that reports on change do not, a dozen of them."""
 
-MULTIPLES_S_MIN = 600.0
-"""Of a sensor with at least this interval a longer silence that is a multiple of it means lost reports."""
+MULTIPLES_S_MIN = 240.0
+"""Of a sensor with at least this interval a longer silence that is a multiple of it means lost reports. Silences of a
+sensor that looks each minute and reports on change are not all multiples of so much."""
+
+SINGLE_S_MAX = 600.0
+SINGLE_SHARE_MIN = 0.5
+"""One with a shorter interval may look so often and report on change. A sensor that loses reports still shows at least
+this share of silences of one interval."""
 
 CHANGE_SHARE_MIN = 0.9
 """At least this share of the reports of a sensor that reports on change do change its value."""
@@ -107,7 +113,10 @@ def _has_interval(silences_s: Sequence[float]) -> bool:
     intervals = [silence_s / interval_s for silence_s in silences_s]
     if max(intervals) <= 1.0 + ALIKE_SHARE:
         return True
-    return interval_s >= MULTIPLES_S_MIN and all(abs(each - round(each)) <= ALIKE_SHARE for each in intervals)
+    if interval_s < MULTIPLES_S_MIN or any(abs(each - round(each)) > ALIKE_SHARE for each in intervals):
+        return False
+    singles = sum(each <= 1.0 + ALIKE_SHARE for each in intervals)
+    return interval_s >= SINGLE_S_MAX or singles >= SINGLE_SHARE_MIN * len(intervals)
 
 
 class SilenceAllowance(msgspec.Struct, frozen=True):

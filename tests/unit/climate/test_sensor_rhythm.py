@@ -57,6 +57,28 @@ def test_lost_reports_are_part_of_the_rhythm() -> None:
     assert (hourly.lost_s, hourly.quiet_s) == (pytest.approx(9000.0, rel=0.02), None)
 
 
+def test_lost_reports_of_a_sensor_of_five_minutes_whose_room_ripples_are_no_reports_on_change() -> None:
+    # Each report of tenths differs from the one before; one in five is lost, so the silences are of all lengths.
+    state = after([300.0, 600.0, 300.0, 300.0, 900.0, 300.0, 300.0] * 40, [20.0, 20.3, 20.7, 20.2])
+    assert not state.reports_on_change
+    assert allowed(state).quiet_s is None
+    assert allowed(state).lost_s <= 7200.0
+
+
+@pytest.mark.parametrize(
+    "silences_s",
+    [
+        [300.0, 600.0, 1500.0, 900.0, 2700.0, 600.0, 1200.0],  # it looks each five minutes
+        [240.0, 420.0, 1020.0, 300.0, 780.0, 660.0, 300.0],  # it looks each minute
+        [180.0, 180.0, 180.0, 180.0, 360.0, 180.0, 180.0],  # so short an interval may be its minimum
+    ],
+)
+def test_sensor_that_looks_regularly_and_reports_on_change_is_never_lost_by_its_rhythm(silences_s: list[float]) -> None:
+    state = after(silences_s * 10, [20.0, 20.3, 20.7, 20.2])
+    assert state.reports_on_change
+    assert allowed(state).lost_s == ON_CHANGE_S_MAX
+
+
 def test_silence_longer_than_the_limit_counts_once_it_has_been_shown_twice() -> None:
     usual = [3600.0] * 30
     assert allowed(after([*usual, 14_400.0])).lost_s == STALE_S

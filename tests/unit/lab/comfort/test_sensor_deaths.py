@@ -3,15 +3,23 @@
 import pytest
 
 from hal.sim.houses import HOUSES
-from hal.sim.sensor_habits import CHANGE_02, CHANGE_05_ONLY, HOURLY, TENTHS, SensorHabit
+from hal.sim.sensor_habits import CHANGE_02, CHANGE_05_ONLY, HOURLY, LOSSY, TENTHS, SensorHabit
 from hal.sim.weather_patterns import PATTERNS
 from lab.comfort.runner import Case
-from lab.comfort.sensor_deaths import minutes_allowed, run_deaths
+from lab.comfort.sensor_deaths import NOTICED_MINUTES_MAX, minutes_allowed, run_deaths
 
 
 @pytest.mark.parametrize(("habit", "minutes"), [(TENTHS, 3), (HOURLY, 120), (CHANGE_02, 120), (CHANGE_05_ONLY, 120)])
 def test_death_is_to_be_noticed_within_three_intervals_or_two_hours(habit: SensorHabit, minutes: int) -> None:
     assert minutes_allowed(habit) == minutes
+
+
+def test_death_of_a_sensor_that_loses_reports_is_noticed_within_two_hours_while_each_report_changes_its_value() -> None:
+    # Forced air moves the room by more than the sensor's tenth from report to report.
+    case = Case(design=HOUSES["old timber furnace"], pattern=PATTERNS[1], habit=LOSSY, seed=1, warm_up_days=2)
+    result = run_deaths(case, (3, 10, 17))
+    assert result.lost_minutes == 0
+    assert all(minutes is not None and minutes <= NOTICED_MINUTES_MAX for minutes in result.noticed_min)
 
 
 def test_death_of_a_sensor_with_an_interval_is_noticed_at_once_and_a_working_one_is_not_doubted() -> None:
