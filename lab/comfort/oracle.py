@@ -5,6 +5,9 @@ for each room, so that it starts equipment no more often than issue 16 allows (b
 an hour). Of the pulses it takes those with the least mean square of the coming errors: Gauss-Newton steps over the
 pulse of the period ahead, which is delivered, and one pulse for all periods after it, with every answer taken from a
 copy of the house.
+
+`ReachOracle` is another one, for the question in which minutes a house can have its setpoint at all: its output may
+have any level at any time, so where even that is at its limit no law could do better.
 """
 
 from collections.abc import Sequence
@@ -30,6 +33,22 @@ def period_minutes(house: HouseModel) -> int:
     if any(room.emitter is EmitterKind.FLOOR for room in house.design.rooms):
         return 200
     return {SourceKind.BOILER: 40, SourceKind.HEAT_PUMP: 60}.get(house.design.source.kind, 20)
+
+
+REACH_MINUTES: Final = {
+    EmitterKind.AIR: 12,
+    EmitterKind.PANEL: 24,
+    EmitterKind.RADIATOR: 48,
+    EmitterKind.CAST_IRON: 72,
+    EmitterKind.FLOOR: 240,
+}
+"""After this time the air has most of what an emitter was given."""
+
+REACH_PERIODS: Final = 4
+"""So often within that time `ReachOracle` chooses its levels anew."""
+
+REACH_ROUNDS: Final = 4
+"""So often it corrects them."""
 
 
 class Oracle:
@@ -100,6 +119,70 @@ class Oracle:
             twin.advance([self._sign * min(1.0, max(0.0, share * period - within)) for share in shares])
             values.append(twin.network.temperatures_c[twin.parts[room].air])
         return values
+
+
+class ReachOracle:
+    """Chooses for each room the level that brings its air to the setpoint as soon as its emitter can. Starts are free.
+
+    Attributes:
+        house: The true house; set it before the first decision. Only copies of it are advanced.
+        is_at_limit: For each room, whether its output has been at full or at none since the last choice.
+    """
+
+    def __init__(self, rooms: int, *, is_cooling: bool = False) -> None:
+        self.house: HouseModel | None = None
+        self.is_at_limit = [False] * rooms
+        self._sign = -1.0 if is_cooling else 1.0
+        self._levels = [0.0] * rooms
+
+    def decide(self, situation: Situation) -> list[float]:
+        """Return the calls of all rooms for this minute.
+
+        Raises:
+            ValueError: It has no house.
+        """
+        house = self.house
+        if house is None:
+            raise ValueError("give the oracle a house first")
+        horizon = max(REACH_MINUTES[room.emitter] for room in house.design.rooms)
+        if situation.minute % (horizon // REACH_PERIODS) == 0:
+            self._choose(house, horizon, situation.setpoints_c)
+        return [self._sign * level for level in self._levels]
+
+    def _choose(self, house: HouseModel, horizon: int, setpoints_c: Sequence[float]) -> None:
+        """Choose the levels by false position in all rooms at once: more water through an emitter gives ever less."""
+        rooms = range(len(self._levels))
+        low, high = [0.0 for _ in rooms], [1.0 for _ in rooms]
+        below_k = self._missing(house, horizon, low, setpoints_c)
+        above_k = self._missing(house, horizon, high, setpoints_c)
+        self.is_at_limit = [below_k[room] <= 0.0 or above_k[room] >= 0.0 for room in rooms]
+        levels = [
+            (1.0 if above_k[room] >= 0.0 else 0.0) if self.is_at_limit[room] else self._levels[room] for room in rooms
+        ]
+        for number in range(REACH_ROUNDS):
+            for room in rooms:
+                if number and not self.is_at_limit[room]:
+                    share = below_k[room] / (below_k[room] - above_k[room])
+                    levels[room] = low[room] + share * (high[room] - low[room])
+            missing_k = self._missing(house, horizon, levels, setpoints_c)
+            for room in rooms:
+                if self.is_at_limit[room]:
+                    continue
+                if missing_k[room] > 0.0:
+                    low[room], below_k[room] = levels[room], missing_k[room]
+                else:
+                    high[room], above_k[room] = levels[room], min(missing_k[room], -1e-9)
+        self._levels = levels
+
+    def _missing(
+        self, house: HouseModel, horizon: int, levels: Sequence[float], setpoints_c: Sequence[float]
+    ) -> list[float]:
+        """Return how far each room is from its setpoint at the horizon, positive if it needs a higher level."""
+        twin = house.copy()
+        calls = [self._sign * level for level in levels]
+        for _ in range(horizon):
+            twin.advance(calls)
+        return [self._sign * (setpoint_c - air_c) for setpoint_c, air_c in zip(setpoints_c, twin.air_c, strict=True)]
 
 
 def _least_squares(first: Sequence[float], later: Sequence[float], missing: Sequence[float]) -> tuple[float, float]:

@@ -5,6 +5,8 @@ Owns the loop (sensors, decision, house) and the measures. It knows no table and
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import compress
+from statistics import fmean
 from typing import Final
 
 import msgspec
@@ -23,7 +25,7 @@ from lab.comfort.control import (
     constant_program,
     modulating_settings_for,
 )
-from lab.comfort.oracle import Oracle
+from lab.comfort.oracle import Oracle, ReachOracle
 
 DAY_MINUTES: Final = 1440
 HEAT_SETPOINT_C: Final = 21.0
@@ -74,6 +76,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 COOLING_FROM_C: Final = 18.0
 
+REACHED_K: Final = 0.05
+"""A room this near its setpoint has it, whatever its output does."""
+
 
 class ConstantResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a controller made of a constant setpoint.
@@ -89,6 +94,8 @@ class ConstantResult(msgspec.Struct, frozen=True, kw_only=True):
         coldest_c: The lowest true temperature of any room.
         faults: Problems of equipment or sensors reported on this healthy house; only the hub reports any.
         lost_minutes: Minutes without a temperature though the sensor works, of all rooms; only for the hub.
+        reachable_error_k: The mean absolute distance in those minutes that `minutes_within_reach` marks; `None` if it
+            was not asked, or marks none.
     """
 
     error_k: float
@@ -100,6 +107,7 @@ class ConstantResult(msgspec.Struct, frozen=True, kw_only=True):
     coldest_c: float
     faults: int = 0
     lost_minutes: int = 0
+    reachable_error_k: float | None = None
 
     @property
     def corrected_kwh(self) -> float:
@@ -132,7 +140,7 @@ class ComfortHome:
             HabitualSensor(case.habit, noise=noise, seed=case.seed, name=room.name) for room in case.design.rooms
         ]
         self.controller = controller
-        if isinstance(controller, Oracle):
+        if isinstance(controller, Oracle | ReachOracle):
             controller.house = self.house
 
     def run(self, minutes: int, setpoint_c: float | Callable[[int], float], on_minute: OnMinute | None = None) -> None:
@@ -198,20 +206,69 @@ class StartCounter:
         self._was_on = is_on
 
 
-def run_constant(case: Case, law: Law, controller: Controller | None = None) -> ConstantResult:
-    """Return what a controller makes of a constant setpoint, after the warm-up."""
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """In which minutes a house can have a constant setpoint at all.
+
+    Attributes:
+        is_reachable: For each measured minute and room, in this order, whether it can.
+        error_k: What the mean absolute distance is at least in the minutes in which it can; 0 if there is none.
+    """
+
+    is_reachable: tuple[bool, ...]
+    error_k: float
+
+    @property
+    def beyond_share(self) -> float:
+        """The share of the minutes in which it cannot."""
+        return 1.0 - sum(self.is_reachable) / len(self.is_reachable)
+
+
+def minutes_within_reach(case: Case) -> Reach:
+    """Return when no law could keep the setpoint: an oracle with free starts and any level is at its limit, and off."""
+    oracle = ReachOracle(len(case.design.rooms), is_cooling=case.is_cooling)
+    home = ComfortHome(case, oracle)
+    setpoint_c = COOL_SETPOINT_C if case.is_cooling else HEAT_SETPOINT_C
+    warm_up = case.warm_up_days * DAY_MINUTES
+    is_reachable: list[bool] = []
+    error_k: list[float] = []
+
+    def look(house: HouseModel, situation: Situation, _: list[float]) -> None:
+        if situation.minute < warm_up:
+            return
+        for value_c, is_at_limit in zip(house.air_c, oracle.is_at_limit, strict=True):
+            off_k = abs(value_c - setpoint_c)
+            is_reachable.append(not is_at_limit or off_k <= REACHED_K)
+            if is_reachable[-1]:
+                error_k.append(off_k)
+
+    home.run(warm_up + case.days * DAY_MINUTES, setpoint_c, look)
+    return Reach(is_reachable=tuple(is_reachable), error_k=fmean(error_k) if error_k else 0.0)
+
+
+def run_constant(
+    case: Case, law: Law, controller: Controller | None = None, *, reach: Reach | None = None
+) -> ConstantResult:
+    """Return what a controller makes of a constant setpoint, after the warm-up.
+
+    Args:
+        case: The house, its weather and its sensors.
+        law: Who controls.
+        controller: In place of the law's own.
+        reach: Of the same house and weather, to measure the error within reach too.
+    """
     controller = controller or controller_for(law, case)
     home = ComfortHome(case, controller)
     rooms = len(case.design.rooms)
     setpoint_c = COOL_SETPOINT_C if case.is_cooling else HEAT_SETPOINT_C
     starts = StartCounter(rooms)
-    error_k = signed_k = degree_minutes = 0.0
+    signed_k = degree_minutes = 0.0
+    errors_k: list[float] = []
     coldest_c = 99.0
     warm_up = case.warm_up_days * DAY_MINUTES
     used_j = 0.0
 
     def look(house: HouseModel, situation: Situation, calls: list[float]) -> None:
-        nonlocal error_k, signed_k, degree_minutes, coldest_c, used_j
+        nonlocal signed_k, degree_minutes, coldest_c, used_j
         if situation.minute == warm_up - 1:
             starts.count(calls)
             starts.zones = starts.source = 0
@@ -221,7 +278,7 @@ def run_constant(case: Case, law: Law, controller: Controller | None = None) -> 
         starts.count(calls)
         for value_c in house.air_c:
             off_k = value_c - setpoint_c
-            error_k += abs(off_k)
+            errors_k.append(abs(off_k))
             signed_k += off_k
             degree_minutes += abs(value_c - house.outside_c)
             coldest_c = min(coldest_c, value_c)
@@ -232,8 +289,9 @@ def run_constant(case: Case, law: Law, controller: Controller | None = None) -> 
     hub = controller if isinstance(controller, HubControl) else None
     zone_starts_per_h = starts.zones / hours / rooms
     is_own = case.design.has_own_equipment
+    within_k = list(compress(errors_k, reach.is_reachable)) if reach else []
     return ConstantResult(
-        error_k=error_k / minutes / rooms,
+        error_k=fmean(errors_k),
         mean_k=signed_k / minutes / rooms,
         starts_per_h=zone_starts_per_h if is_own else starts.source / hours,
         zone_starts_per_h=zone_starts_per_h,
@@ -242,4 +300,5 @@ def run_constant(case: Case, law: Law, controller: Controller | None = None) -> 
         coldest_c=coldest_c,
         faults=sum(hub.faults.values()) if hub else 0,
         lost_minutes=sum(hub.lost_minutes.values()) if hub else 0,
+        reachable_error_k=fmean(within_k) if within_k else None,
     )

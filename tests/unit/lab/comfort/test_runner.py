@@ -4,10 +4,10 @@ import pytest
 
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import CONTINUOUS, TENTHS
-from hal.sim.weather_patterns import MILD, SUMMER_HEAT
+from hal.sim.weather_patterns import COLD_WINDY, MILD, SUMMER_HEAT, WeatherPattern
 from lab.comfort.control import Hysteresis, Situation, TimeProportional, settings_for
-from lab.comfort.oracle import Oracle
-from lab.comfort.runner import Case, Law, StartCounter, run_constant
+from lab.comfort.oracle import Oracle, ReachOracle
+from lab.comfort.runner import Case, Law, Reach, StartCounter, minutes_within_reach, run_constant
 
 
 def situation(value_c: float | None, *, minute: int = 0, setpoint_c: float = 21.0, outside_c: float = 1.0) -> Situation:
@@ -58,9 +58,42 @@ def test_the_oracle_errs_less_than_half_of_what_hysteresis_does_with_few_starts(
     assert oracle.starts_per_h <= 1.5
 
 
-def test_an_oracle_without_a_house_says_so() -> None:
+@pytest.mark.parametrize("oracle", [Oracle(1), ReachOracle(1)])
+def test_an_oracle_without_a_house_says_so(oracle: Oracle | ReachOracle) -> None:
     with pytest.raises(ValueError, match="give the oracle a house first"):
-        Oracle(1).decide(situation(20.0))
+        oracle.decide(situation(20.0))
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("timber boiler", MILD), ("split timber", SUMMER_HEAT)])
+def test_within_reach_free_starts_and_levels_keep_the_setpoint(name: str, pattern: WeatherPattern) -> None:
+    case = Case(design=HOUSES[name], pattern=pattern, habit=TENTHS, seed=1, warm_up_days=1, days=1)
+    reach = minutes_within_reach(case)
+    result = run_constant(case, Law.HUB, reach=reach)
+    assert reach.beyond_share < 0.5
+    assert len(reach.is_reachable) == 1440 * len(case.design.rooms)
+    assert result.reachable_error_k is not None
+    assert reach.error_k < min(0.1, 0.5 * result.reachable_error_k)
+
+
+def test_a_source_of_half_the_load_has_no_minute_within_reach_in_a_storm() -> None:
+    design = HOUSES["small timber pump"]
+    case = Case(design=design, pattern=COLD_WINDY, habit=TENTHS, seed=2, warm_up_days=1, days=1)
+    reach = minutes_within_reach(case)
+    assert reach.beyond_share == 1.0
+    assert run_constant(case, Law.HYSTERESIS_03, reach=reach).reachable_error_k is None
+
+
+def test_minutes_beyond_reach_count_to_no_error_within_it() -> None:
+    case = Case(design=HOUSES["timber boiler"], pattern=MILD, habit=CONTINUOUS, seed=1, warm_up_days=1, days=1)
+    minutes = 1440
+    everything = Reach(is_reachable=(True,) * minutes, error_k=0.0)
+    half = Reach(is_reachable=(True, False) * (minutes // 2), error_k=0.0)
+    result = run_constant(case, Law.HYSTERESIS_03, reach=everything)
+    halved = run_constant(case, Law.HYSTERESIS_03, reach=half)
+    assert result.reachable_error_k == pytest.approx(result.error_k)
+    assert halved.reachable_error_k != pytest.approx(result.error_k, rel=1e-6)
+    assert halved.error_k == result.error_k
+    assert half.beyond_share == 0.5
 
 
 def test_the_hub_cools_in_summer() -> None:
