@@ -40,7 +40,9 @@ class WatchedHub:
 
 
 @contextlib.asynccontextmanager
-async def watched_hub(text: str, directory: Path, *, key: str, serve: bool) -> AsyncIterator[WatchedHub]:
+async def watched_hub(
+    text: str, directory: Path, *, key: str, serve: bool, tick_s: float = TICK_S
+) -> AsyncIterator[WatchedHub]:
     """Run a hub.
 
     Args:
@@ -48,6 +50,7 @@ async def watched_hub(text: str, directory: Path, *, key: str, serve: bool) -> A
         directory: Keeps its state.
         key: Its key at the cloud.
         serve: Whether it listens.
+        tick_s: How often it decides.
     """
     from agent import app, environment  # noqa: PLC0415 - a bench may have changed what they read at import
     from agent.climate import service  # noqa: PLC0415
@@ -59,11 +62,11 @@ async def watched_hub(text: str, directory: Path, *, key: str, serve: bool) -> A
     from agent.foundation.host import Unmanaged  # noqa: PLC0415
     from agent.foundation.worker import ThreadWorker  # noqa: PLC0415
 
-    service.DECISION_INTERVAL_S = TICK_S
+    service.DECISION_INTERVAL_S = tick_s
     text += 'state_dir = "state"\nrun_dir = "run"\ndisk_free_bytes_min = 0\n'
     config = resolve_text(text, file="bench", directory=directory, environ={}).config
     for path in (config.storage.state_dir, config.storage.run_dir):
-        path.mkdir()
+        path.mkdir(exist_ok=True)
     clock, worker = SystemClock(trust_wall_clock=True), ThreadWorker("storage")
     async with new_session(tcp_connector(None), user_agent="climahub/bench") as session:
         given = environment.Environment(

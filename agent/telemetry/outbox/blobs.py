@@ -102,6 +102,10 @@ class DeliveryProgress:
         """Tell whether some of a blob's readings have been claimed."""
         return seq in self._claimed
 
+    def is_finished(self, seq: int) -> bool:
+        """Tell whether every reading of a blob that is still in the file has been settled."""
+        return seq in self._sizes and self._settled.get(seq) == self._sizes[seq]
+
     def lane_range(self, lane: Lane, last_seq: int) -> tuple[int, int]:
         """Return the blobs that a lane has not claimed whole: those after the first number, up to the second."""
         return self._cursors[lane], last_seq if lane is Lane.FRESH else self._backlog_end

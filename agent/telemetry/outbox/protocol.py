@@ -98,7 +98,8 @@ class OutboxStats(msgspec.Struct, frozen=True):
         unregistered: Of these, readings of devices without a cloud identity.
         unanchored: Of these, readings of boots whose clock was never right.
         used_bytes: Space taken in the file.
-        oldest_utc_ms: Timestamp of the oldest pending reading that has one.
+        oldest_utc_ms: Timestamp of the oldest pending reading that has one, as of the last other operation: what was
+            settled since may be older.
         committed: Readings stored.
         downsampled: Readings removed by downsampling.
         dropped: Readings removed for lack of space, or because they could not be read.
@@ -170,7 +171,10 @@ class ReadingQueue(Protocol):
         ...
 
     async def settle(self, items: Sequence[PendingReading]) -> None:
-        """Mark readings as accepted. A later commit removes them; after a crash before it, they are sent again."""
+        """Mark readings as accepted. A later commit removes them; after a crash before it, they are sent again.
+
+        Waits for no disk.
+        """
         ...
 
     async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:

@@ -65,8 +65,8 @@ class SqliteOutbox:
         return await self._run(lambda connection: self._tables.claim(connection, lane, readings_max))
 
     async def settle(self, items: Sequence[PendingReading]) -> None:
-        """Mark readings as accepted."""
-        await self._run(lambda connection: self._tables.settle(connection, items))
+        """Mark readings as accepted: at once, and without the worker, which would cost as much as sending them."""
+        self._tables.accept(items)
 
     async def move_to_dead_letters(self, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters."""
@@ -130,6 +130,7 @@ class SqliteOutbox:
         return await self._database.run(lambda connection: self._run_and_note(function, connection))
 
     def _run_and_note(self, function: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        self._tables.settle_accepted(connection)
         result = function(connection)
         self._tables.note_progress()
         return result

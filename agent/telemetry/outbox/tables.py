@@ -6,6 +6,7 @@ up a reading without recording a gap or a dead letter.
 
 import contextlib
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from agent.errors import Corrupt
@@ -50,7 +51,8 @@ _NO_DEVICE = 0
 class OutboxTables:
     """The synchronous half of `SqliteOutbox`, with one method for each of its operations, so more than ten.
 
-    All state belongs to the worker; only `stats` is read from outside, and sees whole numbers.
+    All state belongs to the worker but for what was accepted: `accept` is called from outside and waits for no worker,
+    and the worker takes it up with the next operation. `stats` is read from outside, and sees whole numbers.
 
     Attributes:
         lost_count: About how many readings earlier processes had stored and the file no longer holds.
@@ -77,7 +79,11 @@ class OutboxTables:
         self._mark = mark
         self._space = SpaceBudget(database.path.parent, disk, limits)
         self._lookup = LookupTables(connection, boot_id)
-        self._unregistered = self._unanchored = self._pending = self._fresh = self._committed = self._held = 0
+        self._unregistered = self._unanchored = self._fresh = self._committed = self._held = 0
+        # Pending are those stored less those accepted; the worker changes one number, the caller of `accept` the other.
+        self._stored = self._settled = self._accepted = 0
+        self._unsettled: deque[Sequence[PendingReading]] = deque()
+        self._oldest_seq = 0
         self._oldest_utc_ms: int | None = None
         self._has_old_history = True
         counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
@@ -95,18 +101,19 @@ class OutboxTables:
                 held.arrange(connection, origin)
         self._held_to = held.held_to(connection)
         self._recount(connection)
-        self.lost_count = high_water_mark.lost_readings(mark.found, seq=self._last_seq, pending=self._pending)
+        self.lost_count = high_water_mark.lost_readings(mark.found, seq=self._last_seq, pending=self._stored)
         self._last_seq = max(self._last_seq, mark.found.seq)
 
     def stats(self) -> OutboxStats:
         """Return the present numbers."""
+        pending = self._stored - self._accepted
         return OutboxStats(
-            pending=self._pending,
+            pending=pending,
             fresh=self._fresh,
             unregistered=self._unregistered,
             unanchored=self._unanchored,
             used_bytes=self._space.used_bytes,
-            oldest_utc_ms=self._oldest_utc_ms,
+            oldest_utc_ms=self._oldest_utc_ms if pending else None,
             committed=self._committed,
             downsampled=self._downsampled,
             dropped=self._dropped,
@@ -120,7 +127,23 @@ class OutboxTables:
 
     def note_progress(self) -> None:
         """Note beside the file how far it has come: after each operation."""
-        self._mark.write(self._last_seq, self._pending)
+        self._mark.write(self._last_seq, self._stored - self._settled)
+
+    def accept(self, items: Sequence[PendingReading]) -> None:
+        """Take note of accepted readings, on any one thread; the next operation settles them."""
+        self._accepted += len(items)
+        self._unsettled.append(items)
+
+    def settle_accepted(self, connection: sqlite3.Connection) -> None:
+        """Settle what was accepted since the last operation: before each operation."""
+        if self._unsettled:
+            while self._unsettled:
+                items = self._unsettled.popleft()
+                self._settled += len(items)
+                self._progress.settle(items)
+            # What it finds is only shown: it must not end the operation that follows.
+            with contextlib.suppress(sqlite3.Error):
+                self._find_oldest(connection)
 
     def close(self) -> None:
         """Let go of the high-water mark; nothing else may be called afterwards."""
@@ -148,7 +171,7 @@ class OutboxTables:
             raise
         self._progress.forget(finished)
         self._last_seq = seq
-        self._pending += len(readings)
+        self._stored += len(readings)
         self._committed += len(readings)
         self._unregistered += len(readings) - len(sendable)
         if self._lookup.anchors.has(boot):
@@ -230,18 +253,14 @@ class OutboxTables:
             )
         ]
 
-    def settle(self, connection: sqlite3.Connection, items: Sequence[PendingReading]) -> None:
-        """Mark readings as accepted."""
-        self._progress.settle(items)
-        self._pending -= len(items)
-        self._oldest_utc_ms = self._find_oldest(connection)
-
     def move_to_dead_letters(self, connection: sqlite3.Connection, item: PendingReading, reason: str) -> None:
         """Move a claimed reading to the dead letters."""
         with self._database.transaction(connection):
             retention.add_dead_letter(connection, item, reason, dead_letters_max=self._limits.dead_letters_max)
         self._dead_letters += 1
-        self.settle(connection, [item])
+        self._stored -= 1
+        self._progress.settle([item])
+        self._find_oldest(connection)
 
     def anchor(self, connection: sqlite3.Connection, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         """Anchor this boot; return the new segment where this began one."""
@@ -332,7 +351,7 @@ class OutboxTables:
         if self._has_old_history:
             self._forget_history(connection)
             self._has_old_history = False
-        if self._pending == 0:
+        if self._stored == self._settled:
             self._space.shrink(connection)
 
     def _forget_history(self, connection: sqlite3.Connection) -> None:
@@ -375,26 +394,31 @@ class OutboxTables:
             " (WHERE seq > :held AND hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0) FROM blobs",
             {"held": self._held_to},
         ).fetchone()
-        self._pending = total - self._progress.settled_readings
+        pending = total - self._progress.settled_readings
+        self._stored = pending + self._settled
         self._unregistered = unregistered
         self._unanchored = unanchored
-        self._fresh = min(self._fresh, self._pending)
+        self._fresh = min(self._fresh, pending)
         self._measure(connection)
 
     def _measure(self, connection: sqlite3.Connection) -> None:
         self._space.measure(connection)
-        self._oldest_utc_ms = self._find_oldest(connection)
+        self._oldest_seq = 0
+        self._find_oldest(connection)
 
-    def _find_oldest(self, connection: sqlite3.Connection) -> int | None:
-        finished = set(self._progress.finished)
+    def _find_oldest(self, connection: sqlite3.Connection) -> None:
+        """Find the oldest pending reading with a timestamp, from the blob that had it last."""
         rows = connection.execute(
-            "SELECT seq, boot, first_ms FROM blobs WHERE seq > ? ORDER BY seq LIMIT ?",
-            (self._held_to, len(finished) + 1),
+            "SELECT seq, boot, first_ms FROM blobs WHERE seq > ? AND seq >= ? ORDER BY seq",
+            (self._held_to, self._oldest_seq),
         )
+        self._oldest_utc_ms = None
         for seq, boot, first_ms in rows:
-            if seq not in finished and self._lookup.anchors.has(boot):
-                return self._lookup.anchors.utc_ms(boot, first_ms)
-        return None
+            self._oldest_seq = seq
+            if not self._progress.is_finished(seq) and self._lookup.anchors.has(boot):
+                self._oldest_utc_ms = self._lookup.anchors.utc_ms(boot, first_ms)
+                break
+        rows.close()
 
     def list_gaps(self, connection: sqlite3.Connection) -> list[Gap]:
         """Return the gaps, oldest first."""

@@ -2,6 +2,8 @@
 
 import itertools
 
+import pytest
+
 from agent.telemetry.outbox.protocol import Lane, Outbox, PendingReading
 from agent.telemetry.outbox.tables import SETTLED_BLOBS_MAX
 from tests.contract.outbox.bench import H_KIND, ZERO_UTC_MS, Bench, claim_all, expected, keys, reading, series
@@ -113,6 +115,42 @@ async def test_items_settle_in_any_order_and_portions(bench: Bench, outbox: Outb
         await outbox.settle(part)
     await outbox.maintain()
     assert (await bench.crash()).stats().pending == 0
+
+
+async def test_settling_waits_for_no_worker(bench: Bench, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of the backlog would cost two hand-overs to the storage thread in place of a quarter of one."""
+    await bench.append(outbox, series(60))
+    items = await outbox.claim(Lane.FRESH, 40)
+    with monkeypatch.context() as held:
+        held.delattr(type(bench.worker), "run")
+        await outbox.settle(items)
+        assert outbox.stats().pending == 20
+    await outbox.settle(await outbox.claim(Lane.FRESH, 100))
+    assert (outbox.stats().pending, outbox.stats().oldest_utc_ms) == (0, None)
+    await outbox.maintain()
+    assert (await bench.crash()).stats().pending == 0
+
+
+async def test_the_oldest_instant_passes_over_what_was_settled_and_what_has_no_time(
+    bench: Bench, outbox: Outbox
+) -> None:
+    """`gaps` stands for any operation: the next one after a settlement shows it."""
+    await bench.append(outbox, series(30))
+    after = await bench.crash(boot_id="boot-2")
+    for from_ms in (9_000, 2_000_000):
+        await bench.append(after, series(10, from_ms=from_ms))
+    await after.settle(await after.claim(Lane.BACKLOG, 10))
+    await after.gaps()
+    assert after.stats().oldest_utc_ms == ZERO_UTC_MS + 1000, "a blob that is settled in part is pending"
+    await after.settle(await claim_all(after))
+    await after.gaps()
+    assert (after.stats().pending, after.stats().oldest_utc_ms) == (20, None)
+    await after.anchor(now_ms=0, utc_ms=ZERO_UTC_MS + 10**9)
+    assert after.stats().oldest_utc_ms == ZERO_UTC_MS + 10**9 + 9_000
+    await bench.append(after, series(5, from_ms=10**7))
+    await after.settle(await claim_all(after))
+    await after.gaps()
+    assert after.stats().oldest_utc_ms == ZERO_UTC_MS + 10**9 + 10**7
 
 
 async def test_fresh_and_backlog_do_not_mix(bench: Bench, outbox: Outbox) -> None:
