@@ -132,8 +132,13 @@ class SensorJudge:
             return msgspec.structs.replace(reading, reason=doubt) if doubt else reading
         told = doubt or _told(reading)
         clamped = clamp_reading(reading)
-        corrected, note = self._correct(clamped)
-        self._remember(corrected, msgspec.structs.replace(note, measured=value, doubt=told or self._watched(reading)))
+        corrected, offset, rise_k, uncertainty = self._correct(clamped)
+        self._remember(
+            corrected,
+            SensorNote(
+                value, corrected.value, reading.at_ms, offset, rise_k, uncertainty, told or self._watched(reading)
+            ),
+        )
         if doubt:
             return msgspec.structs.replace(corrected, quality=Quality.SUSPECT, reason=doubt)
         if corrected.quality is Quality.GOOD and corrected.kind is SensorKind.TEMPERATURE:
@@ -148,7 +153,7 @@ class SensorJudge:
         note = self.notes.get((HUB, sensor, kind))
         if kind not in _JUDGED or not isfinite(value):
             return value, note
-        corrected, _ = self._correct(clamp_reading(Reading(HUB, sensor, kind, value, at_ms)))
+        corrected, *_ = self._correct(clamp_reading(Reading(HUB, sensor, kind, value, at_ms)))
         return corrected.value, note
 
     def enter(self, sensor: str, room_c: float) -> bool:
@@ -223,7 +228,7 @@ class SensorJudge:
             if len(self._relayed) >= RELAYED_MAX:
                 return ""
             found = self._relayed[reading.device] = JumpDetector(), ErraticDetector()
-        jump, erratic = (detector.observe(reading.value, reading.at_ms) for detector in found)
+        jump, erratic = found[0].observe(reading.value, reading.at_ms), found[1].observe(reading.value, reading.at_ms)
         return jump or erratic
 
     def _watched(self, reading: Reading) -> str:
@@ -241,10 +246,11 @@ class SensorJudge:
 
     # What is corrected.
 
-    def _correct(self, reading: Reading) -> tuple[Reading, SensorNote]:
+    def _correct(self, reading: Reading) -> tuple[Reading, float, float | None, float | None]:
+        """Return a reading with the right value, its offset, the rise in the case that was taken off, and its doubt."""
         name, kind = reading.sensor, reading.kind
-        offset = self._offset(key_of(reading.device, name, kind), kind)
-        measured = value = reading.value
+        offset = self._offset(reading.device, name, kind)
+        value = reading.value
         rise_k = uncertainty = None
         if reading.device == HUB and kind is SensorKind.TEMPERATURE and name in self._in_case:
             correction = self_heating.correct(self.learned.get(name, SelfHeating()), value)
@@ -264,10 +270,11 @@ class SensorJudge:
         if value != reading.value:
             value = round(value, 4)
             reading = msgspec.structs.replace(reading, value=value)
-        return reading, SensorNote(measured, value, reading.at_ms, offset, rise_k, uncertainty)
+        return reading, offset, rise_k, uncertainty
 
-    def _offset(self, key: str, kind: SensorKind) -> float:
-        offset = self._offsets().get(key)
+    def _offset(self, device: str, name: str, kind: SensorKind) -> float:
+        offsets = self._offsets()
+        offset = offsets.get(key_of(device, name, kind)) if offsets else None
         return 0.0 if offset is None or kind not in OFFSET_MAX else offset.value
 
     def _remember(self, reading: Reading, note: SensorNote) -> None:
