@@ -43,7 +43,7 @@ async def serve(directory: Path, sensors: int, repeats: int) -> Mapping[str, obj
     """Run a hub, and the commands beside it."""
     cloud = Cloud()
     runner, base_url = await cloud.start()
-    configuration = write_configuration(directory, base_url, cloud.cloud, sensors, with_port=True)
+    configuration = await write_configuration(directory, base_url, cloud.cloud, sensors, with_port=True)
     configuration.write_text(configuration.read_text() + ZONES)
     program = [sys.executable, "-m", "agent"]
     hub = await asyncio.create_subprocess_exec(
