@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agent.climate.controller import ZoneController
     from agent.climate.service import ClimateService
     from agent.climate.zone_state import ZoneState
+    from agent.maintenance.machine_readings import ZoneState as MachineZoneState
     from agent.maintenance.service import MaintenanceService, ZoneEvidence
 
 
@@ -34,6 +35,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     # Imported late, as the control: a hub that controls nothing does without.
     from agent.maintenance.alert_service import MaintenanceAlerts  # noqa: PLC0415
     from agent.maintenance.calibration import MODELS  # noqa: PLC0415
+    from agent.maintenance.machine_watch import MachineWatch  # noqa: PLC0415
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
     directory, faults = hub.config.storage.state_dir, hub.faults
@@ -46,6 +48,14 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         add_fault=lambda text: faults.add("maintenance", text),
         remove_fault=lambda text: faults.remove("maintenance", text),
     )
+    machines = MachineWatch(
+        directory,
+        states=lambda: machine_states(climate),
+        models={},
+        clock=environment.clock,
+        disk=environment.disk,
+        worker=environment.worker,
+    )
     return MaintenanceService(
         directory,
         evidence=lambda: zone_evidence(climate, hub.pairing.queries.devices_by_name()),
@@ -54,7 +64,20 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         clock=environment.clock,
         disk=environment.disk,
         worker=environment.worker,
+        machines=machines,
     )
+
+
+def machine_states(climate: "ClimateService") -> "Mapping[str, MachineZoneState]":
+    """Return what the control does in each zone now, by id: the operating state of the zone's machines."""
+    from agent.maintenance.machine_readings import ZoneState as MachineZoneState  # noqa: PLC0415 - see above
+
+    control = climate.control
+    modes = {HvacAction.HEAT: 1, HvacAction.COOL: 2}
+    return {
+        zone.settings.zone_id: MachineZoneState(modes.get(state.action, 0), control.outdoor_c)
+        for zone, state in zip(control.zones.values(), control.state.zones, strict=True)
+    }
 
 
 def zone_evidence(climate: "ClimateService", devices: Mapping[str, str]) -> "Sequence[ZoneEvidence]":

@@ -24,6 +24,7 @@ FILES = frozenset(
         "credentials.json",
         "homekit.json",
         "keyring.json",
+        "machines.json",
         "maintenance-alerts.json",
         "maintenance.json",
         "primary_sensors.json",

@@ -12,7 +12,14 @@ from agent.cli.root import OpenGroup
 from agent.local.maintenance import FindingReport, MaintenanceReport
 
 _EXITS = "0 shown, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
-_NAMES = {"warmth": "heat of the run time", "run_time": "length of a run"}
+_NAMES = {
+    "warmth": "heat of the run time",
+    "run_time": "length of a run",
+    "current": "current of a machine",
+    "low_current": "current of a machine, too low",
+    "inrush": "current at a start",
+    "vibration": "vibration of a machine",
+}
 _STATES = {"unknown": "unknown", "usual": "as usual", "likely": "likely", "needed": "maintenance needed"}
 
 

@@ -23,6 +23,7 @@ class Home:
         devices: The hub, the zones and the sensors of the radio.
         findings: Returns what predictive maintenance knows about a zone, by its id.
         alerts: Those of predictive maintenance; `None` where the hub drives nothing.
+        observe_post: Gives predictive maintenance what a client has measured at a machine of a zone.
     """
 
     def __init__(self, parts: HomeParts) -> None:
@@ -32,6 +33,7 @@ class Home:
         name_of = self._space_name if parts.names_follow_spaces else str
         self.findings = parts.findings
         self.alerts = parts.alerts
+        self.observe_post = parts.observe_post
         self.changes = HomeChanges(zones=self._zones, sensors=self._sensors, now=lambda: read_now(clock))
         humidity = HumidityLookup(
             climate.settings if climate else None,

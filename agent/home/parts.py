@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent.home.humidity import Channel
     from agent.maintenance.alert_service import MaintenanceAlerts
     from agent.maintenance.assessment import Finding
+    from agent.maintenance.machine_readings import EnergyPost, VibrationPost
     from agent.pairing.service import PairingQueries
     from agent.sensors.calibration import Offset
     from agent.telemetry.intake import ChannelState
@@ -38,6 +39,7 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
         names_follow_spaces: A zone has the name of the space that it is in.
         findings: Returns what predictive maintenance knows about a zone, by its id.
         alerts: Those of predictive maintenance; `None` where the hub drives nothing.
+        observe_post: Takes what a client has measured at a machine: the zone's id, the client's id, the measurement.
     """
 
     climate: "ClimateService | None"
@@ -53,3 +55,4 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     names_follow_spaces: bool = False
     findings: "Callable[[str], Sequence[Finding]]" = lambda _: ()
     alerts: "MaintenanceAlerts | None" = None
+    observe_post: "Callable[[str, str, EnergyPost | VibrationPost], None]" = lambda *_: None

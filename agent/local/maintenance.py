@@ -20,7 +20,8 @@ class FindingReport(msgspec.Struct, frozen=True):
     """What is known about one indicator.
 
     Attributes:
-        indicator: "warmth" (the heat of the same run time) or "run_time" (how long the heating runs each time).
+        indicator: "warmth" (the heat of the same run time) or "run_time" (how long the heating runs each time); of
+            posted measurements "current", "low_current", "inrush" and "vibration".
         state: "unknown" (never an alert), "usual", "likely" (a fault is more likely than not) or "needed" (its
             confidence is at least 0.72).
         confidence: The probability that something is wrong, 0 to 1; nothing where it is unknown.

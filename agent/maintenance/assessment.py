@@ -12,6 +12,7 @@ import msgspec
 from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift, add_day
 from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
+from agent.maintenance.machine_readings import MachineIndicator
 
 LIKELY = 0.5
 """From this confidence on a fault is more likely than not: a prediction is shown."""
@@ -39,7 +40,7 @@ class Advice(msgspec.Struct, frozen=True):
     action: str
 
 
-ADVICE: Mapping[Indicator, Advice] = MappingProxyType(
+ADVICE: Mapping[Indicator | MachineIndicator, Advice] = MappingProxyType(
     {
         Indicator.WARMTH: Advice(
             "less heat from the same run time",
@@ -48,6 +49,22 @@ ADVICE: Mapping[Indicator, Advice] = MappingProxyType(
         Indicator.RUN_TIME: Advice(
             "the heating starts more often and runs for a shorter time",
             "bleed the circuit and check flow, pump and limiter, then whether a sensor hangs beside the emitter",
+        ),
+        MachineIndicator.CURRENT: Advice(
+            "a machine draws more current at the same load",
+            "clean filter and coil, then have run capacitor, bearings and wiring checked",
+        ),
+        MachineIndicator.LOW_CURRENT: Advice(
+            "a machine draws less current at the same load",
+            "change the filter and check flaps, belt and pump, then have the refrigerant checked",
+        ),
+        MachineIndicator.INRUSH: Advice(
+            "a machine draws more current when it starts",
+            "have start capacitor and wiring checked, then whether the machine turns freely",
+        ),
+        MachineIndicator.VIBRATION: Advice(
+            "a machine vibrates more at the same speed",
+            "clean the fan wheel, tighten mounts and screws, then have the machine's vibration recorded and analysed",
         ),
     }
 )
@@ -65,7 +82,7 @@ class Finding(msgspec.Struct, frozen=True):
         shift: By which share the indicator is below its usual value now; below 0 where it is above.
     """
 
-    indicator: Indicator
+    indicator: Indicator | MachineIndicator
     state: FindingState
     confidence: float | None
     evidence: str

@@ -19,6 +19,7 @@ from agent.maintenance.alerts import Alert
 from agent.maintenance.assessment import Finding, ZoneRecord, find, observe
 from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.indicators import Indicator, Sample
+from agent.maintenance.machine_watch import MachineWatch
 
 FILE_NAME = "maintenance.json"
 FILE_BYTES_MAX = 128 * 1024
@@ -73,6 +74,7 @@ class MaintenanceService:
         clock: Clock,
         disk: Disk,
         worker: Worker,
+        machines: MachineWatch | None = None,
     ) -> None:
         """Prepare; the file is read by `run`.
 
@@ -84,7 +86,9 @@ class MaintenanceService:
             clock: The clocks of the boot.
             disk: Reads and writes the file.
             worker: Where reading and writing block.
+            machines: Watches what is posted about machines; read and written with the rest.
         """
+        self.machines = machines
         self._evidence = evidence
         self._models = models
         self.alerts = alerts
@@ -104,7 +108,8 @@ class MaintenanceService:
     @property
     def problem(self) -> str:
         """What was wrong with the file when it was read; empty where nothing was."""
-        return self._store.problem or self.alerts.problem
+        machines = self.machines.problem if self.machines else ""
+        return "; ".join(filter(None, (self._store.problem, self.alerts.problem, machines)))
 
     @property
     def records(self) -> Mapping[str, ZoneRecord]:
@@ -114,13 +119,16 @@ class MaintenanceService:
     def findings(self) -> Mapping[str, Sequence[Finding]]:
         """Return what is known of each zone, by id."""
         utc_ms, records = self._clock.utc_ms(), self._kept.zones
-        return {
+        found = {
             each.zone_id: [
                 find(records.get(each.zone_id, ZoneRecord()), indicator, self._models.get(indicator), utc_ms)
                 for indicator in Indicator
             ]
             for each in self._evidence()
         }
+        for zone_id, of_machines in (self.machines.findings() if self.machines else {}).items():
+            found[zone_id] = [*found.get(zone_id, ()), *of_machines]
+        return found
 
     async def resolve_alert(self, alert_id: str, *, by: str) -> Alert | None:
         """End an alert, durably, and return it; `None` where there is none. One that has ended stays as it is.
@@ -141,6 +149,8 @@ class MaintenanceService:
     async def run(self) -> None:
         """Read the file, observe, and write it from time to time."""
         if not self._is_read:
+            if self.machines:
+                await self.machines.load()
             self._kept = await self._store.load_patiently()
             self._is_read = True
         await self.alerts.load()
@@ -169,5 +179,7 @@ class MaintenanceService:
 
     async def save(self) -> None:
         """Write what is known, as far as the disk allows; before the file was read, do nothing."""
+        if self.machines:
+            await self.machines.save()
         if self._is_read:
             await self._store.apply(lambda _: self._kept)

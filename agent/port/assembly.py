@@ -125,6 +125,7 @@ class PortAssembly:
 
     def _build_home(self) -> HomeAssembly:
         hub = self._hub
+        machines = hub.maintenance.machines if hub.maintenance else None
         return HomeAssembly(
             HomeParts(
                 climate=hub.climate,
@@ -140,6 +141,7 @@ class PortAssembly:
                 names_follow_spaces=hub.config.apis.names_follow_spaces,
                 findings=lambda zone_id: hub.maintenance.findings().get(zone_id, ()) if hub.maintenance else (),
                 alerts=hub.maintenance.alerts if hub.maintenance else None,
+                observe_post=machines.add if machines else lambda *_: None,
             )
         )
 

@@ -26,6 +26,7 @@ from agent.climate.holds import CLIENT_HOLDS_MAX
 from agent.climate.model import HoldKind, Mode
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.requests import FollowScheduleRequest, HoldRequest, SetRequest
+from agent.foundation import rfc3339
 from agent.home.temperatures import to_fahrenheit
 from agent.local.routes import Role
 from agent.maintenance.assessment import ZoneRecord
@@ -286,7 +287,7 @@ ENERGY = {
 }
 
 
-async def test_readings_are_kept_and_nothing_is_predicted_from_them(aurra: Aurra) -> None:
+async def test_readings_are_kept_and_old_ones_are_not_watched(aurra: Aurra) -> None:
     for path, body in (("/diagnostics/vibration", VIBRATION), ("/diagnostics/energy", ENERGY)):
         status, answer, headers = await aurra.post(path, body)
         assert (status, answer["accepted"]) == (201, True)
@@ -300,7 +301,31 @@ async def test_readings_are_kept_and_nothing_is_predicted_from_them(aurra: Aurra
     assert code_of(await aurra.post("/diagnostics/vibration", VIBRATION | {"timestamp": "yesterday"}))[0] == 400
     status, answer, headers = await aurra.ask("GET", "/predictive/hvac/living/status")
     assert (status, answer) == (200, {"maintenance_needed": False, "prediction": None, "last_service": None})
-    assert "run_time: still learning: 0 of 14 days of the same load" in headers["X-Climahub-Reason"]
+    # The readings are of another year: they are kept and say nothing about the machine's present state.
+    assert headers["X-Climahub-Reason"].endswith("run_time: still learning: 0 of 14 days of the same load")
+
+
+async def test_what_one_client_posts_is_one_machine_of_its_zone(apis: ApiRig, aurra: Aurra) -> None:
+    maintenance = apis.port.hub.maintenance
+    assert maintenance
+    assert maintenance.machines
+    machines = maintenance.machines
+    now = rfc3339.render_known(apis.port.clock.utc_ms())
+    energy = ENERGY | {"period_start": now, "inrush_amps": 40.0}
+    assert (await aurra.post("/diagnostics/energy", energy))[0] == 201
+    # Sent again, from another time, or of another zone's device: it counts once, not at all, and elsewhere.
+    for body in (energy, energy | {"period_start": "2020-01-01T00:00:00Z"}, energy | {"device_id": "bedroom"}):
+        assert (await aurra.post("/diagnostics/energy", body))[0] == 201
+    other = await signed_in(apis, "other")
+    assert (await other.post("/diagnostics/vibration", VIBRATION | {"timestamp": now}))[0] == 201
+    living, bedroom, shaken = machines.records
+    assert (living.zone_id, bedroom.zone_id, shaken.zone_id) == ("living", "bedroom", "living")
+    assert living.source == bedroom.source != shaken.source
+    assert [(each.channel, each.seen) for each in living.day] == [("current", 1), ("inrush", 1)]
+    assert [(each.channel, each.seen) for each in shaken.day] == [("amplitude", 1)]
+    reason = (await aurra.ask("GET", "/predictive/hvac/living/status"))[2]["X-Climahub-Reason"]
+    for name in ("current", "low_current", "inrush", "vibration"):
+        assert f"{name}: machine {2 if name == 'vibration' else 1} of 2: still learning: 0 of 14 days" in reason
 
 
 async def test_a_loss_of_heat_is_predicted_with_its_numbers_also_after_a_restart(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ from agent.foundation.text import sanitize
 from agent.foundation.worker import Worker
 from agent.home.home import Home
 from agent.home.thermostat import Thermostat
+from agent.maintenance.machine_readings import EnergyPost, VibrationPost
 
 if TYPE_CHECKING:
     from agent.apis.homekit.service import HomeKitService
@@ -147,20 +148,29 @@ class Calls:
     async def add_vibration(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /diagnostics/vibration`."""
         body = _read(request.body, wire.VibrationBody)
-        _check_instant("timestamp", body.timestamp)
-        return self._add_reading(request.known_client, "vibration", body.device_id, body)
+        at_utc_ms = _read_instant("timestamp", body.timestamp)
+        post = VibrationPost(at_utc_ms, body.amplitude, body.frequency)
+        return self._add_reading(request.known_client, "vibration", body, post)
 
     async def add_energy(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /diagnostics/energy`."""
         body = _read(request.body, wire.EnergyBody)
-        _check_instant("period_start", body.period_start)
-        return self._add_reading(request.known_client, "energy", body.device_id, body)
+        at_utc_ms = _read_instant("period_start", body.period_start)
+        post = EnergyPost(at_utc_ms, body.runtime_mins, body.voltage, body.current_amps, body.inrush_amps)
+        return self._add_reading(request.known_client, "energy", body, post)
 
-    def _add_reading(self, client: ApiClient, kind: str, device_id: str, body: msgspec.Struct) -> ApiAnswer:
-        zone_id = self._thermostat(client, device_id).zone_id
+    def _add_reading(
+        self,
+        client: ApiClient,
+        kind: str,
+        body: wire.VibrationBody | wire.EnergyBody,
+        post: VibrationPost | EnergyPost,
+    ) -> ApiAnswer:
+        zone_id = self._thermostat(client, body.device_id).zone_id
         reading_id = self._new_id("rdg_")
         values = {name: value for name, value in msgspec.to_builtins(body).items() if name != "device_id"}
         self._records.add_reading(ReadingRecord(reading_id, zone_id, kind, client.client_id, values))
+        self._home.observe_post(zone_id, client.client_id, post)
         return ApiAnswer(wire.ReadingAccepted(accepted=True, reading_id=reading_id), HTTPStatus.CREATED, action="")
 
     async def get_prediction(self, request: ApiRequest) -> ApiAnswer:
@@ -271,13 +281,13 @@ def _read(body: bytes, kind: type[B]) -> B:
         raise invalid(body_problems.OBJECT) from None
 
 
-def _check_instant(name: str, text: str) -> None:
-    """Refuse a text that is no instant.
+def _read_instant(name: str, text: str) -> int:
+    """Return an instant in milliseconds UTC.
 
     Raises:
         ApiRefused: It is none.
     """
     try:
-        rfc3339.parse(text)
+        return rfc3339.parse(text)
     except ValueError:
         raise invalid(f"send {name} in ISO 8601 with Z, {rfc3339.BOUNDS}") from None

@@ -116,13 +116,17 @@ class VibrationBody(msgspec.Struct, frozen=True):
 
 
 class EnergyBody(msgspec.Struct, frozen=True):
-    """Body of `POST /diagnostics/energy`: minutes, V, A."""
+    """Body of `POST /diagnostics/energy`: minutes, V, A.
+
+    `inrush_amps`, the largest current at a start, is an extension of this hub.
+    """
 
     device_id: DeviceId
     runtime_mins: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
     voltage: Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)]
     current_amps: Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)]
     period_start: Timestamp
+    inrush_amps: Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)] | None = None
 
 
 class ReadingAccepted(msgspec.Struct, frozen=True):

@@ -55,6 +55,7 @@ FILES = (
     "storage-writes.json",
     "maintenance.json",
     "maintenance-alerts.json",
+    "machines.json",
     "key-machine.json",
     "config-changes.json",
     "api-clients.json",

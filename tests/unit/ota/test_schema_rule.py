@@ -31,12 +31,14 @@ from agent.foundation.clock import Now
 from agent.foundation.disk import Disk
 from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
-from agent.maintenance import alert_service
+from agent.maintenance import alert_service, machine_drift, machine_watch
 from agent.maintenance import service as maintenance
 from agent.maintenance.alerts import Alert, AlertState, Mute
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import Baseline, Drift
 from agent.maintenance.indicators import DayInProgress
+from agent.maintenance.machine_assessment import BandDay, MachineDrift, MachineRecord
+from agent.maintenance.machine_readings import Channel, MachineIndicator
 from agent.ota import keyring, launcher
 from agent.ota import store as update_store
 from agent.ota.keyring import Keyring
@@ -118,6 +120,11 @@ ALERTS = AlertState(
     (Alert("alt_1", "living", "warmth", "less heat", "31 % more", "check", 0.9, 7, 6, 8, "anna"),),
     (Mute("living", "warmth", 0.2),),
 )
+MACHINE_DRIFT = machine_drift.Drift((machine_drift.Baseline(2, (3.6,), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
+MACHINES = machine_watch.MachineFile(
+    (MachineRecord("living", "c", 1, 2, 3, 50.0, (BandDay(Channel.CURRENT, 7, 1, 1, (1.5,)),),
+                   (MachineDrift(MachineIndicator.CURRENT, MACHINE_DRIFT, 0.3),)),)
+)  # fmt: skip
 ACCOUNT = launcher.LauncherState(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
     failed=launcher.FailedRelease("1.0.0", 1, "sick", is_damaged=True), floor=2,
@@ -189,6 +196,14 @@ async def read_alerts(directory: Path) -> object:
     return alerts.state
 
 
+async def read_machines(directory: Path) -> object:
+    watch = machine_watch.MachineWatch(
+        directory, states=dict, models={}, clock=Clock(), disk=Disk(), worker=InlineWorker()
+    )
+    await watch.load()
+    return machine_watch.MachineFile(watch.records)
+
+
 async def read_update(directory: Path) -> object:
     store = update_store.UpdateStore(directory, disk=Disk(), worker=InlineWorker())
     await store.load()
@@ -219,6 +234,7 @@ DOCUMENTS: dict[str, tuple[bytes, object, Callable[[Path], object]]] = {
         FactoryResetState(("ab",), is_erased=False),
         lambda directory: factory_reset.read(directory, Disk()),
     ),
+    machine_watch.FILE_NAME: (msgspec.json.encode(MACHINES), MACHINES, read_machines),
     maintenance.FILE_NAME: (msgspec.json.encode(MAINTENANCE), MAINTENANCE, read_maintenance),
     alert_service.FILE_NAME: (msgspec.json.encode(ALERTS), ALERTS, read_alerts),
     keyring.FILE_NAME: (msgspec.json.encode(KEYRING), KEYRING, read_keyring),

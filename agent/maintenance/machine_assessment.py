@@ -1,0 +1,304 @@
+"""What is known about one machine of which measurements are posted, and what people get of it. Pure.
+
+A day of posts becomes one value for each operating state, the median; days are learned and judged by
+`agent.maintenance.machine_drift`. "Unknown" is an answer and never an alert.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from statistics import median
+from types import MappingProxyType
+
+import msgspec
+
+from agent.maintenance.assessment import FRESH_MS, LIKELY, NEEDED, Finding, FindingState
+from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Drift, MachineModel, Scatter, add_day
+from agent.maintenance.machine_readings import (
+    CHANNEL_OF,
+    SIGN_OF,
+    Channel,
+    EnergyPost,
+    MachineIndicator,
+    VibrationPost,
+    ZoneState,
+    readings_of,
+    velocity_rms_mm_s,
+)
+
+DAY_MS = 86_400_000
+
+SPACING_MS = 30_000
+"""Of the posts of a kind one in this time counts: AURRA's clients send one a minute at most."""
+
+AGE_MS_MAX = 26 * 3_600_000
+AHEAD_MS_MAX = 300_000
+"""A post from another time than this before or after now is none about the machine's present state."""
+
+READINGS_MIN = 3
+"""A day with fewer readings in an operating state tells nothing about it."""
+
+READINGS_KEPT_MAX = 16
+"""Of an operating state in a day; beyond that every second one is dropped, so that they stay spread over the day."""
+
+DAY_BANDS_MAX = 12
+BANDS_MAX = 16
+"""Operating states in a day, and those that are kept; of the latter the one that has learned nothing for longest makes
+room, and one that is learned only after those that are not."""
+
+JUMP: Mapping[Channel, float] = MappingProxyType({Channel.CURRENT: 0.10, Channel.INRUSH: 0.15, Channel.AMPLITUDE: 0.20})
+JUMP_DAYS = 3
+"""A value that changes by more than this (as a logarithm) from one day to the next, and stays there for three days, is
+another sensor, another place, another machine or a repair before it is wear: its past tells nothing about it."""
+
+
+SCATTER: Mapping[Channel, Scatter] = MappingProxyType(
+    {
+        Channel.CURRENT: Scatter(sigma_min=0.02, season_sigma=0.04),
+        Channel.INRUSH: Scatter(sigma_min=0.04, season_sigma=0.04),
+        Channel.AMPLITUDE: Scatter(sigma_min=0.08, season_sigma=0.05),
+    }
+)
+"""A current at the same load repeats to a few percent, an amplitude less well; the season changes both little."""
+
+
+class BandDay(msgspec.Struct, frozen=True):
+    """The readings of one operating state in a day.
+
+    Attributes:
+        channel: What was measured.
+        band: The operating state.
+        seen: How many readings there were.
+        stride: One reading of so many is kept.
+        values: Those that are kept, as logarithms.
+    """
+
+    channel: Channel
+    band: int
+    seen: int = 0
+    stride: int = 1
+    values: tuple[float, ...] = ()
+
+
+class MachineDrift(msgspec.Struct, frozen=True):
+    """The drift of one indicator, and by which factor (as a logarithm) its value jumped when it began anew."""
+
+    indicator: MachineIndicator
+    drift: Drift = Drift()
+    jump: float | None = None
+
+
+class MachineRecord(msgspec.Struct, frozen=True):
+    """What is kept of one machine.
+
+    Attributes:
+        zone_id: Of which zone.
+        source: Who posts: readings of two senders are two machines.
+        began_utc_ms: When the day in progress began; `None` before the first reading.
+        energy_utc_ms: The time of the last energy post that was counted; `None` before the first.
+        vibration_utc_ms: The same for vibration.
+        frequency_hz: Of the last vibration post; 0 where it is not known.
+        day: The readings of the day in progress.
+        drifts: One for each indicator that has had a reading.
+    """
+
+    zone_id: str
+    source: str
+    began_utc_ms: int | None = None
+    energy_utc_ms: int | None = None
+    vibration_utc_ms: int | None = None
+    frequency_hz: float = 0.0
+    day: tuple[BandDay, ...] = ()
+    drifts: tuple[MachineDrift, ...] = ()
+
+    @property
+    def last_utc_ms(self) -> int:
+        """The time of the last post that was counted."""
+        return max(self.energy_utc_ms or 0, self.vibration_utc_ms or 0)
+
+    def drift(self, indicator: MachineIndicator) -> MachineDrift:
+        """Return what is known about an indicator."""
+        return next((each for each in self.drifts if each.indicator is indicator), MachineDrift(indicator))
+
+
+def observe_post(
+    record: MachineRecord, post: EnergyPost | VibrationPost, state: ZoneState, utc_ms: int
+) -> MachineRecord:
+    """Return what is known after a post. One that is repeated, too early, too old or of the future changes nothing.
+
+    Args:
+        record: What was known.
+        post: The measurement.
+        state: What the hub does in the zone.
+        utc_ms: The time of day.
+    """
+    is_vibration = isinstance(post, VibrationPost)
+    last_ms = record.vibration_utc_ms if is_vibration else record.energy_utc_ms
+    if not utc_ms - AGE_MS_MAX <= post.utc_ms <= utc_ms + AHEAD_MS_MAX:
+        return record
+    # A time after now is one of a clock that has been set back since: the posts of now count again.
+    if last_ms is not None and last_ms <= utc_ms + AHEAD_MS_MAX and post.utc_ms < last_ms + SPACING_MS:
+        return record
+    readings = readings_of(post, state)
+    if not readings:
+        return record
+    record = _with_day_ended(record, utc_ms)
+    day = record.day
+    for reading in readings:
+        day = _with_reading(day, reading.channel, reading.band, reading.value)
+    changed = (
+        {"vibration_utc_ms": post.utc_ms, "frequency_hz": post.frequency_hz}
+        if isinstance(post, VibrationPost)
+        else {"energy_utc_ms": post.utc_ms}
+    )
+    return msgspec.structs.replace(record, day=day, **changed)
+
+
+def _with_day_ended(record: MachineRecord, utc_ms: int) -> MachineRecord:
+    began = record.began_utc_ms
+    # A clock that steps back a little goes on with the day; one that is set back by more than a day begins another.
+    if began is not None and abs(utc_ms - began) < DAY_MS:
+        return record
+    if began is not None and began < utc_ms:
+        record = complete_day(record, record.day, began + DAY_MS)
+    return msgspec.structs.replace(record, began_utc_ms=utc_ms, day=())
+
+
+def _with_reading(day: tuple[BandDay, ...], channel: Channel, band: int, value: float) -> tuple[BandDay, ...]:
+    before = next((each for each in day if (each.channel, each.band) == (channel, band)), None)
+    if before is None:
+        if sum(each.channel is channel for each in day) >= DAY_BANDS_MAX:
+            return day
+        before = BandDay(channel, band)
+    values, stride = before.values, before.stride
+    if before.seen % stride == 0:
+        values = (*values, round(value, 4))
+    if len(values) > READINGS_KEPT_MAX:
+        values, stride = values[::2], 2 * stride
+    after = BandDay(channel, band, before.seen + 1, stride, values)
+    return (*[each for each in day if each is not before], after)
+
+
+def complete_day(record: MachineRecord, day: Sequence[BandDay], utc_ms: int) -> MachineRecord:
+    """Return what is known after a day that ended at a time.
+
+    Every operating state is learned; of those that are known only the one with the most readings is judged, so that a
+    day counts once.
+    """
+    drifts = []
+    for indicator in MachineIndicator:
+        bands = [each for each in day if each.channel is CHANNEL_OF[indicator] and each.seen >= READINGS_MIN]
+        known = record.drift(indicator)
+        drift, is_judged = known.drift, False
+        for each in sorted(bands, key=lambda one: (-one.seen, one.band)):
+            is_known = any(one.band == each.band and one.is_known for one in drift.baselines)
+            if is_known and is_judged:
+                continue
+            value = SIGN_OF[indicator] * median(each.values)
+            drift = add_day(drift, value, each.band, utc_ms, SCATTER[each.channel])
+            is_judged = is_judged or is_known
+        if drift is not known.drift:
+            drifts.append(_checked(msgspec.structs.replace(known, drift=_bounded(drift))))
+        elif known != MachineDrift(indicator):
+            drifts.append(known)
+    return msgspec.structs.replace(record, drifts=tuple(drifts))
+
+
+def _bounded(drift: Drift) -> Drift:
+    # In the order in which they last learned a day: the state of this day comes last, and stays.
+    older = drift.baselines[:-1]
+    learning = [each for each in older if not each.is_known]
+    known = [each for each in older if each.is_known]
+    gone = [*learning, *known][: max(0, len(drift.baselines) - BANDS_MAX)]
+    return msgspec.structs.replace(drift, baselines=tuple(each for each in drift.baselines if each not in gone))
+
+
+def _checked(known: MachineDrift) -> MachineDrift:
+    """Return a drift begun anew where its value has jumped."""
+    changes = [change for change, _ in known.drift.recent]
+    if len(changes) <= JUMP_DAYS:
+        return known
+    before, after, limit = median(changes[:-JUMP_DAYS]), changes[-JUMP_DAYS:], JUMP[CHANNEL_OF[known.indicator]]
+    if min(after) - before > limit or before - max(after) > limit:
+        jump = SIGN_OF[known.indicator] * (before - median(after))
+        return MachineDrift(known.indicator, Drift(), round(jump, 3))
+    return known if known.jump is None or not known.drift.is_judged else MachineDrift(known.indicator, known.drift)
+
+
+def find(record: MachineRecord, models: Mapping[MachineIndicator, MachineModel], utc_ms: int | None) -> list[Finding]:
+    """Return what is known about the indicators of which the machine has had readings.
+
+    Args:
+        record: What is known about the machine.
+        models: Give the confidence; without one an indicator is unknown, and says so.
+        utc_ms: The time of day; `None` if it is not known.
+    """
+    begun = {each.channel for each in record.day}
+    return [
+        _found(record, indicator, models.get(indicator), utc_ms)
+        for indicator in MachineIndicator
+        if CHANNEL_OF[indicator] in begun or record.drift(indicator).drift.baselines or record.drift(indicator).jump
+    ]
+
+
+def _found(
+    record: MachineRecord, indicator: MachineIndicator, model: MachineModel | None, utc_ms: int | None
+) -> Finding:
+    drift = record.drift(indicator).drift
+    if reason := _why_unknown(record.drift(indicator), utc_ms):
+        return Finding(indicator, FindingState.UNKNOWN, None, reason)
+    evidence = _evidence(record, indicator, drift)
+    if model is None:
+        text = f"{evidence}; not calibrated, so nobody knows how sure that is"
+        return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms)
+    confidence = round(model.probability(drift), 3)
+    state = (
+        FindingState.NEEDED
+        if confidence >= NEEDED
+        else FindingState.LIKELY
+        if confidence >= LIKELY
+        else FindingState.USUAL
+    )
+    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4))
+
+
+def _why_unknown(known: MachineDrift, utc_ms: int | None) -> str:
+    drift = known.drift
+    if not drift.is_judged:
+        anew = ""
+        if known.jump is not None:
+            change = round(abs(exp(known.jump) - 1.0) * 100)
+            way = "more" if known.jump > 0.0 else "less"
+            anew = f"{change} % {way} from one day to the next: another sensor, place or machine, or a repair,"
+            anew += " is learned anew; "
+        if drift.days_learned < BASELINE_DAYS:
+            return f"{anew}still learning: {drift.days_learned} of {BASELINE_DAYS} days in the same operating state"
+        return f"{anew}learned; {len(drift.recent)} of {RECENT_DAYS} days to compare with it"
+    if utc_ms is None:
+        return "the time of day is not known"
+    if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS:
+        return "no comparable day for 30 days: nothing is posted, or in another operating state than before"
+    return ""
+
+
+_UNITS: Mapping[Channel, tuple[str, str]] = MappingProxyType(
+    {
+        Channel.CURRENT: ("draws", "A"),
+        Channel.INRUSH: ("draws at a start", "A"),
+        Channel.AMPLITUDE: ("vibrates with", "g"),
+    }
+)
+
+
+def _evidence(record: MachineRecord, indicator: MachineIndicator, drift: Drift) -> str:
+    """Return the numbers of the last judged days."""
+    below_now, below_then = drift.now_and_then or (1.0, 1.0)
+    now, then = (exp(SIGN_OF[indicator] * log(each)) for each in (below_now, below_then))
+    more = round((now / then - 1.0) * 100)
+    change = f"{abs(more)} % {'more' if more > 0 else 'less'} than" if more else "the same as"
+    verb, unit = _UNITS[CHANNEL_OF[indicator]]
+    text = f"{verb} {now:.3g} {unit}, {change} usual ({then:.3g} {unit}) in the same operating state"
+    if indicator is MachineIndicator.VIBRATION:
+        velocity = velocity_rms_mm_s(now, record.frequency_hz)
+        if velocity is not None:
+            text += f"; {velocity:.2g} mm/s RMS at {record.frequency_hz:.3g} Hz"
+    return text

@@ -1,0 +1,192 @@
+"""How far a machine has drifted from its own past, and how sure a fault is: baselines by operating state, CUSUM. Pure.
+
+The baseline is the median and the median absolute deviation (MAD) of the first days in an operating state; before that
+many days it says nothing. The CUSUM (Page 1954, Biometrika 41, "Continuous inspection schemes") adds up what is beyond
+the usual scatter, so that a small lasting change counts and a single odd day does not.
+"""
+
+from collections.abc import Sequence
+from math import exp, hypot, log1p, tanh
+from statistics import median
+
+import msgspec
+
+from agent.maintenance.indicators import season_of
+
+BASELINE_DAYS = 14
+"""Two weeks in an operating state, before a day in it can be judged."""
+
+MAD_TO_SIGMA = 1.4826
+"""The standard deviation of a normal distribution is this multiple of its MAD."""
+
+SLACK_SIGMA = 0.75
+"""The CUSUM adds what a day is worse than this: two weeks know the median to a third of a standard deviation."""
+
+DAY_SIGMA_MAX = 3.0
+"""A single day counts at most so much: a party or a broken window must not look like a fault."""
+
+CUSUM_MAX = 60.0
+"""Reached in a month of the worst days; after a repair it falls in as many of the best."""
+
+RECENT_DAYS = 7
+"""The present value is the median of so many judged days."""
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The first days in one operating state.
+
+    Attributes:
+        band: The operating state.
+        values: The indicator of each day, at most `BASELINE_DAYS`.
+        season: The mean of `season_of` these days.
+    """
+
+    band: int
+    values: tuple[float, ...] = ()
+    season: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are enough days to judge others by."""
+        return len(self.values) >= BASELINE_DAYS
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """What is known about one indicator of one machine.
+
+    Attributes:
+        baselines: One for each operating state that has been met.
+        cusum: How much worse than usual, added up, in standard deviations.
+        since_utc_ms: Since when the CUSUM is above zero; `None` while it is zero.
+        recent: Of the last judged days: by how much the indicator was below its baseline, in logarithms and in
+            standard deviations.
+        recent_values: Of the same days: the indicator and the median of its baseline, in logarithms.
+        last_utc_ms: The last judged day; `None` before the first.
+    """
+
+    baselines: tuple[Baseline, ...] = ()
+    cusum: float = 0.0
+    since_utc_ms: int | None = None
+    recent: tuple[tuple[float, float], ...] = ()
+    recent_values: tuple[tuple[float, float], ...] = ()
+    last_utc_ms: int | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are enough judged days for a present value."""
+        return len(self.recent) >= RECENT_DAYS
+
+    @property
+    def days_learned(self) -> int:
+        """How many days the operating state that is known best has."""
+        return max((len(each.values) for each in self.baselines), default=0)
+
+    @property
+    def shift(self) -> float:
+        """By how much the indicator is below its baseline now: 0.25 for a quarter; below 0 where it is above."""
+        return 1.0 - exp(-median([change for change, _ in self.recent])) if self.recent else 0.0
+
+    @property
+    def shift_sigma(self) -> float:
+        """The same in standard deviations."""
+        return median([sigmas for _, sigmas in self.recent]) if self.recent else 0.0
+
+    @property
+    def now_and_then(self) -> tuple[float, float] | None:
+        """The present value of the indicator and that of its baseline, no longer as logarithms."""
+        if not self.recent_values:
+            return None
+        now, then = zip(*self.recent_values, strict=True)
+        return exp(median(now)), exp(median(then))
+
+
+class Scatter(msgspec.Struct, frozen=True):
+    """How much an indicator changes without a reason.
+
+    Attributes:
+        sigma_min: The least standard deviation of a day: two weeks can be alike by chance.
+        season_sigma: That of the change from a solstice to the equinox.
+    """
+
+    sigma_min: float
+    season_sigma: float
+
+
+def sigma_of(baseline: Baseline, season: float, scatter: Scatter) -> float:
+    """Return the standard deviation that a day has by its baseline, larger in another season."""
+    middle = median(baseline.values)
+    spread = MAD_TO_SIGMA * median([abs(value - middle) for value in baseline.values])
+    return hypot(max(scatter.sigma_min, spread), scatter.season_sigma * (season - baseline.season))
+
+
+def add_day(drift: Drift, value: float, band: int, utc_ms: int, scatter: Scatter) -> Drift:
+    """Return what is known after one more day: it is learned, or judged by what has been learned.
+
+    Args:
+        drift: What was known.
+        value: The indicator of the day, as a logarithm; it is worse when it is lower.
+        band: The operating state.
+        utc_ms: The end of the day.
+        scatter: How much the indicator changes without a reason.
+    """
+    season = season_of(utc_ms)
+    baseline = next((each for each in drift.baselines if each.band == band), Baseline(band))
+    if not baseline.is_known:
+        return msgspec.structs.replace(drift, baselines=_learned(drift.baselines, baseline, value, season))
+    middle = median(baseline.values)
+    below = middle - value
+    sigmas = below / sigma_of(baseline, season, scatter)
+    cusum = drift.cusum + max(-DAY_SIGMA_MAX, min(DAY_SIGMA_MAX, sigmas)) - SLACK_SIGMA
+    cusum = min(CUSUM_MAX, max(0.0, cusum))
+    began = utc_ms if drift.since_utc_ms is None else drift.since_utc_ms
+    return Drift(
+        baselines=drift.baselines,
+        cusum=round(cusum, 3),
+        since_utc_ms=began if cusum > 0.0 else None,
+        recent=(*drift.recent, (round(below, 4), round(sigmas, 3)))[-RECENT_DAYS:],
+        recent_values=(*drift.recent_values, (round(value, 4), round(middle, 4)))[-RECENT_DAYS:],
+        last_utc_ms=utc_ms,
+    )
+
+
+def _learned(baselines: Sequence[Baseline], baseline: Baseline, value: float, season: float) -> tuple[Baseline, ...]:
+    count = len(baseline.values)
+    after = Baseline(
+        baseline.band,
+        (*baseline.values, round(value, 4)),
+        round((baseline.season * count + season) / (count + 1), 4),
+    )
+    return (*[each for each in baselines if each.band != baseline.band], after)
+
+
+SHIFT_SIGMA_MIN, SHIFT_SIGMA_MAX = -2.0, 6.0
+SHIFT_MIN, SHIFT_MAX = -0.2, 0.6
+"""Beyond these a drift is not more or less certain: the fitted fleets have too few."""
+
+
+def features(drift: Drift) -> tuple[float, float, float]:
+    """Return what a model weighs: the CUSUM as a logarithm, the shift in standard deviations, and as a share."""
+    return (
+        log1p(drift.cusum),
+        min(SHIFT_SIGMA_MAX, max(SHIFT_SIGMA_MIN, drift.shift_sigma)),
+        min(SHIFT_MAX, max(SHIFT_MIN, drift.shift)),
+    )
+
+
+class MachineModel(msgspec.Struct, frozen=True):
+    """The coefficients of one indicator: a logistic model, fitted where the truth is known.
+
+    Attributes:
+        intercept: Of the logistic function.
+        weights: Of `features`.
+        base_rate: How many such faults a machine has in a year, in the fleets on which it was fitted.
+    """
+
+    intercept: float
+    weights: tuple[float, float, float]
+    base_rate: float
+
+    def probability(self, drift: Drift) -> float:
+        """Return the probability that the fault is there, 0 to 1."""
+        weighed = zip(self.weights, features(drift), strict=True)
+        return 0.5 * (1.0 + tanh((self.intercept + sum(weight * value for weight, value in weighed)) / 2.0))

@@ -1,0 +1,148 @@
+"""Watches the machines of which measurements are posted, and keeps what it has learned over restarts.
+
+Owns `machines.json`, written with what `agent.maintenance.service` learns. A source costs only itself: each has records
+of its own, and the newest of whoever has the most finds no room. Must never act on the equipment.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.foundation.clock import Clock
+from agent.foundation.disk import Disk
+from agent.foundation.fair_share import without_surplus
+from agent.foundation.json_store import JsonStore
+from agent.foundation.worker import Worker
+from agent.maintenance.assessment import Finding
+from agent.maintenance.machine_assessment import MachineRecord, find, observe_post
+from agent.maintenance.machine_drift import MachineModel
+from agent.maintenance.machine_readings import EnergyPost, MachineIndicator, VibrationPost, ZoneState
+
+FILE_NAME = "machines.json"
+FILE_BYTES_MAX = 512 * 1024
+"""Sixteen machines that have met every operating state take 250 KiB; ordinary ones 3 each."""
+
+MACHINES_MAX = 16
+"""Two for each of eight zones."""
+
+SILENT_MS_MAX = 90 * 86_400_000
+"""A machine of which nothing has come for so long makes room for another."""
+
+
+class MachineFile(msgspec.Struct, frozen=True):
+    """The content of the file, the first machine first."""
+
+    machines: tuple[MachineRecord, ...] = ()
+
+
+class MachineWatch:
+    """The machines of one hub."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        states: Callable[[], Mapping[str, ZoneState]],
+        models: Mapping[MachineIndicator, MachineModel],
+        clock: Clock,
+        disk: Disk,
+        worker: Worker,
+    ) -> None:
+        """Prepare; posts count once the file has been read.
+
+        Args:
+            directory: Of `machines.json`.
+            states: Returns what the hub does in each zone, by id.
+            models: The calibrated model of each indicator that has one.
+            clock: The clocks of the boot.
+            disk: Reads and writes the file.
+            worker: Where reading and writing block.
+        """
+        self._states = states
+        self._models = models
+        self._clock = clock
+        self._kept = MachineFile()
+        self._is_read = False
+        self._store = JsonStore(
+            directory / FILE_NAME,
+            MachineFile(),
+            disk=disk,
+            worker=worker,
+            bytes_max=FILE_BYTES_MAX,
+            loss="predictive maintenance learns the usual behaviour of each machine anew",
+        )
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the file when it was read; empty where nothing was."""
+        return self._store.problem
+
+    @property
+    def records(self) -> tuple[MachineRecord, ...]:
+        """What is known of each machine."""
+        return self._kept.machines
+
+    async def load(self) -> None:
+        """Read the file."""
+        if not self._is_read:
+            self._kept = await self._store.load_patiently()
+            self._is_read = True
+
+    async def save(self) -> None:
+        """Write what is known, as far as the disk allows; a zone that is gone is forgotten."""
+        if self._is_read:
+            states = self._states()
+            self._kept = MachineFile(tuple(each for each in self._kept.machines if each.zone_id in states))
+            await self._store.apply(lambda _: self._kept)
+
+    def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost) -> None:
+        """Take a post about the machine of a zone; without the time of day nothing is learned.
+
+        Args:
+            zone_id: Of the zone.
+            source: Who posts.
+            post: The measurement.
+        """
+        utc_ms = self._clock.utc_ms()
+        if utc_ms is None or not self._is_read:
+            return
+        machines = self._kept.machines
+        before = next((each for each in machines if (each.zone_id, each.source) == (zone_id, source)), None)
+        old = before or MachineRecord(zone_id, source)
+        after = observe_post(old, post, self._states().get(zone_id, ZoneState()), utc_ms)
+        if after is old:
+            return
+        if before is not None:
+            self._kept = MachineFile(tuple(after if each is before else each for each in machines))
+            return
+        if len(machines) >= MACHINES_MAX:
+            machines = tuple(each for each in machines if utc_ms - each.last_utc_ms <= SILENT_MS_MAX)
+        # The newest of the source that has the most finds no room: what others have learned stays.
+        newest_first = without_surplus((after, *reversed(machines)), MACHINES_MAX, lambda each: each.source)
+        self._kept = MachineFile(tuple(reversed(newest_first)))
+
+    def findings(self) -> Mapping[str, list[Finding]]:
+        """Return what is known of the machines of each zone, by its id: one finding for each indicator."""
+        utc_ms, found = self._clock.utc_ms(), dict[str, list[list[Finding]]]()
+        for each in self._kept.machines:
+            found.setdefault(each.zone_id, []).append(find(each, self._models, utc_ms))
+        return {zone_id: _worst(machines) for zone_id, machines in found.items()}
+
+
+def _worst(machines: list[list[Finding]]) -> list[Finding]:
+    """Return one finding for each indicator: that of the machine of which a fault is most certain, saying which."""
+    if len(machines) == 1:
+        return machines[0]
+    worst = dict[str, Finding]()
+    for number, findings in enumerate(machines, 1):
+        for each in findings:
+            before = worst.get(each.indicator)
+            if before is None or _certainty(each) > _certainty(before):
+                evidence = f"machine {number} of {len(machines)}: {each.evidence}"
+                worst[each.indicator] = msgspec.structs.replace(each, evidence=evidence)
+    return list(worst.values())
+
+
+def _certainty(finding: Finding) -> float:
+    return -1.0 if finding.confidence is None else finding.confidence

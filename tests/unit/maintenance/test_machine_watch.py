@@ -1,0 +1,267 @@
+"""The machines of one hub: kept over restarts and power cuts, bounded, and fair to those who post."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+import pytest
+
+from agent.foundation.disk import Disk, Operation
+from agent.foundation.worker import InlineWorker
+from agent.maintenance.alert_service import MaintenanceAlerts
+from agent.maintenance.assessment import Finding, FindingState
+from agent.maintenance.indicators import SOLSTICE_MS
+from agent.maintenance.machine_assessment import (
+    BANDS_MAX,
+    DAY_BANDS_MAX,
+    DAY_MS,
+    READINGS_KEPT_MAX,
+    BandDay,
+    MachineDrift,
+    MachineRecord,
+)
+from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Baseline, Drift, MachineModel
+from agent.maintenance.machine_readings import (
+    Channel,
+    EnergyPost,
+    MachineIndicator,
+    VibrationPost,
+    ZoneState,
+)
+from agent.maintenance.machine_watch import (
+    FILE_BYTES_MAX,
+    FILE_NAME,
+    MACHINES_MAX,
+    SILENT_MS_MAX,
+    MachineFile,
+    MachineWatch,
+)
+from agent.maintenance.service import MaintenanceService, ZoneEvidence
+from tests.unit.power_cut import Cutter, PowerCut
+
+SURE = MappingProxyType({each: MachineModel(-4.0, (1.0, 1.0, 1.0), 0.1) for each in MachineIndicator})
+ZONES = tuple(f"zone {number}" for number in range(8))
+
+
+class Hub:
+    """A hub with eight zones at a time that the test sets."""
+
+    boot_id = "b"
+
+    def __init__(self, directory: Path, *, inject: Callable[[Operation, str], None] | None = None) -> None:
+        self.now_ms: int | None = SOLSTICE_MS
+        self.zones: tuple[str, ...] = ZONES
+        self.disk = Disk(inject) if inject else Disk()
+        self.watch = MachineWatch(
+            directory, states=self.states, models=SURE, clock=self, disk=self.disk, worker=InlineWorker()
+        )
+
+    def monotonic_ms(self) -> int:
+        return 0
+
+    def utc_ms(self) -> int | None:
+        return self.now_ms
+
+    def states(self) -> Mapping[str, ZoneState]:
+        return {each: ZoneState(1, 5.0) for each in self.zones}
+
+    def post(self, zone_id: str, source: str, current_a: float = 4.0) -> None:
+        assert self.now_ms is not None
+        self.watch.add(zone_id, source, EnergyPost(self.now_ms, 5, 230.0, current_a))
+
+    def days(self, days: int, zone_id: str = "zone 0", source: str = "client", current_a: float = 4.0) -> None:
+        for _ in range(days):
+            for _ in range(3):
+                self.post(zone_id, source, current_a)
+                self.now_ms = (self.now_ms or 0) + 300_000
+            self.now_ms = (self.now_ms or 0) + DAY_MS - 900_000
+
+
+def loaded(directory: Path) -> Hub:
+    hub = Hub(directory)
+    asyncio.run(hub.watch.load())
+    return hub
+
+
+def owners(hub: Hub) -> list[tuple[str, str]]:
+    return [(each.zone_id, each.source) for each in hub.watch.records]
+
+
+def test_what_was_learned_goes_on_after_a_restart(tmp_path: Path) -> None:
+    hub = loaded(tmp_path)
+    hub.days(10)
+    asyncio.run(hub.watch.save())
+    again = loaded(tmp_path)
+    assert again.watch.records == hub.watch.records != ()
+    again.now_ms = hub.now_ms
+    again.days(BASELINE_DAYS + RECENT_DAYS + 1 - 10)
+    assert [each.state for each in again.watch.findings()["zone 0"]] == [FindingState.USUAL] * 2
+
+
+def test_a_cut_at_each_operation_of_the_disk_leaves_the_old_or_the_new_state(tmp_path: Path) -> None:
+    at, whole = 0, False
+    while not whole:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        old = loaded(directory)
+        old.days(3)
+        asyncio.run(old.watch.save())
+        cutter = Cutter(at)
+        hub = Hub(directory, inject=cutter)
+        try:
+            asyncio.run(hub.watch.load())
+            hub.now_ms = old.now_ms
+            hub.days(3)
+            new = hub.watch.records
+            asyncio.run(hub.watch.save())
+            whole = cutter.operations < at
+        except PowerCut:
+            pass
+        after = loaded(directory)
+        assert after.watch.problem == ""
+        assert after.watch.records in ({old.watch.records, new} if at > 1 else {old.watch.records})
+    assert after.watch.records == new
+    assert at > 5
+
+
+def test_a_damaged_file_is_reported_and_learned_anew(tmp_path: Path) -> None:
+    for name in (FILE_NAME, f"{FILE_NAME}.copy"):
+        (tmp_path / name).write_text('{"machines": 5')
+    hub = loaded(tmp_path)
+    assert "learns the usual behaviour of each machine anew" in hub.watch.problem
+    hub.days(2)
+    assert len(hub.watch.records) == 1
+
+
+def test_nothing_is_learned_before_the_file_is_read_nor_without_the_time(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    hub.days(2)
+    assert hub.watch.records == ()
+    asyncio.run(hub.watch.save())
+    assert not (tmp_path / FILE_NAME).exists()
+    asyncio.run(hub.watch.load())
+    hub.now_ms = None
+    hub.watch.add("zone 0", "client", EnergyPost(SOLSTICE_MS, 5, 230.0, 4.0))
+    assert hub.watch.records == ()
+
+
+def test_a_post_that_says_nothing_makes_no_machine(tmp_path: Path) -> None:
+    hub = loaded(tmp_path)
+    hub.watch.add("zone 0", "client", EnergyPost(SOLSTICE_MS, 0, 230.0, 4.0))
+    hub.watch.add("zone 0", "client", VibrationPost(SOLSTICE_MS, 0.0, 50.0))
+    hub.watch.add("zone 0", "client", EnergyPost(0, 5, 230.0, 4.0))
+    assert hub.watch.records == ()
+
+
+def test_two_who_post_for_a_zone_are_two_machines_of_which_the_worse_is_shown(tmp_path: Path) -> None:
+    hub = loaded(tmp_path)
+    hub.days(BASELINE_DAYS + RECENT_DAYS, source="fine")
+    hub.now_ms = SOLSTICE_MS
+    hub.days(BASELINE_DAYS, source="ill", current_a=10.0)
+    for day in range(30):
+        hub.days(1, source="ill", current_a=10.0 * (1.0 + 0.01 * day))
+    high, low = hub.watch.findings()["zone 0"]
+    assert (high.indicator, high.state) == (MachineIndicator.CURRENT, FindingState.NEEDED)
+    assert high.evidence.startswith("machine 2 of 2: draws 12.")
+    assert low.state is FindingState.USUAL
+
+
+def test_who_has_most_finds_no_room_and_takes_none_of_others(tmp_path: Path) -> None:
+    hub = loaded(tmp_path)
+    hub.post("zone 0", "small")
+    for number in range(3 * MACHINES_MAX):
+        hub.post(ZONES[number % 8], f"client {number // 8}")
+    assert len(hub.watch.records) == MACHINES_MAX
+    assert ("zone 0", "small") in owners(hub)
+    greedy = loaded(tmp_path / "greedy")
+    for zone in ZONES:
+        greedy.post(zone, "a")
+    for zone in ZONES:
+        greedy.post(zone, "b")
+    greedy.post("zone 0", "late")
+    assert len(greedy.watch.records) == MACHINES_MAX
+    assert ("zone 0", "late") in owners(greedy)
+    assert [each for each in owners(greedy) if each[1] == "a"] == [(zone, "a") for zone in ZONES]
+    # Who lost a place does not take it back from who has less.
+    greedy.now_ms = (greedy.now_ms or 0) + 60_000
+    for zone in ZONES:
+        greedy.post(zone, "b")
+    assert ("zone 0", "late") in owners(greedy)
+
+
+def test_a_machine_that_is_silent_for_long_makes_room(tmp_path: Path) -> None:
+    hub = loaded(tmp_path)
+    for zone in ZONES:
+        hub.post(zone, "a")
+        hub.post(zone, "b")
+    hub.now_ms = (hub.now_ms or 0) + SILENT_MS_MAX + 1
+    hub.post("zone 3", "c")
+    assert owners(hub) == [("zone 3", "c")]
+
+
+def test_a_zone_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    hub = loaded(tmp_path)
+    hub.post("zone 0", "client")
+    hub.post("zone 1", "client")
+    hub.zones = ("zone 1",)
+    asyncio.run(hub.watch.save())
+    assert owners(hub) == owners(loaded(tmp_path)) == [("zone 1", "client")]
+
+
+def test_machines_that_have_met_every_state_fit_the_file() -> None:
+    values = tuple(-3.1234 for _ in range(BASELINE_DAYS))
+    drift = Drift(
+        tuple(Baseline(10_000 + band, values, -0.1234) for band in range(BANDS_MAX)),
+        59.123,
+        SOLSTICE_MS,
+        ((-0.1234, -12.123),) * RECENT_DAYS,
+        ((-3.1234, -3.1234),) * RECENT_DAYS,
+        SOLSTICE_MS,
+    )
+    kept = (-3.1234,) * READINGS_KEPT_MAX
+    day = tuple(BandDay(channel, 10_000 + n, 2880, 256, kept) for channel in Channel for n in range(DAY_BANDS_MAX))
+    drifts = tuple(MachineDrift(each, drift, -0.123) for each in MachineIndicator)
+    one = MachineRecord("z" * 64, "c" * 64, SOLSTICE_MS, SOLSTICE_MS, SOLSTICE_MS, 12345.678901234567, day, drifts)
+    content = msgspec.json.encode(MachineFile((one,) * MACHINES_MAX))
+    assert len(content) < FILE_BYTES_MAX * 0.6
+    assert json.loads(content)["machines"]
+
+
+@pytest.mark.parametrize("zones", [("zone 0",), ()], ids=["heated", "not heated"])
+def test_the_service_shows_and_keeps_them_with_the_rest(tmp_path: Path, zones: tuple[str, ...]) -> None:
+    hub = Hub(tmp_path)
+    service = MaintenanceService(
+        tmp_path,
+        evidence=lambda: [ZoneEvidence(zone, {"own": ""}, 20.0, 5.0, 0.5) for zone in zones],
+        models={},
+        alerts=MaintenanceAlerts(
+            tmp_path,
+            clock=hub,
+            disk=hub.disk,
+            worker=InlineWorker(),
+            new_id=str,
+            add_fault=print,
+            remove_fault=print,
+        ),
+        clock=hub,
+        disk=hub.disk,
+        worker=InlineWorker(),
+        machines=hub.watch,
+    )
+
+    async def go() -> list[Finding]:
+        task = asyncio.create_task(service.run())
+        await asyncio.sleep(0)
+        hub.days(2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await service.save()
+        return list(service.findings()["zone 0"])
+
+    found = asyncio.run(go())
+    assert [each.indicator for each in found] == [*(["warmth", "run_time"] if zones else []), "current", "low_current"]
+    assert loaded(tmp_path).watch.records == hub.watch.records != ()
