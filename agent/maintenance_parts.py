@@ -35,6 +35,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     # Imported late, as the control: a hub that controls nothing does without.
     from agent.maintenance.alert_service import MaintenanceAlerts  # noqa: PLC0415
     from agent.maintenance.calibration import MODELS  # noqa: PLC0415
+    from agent.maintenance.machine_calibration import MACHINE_MODELS  # noqa: PLC0415
     from agent.maintenance.machine_watch import MachineWatch  # noqa: PLC0415
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
@@ -51,7 +52,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     machines = MachineWatch(
         directory,
         states=lambda: machine_states(climate),
-        models={},
+        models=MACHINE_MODELS,
         clock=environment.clock,
         disk=environment.disk,
         worker=environment.worker,
