@@ -29,6 +29,7 @@ from agent.home.fact_texts import (
     fact_of_visit,
     facts_of_change,
     facts_of_device,
+    facts_of_maintenance,
     facts_of_zone,
 )
 from agent.home.home import Home
@@ -73,6 +74,8 @@ class FactRecorder:
         self._log = ProblemLog(_log, "facts wait in memory", level=logging.WARNING)
         self.lost_count = self.refused_count = 0
         home.changes.on_change(self._note)
+        if home.alerts:
+            home.alerts.on_change(lambda _: self._due.set())
 
     @property
     def waiting_count(self) -> int:
@@ -193,8 +196,10 @@ class FactRecorder:
         zones = self._home.thermostats.all()
         ids = {zone.zone_id for zone in zones}
         others = [device for device in self._home.devices.all() if device.device_id not in ids]
+        alerts = self._home.alerts
         return [
             *(fact for zone in zones for fact in facts_of_zone(zone, utc_ms)),
+            *(fact for zone in zones if alerts for fact in facts_of_maintenance(zone, alerts.state)),
             *(fact for device in others for fact in facts_of_device(device, utc_ms)),
         ]
 

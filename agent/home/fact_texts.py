@@ -5,6 +5,7 @@ sentence that is true until the next one about its subject; a fault ends with no
 """
 
 import hashlib
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -15,6 +16,7 @@ from agent.foundation.text import sanitize
 from agent.home.changes import HUB, ChangeKind
 from agent.home.devices import DeviceKind, HomeDevice, Measurement
 from agent.home.thermostat import Thermostat
+from agent.maintenance.alerts import AlertState
 from agent.sensors.calibration import OFFSET_MAX
 
 HUB_TENANT = Tenant("hub")
@@ -144,6 +146,28 @@ def facts_of_zone(zone: Thermostat, at_ms: int) -> list[FactChange]:
         about.fact("output", f"the output of this name {able or 'is not used'}.", topic="placement"),
         *facts_of_reach(about, is_online=zone.is_online),
     ]
+
+
+def facts_of_maintenance(zone: Thermostat, state: AlertState) -> list[FactChange]:
+    """Return what predictive maintenance says about a zone: its alerts while open, and technicians' answers."""
+    facts: list[FactChange] = []
+    about = About(zone.zone_id, zone.name, is_zone=True, at_ms=0)
+    for alert in {each.indicator: each for each in state.alerts if each.zone_id == zone.zone_id}.values():
+        what = f"maintenance/{alert.indicator}"
+        if alert.resolved_utc_ms is None:
+            text = f"maintenance is needed: {alert.issue}: {alert.evidence}."
+            begun = msgspec.structs.replace(about, at_ms=alert.made_utc_ms)
+            facts.append(begun.fact(what, text, topic="maintenance"))
+        else:
+            ended = msgspec.structs.replace(about, at_ms=alert.resolved_utc_ms, by=alert.resolved_by)
+            facts.append(ended.end(what))
+    for answer in {each.indicator: each for each in state.answers if each.zone_id == zone.zone_id}.values():
+        day = datetime.fromtimestamp(answer.utc_ms / 1000, UTC).date().isoformat()
+        note = f": {answer.note}" if answer.note else ""
+        text = f"a technician answered {answer.verdict.value} about {answer.indicator} on {day}{note}."
+        made = msgspec.structs.replace(about, at_ms=answer.utc_ms, by=answer.by)
+        facts.append(made.fact(f"maintenance/{answer.indicator}/answer", text, topic="maintenance"))
+    return facts
 
 
 def fact_of_visit(about: About, day: str, text: str) -> FactDraft:

@@ -4,16 +4,67 @@ The JSON form is an interface: fields may be added, never renamed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.errors import UnknownDevice
 from agent.foundation import rfc3339
-from agent.local.routes import Handler, LocalRequest
+from agent.foundation.text import quote, sanitize
+from agent.local.routes import Handler, LocalRequest, RequestRefused
 
 if TYPE_CHECKING:
+    from agent.maintenance.alerts import Answer
     from agent.maintenance.assessment import Finding
     from agent.maintenance.service import MaintenanceService
+
+
+OFF = "add a zone that is heated first: this hub drives nothing"
+
+
+class AnswerReport(msgspec.Struct, frozen=True):
+    """What a technician has found, with what was known then.
+
+    Attributes:
+        zone: The id of the zone.
+        indicator: As in `FindingReport`.
+        answer: "confirmed", "nothing-found" or "serviced".
+        note: In the technician's words.
+        by: Who says so.
+        at: When, in UTC.
+        confidence: The probability that something was wrong; nothing where it was unknown.
+        evidence: The numbers behind it, or why it was unknown, for people.
+        features: What the calibrated model weighed: the logarithm of 1 and the CUSUM, the shift in standard deviations,
+            and the shift as a share.
+        since: Since when the indicator was worse than usual, in UTC; nothing where it was not.
+        effect: What becomes of it, for people.
+    """
+
+    zone: str
+    indicator: str
+    answer: str
+    note: str
+    by: str
+    at: str
+    confidence: float | None
+    evidence: str
+    features: list[float]
+    since: str | None
+    effect: str
+
+
+class AnswersReport(msgspec.Struct, frozen=True):
+    """The answers that are kept, the oldest first."""
+
+    answers: list[AnswerReport]
+
+
+EFFECTS = {
+    "confirmed": "the alert has ended; it returns only if it grows clearly, or after a time without",
+    "nothing-found": "the alert has ended; it returns only if it grows clearly, or after a time without",
+    "serviced": "the usual behaviour is learned anew: for the next weeks it is unknown whether something is wrong",
+}
 
 
 class FindingReport(msgspec.Struct, frozen=True):
@@ -29,6 +80,9 @@ class FindingReport(msgspec.Struct, frozen=True):
         evidence: The numbers behind it, or why it is unknown, for people.
         since: Since when the indicator is worse than usual, in UTC; nothing where it is not.
         action: What to do about the issue, for people; empty without one.
+        answer: The last answer of a technician: "confirmed", "nothing-found" or "serviced"; empty without one.
+        answered: When, in UTC; nothing without one.
+        answered_by: Who says so.
     """
 
     indicator: str
@@ -38,6 +92,9 @@ class FindingReport(msgspec.Struct, frozen=True):
     evidence: str
     since: str | None
     action: str
+    answer: str = ""
+    answered: str | None = None
+    answered_by: str = ""
 
 
 class ZoneMaintenance(msgspec.Struct, frozen=True):
@@ -62,11 +119,15 @@ def build_maintenance(maintenance: "MaintenanceService | None") -> MaintenanceRe
     """Return the report; `None` where the hub drives nothing."""
     if maintenance is None:
         return MaintenanceReport([])
-    zones = [ZoneMaintenance(zone_id, _reports(found)) for zone_id, found in maintenance.findings().items()]
+    zones = [
+        ZoneMaintenance(zone_id, _reports(zone_id, found, maintenance))
+        for zone_id, found in maintenance.findings().items()
+    ]
     return MaintenanceReport(zones, maintenance.problem)
 
 
-def _reports(findings: "Sequence[Finding]") -> list[FindingReport]:
+def _reports(zone_id: str, findings: "Sequence[Finding]", maintenance: "MaintenanceService") -> list[FindingReport]:
+    answers = {each.indicator: maintenance.alerts.state.last_answer(zone_id, each.indicator) for each in findings}
     return [
         FindingReport(
             indicator=each.indicator.value,
@@ -76,15 +137,64 @@ def _reports(findings: "Sequence[Finding]") -> list[FindingReport]:
             evidence=each.evidence,
             since=rfc3339.render_known(each.since_utc_ms),
             action=each.advice.action if each.is_fault else "",
+            answer=answer.verdict.value if (answer := answers[each.indicator]) else "",
+            answered=rfc3339.render(answer.utc_ms) if answer else None,
+            answered_by=answer.by if answer else "",
         )
         for each in findings
     ]
 
 
+def _answer_report(answer: "Answer") -> AnswerReport:
+    return AnswerReport(
+        zone=answer.zone_id,
+        indicator=answer.indicator,
+        answer=answer.verdict.value,
+        note=answer.note,
+        by=answer.by,
+        at=rfc3339.render(answer.utc_ms),
+        confidence=answer.confidence,
+        evidence=answer.evidence,
+        features=list(answer.features),
+        since=rfc3339.render_known(answer.since_utc_ms),
+        effect=EFFECTS[answer.verdict.value],
+    )
+
+
 def handlers(maintenance: "Callable[[], MaintenanceService | None]") -> Mapping[str, Handler]:
-    """Return the handler of predictive maintenance."""
+    """Return the handlers of predictive maintenance."""
+
+    def known() -> "MaintenanceService":
+        if (found := maintenance()) is None:
+            raise RequestRefused(HTTPStatus.CONFLICT, "conflict", OFF)
+        return found
 
     async def get_maintenance(_: LocalRequest) -> MaintenanceReport:
         return build_maintenance(maintenance())
 
-    return {"get_maintenance": get_maintenance}
+    async def get_maintenance_answers(_: LocalRequest) -> AnswersReport:
+        return AnswersReport([_answer_report(each) for each in known().alerts.state.answers])
+
+    async def answer_maintenance(request: LocalRequest) -> AnswerReport:
+        watched, body = known(), request.body
+        from agent.maintenance.alerts import NOTE_CHARACTERS_MAX, Verdict  # noqa: PLC0415 - hubs without zones
+        from agent.maintenance.service import AnswerRefused  # noqa: PLC0415 - as above
+
+        if body.answer not in list(Verdict):
+            text = f"answer {', '.join(Verdict)}: {quote(body.answer)} is no answer"
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
+        if len(body.note) > NOTE_CHARACTERS_MAX:
+            text = f"shorten the note: it may have {NOTE_CHARACTERS_MAX} characters"
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
+        note = sanitize(body.note, characters_max=NOTE_CHARACTERS_MAX)
+        try:
+            made = await watched.answer(
+                body.zone, body.indicator, Verdict(body.answer), note=note, by=request.caller.name
+            )
+        except UnknownDevice as error:
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", str(error)) from error
+        except AnswerRefused as error:
+            raise RequestRefused(HTTPStatus.CONFLICT, "conflict", str(error)) from error
+        return _answer_report(made)
+
+    return {each.__name__: each for each in (get_maintenance, get_maintenance_answers, answer_maintenance)}

@@ -92,6 +92,22 @@ class NameRequest(msgspec.Struct):
     name: str
 
 
+class AnswerRequest(msgspec.Struct):
+    """What a technician has found about a finding of predictive maintenance.
+
+    Attributes:
+        zone: The id of the zone.
+        indicator: "warmth" or "run_time".
+        answer: "confirmed", "nothing-found" or "serviced".
+        note: In the technician's words.
+    """
+
+    zone: str
+    indicator: str
+    answer: str
+    note: str = ""
+
+
 class KeyRequest(msgspec.Struct):
     """The ClimaSense key of a sensor. A secret."""
 
@@ -206,6 +222,8 @@ ROUTES = (
     Route("POST", "/v1/confirm/{command_id}", Role.OWNER, "confirm_command"),
     Route("GET", "/v1/climate", Role.VIEWER, "get_climate"),
     Route("GET", "/v1/maintenance", Role.VIEWER, "get_maintenance"),
+    Route("GET", "/v1/maintenance/answers", Role.VIEWER, "get_maintenance_answers"),
+    Route("POST", "/v1/maintenance/answers", Role.SERVICE, "answer_maintenance", AnswerRequest),
     Route("GET", "/v1/checks", Role.VIEWER, "get_checks"),
     Route("GET", "/v1/repairs", Role.VIEWER, "get_repairs"),
     Route("POST", "/v1/repairs/{repair}", Role.SERVICE, "repair", query=RepairQuery),

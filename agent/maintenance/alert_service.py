@@ -14,14 +14,14 @@ from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.log import ProblemLog
 from agent.foundation.worker import Worker
-from agent.maintenance.alerts import Alert, AlertState, muted, resolve, review
+from agent.maintenance.alerts import Alert, AlertState, Answer, answered, muted, resolve, review
 from agent.maintenance.assessment import Finding
 
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "maintenance-alerts.json"
-FILE_BYTES_MAX = 256 * 1024
-"""Sixty-four alerts take 60 KiB."""
+FILE_BYTES_MAX = 512 * 1024
+"""Sixty-four alerts and a hundred answers with the longest texts take 250 KiB; ordinary ones 50."""
 
 Listener = Callable[[Alert], object]
 """Receives an alert that has begun, or has ended."""
@@ -65,7 +65,7 @@ class MaintenanceAlerts:
             disk=disk,
             worker=worker,
             bytes_max=FILE_BYTES_MAX,
-            loss="alerts of predictive maintenance are lost; those that still hold begin again",
+            loss="answers of technicians are lost, and alerts of predictive maintenance that still hold begin again",
         )
 
     @property
@@ -133,6 +133,18 @@ class MaintenanceAlerts:
 
         alerts = (await self._change(change)).alerts
         return next((each for each in alerts if each.alert_id == alert_id), None)
+
+    async def answer(self, answer: Answer, *, shift: float) -> None:
+        """Keep a technician's answer, durably; an open alert ends.
+
+        Args:
+            answer: The answer.
+            shift: By which share the indicator is below its usual value now.
+
+        Raises:
+            StorageFull: It is not kept.
+        """
+        await self._change(lambda state: answered(state, answer, max(0.0, shift)))
 
     async def _change(self, change: Callable[[AlertState], AlertState]) -> AlertState:
         """Make a change durable, then report each alert that is another one.

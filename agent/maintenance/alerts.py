@@ -5,6 +5,7 @@ person says so. "Unknown" neither begins nor ends one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 
 import msgspec
 
@@ -21,6 +22,9 @@ again, and by at least 5 % of the usual value."""
 
 ALERTS_MAX = 64
 """Open ones are never dropped: a home has fewer."""
+
+ANSWERS_MAX = 100
+NOTE_CHARACTERS_MAX = 300
 
 HUB = "hub"
 """Who has ended an alert without a person."""
@@ -79,16 +83,64 @@ class Mute(msgspec.Struct, frozen=True):
         return shift >= self.shift + max(GROWTH_MIN, GROWTH_SHARE * self.shift)
 
 
+class Verdict(StrEnum):
+    """What a technician has found; the values are part of the local API."""
+
+    CONFIRMED = "confirmed"
+    NOTHING_FOUND = "nothing-found"
+    SERVICED = "serviced"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a technician has found, with what was known then: a fleet's answers recalibrate the next release.
+
+    Attributes:
+        zone_id: The zone.
+        indicator: The name of the indicator.
+        verdict: What was found.
+        note: In the technician's words; may be empty.
+        by: Who says so.
+        utc_ms: When.
+        confidence: The probability that something was wrong; `None` where it was unknown.
+        evidence: The numbers behind it, or why it was unknown, for people.
+        features: What the calibrated model weighed (`agent.maintenance.confidence.features`).
+        since_utc_ms: Since when the indicator was worse than usual; `None` where it was not.
+    """
+
+    zone_id: str
+    indicator: str
+    verdict: Verdict
+    note: str
+    by: str
+    utc_ms: int
+    confidence: float | None = None
+    evidence: str = ""
+    features: tuple[float, ...] = ()
+    since_utc_ms: int | None = None
+
+
 class AlertState(msgspec.Struct, frozen=True):
     """All that is kept.
 
     Attributes:
         alerts: The oldest first.
         mutes: At most one for each zone and indicator.
+        answers: The oldest first.
     """
 
     alerts: tuple[Alert, ...] = ()
     mutes: tuple[Mute, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+    def last_answer(self, zone_id: str, indicator: str) -> Answer | None:
+        """Return the newest answer about an indicator, if there is one."""
+        found = (each for each in reversed(self.answers) if (each.zone_id, each.indicator) == (zone_id, indicator))
+        return next(found, None)
+
+    def serviced_utc_ms(self, zone_id: str) -> int | None:
+        """Return when a zone was last serviced; `None` where it was not."""
+        serviced = (each for each in self.answers if each.verdict is Verdict.SERVICED and each.zone_id == zone_id)
+        return max((each.utc_ms for each in serviced), default=None)
 
     def open_alert(self, zone_id: str, indicator: str) -> Alert | None:
         """Return the alert of an indicator that nobody has ended, if there is one."""
@@ -171,6 +223,23 @@ def resolve(state: AlertState, alert_id: str, *, by: str, utc_ms: int) -> AlertS
         for each in state.alerts
     )
     return msgspec.structs.replace(state, alerts=ended)
+
+
+def answered(state: AlertState, answer: Answer, shift: float) -> AlertState:
+    """Return the alerts after a technician's answer: an open alert ends. Nothing is learned from it.
+
+    Args:
+        state: The alerts before.
+        answer: The answer. Unless the zone was serviced, the finding is muted as it is now.
+        shift: By which share the indicator is below its usual value.
+    """
+    if alert := state.open_alert(answer.zone_id, answer.indicator):
+        state = resolve(state, alert.alert_id, by=answer.by, utc_ms=answer.utc_ms)
+    if answer.verdict is Verdict.SERVICED:
+        state = unmuted(state, answer.zone_id, answer.indicator)
+    else:
+        state = muted(state, answer.zone_id, answer.indicator, shift)
+    return msgspec.structs.replace(state, answers=(*state.answers, answer)[-ANSWERS_MAX:])
 
 
 def muted(state: AlertState, zone_id: str, indicator: str, shift: float) -> AlertState:

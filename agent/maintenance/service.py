@@ -10,14 +10,16 @@ from pathlib import Path
 
 import msgspec
 
+from agent.errors import Rejected, UnknownDevice
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
 from agent.maintenance.alert_service import MaintenanceAlerts
-from agent.maintenance.alerts import Alert
+from agent.maintenance.alerts import Alert, Answer, Verdict
 from agent.maintenance.assessment import Finding, ZoneRecord, find, observe
-from agent.maintenance.confidence import CalibratedModel
+from agent.maintenance.confidence import CalibratedModel, features
+from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator, Sample
 from agent.maintenance.machine_watch import MachineWatch
 
@@ -34,9 +36,19 @@ SAVE_SAMPLES = 60
 
 
 class MaintenanceFile(msgspec.Struct, frozen=True):
-    """The content of the file: what is known of each zone, by id."""
+    """The content of the file.
+
+    Attributes:
+        zones: What is known of each zone, by id.
+        restarts: When the baseline of "zone/indicator" was begun anew because the zone was serviced.
+    """
 
     zones: Mapping[str, ZoneRecord] = {}
+    restarts: Mapping[str, int] = {}
+
+
+class AnswerRefused(Rejected):
+    """The answer cannot be kept now."""
 
 
 class ZoneEvidence(msgspec.Struct, frozen=True):
@@ -142,6 +154,60 @@ class MaintenanceService:
         """
         return await self.alerts.resolve(alert_id, by=by, findings=self.findings())
 
+    async def answer(self, zone_id: str, indicator: str, verdict: Verdict, *, note: str, by: str) -> Answer:
+        """Keep a technician's answer, durably, and return it. An open alert ends; "serviced" begins the baseline anew.
+
+        Args:
+            zone_id: The zone.
+            indicator: The name of the indicator.
+            verdict: What was found.
+            note: In the technician's words.
+            by: Who says so.
+
+        Raises:
+            UnknownDevice: There is no such zone, or no such indicator of its heating.
+            AnswerRefused: The time of day is not known.
+            StorageFull: It is not kept.
+        """
+        found = next((each for each in self.findings().get(zone_id, ()) if each.indicator == indicator), None)
+        if found is None or not isinstance(found.indicator, Indicator):
+            names = " or ".join(Indicator)
+            raise UnknownDevice(f"name a heated zone with {names} (climahub maintenance status): there is none such")
+        utc_ms = self._clock.utc_ms()
+        if utc_ms is None:
+            raise AnswerRefused("try again when the hub knows the time: an answer needs its date")
+        drift = self._kept.zones.get(zone_id, ZoneRecord()).drift(found.indicator)
+        made = Answer(
+            zone_id=zone_id,
+            indicator=indicator,
+            verdict=verdict,
+            note=note,
+            by=by,
+            utc_ms=utc_ms,
+            confidence=found.confidence,
+            evidence=found.evidence,
+            features=tuple(round(each, 4) for each in features(drift)),
+            since_utc_ms=found.since_utc_ms,
+        )
+        await self.alerts.answer(made, shift=found.shift)
+        # A power cut in between loses nothing: the next start finds the answer, and does it then.
+        self._begin_anew()
+        await self.save()
+        return made
+
+    def _begin_anew(self) -> None:
+        """Forget the usual behaviour of what was serviced since it was learned."""
+        zones, answers = dict(self._kept.zones), self.alerts.state.answers
+        restarts = {
+            f"{each.zone_id}/{each.indicator}": each.utc_ms for each in answers if each.verdict is Verdict.SERVICED
+        }
+        for zone_id in self._kept.zones:
+            for indicator in Indicator:
+                name = f"{zone_id}/{indicator}"
+                if name in restarts and self._kept.restarts.get(name) != restarts[name]:
+                    zones[zone_id] = msgspec.structs.replace(zones[zone_id], **{indicator.value: Drift()})
+        self._kept = MaintenanceFile(zones, restarts)
+
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loop, by the name under which its faults are shown."""
         return {"maintenance": self.run}
@@ -154,6 +220,7 @@ class MaintenanceService:
             self._kept = await self._store.load_patiently()
             self._is_read = True
         await self.alerts.load()
+        self._begin_anew()
         while True:
             # Each hour, after what an alert rests on is on the disk: a power cut takes no evidence back.
             await self.alerts.review(self.findings())
@@ -170,7 +237,8 @@ class MaintenanceService:
         if before_ms is None or utc_ms is None or not evidence:
             return
         dt_s = min(SAMPLE_S_MAX, (now_ms - before_ms) / 1000.0)
-        self._kept = MaintenanceFile({each.zone_id: self._observed(each, dt_s, utc_ms) for each in evidence})
+        zones = {each.zone_id: self._observed(each, dt_s, utc_ms) for each in evidence}
+        self._kept = MaintenanceFile(zones, self._kept.restarts)
 
     def _observed(self, seen: ZoneEvidence, dt_s: float, utc_ms: int) -> ZoneRecord:
         record = self._kept.zones.get(seen.zone_id, ZoneRecord())

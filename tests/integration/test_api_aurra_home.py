@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
 from math import log
@@ -375,6 +376,41 @@ async def shown_until_resolved(apis: ApiRig) -> None:
         async with client.post("/v1/alerts/alt_9/resolve") as response:
             assert response.status == 404
     assert faults() == []
+    await answered_by_a_technician(apis)
+
+
+async def answered_by_a_technician(apis: ApiRig) -> None:
+    """Answer that the zone was serviced: the day is AURRA Home's `last_service`, and the baseline begins anew."""
+    aurra = await signed_in(apis, name="second")
+    body = {"zone": "living", "indicator": "warmth", "answer": "serviced", "note": "new filter"}
+    path = "/v1/maintenance/answers"
+    async with apis.port.session(Role.VIEWER) as client, client.post(path, json=body) as response:
+        assert response.status == 403
+    async with apis.port.session(Role.SERVICE) as client:
+        for wrong, status in (({"answer": "well"}, 400), ({"zone": "attic"}, 404), ({"note": "x" * 301}, 400)):
+            async with client.post(path, json=body | wrong) as response:
+                assert response.status == status
+        async with client.post(path, json=body) as response:
+            made = await response.json()
+            assert (response.status, made["by"], len(made["features"])) == (200, "test", 3)
+            assert made["confidence"] >= 0.72
+            assert "learned anew" in made["effect"]
+        async with client.get(path) as response:
+            assert (await response.json())["answers"] == [made]
+        async with client.get("/v1/maintenance") as response:
+            (finding, _) = (await response.json())["zones"][0]["findings"]
+        assert (finding["state"], finding["answer"], finding["answered_by"]) == ("unknown", "serviced", "test")
+        async with client.get("/v1/audit") as response:
+            trail = (await response.json())["entries"]
+    assert path in [each["target"] for each in trail if each["action"] == "answer_maintenance"]
+    status, answer, _ = await aurra.ask("GET", "/predictive/hvac/living/status")
+    assert (status, answer) == (200, {"maintenance_needed": False, "prediction": None, "last_service": made["at"][:10]})
+    answers = ["maintenance", "export", "--socket", str(apis.port.socket)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", *answers, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert json.loads(output) == made
 
 
 def ill(now_ms: int) -> Drift:

@@ -176,7 +176,9 @@ class Calls:
     async def get_prediction(self, request: ApiRequest) -> ApiAnswer:
         """Answer `GET /predictive/hvac/{device_id}/status`; a header says what is unknown, and why."""
         thermostat = self._thermostat(request.known_client, request.parameters["device_id"])
-        answer, reason = prediction_of(self._home.findings(thermostat.zone_id))
+        alerts = self._home.alerts
+        serviced_utc_ms = alerts.state.serviced_utc_ms(thermostat.zone_id) if alerts else None
+        answer, reason = prediction_of(self._home.findings(thermostat.zone_id), serviced_utc_ms)
         return ApiAnswer(answer, headers={REASON_HEADER: reason} if reason else {})
 
     async def create_alert(self, request: ApiRequest) -> ApiAnswer:

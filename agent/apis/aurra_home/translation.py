@@ -35,6 +35,7 @@ from agent.climate.requests import (
     ResumeRequest,
     SetRequest,
 )
+from agent.foundation import rfc3339
 from agent.home.temperatures import from_fahrenheit, to_fahrenheit
 from agent.home.thermostat import Thermostat
 from agent.maintenance.assessment import Finding, FindingState
@@ -207,10 +208,14 @@ def eco_answer(thermostat: Thermostat) -> EcoApplied:
     )
 
 
-def prediction_of(findings: Sequence[Finding]) -> tuple[PredictiveStatus, str]:
+def prediction_of(findings: Sequence[Finding], serviced_utc_ms: int | None = None) -> tuple[PredictiveStatus, str]:
     """Return the predictive status of a zone, and what is unknown about it; empty where nothing is.
 
     The prediction is the fault that is most certain, if any is more likely than not; its issue has the numbers.
+
+    Args:
+        findings: What is known of the zone.
+        serviced_utc_ms: When a technician last serviced it; `None` if that is not known.
     """
     unknown = "; ".join(f"{each.indicator}: {each.evidence}" for each in findings if each.confidence is None)
     if not findings:
@@ -226,5 +231,6 @@ def prediction_of(findings: Sequence[Finding]) -> tuple[PredictiveStatus, str]:
             recommended_action=worst.advice.action,
         )
     )
+    last_service = None if serviced_utc_ms is None else rfc3339.render(serviced_utc_ms)[:10]
     is_needed = any(each.state is FindingState.NEEDED for each in faults)
-    return PredictiveStatus(maintenance_needed=is_needed, prediction=prediction, last_service=None), unknown
+    return PredictiveStatus(maintenance_needed=is_needed, prediction=prediction, last_service=last_service), unknown

@@ -2,14 +2,14 @@
 
 import pytest
 
-from agent.cli.maintenance import as_text
-from agent.local.maintenance import FindingReport, MaintenanceReport, ZoneMaintenance
+from agent.cli.maintenance import answer_as_text, as_text
+from agent.local.maintenance import EFFECTS, AnswerReport, FindingReport, MaintenanceReport, ZoneMaintenance
 
 UNKNOWN = FindingReport("warmth", "unknown", None, "", "still learning: 3 of 14 days of the same load", None, "")
 USUAL = FindingReport("run_time", "usual", 0.031, "", "runs for 9.8 minutes a start, usually 10.0", None, "")
 FAULT = FindingReport(
     "warmth", "needed", 0.87, "less heat from the same run time", "needs 31 % more run time", "2026-11-02T06:00:00Z",
-    "check filter",
+    "check filter", "confirmed", "2026-11-20T06:00:00Z", "anna",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ living
 ! less heat from the same run time: maintenance needed (87% that something is wrong)
     needs 31 % more run time; since 2026-11-02
     -> check filter
+    confirmed on 2026-11-20 by anna
   length of a run: as usual (3% that something is wrong)
     runs for 9.8 minutes a start, usually 10.0""",
         ),
@@ -40,3 +41,12 @@ living
 )
 def test_the_report_as_text(report: MaintenanceReport, text: str) -> None:
     assert as_text(report) == text
+
+
+def test_an_answer_says_what_becomes_of_it() -> None:
+    effect = EFFECTS["serviced"]
+    made = AnswerReport(
+        "living", "warmth", "serviced", "", "anna", "2026-11-20T06:00:00Z", 0.9, "", [], None, effect
+    )  # fmt: skip
+    assert answer_as_text(made) == f"living/warmth: serviced; {effect}"
+    assert "learned anew" in effect

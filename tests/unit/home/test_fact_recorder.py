@@ -20,6 +20,10 @@ from agent.foundation.worker import InlineWorker
 from agent.home import fact_recorder, fact_texts
 from agent.home.fact_recorder import CHANGES_MAX, FactRecorder
 from agent.home.fact_texts import HUB_TENANT
+from agent.maintenance.alert_service import MaintenanceAlerts
+from agent.maintenance.alerts import Answer, Verdict
+from agent.maintenance.assessment import Finding, FindingState
+from agent.maintenance.indicators import Indicator
 from agent.sensors.calibration import Offset
 from agent.telemetry.intake import ChannelState
 from hal.interface import HUB, SensorKind
@@ -305,3 +309,65 @@ async def test_calibration_is_a_fact_until_it_is_cleared(tmp_path: Path) -> None
         offsets.clear()
         await bench.recorder.write(is_look=True)
         assert await bench.texts_about("hub.0/calibration/room", has_ended=False) == []
+
+
+def watched(bench: RecorderBench) -> MaintenanceAlerts:
+    """Return the alerts of predictive maintenance of a home, as they are after a start."""
+    return MaintenanceAlerts(
+        bench.directory,
+        clock=bench.home.clock,
+        disk=bench.disk,
+        worker=InlineWorker(),
+        new_id=lambda: "1",
+        add_fault=lambda _: None,
+        remove_fault=lambda _: None,
+    )
+
+
+async def test_an_alert_and_its_answer_are_facts_with_their_times_once_also_after_a_restart(
+    bench: RecorderBench,
+) -> None:
+    alerts = bench.home.home.alerts = watched(bench)
+    await alerts.load()
+    bench.start()
+    async with bench.open():
+        finding = Finding(Indicator.WARMTH, FindingState.NEEDED, 0.9, "31 % more run time", None, 0.2)
+        await alerts.review({"living": [finding]})
+        begun_ms = bench.home.clock.utc_ms()
+        assert begun_ms is not None
+        for _ in range(2):
+            bench.home.advance(60)
+            await bench.recorder.write(is_look=True)
+        (version,) = await bench.facts_about("living/maintenance/warmth")
+        assert version.fact.text == (
+            "living: maintenance is needed: less heat from the same run time: 31 % more run time."
+        )
+        assert (version.fact.valid_from_ms, version.valid_to_ms) == (begun_ms, None)
+        answered_ms = bench.home.clock.utc_ms()
+        assert answered_ms is not None
+        made = Answer("living", "warmth", Verdict.NOTHING_FOUND, "filter is clean", "anna", answered_ms)
+        await alerts.answer(made, shift=0.2)
+        bench.home.advance(60)
+        await bench.recorder.write(is_look=True)
+    alerts = bench.home.home.alerts = watched(bench)
+    await alerts.load()
+    bench.start()
+    async with bench.open():
+        bench.home.advance(60)
+        await bench.recorder.write(is_look=True)
+        (version,) = await bench.facts_about("living/maintenance/warmth")
+        assert (version.fact.author, version.valid_to_ms) == ("hub", answered_ms)
+        (answer,) = await bench.facts_about("living/maintenance/warmth/answer")
+        assert "a technician answered nothing-found about warmth on " in answer.fact.text
+        assert answer.fact.text.endswith(": filter is clean.")
+        assert (answer.fact.author, answer.fact.valid_from_ms, answer.valid_to_ms) == ("anna", answered_ms, None)
+
+
+async def test_a_new_alert_is_written_without_waiting_for_the_next_look(bench: RecorderBench) -> None:
+    alerts = bench.home.home.alerts = watched(bench)
+    await alerts.load()
+    bench.start()
+    assert not bench.recorder._due.is_set
+    finding = Finding(Indicator.WARMTH, FindingState.NEEDED, 0.9, "31 % more run time", None, 0.2)
+    await alerts.review({"living": [finding]})
+    assert bench.recorder._due.is_set

@@ -11,7 +11,20 @@ import pytest
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
 from agent.maintenance.alert_service import FILE_BYTES_MAX, MaintenanceAlerts
-from agent.maintenance.alerts import ALERTS_MAX, HUB, Alert, AlertState, muted, resolve, review
+from agent.maintenance.alerts import (
+    ALERTS_MAX,
+    ANSWERS_MAX,
+    HUB,
+    NOTE_CHARACTERS_MAX,
+    Alert,
+    AlertState,
+    Answer,
+    Verdict,
+    answered,
+    muted,
+    resolve,
+    review,
+)
 from agent.maintenance.assessment import Finding, FindingState
 from agent.maintenance.indicators import Indicator
 
@@ -91,7 +104,38 @@ def test_old_alerts_make_room_but_no_open_one() -> None:
 def test_the_longest_alerts_fit_the_file() -> None:
     text = "ä" * 250
     alert = Alert("alt_0123456789", "z" * 64, "warmth", text, text, text, 0.123456789, NOW_MS, NOW_MS, NOW_MS, "x" * 64)
-    assert len(msgspec.json.encode(AlertState((alert,) * ALERTS_MAX))) < FILE_BYTES_MAX / 2
+    note = "\N{EXTRATERRESTRIAL ALIEN}" * NOTE_CHARACTERS_MAX
+    answer = Answer("z" * 64, "warmth", Verdict.CONFIRMED, note, "x" * 64, NOW_MS, 0.123, text, (1.2345,) * 6, NOW_MS)
+    state = AlertState((alert,) * ALERTS_MAX, answers=(answer,) * ANSWERS_MAX)
+    assert len(msgspec.json.encode(state)) < FILE_BYTES_MAX / 1.5
+
+
+def answer(verdict: Verdict, *, by: str = "anna", utc_ms: int = NOW_MS) -> Answer:
+    return Answer("living", "warmth", verdict, "", by, utc_ms)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CONFIRMED, Verdict.NOTHING_FOUND])
+def test_an_answer_ends_the_alert_until_it_has_grown(verdict: Verdict) -> None:
+    state = answered(after(AlertState(), seen(0.9)), answer(verdict), 0.2)
+    assert (states(after(state, seen(0.95))), state.answers) == (["anna"], (answer(verdict),))
+    assert states(after(state, seen(0.95, shift=0.31))) == ["anna", "open"]
+
+
+def test_after_a_service_the_next_alert_is_not_muted() -> None:
+    state = answered(after(AlertState(), seen(0.9)), answer(Verdict.NOTHING_FOUND), 0.2)
+    state = answered(state, answer(Verdict.SERVICED, utc_ms=NOW_MS + 5), 0.2)
+    assert states(after(state, seen(0.9))) == ["anna", "open"]
+    assert (state.serviced_utc_ms("living"), state.serviced_utc_ms("attic")) == (NOW_MS + 5, None)
+    last = state.last_answer("living", "warmth")
+    assert last is not None
+    assert (last.verdict, state.last_answer("living", "run_time")) == (Verdict.SERVICED, None)
+
+
+def test_old_answers_make_room() -> None:
+    state = AlertState()
+    for number in range(ANSWERS_MAX + 1):
+        state = answered(state, answer(Verdict.CONFIRMED, utc_ms=number), 0.0)
+    assert (len(state.answers), state.answers[0].utc_ms, len(state.mutes)) == (ANSWERS_MAX, 1, 1)
 
 
 class Hub:

@@ -9,9 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.errors import UnknownDevice
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.maintenance.alert_service import MaintenanceAlerts
+from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Baseline, Drift
 from agent.maintenance.indicators import LIFT_BANDS, OUTPUT_BANDS, SOLSTICE_MS, DayInProgress
@@ -19,6 +21,7 @@ from agent.maintenance.service import (
     FILE_BYTES_MAX,
     FILE_NAME,
     SAMPLE_S_MAX,
+    AnswerRefused,
     MaintenanceFile,
     MaintenanceService,
     ZoneEvidence,
@@ -190,3 +193,70 @@ def test_eight_zones_that_have_met_every_operating_state_fit_the_file() -> None:
     content = msgspec.json.encode(MaintenanceFile({f"{number:064}": record for number in range(8)}))
     assert len(content) < FILE_BYTES_MAX / 2
     assert json.loads(content)["zones"]
+
+
+DAYS_LEARNED = 3
+
+
+def serve(hub: Hub, *, zone: str = "living", indicator: str = "warmth") -> None:
+    """Let a technician answer "serviced" a minute after the start of a process."""
+
+    async def go() -> None:
+        task = asyncio.get_running_loop().create_task(hub.service.run())
+        await asyncio.sleep(60.0)
+        try:
+            await hub.service.answer(zone, indicator, Verdict.SERVICED, note="new filter", by="anna")
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    try:
+        hub.loop.run_until_complete(go())
+    finally:
+        hub.loop.close()
+
+
+def test_a_service_begins_one_baseline_anew_also_where_the_power_is_cut_at_any_operation(tmp_path: Path) -> None:
+    at, is_whole = 0, False
+    while not is_whole:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        Hub(directory).run(DAYS_LEARNED * 24.1 * HOUR_S)
+        begun = SOLSTICE_MS + 80 * 3_600_000
+        cutter = Cutter(at)
+        is_answered = False
+        try:
+            serve(Hub(directory, began_utc_ms=begun, inject=cutter))
+            is_answered = True
+            is_whole = cutter.operations < at
+        except PowerCut:
+            pass
+        after = Hub(directory, began_utc_ms=begun + 3_600_000)
+        after.run(60.0)
+        answers = after.service.alerts.state.answers
+        # The answer and the new baseline are there both, or neither.
+        learned_days = (learned(directory).warmth.days_learned, learned(directory).run_time.days_learned)
+        assert learned_days == (0 if answers else DAYS_LEARNED, DAYS_LEARNED), f"operation {at}"
+        assert answers or not is_answered, f"operation {at}"
+        # What is learned after it stays over a restart.
+        Hub(directory, began_utc_ms=begun + 2 * 3_600_000).run(24.1 * HOUR_S)
+        Hub(directory, began_utc_ms=begun + 30 * 3_600_000).run(60.0)
+        assert learned(directory).warmth.days_learned == learned_days[0] + 1
+    assert at > 8
+
+
+def test_an_answer_has_what_was_known_and_needs_a_finding_and_the_time(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    serve(hub)
+    (kept_answer,) = hub.service.alerts.state.answers
+    assert (kept_answer.verdict, kept_answer.note, kept_answer.by) == (Verdict.SERVICED, "new filter", "anna")
+    assert (kept_answer.confidence, kept_answer.features) == (None, (0.0, 0.0, 0.0))
+    assert kept_answer.evidence.startswith("still learning")
+    with pytest.raises(UnknownDevice, match="climahub maintenance status"):
+        serve(Hub(tmp_path), zone="attic")
+    with pytest.raises(UnknownDevice):
+        serve(Hub(tmp_path), indicator="noise")
+    with pytest.raises(AnswerRefused, match="when the hub knows the time"):
+        serve(Hub(tmp_path, began_utc_ms=None))

@@ -33,7 +33,7 @@ from agent.foundation.state_files import StateFiles
 from agent.foundation.worker import InlineWorker
 from agent.maintenance import alert_service, machine_drift, machine_watch
 from agent.maintenance import service as maintenance
-from agent.maintenance.alerts import Alert, AlertState, Mute
+from agent.maintenance.alerts import Alert, AlertState, Answer, Mute, Verdict
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import Baseline, Drift
 from agent.maintenance.indicators import DayInProgress
@@ -73,6 +73,7 @@ OPEN_MAPS = frozenset(
         "ranks",
         "binary",
         "exercised_utc_ms",
+        "restarts",
     }
 )
 """Members whose keys are data, so that a newer release has nothing to add there."""
@@ -114,11 +115,13 @@ PAIRING = PairingState(
 )
 DRIFT = Drift((Baseline(2, (3.6, 3.7), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
 MAINTENANCE = maintenance.MaintenanceFile(
-    {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True)}
+    {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True)},
+    {"living/warmth": 8},
 )
 ALERTS = AlertState(
     (Alert("alt_1", "living", "warmth", "less heat", "31 % more", "check", 0.9, 7, 6, 8, "anna"),),
     (Mute("living", "warmth", 0.2),),
+    (Answer("living", "warmth", Verdict.SERVICED, "new filter", "anna", 8, 0.9, "31 % more", (1.0, 2.0), 6),),
 )
 MACHINE_DRIFT = machine_drift.Drift((machine_drift.Baseline(2, (3.6,), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
 MACHINES = machine_watch.MachineFile(

@@ -105,7 +105,21 @@ async def test_only_what_the_table_lists_is_reachable() -> None:
         for path in paths:
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 reached.clear()
-                names = ("name", "key", "new", "code", "role", "api", "test_id", "url", "text", "sensor")
+                names = (
+                    "name",
+                    "key",
+                    "new",
+                    "code",
+                    "role",
+                    "api",
+                    "test_id",
+                    "url",
+                    "text",
+                    "sensor",
+                    "zone",
+                    "indicator",
+                    "answer",
+                )
                 texts = dict.fromkeys(names, "x")
                 body = json.dumps(texts | {"changes": {}})
                 async with client.request(method, path, data=body) as response:
