@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from debian import make_environment
-from debian.make_environment import COMPLETE, EnvironmentFailed, make, minor_version, remove_unused, wanted_name
+from debian.make_environment import (
+    COMPILE,
+    COMPLETE,
+    NOT_COMPILED,
+    EnvironmentFailed,
+    make,
+    minor_version,
+    not_compiled,
+    remove_unused,
+    wanted_name,
+)
 
 Run = Callable[..., None]
 
@@ -76,7 +86,13 @@ def test_a_new_environment_becomes_current_once(root: Path, made: list[str]) -> 
 
 @pytest.mark.parametrize(
     "purpose",
-    ["make the environment", "install the wheels", "check that the packages fit together", "start climahub"],
+    [
+        "make the environment",
+        "install the wheels",
+        "compile what a hub runs",
+        "check that the packages fit together",
+        "start climahub",
+    ],
 )
 def test_whatever_fails_leaves_the_environment_in_use_and_the_next_attempt_begins_anew(
     root: Path, made: list[str], purpose: str
@@ -120,3 +136,36 @@ def test_an_environment_from_which_something_runs_is_kept(root: Path, made: list
         holder.communicate()
     remove_unused(root)
     assert not old.exists()
+
+
+def test_what_a_hub_never_imports_gets_no_bytecode(tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    for name in ("agent/apis", "pygments/lexers", "agent/pygments"):
+        (site / name).mkdir(parents=True)
+        (site / name / "module.py").write_text("VALUE = 1\n")
+    (site / "agent" / "broken.py").write_text("print 'Python 2'\n")
+    subprocess.run([sys.executable, "-c", COMPILE, str(site), not_compiled(site)], check=True)
+    compiled = {path.parent.parent.relative_to(site).as_posix() for path in site.rglob("*.pyc")}
+    assert compiled == {"agent/apis", "agent/pygments"}
+
+
+IMPORTS = """\
+import contextlib, importlib, pkgutil, sys
+import agent, hal
+radios = ("bellows", "zigpy_znp", "zigpy_deconz")
+names = [f"{each}.zigbee.application" for each in radios]
+names += ["zigpy.application", "zigpy.appdb", "zigpy.ota", "rich.live"]
+for package in (agent, hal):
+    names += [each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_a_hub_imports_nothing_without_bytecode() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True)
+    imported = set(done.stdout.split())
+    assert {"agent", "hal", "zigpy", "bellows", "rich"} <= imported
+    assert imported & set(NOT_COMPILED) == set()
