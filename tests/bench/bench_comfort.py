@@ -31,7 +31,7 @@ from hal.sim.sensor_habits import HABITS
 from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT, WeatherPattern
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault, run_fault
 from lab.comfort.mornings import run_mornings
-from lab.comfort.runner import Case, ConstantResult, Law, minutes_within_reach, run_constant
+from lab.comfort.runner import Case, ConstantResult, Law, controller_for, minutes_within_reach, run_constant
 from lab.comfort.sensor_deaths import HOURS, minutes_allowed, run_deaths
 
 HALF = 0.5
@@ -69,7 +69,8 @@ def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                 reach = minutes_within_reach(cases[0])
                 for case in cases:
                     for law in options.laws:
-                        results[law].append(run_constant(case, Law(law), reach=reach))
+                        controller = controller_for(Law(law), case, tick_s=options.tick_s)
+                        results[law].append(run_constant(case, Law(law), controller, reach=reach))
                 yield {
                     "house": design.name,
                     "weather": pattern.name,
@@ -291,6 +292,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument(
         "--days", type=int, default=3, help="measured days of a constant setpoint, after two others; 0 for none"
+    )
+    parser.add_argument(
+        "--tick-s", type=float, default=60.0, help="between the hub's decisions at a constant setpoint; a hub takes 10"
     )
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
     parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")
