@@ -28,6 +28,7 @@ SUBSET := $(LOCK) --no-annotate --constraint requirements-dev.lock
 ROOTFS := build/rootfs
 RASPBERRY := build/raspberry
 RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
+I2C_VM := build/i2c-vm
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
 DEMO_ARGS ?=
 DEB_ARGS ?=
@@ -41,7 +42,7 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop install container raspberry board-check deb lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop install container raspberry chip-vm board-check deb lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -118,6 +119,9 @@ container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container 
 raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emulated Raspberry Pi (needs QEMU, mmdebstrap)
 	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
 
+chip-vm: $(DEV) $(I2C_VM)/system.cpio ## the kernel's own driver of a BME280 beside the hub's reader, in an emulated PC (needs QEMU, apt)
+	CLIMAHUB_I2C_VM=$(abspath $(I2C_VM)) $(PYTEST) tests/i2c_vm
+
 board-check: $(RUNTIME) ## on a real board: one report to send back (BOARD_ARGS="--output report.txt --lines 5,6 --led ACT")
 	@$(BIN)/python -c 'import gpiod, smbus2' 2>/dev/null || $(INSTALL_LOCKED) -r requirements-hardware.lock
 	@$(BIN)/python -m lab.board $(BOARD_ARGS)
@@ -163,6 +167,15 @@ $(RASPBERRY)/system.cpio: requirements-hardware.lock tests/raspberry/image.py te
 	@echo "making a system for the emulated Raspberry Pi (some minutes) ..."
 	rm -rf $(RASPBERRY)
 	$(BIN)/python -m tests.raspberry.image $(RASPBERRY)
+
+$(I2C_VM)/system.cpio: tests/i2c_vm/image.py tests/raspberry/cpio.py | $(DEV)
+	@command -v apt-get >/dev/null || { echo "make chip-vm takes its kernel from Debian's archive: run it on Debian"; exit 1; }
+	@if ! command -v qemu-system-x86_64 >/dev/null; then \
+		if [ "$$(id -u)" -ne 0 ]; then echo "On Debian: sudo apt-get install qemu-system-x86"; exit 1; fi; \
+		apt-get update -q && apt-get install -q -y --no-install-recommends qemu-system-x86; \
+	fi
+	@echo "downloading Debian's kernel for the emulated PC (70 MB) ..."
+	$(BIN)/python -m tests.i2c_vm.image $(I2C_VM)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
