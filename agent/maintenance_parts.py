@@ -7,6 +7,7 @@ from agent.config import Config
 from agent.environment import Environment
 from agent.foundation.supervisor import Faults
 from agent.pairing.service import PairingService
+from agent.settings.sync import SettingsSync
 from hal.interface import HvacAction
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agent.climate.zone_state import ZoneState
     from agent.maintenance.machine_readings import ZoneState as MachineZoneState
     from agent.maintenance.service import MaintenanceService, ZoneEvidence
+    from agent.settings.model import Location
 
 
 class HubParts(Protocol):
@@ -24,6 +26,7 @@ class HubParts(Protocol):
     environment: Environment
     faults: Faults
     pairing: PairingService
+    settings: SettingsSync
     climate: "ClimateService | None"
 
 
@@ -66,6 +69,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         disk=environment.disk,
         worker=environment.worker,
         machines=machines,
+        is_southern=lambda: is_southern(hub.settings.current.location),
     )
 
 
@@ -79,6 +83,12 @@ def machine_states(climate: "ClimateService") -> "Mapping[str, MachineZoneState]
         zone.settings.zone_id: MachineZoneState(modes.get(state.action, 0), control.outdoor_c)
         for zone, state in zip(control.zones.values(), control.state.zones, strict=True)
     }
+
+
+
+def is_southern(location: "Location | None") -> bool:
+    """Return whether a place is in the southern hemisphere; one that is not known is not."""
+    return location is not None and location.latitude is not None and location.latitude < 0.0
 
 
 def zone_evidence(climate: "ClimateService", devices: Mapping[str, str]) -> "Sequence[ZoneEvidence]":

@@ -13,6 +13,7 @@ from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift, add_day
 from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
 from agent.maintenance.machine_readings import MachineIndicator
+from agent.maintenance.signature import SIGNATURES
 
 LIKELY = 0.5
 """From this confidence on a fault is more likely than not: a prediction is shown."""
@@ -123,7 +124,9 @@ class ZoneRecord(msgspec.Struct, frozen=True):
         return self.warmth if indicator is Indicator.WARMTH else self.run_time
 
 
-def observe(record: ZoneRecord, sensors: Mapping[str, str], sample: Sample | None, utc_ms: int) -> ZoneRecord:
+def observe(
+    record: ZoneRecord, sensors: Mapping[str, str], sample: Sample | None, utc_ms: int, *, is_southern: bool = False
+) -> ZoneRecord:
     """Return what is known after one more sample. Other sensors begin anew: they see another part of the room.
 
     Args:
@@ -131,6 +134,7 @@ def observe(record: ZoneRecord, sensors: Mapping[str, str], sample: Sample | Non
         sensors: The zone's sensors with the addresses of their devices, as far as these are known.
         sample: See `add_sample`.
         utc_ms: The time of day.
+        is_southern: The house is in the southern hemisphere.
     """
     known = dict(record.sensors)
     if known and are_others(known, sensors):
@@ -138,7 +142,7 @@ def observe(record: ZoneRecord, sensors: Mapping[str, str], sample: Sample | Non
     now = tuple(sorted((name, device or known.get(name, "")) for name, device in sensors.items()))
     day, done = add_sample(record.day, sample, utc_ms)
     record = msgspec.structs.replace(record, sensors=now, day=day)
-    return record if done is None else complete_day(record, done)
+    return record if done is None else complete_day(record, done, is_southern=is_southern)
 
 
 def are_others(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
@@ -148,13 +152,15 @@ def are_others(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
     )
 
 
-def complete_day(record: ZoneRecord, day: Day) -> ZoneRecord:
-    """Return what is known after one more day."""
+def complete_day(record: ZoneRecord, day: Day, *, is_southern: bool = False) -> ZoneRecord:
+    """Return what is known after one more day; in the southern hemisphere the sun is highest in December."""
     drifts = {}
     for indicator in Indicator:
-        measured = measure(day, indicator)
+        measured = measure(day, indicator, is_southern=is_southern)
         drift = record.drift(indicator)
-        drifts[indicator.value] = drift if measured is None else add_day(drift, measured, day.ended_utc_ms)
+        if measured is not None:
+            drift = add_day(drift, measured, day.ended_utc_ms, SIGNATURES[indicator])
+        drifts[indicator.value] = drift
     return msgspec.structs.replace(record, **drifts, is_outdoor_missing=day.lift_k is None)
 
 
@@ -187,11 +193,11 @@ def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None
 def _why_unknown(record: ZoneRecord, indicator: Indicator, utc_ms: int | None) -> str:
     drift = record.drift(indicator)
     if not drift.is_judged:
-        if indicator is Indicator.WARMTH and record.is_outdoor_missing and not drift.baselines:
+        if indicator is Indicator.WARMTH and record.is_outdoor_missing and not drift.days:
             return "set climate.outdoor_sensor: without the temperature outside the run time says nothing"
         if drift.days_learned < BASELINE_DAYS:
-            return f"still learning: {drift.days_learned} of {BASELINE_DAYS} days of the same load"
-        return f"learned; {len(drift.recent)} of {RECENT_DAYS} days to compare with it"
+            return f"still learning: {drift.days_learned} of {BASELINE_DAYS} days of heating"
+        return f"learned; {drift.days_compared} of {RECENT_DAYS} days to compare with it"
     if utc_ms is None:
         return "the time of day is not known"
     if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS:
@@ -205,8 +211,6 @@ def _evidence(indicator: Indicator, drift: Drift) -> str:
     if indicator is Indicator.WARMTH:
         more = round((then / now - 1.0) * 100)
         change = f"{abs(more)} % {'more' if more > 0 else 'less'} run time than" if more else "the same run time as"
-        return (
-            f"needs {change} usual for the same warmth: full output would keep the room {now:.1f} K above outside,"
-            f" usually {then:.1f} K"
-        )
+        by = f"full output warms the room by {now:.1f} K, usually by {then:.1f} K"
+        return f"needs {change} usual for the same warmth: {by}"
     return f"runs for {now:.1f} minutes a start, usually {then:.1f} at the same load"

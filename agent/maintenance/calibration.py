@@ -12,7 +12,7 @@ from agent.maintenance.indicators import Indicator
 
 MODELS: Mapping[Indicator, CalibratedModel] = MappingProxyType(
     {
-        Indicator.WARMTH: CalibratedModel(intercept=-3.96, weights=(0.456, 0.85, 0.294), base_rate=0.14),
-        Indicator.RUN_TIME: CalibratedModel(intercept=-5.752, weights=(-0.103, 0.257, 13.173), base_rate=0.1),
+        Indicator.WARMTH: CalibratedModel(intercept=-4.264, weights=(1.203, 0.162, 1.812, 4.747), base_rate=0.14),
+        Indicator.RUN_TIME: CalibratedModel(intercept=-6.749, weights=(3.839, 0.551, 1.688, 4.303), base_rate=0.1),
     }
 )

@@ -1,22 +1,34 @@
 """From a drift to a probability that something is wrong: a logistic model, fitted where the truth is known. Pure."""
 
-from math import log, log1p, tanh
+from math import log, tanh
 
 import msgspec
 
 from agent.maintenance.drift import Drift
 
-SHIFT_SIGMA_MIN, SHIFT_SIGMA_MAX = -2.0, 6.0
-SHIFT_MIN, SHIFT_MAX = -0.2, 0.6
+LOSS_MIN, LOSS_MAX = -0.2, 0.6
+SIGMAS_MIN, SIGMAS_MAX = -3.0, 8.0
 """Beyond these a drift is not more or less certain: the fitted fleets have too few."""
 
+CLEAR_SIGMAS = 3.0
+"""From here on a loss is there; what else it may be no longer depends on the scatter."""
 
-def features(drift: Drift) -> tuple[float, float, float]:
-    """Return what the model weighs: the CUSUM as a logarithm, the shift in standard deviations, and as a share."""
+SURPRISE_MIN = -2.0
+"""Days that are much better than expected: a repair."""
+
+
+def features(drift: Drift) -> tuple[float, float, float, float]:
+    """Return what the model weighs.
+
+    These are the loss, the loss in standard deviations, the same up to where it is clear, and by how much the last days
+    were better than the loss would have them.
+    """
+    sigmas = min(SIGMAS_MAX, max(SIGMAS_MIN, drift.loss_sigma))
     return (
-        log1p(drift.cusum),
-        min(SHIFT_SIGMA_MAX, max(SHIFT_SIGMA_MIN, drift.shift_sigma)),
-        min(SHIFT_MAX, max(SHIFT_MIN, drift.shift)),
+        min(LOSS_MAX, max(LOSS_MIN, drift.loss)),
+        sigmas,
+        min(CLEAR_SIGMAS, max(0.0, sigmas)),
+        min(0.0, max(SURPRISE_MIN, drift.surprise)),
     )
 
 
@@ -30,7 +42,7 @@ class CalibratedModel(msgspec.Struct, frozen=True):
     """
 
     intercept: float
-    weights: tuple[float, float, float]
+    weights: tuple[float, float, float, float]
     base_rate: float
 
     def probability(self, drift: Drift, base_rate: float | None = None) -> float:

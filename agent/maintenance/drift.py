@@ -1,145 +1,203 @@
-"""How far an indicator has drifted from its own past: a baseline for each operating state, and a CUSUM. Pure.
+"""How far an indicator has drifted from its own past: a Kalman filter over the days of one zone. Pure.
 
-The baseline is the median and the median absolute deviation (MAD) of the first days in an operating state; before that
-many days it says nothing. The CUSUM (Page 1954, Biometrika 41, "Continuous inspection schemes") adds up what is beyond
-the usual scatter, so that a small lasting change counts and a single odd day does not.
+The filter (Kalman 1960, "A new approach to linear filtering and prediction problems"; extended, for the signature is
+not linear) keeps what is known of the zone's signature and of the loss since the first days, with the uncertainty of
+both. A small lasting change adds up in it, as in a CUSUM; a single odd day counts little (Huber's weights); a season
+that was never seen makes the loss uncertain, in place of large. For two weeks there is no loss by definition: these are
+the zone's usual behaviour.
 """
 
 from collections.abc import Sequence
-from math import exp, hypot
-from statistics import median
+from math import exp, sqrt
 
 import msgspec
 
-from agent.maintenance.indicators import Measured, season_of
+from agent.maintenance.indicators import Measured
+from agent.maintenance.signature import Signature
 
 BASELINE_DAYS = 14
-"""Two weeks in an operating state, before a day in it can be judged."""
-
-MAD_TO_SIGMA = 1.4826
-"""The standard deviation of a normal distribution is this multiple of its MAD."""
-
-SIGMA_MIN = 0.04
-"""Two weeks can be alike by chance: a change of 4 % is never out of the ordinary."""
-
-SEASON_SIGMA = 0.10
-"""The sun's part changes an indicator by this much from a solstice to the equinox, as a standard deviation."""
-
-SLACK_SIGMA = 0.75
-"""The CUSUM adds what a day is worse than this: two weeks know the median to a third of a standard deviation."""
-
-DAY_SIGMA_MAX = 3.0
-"""A single day counts at most so much: a party or a broken window must not look like a fault."""
-
-CUSUM_MAX = 60.0
-"""Reached in a month of the worst days; after a repair it falls in as many of the best."""
+"""Two weeks, before anything counts as a change."""
 
 RECENT_DAYS = 7
-"""The present value is the median of so many judged days."""
+"""So many more, before a change is judged."""
 
+DAY_MS = 86_400_000
+GAP_DAYS_MAX = 400.0
+"""A longer pause is no more uncertain than a year."""
 
-class Baseline(msgspec.Struct, frozen=True):
-    """The first days in one operating state.
+NOISE_DAYS = 10
+"""After so many days the scatter of the zone itself is learned, by a fiftieth a day."""
+NOISE_SHARE = 0.02
+NOISE_MIN, NOISE_MAX = 0.2, 3.0
+"""The variance of a zone's days, as a multiple of the signature's: beyond these it is no house."""
 
-    Attributes:
-        band: The operating state.
-        values: The indicator of each day, at most `BASELINE_DAYS`.
-        season: The mean of `season_of` these days.
-    """
+SURPRISE_SIGMA_MAX = 3.0
+LOSS_MIN, LOSS_MAX = -1.0, 1.6
+"""A loss of 80 %, and as much more: beyond these something else is wrong."""
 
-    band: int
-    values: tuple[float, ...] = ()
-    season: float = 0.0
+SINCE_SIGMA, UNTIL_SIGMA = 1.0, 0.5
+"""The indicator is worse than usual from the first on, until it falls below the second."""
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there are enough days to judge others by."""
-        return len(self.values) >= BASELINE_DAYS
+EXCESS_SHARE = 0.15
+"""Of one day in the mean of the last ones: about two weeks count."""
+EXCESS_MAX = 1.6
+
+VARIANCE_MIN = 1e-9
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """What is known about one indicator of one zone.
+    """What is known about one indicator of one zone; without days, nothing.
+
+    The fields have other names than those of releases that kept baselines by operating state: a file of theirs is read
+    as one without days, and learning begins anew.
 
     Attributes:
-        baselines: One for each operating state that has been met.
-        cusum: How much worse than usual, added up, in standard deviations.
-        since_utc_ms: Since when the CUSUM is above zero; `None` while it is zero.
-        recent: Of the last judged days: by how much the indicator was below its baseline, in logarithms and in
-            standard deviations.
-        recent_values: Of the same days: the indicator and the median of its baseline, in logarithms.
-        last_utc_ms: The last judged day; `None` before the first.
+        days: How many days have been measured.
+        state: The state of the signature; the last number is the logarithm of the loss.
+        covariance: Of the state, row by row up to the diagonal.
+        noise: The variance of this zone's days, as a multiple of the signature's.
+        surprise: The mean of what the last days were worse than expected, in standard deviations.
+        reference: The state when the indicator was last as usual, without the loss.
+        excess: The mean of what the last days were worse than that, as a logarithm: the filter's loss is cautious, for
+            it cannot know how much of a slow change it has learned as usual; this is for people.
+        usual: The indicator on the last day by the reference, for people.
+        since_utc_ms: Since when it is worse than usual; `None` while it is not.
+        last_utc_ms: The last measured day; `None` before the first.
     """
 
-    baselines: tuple[Baseline, ...] = ()
-    cusum: float = 0.0
+    days: int = 0
+    state: tuple[float, ...] = ()
+    covariance: tuple[float, ...] = ()
+    noise: float = 1.0
+    surprise: float = 0.0
+    reference: tuple[float, ...] = ()
+    excess: float = 0.0
+    usual: float = 0.0
     since_utc_ms: int | None = None
-    recent: tuple[tuple[float, float], ...] = ()
-    recent_values: tuple[tuple[float, float], ...] = ()
     last_utc_ms: int | None = None
 
     @property
     def is_judged(self) -> bool:
-        """Whether there are enough judged days for a present value."""
-        return len(self.recent) >= RECENT_DAYS
+        """Whether there are enough days to compare with the first ones."""
+        return self.days >= BASELINE_DAYS + RECENT_DAYS
 
     @property
     def days_learned(self) -> int:
-        """How many days the operating state that is known best has."""
-        return max((len(each.values) for each in self.baselines), default=0)
+        """How many of the first days there are."""
+        return min(BASELINE_DAYS, self.days)
+
+    @property
+    def days_compared(self) -> int:
+        """How many days have been compared with the first ones."""
+        return max(0, self.days - BASELINE_DAYS)
+
+    @property
+    def loss(self) -> float:
+        """By how much the indicator is worse than usual, as a logarithm; below 0 where it is better."""
+        return self.state[-1] if self.state else 0.0
+
+    @property
+    def loss_sigma(self) -> float:
+        """The same in standard deviations of what is known."""
+        return self.loss / sqrt(max(VARIANCE_MIN, self.covariance[-1])) if self.covariance else 0.0
 
     @property
     def shift(self) -> float:
-        """By how much the indicator is below its baseline now: 0.25 for a quarter; below 0 where it is above."""
-        return 1.0 - exp(-median([change for change, _ in self.recent])) if self.recent else 0.0
-
-    @property
-    def shift_sigma(self) -> float:
-        """The same in standard deviations."""
-        return median([sigmas for _, sigmas in self.recent]) if self.recent else 0.0
+        """By how much the last days were below the usual value: 0.25 for a quarter; below 0 where they were above."""
+        return 1.0 - exp(-self.excess)
 
     @property
     def now_and_then(self) -> tuple[float, float] | None:
-        """The present value of the indicator and that of its baseline, no longer as logarithms."""
-        if not self.recent_values:
-            return None
-        now, then = zip(*self.recent_values, strict=True)
-        return exp(median(now)), exp(median(then))
+        """The indicator in the last days and its usual value at the same load; `None` before the first day."""
+        return (self.usual * exp(-self.excess), self.usual) if self.state else None
 
 
-def sigma_of(baseline: Baseline, season: float) -> float:
-    """Return the standard deviation that a day has by its baseline, larger where the sun stands otherwise."""
-    middle = median(baseline.values)
-    spread = MAD_TO_SIGMA * median([abs(value - middle) for value in baseline.values])
-    return hypot(max(SIGMA_MIN, spread), SEASON_SIGMA * (season - baseline.season))
+def add_day(drift: Drift, measured: Measured, utc_ms: int, signature: Signature) -> Drift:
+    """Return what is known after one more day.
 
-
-def add_day(drift: Drift, measured: Measured, utc_ms: int) -> Drift:
-    """Return what is known after one more day: it is learned, or judged by what has been learned."""
-    season = season_of(utc_ms)
-    baseline = next((each for each in drift.baselines if each.band == measured.band), Baseline(measured.band))
-    if not baseline.is_known:
-        return msgspec.structs.replace(drift, baselines=_learned(drift.baselines, baseline, measured.value, season))
-    middle = median(baseline.values)
-    below = middle - measured.value
-    sigmas = below / sigma_of(baseline, season)
-    cusum = drift.cusum + max(-DAY_SIGMA_MAX, min(DAY_SIGMA_MAX, sigmas)) - SLACK_SIGMA
-    cusum = min(CUSUM_MAX, max(0.0, cusum))
-    began = utc_ms if drift.since_utc_ms is None else drift.since_utc_ms
-    return Drift(
-        baselines=drift.baselines,
-        cusum=round(cusum, 3),
-        since_utc_ms=began if cusum > 0.0 else None,
-        recent=(*drift.recent, (round(below, 4), round(sigmas, 3)))[-RECENT_DAYS:],
-        recent_values=(*drift.recent_values, (round(measured.value, 4), round(middle, 4)))[-RECENT_DAYS:],
+    Args:
+        drift: What was known.
+        measured: The day.
+        utc_ms: Its end.
+        signature: Of the indicator.
+    """
+    if not drift.days or drift.last_utc_ms is None:
+        first, variances = signature.first(measured)
+        covariance = [[variance * (i == j) for j in range(len(first))] for i, variance in enumerate(variances)]
+        drift, last_utc_ms = Drift(state=first), utc_ms - DAY_MS
+    else:
+        covariance, last_utc_ms = _matrix(drift.covariance, len(drift.state)), drift.last_utc_ms
+    days = min(GAP_DAYS_MAX, max(0.0, (utc_ms - last_utc_ms) / DAY_MS))
+    state, covariance = _passed(drift, covariance, days, signature)
+    state, covariance, sigmas = _corrected(state, covariance, measured, drift.noise, signature)
+    dynamics = signature.dynamics
+    odd = max(-SURPRISE_SIGMA_MAX, min(SURPRISE_SIGMA_MAX, signature.worse * sigmas))
+    noise = drift.noise
+    if drift.days >= NOISE_DAYS:
+        square = min(sigmas**2, dynamics.clip_sigma**2)
+        noise = min(NOISE_MAX, max(NOISE_MIN, noise * (1.0 + NOISE_SHARE * (square - 1.0))))
+    after = Drift(
+        days=drift.days + 1,
+        state=tuple(state),
+        covariance=tuple([covariance[i][j] for i in range(len(state)) for j in range(i + 1)]),
+        noise=noise,
+        surprise=drift.surprise + dynamics.surprise_share * (odd - drift.surprise),
         last_utc_ms=utc_ms,
     )
-
-
-def _learned(baselines: Sequence[Baseline], baseline: Baseline, value: float, season: float) -> tuple[Baseline, ...]:
-    count = len(baseline.values)
-    after = Baseline(
-        baseline.band,
-        (*baseline.values, round(value, 4)),
-        round((baseline.season * count + season) / (count + 1), 4),
+    since_utc_ms = _since(drift.since_utc_ms, after.loss_sigma, utc_ms)
+    reference = drift.reference if since_utc_ms is not None and drift.reference else tuple(state[:-1])
+    worse = signature.excess((*reference, 0.0), measured)
+    return msgspec.structs.replace(
+        after,
+        reference=reference,
+        excess=drift.excess + EXCESS_SHARE * (max(-EXCESS_MAX, min(EXCESS_MAX, worse)) - drift.excess),
+        usual=signature.usual(reference, measured),
+        since_utc_ms=since_utc_ms,
     )
-    return (*[each for each in baselines if each.band != baseline.band], after)
+
+
+def _since(before: int | None, sigmas: float, utc_ms: int) -> int | None:
+    if before is not None:
+        return before if sigmas >= UNTIL_SIGMA else None
+    return utc_ms if sigmas >= SINCE_SIGMA else None
+
+
+def _matrix(triangle: Sequence[float], size: int) -> list[list[float]]:
+    rows = [[0.0] * size for _ in range(size)]
+    values = iter(triangle)
+    for i in range(size):
+        for j in range(i + 1):
+            rows[i][j] = rows[j][i] = next(values)
+    return rows
+
+
+def _passed(
+    drift: Drift, covariance: list[list[float]], days: float, signature: Signature
+) -> tuple[list[float], list[list[float]]]:
+    """Return state and covariance after some days of which nothing is known."""
+    dynamics, last = signature.dynamics, len(drift.state) - 1
+    kept = exp(-days / dynamics.forgetting_days)
+    state = [*drift.state[:-1], kept * drift.state[-1]]
+    for i in range(last + 1):
+        covariance[i][last] *= kept
+        covariance[last][i] *= kept
+    for i, walk in enumerate(dynamics.walk):
+        if i < last or drift.days >= BASELINE_DAYS:
+            covariance[i][i] += walk**2 * days
+    return state, covariance
+
+
+def _corrected(
+    state: Sequence[float], covariance: list[list[float]], measured: Measured, noise: float, signature: Signature
+) -> tuple[list[float], list[list[float]], float]:
+    """Return state and covariance with a day, and by how many standard deviations it was not as expected."""
+    expected, size = signature.expect(state, measured), len(state)
+    shared = [sum(row[j] * expected.slope[j] for j in range(size)) for row in covariance]
+    variance = sum(expected.slope[i] * shared[i] for i in range(size)) + noise * expected.variance
+    off = measured.value - expected.value
+    sigmas = off / sqrt(variance)
+    weight = min(1.0, signature.dynamics.clip_sigma / max(abs(sigmas), VARIANCE_MIN))
+    after = [state[i] + shared[i] / variance * off * weight for i in range(size)]
+    after[-1] = max(LOSS_MIN, min(LOSS_MAX, after[-1]))
+    less = [[covariance[i][j] - shared[i] * shared[j] / variance * weight for j in range(size)] for i in range(size)]
+    return after, less, sigmas

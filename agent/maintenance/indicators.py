@@ -8,8 +8,7 @@ A day is 24 hours of measured time, so that sun, setbacks and people count the s
 * **run time a start**: the minutes that the output stays on. It falls where the equipment cycles: low flow, air in the
   circuit, a limiter that trips, a sensor beside the emitter.
 
-Both are logarithms, so that a change of a quarter is the same distance in every house, and both depend on how hard the
-equipment works: they are compared only within one operating state (`band`).
+Both depend on how hard the equipment works, and the first on the sun: `signature` says how.
 """
 
 from enum import StrEnum
@@ -34,10 +33,8 @@ CHANGE_K_MAX = 1.5
 STARTS_MIN = 4
 """A day with fewer starts tells nothing about their length."""
 
-LIFT_BAND_K = 5.0
-LIFT_BANDS = 6
-OUTPUT_BAND = 0.2
-OUTPUT_BANDS = 5
+OUTPUT_REST_MIN = 0.1
+"""A run at nearly full output is no longer than at this rest: it ends by something else."""
 
 SOLSTICE_MS = 1_734_772_860_000
 """The solstice of December 2024, 2024-12-21T09:21Z."""
@@ -114,10 +111,18 @@ class Day(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """An indicator of one day: the logarithm of its value, and the operating state that it belongs to."""
+    """An indicator of one day.
+
+    Attributes:
+        value: Of `Indicator.WARMTH` the mean output, of `Indicator.RUN_TIME` the logarithm of a run in minutes.
+        load: What the value depends on: kelvin of room minus outside; the logarithm of what a run grows by with the
+            output.
+        sunshine: Where in the year the day lies: 0 at the solstice of winter, 1 at that of summer.
+    """
 
     value: float
-    band: int
+    load: float
+    sunshine: float
 
 
 def add_sample(day: DayInProgress, sample: Sample | None, utc_ms: int) -> tuple[DayInProgress, Day | None]:
@@ -161,17 +166,18 @@ def add_sample(day: DayInProgress, sample: Sample | None, utc_ms: int) -> tuple[
     return DayInProgress(is_on=is_on), done
 
 
-def measure(day: Day, indicator: Indicator) -> Measured | None:
+def measure(day: Day, indicator: Indicator, *, is_southern: bool = False) -> Measured | None:
     """Return an indicator of a day; `None` where the day tells nothing about it."""
     if day.output < OUTPUT_SHARE_MIN:
         return None
+    sunshine = 0.5 * (1.0 - season_of(day.ended_utc_ms) * (-1.0 if is_southern else 1.0))
     if indicator is Indicator.WARMTH:
         if day.lift_k is None or day.lift_k < LIFT_K_MIN or abs(day.change_k) > CHANGE_K_MAX:
             return None
-        return Measured(log(day.lift_k / day.output), min(LIFT_BANDS - 1, int(day.lift_k / LIFT_BAND_K) - 1))
+        return Measured(day.output, day.lift_k, sunshine)
     if day.starts < STARTS_MIN or day.run_s <= 0.0:
         return None
-    return Measured(log(day.run_s / 60.0), min(OUTPUT_BANDS - 1, int(day.output / OUTPUT_BAND)))
+    return Measured(log(day.run_s / 60.0), -log(max(OUTPUT_REST_MIN, 1.0 - day.output)), sunshine)
 
 
 def season_of(utc_ms: int) -> float:

@@ -25,7 +25,7 @@ from agent.maintenance.machine_watch import MachineWatch
 
 FILE_NAME = "maintenance.json"
 FILE_BYTES_MAX = 128 * 1024
-"""Eight zones take 40 KiB with every operating state learned."""
+"""Eight zones take 24 KiB."""
 
 SAMPLE_S = 60.0
 SAMPLE_S_MAX = 180.0
@@ -87,6 +87,7 @@ class MaintenanceService:
         disk: Disk,
         worker: Worker,
         machines: MachineWatch | None = None,
+        is_southern: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare; the file is read by `run`.
 
@@ -99,9 +100,11 @@ class MaintenanceService:
             disk: Reads and writes the file.
             worker: Where reading and writing block.
             machines: Watches what is posted about machines; read and written with the rest.
+            is_southern: Returns whether the house is in the southern hemisphere, as far as is known.
         """
         self.machines = machines
         self._evidence = evidence
+        self._is_southern = is_southern
         self._models = models
         self.alerts = alerts
         self._clock = clock
@@ -243,7 +246,7 @@ class MaintenanceService:
     def _observed(self, seen: ZoneEvidence, dt_s: float, utc_ms: int) -> ZoneRecord:
         record = self._kept.zones.get(seen.zone_id, ZoneRecord())
         sample = None if seen.room_c is None else Sample(seen.room_c, seen.outdoor_c, seen.output, dt_s)
-        return observe(record, seen.sensors, sample, utc_ms)
+        return observe(record, seen.sensors, sample, utc_ms, is_southern=self._is_southern())
 
     async def save(self) -> None:
         """Write what is known, as far as the disk allows; before the file was read, do nothing."""

@@ -5,10 +5,10 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ from agent.foundation import rfc3339
 from agent.home.temperatures import to_fahrenheit
 from agent.local.routes import Role
 from agent.maintenance.assessment import ZoneRecord
-from agent.maintenance.drift import BASELINE_DAYS, Baseline, Drift, add_day
-from agent.maintenance.indicators import Measured, season_of
+from agent.maintenance.drift import Drift, add_day
+from agent.maintenance.indicators import Indicator, Measured
 from agent.maintenance.service import FILE_NAME as MAINTENANCE_FILE
 from agent.maintenance.service import MaintenanceFile
+from agent.maintenance.signature import FREE_K, SIGNATURES
 from tests.integration.api_rig import ApiRig, MadeClient, open_apis
 from tests.integration.conftest import WAIT_S, until
 
@@ -303,7 +304,7 @@ async def test_readings_are_kept_and_old_ones_are_not_watched(aurra: Aurra) -> N
     status, answer, headers = await aurra.ask("GET", "/predictive/hvac/living/status")
     assert (status, answer) == (200, {"maintenance_needed": False, "prediction": None, "last_service": None})
     # The readings are of another year: they are kept and say nothing about the machine's present state.
-    assert headers["X-Climahub-Reason"].endswith("run_time: still learning: 0 of 14 days of the same load")
+    assert headers["X-Climahub-Reason"].endswith("run_time: still learning: 0 of 14 days of heating")
 
 
 async def test_what_one_client_posts_is_one_machine_of_its_zone(apis: ApiRig, aurra: Aurra) -> None:
@@ -343,7 +344,9 @@ async def test_a_loss_of_heat_is_predicted_with_its_numbers_also_after_a_restart
         status, answer, headers = await aurra.ask("GET", "/predictive/hvac/living/status")
         assert (status, answer["maintenance_needed"], answer["last_service"]) == (200, True, None)
         prediction = answer["prediction"]
-        assert prediction["issue"].startswith("less heat from the same run time: needs 43 % more run time than usual")
+        numbers = re.match(r"less heat from the same run time: needs (\d+) % more run time than", prediction["issue"])
+        assert numbers is not None
+        assert int(numbers[1]) == pytest.approx(100 * (1 / 0.7 - 1), abs=10)
         assert 0.72 <= prediction["confidence"] <= 1.0
         assert prediction["recommended_action"].startswith("check filter")
         assert headers["X-Climahub-Reason"].startswith("run_time: still learning")
@@ -414,12 +417,12 @@ async def answered_by_a_technician(apis: ApiRig) -> None:
 
 
 def ill(now_ms: int) -> Drift:
-    """Return the drift of a zone that has lost 30 % of its heat for a month."""
-    then, now = log(40.0), log(28.0)
-    baseline = Baseline(2, (then - 0.02, then + 0.02) * (BASELINE_DAYS // 2), season_of(now_ms))
-    drift = Drift((baseline,))
-    for day in range(30, 0, -1):
-        drift = add_day(drift, Measured(now, 2), now_ms - day * 86_400_000)
+    """Return the drift of a zone that has lost 30 % of its heat for a month, after two of usual behaviour."""
+    drift = Drift()
+    for day in range(90, 0, -1):
+        output = (18.0 - FREE_K) / (40.0 if day > 30 else 28.0)
+        measured = Measured(output, 18.0 + day % 2, 0.0)
+        drift = add_day(drift, measured, now_ms - day * 86_400_000, SIGNATURES[Indicator.WARMTH])
     return drift
 
 

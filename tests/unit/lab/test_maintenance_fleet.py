@@ -1,14 +1,16 @@
 """The confidence of predictive maintenance: fitted on one simulated fleet, held to its promise on another."""
 
 import random
+from collections import Counter
 from math import exp
 
 import pytest
 
 from agent.maintenance.calibration import MODELS
+from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator
 from lab.maintenance import calibration
-from lab.maintenance.calibration import JUDGE_HOUSES, Judgement, as_markdown, calibrate, judge, render
+from lab.maintenance.calibration import JUDGE_HOUSES, Judgement, Watched, as_markdown, calibrate, judge, render
 from lab.maintenance.fleet import FAULTS, FITTED, LOOK_ALIKES, YEARS, Fault, HouseDay, live
 from lab.maintenance.logistic import Point, brier, calibration_error, fit, probability, reliability, solve
 
@@ -66,14 +68,33 @@ def test_alerts_are_counted_once_until_the_confidence_has_fallen_and_faults_by_w
     slow = Fault(FAULTS[0], begins=10.0, days=100.0, loss=0.4)
     old = Fault(FAULTS[0], begins=-50.0, days=100.0, loss=0.4)
     fast = Fault(FAULTS[6], begins=20.0, days=5.0, loss=0.4)
-    judgement = Judgement([])
+    judgement = Judgement([], missed=Counter())
     days = [(0, 0.1, (old,)), (30, 0.8, (slow,)), (35, 0.6, (slow, fast)), (40, 0.9, (slow,)), (50, 0.4, ()),
             (60, 0.8, ())]  # fmt: skip
-    calibration._count_events(judgement, days)
+    calibration._count_events(judgement, [Watched(*day, Drift()) for day in days])
     assert (judgement.alerts, judgement.slow, judgement.sudden) == ((2, 1), (1, 1), (1, 0))
-    late = Judgement([])
-    calibration._count_events(late, [(0, 0.1, ()), (97, 0.9, (slow,))])
-    assert (late.alerts, late.slow) == ((1, 1), (1, 0))
+    assert (judgement.faults, judgement.missed) == ((2, 1), Counter())
+    late = Judgement([], missed=Counter())
+    calibration._count_events(late, [Watched(0, 0.1, (), Drift()), Watched(97, 0.9, (slow,), Drift())])
+    assert (late.alerts, late.slow, late.faults) == ((1, 1), (1, 0), (1, 1))
+    assert sum(late.missed.values()) == 1
+    assert "warmth: 1 of 1 slow faults missed" in calibration.missed_lines({Indicator.WARMTH: late})
+
+
+@pytest.mark.parametrize(
+    ("day", "loss", "sigma", "reason"),
+    [
+        (60, 0.3, 0.01, "no day with enough heating in the last month"),
+        (95, 0.01, 0.3, "smaller than twice the uncertainty"),
+        (95, 0.01, 0.05, "the usual behaviour was learned otherwise"),
+        (95, 0.4, 0.05, "estimated, but the confidence is too low"),
+    ],
+)
+def test_a_missed_fault_has_a_reason(day: int, loss: float, sigma: float, reason: str) -> None:
+    slow = Fault(FAULTS[0], begins=10.0, days=100.0, loss=0.4)
+    drift = Drift(days=40, state=(loss,), covariance=(sigma**2,))
+    assert calibration.why_missed(slow, [Watched(day, 0.1, (slow,), drift)]) == reason
+    assert calibration.why_missed(slow, [Watched(3, 0.1, (), drift)]) == "no day with enough heating in the last month"
 
 
 def test_the_generated_file_is_what_the_command_writes() -> None:

@@ -1,69 +1,155 @@
-"""A baseline for each operating state, the days judged by it, and the CUSUM over them."""
+"""The filter over a zone's days: what is usual, what has been lost since, and how certain that is."""
 
 import random
-from math import log
+from math import exp, log, sqrt
 
+import msgspec
 import pytest
 
-from agent.maintenance.drift import BASELINE_DAYS, CUSUM_MAX, RECENT_DAYS, SIGMA_MIN, Baseline, Drift, add_day, sigma_of
-from agent.maintenance.indicators import SOLSTICE_MS, YEAR_MS, Measured
+from agent.maintenance.drift import BASELINE_DAYS, LOSS_MAX, NOISE_MIN, RECENT_DAYS, Drift, add_day
+from agent.maintenance.indicators import SOLSTICE_MS, YEAR_MS, Indicator, Measured
+from agent.maintenance.signature import SIGNATURES, EnergySignature, RunSignature
 
 DAY_MS = 86_400_000
+WINTER, SUMMER = 0.0, 1.0
 
 
-def follow(values: list[float], *, drift: Drift | None = None, band: int = 2, first_day: int = 0) -> Drift:
-    """Return the drift after days around the solstice whose indicator has these values."""
-    drift = drift or Drift()
-    for number, value in enumerate(values):
-        drift = add_day(drift, Measured(log(value), band), SOLSTICE_MS + (first_day + number) * DAY_MS)
+def heat(
+    days: int,
+    *,
+    drift: Drift | None = None,
+    first_day: int = 0,
+    share: float = 1.0,
+    lift_k: float = 18.0,
+    sunshine: float = WINTER,
+    seed: int = 1,
+    scatter: float = 0.05,
+) -> Drift:
+    """Return the drift after days of a house whose full output is 40 K of lift, of which a share is left."""
+    rng, drift = random.Random(seed), drift or Drift()
+    for number in range(first_day, first_day + days):
+        lift = lift_k + rng.gauss(0.0, 3.0)
+        output = (lift - 3.0 - 2.5 * sunshine) / (40.0 * share) * rng.lognormvariate(0.0, scatter)
+        day = Measured(output, lift, sunshine)
+        drift = add_day(drift, day, SOLSTICE_MS + number * DAY_MS, SIGNATURES[Indicator.WARMTH])
     return drift
 
 
-def usual(days: int, seed: int = 1, scale: float = 40.0) -> list[float]:
-    rng = random.Random(seed)
-    return [scale * rng.lognormvariate(0.0, 0.06) for _ in range(days)]
+def uncertainty(drift: Drift) -> float:
+    """Return the standard deviation of the loss."""
+    return sqrt(drift.covariance[-1])
 
 
-def test_nothing_is_judged_before_two_weeks_in_an_operating_state() -> None:
-    drift = follow([*usual(BASELINE_DAYS - 1), 1.0])
-    assert (drift.cusum, drift.recent, drift.days_learned) == (0.0, (), BASELINE_DAYS)
-    drift = follow([1.0] * 5, drift=drift, band=3)
-    assert drift.recent == ()
-    assert follow([1.0], drift=drift).cusum > 0.0
+LEARNED = heat(60)
 
 
-def test_a_lasting_loss_adds_up_and_names_its_beginning() -> None:
-    drift = follow(usual(BASELINE_DAYS + 10))
-    drift = follow(usual(20, seed=2, scale=30.0), drift=drift, first_day=24)
-    assert drift.shift == pytest.approx(0.25, abs=0.06)
-    assert drift.cusum > 20.0
-    assert drift.since_utc_ms == SOLSTICE_MS + 24 * DAY_MS
+def test_nothing_is_a_change_before_two_weeks_and_judged_a_week_later() -> None:
+    early = heat(7, drift=heat(7), first_day=7, share=0.6)
+    assert (early.loss, early.days_learned, early.is_judged) == (0.0, BASELINE_DAYS, False)
+    assert heat(RECENT_DAYS - 1, drift=heat(BASELINE_DAYS)).is_judged is False
+    assert heat(RECENT_DAYS, drift=heat(BASELINE_DAYS)).is_judged
+    assert (Drift().days_learned, Drift().shift, Drift().now_and_then) == (0, 0.0, None)
+
+
+def test_the_usual_heat_of_full_output_is_learned_in_any_weather() -> None:
+    now, then = LEARNED.now_and_then or (0.0, 0.0)
+    assert then == pytest.approx(40.0, rel=0.08)
+    assert now == pytest.approx(then, rel=0.08)
+    colder = heat(20, drift=LEARNED, first_day=60, lift_k=30.0)
+    assert colder.shift == pytest.approx(0.0, abs=0.06)
+    assert colder.loss_sigma < 1.5
+
+
+def test_a_lasting_loss_adds_up_with_its_size_and_its_beginning() -> None:
+    drift = heat(60, drift=LEARNED, first_day=60, share=0.75)
+    assert drift.shift == pytest.approx(0.25, abs=0.07)
+    assert drift.loss_sigma > 3.0
+    assert drift.since_utc_ms is not None
+    assert 60 <= (drift.since_utc_ms - SOLSTICE_MS) / DAY_MS <= 75
     now, then = drift.now_and_then or (0.0, 0.0)
-    assert (now, then) == (pytest.approx(30.0, rel=0.06), pytest.approx(40.0, rel=0.06))
+    assert now / then == pytest.approx(0.75, abs=0.07)
 
 
-def test_a_single_odd_day_is_soon_forgotten_and_a_gain_is_no_loss() -> None:
-    drift = follow([*usual(BASELINE_DAYS), 4.0, *usual(10, seed=3)])
-    assert drift.cusum < 1.0
-    assert drift.shift < 0.05
-    better = follow([*usual(BASELINE_DAYS), *[60.0] * 10])
-    assert (better.cusum, better.since_utc_ms) == (0.0, None)
-    assert better.shift < 0.0
+def test_a_single_odd_day_counts_little_and_a_gain_is_no_loss() -> None:
+    odd = heat(1, drift=LEARNED, first_day=60, share=0.2)
+    assert abs(odd.loss - LEARNED.loss) < 0.03
+    better = heat(60, drift=LEARNED, first_day=60, share=1.4)
+    assert better.shift < -0.1
+    assert better.since_utc_ms is None
 
 
-def test_the_sum_is_bounded_so_that_a_repair_shows() -> None:
-    drift = follow([*usual(BASELINE_DAYS), *[10.0] * 100])
-    assert drift.cusum == CUSUM_MAX
-    assert len(drift.recent) == len(drift.recent_values) == RECENT_DAYS
-    repaired = follow(usual(150, seed=4), drift=drift)
-    assert repaired.cusum < 1.0
+def test_after_a_repair_the_days_are_better_than_expected_and_the_loss_goes() -> None:
+    ill = heat(60, drift=LEARNED, first_day=60, share=0.7)
+    repaired = heat(5, drift=ill, first_day=120)
+    assert repaired.surprise < ill.surprise - 0.2
+    well = heat(60, drift=repaired, first_day=125)
+    assert well.shift < 0.1
+    assert well.since_utc_ms is None
 
 
-def test_a_baseline_of_another_season_is_less_certain_and_none_is_more_certain_than_four_per_cent() -> None:
-    exact = Baseline(2, (1.0,) * BASELINE_DAYS, season=1.0)
-    assert sigma_of(exact, 1.0) == SIGMA_MIN
-    assert sigma_of(exact, 0.0) > 2.0 * SIGMA_MIN
-    odd = Drift((exact,))
-    quarter_ms = SOLSTICE_MS + int(YEAR_MS / 4)
-    (near,), (far,) = (add_day(odd, Measured(0.8, 2), at).recent for at in (SOLSTICE_MS, quarter_ms))
-    assert near[1] > 2.0 * far[1]
+def test_a_season_that_was_never_seen_is_less_certain() -> None:
+    autumn = heat(30, lift_k=10.0, sunshine=0.5)
+    winter = heat(1, drift=autumn, first_day=90, lift_k=30.0)
+    assert abs(winter.loss_sigma) < 1.5
+    assert uncertainty(winter) > uncertainty(autumn)
+    summer_later = heat(1, drift=LEARNED, first_day=60 + int(YEAR_MS / DAY_MS / 2))
+    assert uncertainty(summer_later) > 1.3 * uncertainty(LEARNED)
+
+
+def test_a_clock_that_was_set_back_and_a_pause_of_years_do_no_harm() -> None:
+    back = heat(1, drift=LEARNED, first_day=2)
+    late = heat(1, drift=LEARNED, first_day=60 + 10_000)
+    assert abs(back.shift) < 0.2
+    assert abs(late.shift) < 0.2
+    assert uncertainty(late) < 1.0
+
+
+def test_the_loss_is_bounded_and_a_steady_house_is_no_machine() -> None:
+    drift = heat(2000, drift=LEARNED, first_day=60, share=0.05)
+    assert drift.loss <= LOSS_MAX
+    steady = heat(1000, scatter=0.0)
+    assert steady.noise == NOISE_MIN
+
+
+def test_a_changed_usual_behaviour_is_forgotten_in_a_year_or_so() -> None:
+    changed = heat(60, drift=LEARNED, first_day=60, share=0.85)
+    later = heat(900, drift=changed, first_day=120, share=0.85)
+    assert later.loss < 0.6 * changed.loss
+
+
+def test_the_length_of_a_run_is_compared_at_the_same_load() -> None:
+    signature, drift, rng = SIGNATURES[Indicator.RUN_TIME], Drift(), random.Random(2)
+    for number in range(60):
+        load = -log(1.0 - rng.uniform(0.1, 0.8))
+        short = 0.6 if number >= 30 else 1.0
+        value = log(8.0 * short) + load + rng.gauss(0.0, 0.08)
+        drift = add_day(drift, Measured(value, load, WINTER), SOLSTICE_MS + number * DAY_MS, signature)
+        if number == 29:
+            assert abs(drift.shift) < 0.1
+    assert drift.shift == pytest.approx(0.4, abs=0.07)
+    assert drift.loss_sigma > 4.0
+    now, then = drift.now_and_then or (0.0, 0.0)
+    assert now / then == pytest.approx(0.6, abs=0.07)
+
+
+@pytest.mark.parametrize("signature", [EnergySignature(), RunSignature()])
+def test_the_slopes_of_a_signature_are_its_derivatives(signature: EnergySignature | RunSignature) -> None:
+    day = Measured(0.4, 17.0, 0.3)
+    state, _ = signature.first(day)
+    state = (*state[:-1], 0.2)
+    expected = signature.expect(state, day)
+    for i, slope in enumerate(expected.slope):
+        moved = [each + 1e-6 * (i == j) for j, each in enumerate(state)]
+        assert (signature.expect(moved, day).value - expected.value) / 1e-6 == pytest.approx(slope, rel=1e-3, abs=1e-6)
+    assert expected.variance > 0.0
+    assert signature.usual(state, day) > 0.0
+
+
+def test_a_drift_of_an_older_release_is_read_as_one_that_has_learned_nothing() -> None:
+    old = b"""{"baselines":[{"band":2,"values":[3.6,3.7],"season":0.9}],"cusum":1.5,"since_utc_ms":5,
+        "recent":[[0.1,1.2]],"recent_values":[[3.5,3.6]],"last_utc_ms":6}"""
+    read = msgspec.json.decode(old, type=Drift)
+    assert (read.days, read.is_judged) == (0, False)
+    anew = heat(1, drift=read)
+    assert (anew.days, anew.since_utc_ms, anew.loss) == (1, None, 0.0)
+    assert exp(anew.state[0]) > 10.0

@@ -2,12 +2,12 @@
 
 from math import exp
 
+import msgspec
 import pytest
 
 from agent.maintenance.indicators import (
     CHANGE_K_MAX,
-    LIFT_BANDS,
-    OUTPUT_BANDS,
+    OUTPUT_REST_MIN,
     SOLSTICE_MS,
     SPAN_MS_MAX,
     YEAR_MS,
@@ -41,7 +41,8 @@ def test_a_day_counts_output_starts_and_how_much_warmer_than_outside_the_room_is
     warmth, run_time = measure(day, Indicator.WARMTH), measure(day, Indicator.RUN_TIME)
     assert warmth is not None
     assert run_time is not None
-    assert exp(warmth.value) == pytest.approx(45.0, rel=0.01)
+    assert (warmth.value, warmth.load) == (day.output, 15.0)
+    assert exp(run_time.load) == pytest.approx(1.5, rel=0.01)
     assert exp(run_time.value) == pytest.approx(12.0, rel=0.01)
 
 
@@ -92,14 +93,21 @@ def test_a_day_that_tells_nothing_gives_no_indicator(day: Day) -> None:
     assert not any(measure(day, indicator) for indicator in Indicator)
 
 
-@pytest.mark.parametrize(
-    ("lift_k", "output", "bands"),
-    [(5.0, 0.05, (0, 0)), (9.9, 0.19, (0, 0)), (10.0, 0.2, (1, 1)), (60.0, 1.0, (LIFT_BANDS - 1, OUTPUT_BANDS - 1))],
-)
-def test_days_are_compared_within_one_operating_state(lift_k: float, output: float, bands: tuple[int, int]) -> None:
-    day = Day(0, output=output, lift_k=lift_k, starts=20, run_s=600.0, change_k=0.0)
-    found = [measure(day, indicator) for indicator in (Indicator.WARMTH, Indicator.RUN_TIME)]
-    assert tuple(each.band for each in found if each) == bands
+def test_a_run_at_nearly_full_output_ends_by_something_else() -> None:
+    loads = [
+        found.load
+        for output in (0.5, 0.95, 1.0)
+        if (found := measure(msgspec.structs.replace(GOOD, output=output), Indicator.RUN_TIME))
+    ]
+    assert [exp(-load) for load in loads] == pytest.approx([0.5, OUTPUT_REST_MIN, OUTPUT_REST_MIN])
+
+
+def test_the_sun_is_highest_in_june_or_in_the_southern_hemisphere_in_december() -> None:
+    december = msgspec.structs.replace(GOOD, ended_utc_ms=SOLSTICE_MS)
+    for is_southern, sunshine in ((False, 0.0), (True, 1.0)):
+        found = measure(december, Indicator.WARMTH, is_southern=is_southern)
+        assert found is not None
+        assert found.sunshine == pytest.approx(sunshine)
 
 
 def test_the_season_is_the_distance_from_the_solstices() -> None:

@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from agent.climate.service import ClimateService
-from agent.maintenance_parts import zone_evidence
+from agent.maintenance_parts import is_southern, zone_evidence
+from agent.settings.model import Location
 from hal.interface import HvacAction
 
 
@@ -38,3 +39,8 @@ def test_a_temperature_that_is_not_the_heatings_doing_is_no_evidence(state: dict
 
 def test_a_zone_that_is_only_cooled_is_not_watched() -> None:
     assert zone_evidence(climate(can_heat=False), {}) == []
+
+
+def test_a_house_is_in_the_southern_hemisphere_only_where_its_latitude_says_so() -> None:
+    places = (None, Location(), Location(latitude=48.1), Location(latitude=-33.9))
+    assert [is_southern(place) for place in places] == [False, False, False, True]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
+from math import exp
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,8 @@ from agent.foundation.worker import InlineWorker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import ZoneRecord
-from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Baseline, Drift
-from agent.maintenance.indicators import LIFT_BANDS, OUTPUT_BANDS, SOLSTICE_MS, DayInProgress
+from agent.maintenance.drift import Drift
+from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress
 from agent.maintenance.service import (
     FILE_BYTES_MAX,
     FILE_NAME,
@@ -26,6 +27,7 @@ from agent.maintenance.service import (
     MaintenanceService,
     ZoneEvidence,
 )
+from agent.maintenance.signature import FREE_K, SUN_K
 from lab.simulation.virtual_loop import VirtualLoop
 from tests.unit.power_cut import Cutter, PowerCut
 
@@ -44,6 +46,7 @@ class Hub:
         began_utc_ms: int | None = SOLSTICE_MS,
         zones: Mapping[str, float | None] | None = None,
         inject: Callable[[Operation, str], None] | None = None,
+        is_southern: bool = False,
     ) -> None:
         self.loop = VirtualLoop()
         self.writes: list[str] = []
@@ -60,7 +63,14 @@ class Hub:
             remove_fault=lambda _: None,
         )
         self.service = MaintenanceService(
-            directory, evidence=self.evidence, models={}, alerts=alerts, clock=self, disk=disk, worker=worker
+            directory,
+            evidence=self.evidence,
+            models={},
+            alerts=alerts,
+            clock=self,
+            disk=disk,
+            worker=worker,
+            is_southern=lambda: is_southern,
         )
 
     def _note(self, operation: Operation, name: str) -> None:
@@ -175,23 +185,21 @@ def test_a_damaged_file_is_reported_and_learned_anew(tmp_path: Path) -> None:
     assert learned(tmp_path).day.measured_s == pytest.approx(HOUR_S, abs=120)
 
 
-def test_eight_zones_that_have_met_every_operating_state_fit_the_file() -> None:
-    def full(bands: int) -> Drift:
-        values = tuple(-3.1234 for _ in range(BASELINE_DAYS))
-        return Drift(
-            tuple(Baseline(band, values, -0.1234) for band in range(bands)),
-            59.123,
-            SOLSTICE_MS,
-            ((-0.1234, -12.123),) * RECENT_DAYS,
-            ((-3.1234, -3.1234),) * RECENT_DAYS,
-            SOLSTICE_MS,
+def test_eight_zones_fit_the_file() -> None:
+    number = -0.12345678901234567
+    sizes = {"warmth": 4, "run_time": 3}
+    drifts = {
+        name: Drift(
+            9999, (number,) * size, (number,) * (size * (size + 1) // 2), *(number,) * 2, (number,) * (size - 1),
+            number, number, SOLSTICE_MS, SOLSTICE_MS,
         )
-
+        for name, size in sizes.items()
+    }  # fmt: skip
     sensors = tuple((f"{number:064}", f"0x{number:016}") for number in range(16))
     day = DayInProgress(SOLSTICE_MS, *(12345.678901234567,) * 5, 999, 20.123456789, True)
-    record = ZoneRecord(sensors, day, full(LIFT_BANDS), full(OUTPUT_BANDS), is_outdoor_missing=True)
+    record = ZoneRecord(sensors, day, **drifts, is_outdoor_missing=True)
     content = msgspec.json.encode(MaintenanceFile({f"{number:064}": record for number in range(8)}))
-    assert len(content) < FILE_BYTES_MAX / 2
+    assert len(content) < FILE_BYTES_MAX / 4
     assert json.loads(content)["zones"]
 
 
@@ -260,3 +268,28 @@ def test_an_answer_has_what_was_known_and_needs_a_finding_and_the_time(tmp_path:
         serve(Hub(tmp_path), indicator="noise")
     with pytest.raises(AnswerRefused, match="when the hub knows the time"):
         serve(Hub(tmp_path, began_utc_ms=None))
+
+
+OLD_DRIFT = """{"baselines":[{"band":2,"values":[3.6,3.7],"season":0.9}],"cusum":59.0,"since_utc_ms":5,
+    "recent":[[0.3,9.2]],"recent_values":[[3.5,3.8]],"last_utc_ms":1734772860000}"""
+
+
+def test_a_file_of_a_release_with_operating_states_keeps_the_zone_and_learns_anew(tmp_path: Path) -> None:
+    Hub(tmp_path).run(2 * HOUR_S)
+    zone = json.loads((tmp_path / FILE_NAME).read_bytes())["zones"]["living"]
+    zone["warmth"] = zone["run_time"] = json.loads(OLD_DRIFT)
+    for name in (FILE_NAME, f"{FILE_NAME}.copy"):
+        (tmp_path / name).write_text(json.dumps({"zones": {"living": zone}}))
+    hub = Hub(tmp_path, began_utc_ms=SOLSTICE_MS + 2 * 3_600_000)
+    hub.run(24 * HOUR_S)
+    assert hub.service.problem == ""
+    assert learned(tmp_path).warmth.days == 1
+    assert learned(tmp_path).warmth.since_utc_ms is None
+
+
+def test_the_hemisphere_is_asked_for_each_day(tmp_path: Path) -> None:
+    hubs = [Hub(tmp_path / name, is_southern=name == "south") for name in ("north", "south")]
+    for hub in hubs:
+        hub.run(25 * HOUR_S)
+    north, south = (hub.service.records["living"].warmth.state[0] for hub in hubs)
+    assert exp(north - south) == pytest.approx((15.0 - FREE_K) / (15.0 - FREE_K - SUN_K), rel=0.01)
