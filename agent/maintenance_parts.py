@@ -43,6 +43,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
     directory, faults = hub.config.storage.state_dir, hub.faults
+    factor = hub.config.maintenance.base_rate_factor
     alerts = MaintenanceAlerts(
         directory,
         clock=environment.clock,
@@ -63,7 +64,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     return MaintenanceService(
         directory,
         evidence=lambda: zone_evidence(climate, hub.pairing.queries.devices_by_name()),
-        models=MODELS,
+        models={indicator: model.with_base_rate(factor) for indicator, model in MODELS.items()},
         alerts=alerts,
         clock=environment.clock,
         disk=environment.disk,

@@ -317,6 +317,18 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "kernel"
 
 
+class MaintenanceConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[maintenance]`."""
+
+    base_rate_factor: Annotated[
+        float,
+        key(
+            "how much more often the heating fails here than in the fleets of docs/maintenance.md",
+            number(0.05, 20, "times"),
+        ),
+    ] = 1.0
+
+
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[log]`."""
 
@@ -341,6 +353,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     commands: Annotated[CommandsConfig, table("Commands from the cloud.")]
     ota: Annotated[OtaConfig, table("Updates: accepted signers, schedule, and the trial of a new release.")]
     climate: Annotated[ClimateConfig, table("Heating and cooling. Without zones the hub controls nothing.")]
+    maintenance: Annotated[MaintenanceConfig, table("Predictive maintenance: how sure a finding has to be.")]
     boiler: Annotated[
         BoilerConfig, table("A boiler behind a gateway, as the heat source: it modulates (docs/hardware.md).")
     ]

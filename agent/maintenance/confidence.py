@@ -4,7 +4,7 @@ from math import log, tanh
 
 import msgspec
 
-from agent.maintenance.drift import Drift
+from agent.maintenance.drift import Drift, Sign
 
 LOSS_MIN, LOSS_MAX = -0.2, 0.6
 SIGMAS_MIN, SIGMAS_MAX = -3.0, 8.0
@@ -17,18 +17,18 @@ SURPRISE_MIN = -2.0
 """Days that are much better than expected: a repair."""
 
 
-def features(drift: Drift) -> tuple[float, float, float, float]:
+def features(sign: Sign) -> tuple[float, float, float, float]:
     """Return what the model weighs.
 
     These are the loss, the loss in standard deviations, the same up to where it is clear, and by how much the last days
     were better than the loss would have them.
     """
-    sigmas = min(SIGMAS_MAX, max(SIGMAS_MIN, drift.loss_sigma))
+    sigmas = min(SIGMAS_MAX, max(SIGMAS_MIN, sign.sigmas))
     return (
-        min(LOSS_MAX, max(LOSS_MIN, drift.loss)),
+        min(LOSS_MAX, max(LOSS_MIN, sign.loss)),
         sigmas,
         min(CLEAR_SIGMAS, max(0.0, sigmas)),
-        min(0.0, max(SURPRISE_MIN, drift.surprise)),
+        min(0.0, max(SURPRISE_MIN, sign.surprise)),
     )
 
 
@@ -45,17 +45,17 @@ class CalibratedModel(msgspec.Struct, frozen=True):
     weights: tuple[float, float, float, float]
     base_rate: float
 
-    def probability(self, drift: Drift, base_rate: float | None = None) -> float:
-        """Return the probability that the fault is there, 0 to 1.
+    def probability(self, drift: Drift) -> float:
+        """Return the probability that the fault is there, 0 to 1: the least of the days that have to agree."""
+        return min([self._of(sign) for sign in drift.signs], default=0.0)
 
-        Args:
-            drift: Of the indicator.
-            base_rate: How many such faults a zone has in a year where the hub is; `None` for that of the fleets. The
-                same evidence means less where faults are rare (Bayes' theorem, on the odds).
-        """
-        score = self.intercept + sum(
-            weight * value for weight, value in zip(self.weights, features(drift), strict=True)
-        )
-        if base_rate is not None:
-            score += log(base_rate / self.base_rate)
+    def _of(self, sign: Sign) -> float:
+        score = self.intercept + sum(weight * value for weight, value in zip(self.weights, features(sign), strict=True))
         return 0.5 * (1.0 + tanh(score / 2.0))
+
+    def with_base_rate(self, factor: float) -> "CalibratedModel":
+        """Return the model where such faults are so many times as frequent as in the fleets.
+
+        The same evidence means less where faults are rare: Bayes' theorem, on the odds.
+        """
+        return CalibratedModel(self.intercept + log(factor), self.weights, self.base_rate * factor)

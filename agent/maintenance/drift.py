@@ -21,6 +21,9 @@ BASELINE_DAYS = 14
 RECENT_DAYS = 7
 """So many more, before a change is judged."""
 
+AGREEING_DAYS = 3
+"""So many days in a row have to agree: the least confidence of them counts."""
+
 DAY_MS = 86_400_000
 GAP_DAYS_MAX = 400.0
 """A longer pause is no more uncertain than a year."""
@@ -45,6 +48,14 @@ EXCESS_MAX = 1.6
 VARIANCE_MIN = 1e-9
 
 
+class Sign(msgspec.Struct, frozen=True, array_like=True):
+    """What one day says about a change: the loss, the same in standard deviations, and the surprise (see `Drift`)."""
+
+    loss: float
+    sigmas: float
+    surprise: float
+
+
 class Drift(msgspec.Struct, frozen=True):
     """What is known about one indicator of one zone; without days, nothing.
 
@@ -57,6 +68,7 @@ class Drift(msgspec.Struct, frozen=True):
         covariance: Of the state, row by row up to the diagonal.
         noise: The variance of this zone's days, as a multiple of the signature's.
         surprise: The mean of what the last days were worse than expected, in standard deviations.
+        signs: Of the last days, as many as have to agree; the last one is today's.
         reference: The state when the indicator was last as usual, without the loss.
         excess: The mean of what the last days were worse than that, as a logarithm: the filter's loss is cautious, for
             it cannot know how much of a slow change it has learned as usual; this is for people.
@@ -70,6 +82,7 @@ class Drift(msgspec.Struct, frozen=True):
     covariance: tuple[float, ...] = ()
     noise: float = 1.0
     surprise: float = 0.0
+    signs: tuple[Sign, ...] = ()
     reference: tuple[float, ...] = ()
     excess: float = 0.0
     usual: float = 0.0
@@ -149,6 +162,7 @@ def add_day(drift: Drift, measured: Measured, utc_ms: int, signature: Signature)
     worse = signature.excess((*reference, 0.0), measured)
     return msgspec.structs.replace(
         after,
+        signs=(*drift.signs, Sign(after.loss, after.loss_sigma, after.surprise))[-AGREEING_DAYS:],
         reference=reference,
         excess=drift.excess + EXCESS_SHARE * (max(-EXCESS_MAX, min(EXCESS_MAX, worse)) - drift.excess),
         usual=signature.usual(reference, measured),

@@ -5,7 +5,7 @@ import pytest
 
 from agent.maintenance.assessment import FRESH_MS, FindingState, ZoneRecord, are_others, complete_day, find, observe
 from agent.maintenance.confidence import CalibratedModel
-from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS
+from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift
 from agent.maintenance.indicators import SOLSTICE_MS, Day, Indicator, Sample
 from agent.maintenance.signature import FREE_K
 
@@ -84,9 +84,18 @@ def test_the_model_decides_how_sure_it_is_and_without_one_it_is_unknown() -> Non
 
 
 def test_a_rarer_fault_is_less_likely_on_the_same_evidence() -> None:
-    often, rare = (MODEL.probability(ILL.warmth, rate) for rate in (0.1, 0.01))
-    assert often == MODEL.probability(ILL.warmth)
+    often, rare = MODEL.probability(ILL.warmth), MODEL.with_base_rate(0.1).probability(ILL.warmth)
     assert rare / (1 - rare) == pytest.approx(0.1 * often / (1 - often))
+    assert MODEL.with_base_rate(0.1).base_rate == pytest.approx(0.1 * MODEL.base_rate)
+
+
+def test_a_finding_is_as_sure_as_the_least_sure_of_three_days() -> None:
+    signs = ILL.warmth.signs
+    assert len(signs) == 3
+    alone = [MODEL.probability(msgspec.structs.replace(ILL.warmth, signs=(sign,))) for sign in signs]
+    assert MODEL.probability(ILL.warmth) == min(alone) < max(alone)
+    assert len(ILL.run_time.signs) == 3
+    assert MODEL.probability(Drift()) == 0.0
 
 
 def test_other_sensors_begin_anew_and_one_whose_address_is_not_known_yet_does_not() -> None:

@@ -1,12 +1,15 @@
 """Evidence comes from what the control has published: only of heating, and only while the temperature is its doing."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from agent.climate.service import ClimateService
-from agent.maintenance_parts import is_southern, zone_evidence
+from agent.maintenance.calibration import MODELS
+from agent.maintenance.indicators import Indicator
+from agent.maintenance_parts import HubParts, build_maintenance, is_southern, zone_evidence
 from agent.settings.model import Location
 from hal.interface import HvacAction
 
@@ -44,3 +47,16 @@ def test_a_zone_that_is_only_cooled_is_not_watched() -> None:
 def test_a_house_is_in_the_southern_hemisphere_only_where_its_latitude_says_so() -> None:
     places = (None, Location(), Location(latitude=48.1), Location(latitude=-33.9))
     assert [is_southern(place) for place in places] == [False, False, False, True]
+
+
+def test_the_configured_base_rate_is_that_of_every_model(tmp_path: Path) -> None:
+    config = SimpleNamespace(
+        storage=SimpleNamespace(state_dir=tmp_path), maintenance=SimpleNamespace(base_rate_factor=0.5)
+    )
+    environment = SimpleNamespace(clock=None, disk=None, worker=None, rng=None)
+    hub = SimpleNamespace(config=config, environment=environment, climate=climate(), faults=None)
+    maintenance = build_maintenance(cast("HubParts", hub))
+    assert maintenance is not None
+    assert {kind: model.base_rate for kind, model in maintenance._models.items()} == {
+        kind: 0.5 * MODELS[kind].base_rate for kind in Indicator
+    }

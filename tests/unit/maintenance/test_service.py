@@ -16,7 +16,7 @@ from agent.foundation.worker import InlineWorker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import ZoneRecord
-from agent.maintenance.drift import Drift
+from agent.maintenance.drift import Drift, Sign
 from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress
 from agent.maintenance.service import (
     FILE_BYTES_MAX,
@@ -190,7 +190,8 @@ def test_eight_zones_fit_the_file() -> None:
     sizes = {"warmth": 4, "run_time": 3}
     drifts = {
         name: Drift(
-            9999, (number,) * size, (number,) * (size * (size + 1) // 2), *(number,) * 2, (number,) * (size - 1),
+            9999, (number,) * size, (number,) * (size * (size + 1) // 2), *(number,) * 2,
+            (Sign(number, number, number),) * 3, (number,) * (size - 1),
             number, number, SOLSTICE_MS, SOLSTICE_MS,
         )
         for name, size in sizes.items()
