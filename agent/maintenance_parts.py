@@ -86,7 +86,6 @@ def machine_states(climate: "ClimateService") -> "Mapping[str, MachineZoneState]
     }
 
 
-
 def is_southern(location: "Location | None") -> bool:
     """Return whether a place is in the southern hemisphere; one that is not known is not."""
     return location is not None and location.latitude is not None and location.latitude < 0.0

@@ -372,7 +372,7 @@ async def shown_until_resolved(apis: ApiRig) -> None:
             True,
             False,
         )
-        assert alert["issue"].startswith("less heat from the same run time: needs 43 % more run time")
+        assert alert["issue"].startswith("less heat from the same run time: needs 42 % more run time")
         assert faults()[0].startswith(f"alert {alert['id']}: living: {alert['issue']}")
         async with client.post(f"/v1/alerts/{alert['id']}/resolve") as response:
             assert (await response.json())["resolved_by"] == "test"
