@@ -35,8 +35,8 @@ class AnswerReport(msgspec.Struct, frozen=True):
         at: When, in UTC.
         confidence: The probability that something was wrong; nothing where it was unknown.
         evidence: The numbers behind it, or why it was unknown, for people.
-        features: What the calibrated model weighed: the logarithm of 1 and the CUSUM, the shift in standard deviations,
-            and the shift as a share.
+        features: What the calibrated model weighed: the logarithm of the loss, the same in standard deviations, these
+            up to three, and by how much the last days were better than expected; empty before the first day.
         since: Since when the indicator was worse than usual, in UTC; nothing where it was not.
         effect: What becomes of it, for people.
     """

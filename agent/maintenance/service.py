@@ -189,7 +189,7 @@ class MaintenanceService:
             utc_ms=utc_ms,
             confidence=found.confidence,
             evidence=found.evidence,
-            features=tuple(round(each, 4) for each in features(drift)),
+            features=tuple(round(each, 4) for each in (features(drift.signs[-1]) if drift.signs else ())),
             since_utc_ms=found.since_utc_ms,
         )
         await self.alerts.answer(made, shift=found.shift)

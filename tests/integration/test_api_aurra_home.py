@@ -395,7 +395,7 @@ async def answered_by_a_technician(apis: ApiRig) -> None:
                 assert response.status == status
         async with client.post(path, json=body) as response:
             made = await response.json()
-            assert (response.status, made["by"], len(made["features"])) == (200, "test", 3)
+            assert (response.status, made["by"], len(made["features"])) == (200, "test", 4)
             assert made["confidence"] >= 0.72
             assert "learned anew" in made["effect"]
         async with client.get(path) as response:

@@ -261,7 +261,7 @@ def test_an_answer_has_what_was_known_and_needs_a_finding_and_the_time(tmp_path:
     serve(hub)
     (kept_answer,) = hub.service.alerts.state.answers
     assert (kept_answer.verdict, kept_answer.note, kept_answer.by) == (Verdict.SERVICED, "new filter", "anna")
-    assert (kept_answer.confidence, kept_answer.features) == (None, (0.0, 0.0, 0.0))
+    assert (kept_answer.confidence, kept_answer.features) == (None, ())
     assert kept_answer.evidence.startswith("still learning")
     with pytest.raises(UnknownDevice, match="climahub maintenance status"):
         serve(Hub(tmp_path), zone="attic")
