@@ -2,9 +2,9 @@
 
 Owns the file `outbox.tally`: a few bytes of mapped memory. The kernel writes them in its own time, so the mark costs no
 sync. After a power cut the mark may be older than the outbox, but never newer than the last durable commit: it reports
-an outbox as lost only where it was, and may report too few readings. Readings accepted since the latest operation on the
-outbox still count as waiting in it, so the number reported lost can include those. Must never cost a reading: without
-the file, everything goes on.
+an outbox as lost only where it was, and may report too few readings. Readings accepted since the latest operation on
+the outbox still count as waiting in it, so the number reported lost can include those. Must never cost a reading:
+without the file, everything goes on.
 """
 
 import logging
