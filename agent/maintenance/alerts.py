@@ -164,7 +164,7 @@ def review(
 
     Args:
         state: The alerts before.
-        findings: What is known of each zone, by id. The alerts of a zone that is not among them end.
+        findings: What is known of each zone, by id. The alerts of a zone or machine that is not among them end.
         utc_ms: The time of day.
         new_id: Makes the id of an alert.
         threshold: The confidence from which on a finding is an alert.
@@ -173,12 +173,12 @@ def review(
         for each in found:
             if each.confidence is not None:
                 state = _judge(state, zone_id, each, each.confidence, utc_ms=utc_ms, new_id=new_id, threshold=threshold)
+    watched = {(zone_id, each.indicator.value) for zone_id, found in findings.items() for each in found}
     for alert in state.alerts:
-        if alert.is_open and alert.zone_id not in findings:
+        if alert.is_open and (alert.zone_id, alert.indicator) not in watched:
             state = resolve(state, alert.alert_id, by=HUB, utc_ms=utc_ms)
-    return msgspec.structs.replace(
-        state, alerts=_bounded(state.alerts), mutes=tuple(each for each in state.mutes if each.zone_id in findings)
-    )
+    mutes = tuple(each for each in state.mutes if (each.zone_id, each.indicator) in watched)
+    return msgspec.structs.replace(state, alerts=_bounded(state.alerts), mutes=mutes)
 
 
 def _judge(

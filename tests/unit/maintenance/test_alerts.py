@@ -27,6 +27,7 @@ from agent.maintenance.alerts import (
 )
 from agent.maintenance.assessment import Finding, FindingState
 from agent.maintenance.indicators import Indicator
+from agent.maintenance.machine_readings import MachineIndicator
 
 NOW_MS = 1_790_000_000_000
 
@@ -90,6 +91,14 @@ def test_a_mute_ends_with_what_it_was_about() -> None:
 def test_the_alerts_and_mutes_of_a_zone_that_is_gone_end() -> None:
     state = muted(after(AlertState(), seen(0.9)), "living", "run_time", 0.2)
     gone = after(state, {"attic": []})
+    assert (states(gone), gone.mutes) == ([HUB], ())
+
+
+def test_the_alerts_and_mutes_of_a_machine_that_is_gone_end() -> None:
+    vibrating = {"living": [msgspec.structs.replace(finding(0.9), indicator=MachineIndicator.VIBRATION)]}
+    state = muted(after(AlertState(), vibrating), "living", "current", 0.2)
+    assert states(after(state, vibrating)) == ["open"]
+    gone = after(state, seen(None))
     assert (states(gone), gone.mutes) == ([HUB], ())
 
 
