@@ -35,8 +35,10 @@ class AnswerReport(msgspec.Struct, frozen=True):
         at: When, in UTC.
         confidence: The probability that something was wrong; nothing where it was unknown.
         evidence: The numbers behind it, or why it was unknown, for people.
-        features: What the calibrated model weighed: the logarithm of the loss, the same in standard deviations, these
-            up to three, and by how much the last days were better than expected; empty before the first day.
+        features: What a calibrated model weighs; empty before the first day that can be compared. Of the heating: the
+            logarithm of the loss, the same in standard deviations, these up to three, and by how much the last days
+            were better than expected. Of a machine: the logarithm of one more than the CUSUM, the shift in standard
+            deviations, and the shift as a share.
         since: Since when the indicator was worse than usual, in UTC; nothing where it was not.
         effect: What becomes of it, for people.
     """

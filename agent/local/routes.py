@@ -97,7 +97,7 @@ class AnswerRequest(msgspec.Struct):
 
     Attributes:
         zone: The id of the zone.
-        indicator: "warmth" or "run_time".
+        indicator: As in `agent.local.maintenance.FindingReport`.
         answer: "confirmed", "nothing-found" or "serviced".
         note: In the technician's words.
     """

@@ -103,7 +103,7 @@ class Answer(msgspec.Struct, frozen=True):
         utc_ms: When.
         confidence: The probability that something was wrong; `None` where it was unknown.
         evidence: The numbers behind it, or why it was unknown, for people.
-        features: What the calibrated model weighed (`agent.maintenance.confidence.features`).
+        features: What a calibrated model weighs (`Finding.features`).
         since_utc_ms: Since when the indicator was worse than usual; `None` where it was not.
     """
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.maintenance.confidence import CalibratedModel
+from agent.maintenance.confidence import CalibratedModel, features
 from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift, add_day
 from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
 from agent.maintenance.machine_readings import MachineIndicator
@@ -80,7 +80,8 @@ class Finding(msgspec.Struct, frozen=True):
         confidence: The probability that something is wrong, 0 to 1; `None` where it is unknown.
         evidence: The numbers behind it, or why it is unknown, for people.
         since_utc_ms: Since when the indicator is worse than usual; `None` where it is not.
-        shift: By which share the indicator is below its usual value now; below 0 where it is above.
+        shift: By which share the indicator is worse than its usual value now; below 0 where it is better.
+        features: What a calibrated model weighs; empty where nothing has been measured yet.
     """
 
     indicator: Indicator | MachineIndicator
@@ -89,6 +90,7 @@ class Finding(msgspec.Struct, frozen=True):
     evidence: str
     since_utc_ms: int | None = None
     shift: float = 0.0
+    features: tuple[float, ...] = ()
 
     @property
     def advice(self) -> Advice:
@@ -174,20 +176,22 @@ def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None
         utc_ms: The time of day; `None` if it is not known.
     """
     drift = record.drift(indicator)
+    weighed = tuple(round(each, 4) for each in (features(drift.signs[-1]) if drift.signs else ()))
     if reason := _why_unknown(record, indicator, utc_ms):
-        return Finding(indicator, FindingState.UNKNOWN, None, reason)
+        return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
     evidence = _evidence(indicator, drift)
     if model is None:
-        return Finding(indicator, FindingState.UNKNOWN, None, evidence, drift.since_utc_ms)
+        return Finding(indicator, FindingState.UNKNOWN, None, evidence, drift.since_utc_ms, features=weighed)
     confidence = round(model.probability(drift), 3)
-    state = (
-        FindingState.NEEDED
-        if confidence >= NEEDED
-        else FindingState.LIKELY
-        if confidence >= LIKELY
-        else FindingState.USUAL
-    )
-    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4))
+    state = state_of(confidence)
+    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
+
+
+def state_of(confidence: float) -> FindingState:
+    """Return the answer that a confidence is."""
+    if confidence >= NEEDED:
+        return FindingState.NEEDED
+    return FindingState.LIKELY if confidence >= LIKELY else FindingState.USUAL
 
 
 def _why_unknown(record: ZoneRecord, indicator: Indicator, utc_ms: int | None) -> str:

@@ -4,15 +4,23 @@ A day of posts becomes one value for each operating state, the median; days are 
 `agent.maintenance.machine_drift`. "Unknown" is an answer and never an alert.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import exp, log
 from statistics import median
 from types import MappingProxyType
 
 import msgspec
 
-from agent.maintenance.assessment import FRESH_MS, LIKELY, NEEDED, Finding, FindingState
-from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Drift, MachineModel, Scatter, add_day
+from agent.maintenance.assessment import FRESH_MS, Finding, FindingState, state_of
+from agent.maintenance.machine_drift import (
+    BASELINE_DAYS,
+    RECENT_DAYS,
+    Drift,
+    MachineModel,
+    Scatter,
+    add_day,
+    features,
+)
 from agent.maintenance.machine_readings import (
     CHANNEL_OF,
     SIGN_OF,
@@ -224,6 +232,12 @@ def _checked(known: MachineDrift) -> MachineDrift:
     return known if known.jump is None or not known.drift.is_judged else MachineDrift(known.indicator, known.drift)
 
 
+def begun_anew(record: MachineRecord, indicators: Collection[MachineIndicator]) -> MachineRecord:
+    """Return a record without what was learned of some indicators: the machine was serviced."""
+    kept = tuple(each for each in record.drifts if each.indicator not in indicators)
+    return record if len(kept) == len(record.drifts) else msgspec.structs.replace(record, drifts=kept)
+
+
 def find(record: MachineRecord, models: Mapping[MachineIndicator, MachineModel], utc_ms: int | None) -> list[Finding]:
     """Return what is known about the indicators of which the machine has had readings.
 
@@ -244,21 +258,16 @@ def _found(
     record: MachineRecord, indicator: MachineIndicator, model: MachineModel | None, utc_ms: int | None
 ) -> Finding:
     drift = record.drift(indicator).drift
+    weighed = tuple(round(each, 4) for each in (features(drift) if drift.recent else ()))
     if reason := _why_unknown(record.drift(indicator), utc_ms):
-        return Finding(indicator, FindingState.UNKNOWN, None, reason)
+        return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
     evidence = _evidence(record, indicator, drift)
     if model is None:
         text = f"{evidence}; not calibrated, so nobody knows how sure that is"
-        return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms)
+        return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
     confidence = round(model.probability(drift), 3)
-    state = (
-        FindingState.NEEDED
-        if confidence >= NEEDED
-        else FindingState.LIKELY
-        if confidence >= LIKELY
-        else FindingState.USUAL
-    )
-    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4))
+    state = state_of(confidence)
+    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
 
 
 def _why_unknown(known: MachineDrift, utc_ms: int | None) -> str:

@@ -4,7 +4,7 @@ Owns `machines.json`, written with what `agent.maintenance.service` learns. A so
 of its own, and the newest of whoever has the most finds no room. Must never act on the equipment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ from agent.foundation.fair_share import without_surplus
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
 from agent.maintenance.assessment import Finding
-from agent.maintenance.machine_assessment import MachineRecord, find, observe_post
+from agent.maintenance.machine_assessment import MachineRecord, begun_anew, find, observe_post
 from agent.maintenance.machine_drift import MachineModel
 from agent.maintenance.machine_readings import EnergyPost, MachineIndicator, VibrationPost, ZoneState
 
@@ -31,9 +31,15 @@ SILENT_MS_MAX = 90 * 86_400_000
 
 
 class MachineFile(msgspec.Struct, frozen=True):
-    """The content of the file, the first machine first."""
+    """The content of the file.
+
+    Attributes:
+        machines: The first machine first.
+        restarts: When the baselines of "zone/indicator" were begun anew because the zone was serviced.
+    """
 
     machines: tuple[MachineRecord, ...] = ()
+    restarts: Mapping[str, int] = {}
 
 
 class MachineWatch:
@@ -93,7 +99,7 @@ class MachineWatch:
         """Write what is known, as far as the disk allows; a zone that is gone is forgotten."""
         if self._is_read:
             states = self._states()
-            self._kept = MachineFile(tuple(each for each in self._kept.machines if each.zone_id in states))
+            self._keep(each for each in self._kept.machines if each.zone_id in states)
             await self._store.apply(lambda _: self._kept)
 
     def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost) -> None:
@@ -114,13 +120,30 @@ class MachineWatch:
         if after is old:
             return
         if before is not None:
-            self._kept = MachineFile(tuple(after if each is before else each for each in machines))
+            self._keep(after if each is before else each for each in machines)
             return
         if len(machines) >= MACHINES_MAX:
             machines = tuple(each for each in machines if utc_ms - each.last_utc_ms <= SILENT_MS_MAX)
         # The newest of the source that has the most finds no room: what others have learned stays.
         newest_first = without_surplus((after, *reversed(machines)), MACHINES_MAX, lambda each: each.source)
-        self._kept = MachineFile(tuple(reversed(newest_first)))
+        self._keep(reversed(newest_first))
+
+    def begin_anew(self, restarts: Mapping[str, int]) -> None:
+        """Forget the usual behaviour of the machines of what was serviced since it was learned.
+
+        Args:
+            restarts: When "zone/indicator" was serviced last, in UTC; of all that were.
+        """
+        known = self._kept.restarts
+        served = {name for name, utc_ms in restarts.items() if known.get(name) != utc_ms}
+        self._keep(
+            begun_anew(each, {one for one in MachineIndicator if f"{each.zone_id}/{one}" in served})
+            for each in self._kept.machines
+        )
+        self._kept = msgspec.structs.replace(self._kept, restarts=restarts)
+
+    def _keep(self, machines: Iterable[MachineRecord]) -> None:
+        self._kept = msgspec.structs.replace(self._kept, machines=tuple(machines))
 
     def findings(self) -> Mapping[str, list[Finding]]:
         """Return what is known of the machines of each zone, by its id: one finding for each indicator."""

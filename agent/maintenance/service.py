@@ -18,7 +18,7 @@ from agent.foundation.worker import Worker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Alert, Answer, Verdict
 from agent.maintenance.assessment import Finding, ZoneRecord, find, observe
-from agent.maintenance.confidence import CalibratedModel, features
+from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator, Sample
 from agent.maintenance.machine_watch import MachineWatch
@@ -168,18 +168,17 @@ class MaintenanceService:
             by: Who says so.
 
         Raises:
-            UnknownDevice: There is no such zone, or no such indicator of its heating.
+            UnknownDevice: There is no such zone, or no such indicator of it.
             AnswerRefused: The time of day is not known.
             StorageFull: It is not kept.
         """
         found = next((each for each in self.findings().get(zone_id, ()) if each.indicator == indicator), None)
-        if found is None or not isinstance(found.indicator, Indicator):
-            names = " or ".join(Indicator)
-            raise UnknownDevice(f"name a heated zone with {names} (climahub maintenance status): there is none such")
+        if found is None:
+            text = "name a zone and one of its indicators, as climahub maintenance status --json has them"
+            raise UnknownDevice(f"{text}: there is none such")
         utc_ms = self._clock.utc_ms()
         if utc_ms is None:
             raise AnswerRefused("try again when the hub knows the time: an answer needs its date")
-        drift = self._kept.zones.get(zone_id, ZoneRecord()).drift(found.indicator)
         made = Answer(
             zone_id=zone_id,
             indicator=indicator,
@@ -189,7 +188,7 @@ class MaintenanceService:
             utc_ms=utc_ms,
             confidence=found.confidence,
             evidence=found.evidence,
-            features=tuple(round(each, 4) for each in (features(drift.signs[-1]) if drift.signs else ())),
+            features=found.features,
             since_utc_ms=found.since_utc_ms,
         )
         await self.alerts.answer(made, shift=found.shift)
@@ -210,6 +209,8 @@ class MaintenanceService:
                 if name in restarts and self._kept.restarts.get(name) != restarts[name]:
                     zones[zone_id] = msgspec.structs.replace(zones[zone_id], **{indicator.value: Drift()})
         self._kept = MaintenanceFile(zones, restarts)
+        if self.machines:
+            self.machines.begin_anew(restarts)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loop, by the name under which its faults are shown."""

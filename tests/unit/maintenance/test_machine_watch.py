@@ -1,8 +1,9 @@
 """The machines of one hub: kept over restarts and power cuts, bounded, and fair to those who post."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +13,8 @@ import pytest
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.maintenance.alert_service import MaintenanceAlerts
-from agent.maintenance.assessment import Finding, FindingState
+from agent.maintenance.alerts import Verdict
+from agent.maintenance.assessment import FindingState
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import (
     BANDS_MAX,
@@ -231,37 +233,147 @@ def test_machines_that_have_met_every_state_fit_the_file() -> None:
     assert json.loads(content)["machines"]
 
 
-@pytest.mark.parametrize("zones", [("zone 0",), ()], ids=["heated", "not heated"])
-def test_the_service_shows_and_keeps_them_with_the_rest(tmp_path: Path, zones: tuple[str, ...]) -> None:
-    hub = Hub(tmp_path)
-    service = MaintenanceService(
-        tmp_path,
-        evidence=lambda: [ZoneEvidence(zone, {"own": ""}, 20.0, 5.0, 0.5) for zone in zones],
-        models={},
-        alerts=MaintenanceAlerts(
-            tmp_path,
-            clock=hub,
-            disk=hub.disk,
-            worker=InlineWorker(),
-            new_id=str,
-            add_fault=print,
-            remove_fault=print,
-        ),
+def service_of(directory: Path, hub: Hub, *, zones: tuple[str, ...] = ("zone 0",)) -> MaintenanceService:
+    """Return the service with a hub's machines and these heated zones."""
+    worker, ids = InlineWorker(), itertools.count(1)
+    alerts = MaintenanceAlerts(
+        directory,
         clock=hub,
         disk=hub.disk,
-        worker=InlineWorker(),
+        worker=worker,
+        new_id=lambda: str(next(ids)),
+        add_fault=print,
+        remove_fault=print,
+    )
+    return MaintenanceService(
+        directory,
+        evidence=lambda: [ZoneEvidence(zone, {"own": ""}, 20.0, 5.0, 0.5) for zone in zones],
+        models={},
+        alerts=alerts,
+        clock=hub,
+        disk=hub.disk,
+        worker=worker,
         machines=hub.watch,
     )
 
-    async def go() -> list[Finding]:
-        task = asyncio.create_task(service.run())
-        await asyncio.sleep(0)
-        hub.days(2)
+
+async def running(service: MaintenanceService, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work while the service runs, and let the service write at the end."""
+    task = asyncio.create_task(service.run())
+    await service.alerts.wait_until_loaded()
+    try:
+        await work()
+    finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await service.save()
-        return list(service.findings()["zone 0"])
+    await service.save()
 
-    found = asyncio.run(go())
+
+@pytest.mark.parametrize("zones", [("zone 0",), ()], ids=["heated", "not heated"])
+def test_the_service_shows_and_keeps_them_with_the_rest(tmp_path: Path, zones: tuple[str, ...]) -> None:
+    hub = Hub(tmp_path)
+    service = service_of(tmp_path, hub, zones=zones)
+
+    async def post() -> None:
+        hub.days(2)
+
+    asyncio.run(running(service, post))
+    found = service.findings()["zone 0"]
     assert [each.indicator for each in found] == [*(["warmth", "run_time"] if zones else []), "current", "low_current"]
     assert loaded(tmp_path).watch.records == hub.watch.records != ()
+
+
+def worsen(hub: Hub, current_a: float, *, days: int = 30) -> float:
+    """Post a current that grows by a hundredth a day; return the last one."""
+    for _ in range(days):
+        current_a *= 1.01
+        hub.days(1, current_a=current_a)
+    return current_a
+
+
+def test_the_alert_of_a_machine_is_raised_answered_muted_and_returns(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    service = service_of(tmp_path, hub)
+
+    def is_open() -> list[bool]:
+        return [each.is_open for each in service.alerts.state.alerts if each.indicator == "current"]
+
+    async def live() -> None:
+        hub.days(BASELINE_DAYS + RECENT_DAYS, current_a=10.0)
+        current_a = worsen(hub, 10.0)
+        await service.alerts.review(service.findings())
+        assert is_open() == [True]
+        made = await service.answer("zone 0", "current", Verdict.NOTHING_FOUND, note="", by="anna")
+        assert (made.evidence[:8], len(made.features)) == ("draws 13", 3)
+        hub.days(3, current_a=current_a)
+        await service.alerts.review(service.findings())
+        assert is_open() == [False]
+        current_a = worsen(hub, current_a)
+        await service.alerts.review(service.findings())
+        assert is_open() == [False, True]
+        await service.answer("zone 0", "current", Verdict.SERVICED, note="", by="anna")
+        assert is_open() == [False, False]
+        (_, _, anew, low) = service.findings()["zone 0"]
+        assert (anew.state, anew.evidence[:23]) == (FindingState.UNKNOWN, "still learning: 0 of 14")
+        assert low.state is FindingState.USUAL
+        hub.days(BASELINE_DAYS + RECENT_DAYS, current_a=current_a)
+        await service.alerts.review(service.findings())
+        assert is_open() == [False, False]
+        worsen(hub, current_a)
+        await service.alerts.review(service.findings())
+        assert is_open() == [False, False, True]
+
+    asyncio.run(running(service, live))
+
+
+def test_a_service_begins_a_machine_anew_also_where_the_power_is_cut_at_any_operation(tmp_path: Path) -> None:
+    at, is_whole = 0, False
+    while not is_whole:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        before = loaded(directory)
+        before.days(3, zone_id="zone 1")
+        before.days(3)
+        asyncio.run(before.watch.save())
+        cutter = Cutter(at)
+        hub = Hub(directory, inject=cutter)
+        hub.now_ms = before.now_ms
+        service = service_of(directory, hub)
+
+        async def answer(service: MaintenanceService = service) -> None:
+            await service.answer("zone 0", "current", Verdict.SERVICED, note="", by="anna")
+
+        is_answered = False
+        try:
+            asyncio.run(running(service, answer))
+            is_answered = True
+            is_whole = cutter.operations < at
+        except PowerCut:
+            pass
+        after = Hub(directory)
+        after.now_ms = before.now_ms
+        restarted = service_of(directory, after)
+
+        async def learn(hub: Hub = after) -> None:
+            hub.days(3)
+
+        asyncio.run(running(restarted, learn))
+        # What is learned after it stays over another start.
+        asyncio.run(running(service_of(directory, Hub(directory)), nothing))
+        is_kept = bool(restarted.alerts.state.answers)
+        assert is_kept or not is_answered, f"operation {at}"
+        other, served = sorted(loaded(directory).watch.records, key=lambda each: each.zone_id, reverse=True)
+        assert learned_days(served) == (3 if is_kept else 5, 5), f"operation {at}"
+        assert learned_days(other) == (2, 2), f"operation {at}"
+    assert at > 5
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+def learned_days(record: MachineRecord) -> tuple[int, int]:
+    """Return how many days of the current when it rises, and when it falls, were learned."""
+    rising, falling = (record.drift(each).drift for each in (MachineIndicator.CURRENT, MachineIndicator.LOW_CURRENT))
+    return rising.days_learned, falling.days_learned

@@ -126,7 +126,8 @@ ALERTS = AlertState(
 MACHINE_DRIFT = machine_drift.Drift((machine_drift.Baseline(2, (3.6,), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
 MACHINES = machine_watch.MachineFile(
     (MachineRecord("living", "c", 1, 2, 3, 50.0, (BandDay(Channel.CURRENT, 7, 1, 1, (1.5,)),),
-                   (MachineDrift(MachineIndicator.CURRENT, MACHINE_DRIFT, 0.3),)),)
+                   (MachineDrift(MachineIndicator.CURRENT, MACHINE_DRIFT, 0.3),)),),
+    {"living/current": 8},
 )  # fmt: skip
 ACCOUNT = launcher.LauncherState(
     good="a", trial="b", trial_version="3.0.0", trial_sequence=3, tries_left=1, digest_a="aa", digest_b="bb",
@@ -204,7 +205,7 @@ async def read_machines(directory: Path) -> object:
         directory, states=dict, models={}, clock=Clock(), disk=Disk(), worker=InlineWorker()
     )
     await watch.load()
-    return machine_watch.MachineFile(watch.records)
+    return watch._store.value
 
 
 async def read_update(directory: Path) -> object:
