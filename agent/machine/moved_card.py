@@ -28,6 +28,8 @@ FILE_BYTES_MAX = 4096
 
 NOT_MOVED = "there is nothing to decide: the hub's key is used on the machine that it was first used on"
 NOTHING_HELD = "there is nothing to decide: what waits for the cloud was recorded on this board"
+KEY_FIRST = "decide first whether the card was moved or copied: confirm-moved-card or reset-copied-card"
+NO_KEY = "give this hub a key first (climahub setup): without one nothing is sent, and what is held back stays so"
 
 ReadKey = Callable[[], str | None]
 
@@ -136,7 +138,7 @@ class MovedCard:
         A key that is new to this card decides by itself: whoever gave it has given this machine a key of its own.
         """
         if key is None:
-            self.is_moved = False
+            self._seen, self.is_moved = self._here, False
             return None
         self._seen = msgspec.structs.replace(self._here, key=_sha256(key))
         was_moved, self.is_moved = self.is_moved, is_moved(self._recorded, self._seen)
@@ -168,15 +170,28 @@ class MovedCard:
         self._recorded, self.is_moved = self._seen, False
         _log.warning("a person has confirmed that the card was moved to this board: the hub's key is used")
 
+    def check_decidable(self) -> None:
+        """Check that a person may decide about what was recorded on another board.
+
+        Raises:
+            Rejected: Nothing is held back, or the key itself is: then `confirm` or a reset decides. Or there is no key:
+                a decision is kept beside the key that it was made under.
+        """
+        if not self.origin:
+            raise Rejected(NOTHING_HELD)
+        if self.is_moved:
+            raise Rejected(KEY_FIRST)
+        if not self._seen.key:
+            raise Rejected(NO_KEY)
+
     async def decide(self) -> None:
         """Record that a person has decided about what was recorded on another board.
 
         Raises:
-            Rejected: Nothing is held back, or the key itself is: then `confirm` or a reset decides.
+            Rejected: See `check_decidable`.
             StorageFull: It cannot be recorded, so nothing has changed.
         """
-        if self.is_moved or not self.origin:
-            raise Rejected(NOTHING_HELD)
+        self.check_decidable()
         decided = msgspec.structs.replace(self._recorded, origin="")
         await self._store.commit(lambda _: decided)
         self._recorded = decided

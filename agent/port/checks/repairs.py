@@ -290,13 +290,12 @@ class Repairs:
         """Return what holds something back that a person may decide about.
 
         Raises:
-            Rejected: There is nothing to decide, or the key itself is withheld.
+            Rejected: There is nothing to decide, or nobody may yet.
         """
         card = self._hub.machine.card
-        if card is None or not card.origin:
+        if card is None:
             raise Rejected(NOTHING_HELD)
-        if card.is_moved:
-            raise Rejected("decide first whether the card was moved or copied: confirm-moved-card or reset-copied-card")
+        card.check_decidable()
         return card
 
     def _moved_card(self) -> MovedCard:

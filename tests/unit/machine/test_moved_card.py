@@ -108,6 +108,7 @@ async def test_what_was_recorded_on_another_board_waits_for_a_person_though_the_
     assert card.origin == first, "a restart decides nothing"
     disk = BadDisk()
     full = card_in(tmp_path, OTHER_PI, disk)
+    full.usable(OTHER_KEY)
     disk.is_full = True
     with pytest.raises(StorageFull):
         await full.decide()
@@ -125,6 +126,23 @@ async def test_a_confirmed_card_holds_nothing_back_and_a_withheld_key_decides_fi
     with pytest.raises(Rejected):
         await card.decide()
     await card.confirm()
+    assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
+
+
+async def test_without_a_key_nobody_decides_and_what_waits_stays_held(tmp_path: Path) -> None:
+    await used(tmp_path, PI)
+    card = await used(tmp_path, OTHER_PI, None)
+    first = card.origin
+    assert first
+    for _ in range(2):
+        with pytest.raises(Rejected, match="give this hub a key first"):
+            await card.decide()
+        assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == (first, first)
+        # A key that is taken away again leaves it so.
+        card.usable(OTHER_KEY)
+        card.usable(None)
+    card.usable(OTHER_KEY)
+    await card.decide()
     assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
 
 
