@@ -7,7 +7,7 @@ queued for webhooks once, also over a power cut: a start offers those of the las
 from collections.abc import Callable
 
 from agent.apis.aurra_home.assumptions import ALERT_THRESHOLD
-from agent.apis.aurra_home.events import AGAIN_MS, Offer, alert_event, resolved_event
+from agent.apis.aurra_home.events import Offer, alert_event, oldest_again_ms, resolved_event
 from agent.apis.aurra_home.records import AlertRecord, AurraRecords, with_alert, with_resolved
 from agent.errors import Rejected
 from agent.foundation.clock import Clock
@@ -53,11 +53,11 @@ class Alerts:
     async def run(self) -> None:
         """After a start, show what is not resolved, and offer the events of the last day again."""
         await self._records.wait_until_loaded()
-        utc_ms = self._clock.utc_ms()
-        oldest_ms = 0 if utc_ms is None else utc_ms - AGAIN_MS
         for alert in filter(is_shown, self._records.value.alerts):
             if not alert.is_resolved:
                 self._add_fault(fault_text(alert))
+        oldest_ms = await oldest_again_ms(self._clock)
+        for alert in filter(is_shown, self._records.value.alerts):
             if alert.made_utc_ms is not None and alert.made_utc_ms > oldest_ms:
                 self._offer([alert_event(alert)])
             if alert.resolved_utc_ms is not None and alert.resolved_utc_ms > oldest_ms:

@@ -26,6 +26,7 @@ from agent.maintenance.alerts import Alert
 OFFLINE_S = 300
 """A zone that cannot be reached for longer than this is an event (the handout)."""
 LOOK_S = 30.0
+"""How often is looked at what nobody reports: zones that cannot be reached, and whether the time is known."""
 
 AGAIN_MS = 86_400_000
 """How old an event may be that is offered again after a start: the queue knows for longer which it has had."""
@@ -118,6 +119,16 @@ def maintenance_events(alert: Alert) -> list[WebhookEvent]:
     return [alert_event(record)] + ([] if alert.is_open else [resolved_event(record)])
 
 
+async def oldest_again_ms(clock: Clock) -> int:
+    """Return how old an event may be that is offered again after a start, in UTC; wait until the time is known.
+
+    A hub without a clock battery starts without the time: any event may be weeks old then, and forgotten by the queue.
+    """
+    while (utc_ms := clock.utc_ms()) is None:  # noqa: ASYNC110 - a clock reports nothing
+        await asyncio.sleep(LOOK_S)
+    return utc_ms - AGAIN_MS
+
+
 class MaintenanceEvents:
     """Offers the events of the hub's own alerts. Its loop is `run`."""
 
@@ -137,8 +148,7 @@ class MaintenanceEvents:
     async def run(self) -> None:
         """After a start, offer the events of the last day again: the queue knows which it has had."""
         await self._alerts.wait_until_loaded()
-        utc_ms = self._clock.utc_ms()
-        oldest_ms = 0 if utc_ms is None else utc_ms - AGAIN_MS
+        oldest_ms = await oldest_again_ms(self._clock)
         for alert in self._alerts.state.alerts:
             self._offer([each for each in maintenance_events(alert) if (each.at_utc_ms or 0) > oldest_ms])
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.apis.aurra_home import events
 from agent.apis.aurra_home.alerts import Alerts, UnknownAlert
 from agent.apis.aurra_home.events import AGAIN_MS
 from agent.apis.aurra_home.records import ALERTS_MAX, AlertRecord, AurraRecords
 from agent.apis.webhooks.endpoints import WebhookEvent
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
+from tests.integration.conftest import WAIT_S
 from tests.unit.power_cut import Cutter, PowerCut
 
 NOW_MS = 1_790_000_000_000
@@ -38,9 +40,10 @@ class Bench:
         self.faults: list[str] = []
         self.offered: list[WebhookEvent] = []
         self.records = AurraRecords(directory, disk=disk or Disk(), worker=InlineWorker())
+        self.clock = Clock(utc_ms)
         self.alerts = Alerts(
             self.records,
-            clock=Clock(utc_ms),
+            clock=self.clock,
             offer=self._offer,
             add_fault=self.faults.append,
             remove_fault=self._remove,
@@ -131,8 +134,27 @@ async def test_an_alert_that_has_made_room_is_no_fault_any_more(tmp_path: Path) 
     assert not any("alt_0 " in text for text in bench.faults)
 
 
+async def test_a_start_without_the_time_shows_open_alerts_at_once_and_offers_none_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 0.001)
+    await (await started(tmp_path)).alerts.add(alert())
+    for utc_ms, keys in ((NOW_MS + AGAIN_MS - 1, ["alt_0"]), (NOW_MS + AGAIN_MS, [])):
+        again = Bench(tmp_path, utc_ms=None)
+        task = asyncio.create_task(again.start())
+        async with asyncio.timeout(WAIT_S):
+            while not again.faults:  # noqa: ASYNC110 - a list reports nothing
+                await asyncio.sleep(0.001)
+        assert (again.offered, task.done()) == ([], False)
+        again.clock.utc = utc_ms
+        async with asyncio.timeout(WAIT_S):
+            await task
+        assert [event.key for event in again.offered] == keys
+
+
 async def test_without_the_time_an_alert_is_resolved_at_an_unknown_one(tmp_path: Path) -> None:
-    bench = await started(tmp_path, utc_ms=None)
+    bench = await started(tmp_path)
+    bench.clock.utc = None
     await bench.alerts.add(alert())
     assert (await bench.alerts.resolve("alt_0", by="bert")).is_resolved
     assert msgspec.json.decode(bench.offered[-1].body)["data"]["resolved_at"] is None

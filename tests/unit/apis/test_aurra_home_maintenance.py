@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.apis.aurra_home import events
 from agent.apis.aurra_home.events import AGAIN_MS, MaintenanceEvents
 from agent.apis.webhooks.attempts import Result
 from agent.apis.webhooks.endpoints import Endpoint, NewEndpoint
@@ -45,12 +46,13 @@ class World:
         self.data: list[Mapping[str, object]] = []
         self.ids = itertools.count()
         self.later_ms = 0
+        self.has_time = True
 
     def monotonic_ms(self) -> int:
         return 0
 
     def utc_ms(self) -> int | None:
-        return NOW_MS + self.later_ms
+        return NOW_MS + self.later_ms if self.has_time else None
 
     async def send(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> Result:
         event = msgspec.json.decode(body)
@@ -174,6 +176,28 @@ async def test_events_older_than_a_day_are_not_offered_again(tmp_path: Path) -> 
     await again.alerts.load()
     await MaintenanceEvents(again.alerts, offered.append, world).run()
     assert offered == [[]]
+
+
+async def test_a_start_without_the_time_offers_nothing_before_the_time_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 0.001)
+    world = await registered(tmp_path / "hub")
+    async with world.process() as process:
+        await process.start()
+        await process.alerts.review(seen(0.8))
+    for later_ms, offered_count in ((AGAIN_MS - 1, 1), (AGAIN_MS, 0)):
+        world.has_time, world.later_ms = False, later_ms
+        offered: list[object] = []
+        again = Process(world, Disk())
+        await again.alerts.load()
+        task = asyncio.create_task(MaintenanceEvents(again.alerts, offered.extend, world).run())
+        await asyncio.sleep(0)
+        assert (offered, task.done()) == ([], False)
+        world.has_time = True
+        async with asyncio.timeout(WAIT_S):
+            await task
+        assert len(offered) == offered_count
 
 
 async def test_a_cut_at_each_operation_of_the_disk_doubles_no_event_and_loses_none(tmp_path: Path) -> None:
