@@ -162,8 +162,11 @@ def _with_end(state: LineState, is_on: bool | None, now_ms: int) -> LineState:
         return state
     off_ms = now_ms
     if state.goes_off_alone and state.commanded_ms is not None:
-        # The last attempt may have reached it without an answer.
-        off_ms = min(now_ms, max(state.commanded_ms, state.tried_ms or 0) + round(LEASE_S * 1000))
+        # The last attempt may have reached it without an answer; those after the end of its timer only read it.
+        tried_ms, end_ms = state.tried_ms or 0, _timer_end_ms(state.commanded_ms)
+        if (state.told_ms or 0) <= end_ms:
+            tried_ms = min(tried_ms, end_ms)
+        off_ms = min(now_ms, _timer_end_ms(max(state.commanded_ms, tried_ms)))
     late_s = max(0, off_ms - state.counted_ms) / 1000
     if state.wanted:
         # What is first seen off under a demand for on may have been off for long.
@@ -196,6 +199,9 @@ def with_answer(state: LineState, answer: LineAnswer, now_ms: int, *, is_report:
     is_told = answer.is_on is not None or answer.percent is not None
     is_stuck = percent is not None and expects_open is not None and (percent > 0) is not expects_open
     is_done = is_right and not answer.problem
+    is_counted = not is_report and (answer.is_commanded or bool(answer.problem))
+    # One that answers again is not left waiting for having been out of reach.
+    is_back = not is_report and not is_counted and bool(state.problem)
     alone = answer.goes_off_alone
     return msgspec.structs.replace(
         _with_end(state, is_on, now_ms),
@@ -204,7 +210,7 @@ def with_answer(state: LineState, answer: LineAnswer, now_ms: int, *, is_report:
         wrong_ms=None if is_right else (now_ms if state.wrong_ms is None else state.wrong_ms),
         commanded_ms=now_ms if answer.is_commanded else state.commanded_ms,
         tried_ms=state.tried_ms if is_report else now_ms,
-        failures=0 if is_done else state.failures + (not is_report and (answer.is_commanded or bool(answer.problem))),
+        failures=0 if is_done or is_back else state.failures + is_counted,
         goes_off_alone=state.goes_off_alone if alone is None else alone,
         has_no_timer=state.has_no_timer if alone is None else answer.has_no_timer,
         timer_failures=state.timer_failures if alone is None else 0 if alone else state.timer_failures + 1,
@@ -256,8 +262,12 @@ def _may_have_ended(state: LineState, now_ms: int) -> bool:
     """Return whether the timer of an output that was on may have ended since it was last heard of."""
     if not state.is_on or not state.goes_off_alone or state.commanded_ms is None:
         return False
-    end_ms = state.commanded_ms + round(LEASE_S * 1000)
+    end_ms = _timer_end_ms(state.commanded_ms)
     return now_ms > end_ms and (state.told_ms or 0) <= end_ms
+
+
+def _timer_end_ms(commanded_ms: int) -> int:
+    return commanded_ms + round(LEASE_S * 1000)
 
 
 def fault(state: LineState, line: str, timing: LineTiming, now_ms: int) -> str:

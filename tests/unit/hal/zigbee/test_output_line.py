@@ -147,10 +147,22 @@ def test_plug_whose_renewals_were_lost_is_read_first_and_rests_from_the_end_of_i
     assert next_step(lost, RESTED, 61_000)[0] is LineStep.COMMAND
     assert next_step(lost, RESTED, 300_000)[0] is LineStep.READ
     assert on_after_s(after(lost, 100.0, is_on=False), 100.0) == 160.0
-    # It has rested; the pause after the failed attempt is left.
-    assert on_after_s(after(lost, 300.0, is_on=False), 300.0) == 2.0
+    # It has rested, and answers again.
+    assert on_after_s(after(lost, 300.0, is_on=False), 300.0) == 0.0
     # One that is still on, for whatever reason, is renewed.
     assert on_after_s(after(lost, 100.0, is_on=True), 100.0) == 0.0
+
+
+def test_plug_that_was_out_of_reach_for_long_has_rested_meanwhile() -> None:
+    state, at_s = ON, 1.0
+    while at_s < 3600.0:
+        found, left_s = next_step(state, RESTED, round(at_s * 1000))
+        if found is not LineStep.WAIT:
+            state = after(state, at_s, problem="no answer")
+        at_s += left_s
+    assert at_s - (state.tried_ms or 0) / 1000 <= output_line.RETRY_DELAYS_S[-1]
+    # Reading it in vain renews no timer: at 61 s the last command was sent, so it was off at 121 s at the latest.
+    assert on_after_s(after(state, at_s, is_on=False), at_s) == 0.0
 
 
 def test_fault_begins_when_the_device_had_time_to_follow() -> None:
