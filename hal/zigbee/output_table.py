@@ -119,9 +119,11 @@ class OutputTable:
     def _report(self, use: LineUse, radio: RadioStatus, link: SensorLink | None) -> RadioOutput:
         line = str(use.line)
         state, now_ms = self.state(line), self._monotonic_ms()
-        problem = _missing(line, link) or fault(state, line, use.timing, now_ms)
+        problem = _missing(line, link)
         if not problem and self._down_ms is not None and now_ms - self._down_ms > RADIO_S_MAX * 1000:
+            # Before anything about the device: without its radio every device is silent.
             problem = radio.problem or "see `climahub zigbee status`: the radio is still starting"
+        problem = problem or fault(state, line, use.timing, now_ms)
         alone = False if use.line.chip == "valve" else state.goes_off_alone
         return RadioOutput(line, use.drives, state.wanted, state.is_on, alone, problem)
 

@@ -70,6 +70,24 @@ def test_missing_device_output_or_radio_is_a_fault_that_begins_with_the_remedy()
     assert problem(table, RadioStatus(RadioState.STARTING)).startswith("see `climahub zigbee status`")
 
 
+async def test_device_that_is_silent_because_the_radio_is_gone_is_not_blamed() -> None:
+    plug = LINE.replace("valve", "switch")
+    links = {DEVICE: SensorLink(DEVICE, outputs=(plug,))}
+    lost = RadioStatus(RadioState.LOST, "plug in the stick")
+    clock = Clock()
+    table = OutputTable([LineUse(parse_line_name(plug), "z")], lambda: clock.now_ms)
+    table.begin()
+    table.demand({plug: True}, {})
+    table.answered(plug, LineAnswer(is_on=True, is_commanded=True), to=True)
+    assert problem(table, links=links) == ""
+    clock.now_ms = 100_000
+    table.demand({plug: True}, {})
+    assert problem(table, links=links).startswith("check the supply of")
+    table.end()
+    clock.now_ms = 120_001
+    assert problem(table, lost, links) == "plug in the stick"
+
+
 def test_first_demand_is_counted_from_the_start_of_the_hub() -> None:
     plug = LINE.replace("valve", "switch")
     clock = Clock()
