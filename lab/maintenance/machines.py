@@ -192,63 +192,156 @@ MACHINES_HELD_OUT = MachineClimate(
 """Other machines, other mains and other weather than those of the fit."""
 
 
+class _Machine(msgspec.Struct, frozen=True):
+    """What is drawn once for a machine, its mains and its weather.
+
+    Attributes:
+        kind: Fan, pump or compressor.
+        first: The day of the year on which it begins.
+        faults: Its faults, in the days of its own count.
+        episodes: Its look-alikes.
+        mean_c: The mean temperature outside over a year.
+        swing_k: By how much the coldest day is colder than that.
+        mains: The scatter of the voltage, as a logarithm.
+        voltage_v: The usual voltage.
+        voltage_power: With which power of the voltage the current changes.
+        outdoor_share: By which share the current changes with a kelvin outside.
+        scatter: Of each quantity from day to day, as a logarithm.
+        season_g: By how much the amplitude changes with the season, as a logarithm.
+        frequency_hz: Of its vibration.
+        is_outdoor_known: The hub knows the temperature outside.
+        base: The usual value of each quantity that is measured, in A and g.
+    """
+
+    kind: str
+    first: int
+    faults: Sequence[MachineFault]
+    episodes: Sequence[MachineEpisode]
+    mean_c: float
+    swing_k: float
+    mains: float
+    voltage_v: float
+    voltage_power: float
+    outdoor_share: float
+    scatter: Mapping[Channel, float]
+    season_g: float
+    frequency_hz: float
+    is_outdoor_known: bool
+    base: Mapping[Channel, float]
+
+    def mode(self, outdoor_c: float) -> int:
+        """Return what the hub does with it at a temperature outside; see `ZoneState.mode`."""
+        if outdoor_c < HEAT_C:
+            return HEATS
+        return COOLS if self.kind == COMPRESSOR and outdoor_c > COOL_C else 0
+
+    def load(self, outdoor_c: float, voltage_v: float, mode: int) -> float:
+        """Return what weather and mains add to its current, as a logarithm."""
+        warmer_k = outdoor_c - HEAT_C
+        return self.voltage_power * log(voltage_v / self.voltage_v) + self.outdoor_share * (
+            warmer_k if mode == COOLS else -warmer_k * 0.5
+        )
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """Posts of one part of a day: the state of the zone, weather, mains, and the length of a run in minutes."""
+
+    state: ZoneState
+    outdoor_c: float
+    voltage_v: float
+    run_minutes: int
+    posts: int
+
+
 def run_machine(seed: int, number: int, climate: MachineClimate, years: int = YEARS) -> Iterator[MachineDay]:
     """Yield the days of one machine of a fleet."""
     rng = random.Random(f"machine {seed}/{number}")  # noqa: S311 - no secret
-    draw = rng.uniform
-    machine = MACHINES[number % len(MACHINES)]
-    first, length = int(draw(0.0, 365.0)), 365 * years
-    faults, episodes = _faults(rng, machine, length), _episodes(rng, length)
-    mean_c, swing_k, mains = draw(*climate.mean_c), draw(*climate.swing_k), draw(*climate.mains)
-    voltage_v, voltage_power = draw(218.0, 242.0), draw(*climate.voltage_power)
-    outdoor_share = draw(*climate.outdoor_share) if machine == COMPRESSOR else 0.0
-    scatter = {channel: draw(*limits) for channel, limits in climate.scatter.items()}
-    season_g, frequency_hz = draw(-0.08, 0.08), draw(20.0, 60.0)
-    is_outdoor_known = rng.random() < OUTDOOR_KNOWN_SHARE
-    measured = [each for each, share in ((Channel.INRUSH, 0.4), (Channel.AMPLITUDE, 0.6)) if rng.random() < share]
-    base = {Channel.CURRENT: draw(0.3, 12.0), Channel.INRUSH: draw(2.0, 60.0), Channel.AMPLITUDE: draw(0.03, 0.6)}
+    length = 365 * years
+    machine = _drawn(rng, MACHINES[number % len(MACHINES)], climate, length)
     weather_k = drift_v = 0.0
     for day in range(length):
         weather_k = 0.75 * weather_k + rng.gauss(0.0, 2.3)
-        drift_v = 0.8 * drift_v + rng.gauss(0.0, 0.6 * mains)
-        present = [each for each in episodes if each.begins <= day < each.ends]
-        phase = 2.0 * pi * ((first + day - COLDEST_LAG_DAYS) * DAY_MS) / YEAR_MS
-        outdoor_c = mean_c - swing_k * cos(phase) + weather_k + sum(each.outdoor_k for each in present)
-        mode = HEATS if outdoor_c < HEAT_C else COOLS if machine == COMPRESSOR and outdoor_c > COOL_C else 0
-        levels = {}
-        for channel in (Channel.CURRENT, *measured):
-            level = log(base[channel]) + rng.gauss(0.0, scatter[channel])
-            level += sum(log(1.0 + each.change_on(day, channel)) for each in faults)
-            level += sum(factor for each in present for one, factor in each.factors if one is channel)
-            if channel is Channel.AMPLITUDE:
-                level += season_g * cos(phase)
-            levels[channel] = level
-        groups = []
-        for _ in range(GROUPS if mode else rng.randrange(2)):
-            now_c = outdoor_c + draw(-5.0, 5.0)
-            volts = voltage_v * exp(drift_v + rng.gauss(0.0, mains) + sum(each.voltage for each in present))
-            state = ZoneState(mode, now_c if is_outdoor_known else None)
-            groups.append((state, now_c, volts, rng.choice((5, 5, 5, 3)), rng.randrange(3, 40)))
-        bands: dict[tuple[Channel, int], list[tuple[float, int]]] = {}
-        for state, now_c, volts, minutes, count in groups:
-            shift = voltage_power * log(volts / voltage_v)
-            shift += outdoor_share * ((now_c - HEAT_C) if mode == COOLS else (HEAT_C - now_c) * 0.5)
-            for channel, level in levels.items():
-                if channel is Channel.AMPLITUDE:
-                    speed_hz = frequency_hz * exp(rng.gauss(0.0, 0.01))
-                    bands.setdefault((channel, vibration_band(speed_hz, state)), []).append((level, count))
-                else:
-                    band = energy_band(minutes, volts, state)
-                    bands.setdefault((channel, band), []).append((level + shift, count))
+        drift_v = 0.8 * drift_v + rng.gauss(0.0, 0.6 * machine.mains)
+        present = [each for each in machine.episodes if each.begins <= day < each.ends]
+        season = cos(2.0 * pi * ((machine.first + day - COLDEST_LAG_DAYS) * DAY_MS) / YEAR_MS)
+        outdoor_c = machine.mean_c - machine.swing_k * season + weather_k + sum(each.outdoor_k for each in present)
+        levels = _levels(rng, machine, day, season, present)
+        groups = _groups(rng, machine, outdoor_c, drift_v, present)
         yield MachineDay(
             day,
-            SOLSTICE_MS + (first + day) * DAY_MS,
-            tuple(
-                BandDay(channel, band, sum(n for _, n in values), 1, tuple([round(value, 4) for value, _ in values]))
-                for (channel, band), values in bands.items()
-            ),
-            tuple([each for each in faults if each.begins <= day < each.ends]),
+            SOLSTICE_MS + (machine.first + day) * DAY_MS,
+            _bands(rng, machine, levels, groups),
+            tuple([each for each in machine.faults if each.begins <= day < each.ends]),
         )
+
+
+def _drawn(rng: random.Random, kind: str, climate: MachineClimate, length: int) -> _Machine:
+    draw = rng.uniform
+    # The order is that of the draws: another one is another fleet.
+    first = int(draw(0.0, 365.0))
+    faults, episodes = _faults(rng, kind, length), _episodes(rng, length)
+    mean_c, swing_k, mains = draw(*climate.mean_c), draw(*climate.swing_k), draw(*climate.mains)
+    voltage_v, voltage_power = draw(218.0, 242.0), draw(*climate.voltage_power)
+    outdoor_share = draw(*climate.outdoor_share) if kind == COMPRESSOR else 0.0
+    scatter = {channel: draw(*limits) for channel, limits in climate.scatter.items()}
+    season_g, frequency_hz = draw(-0.08, 0.08), draw(20.0, 60.0)
+    is_outdoor_known = rng.random() < OUTDOOR_KNOWN_SHARE
+    more = [each for each, share in ((Channel.INRUSH, 0.4), (Channel.AMPLITUDE, 0.6)) if rng.random() < share]
+    base = {Channel.CURRENT: draw(0.3, 12.0), Channel.INRUSH: draw(2.0, 60.0), Channel.AMPLITUDE: draw(0.03, 0.6)}
+    return _Machine(
+        kind, first, faults, episodes, mean_c, swing_k, mains, voltage_v, voltage_power, outdoor_share, scatter,
+        season_g, frequency_hz, is_outdoor_known, {each: base[each] for each in (Channel.CURRENT, *more)},
+    )  # fmt: skip
+
+
+def _levels(
+    rng: random.Random, machine: _Machine, day: int, season: float, present: Sequence[MachineEpisode]
+) -> Mapping[Channel, float]:
+    """Return the logarithm of each measured quantity on a day, at the usual load."""
+    levels = {}
+    for channel, usual in machine.base.items():
+        level = log(usual) + rng.gauss(0.0, machine.scatter[channel])
+        level += sum(log(1.0 + each.change_on(day, channel)) for each in machine.faults)
+        level += sum(factor for each in present for one, factor in each.factors if one is channel)
+        levels[channel] = level + (machine.season_g * season if channel is Channel.AMPLITUDE else 0.0)
+    return levels
+
+
+def _groups(
+    rng: random.Random, machine: _Machine, outdoor_c: float, drift_v: float, present: Sequence[MachineEpisode]
+) -> list[_Group]:
+    """Return the parts of a day; ``drift_v`` is by how much the mains are off on it, as a logarithm."""
+    mode, groups = machine.mode(outdoor_c), []
+    for _ in range(GROUPS if mode else rng.randrange(2)):
+        now_c = outdoor_c + rng.uniform(-5.0, 5.0)
+        off = drift_v + rng.gauss(0.0, machine.mains) + sum(each.voltage for each in present)
+        voltage_v = machine.voltage_v * exp(off)
+        state = ZoneState(mode, now_c if machine.is_outdoor_known else None)
+        groups.append(_Group(state, now_c, voltage_v, rng.choice((5, 5, 5, 3)), rng.randrange(3, 40)))
+    return groups
+
+
+def _bands(
+    rng: random.Random, machine: _Machine, levels: Mapping[Channel, float], groups: Sequence[_Group]
+) -> tuple[BandDay, ...]:
+    """Return the readings of a day by operating state."""
+    bands: dict[tuple[Channel, int], list[tuple[float, int]]] = {}
+    for group in groups:
+        load = machine.load(group.outdoor_c, group.voltage_v, group.state.mode)
+        for channel, level in levels.items():
+            if channel is Channel.AMPLITUDE:
+                band = vibration_band(machine.frequency_hz * exp(rng.gauss(0.0, 0.01)), group.state)
+                value = level
+            else:
+                band = energy_band(group.run_minutes, group.voltage_v, group.state)
+                value = level + load
+            bands.setdefault((channel, band), []).append((round(value, 4), group.posts))
+    return tuple(
+        [
+            BandDay(channel, band, sum(posts for _, posts in values), 1, tuple([value for value, _ in values]))
+            for (channel, band), values in bands.items()
+        ]
+    )
 
 
 def rate_of(indicator: MachineIndicator) -> float:
