@@ -170,6 +170,8 @@ class CommandService:
         """
         if self.journal is None:
             raise StorageFull("the journal of commands is not open; free some space on the disk")
+        if self.journal.is_volatile:
+            raise StorageFull("free some space on the disk, and try again: commands are kept in memory meanwhile")
         return await self.journal.drop_held()
 
     async def confirm(self, command_id: str) -> CommandRecord:

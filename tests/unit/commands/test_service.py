@@ -1,5 +1,7 @@
 """The journal and the loops together: restarts, confirmations, limits, and journals that are lost."""
 
+import errno
+import os
 from collections.abc import Sequence
 
 import pytest
@@ -11,7 +13,7 @@ from agent.commands.lifecycle import CommandEvent, CommandType
 from agent.commands.payloads import IncomingCommand
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Now
-from agent.foundation.disk import Operation
+from agent.foundation.disk import Operation, allow_operation
 from lab.refcloud.contract import Endpoint
 from lab.refcloud.faults import ErrorStatus, FaultRule, ListsReversed, WrongShape
 from lab.refcloud.records import CommandState as CloudCommandState
@@ -214,3 +216,28 @@ async def test_commands_that_this_board_receives_meanwhile_are_not_held(hub: Hub
         await hub.settled(new)
         assert service.journal is not None
         assert set(service.journal.held_ids) == {done, waiting}
+
+
+async def test_commands_of_another_board_are_not_discarded_while_the_disk_does_not_give_them(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.commands.service.RETRY_S", 0.02)
+    monkeypatch.setattr("agent.commands.service.VOLATILE_AFTER_S", 0.04)
+    held = set(await on_another_board(hub))
+
+    def die(operation: Operation, name: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), name)
+
+    async with hub.life() as service:
+        await until(lambda: service.journal is not None)
+        hub.disk.on_operation = die
+        hub.queue("diagnostics")
+        await until(lambda: service.is_volatile)
+        with pytest.raises(StorageFull, match="kept in memory"):
+            await service.discard_held()
+        hub.disk.on_operation = allow_operation
+        await until(lambda: not service.is_volatile)
+        assert service.journal is not None
+        assert set(service.journal.held_ids) == held
+        assert await service.discard_held() == 2
+    assert hub.handlers[RESET].executed == []
