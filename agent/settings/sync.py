@@ -247,7 +247,13 @@ class SettingsSync:
         self._push_due.set()
 
     async def discard_held(self) -> None:
-        """Forget the local changes that were made on another machine, and fetch the cloud's copy soon."""
+        """Forget the local changes that were made on another machine, and fetch the cloud's copy soon.
+
+        Raises:
+            StorageFull: They are still held back.
+        """
+        if self._store.is_unread:
+            raise StorageFull("try again in a minute, when the disk gives the settings: nobody knows yet what waits")
         if self._holds_changes:
             await self._put_in_force(lambda before: msgspec.structs.replace(before, pending={}))
             self._has_old_changes = False

@@ -13,7 +13,7 @@ import pytest
 from agent.cloud import contract
 from agent.cloud.client import SettingsClient
 from agent.cloud.contract import Endpoint
-from agent.errors import ClimahubError, CloudUnavailable, Refused, SettingInvalid, Unauthorized
+from agent.errors import ClimahubError, CloudUnavailable, ReadFailed, Refused, SettingInvalid, StorageFull, Unauthorized
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
 from agent.settings.model import DeviceSettings
@@ -316,6 +316,23 @@ async def test_a_discarded_change_gives_way_to_the_cloud(bench: Bench) -> None:
     await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
     bench.origin = ""
     assert (bench.cloud.puts, dict(bench.make().pending)) == ([], {})
+
+
+async def test_nothing_is_discarded_before_the_disk_has_given_what_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.make().change({"reporting_interval_seconds": 300})
+    bench.origin = "board-1"
+
+    def read(path: Path, *, bytes_max: int) -> bytes | None:
+        raise ReadFailed(f"{path} cannot be read: {bytes_max}")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(bench.disk, "read", read)
+        sync = bench.make()
+    with pytest.raises(StorageFull, match="disk gives"):
+        await sync.discard_held()
+    assert dict(bench.make().pending) == {"reporting_interval_seconds": 300}
 
 
 async def test_a_change_made_on_this_board_is_sent_though_other_things_are_held(bench: Bench) -> None:
