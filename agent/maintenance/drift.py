@@ -134,7 +134,8 @@ def add_day(drift: Drift, measured: Measured, utc_ms: int, signature: Signature)
         utc_ms: Its end.
         signature: Of the indicator.
     """
-    if not drift.days or drift.last_utc_ms is None:
+    # A state of other numbers is that of a release whose signature has others.
+    if drift.last_utc_ms is None or len(drift.state) != len(signature.dynamics.walk):
         first, variances = signature.first(measured)
         covariance = [[variance * (i == j) for j in range(len(first))] for i, variance in enumerate(variances)]
         drift, last_utc_ms = Drift(state=first), utc_ms - DAY_MS

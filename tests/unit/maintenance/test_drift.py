@@ -51,6 +51,13 @@ def test_nothing_is_a_change_before_two_weeks_and_judged_a_week_later() -> None:
     assert (Drift().days_learned, Drift().shift, Drift().now_and_then) == (0, 0.0, None)
 
 
+@pytest.mark.parametrize("numbers", [3, 5])
+def test_what_a_release_with_another_signature_has_left_begins_anew(numbers: int) -> None:
+    triangle = (0.01,) * (numbers * (numbers + 1) // 2)
+    other = msgspec.structs.replace(LEARNED, state=(0.1,) * numbers, covariance=triangle, since_utc_ms=SOLSTICE_MS)
+    assert heat(9, drift=other, first_day=60) == heat(9, first_day=60)
+
+
 def test_the_usual_heat_of_full_output_is_learned_in_any_weather() -> None:
     now, then = LEARNED.now_and_then or (0.0, 0.0)
     assert then == pytest.approx(40.0, rel=0.08)
