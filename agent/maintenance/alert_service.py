@@ -139,7 +139,7 @@ class MaintenanceAlerts:
 
         Args:
             answer: The answer.
-            shift: By which share the indicator is below its usual value now.
+            shift: By which share the indicator is worse than its usual value now.
 
         Raises:
             StorageFull: It is not kept.

@@ -17,8 +17,8 @@ none. So a confidence that wavers about the threshold is one alert."""
 
 GROWTH_SHARE = 0.5
 GROWTH_MIN = 0.05
-"""After a person has ended an alert, the same finding is an alert again when the indicator has fallen by half as much
-again, and by at least 5 % of the usual value."""
+"""After a person has ended an alert, the same finding is an alert again when the indicator has become worse by half as
+much again, and by at least 5 % of the usual value."""
 
 ALERTS_MAX = 64
 """Open ones are never dropped: a home has fewer."""
@@ -34,7 +34,7 @@ class Alert(msgspec.Struct, frozen=True):
     """One alert, with what was known when it began.
 
     Attributes:
-        alert_id: Made once; webhooks are told by it.
+        alert_id: Made once; webhooks carry it.
         zone_id: The zone.
         indicator: The name of the indicator.
         issue: What is wrong, for people.
@@ -71,7 +71,7 @@ class Mute(msgspec.Struct, frozen=True):
     Attributes:
         zone_id: The zone.
         indicator: The name of the indicator.
-        shift: By which share the indicator was below its usual value.
+        shift: By which share the indicator was worse than its usual value.
     """
 
     zone_id: str
@@ -79,7 +79,7 @@ class Mute(msgspec.Struct, frozen=True):
     shift: float
 
     def is_outgrown(self, shift: float) -> bool:
-        """Return whether an indicator has fallen clearly further than when it was muted."""
+        """Return whether an indicator is clearly worse than when it was muted."""
         return shift >= self.shift + max(GROWTH_MIN, GROWTH_SHARE * self.shift)
 
 
@@ -231,7 +231,7 @@ def answered(state: AlertState, answer: Answer, shift: float) -> AlertState:
     Args:
         state: The alerts before.
         answer: The answer. Unless the zone was serviced, the finding is muted as it is now.
-        shift: By which share the indicator is below its usual value.
+        shift: By which share the indicator is worse than its usual value.
     """
     if alert := state.open_alert(answer.zone_id, answer.indicator):
         state = resolve(state, alert.alert_id, by=answer.by, utc_ms=answer.utc_ms)

@@ -35,7 +35,7 @@ class FindingState(StrEnum):
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What an indicator that has fallen means: the issue, and what to do about it."""
+    """What an indicator that is worse than usual means: the issue, and what to do about it."""
 
     issue: str
     action: str

@@ -23,7 +23,7 @@ SLACK_SIGMA = 0.75
 """The CUSUM adds what a day is worse than this: two weeks know the median to a third of a standard deviation."""
 
 DAY_SIGMA_MAX = 3.0
-"""A single day counts at most so much: a party or a broken window must not look like a fault."""
+"""A single day counts at most so much: a day of odd posts must not look like a fault."""
 
 CUSUM_MAX = 60.0
 """Reached in a month of the worst days; after a repair it falls in as many of the best."""
