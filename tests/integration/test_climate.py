@@ -139,7 +139,7 @@ async def test_maintenance_watches_every_heated_zone_and_is_kept_at_the_end(
     words = ["maintenance", "status", "--socket", str(socket)]
     assert await asyncio.to_thread(root.run, words) == exit_codes.OK
     shown = capsys.readouterr().out
-    assert shown.count("still learning: 0 of 14 days of the same load") == 4
+    assert shown.count("still learning: 0 of 14 days of heating") == 4
     await hub.end()
     kept = msgspec.json.decode((hub.hub.config.storage.state_dir / maintenance.FILE_NAME).read_bytes())
     day = kept["zones"]["living"]["day"]
