@@ -5,7 +5,7 @@ import pytest
 from agent.cli.maintenance import answer_as_text, as_text
 from agent.local.maintenance import EFFECTS, AnswerReport, FindingReport, MaintenanceReport, ZoneMaintenance
 
-UNKNOWN = FindingReport("warmth", "unknown", None, "", "still learning: 3 of 14 days of the same load", None, "")
+UNKNOWN = FindingReport("warmth", "unknown", None, "", "still learning: 3 of 14 days of heating", None, "")
 USUAL = FindingReport("run_time", "usual", 0.031, "", "runs for 9.8 minutes a start, usually 10.0", None, "")
 FAULT = FindingReport(
     "warmth", "needed", 0.87, "less heat from the same run time", "needs 31 % more run time", "2026-11-02T06:00:00Z",
@@ -24,7 +24,7 @@ living
   length of a run: as usual (3% that something is wrong)
     runs for 9.8 minutes a start, usually 10.0
   heat of the run time: unknown
-    still learning: 3 of 14 days of the same load""",
+    still learning: 3 of 14 days of heating""",
         ),
         (
             MaintenanceReport([ZoneMaintenance("living", [USUAL, FAULT])]),
