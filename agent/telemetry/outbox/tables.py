@@ -141,9 +141,7 @@ class OutboxTables:
                 items = self._unsettled.popleft()
                 self._settled += len(items)
                 self._progress.settle(items)
-            # What it finds is only shown: it must not end the operation that follows.
-            with contextlib.suppress(sqlite3.Error):
-                self._find_oldest(connection)
+            self._update_oldest(connection)
 
     def close(self) -> None:
         """Let go of the high-water mark; nothing else may be called afterwards."""
@@ -260,7 +258,7 @@ class OutboxTables:
         self._dead_letters += 1
         self._stored -= 1
         self._progress.settle([item])
-        self._find_oldest(connection)
+        self._update_oldest(connection)
 
     def anchor(self, connection: sqlite3.Connection, now_ms: int, utc_ms: int) -> UtcAnchor | None:
         """Anchor this boot; return the new segment where this began one."""
@@ -405,6 +403,11 @@ class OutboxTables:
         self._space.measure(connection)
         self._oldest_seq = 0
         self._find_oldest(connection)
+
+    def _update_oldest(self, connection: sqlite3.Connection) -> None:
+        """Find the oldest pending reading where that must not end what has been done, or follows: it is only shown."""
+        with contextlib.suppress(sqlite3.Error):
+            self._find_oldest(connection)
 
     def _find_oldest(self, connection: sqlite3.Connection) -> None:
         """Find the oldest pending reading with a timestamp, from the blob that had it last."""

@@ -1,11 +1,12 @@
 """Durable, once, unchanged: what is appended, claimed and settled, in which lane."""
 
 import itertools
+import sqlite3
 
 import pytest
 
 from agent.telemetry.outbox.protocol import Lane, Outbox, PendingReading
-from agent.telemetry.outbox.tables import SETTLED_BLOBS_MAX
+from agent.telemetry.outbox.tables import SETTLED_BLOBS_MAX, OutboxTables
 from tests.contract.outbox.bench import H_KIND, ZERO_UTC_MS, Bench, claim_all, expected, keys, reading, series
 
 
@@ -182,3 +183,24 @@ async def test_everything_found_at_the_start_is_backlog(bench: Bench, outbox: Ou
     await bench.append(after, new)
     assert keys(await after.claim(Lane.FRESH, 100)) == expected(new)
     assert len(await claim_all(after)) == 10
+
+
+async def test_a_dead_letter_that_is_on_the_disk_is_none_twice(
+    bench: Bench, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.append(outbox, series(2))
+    first, second = await claim_all(outbox, Lane.FRESH)
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(OutboxTables, "_find_oldest", fail)
+        # Whoever is refused would ask again, and the blob would count as delivered before its second reading is.
+        await outbox.move_to_dead_letters(first, "wrong")
+    await outbox.maintain()
+    stats = outbox.stats()
+    assert (stats.pending, stats.dead_letters, stats.oldest_utc_ms) == (1, 1, first.utc_ms)
+    await outbox.settle([second])
+    await outbox.maintain()
+    assert (outbox.stats().pending, await claim_all(await bench.crash())) == (0, [])
