@@ -146,7 +146,8 @@ class MachineReport(msgspec.Struct, frozen=True):
         button_problem: Why its button does nothing, remedy first; empty where nothing is known against it.
         reset_left_s: How long a reset that its button asks for waits for a confirmation; `None` where none does.
         is_card_moved: The card was copied or moved to another board: the key is not used until a person decides.
-        holds_back: What this card has recorded on another board and not sent yet waits until a person decides.
+        holds_back: What this card has recorded on another board and not sent yet waits until a person decides, which is
+            possible once the hub has a key.
     """
 
     power_now: list[str] = []

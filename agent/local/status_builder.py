@@ -206,7 +206,7 @@ def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport
         machine.panel.problem,
         machine.panel.reset_left_s,
         machine.card is not None and machine.card.is_moved,
-        machine.card is not None and bool(machine.card.origin),
+        machine.card is not None and machine.card.holds_back,
     )
 
 

@@ -128,6 +128,11 @@ class MovedCard:
         """The other machine on which what waits was recorded; empty for none, `None` where that is not known."""
         return origin_of(self._recorded, self._here) if self._recorded.key else None
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether a person is to decide about what was recorded on another machine: not before there is a key."""
+        return bool(self.origin and self._seen.key)
+
     def load(self) -> None:
         """Read which machine the key was first used on. Blocks."""
         self._recorded = self._store.load()

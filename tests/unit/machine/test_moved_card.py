@@ -122,7 +122,7 @@ async def test_what_was_recorded_on_another_board_waits_for_a_person_though_the_
 async def test_a_confirmed_card_holds_nothing_back_and_a_withheld_key_decides_first(tmp_path: Path) -> None:
     await used(tmp_path, PI)
     card = card_in(tmp_path, OTHER_PI)
-    assert (card.usable(KEY), bool(card.origin)) == (None, True)
+    assert (card.usable(KEY), bool(card.origin), card.holds_back) == (None, True, True)
     with pytest.raises(Rejected):
         await card.decide()
     await card.confirm()
@@ -137,13 +137,14 @@ async def test_without_a_key_nobody_decides_and_what_waits_stays_held(tmp_path: 
     for _ in range(2):
         with pytest.raises(Rejected, match="give this hub a key first"):
             await card.decide()
-        assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == (first, first)
+        assert (card.origin, card_in(tmp_path, OTHER_PI).origin, card.holds_back) == (first, first, False)
         # A key that is taken away again leaves it so.
         card.usable(OTHER_KEY)
         card.usable(None)
     card.usable(OTHER_KEY)
+    assert card.holds_back, "now a person is asked"
     await card.decide()
-    assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
+    assert (card.origin, card_in(tmp_path, OTHER_PI).origin, card.holds_back) == ("", "", False)
 
 
 async def test_another_key_on_the_same_board_holds_nothing_back(tmp_path: Path) -> None:
