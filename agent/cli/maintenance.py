@@ -15,14 +15,6 @@ from agent.local.routes import AnswerRequest
 
 _EXITS = "0 shown, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
 _ANSWERS = "/v1/maintenance/answers"
-_NAMES = {
-    "warmth": "heat of the run time",
-    "run_time": "length of a run",
-    "current": "current of a machine",
-    "low_current": "current of a machine, too low",
-    "inrush": "current at a start",
-    "vibration": "vibration of a machine",
-}
 _STATES = {"unknown": "unknown", "usual": "as usual", "likely": "likely", "needed": "maintenance needed"}
 
 
@@ -92,7 +84,7 @@ def as_text(report: MaintenanceReport) -> str:
 def _lines(finding: FindingReport) -> Iterator[str]:
     state = _STATES.get(finding.state, finding.state)
     sure = "" if finding.confidence is None else f" ({finding.confidence:.0%} that something is wrong)"
-    name = finding.issue or _NAMES.get(finding.indicator, finding.indicator)
+    name = finding.issue or finding.name or finding.indicator
     yield f"{'!' if finding.issue else ' '} {name}: {state}{sure}"
     yield f"    {finding.evidence}{f'; since {finding.since[:10]}' if finding.issue and finding.since else ''}"
     if finding.action:

@@ -11,6 +11,7 @@ import msgspec
 
 from agent.errors import UnknownDevice
 from agent.foundation import rfc3339
+from agent.foundation.phrase import Template, parts, plain
 from agent.foundation.text import quote, sanitize
 from agent.local.routes import Handler, LocalRequest, RequestRefused
 
@@ -85,6 +86,8 @@ class FindingReport(msgspec.Struct, frozen=True):
         answer: The last answer of a technician: "confirmed", "nothing-found" or "serviced"; empty without one.
         answered: When, in UTC; nothing without one.
         answered_by: Who says so.
+        answer_note: In the technician's words.
+        name: What is watched, for people.
     """
 
     indicator: str
@@ -97,6 +100,8 @@ class FindingReport(msgspec.Struct, frozen=True):
     answer: str = ""
     answered: str | None = None
     answered_by: str = ""
+    answer_note: str = ""
+    name: str = ""
 
 
 class ZoneMaintenance(msgspec.Struct, frozen=True):
@@ -111,21 +116,22 @@ class MaintenanceReport(msgspec.Struct, frozen=True):
 
     Attributes:
         problem: Why what was learned before is lost; empty where it is not.
+        phrases: How those of the texts were made that have values in them, for translations.
     """
 
     zones: list[ZoneMaintenance]
     problem: str = ""
+    phrases: Mapping[str, Template] = {}
 
 
 def build_maintenance(maintenance: "MaintenanceService | None") -> MaintenanceReport:
     """Return the report; `None` where the hub drives nothing."""
     if maintenance is None:
         return MaintenanceReport([])
-    zones = [
-        ZoneMaintenance(zone_id, _reports(zone_id, found, maintenance))
-        for zone_id, found in maintenance.findings().items()
-    ]
-    return MaintenanceReport(zones, maintenance.problem)
+    findings = maintenance.findings()
+    zones = [ZoneMaintenance(zone_id, _reports(zone_id, found, maintenance)) for zone_id, found in findings.items()]
+    texts = [each.evidence for found in findings.values() for each in found]
+    return MaintenanceReport(zones, maintenance.problem, parts(texts))
 
 
 def _reports(zone_id: str, findings: "Sequence[Finding]", maintenance: "MaintenanceService") -> list[FindingReport]:
@@ -136,12 +142,14 @@ def _reports(zone_id: str, findings: "Sequence[Finding]", maintenance: "Maintena
             state=each.state.value,
             confidence=each.confidence,
             issue=each.advice.issue if each.is_fault else "",
-            evidence=each.evidence,
+            evidence=plain(each.evidence),
             since=rfc3339.render_known(each.since_utc_ms),
             action=each.advice.action if each.is_fault else "",
             answer=answer.verdict.value if (answer := answers[each.indicator]) else "",
             answered=rfc3339.render(answer.utc_ms) if answer else None,
             answered_by=answer.by if answer else "",
+            answer_note=answer.note if answer else "",
+            name=each.advice.name,
         )
         for each in findings
     ]

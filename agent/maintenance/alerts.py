@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from agent.foundation.phrase import plain
 from agent.maintenance.assessment import NEEDED, Finding
 
 END_MARGIN = 0.22
@@ -205,7 +206,7 @@ def _judge(
         zone_id=zone_id,
         indicator=indicator,
         issue=finding.advice.issue,
-        evidence=finding.evidence,
+        evidence=plain(finding.evidence),
         action=finding.advice.action,
         confidence=confidence,
         made_utc_ms=utc_ms,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from agent.foundation.phrase import phrase
 from agent.maintenance.confidence import CalibratedModel, features
 from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift, add_day
 from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
@@ -35,8 +36,9 @@ class FindingState(StrEnum):
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What an indicator that is worse than usual means: the issue, and what to do about it."""
+    """What an indicator is called, what it means when it is worse than usual, and what to do about it."""
 
+    name: str
     issue: str
     action: str
 
@@ -44,26 +46,32 @@ class Advice(msgspec.Struct, frozen=True):
 ADVICE: Mapping[Indicator | MachineIndicator, Advice] = MappingProxyType(
     {
         Indicator.WARMTH: Advice(
+            "heat of the run time",
             "less heat from the same run time",
             "check filter, water pressure, pump, refrigerant and heat exchanger, then insulation and open flaps",
         ),
         Indicator.RUN_TIME: Advice(
+            "length of a run",
             "the heating starts more often and runs for a shorter time",
             "bleed the circuit and check flow, pump and limiter, then whether a sensor hangs beside the emitter",
         ),
         MachineIndicator.CURRENT: Advice(
+            "current of a machine",
             "a machine draws more current at the same load",
             "clean filter and coil, then have run capacitor, bearings and wiring checked",
         ),
         MachineIndicator.LOW_CURRENT: Advice(
+            "current of a machine, too low",
             "a machine draws less current at the same load",
             "change the filter and check flaps, belt and pump, then have the refrigerant checked",
         ),
         MachineIndicator.INRUSH: Advice(
+            "current at a start",
             "a machine draws more current when it starts",
             "have start capacitor and wiring checked, then whether the machine turns freely",
         ),
         MachineIndicator.VIBRATION: Advice(
+            "vibration of a machine",
             "a machine vibrates more at the same speed",
             "clean the fan wheel, tighten mounts and screws, then have the machine's vibration recorded and analysed",
         ),
@@ -200,8 +208,12 @@ def _why_unknown(record: ZoneRecord, indicator: Indicator, utc_ms: int | None) -
         if indicator is Indicator.WARMTH and record.is_outdoor_missing and not drift.days:
             return "set climate.outdoor_sensor: without the temperature outside the run time says nothing"
         if drift.days_learned < BASELINE_DAYS:
-            return f"still learning: {drift.days_learned} of {BASELINE_DAYS} days of heating"
-        return f"learned; {drift.days_compared} of {RECENT_DAYS} days to compare with it"
+            return phrase(
+                "still learning: {days} of {wanted} days of heating", days=drift.days_learned, wanted=BASELINE_DAYS
+            )
+        return phrase(
+            "learned; {days} of {wanted} days to compare with it", days=drift.days_compared, wanted=RECENT_DAYS
+        )
     if utc_ms is None:
         return "the time of day is not known"
     if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS:
@@ -209,12 +221,25 @@ def _why_unknown(record: ZoneRecord, indicator: Indicator, utc_ms: int | None) -
     return ""
 
 
+_MORE = (
+    "needs {percent} % more run time than usual for the same warmth:"
+    " full output warms the room by {now} K, usually by {then} K"
+)
+_LESS = (
+    "needs {percent} % less run time than usual for the same warmth:"
+    " full output warms the room by {now} K, usually by {then} K"
+)
+_SAME = (
+    "needs the same run time as usual for the same warmth: full output warms the room by {now} K, usually by {then} K"
+)
+_RUN = "runs for {now} minutes a start, usually {then} at the same load"
+
+
 def _evidence(indicator: Indicator, drift: Drift) -> str:
     """Return the numbers of the last judged days."""
     now, then = drift.now_and_then or (1.0, 1.0)
     if indicator is Indicator.WARMTH:
         more = round((then / now - 1.0) * 100)
-        change = f"{abs(more)} % {'more' if more > 0 else 'less'} run time than" if more else "the same run time as"
-        by = f"full output warms the room by {now:.1f} K, usually by {then:.1f} K"
-        return f"needs {change} usual for the same warmth: {by}"
-    return f"runs for {now:.1f} minutes a start, usually {then:.1f} at the same load"
+        template = _MORE if more > 0 else _LESS if more < 0 else _SAME
+        return phrase(template, percent=str(abs(more)), now=f"{now:.1f}", then=f"{then:.1f}")
+    return phrase(_RUN, now=f"{now:.1f}", then=f"{then:.1f}")

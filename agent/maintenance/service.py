@@ -14,6 +14,7 @@ from agent.errors import Rejected, UnknownDevice
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
+from agent.foundation.phrase import plain
 from agent.foundation.worker import Worker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Alert, Answer, Verdict
@@ -187,7 +188,7 @@ class MaintenanceService:
             by=by,
             utc_ms=utc_ms,
             confidence=found.confidence,
-            evidence=found.evidence,
+            evidence=plain(found.evidence),
             features=found.features,
             since_utc_ms=found.since_utc_ms,
         )

@@ -3,6 +3,7 @@
 import { may, post } from "./api.js";
 import { History } from "./chart.js";
 import { refresh, useDocuments, useTick } from "./live.js";
+import { Maintenance } from "./maintenance.js";
 import { Doing, nameOf } from "./tiles.js";
 import { Act, AskForm, Card, Facts, Head, Input, Note, Said, Waiting, html, useAction, useState } from "./ui.js";
 import { degrees, duration, moment, number, t } from "./words.js";
@@ -127,6 +128,7 @@ function Room({ zone, timezone }) {
         <${Mode} zone=${zone} />
       </div>
     </div>
+    <${Maintenance} zone=${zone.zone} timezone=${timezone} />
     <${Card} title=${t("history.title")}><${History} timezone=${timezone} lines=${["temperature", "heat_setpoint"].map((name) => ({ channel: `zone/${zone.zone}/${name}`, name: t(`history.${name}`), unit: "°C", tone: name }))} /></${Card}>
   </div>`;
 }

@@ -5,8 +5,13 @@ import pytest
 from agent.cli.maintenance import answer_as_text, as_text
 from agent.local.maintenance import EFFECTS, AnswerReport, FindingReport, MaintenanceReport, ZoneMaintenance
 
-UNKNOWN = FindingReport("warmth", "unknown", None, "", "still learning: 3 of 14 days of heating", None, "")
-USUAL = FindingReport("run_time", "usual", 0.031, "", "runs for 9.8 minutes a start, usually 10.0", None, "")
+UNKNOWN = FindingReport(
+    "warmth", "unknown", None, "", "still learning: 3 of 14 days of heating", None, "",
+    name="heat of the run time",
+)  # fmt: skip
+USUAL = FindingReport(
+    "run_time", "usual", 0.031, "", "runs for 9.8 minutes a start, usually 10.0", None, "", name="length of a run"
+)
 FAULT = FindingReport(
     "warmth", "needed", 0.87, "less heat from the same run time", "needs 31 % more run time", "2026-11-02T06:00:00Z",
     "check filter", "confirmed", "2026-11-20T06:00:00Z", "anna",
