@@ -18,8 +18,11 @@ from agent.local.routes import Handler, LocalRequest, RequestRefused
 if TYPE_CHECKING:
     from agent.maintenance.alerts import Answer
     from agent.maintenance.assessment import Finding
+    from agent.maintenance.curve import CurveDay
     from agent.maintenance.service import MaintenanceService
 
+
+DAY_S = 86_400
 
 OFF = "add a zone that is heated first: this hub drives nothing"
 
@@ -70,6 +73,34 @@ EFFECTS = {
 }
 
 
+CURVES = {
+    "warmth": ("share of full output on each day", "%"),
+    "run_time": ("length of a run on each day", "min"),
+}
+"""What a curve shows, for people, and its unit."""
+
+GAP_DAYS = 7
+"""After so many days without a value a curve is interrupted."""
+
+
+class CurveReport(msgspec.Struct, frozen=True):
+    """An indicator on each of the last days on which it could be measured, at most 90, the oldest first.
+
+    Attributes:
+        about: What it is, for people.
+        unit: "%" or "min".
+        times: The days: their beginnings in UTC, in seconds since 1970.
+        measured: What was measured; nothing between two days that are more than a week apart.
+        expected: What the usual behaviour says about a day of this weather or load; nothing where `measured` has none.
+    """
+
+    about: str
+    unit: str
+    times: list[int]
+    measured: list[float | None]
+    expected: list[float | None]
+
+
 class FindingReport(msgspec.Struct, frozen=True):
     """What is known about one indicator.
 
@@ -88,6 +119,7 @@ class FindingReport(msgspec.Struct, frozen=True):
         answered_by: Who says so.
         answer_note: In the technician's words.
         name: What is watched, for people.
+        curve: The days behind it; nothing before the first one, or for a posted machine.
     """
 
     indicator: str
@@ -102,6 +134,7 @@ class FindingReport(msgspec.Struct, frozen=True):
     answered_by: str = ""
     answer_note: str = ""
     name: str = ""
+    curve: CurveReport | None = None
 
 
 class ZoneMaintenance(msgspec.Struct, frozen=True):
@@ -150,9 +183,31 @@ def _reports(zone_id: str, findings: "Sequence[Finding]", maintenance: "Maintena
             answered_by=answer.by if answer else "",
             answer_note=answer.note if answer else "",
             name=each.advice.name,
+            curve=curve_report(each.indicator.value, maintenance.curve(zone_id, each.indicator)),
         )
         for each in findings
     ]
+
+
+def curve_report(indicator: str, days: "Sequence[CurveDay]") -> CurveReport | None:
+    """Return the report of a curve; `None` without a day."""
+    if not days:
+        return None
+    about, unit = CURVES[indicator]
+    rows: list[tuple[int, float | None, float | None]] = []
+    before = days[0].day
+    for each in days:
+        if each.day - before > GAP_DAYS:
+            rows.append((before + 1, None, None))
+        rows.append((each.day, round(each.measured, 2), round(each.expected, 2)))
+        before = each.day
+    return CurveReport(
+        about=about,
+        unit=unit,
+        times=[day * DAY_S for day, _, _ in rows],
+        measured=[measured for _, measured, _ in rows],
+        expected=[expected for _, _, expected in rows],
+    )
 
 
 def _answer_report(answer: "Answer") -> AnswerReport:

@@ -11,7 +11,8 @@ import msgspec
 
 from agent.foundation.phrase import phrase
 from agent.maintenance.confidence import CalibratedModel, features
-from agent.maintenance.drift import BASELINE_DAYS, RECENT_DAYS, Drift, add_day
+from agent.maintenance.curve import CurveDay, with_day
+from agent.maintenance.drift import BASELINE_DAYS, DAY_MS, RECENT_DAYS, Drift, add_day
 from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
 from agent.maintenance.machine_readings import MachineIndicator
 from agent.maintenance.signature import SIGNATURES
@@ -121,6 +122,9 @@ class ZoneRecord(msgspec.Struct, frozen=True):
         warmth: The drift of `Indicator.WARMTH`.
         run_time: That of `Indicator.RUN_TIME`.
         is_outdoor_missing: The last day had no outdoor temperature.
+        warmth_curve: The last days of `Indicator.WARMTH` (see `agent.maintenance.curve`). A service begins the drift
+            anew and not the curve.
+        run_time_curve: Those of `Indicator.RUN_TIME`.
     """
 
     sensors: tuple[tuple[str, str], ...] = ()
@@ -128,6 +132,12 @@ class ZoneRecord(msgspec.Struct, frozen=True):
     warmth: Drift = Drift()
     run_time: Drift = Drift()
     is_outdoor_missing: bool = False
+    warmth_curve: bytes = b""
+    run_time_curve: bytes = b""
+
+    def curve(self, indicator: Indicator) -> bytes:
+        """Return the last days of an indicator."""
+        return self.warmth_curve if indicator is Indicator.WARMTH else self.run_time_curve
 
     def drift(self, indicator: Indicator) -> Drift:
         """Return the drift of an indicator."""
@@ -164,14 +174,17 @@ def are_others(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
 
 def complete_day(record: ZoneRecord, day: Day, *, is_southern: bool = False) -> ZoneRecord:
     """Return what is known after one more day; in the southern hemisphere the sun is highest in December."""
-    drifts = {}
+    known: dict[str, Drift | bytes] = {}
     for indicator in Indicator:
         measured = measure(day, indicator, is_southern=is_southern)
-        drift = record.drift(indicator)
         if measured is not None:
-            drift = add_day(drift, measured, day.ended_utc_ms, SIGNATURES[indicator])
-        drifts[indicator.value] = drift
-    return msgspec.structs.replace(record, **drifts, is_outdoor_missing=day.lift_k is None)
+            signature = SIGNATURES[indicator]
+            drift = add_day(record.drift(indicator), measured, day.ended_utc_ms, signature)
+            expected = signature.shown(signature.expect((*drift.reference, 0.0), measured).value)
+            added = CurveDay(day.ended_utc_ms // DAY_MS, signature.shown(measured.value), expected)
+            known[indicator.value] = drift
+            known[f"{indicator.value}_curve"] = with_day(record.curve(indicator), added)
+    return msgspec.structs.replace(record, **known, is_outdoor_missing=day.lift_k is None)
 
 
 def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None, utc_ms: int | None) -> Finding:

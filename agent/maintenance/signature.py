@@ -45,6 +45,9 @@ RUN_SCATTER = 0.10
 
 EXPONENT_SIGMA = 0.4
 
+LOG_RUN_MAX = 10.0
+"""Two weeks: no run is expected to last longer, whatever has been learned."""
+
 
 class Expected(msgspec.Struct, frozen=True):
     """What a state says about a day.
@@ -95,6 +98,9 @@ class Signature(Protocol):
     def usual(self, state: Sequence[float], measured: Measured) -> float:
         """Return the indicator without the loss, for people: kelvin of span, or minutes a start."""
 
+    def shown(self, value: float) -> float:
+        """Return a `Measured.value` as people read it: percent of full output, or minutes a start."""
+
 
 class EnergySignature:
     """Output by the warmth above outside: state of log span, free warmth, sun, loss."""
@@ -124,6 +130,10 @@ class EnergySignature:
         """Return the span, in kelvin."""
         return exp(state[0])
 
+    def shown(self, value: float) -> float:
+        """Return the mean output of a day, in percent of full output."""
+        return 100.0 * min(1.0, max(0.0, value))
+
 
 class RunSignature:
     """Length of a run by the output: state of the logarithm of a run at little output, exponent, loss."""
@@ -148,6 +158,10 @@ class RunSignature:
     def usual(self, state: Sequence[float], measured: Measured) -> float:
         """Return the length of a run at the day's load, in minutes."""
         return exp(state[0] + state[1] * measured.load)
+
+    def shown(self, value: float) -> float:
+        """Return the length of a run, in minutes."""
+        return exp(min(value, LOG_RUN_MAX))
 
 
 SIGNATURES: Mapping[Indicator, Signature] = MappingProxyType(

@@ -1,6 +1,7 @@
 """What predictive maintenance knows about a room, on its view: faults, "unknown", and a technician's answer."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from agent.local.routes import Role
 from agent.maintenance.assessment import ZoneRecord
+from agent.maintenance.curve import CurveDay, with_day
+from agent.maintenance.drift import DAY_MS
 from agent.maintenance.service import FILE_NAME, MaintenanceFile
 from tests.browser.chromium import axe_script
 from tests.browser.conftest import TWO_ROOMS, Visit
@@ -26,7 +29,10 @@ async def worn(tmp_path: Path) -> AsyncIterator[PortRig]:
     """A hub whose living room has lost 30 % of its heat, and that is still learning the bedroom."""
     begun = HubClock().utc_ms()
     assert begun is not None
-    living = ZoneRecord((("sim/temperature", ""),), warmth=ill(begun))
+    curve = b""
+    for ago in range(90, 0, -1):
+        curve = with_day(curve, CurveDay(begun // DAY_MS - ago, 37.5 if ago > 30 else 53.6, 38.0))
+    living = ZoneRecord((("sim/temperature", ""),), warmth=ill(begun), warmth_curve=curve)
     (tmp_path / "state").mkdir()
     for name in (FILE_NAME, f"{FILE_NAME}.copy"):
         (tmp_path / "state" / name).write_bytes(msgspec.json.encode(MaintenanceFile({"living": living})))
@@ -75,6 +81,32 @@ async def test_a_fault_is_shown_with_its_numbers_and_ends_with_an_answer(visit: 
         await expect(again.get_by_role("button", name="Serviced…")).to_be_hidden()
         await again.get_by_text("Answer", exact=True).click()
         await expect(again.get_by_role("button", name="Serviced…")).to_be_visible()
+
+
+async def test_the_curve_has_axes_with_units_and_says_its_last_day_in_words(visit: Visit, worn: PortRig) -> None:
+    async with visit(worn) as visitor:
+        await visitor.sign_in(Role.VIEWER)
+        page = visitor.page
+        await visitor.go("rooms/living", "Living")
+        words = re.compile(r"share of full output on each day, 90 days\. The last day: 54\s%, expected 38\s%\.")
+        chart = card(page).get_by_role("img", name=words)
+        await expect(chart).to_be_visible()
+        labels = await chart.locator("text").all_text_contents()
+        assert [each for each in labels if each.endswith("\u00a0%")], labels
+        assert len([each for each in labels if re.search("[A-Z][a-z]{2}", each) and ":" not in each]) == 3, labels
+        lines = await chart.locator("path").evaluate_all("(all) => all.map((each) => each.getAttribute('d'))")
+        assert [each.count("L") for each in lines] == [89, 89]
+        caption = card(page).locator("figcaption")
+        await expect(caption).to_contain_text("measured 54\u00a0%")
+        await chart.focus()
+        await page.keyboard.press("ArrowLeft")
+        for _ in range(40):
+            await page.keyboard.press("ArrowLeft")
+        await expect(caption).to_contain_text("measured 38\u00a0%")
+        box = await chart.bounding_box()
+        assert box
+        await page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 40)
+        await expect(caption).to_contain_text("measured 54\u00a0%")
 
 
 async def test_unknown_is_quiet_and_says_why(visit: Visit, worn: PortRig) -> None:

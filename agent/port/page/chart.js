@@ -4,7 +4,7 @@ import { html, useEffect, useFetched, useRef, useState } from "./ui.js";
 import { measured, moment, number, t } from "./words.js";
 
 const HEIGHT = 220;
-const LEFT = 44;
+const LEFT = 56; // Room for three digits and a unit.
 const BOTTOM = 30;
 const SPAN_MIN = 1; // Of the values: a line that hardly moves is drawn as one.
 const TICKS = 4;
@@ -54,23 +54,27 @@ function useWidth() {
   return [box, width];
 }
 
-function Chart({ report, lines, timezone }) {
+// Lines over `report.times` (seconds since 1970): `series` has the `mean` of each line, nothing where it is interrupted.
+export function Chart(given) {
   const [box, width] = useWidth();
-  return html`<div ref=${box}>${width > 0 && html`<${Drawing} report=${report} lines=${lines} timezone=${timezone} width=${width} />`}</div>`;
+  return html`<div ref=${box}>${width > 0 && html`<${Drawing} ...${given} width=${width} />`}</div>`;
 }
 
-function Drawing({ report, lines, timezone, width }) {
+function Drawing({ report, lines, timezone, width, about }) {
   const [at, setAt] = useState(null);
   const { times, series } = report;
   const range = rangeOf(lines.map((_, line) => series[line].mean));
   if (!range || times.length < 2) return html`<p class="soft">${t("history.none")}</p>`;
-  const x = (index) => LEFT + ((width - LEFT) * index) / (times.length - 1);
+  const [first, last] = [times[0], times.at(-1)];
+  const x = (index) => LEFT + ((width - LEFT) * (times[index] - first)) / (last - first);
   const y = (value) => (HEIGHT - BOTTOM) * (1 - (value - range.low) / (range.high - range.low)) + 8;
-  const when = (index) => (report.time_base === "utc" ? moment(times[index] * 1000, timezone) : "");
+  const isDaily = report.time_base === "day";
+  const when = (time) => (isDaily || report.time_base === "utc" ? moment(time * 1000, timezone, isDaily) : "");
   const limit = (index) => Math.min(times.length - 1, Math.max(0, index));
   const point = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
-    setAt(limit(Math.round((((event.clientX - box.left) / box.width) * width - LEFT) / (width - LEFT) * (times.length - 1))));
+    const there = ((event.clientX - box.left) / box.width) * width;
+    setAt(times.reduce((best, _, index) => (Math.abs(x(index) - there) < Math.abs(x(best) - there) ? index : best), 0));
   };
   const press = (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -80,13 +84,13 @@ function Drawing({ report, lines, timezone, width }) {
   };
   const shown = at ?? times.length - 1;
   return html`<figure class="tight">
-    <svg class="chart" viewBox="0 0 ${width} ${HEIGHT}" tabindex="0" role="img" aria-label=${t("history.about")} onPointerMove=${point} onPointerDown=${point} onKeyDown=${press}>
-      ${ticksOf(range).map((tick) => html`<line class="grid" x1=${LEFT} x2=${width} y1=${y(tick)} y2=${y(tick)} /><text x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick, tick % 1 ? 1 : 0)}</text>`)}
-      ${(width < THREE_LABELS_PX ? [0, 1] : [0, 0.5, 1]).map((part) => html`<text x=${LEFT + part * (width - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(Math.round(part * (times.length - 1)))}</text>`)}
+    <svg class="chart" viewBox="0 0 ${width} ${HEIGHT}" tabindex="0" role="img" aria-label=${about ?? t("history.about")} onPointerMove=${point} onPointerDown=${point} onKeyDown=${press}>
+      ${ticksOf(range).map((tick, each, { length }) => html`<line class="grid" x1=${LEFT} x2=${width} y1=${y(tick)} y2=${y(tick)} /><text x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick, tick % 1 ? 1 : 0)}${each === length - 1 && `\u00a0${lines[0].unit}`}</text>`)}
+      ${(width < THREE_LABELS_PX ? [0, 1] : [0, 0.5, 1]).map((part) => html`<text x=${LEFT + part * (width - LEFT)} y=${HEIGHT - 4} text-anchor=${["start", "middle", "end"][part * 2]}>${when(first + part * (last - first))}</text>`)}
       ${lines.map((line, each) => html`<path class="line ${line.tone}" d=${pathOf(series[each].mean, x, y)} />`)}
       ${at !== null && html`<line class="cursor" x1=${x(at)} x2=${x(at)} y1="0" y2=${HEIGHT - BOTTOM} />`}
     </svg>
-    <figcaption class="row small" aria-live="polite"><span class="grow">${when(shown)}</span>
+    <figcaption class="row small" aria-live="polite"><span class="grow">${when(times[shown])}</span>
       ${lines.map((line, each) => html`<span class="line ${line.tone}">${line.name} <b>${measured(series[each].mean[shown], line.unit)}</b></span>`)}
     </figcaption>
   </figure>`;

@@ -1,11 +1,13 @@
-// What predictive maintenance knows about a room: how sure a fault is, the numbers behind it, what to do, and a
-// technician's answer. The hub judges: nothing is called usual or unknown here before it has said so.
+// What predictive maintenance knows about a room: how sure a fault is, the numbers and the curve behind it, what to do,
+// and a technician's answer. The hub judges: nothing is called usual or unknown here before it has said so.
 
 import { may, post } from "./api.js";
+import { Chart } from "./chart.js";
 import { AskForm, Card, Hub, Input, Level, Said, Waiting, html, joined, useFetched, useState } from "./ui.js";
-import { learn, moment, number, t } from "./words.js";
+import { learn, measured, moment, number, say, t } from "./words.js";
 
 const LEVELS = { usual: "ok", likely: "warn", needed: "warn" };
+const TONES = { measured: "temperature", expected: "heat_setpoint" };
 const ANSWERS = ["confirmed", "nothing-found", "serviced"];
 
 // Neither impossible nor certain: a probability is neither.
@@ -19,6 +21,16 @@ function Answer({ answer, send, close }) {
   </${AskForm}>`;
 }
 
+// What was measured each day, beside what was to be expected: drawn, and the last day in words.
+function Curve({ curve: { about, unit, times, ...values }, isOpen }) {
+  const lines = Object.entries(TONES).map(([name, tone]) => ({ name: t(`maintenance.${name}`), unit, tone }));
+  const [now, expected] = Object.keys(TONES).map((name) => measured(values[name].at(-1), unit));
+  return html`<details open=${isOpen}><summary><${Hub} text=${about} /></summary>
+    <${Chart} about=${t("maintenance.curve", { about: say(about), count: times.length, now, expected })} lines=${lines} timezone="UTC"
+      report=${{ time_base: "day", times, series: Object.keys(TONES).map((name) => ({ mean: values[name] })) }} />
+  </details>`;
+}
+
 function Finding({ finding, send, timezone }) {
   const [answer, setAnswer] = useState("");
   const { indicator, state, confidence, issue, since, answered } = finding;
@@ -29,6 +41,7 @@ function Finding({ finding, send, timezone }) {
     <${Said}>${finding.evidence}</${Said}>
     ${issue && since && html`<p class="small soft">${t("maintenance.since", { time: moment(since, timezone) })}</p>`}
     <${Said} what=${t("maintenance.action")}>${finding.action}</${Said}>
+    ${finding.curve?.times.length > 1 && html`<${Curve} curve=${finding.curve} isOpen=${issue !== ""} />`}
     ${answered && html`<p class="small soft">${joined(t(`maintenance.${finding.answer}`), finding.answered_by, moment(answered, timezone), finding.answer_note)}</p>`}
     ${may("service") && (issue ? buttons : html`<details><summary>${t("maintenance.answer")}</summary>${buttons}</details>`)}
     ${answer && html`<${Answer} answer=${answer} close=${() => setAnswer("")} send=${(found) => send({ indicator, ...found })} />`}

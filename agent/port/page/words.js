@@ -129,12 +129,12 @@ export function ago(seconds) {
   return seconds == null ? t("time.never") : t("time.ago", { time: duration(seconds) });
 }
 
-// A moment in the house's zone: the time today, with the weekday within a week, with the date beyond.
-export function moment(text, zone) {
+// A moment in the house's zone: the time today, with the weekday within a week, with the date beyond; or only the date.
+export function moment(text, zone, isDate) {
   const at = new Date(text);
   const days = Math.abs(at - Date.now()) / 1000 / DAY_S;
-  const date = days < 0.5 ? {} : days < 6 ? { weekday: "short" } : { day: "numeric", month: "short" };
-  const options = { ...date, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const date = { day: "numeric", month: "short" };
+  const options = isDate ? date : { ...(days < 0.5 ? {} : days < 6 ? { weekday: "short" } : date), hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   try {
     return at.toLocaleString(language, { ...options, timeZone: zone || undefined });
   } catch {

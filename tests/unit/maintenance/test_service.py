@@ -16,6 +16,7 @@ from agent.foundation.worker import InlineWorker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import ZoneRecord
+from agent.maintenance.curve import DAYS_MAX, CurveDay, days_of, with_day
 from agent.maintenance.drift import Drift, Sign
 from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress
 from agent.maintenance.service import (
@@ -198,9 +199,12 @@ def test_eight_zones_fit_the_file() -> None:
     }  # fmt: skip
     sensors = tuple((f"{number:064}", f"0x{number:016}") for number in range(16))
     day = DayInProgress(SOLSTICE_MS, *(12345.678901234567,) * 5, 999, 20.123456789, True)
-    record = ZoneRecord(sensors, day, **drifts, is_outdoor_missing=True)
+    curve = b""
+    for number in range(DAYS_MAX):
+        curve = with_day(curve, CurveDay(20_000 + number, 12.34, 43.21))
+    record = ZoneRecord(sensors, day, **drifts, is_outdoor_missing=True, warmth_curve=curve, run_time_curve=curve)
     content = msgspec.json.encode(MaintenanceFile({f"{number:064}": record for number in range(8)}))
-    assert len(content) < FILE_BYTES_MAX / 4
+    assert len(content) < FILE_BYTES_MAX / 2
     assert json.loads(content)["zones"]
 
 
@@ -253,6 +257,8 @@ def test_a_service_begins_one_baseline_anew_also_where_the_power_is_cut_at_any_o
         Hub(directory, began_utc_ms=begun + 2 * 3_600_000).run(24.1 * HOUR_S)
         Hub(directory, began_utc_ms=begun + 30 * 3_600_000).run(60.0)
         assert learned(directory).warmth.days_learned == learned_days[0] + 1
+        # The curve shows the days before and after.
+        assert len(days_of(learned(directory).warmth_curve)) == DAYS_LEARNED + 1
     assert at > 8
 
 

@@ -115,9 +115,10 @@ PAIRING = PairingState(
 )
 DRIFT = Drift(30, (3.6, 0.1), (0.1, 0.0, 0.2), 1.1, 0.2, (Sign(0.1, 1.2, 0.2),), (3.6,), 0.1, 40.0, 5, 6)
 MAINTENANCE = maintenance.MaintenanceFile(
-    {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True)},
+    {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True,
+                          warmth_curve=bytes(12), run_time_curve=bytes(24))},
     {"living/warmth": 8},
-)
+)  # fmt: skip
 ALERTS = AlertState(
     (Alert("alt_1", "living", "warmth", "less heat", "31 % more", "check", 0.9, 7, 6, 8, "anna"),),
     (Mute("living", "warmth", 0.2),),
