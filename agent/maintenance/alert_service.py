@@ -102,7 +102,7 @@ class MaintenanceAlerts:
     async def review(self, findings: Mapping[str, Sequence[Finding]]) -> None:
         """Begin and end alerts by what is known; without the time of day, or where the disk refuses, do nothing yet."""
         utc_ms = self._clock.utc_ms()
-        if utc_ms is None or not findings:
+        if utc_ms is None:
             return
         try:
             await self._change(lambda state: review(state, findings, utc_ms=utc_ms, new_id=self._new_id))

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -202,12 +203,21 @@ async def test_an_alert_is_logged_and_shown_once_also_after_a_restart(
     assert again.faults == []
 
 
-async def test_without_the_time_or_zones_nothing_changes(tmp_path: Path) -> None:
+async def test_without_the_time_or_zones_no_alert_begins(tmp_path: Path) -> None:
     hub = await started(tmp_path, utc_ms=None)
     await hub.alerts.review(seen(0.9))
     hub.utc = NOW_MS
     await hub.alerts.review({})
-    assert hub.alerts.newest_first == ()
+    assert (hub.alerts.newest_first, os.listdir(tmp_path)) == ((), [])  # noqa: PTH208 - an empty directory
+
+
+async def test_the_alert_of_the_last_heated_zone_ends_with_it(tmp_path: Path) -> None:
+    hub = await started(tmp_path)
+    await hub.alerts.review(seen(0.9))
+    again = await started(tmp_path)
+    assert len(again.faults) == 1
+    await again.alerts.review({})
+    assert (again.faults, again.alerts.newest_first[0].resolved_by) == ([], HUB)
 
 
 async def test_a_disk_that_refuses_has_no_alert_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
