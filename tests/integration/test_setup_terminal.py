@@ -19,9 +19,11 @@ from tests.integration.conftest import KEY, WAIT_S, Cloud, until
 ROOT = Path(__file__).parents[2]
 
 START = """\
-import fcntl, functools, os, sys, termios
+import fcntl, functools, os, signal, sys, termios
 from pathlib import Path
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+# As in a shell at a terminal: what a script starts in the background ignores Ctrl-C, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.geteuid = lambda: 0
 from agent.cli.setup import command, key_store, procedure
 root = Path(os.environ["HUB_ROOT"])
