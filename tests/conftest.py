@@ -59,6 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _restore_log_level_of_module() -> Iterator[None]:
+    """Undo what a hub has set that a fixture of the module has run: that comes before the fixtures of a test."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
+
+
 @pytest.fixture(autouse=True)
 def _restore_log_level() -> Iterator[None]:
     """Undo what a hub in the test's own process has set."""
