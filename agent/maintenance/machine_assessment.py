@@ -263,7 +263,7 @@ def _found(
         return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
     evidence = _evidence(record, indicator, drift)
     if model is None:
-        text = f"{evidence}; not calibrated, so nobody knows how sure that is"
+        text = f"{evidence}; not calibrated: its confidence is unknown"
         return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
     confidence = round(model.probability(drift), 3)
     state = state_of(confidence)

@@ -183,7 +183,7 @@ class MaintenanceService:
         found = next((each for each in self.findings().get(zone_id, ()) if each.indicator == indicator), None)
         if found is None:
             text = "name a zone and one of its indicators, as climahub maintenance status --json has them"
-            raise UnknownDevice(f"{text}: there is none such")
+            raise UnknownDevice(f"{text}: the hub knows no such finding")
         utc_ms = self._clock.utc_ms()
         if utc_ms is None:
             raise AnswerRefused("try again when the hub knows the time: an answer needs its date")

@@ -253,7 +253,7 @@ class SettingsSync:
             StorageFull: They are still held back.
         """
         if self._store.is_unread:
-            raise StorageFull("try again in a minute, when the disk gives the settings: nobody knows yet what waits")
+            raise StorageFull("try again in a minute, when the disk gives the settings: they could not be read")
         if self._holds_changes:
             await self._put_in_force(lambda before: msgspec.structs.replace(before, pending={}))
             self._has_old_changes = False

@@ -119,7 +119,7 @@ def test_without_a_calibration_it_is_unknown_whatever_it_measured() -> None:
         record = energy_day(record, day, 4.0 * (1.0 + 0.01 * (day - BASELINE_DAYS)))
     at = found(record, 60, MachineIndicator.CURRENT, has_models=False)
     assert (at.state, at.confidence) == (FindingState.UNKNOWN, None)
-    assert at.evidence.endswith("; not calibrated, so nobody knows how sure that is")
+    assert at.evidence.endswith("; not calibrated: its confidence is unknown")
 
 
 def test_another_sensor_is_learned_anew_and_says_so() -> None:
