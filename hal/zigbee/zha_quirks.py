@@ -45,12 +45,14 @@ def find_modules(sources: Iterable[tuple[str, bytes]], manufacturer: str, model:
         manufacturer: As reported by the device.
         model: Likewise.
     """
-    patterns = [_quoted(word) for word in (manufacturer, model)]
-    holders: list[set[str]] = [set() for _ in patterns]
+    words = [word.strip().encode() for word in (manufacturer, model)]
+    patterns = [_quoted(word) for word in words]
+    holders: list[set[str]] = [set() for _ in words]
     called: set[str] = set()
     for name, text in sources:
-        for pattern, holding in zip(patterns, holders, strict=True):
-            if pattern is not None and pattern.search(text):
+        for word, pattern, holding in zip(words, patterns, holders, strict=True):
+            # Most modules do not have the word at all, which a plain search tells much sooner than the pattern.
+            if word and word in text and pattern.search(text):
                 holding.add(name)
         if name.rpartition(".")[2] == model.strip().lower():
             called.add(name)
@@ -59,10 +61,9 @@ def find_modules(sources: Iterable[tuple[str, bytes]], manufacturer: str, model:
     return MatchingModules(tuple(sorted(both)), tuple(sorted((either | called) - both)))
 
 
-def _quoted(word: str) -> re.Pattern[bytes] | None:
+def _quoted(word: bytes) -> re.Pattern[bytes]:
     # Some vendors' names start with a space, which the table adds where it uses them.
-    bare = word.strip()
-    return re.compile(rb"""["'] ?""" + re.escape(bare.encode()) + rb"""["']""") if bare else None
+    return re.compile(rb"""["'] ?""" + re.escape(word) + rb"""["']""")
 
 
 def _with_packages(name: str) -> Sequence[str]:

@@ -18,9 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def build(project: Path, directory: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"]
-    subprocess.run(
-        [*pip, "--no-build-isolation", "--no-deps", "--wheel-dir", directory, project], check=True, timeout=120
-    )
+    subprocess.run([*pip, "--no-build-isolation", "--no-deps", "--wheel-dir", directory, project], check=True)
     (wheel,) = directory.glob("*.whl")
     return wheel
 

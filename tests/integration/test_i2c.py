@@ -59,7 +59,7 @@ class Peer:
         return json.loads(self.line())
 
     def close(self) -> None:
-        self.process.communicate(timeout=30)
+        self.process.communicate()
 
 
 class Bus:

@@ -29,7 +29,7 @@ def promtool(*words: str) -> subprocess.CompletedProcess[str]:
     found = shutil.which("promtool")
     if found is None:
         pytest.skip("install promtool (Debian: apt-get install prometheus)")
-    return subprocess.run([found, *words], capture_output=True, text=True, check=False, timeout=120, cwd=MONITORING)
+    return subprocess.run([found, *words], capture_output=True, text=True, check=False, cwd=MONITORING)
 
 
 @pytest.mark.parametrize(

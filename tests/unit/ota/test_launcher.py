@@ -54,9 +54,7 @@ def start(hub: Path) -> str:
         "--base",
         str(hub.parent / "base"),
     ]
-    ran = subprocess.run(
-        [*command, "--", "run", "--config", "c"], capture_output=True, text=True, timeout=30, check=False
-    )
+    ran = subprocess.run([*command, "--", "run", "--config", "c"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
 
@@ -219,7 +217,7 @@ def test_defect_of_the_launcher_starts_the_installed_package(hub: Path) -> None:
 
 
 def test_wrong_command_line_is_reported() -> None:
-    ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, timeout=30, check=False)
+    ran = subprocess.run([sys.executable, SOURCE, "--base"], capture_output=True, text=True, check=False)
     assert (ran.returncode, "usage" in ran.stderr) == (2, True)
 
 
@@ -250,7 +248,7 @@ def start_package(hub: Path) -> tuple[str, str]:
         "--base",
         str(base),
     ]
-    ran = subprocess.run([*command, "--", "run"], capture_output=True, text=True, timeout=30, check=True)
+    ran = subprocess.run([*command, "--", "run"], capture_output=True, text=True, check=True)
     first, _, rest = ran.stdout.strip().partition("\n")
     return first, rest.removeprefix("reason: ")
 

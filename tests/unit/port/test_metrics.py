@@ -95,9 +95,7 @@ def test_promtool_accepts_the_metrics(status: HubStatus) -> None:
     clock = msgspec.structs.replace(status.clock, error_s=0.1)
     text = scrape(msgspec.structs.replace(status, sensors=of_every_kind(), faults=faults, clock=clock))
     assert 'climahub_recent_faults{component="outbox"} 5.0' in text
-    checked = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=60
-    )
+    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 

@@ -149,6 +149,6 @@ assert not missing, missing
 @pytest.mark.slow
 def test_every_device_of_the_table_is_found() -> None:
     pytest.importorskip("zhaquirks")
-    done = subprocess.run([sys.executable, "-c", WHOLE_TABLE], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", WHOLE_TABLE], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 1000
