@@ -57,12 +57,19 @@ async def test_invalid_http_gets_a_problem_document_and_no_log_lines(
     port: PortRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     host, tcp_port = port.url.removeprefix("http://").split(":")
-    for sent in (b"\x16\x03\x01\x02", b"GET /v1/status?" + b"x" * 9000, b"GET / HTTP/1.1\r\nHost\r\n\r\n"):
+    expecting = b"GET /v1/status HTTP/1.1\r\nHost: hub\r\nExpect: "
+    for sent, status in (
+        (b"\x16\x03\x01\x02", b"1.0 400"),
+        (b"GET /v1/status?" + b"x" * 9000, b"1.0 400"),
+        (b"GET / HTTP/1.1\r\nHost\r\n\r\n", b"1.0 400"),
+        (expecting + b"xxx", b"1.1 417"),
+        (expecting + b"\xed\xb0\x80", b"1.1 417"),
+    ):
         reader, writer = await asyncio.open_connection(host, int(tcp_port))
         writer.write(sent + b"\r\n\r\n")
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-        assert head.startswith(b"HTTP/1.0 400 ")
+        assert head.startswith(b"HTTP/" + status)
         assert b"Content-Type: application/problem+json" in head
         assert b"X-Content-Type-Options: nosniff" in head
         assert msgspec.json.decode(body)["error"] == "not_understood"
