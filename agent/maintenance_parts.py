@@ -43,7 +43,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
     directory, faults = hub.config.storage.state_dir, hub.faults
-    factor = hub.config.maintenance.base_rate_factor
+    factor, threshold = hub.config.maintenance.base_rate_factor, hub.config.maintenance.alert_threshold
     alerts = MaintenanceAlerts(
         directory,
         clock=environment.clock,
@@ -52,6 +52,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         new_id=lambda: f"{environment.rng.getrandbits(40):010x}",
         add_fault=lambda text: faults.add("maintenance", text),
         remove_fault=lambda text: faults.remove("maintenance", text),
+        threshold=threshold,
     )
     machines = MachineWatch(
         directory,
@@ -60,6 +61,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         clock=environment.clock,
         disk=environment.disk,
         worker=environment.worker,
+        threshold=threshold,
     )
     return MaintenanceService(
         directory,

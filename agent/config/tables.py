@@ -320,6 +320,14 @@ class ClockConfig(msgspec.Struct, frozen=True, kw_only=True):
 class MaintenanceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[maintenance]`."""
 
+    alert_threshold: Annotated[
+        float,
+        key(
+            "from which probability of a fault on a finding is an alert; it ends 0.22 below",
+            number(0.5, 0.99, ""),
+        ),
+    ] = 0.72
+
     base_rate_factor: Annotated[
         float,
         key(

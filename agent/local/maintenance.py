@@ -108,7 +108,7 @@ class FindingReport(msgspec.Struct, frozen=True):
         indicator: "warmth" (the heat of the same run time) or "run_time" (how long the heating runs each time); of
             posted measurements "current", "low_current", "inrush" and "vibration".
         state: "unknown" (never an alert), "usual", "likely" (a fault is more likely than not) or "needed" (its
-            confidence is at least 0.72).
+            confidence is at least `maintenance.alert_threshold`, 0.72 unless configured).
         confidence: The probability that something is wrong, 0 to 1; nothing where it is unknown.
         issue: What is wrong where the state is "likely" or "needed", for people; else empty.
         evidence: The numbers behind it, or why it is unknown, for people.

@@ -15,7 +15,7 @@ from agent.foundation.json_store import JsonStore
 from agent.foundation.log import ProblemLog
 from agent.foundation.worker import Worker
 from agent.maintenance.alerts import Alert, AlertState, Answer, answered, muted, resolve, review
-from agent.maintenance.assessment import Finding
+from agent.maintenance.assessment import NEEDED, Finding
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,11 @@ Listener = Callable[[Alert], object]
 
 
 class MaintenanceAlerts:
-    """The alerts of one hub's predictive maintenance."""
+    """The alerts of one hub's predictive maintenance.
+
+    Attributes:
+        threshold: The confidence from which on a finding is an alert.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class MaintenanceAlerts:
         new_id: Callable[[], str],
         add_fault: Callable[[str], None],
         remove_fault: Callable[[str], None],
+        threshold: float = NEEDED,
     ) -> None:
         """Prepare; nothing is known before `load`.
 
@@ -51,7 +56,9 @@ class MaintenanceAlerts:
             new_id: Makes the ids of alerts.
             add_fault: Shows an alert to people at the hub.
             remove_fault: Takes it away again; receives the same text.
+            threshold: The confidence from which on a finding is an alert.
         """
+        self.threshold = threshold
         self._clock = clock
         self._new_id = new_id
         self._add_fault = add_fault
@@ -105,7 +112,9 @@ class MaintenanceAlerts:
         if utc_ms is None:
             return
         try:
-            await self._change(lambda state: review(state, findings, utc_ms=utc_ms, new_id=self._new_id))
+            await self._change(
+                lambda state: review(state, findings, utc_ms=utc_ms, new_id=self._new_id, threshold=self.threshold)
+            )
         except StorageFull as error:
             self._problem.report(str(error))
         else:

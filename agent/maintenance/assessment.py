@@ -21,7 +21,8 @@ LIKELY = 0.5
 """From this confidence on a fault is more likely than not: a prediction is shown."""
 
 NEEDED = 0.72
-"""From this confidence on maintenance is needed: AURRA Home's documented threshold of alerts."""
+"""From this confidence on maintenance is needed, unless configured otherwise: AURRA Home's documented threshold of
+alerts."""
 
 FRESH_MS = 30 * 86_400_000
 """A finding whose last judged day is older than this is unknown: a summer tells nothing about heating."""
@@ -187,7 +188,14 @@ def complete_day(record: ZoneRecord, day: Day, *, is_southern: bool = False) -> 
     return msgspec.structs.replace(record, **known, is_outdoor_missing=day.lift_k is None)
 
 
-def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None, utc_ms: int | None) -> Finding:
+def find(
+    record: ZoneRecord,
+    indicator: Indicator,
+    model: CalibratedModel | None,
+    utc_ms: int | None,
+    *,
+    threshold: float = NEEDED,
+) -> Finding:
     """Return what is known about an indicator.
 
     Args:
@@ -195,6 +203,7 @@ def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None
         indicator: Which.
         model: Gives the confidence; `None` where there is none for this indicator.
         utc_ms: The time of day; `None` if it is not known.
+        threshold: The confidence from which on maintenance is needed.
     """
     drift = record.drift(indicator)
     weighed = tuple(round(each, 4) for each in (features(drift.signs[-1]) if drift.signs else ()))
@@ -204,13 +213,13 @@ def find(record: ZoneRecord, indicator: Indicator, model: CalibratedModel | None
     if model is None:
         return Finding(indicator, FindingState.UNKNOWN, None, evidence, drift.since_utc_ms, features=weighed)
     confidence = round(model.probability(drift), 3)
-    state = state_of(confidence)
+    state = state_of(confidence, threshold)
     return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
 
 
-def state_of(confidence: float) -> FindingState:
-    """Return the answer that a confidence is."""
-    if confidence >= NEEDED:
+def state_of(confidence: float, threshold: float = NEEDED) -> FindingState:
+    """Return the answer that a confidence is, with the threshold from which on maintenance is needed."""
+    if confidence >= threshold:
         return FindingState.NEEDED
     return FindingState.LIKELY if confidence >= LIKELY else FindingState.USUAL
 

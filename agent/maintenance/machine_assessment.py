@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.maintenance.assessment import FRESH_MS, Finding, FindingState, state_of
+from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
 from agent.maintenance.machine_drift import (
     BASELINE_DAYS,
     RECENT_DAYS,
@@ -238,24 +238,35 @@ def begun_anew(record: MachineRecord, indicators: Collection[MachineIndicator]) 
     return record if len(kept) == len(record.drifts) else msgspec.structs.replace(record, drifts=kept)
 
 
-def find(record: MachineRecord, models: Mapping[MachineIndicator, MachineModel], utc_ms: int | None) -> list[Finding]:
+def find(
+    record: MachineRecord,
+    models: Mapping[MachineIndicator, MachineModel],
+    utc_ms: int | None,
+    *,
+    threshold: float = NEEDED,
+) -> list[Finding]:
     """Return what is known about the indicators of which the machine has had readings.
 
     Args:
         record: What is known about the machine.
         models: Give the confidence; without one an indicator is unknown, and says so.
         utc_ms: The time of day; `None` if it is not known.
+        threshold: The confidence from which on maintenance is needed.
     """
     begun = {each.channel for each in record.day}
     return [
-        _found(record, indicator, models.get(indicator), utc_ms)
+        _found(record, indicator, models.get(indicator), utc_ms, threshold)
         for indicator in MachineIndicator
         if CHANNEL_OF[indicator] in begun or record.drift(indicator).drift.baselines or record.drift(indicator).jump
     ]
 
 
 def _found(
-    record: MachineRecord, indicator: MachineIndicator, model: MachineModel | None, utc_ms: int | None
+    record: MachineRecord,
+    indicator: MachineIndicator,
+    model: MachineModel | None,
+    utc_ms: int | None,
+    threshold: float,
 ) -> Finding:
     drift = record.drift(indicator).drift
     weighed = tuple(round(each, 4) for each in (features(drift) if drift.recent else ()))
@@ -266,7 +277,7 @@ def _found(
         text = f"{evidence}; not calibrated: its confidence is unknown"
         return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
     confidence = round(model.probability(drift), 3)
-    state = state_of(confidence)
+    state = state_of(confidence, threshold)
     return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
 
 

@@ -14,7 +14,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.fair_share import without_surplus
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
-from agent.maintenance.assessment import Finding
+from agent.maintenance.assessment import NEEDED, Finding
 from agent.maintenance.machine_assessment import MachineRecord, begun_anew, find, observe_post
 from agent.maintenance.machine_drift import MachineModel
 from agent.maintenance.machine_readings import EnergyPost, MachineIndicator, VibrationPost, ZoneState
@@ -54,6 +54,7 @@ class MachineWatch:
         clock: Clock,
         disk: Disk,
         worker: Worker,
+        threshold: float = NEEDED,
     ) -> None:
         """Prepare; posts count once the file has been read.
 
@@ -64,7 +65,9 @@ class MachineWatch:
             clock: The clocks of the boot.
             disk: Reads and writes the file.
             worker: Where reading and writing block.
+            threshold: The confidence from which on maintenance is needed.
         """
+        self._threshold = threshold
         self._states = states
         self._models = models
         self._clock = clock
@@ -149,7 +152,7 @@ class MachineWatch:
         """Return what is known of the machines of each zone, by its id: one finding for each indicator."""
         utc_ms, found = self._clock.utc_ms(), dict[str, list[list[Finding]]]()
         for each in self._kept.machines:
-            found.setdefault(each.zone_id, []).append(find(each, self._models, utc_ms))
+            found.setdefault(each.zone_id, []).append(find(each, self._models, utc_ms, threshold=self._threshold))
         return {zone_id: _worst(machines) for zone_id, machines in found.items()}
 
 

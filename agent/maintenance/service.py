@@ -144,7 +144,13 @@ class MaintenanceService:
         utc_ms, records = self._clock.utc_ms(), self._kept.zones
         found = {
             each.zone_id: [
-                find(records.get(each.zone_id, ZoneRecord()), indicator, self._models.get(indicator), utc_ms)
+                find(
+                    records.get(each.zone_id, ZoneRecord()),
+                    indicator,
+                    self._models.get(indicator),
+                    utc_ms,
+                    threshold=self.alerts.threshold,
+                )
                 for indicator in Indicator
             ]
             for each in self._evidence()

@@ -26,7 +26,7 @@ from agent.maintenance.alerts import (
     resolve,
     review,
 )
-from agent.maintenance.assessment import Finding, FindingState
+from agent.maintenance.assessment import NEEDED, Finding, FindingState
 from agent.maintenance.indicators import Indicator
 from agent.maintenance.machine_readings import MachineIndicator
 
@@ -153,7 +153,14 @@ class Hub:
 
     boot_id = "b"
 
-    def __init__(self, directory: Path, *, disk: Disk | None = None, utc_ms: int | None = NOW_MS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        disk: Disk | None = None,
+        utc_ms: int | None = NOW_MS,
+        threshold: float = NEEDED,
+    ) -> None:
         self.faults: list[str] = []
         self.heard: list[tuple[str, bool]] = []
         self.utc = utc_ms
@@ -165,6 +172,7 @@ class Hub:
             new_id=lambda: directory.name,
             add_fault=self.faults.append,
             remove_fault=self.faults.remove,
+            threshold=threshold,
         )
         self.alerts.on_change(lambda alert: self.heard.append((alert.alert_id, alert.is_open)))
 
@@ -201,6 +209,14 @@ async def test_an_alert_is_logged_and_shown_once_also_after_a_restart(
     assert await again.alerts.resolve("alt_9", by="bert", findings={}) is None
     await again.alerts.review(seen(0.9))
     assert again.faults == []
+
+
+async def test_a_configured_threshold_begins_and_ends_alerts_with_the_same_hysteresis(tmp_path: Path) -> None:
+    hub = Hub(tmp_path, threshold=0.9)
+    await hub.alerts.load()
+    for confidence, is_open in ((0.89, False), (0.9, True), (0.69, True), (0.67, False), (0.8, False)):
+        await hub.alerts.review(seen(confidence))
+        assert bool(hub.faults) is is_open, confidence
 
 
 async def test_without_the_time_or_zones_no_alert_begins(tmp_path: Path) -> None:

@@ -83,6 +83,14 @@ def test_the_model_decides_how_sure_it_is_and_without_one_it_is_unknown() -> Non
     assert "23 % more run time" in without.evidence
 
 
+def test_maintenance_is_needed_from_the_configured_confidence_on() -> None:
+    confidence = find(ILL, Indicator.WARMTH, SURE, NOW_MS).confidence
+    assert confidence is not None
+    at = find(ILL, Indicator.WARMTH, SURE, NOW_MS, threshold=confidence)
+    below = find(ILL, Indicator.WARMTH, SURE, NOW_MS, threshold=confidence + 0.001)
+    assert (at.state, below.state) == (FindingState.NEEDED, FindingState.LIKELY)
+
+
 def test_a_rarer_fault_is_less_likely_on_the_same_evidence() -> None:
     often, rare = MODEL.probability(ILL.warmth), MODEL.with_base_rate(0.1).probability(ILL.warmth)
     assert rare / (1 - rare) == pytest.approx(0.1 * often / (1 - often))

@@ -75,6 +75,8 @@ def test_a_current_that_rises_slowly_is_needed_with_its_numbers() -> None:
     assert at.since_utc_ms is not None
     assert 15 <= (at.since_utc_ms - SOLSTICE_MS) / DAY_MS <= 25
     assert "capacitor" in at.advice.action
+    (strict, *_) = find(record, SURE, SOLSTICE_MS + 60 * DAY_MS, threshold=1.1)
+    assert (strict.indicator, strict.state) == (MachineIndicator.CURRENT, FindingState.LIKELY)
     assert found(record, 60, MachineIndicator.LOW_CURRENT).state is FindingState.USUAL
 
 

@@ -49,14 +49,17 @@ def test_a_house_is_in_the_southern_hemisphere_only_where_its_latitude_says_so()
     assert [is_southern(place) for place in places] == [False, False, False, True]
 
 
-def test_the_configured_base_rate_is_that_of_every_model(tmp_path: Path) -> None:
+def test_the_configured_base_rate_and_threshold_are_those_of_every_model(tmp_path: Path) -> None:
     config = SimpleNamespace(
-        storage=SimpleNamespace(state_dir=tmp_path), maintenance=SimpleNamespace(base_rate_factor=0.5)
+        storage=SimpleNamespace(state_dir=tmp_path),
+        maintenance=SimpleNamespace(base_rate_factor=0.5, alert_threshold=0.9),
     )
     environment = SimpleNamespace(clock=None, disk=None, worker=None, rng=None)
     hub = SimpleNamespace(config=config, environment=environment, climate=climate(), faults=None)
     maintenance = build_maintenance(cast("HubParts", hub))
     assert maintenance is not None
+    assert maintenance.machines is not None
+    assert (maintenance.alerts.threshold, maintenance.machines._threshold) == (0.9, 0.9)
     assert {kind: model.base_rate for kind, model in maintenance._models.items()} == {
         kind: 0.5 * MODELS[kind].base_rate for kind in Indicator
     }
