@@ -43,6 +43,8 @@ _DIST_INFO = re.compile(r"climahub-([^-]{1,64})\.dist-info")
 _VERSION = re.compile(
     r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:(a|b|rc)(\d{1,9}))?(?:\.post(\d{1,9}))?(?:\.dev(\d{1,9}))?(?:\+.*)?"
 )
+_EXTENSION = re.compile(r"\.(cpython-\d+t?)-[^.]*\.so")
+"""The end of the name of a compiled module that one minor version of Python alone can load (PEP 3149)."""
 _FINAL = "z"
 """Behind the letters of pre-releases."""
 
@@ -185,9 +187,23 @@ def find_slot_problem(slot: str, state: LauncherState, directory: Path) -> str:
     if not wanted or not (tree / "__main__.py").is_file():
         return f"slot {slot} holds no release"
     try:
-        return "" if digest(tree) == wanted else f"slot {slot} was changed or damaged since it was installed"
+        if digest(tree) != wanted:
+            return f"slot {slot} was changed or damaged since it was installed"
     except (OSError, ValueError) as error:
         return f"slot {slot} cannot be read: {error}"
+    here, made_for = sys.implementation.cache_tag, pythons_of(tree)
+    if made_for and here not in made_for:
+        return f"slot {slot} holds a release for {', '.join(sorted(made_for))}, and this is {here}"
+    return ""
+
+
+def pythons_of(tree: Path) -> set[str]:
+    """Return the tags of the Pythons that a release's compiled modules are for; empty where it has none.
+
+    An upgrade of Debian changes the Python under a slot. A release that cannot be imported would be started for ever.
+    """
+    names = (name for _, _, files in os.walk(tree) for name in files)
+    return {match[1] for name in names if (match := _EXTENSION.search(name))}
 
 
 def version_in(tree: Path) -> str:

@@ -297,6 +297,38 @@ def test_the_agent_is_told_why_a_slot_did_not_start(hub: Path) -> None:
     assert "changed or damaged" in start_package(hub)[1]
 
 
+def add_compiled_module(hub: Path, slot: str, *tags: str) -> None:
+    for tag in tags:
+        (hub / "slots" / slot / "lib" / f"_json.{tag}.so").write_bytes(b"\x7fELF")
+
+
+def test_a_slot_for_another_python_leaves_the_hub_to_the_package(hub: Path) -> None:
+    """As after an upgrade of Debian: its compiled modules cannot be imported, and no start would ever succeed."""
+    install(hub, package="1.0", a="1.2.0")
+    add_compiled_module(hub, "a", "cpython-39-x86_64-linux-gnu")
+    account(hub, good="a", floor=4)
+    here = sys.implementation.cache_tag
+    reason = f"slot a holds a release for cpython-39, and this is {here}; starting the package's release"
+    assert start_package(hub) == ("base", reason)
+    assert launcher.load(hub).good == "a"
+
+
+def test_a_trial_for_another_python_has_failed_and_its_predecessor_runs(hub: Path) -> None:
+    add_compiled_module(hub, "b", "cpython-39-x86_64-linux-gnu")
+    account(hub, good="a", trial="b", trial_version="2.0.0", trial_sequence=7, tries_left=2)
+    assert start(hub) == A
+    assert "for cpython-39" in launcher.load(hub).failed.reason
+
+
+@pytest.mark.parametrize(
+    "tags", [[f"{sys.implementation.cache_tag}-x86_64-linux-gnu", "cpython-39-x86_64-linux-gnu"], ["abi3"]]
+)
+def test_a_slot_whose_compiled_modules_this_python_loads_runs(hub: Path, tags: list[str]) -> None:
+    add_compiled_module(hub, "a", *tags)
+    account(hub, good="a")
+    assert start(hub) == A
+
+
 IN_ORDER = ["1.0.dev1", "1.0a1", "1.0a2", "1.0b1", "1.0rc1", "1.0", "1.0.post1", "1.0.1", "1.1", "1.10", "2"]
 
 
