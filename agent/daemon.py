@@ -282,7 +282,9 @@ class _Restarts:
                 settings,
                 environment.Environment(
                     board=environment.with_parts(
-                        environment.make_board(settings.board, clock, environment.sensor_names(settings)),
+                        environment.make_board(
+                            settings.board, clock, environment.sensor_names(settings), settings.climate
+                        ),
                         settings,
                         clock,
                         self._disk,

@@ -150,13 +150,16 @@ def sensor_names(config: Config) -> frozenset[str]:
     return frozenset((*sensors.disabled, *sensors.in_case, *sensors.primary.values(), *zones))
 
 
-def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -> Board:
+def make_board(
+    config: BoardConfig, clock: Clock, named: Collection[str] = (), climate: ClimateConfig | None = None
+) -> Board:
     """Return the board that the configuration names. Its module is imported only then.
 
     Args:
         config: Of the board.
         clock: Of this boot.
         named: See `sensor_names`.
+        climate: Has the minimum off times of what relays drive.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.
@@ -181,7 +184,7 @@ def make_board(config: BoardConfig, clock: Clock, named: Collection[str] = ()) -
                 sources.append(MainsLine(str(linux.gpio_chip), linux.mains_line, is_active_low=linux.mains_active_low))
             return LinuxBoard(
                 sysfs_root=linux.sysfs_root,
-                wirings=wirings_of(linux),
+                wirings=wirings_of(linux, climate),
                 button=button,
                 led=None if linux.led == "none" else linux.led,
                 sources=sources,

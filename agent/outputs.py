@@ -9,7 +9,7 @@ fraction of the agent's start, and works with an agent that cannot be imported.
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from hal.errors import ActuatorFault, HalError
 from hal.line_names import LineName, parse_line_name
 
 if TYPE_CHECKING:
-    from hal.linux.output_lines import RelayWiring
+    from hal.linux.output_lines import RelayWiring, ZoneRelays
     from hal.zigbee.output_table import LineUse
 
 RESTING_PARTS = frozenset({"heat", "cool", "stage2", "aux"})
@@ -96,8 +96,13 @@ def hand_back(config: BoilerConfig) -> None:
         boilers.hand_back_ebusd(config.address, config.ebusd_message)
 
 
-def wirings_of(config: LinuxConfig) -> "Sequence[RelayWiring]":
-    """Return which relay is on which line, for each device that has some; the GPIO chip first."""
+def wirings_of(config: LinuxConfig, climate: ClimateConfig | None = None) -> "Sequence[RelayWiring]":
+    """Return which relay is on which line, for each device that has some; the GPIO chip first.
+
+    Args:
+        config: Of the board.
+        climate: Gives the lines their minimum off times; what only switches everything off needs none.
+    """
     gpio = str(config.gpio_chip)
     names = [name for name in _line_names(config) if not name.radio_device]
     if not config.relays and not config.heat_source_lines:
@@ -110,8 +115,21 @@ def wirings_of(config: LinuxConfig) -> "Sequence[RelayWiring]":
         return line if device == gpio else None
 
     devices = sorted({gpio, *(name.device for name in names)}, key=lambda each: (each != gpio, each))
-    wirings = [_wiring(config, device, functools.partial(line_on, device)) for device in devices]
+    wirings = [_wiring(config, device, functools.partial(line_on, device), climate) for device in devices]
     return [wiring for wiring in wirings if wiring.lines]
+
+
+def _rests_s(zones: "Sequence[ZoneRelays]", heat_source: Mapping[str, int], climate: ClimateConfig) -> dict[int, float]:
+    """Return the minimum off time of what each line drives."""
+    rests_s = {
+        line: climate.heat_source_min_off_s if part in RESTING_PARTS else 0.0 for part, line in heat_source.items()
+    }
+    for zone in zones:
+        for line in (zone.heat_line, zone.cool_line):
+            if line is not None:
+                # A line that drives both needs the longer rest.
+                rests_s[line] = max(rests_s.get(line, 0.0), climate.relay_min_off_s)
+    return rests_s
 
 
 def radio_wiring_of(config: LinuxConfig) -> "tuple[RelayWiring, Sequence[LineName]]":
@@ -132,16 +150,11 @@ def radio_uses_of(config: BoardConfig, climate: ClimateConfig) -> "Sequence[Line
     from hal.zigbee.output_table import LineUse  # noqa: PLC0415 - as above
 
     wiring, names = radio_wiring_of(config.linux)
-    uses: dict[int, LineUse] = {}
-    for part, line in wiring.heat_source.items():
-        uses[line] = LineUse(names[line], part, climate.heat_source_min_off_s if part in RESTING_PARTS else 0.0)
+    drives = {line: part for part, line in wiring.heat_source.items()}
     for zone in wiring.zones:
-        for zone_line in (zone.heat_line, zone.cool_line):
-            if zone_line is not None:
-                # A line that drives both needs the longer rest.
-                part_rest_s = uses[zone_line].rest_s if zone_line in uses else 0.0
-                uses[zone_line] = LineUse(names[zone_line], zone.name, max(part_rest_s, climate.relay_min_off_s))
-    return [uses[line] for line in sorted(uses)]
+        drives |= {line: zone.name for line in (zone.heat_line, zone.cool_line) if line is not None}
+    rests_s = _rests_s(wiring.zones, wiring.heat_source, climate)
+    return [LineUse(names[line], drives[line], rests_s[line]) for line in sorted(drives)]
 
 
 def _line_names(config: LinuxConfig) -> Sequence[LineName]:
@@ -150,17 +163,25 @@ def _line_names(config: LinuxConfig) -> Sequence[LineName]:
     return [parse_line_name(line) for line in lines if isinstance(line, str)]
 
 
-def _wiring(config: LinuxConfig, device: str, number_of: Callable[[int | str | None], int | None]) -> "RelayWiring":
+def _wiring(
+    config: LinuxConfig,
+    device: str,
+    number_of: Callable[[int | str | None], int | None],
+    climate: ClimateConfig | None = None,
+) -> "RelayWiring":
     """Return what is on one device; ``number_of`` returns its number of a configured line."""
     from hal.linux.output_lines import RelayWiring, ZoneRelays  # noqa: PLC0415 - as above
 
     relays = [ZoneRelays(each.name, number_of(each.heat_line), number_of(each.cool_line)) for each in config.relays]
+    zones = tuple(each for each in relays if each.heat_line is not None or each.cool_line is not None)
     parts = [(part.part, number_of(part.line)) for part in config.heat_source_lines]
+    heat_source = {part: line for part, line in parts if line is not None}
     return RelayWiring(
         device=device,
-        zones=tuple(each for each in relays if each.heat_line is not None or each.cool_line is not None),
-        heat_source={part: line for part, line in parts if line is not None},
+        zones=zones,
+        heat_source=heat_source,
         is_active_low=_is_active_low(config, device),
+        rests_s={} if climate is None else _rests_s(zones, heat_source, climate),
     )
 
 

@@ -140,7 +140,9 @@ class LinuxBoard:
             monotonic_ms: The monotonic clock; without one, 1-Wire thermometers convert one after the other.
             uevents: Waits for devices that come and go; by default for those of the kernel.
         """
-        self._relays = [RelayOutputs(each) if each.is_on_gpio else BusRelays(each) for each in wirings]
+        self._relays = [
+            RelayOutputs(each) if each.is_on_gpio else BusRelays(each, monotonic_ms=monotonic_ms) for each in wirings
+        ]
         parts = {wiring.device: relays for wiring, relays in zip(wirings, self._relays, strict=True)}
         self._outputs = CombinedOutputs(parts) if parts else None
         self._threads = BusThreads()

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from hal.errors import ActuatorFault
 from hal.interface import HvacDemand, ZoneOutput
 from hal.linux.output_lines import OutputLines, RelayWiring, open_lines
-from hal.linux.relays import RelayOutputs
+from hal.linux.relays import RelayOutputs, line_values
+from hal.linux.resting_lines import LineRests
 
 _log = logging.getLogger(__name__)
 
@@ -19,10 +21,23 @@ BUS_S_MAX = 3.0
 class BusRelays:
     """Relays on a device whose bus can hang, implementing `hal.interface.HvacOutputs` with a thread of its own."""
 
-    def __init__(self, wiring: RelayWiring, open_lines: Callable[[RelayWiring], OutputLines] = open_lines) -> None:
-        """Store the wiring; the lines are requested with the first demand."""
+    def __init__(
+        self,
+        wiring: RelayWiring,
+        open_lines: Callable[[RelayWiring], OutputLines] = open_lines,
+        monotonic_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """Store the wiring; the lines are requested with the first demand.
+
+        Args:
+            wiring: Assignment of lines to relays, with their minimum off times.
+            open_lines: Requests the lines; replaced in tests.
+            monotonic_ms: This boot's clock; by default Python's. The control counts a first demand from now.
+        """
+        self._wiring = wiring
         self._device = wiring.device
-        self._relays = RelayOutputs(wiring, open_lines)
+        self._rests = LineRests(wiring.device, wiring.rests_s, monotonic_ms or _monotonic_ms)
+        self._relays = RelayOutputs(wiring, lambda wiring: self._rests.keep(open_lines(wiring)))
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-relays")
         self._last: Future[ActuatorFault | None] | None = None
 
@@ -35,8 +50,9 @@ class BusRelays:
         """Set every line and read it back. Nothing is queued behind a bus that hangs.
 
         Raises:
-            ActuatorFault: A line did not follow, the lines cannot be requested, or the bus hangs.
+            ActuatorFault: A line did not follow or must still rest, the lines cannot be requested, or the bus hangs.
         """
+        self._rests.demand(line_values(self._wiring, demand))
         await self._run(lambda: self._relays.set_lines(demand))
 
     async def close(self) -> None:
@@ -60,6 +76,10 @@ class BusRelays:
             raise ActuatorFault(f"{self._device}: no response within {BUS_S_MAX:.0f} s; {advice}") from error
         if fault is not None:
             raise fault
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _outcome(act: Callable[[], None]) -> ActuatorFault | None:

@@ -100,7 +100,7 @@ class Mcp23017Lines(_Expander):
 
 
 def open_expander(wiring: RelayWiring, open_bus: Callable[[int], I2cPort] | None = None) -> OutputLines:
-    """Open an expander and switch its lines off.
+    """Open an expander; its lines stay as they are until the first `set`.
 
     Args:
         wiring: Of the expander.
@@ -108,18 +108,11 @@ def open_expander(wiring: RelayWiring, open_bus: Callable[[int], I2cPort] | None
 
     Raises:
         ActuatorFault: There is no bus, or the package is not installed.
-        OSError: The expander does not answer.
     """
     bus_address, chip = wiring.device.split("/")
     number, address = i2c_address(bus_address)
     bus = (open_bus or _open_port)(number)
-    lines = (Pcf8574Lines if chip == "pcf8574" else Mcp23017Lines)(wiring, bus, address)
-    try:
-        lines.set({})
-    except OSError as error:
-        lines.close()
-        raise ActuatorFault(f"{wiring.device}: {error.strerror}; {lines.advice(error)}") from error
-    return lines
+    return (Pcf8574Lines if chip == "pcf8574" else Mcp23017Lines)(wiring, bus, address)
 
 
 def _open_port(number: int) -> I2cPort:

@@ -25,12 +25,14 @@ class RelayWiring(msgspec.Struct, frozen=True):
         zones: The relays of the zones.
         heat_source: Lines of the shared heat source, by `hal.linux.relays.HEAT_SOURCE_LINES`.
         is_active_low: Whether a low line closes the relay.
+        rests_s: The minimum off time of what a line drives, by line; not needed to switch everything off.
     """
 
     device: str
     zones: tuple[ZoneRelays, ...]
     heat_source: Mapping[str, int] = {}
     is_active_low: bool = False
+    rests_s: Mapping[int, float] = {}
 
     @property
     def lines(self) -> tuple[int, ...]:
@@ -45,7 +47,12 @@ class RelayWiring(msgspec.Struct, frozen=True):
 
 
 class OutputLines(Protocol):
-    """Lines requested as outputs. They were switched off when they were requested."""
+    """Lines requested as outputs.
+
+    Those of a GPIO chip were switched off when they were requested. A board that is opened again after an error of its
+    bus keeps its lines until the first `set`, which names all of them: one that is on and stays wanted is not
+    interrupted.
+    """
 
     def set(self, values: Mapping[int, bool]) -> None:
         """Switch lines; may raise `OSError`."""
@@ -65,7 +72,7 @@ class OutputLines(Protocol):
 
 
 def open_lines(wiring: RelayWiring) -> OutputLines:
-    """Request the lines of a device, all off.
+    """Request the lines of a device.
 
     Raises:
         ActuatorFault: They cannot be requested; the message names the remedy.

@@ -1,7 +1,7 @@
 """Relays on the lines of one device, whatever its kind: which line a demand wants on, setting and reading back.
 
-Lines are switched off when they are requested, before they are released, and once more after the agent has ended
-(`climahub run --outputs-off`, which needs this module to be light).
+Lines of a GPIO chip are switched off when they are requested; all are before they are released, and once more after
+the agent has ended (`climahub run --outputs-off`, which needs this module to be light).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -37,9 +37,9 @@ class UsbRelayLines:
         self._fd = fd
 
     def set(self, values: Mapping[int, bool]) -> None:
-        """Switch the relays that are not as they should be: a board that was plugged in again has forgotten them."""
+        """Switch the relays that are not as they should be, off before on: a board that was unplugged forgets them."""
         before = self.get()
-        for line, is_on in values.items():
+        for line, is_on in sorted(values.items(), key=lambda each: each[1]):
             if before[line] is not is_on:
                 os.write(self._fd, bytes([0, ON if is_on else OFF, line]).ljust(REPORT_BYTES, b"\0"))
 
@@ -60,25 +60,19 @@ class UsbRelayLines:
 
 
 def open_usb_relays(wiring: RelayWiring, sysfs_root: Path = Path("/sys"), dev_root: Path = Path("/dev")) -> OutputLines:
-    """Open the board at a USB port and switch its relays off.
+    """Open the board at a USB port; its relays stay as they are until the first `set`.
 
     Raises:
         ActuatorFault: There is no such board, or it cannot be opened; the message names the remedy.
     """
     path = dev_root / _find(wiring, sysfs_root)
     try:
-        lines = UsbRelayLines(wiring, os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+        return UsbRelayLines(wiring, os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
     except PermissionError as error:
         advice = "install systemd/62-climahub-usb-relay.rules; for the service, systemd/climahub-usb-relay.conf as well"
         raise ActuatorFault(f"{wiring.device}: this user has no permission to open {path}; {advice}") from error
     except OSError as error:
         raise ActuatorFault(f"{wiring.device}: {path} cannot be opened ({error.strerror}); {ADVICE}") from error
-    try:
-        lines.set(dict.fromkeys(wiring.lines, False))
-    except OSError as error:
-        lines.close()
-        raise ActuatorFault(f"{wiring.device}: {error.strerror}; {ADVICE}") from error
-    return lines
 
 
 def _find(wiring: RelayWiring, sysfs_root: Path) -> str:

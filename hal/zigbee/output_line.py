@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 import msgspec
 
+from hal import output_rest
 from hal.line_names import LineName
 
 LEASE_S = 60.0
@@ -177,12 +178,11 @@ def _with_end(state: LineState, is_on: bool | None, now_ms: int) -> LineState:
 def rest_left_s(state: LineState, rest_s: float, now_ms: int) -> float:
     """Return for how long an output that is to go on must stay off; 0 where it need not.
 
-    The control counts the minimum off time from its demand, or from its start. Here only the time is added by which the
-    output went off later. So a control that knows of an earlier rest, or a test without minimum times, waits no longer.
+    See `hal.output_rest`.
     """
     if state.off_ms is None or not state.wanted:
         return 0.0
-    return max(0.0, min(rest_s - _age_s(state.off_ms, now_ms), state.late_s - _age_s(state.wanted_ms, now_ms)))
+    return output_rest.rest_left_s(state.off_ms, state.late_s, state.wanted_ms, rest_s, now_ms)
 
 
 def current_demand(wanted: bool | None, demanded_ms: int, now_ms: int) -> bool | None:

@@ -58,6 +58,14 @@ def test_line_rests_as_long_as_what_it_drives(tmp_path: Path) -> None:
     climate = msgspec.structs.replace(config.climate, relay_min_off_s=60.0, heat_source_min_off_s=300.0)
     uses = {use.drives: use.timing.rest_s for use in outputs.radio_uses_of(config.board, climate)}
     assert uses == {"bath": 0.0, "living": 60.0, "heat": 300.0, "pump": 0.0}
+    expander = resolved(
+        'relays = [{ name = "a", heat_line = "i2c-1-0020/pcf8574/1", cool_line = "i2c-1-0020/pcf8574/4" }]\n'
+        'heat_source_lines = [{ part = "pump", line = "i2c-1-0020/pcf8574/2" }, { part = "heat", line = '
+        '"i2c-1-0020/pcf8574/4" }]',
+        directory=tmp_path,
+    ).config
+    (wiring,) = outputs.wirings_of(expander.board.linux, climate)
+    assert wiring.rests_s == {1: 60.0, 2: 0.0, 4: 300.0}
 
 
 def test_name_of_a_device_is_its_address_and_endpoint() -> None:

@@ -63,7 +63,7 @@ class Rig:
 async def test_a_pcf8574_sinks_for_relays_that_are_on_and_leaves_other_lines_high() -> None:
     rig = Rig(PCF)
     await rig.relays.apply(HvacDemand({"bath": HEAT}))
-    assert rig.bus.pcf.told == [b"\xff", b"\xf7"]
+    assert rig.bus.pcf.told == [b"\xf7"]
     await rig.relays.apply(HvacDemand({"living": HEAT, "bath": HEAT}))
     assert rig.bus.pcf.latch == 0b1111_0110
     rig.relays.close()
@@ -76,7 +76,7 @@ async def test_an_mcp23017_gets_its_level_before_it_drives_and_keeps_lines_of_ot
     rig.bus.mcp.set(OLAT, 0x8022)
     rig.bus.mcp.set(IODIR, 0xFFDF)
     await rig.relays.apply(HvacDemand({"bath": HEAT}, HeatSourceDemand(HEAT, 1, is_pump_on=True)))
-    assert rig.bus.mcp.told == [b"\x14\x20\x00", b"\x00\xdd\x7e", b"\x14\x20\x81"]
+    assert rig.bus.mcp.told == [b"\x14\x20\x81", b"\x00\xdd\x7e"]
     rig.relays.close()
     assert rig.bus.mcp.get(OLAT) == 0x0020
 
@@ -122,6 +122,21 @@ async def test_an_error_of_the_bus_is_a_fault_with_its_remedy_and_is_over_when_t
     rig.bus.error = None
     await rig.relays.apply(HvacDemand())
     assert (rig.opened, rig.bus.pcf.latch) == (3, 0xFF)
+
+
+@pytest.mark.parametrize("wiring", [PCF, MCP])
+async def test_an_expander_that_is_opened_again_keeps_a_relay_that_stays_wanted(wiring: RelayWiring) -> None:
+    rig = Rig(wiring)
+    await rig.relays.apply(HvacDemand({"bath": HEAT}))
+    chip = rig.bus.mcp if wiring is MCP else rig.bus.pcf
+    rig.bus.error = OSError(errno.EREMOTEIO, "gone")
+    with pytest.raises(ActuatorFault):
+        await rig.relays.apply(HvacDemand({"bath": HEAT}))
+    rig.bus.error = None
+    chip.told.clear()
+    await rig.relays.apply(HvacDemand({"bath": HEAT}))
+    assert rig.opened == 2
+    assert set(chip.told) == ({b"\x14\x00\x80"} if wiring is MCP else {b"\xf7"})
 
 
 class StuckBus(FakeBus):
