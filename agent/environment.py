@@ -334,7 +334,8 @@ def _boiler(config: BoilerConfig, climate: ClimateConfig, clock: Clock) -> "Boil
 
     is_otgw = config.driver == "otgw"
     link = OtgwLink(config.address) if is_otgw else EbusdLink(config.address, config.ebusd_message)
-    return BoilerOutputs(link, flow_c_max=flow_c_max(config, climate), monotonic_ms=clock.monotonic_ms)
+    rest_s = climate.heat_source_min_off_s
+    return BoilerOutputs(link, flow_c_max=flow_c_max(config, climate), monotonic_ms=clock.monotonic_ms, rest_s=rest_s)
 
 
 def _network(

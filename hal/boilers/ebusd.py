@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from hal.boilers.ebusd_messages import ANSWER_BYTES_MAX, PORT, check_answer, write_command
 from hal.errors import ActuatorFault
 
+SILENCE_S = 1260.0
+"""A boiler has returned to its own setting this long after the last demand: "about 20 minutes"."""
+
 
 class EbusdLink:
     """One boiler behind ebusd, implementing `hal.boilers.outputs.BoilerLink`."""
@@ -18,6 +21,11 @@ class EbusdLink:
         """Store where ebusd is ("socket://HOST:PORT"), and the message that sets the flow temperature."""
         self._address = address
         self._message = message
+
+    @property
+    def silence_s(self) -> float:
+        """See `BoilerLink`."""
+        return SILENCE_S
 
     @property
     def name(self) -> str:

@@ -20,6 +20,9 @@ OFF_C = 8.0
 SAFE_VERSION = (5, 6)
 """The first firmware whose override ends by silence."""
 
+SILENCE_S = 75.0
+"""An override has ended this long after the last setpoint: "a little over a minute"."""
+
 INACTIVE_S_MAX = 10.0
 """pyotgw connects anew when the gateway has not written anything for this long; it passes on messages each second."""
 
@@ -32,6 +35,11 @@ class OtgwLink:
         self._address = address
         self._gateway: Any = None  # of an optional package without types
         self._connecting: asyncio.Task[object] | None = None
+
+    @property
+    def silence_s(self) -> float:
+        """See `BoilerLink`."""
+        return SILENCE_S
 
     @property
     def name(self) -> str:

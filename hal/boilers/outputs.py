@@ -12,6 +12,7 @@ from typing import Protocol
 
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
+from hal.output_rest import OutputDemand, OutputRecord, rest_left_s, with_demand, with_state
 
 RENEW_S = 25.0
 """A demand that has not changed is sent again by the first one after this time: each 30 s, as the control decides every
@@ -33,6 +34,11 @@ class BoilerLink(Protocol):
     @property
     def name(self) -> str:
         """What and where it is, for people."""
+        ...
+
+    @property
+    def silence_s(self) -> float:
+        """The boiler no longer heats by a demand that was sent so long ago."""
         ...
 
     async def send(self, flow_c: float | None) -> None:
@@ -64,13 +70,16 @@ def flow_of(heat_source: HeatSourceDemand | None, flow_c_max: float) -> float | 
 class BoilerOutputs:
     """The boiler, implementing `hal.interface.HvacOutputs` without zones: the valves are others'."""
 
-    def __init__(self, link: BoilerLink, *, flow_c_max: float, monotonic_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, link: BoilerLink, *, flow_c_max: float, monotonic_ms: Callable[[], int], rest_s: float = 0.0
+    ) -> None:
         """Store the way to the boiler; it is opened with the first demand.
 
         Args:
             link: The way.
             flow_c_max: No higher flow temperature is ever sent.
-            monotonic_ms: This boot's clock.
+            monotonic_ms: This boot's clock. The control counts its first demand from now.
+            rest_s: The minimum off time of the boiler.
         """
         self._link = link
         self._flow_c_max = flow_c_max
@@ -78,6 +87,11 @@ class BoilerOutputs:
         self._task: asyncio.Task[None] | None = None
         self._sent: tuple[int, float | None] | None = None
         self._problem = ""
+        self._rest_s = rest_s
+        self._started_ms = monotonic_ms()
+        self._demand: OutputDemand | None = None
+        self._record: OutputRecord | None = None
+        self._may_heat_until_ms = self._started_ms + round(link.silence_s * 1000)
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
@@ -88,13 +102,41 @@ class BoilerOutputs:
         """Have the demand on the heat source sent if it is new or due again.
 
         Raises:
-            ActuatorFault: What was sent last did not arrive.
+            ActuatorFault: What was sent last did not arrive, or the boiler must still rest.
         """
         wanted_c = flow_of(demand.heat_source, self._flow_c_max)
+        rest_s = self._rest_left_s(is_on=wanted_c is not None)
+        if rest_s:
+            wanted_c = None
         if (self._task is None or self._task.done()) and self._is_due(wanted_c):
             self._task = asyncio.get_running_loop().create_task(self._send(wanted_c))
         if self._problem:
             raise ActuatorFault(self._problem)
+        if rest_s:
+            text = "it went off late, or its gateway was not reached"
+            raise ActuatorFault(f"{self._link.name}: wait {-(-rest_s // 1):.0f} s for the boiler's rest: {text}")
+
+    def _rest_left_s(self, *, is_on: bool) -> float:
+        """Record the demand, and return for how long the boiler must stay off all the same."""
+        now_ms = self._monotonic_ms()
+        demand = self._demand = with_demand(self._demand, self._started_ms, now_ms, is_on=is_on)
+        is_off = self._record is not None and not self._record.is_on
+        if not is_off and now_ms > self._may_heat_until_ms:
+            self._record = with_state(self._record, demand, self._may_heat_until_ms, is_on=False)
+        record = self._record
+        if not is_on or record is None or record.off_ms is None:
+            return 0.0
+        return rest_left_s(record.off_ms, record.late_s, demand.since_ms, self._rest_s, now_ms)
+
+    def _went_off(self) -> None:
+        """Record that a demand for no heating has arrived."""
+        if self._demand is not None:
+            self._record = with_state(self._record, self._demand, self._monotonic_ms(), is_on=False)
+
+    def _may_heat(self) -> None:
+        """Record that a demand for heating has arrived, or may have."""
+        self._record = OutputRecord(is_on=True)
+        self._may_heat_until_ms = self._monotonic_ms() + round(self._link.silence_s * 1000)
 
     def _is_due(self, wanted_c: float | None) -> bool:
         if self._sent is None:
@@ -104,6 +146,9 @@ class BoilerOutputs:
 
     async def _send(self, wanted_c: float | None) -> None:
         self._sent, at_ms = None, self._monotonic_ms()
+        if wanted_c is not None and (self._record is None or not self._record.is_on):
+            # An answer may be lost on the way.
+            self._may_heat()
         try:
             async with asyncio.timeout(SEND_S_MAX):
                 await self._link.send(wanted_c)
@@ -117,6 +162,10 @@ class BoilerOutputs:
             self._problem = f"{self._link.name}: {text}; check the gateway's supply, cable and address (boiler.address)"
         else:
             self._sent, self._problem = (at_ms, wanted_c), ""
+            if wanted_c is None:
+                self._went_off()
+            else:
+                self._may_heat()
 
     async def close(self) -> None:
         """Hand the boiler back to its own control. If that does not arrive, silence does the same, later."""

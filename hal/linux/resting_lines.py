@@ -6,64 +6,9 @@ before it is written, and one that must still rest is left off. Knows nothing of
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from hal.errors import ActuatorFault
 from hal.linux.output_lines import OutputLines
-from hal.output_rest import rest_left_s
-
-PROMPT_S = 1.0
-"""A line that went off so soon after its demand is not late: control decides each 10 s, a bus takes milliseconds."""
-
-
-class LineDemand(msgspec.Struct, frozen=True):
-    """What the control demands of a line.
-
-    Attributes:
-        is_on: The demand.
-        since_ms: Since when.
-        counted_ms: Since when the control counts it so: for its first demand, since the start of the hub.
-    """
-
-    is_on: bool
-    since_ms: int
-    counted_ms: int
-
-
-class LineRecord(msgspec.Struct, frozen=True):
-    """What was read of a line.
-
-    Attributes:
-        is_on: Its last state.
-        off_ms: When it was first seen off; `None` while it is on.
-        late_s: By how much that came after the demand; infinite where the control did not demand it.
-    """
-
-    is_on: bool
-    off_ms: int | None = None
-    late_s: float = 0.0
-
-
-def with_demand(before: LineDemand | None, started_ms: int, now_ms: int, *, is_on: bool) -> LineDemand:
-    """Return the demand on a line after the control has decided."""
-    if before is None:
-        return LineDemand(is_on, now_ms, started_ms)
-    return before if before.is_on is is_on else LineDemand(is_on, now_ms, now_ms)
-
-
-def with_state(before: LineRecord | None, demand: LineDemand, now_ms: int, *, is_on: bool) -> LineRecord:
-    """Return what is known of a line after it was read."""
-    if is_on:
-        return LineRecord(is_on=True)
-    if before is not None and not before.is_on:
-        return before
-    late_s = (now_ms - demand.counted_ms) / 1000
-    if late_s <= PROMPT_S:
-        late_s = 0.0
-    elif demand.is_on:
-        # Whoever answers again after a power failure went off at an unknown time, perhaps just now.
-        late_s = float("inf")
-    return LineRecord(is_on=False, off_ms=now_ms, late_s=late_s)
+from hal.output_rest import OutputDemand, OutputRecord, rest_left_s, with_demand, with_state
 
 
 class LineRests:
@@ -84,8 +29,8 @@ class LineRests:
         self._rests_s = rests_s
         self._monotonic_ms = monotonic_ms
         self._started_ms = monotonic_ms()
-        self._demands: Mapping[int, LineDemand] = {}
-        self._records: Mapping[int, LineRecord] = {}
+        self._demands: Mapping[int, OutputDemand] = {}
+        self._records: Mapping[int, OutputRecord] = {}
 
     def demand(self, values: Mapping[int, bool]) -> None:
         """Record what the control demands of all lines now, whether or not the bus takes it."""

@@ -1,6 +1,8 @@
 """A boiler behind a gateway: told when something changes, renewed while somebody demands, silent otherwise."""
 
 import asyncio
+import itertools
+import random
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +21,7 @@ def heat(flow_c: float | None) -> HvacDemand:
 
 class Link:
     name = "the gateway"
+    silence_s = OTGW_EXPIRES_S
 
     def __init__(self) -> None:
         self.sent: list[float | str | None] = []
@@ -148,11 +151,14 @@ class GatewayLink(Link):
         super().__init__()
         self.gateway = gateway
         self.now_s = now_s
+        self.answers = True
 
     async def send(self, flow_c: float | None) -> None:
         await super().send(flow_c)
         self.gateway.receive(f"CS={8.0 if flow_c is None else flow_c}", self.now_s())
         self.gateway.receive(f"CH={0 if flow_c is None else 1}", self.now_s())
+        if not self.answers:
+            raise OSError(110, "Connection timed out")
 
 
 @pytest.mark.parametrize("killed_s", range(0, 70, 10))
@@ -175,3 +181,102 @@ async def test_a_boiler_is_off_a_minute_after_hub_or_link_are_gone(killed_s: int
             bench.now_ms += 5000
         assert bench.now_ms / 1000 - gone_s <= OTGW_EXPIRES_S + 5.0
     assert gateway.highest_c <= 55.0
+
+
+REST_S = 300.0
+
+
+class RestBench(Bench):
+    """A boiler behind a gateway, which notes how long it had rested whenever it began to heat.
+
+    The hub before this one had it heat until the start.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.link: GatewayLink = GatewayLink(EmulatedOtgw(), lambda: self.now_ms / 1000)
+        self.link.gateway.receive("CS=50", 0.0)
+        self.outputs = BoilerOutputs(self.link, flow_c_max=55.0, monotonic_ms=lambda: self.now_ms, rest_s=REST_S)
+        self.rests_s: list[float] = []
+        self._was_on, self._off_s = True, 0.0
+
+    async def apply(self, demand: HvacDemand, after_s: float = 10.0) -> str:
+        for _ in range(round(after_s)):
+            self.now_ms += 1000
+            self.look()
+        fault = await super().apply(demand, after_s=0.0)
+        self.look()
+        return fault
+
+    def look(self) -> None:
+        now_s = self.now_ms / 1000
+        is_on = self.link.gateway.order(now_s).may_heat
+        if is_on and not self._was_on:
+            self.rests_s.append(now_s - self._off_s)
+        elif self._was_on and not is_on:
+            self._off_s = now_s
+        self._was_on = is_on
+
+
+@pytest.mark.parametrize("dead_s", [20, 60, 200])
+async def test_boiler_that_a_dead_link_kept_on_at_the_start_rests_from_when_it_went_off(dead_s: int) -> None:
+    bench = RestBench()
+    bench.link.error = OSError(5, "Input/output error")
+    for _ in range(dead_s // 10):
+        await bench.apply(OFF)
+    bench.link.error = None
+    # The control counts its rest from the start of the hub.
+    while bench.now_ms < REST_S * 1000:
+        await bench.apply(OFF)
+    faults = [await bench.apply(heat(45.0)) for _ in range(15)]
+    assert "the gateway: wait" in faults[0]
+    assert faults[-1] == ""
+    assert len(bench.rests_s) == 1
+    assert REST_S - 1 <= bench.rests_s[0] <= REST_S + 20
+
+
+async def test_boiler_whose_override_ended_by_silence_rests_before_it_heats_again() -> None:
+    bench = RestBench()
+    for _ in range(3):
+        await bench.apply(heat(45.0))
+    bench.link.error = OSError(5, "Input/output error")
+    for _ in range(9):
+        await bench.apply(heat(45.0))
+    bench.link.error = None
+    for _ in range(40):
+        await bench.apply(heat(45.0))
+    assert len(bench.rests_s) == 1
+    assert REST_S - 1 <= bench.rests_s[0] <= REST_S + 20
+
+
+async def test_link_that_fails_for_less_than_the_silence_interrupts_nothing() -> None:
+    bench = RestBench()
+    await bench.apply(heat(45.0))
+    bench.link.error = OSError(5, "Input/output error")
+    for _ in range(3):
+        await bench.apply(heat(45.0))
+    bench.link.error = None
+    for _ in range(4):
+        await bench.apply(heat(45.0))
+    assert bench.rests_s == []
+    assert bench.link.sent[-1] == 45.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_boiler_heats_never_before_its_rest_whatever_the_link_does(seed: int) -> None:
+    rng = random.Random(seed)
+    bench = RestBench()
+    demand, changed_ms = OFF, 0
+    for _ in range(1000):
+        if rng.random() < 0.1:
+            bench.link.error = None if bench.link.error else OSError(5, "Input/output error")
+        bench.link.answers = rng.random() > 0.1
+        if bench.now_ms - changed_ms >= REST_S * 1000 and rng.random() < 0.2:
+            demand, changed_ms = (heat(45.0) if demand is OFF else OFF), bench.now_ms + 10_000
+        await bench.apply(demand)
+    assert bench.rests_s
+    assert min(bench.rests_s) >= REST_S - 1
+    bench.link.error, bench.link.answers = None, True
+    for _ in itertools.repeat(None, 45):
+        await bench.apply(demand)
+    assert (bench.link.sent[-1] is None) is (demand is OFF)

@@ -12,7 +12,7 @@ from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.bus_relays import BusRelays
 from hal.linux.output_lines import OutputLines, RelayWiring, ZoneRelays
-from hal.linux.resting_lines import PROMPT_S
+from hal.output_rest import PROMPT_S
 
 REST_S, STEP_S = 60.0, 10.0
 LIVING, PUMP = 0, 1
