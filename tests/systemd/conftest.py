@@ -51,17 +51,16 @@ class Cloud:
         self.key_file = directory / "hub.key"
         self._ask("provision", "hub", "--key-file", str(self.key_file))
 
-    def sensor_key(self, name: str) -> str:
-        """Make a sensor and return its key."""
-        key_file = self.key_file.with_name(f"{name}.key")
-        self._ask("provision", name, "--kind", "sensor", "--key-file", str(key_file))
-        return key_file.read_text()
+    def provision(self, name: str, kind: str) -> str:
+        """Make a device, a hub or a sensor, and return its key."""
+        return str(self._json("provision", name, "--kind", kind)["api_key"])
 
-    def new_key(self) -> str:
-        """Have a new key made for the hub, and return it; the old one is worth nothing from then on."""
-        self.key_file.unlink()
-        self._ask("new-key", "hub", "--key-file", str(self.key_file))
-        return self.key_file.read_text().strip()
+    def new_key(self, name: str = "hub") -> str:
+        """Have a new key made for a hub, and return it; the old one is worth nothing from then on."""
+        key = str(self._json("new-key", name)["api_key"])
+        if name == "hub":
+            self.key_file.write_text(f"{key}\n")
+        return key
 
     def command(self, type_: str) -> str:
         """Queue a command and return its id."""

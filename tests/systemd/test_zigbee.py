@@ -56,7 +56,7 @@ def test_the_drop_in_opens_the_port_and_a_sensor_is_relayed(stick: Machine, clou
     stick.run("systemctl", "daemon-reload")
     stick.run("systemctl", "restart", "climahub")
     stick.wait(lambda: radio(stick)["state"] == "up", "the radio")
-    stick.write("/root/bedroom.key", cloud.sensor_key("bedroom"), 0o600)
+    stick.write("/root/bedroom.key", cloud.provision("bedroom", "sensor"), 0o600)
     pairing = f"{CLIMAHUB} zigbee pair --name bedroom --key-file /root/bedroom.key --seconds 60"
     press = f"until {CLIMAHUB} ncp say {STICK}.orders press bedroom; do sleep 0.2; done"
     told = stick.run("sh", "-c", f"({press}) >/dev/null & {pairing}")
