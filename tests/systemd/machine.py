@@ -3,17 +3,38 @@
 It shares the host's network, so a server on the host's loopback is one on the machine's.
 """
 
+import functools
+import itertools
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 WAIT_S = 300.0
 """How long a test waits for what should take seconds: the machine may have eight times the work it can do."""
 LOOK_S = 0.1
 IS_UP = {"running", "degraded"}
+
+CGROUPS = [Path("/sys/fs/cgroup") / name for name in ("systemd", "unified", ".")]
+"""Where a hierarchy with processes of systemd may be mounted: the old one, the new one beside it, the new one alone."""
+IN_OWN_CGROUP = 'for top in "$@"; do shift; [ "$top" = -- ] && break; echo $$ >"$top/cgroup.procs"; done; exec "$@"'
+"""Two machines in one cgroup have the same path for each unit, and end each other's processes and directories."""
+_numbers = itertools.count()
+
+
+def is_hierarchy(top: Path) -> bool:
+    """Return whether a hierarchy of cgroups is mounted here."""
+    return (top / "cgroup.procs").exists()
+
+
+def is_removed(top: Path) -> bool:
+    """Remove a cgroup and those in it; return whether it is gone, which it cannot be while a process is left."""
+    subprocess.run(
+        ["find", str(top), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], capture_output=True, check=False
+    )
+    return not top.exists()
 
 
 class Machine:
@@ -24,11 +45,23 @@ class Machine:
         self.root = root
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self._cgroups: Sequence[Path] = ()
         self._log = root.with_name(f"{root.name}.log")
 
     def power_on(self) -> None:
         """Boot, and wait until systemd has started everything."""
+        self._leave_cgroups()
+        name = f"climahub-{os.getpid()}-{next(_numbers)}"
+        self._cgroups = [top / name for top in CGROUPS if is_hierarchy(top)]
+        for top in self._cgroups:
+            top.mkdir()
         command = [
+            "sh",
+            "-c",
+            IN_OWN_CGROUP,
+            "sh",
+            *map(str, self._cgroups),
+            "--",
             "systemd-nspawn",
             "-q",
             "-D",
@@ -56,6 +89,7 @@ class Machine:
                 os.kill(leader, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
+        self._leave_cgroups()
 
     def wait_for_restart(self) -> None:
         """Wait until the machine goes down by itself, and boot it again."""
@@ -72,11 +106,13 @@ class Machine:
 
     def open(self, *command: str) -> "subprocess.Popen[bytes]":
         """Start a command on the machine as root, with its input and output in the hands of the caller."""
+        return subprocess.Popen([*self.entrance(), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def entrance(self) -> Sequence[str]:
+        """Return the words that run a command on the machine as root, put before it."""
         leader = self._leader()
-        assert leader is not None
-        return subprocess.Popen(
-            ["nsenter", "-t", str(leader), "-a", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        assert leader is not None, f"the machine is not up\n{self._log.read_text(errors='replace')[-2000:]}"
+        return ["nsenter", "-t", str(leader), "-a"]
 
     def show(self, unit: str, name: str) -> str:
         """Return a property of a unit."""
@@ -101,15 +137,16 @@ class Machine:
         """Return the end of the service's log."""
         return self._try("journalctl", "--namespace=+climahub", "-u", "climahub", "-n", "40", "--no-pager", "-o", "cat")
 
+    def _leave_cgroups(self) -> None:
+        for top in self._cgroups:
+            self.wait(functools.partial(is_removed, top), "the end of all its processes")
+        self._cgroups = []
+
     def _try(self, *command: str) -> str:
         return self._run(*command).stdout if self._leader() is not None else ""
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        leader = self._leader()
-        assert leader is not None, f"the machine is not up\n{self._log.read_text(errors='replace')[-2000:]}"
-        return subprocess.run(
-            ["nsenter", "-t", str(leader), "-a", *command], capture_output=True, text=True, check=False, timeout=WAIT_S
-        )
+        return subprocess.run([*self.entrance(), *command], capture_output=True, text=True, check=False, timeout=WAIT_S)
 
     def _leader(self) -> int | None:
         """Return the machine's first process."""

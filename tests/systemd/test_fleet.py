@@ -117,6 +117,8 @@ def image(packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
     inside = ["systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--pipe"]
     subprocess.run([*inside, "dpkg", "--install", f"/root/{Path(package).name}"], check=True)
     Path(package).unlink()
+    # All of them are in one network, where each would quarrel with the others about its name.
+    subprocess.run([*inside, "systemctl", "mask", "avahi-daemon.service", "avahi-daemon.socket"], check=True)
     # A thermometer on a 1-Wire bus, as the kernel would show it: a container has no hardware.
     thermometer = root / "opt/sensors/class/hwmon/hwmon0"
     thermometer.mkdir(parents=True)
