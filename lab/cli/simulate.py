@@ -16,7 +16,7 @@ from agent.foundation.format import plural
 from hal.interface import SERIES_MAX
 from lab.cli import simulate_many
 from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
-from lab.cli.simulate_many import HUBS_MAX, JOBS_MAX, SeedRange
+from lab.cli.simulate_many import HUBS_MAX, JOBS_MAX, Cluster, SeedRange
 from lab.simulation.fleet_options import FleetOptions, FleetScenario
 from lab.simulation.options import APIS, PAIRING, FaultProfile, Options
 
@@ -33,8 +33,9 @@ DAYS_MAX = 3660
         "climahub simulate --apis --faults harsh",
         "climahub simulate --crash-points",
         "climahub simulate --seeds 1..100 --days 3 --sensors 50 --jobs 2 --results soak.jsonl",
+        "climahub simulate --seeds 1..200 --on dask://10.0.0.5:8786 --results soak.jsonl",
         "climahub simulate --hubs 200 --scenario power-cut --svg power-cut.svg",
-        exits="0 no violation, 1 violations, 69 async-solipsism is not installed, 78 recording or map refused",
+        exits="0 no violation, 1 violations, 69 package not installed or no worker, 78 recording or map refused",
     )
 )
 @board_option
@@ -70,6 +71,12 @@ DAYS_MAX = 3660
     "--jobs",
     type=click.IntRange(1, JOBS_MAX),
     help="Processes at once. [default: with --seeds the cores, with --hubs 1]",
+)
+@click.option(
+    "--on",
+    "scheduler",
+    type=Cluster(),
+    help="Run --seeds on the workers of this dask.distributed scheduler, one at a time on each.",
 )
 @click.option(
     "--results",
@@ -111,6 +118,7 @@ def simulate(
     apis: bool,
     seeds: range | None,
     jobs: int | None,
+    scheduler: str | None,
     results: Path | None,
     writes_bytes: bool,
     hubs: int | None,
@@ -131,7 +139,8 @@ def simulate(
         raise click.UsageError("leave --board and --pairing out: --apis has a house of its own")
     if crash_points and days is not None:
         raise click.UsageError("leave --days out: --crash-points simulates one hour")
-    _check_many(seeds, jobs=jobs if hubs is None else None, results=results, is_sweep=crash_points)
+    _check_many(seeds, jobs=jobs if hubs is None else None, scheduler=scheduler, results=results, is_sweep=crash_points)
+    _check_cluster(scheduler, jobs, board)
     if jobs != 1 and jobs is not None and scenario is not None and scenario.startswith("rollout"):
         raise click.UsageError("leave --jobs out: the operator of a rollout looks at all hubs")
     is_plain = (
@@ -155,13 +164,23 @@ def simulate(
         options = msgspec.structs.replace(PAIRING if pairing else APIS if apis else Options(), **given)
         if seeds is not None:
             return simulate_many.run_campaign(
-                options, seeds, command_for=command_for, jobs=jobs, results=results, as_json=as_json
+                options,
+                seeds,
+                command_for=command_for,
+                jobs=jobs,
+                scheduler=scheduler,
+                results=results,
+                as_json=as_json,
             )
         return _simulate(options, as_json=as_json)
     except ModuleNotFoundError as error:
-        if error.name != "async_solipsism":
+        missing = {
+            "async_solipsism": "install the package for virtual time: pip install 'climahub[simulation]'",
+            "distributed": "install dask.distributed for --on: pip install 'climahub-lab[dask]'",
+        }
+        if error.name not in missing:
             raise
-        click.echo("climahub: install the package for virtual time: pip install 'climahub[simulation]'", err=True)
+        click.echo(f"climahub: {missing[error.name]}", err=True)
         return exit_codes.UNAVAILABLE
 
 
@@ -170,11 +189,20 @@ def _given(**asked: object) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _check_many(seeds: range | None, *, jobs: int | None, results: Path | None, is_sweep: bool) -> None:
-    if seeds is None and (jobs is not None or results is not None):
-        raise click.UsageError("add --seeds A..B: --jobs and --results belong to it")
+def _check_many(
+    seeds: range | None, *, jobs: int | None, scheduler: str | None, results: Path | None, is_sweep: bool
+) -> None:
+    if seeds is None and (jobs is not None or scheduler is not None or results is not None):
+        raise click.UsageError("add --seeds A..B: --jobs, --on and --results belong to it")
     if seeds is not None and is_sweep:
         raise click.UsageError("leave --seeds or --crash-points out: a sweep has one seed")
+
+
+def _check_cluster(scheduler: str | None, jobs: int | None, board: BoardChoice) -> None:
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("leave --jobs or --on out: the scheduler's workers decide how many run at once")
+    if scheduler is not None and board.recording is not None:
+        raise click.UsageError("leave --on out: its workers do not have the recording")
 
 
 def _check_fleet(hubs: int | None, given: Mapping[str, object], *, is_plain: bool) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -16,10 +17,16 @@ from agent.foundation.clock import SystemClock
 from lab.simulation.fleet_options import FleetOptions
 from lab.simulation.options import Options
 
+if TYPE_CHECKING:
+    from lab.simulation.campaign import Engine
+
 HUBS_MAX = 5000
 """A hub takes about 1 MiB of memory, and 0.35 s of processor time an hour."""
 
 JOBS_MAX = 256
+
+SCHEDULER_PORT = 8786
+"""That of `dask scheduler` where none is chosen."""
 
 SEEDS_MAX = 100_000
 
@@ -42,12 +49,30 @@ class SeedRange(click.ParamType[range]):
         return range(first, last + 1)
 
 
+class Cluster(click.ParamType[str]):
+    """A scheduler of dask.distributed: `dask://HOST:PORT`; the port is 8786 where none is given."""
+
+    name = "dask://SCHEDULER"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return `HOST:PORT`."""
+        match = re.fullmatch(r"dask://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?/?", str(value))
+        if match is None:
+            self.fail(
+                f"write dask:// and the scheduler's host and port, such as dask://10.0.0.5:8786, not {value!r}",
+                param,
+                ctx,
+            )
+        return f"{match[1]}:{match[2] or SCHEDULER_PORT}"
+
+
 def run_campaign(
     options: Options,
     seeds: range,
     *,
     command_for: Callable[[Options], str],
     jobs: int | None,
+    scheduler: str | None,
     results: Path | None,
     as_json: bool,
 ) -> int:
@@ -55,22 +80,20 @@ def run_campaign(
 
     The first writes and parses HTTP, so that no campaign leaves that out.
     """
-    from lab.simulation import campaign, run  # noqa: PLC0415 - needs an optional package
+    from lab.simulation import campaign  # noqa: PLC0415 - needs an optional package
 
     each = [
         msgspec.structs.replace(options, seed=seed, writes_bytes=options.writes_bytes or seed == seeds[0])
         for seed in seeds
     ]
-    jobs, clock = jobs or os.cpu_count() or 1, SystemClock()
+    clock = SystemClock()
+
+    def now_s() -> float:
+        return clock.monotonic_ms() / 1000
+
     try:
-        running = campaign.Campaign(
-            each,
-            simulate=run.simulate,
-            command_for=command_for,
-            now_s=lambda: clock.monotonic_ms() / 1000,
-            jobs=jobs,
-            results_file=results,
-        )
+        engine = _engine(jobs, scheduler, now_s=now_s)
+        running = campaign.Campaign(each, engine=engine, command_for=command_for, now_s=now_s, results_file=results)
         for result in running.run():
             click.echo(msgspec.json.encode(result) if as_json else campaign.as_text(result))
             if sys.stderr.isatty() or not as_json:
@@ -78,12 +101,27 @@ def run_campaign(
     except OSError as error:
         click.echo(f"climahub: choose another file for --results: {error}", err=True)
         return exit_codes.CANNOT_CREATE
+    except campaign.EngineUnavailable as error:
+        click.echo(f"climahub: {error}", err=True)
+        if results is not None:
+            click.echo(f"the verdicts so far are in {results}: repeat the command to go on", err=True)
+        return exit_codes.UNAVAILABLE
     progress, failed = running.progress, [found for found in running.results.values() if found.has_failed]
     if not as_json:
         click.echo(f"{progress.done - len(failed)} of {progress.total} seeds passed")
         for found in sorted(failed, key=lambda found: found.seed):
             click.echo(f"to see seed {found.seed} again: {found.command}")
     return exit_codes.FAILED if failed else exit_codes.OK
+
+
+def _engine(jobs: int | None, scheduler: str | None, *, now_s: Callable[[], float]) -> "Engine":
+    if scheduler is None:
+        from lab.simulation import campaign, run  # noqa: PLC0415 - needs an optional package
+
+        return campaign.Processes(run.simulate, jobs or os.cpu_count() or 1)
+    from lab.simulation.dask_engine import DaskEngine  # noqa: PLC0415 - needs two optional packages
+
+    return DaskEngine(scheduler, now_s=now_s, report=lambda text: click.echo(text, err=True))
 
 
 def run_fleet(options: FleetOptions, *, jobs: int, svg_file: Path | None, as_json: bool) -> int:

@@ -1,9 +1,10 @@
-"""Many seeds in many processes: verdicts as they come, a file from which a campaign goes on, lost workers replaced.
+"""Many seeds at once: verdicts as they come, a file from which a campaign goes on, lost workers replaced.
 
-Each seed has a process of its own, forked from this one, so that a worker which is killed costs one attempt of one
-seed. Must never judge: a verdict is what the worker's simulation says.
+An `Engine` runs the simulations: `Processes` on this machine, `lab.simulation.dask_engine` on others. Must never judge:
+a verdict is what the worker's simulation says.
 """
 
+import contextlib
 import multiprocessing
 import os
 from collections import deque
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -100,10 +102,46 @@ def read_results(path: Path, commands: Sequence[str]) -> dict[str, SeedResult]:
     return known
 
 
-class _Worker(msgspec.Struct):
-    process: BaseProcess
-    connection: Connection
+class EngineUnavailable(Exception):
+    """The engine cannot run simulations; the message says why, and what to do. Results so far are kept."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How one attempt at a seed ended.
+
+    Attributes:
+        seed: Its number.
+        verdict: `None` where its worker was lost.
+        has_begun: Whether the simulation began. One that a worker refused costs no attempt.
+    """
+
     seed: int
+    verdict: Verdict | None
+    has_begun: bool = True
+
+
+class Engine(Protocol):
+    """Runs simulations, several at once. Must never decide how often a seed is tried."""
+
+    def start(self, options: Options) -> bool:
+        """Begin one simulation; return false where no worker is free.
+
+        Raises:
+            EngineUnavailable: There is nothing to run it on.
+        """
+        ...
+
+    def wait(self) -> Sequence[Outcome]:
+        """Wait for simulations to end, or for a worker to become free, and return those that ended.
+
+        Raises:
+            EngineUnavailable: There is nothing to run them on any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what still runs."""
+        ...
 
 
 class Campaign:
@@ -117,20 +155,18 @@ class Campaign:
         self,
         options: Sequence[Options],
         *,
-        simulate: Callable[[Options], Verdict],
+        engine: Engine,
         command_for: Callable[[Options], str],
         now_s: Callable[[], float],
-        jobs: int,
         results_file: Path | None = None,
     ) -> None:
         """Read what an earlier run left; nothing runs yet.
 
         Args:
             options: One simulation for each seed.
-            simulate: Runs one, in the worker.
+            engine: Runs them; `run` closes it.
             command_for: Returns the command that repeats one.
             now_s: Seconds, for the rate.
-            jobs: Workers at once.
             results_file: Where results are added, and read; `None` for nowhere.
 
         Raises:
@@ -138,8 +174,7 @@ class Campaign:
         """
         self._options = {each.seed: each for each in options}
         self._commands = {seed: command_for(each) for seed, each in self._options.items()}
-        self._simulate = simulate
-        self._jobs = jobs
+        self._engine = engine
         self._file = results_file
         known = read_results(results_file, list(self._commands.values())) if results_file else {}
         self.results = {seed: known[command] for seed, command in self._commands.items() if command in known}
@@ -159,47 +194,87 @@ class Campaign:
         """Yield each new result as soon as it is there and in the file.
 
         Raises:
+            EngineUnavailable: The engine has nothing to run simulations on.
             OSError: The file cannot be written.
         """
-        workers: dict[Connection, _Worker] = {}
+        running = 0
         try:
-            while self._waiting or workers:
-                while self._waiting and len(workers) < self._jobs:
-                    worker = self._start(self._waiting.popleft())
-                    workers[worker.connection] = worker
-                for ready in wait(list(workers)):
-                    if isinstance(ready, Connection) and (result := self._finish(workers.pop(ready))) is not None:
+            while self._waiting or running:
+                while self._waiting and self._engine.start(self._options[self._waiting[0]]):
+                    self._waiting.popleft()
+                    running += 1
+                for outcome in self._engine.wait():
+                    running -= 1
+                    if (result := self._settle(outcome)) is not None:
                         yield result
         finally:
-            for worker in workers.values():
-                worker.process.terminate()
-                worker.process.join()
+            self._engine.close()
 
-    def _start(self, seed: int) -> _Worker:
-        context = multiprocessing.get_context("fork")
-        near, far = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(far, self._simulate, self._options[seed]), daemon=True)
-        process.start()
-        far.close()
-        return _Worker(process, near, seed)
-
-    def _finish(self, worker: _Worker) -> SeedResult | None:
-        """Take a worker's verdict; where it was lost, let its seed be tried again and return `None`."""
-        seed, verdict = worker.seed, None
-        try:
-            verdict = msgspec.json.decode(worker.connection.recv_bytes(), type=Verdict)
-        except EOFError:
-            self._attempts[seed] = self._attempts.get(seed, 0) + 1
-        worker.connection.close()
-        worker.process.join()
-        if verdict is None and self._attempts[seed] < ATTEMPTS_MAX:
-            self._waiting.append(seed)
-            return None
-        self.results[seed] = result = SeedResult(self._commands[seed], seed, verdict)
+    def _settle(self, outcome: Outcome) -> SeedResult | None:
+        """Keep a verdict; where there is none, let the seed be tried again and return `None`."""
+        seed = outcome.seed
+        if outcome.verdict is None:
+            self._attempts[seed] = self._attempts.get(seed, 0) + outcome.has_begun
+            if self._attempts[seed] < ATTEMPTS_MAX:
+                self._waiting.append(seed)
+                return None
+        self.results[seed] = result = SeedResult(self._commands[seed], seed, outcome.verdict)
         if self._file is not None:
             with self._file.open("ab") as file:
                 file.write(msgspec.json.encode(result) + b"\n")
         return result
+
+
+class _Worker(msgspec.Struct):
+    process: BaseProcess
+    connection: Connection
+    seed: int
+
+
+class Processes:
+    """Runs each seed in a process of its own, forked from this one: a killed one costs one attempt of one seed."""
+
+    def __init__(self, simulate: Callable[[Options], Verdict], jobs: int) -> None:
+        """Start nothing yet.
+
+        Args:
+            simulate: Runs one simulation, in the worker.
+            jobs: Processes at once.
+        """
+        self._simulate = simulate
+        self._jobs = jobs
+        self._workers: dict[Connection, _Worker] = {}
+
+    def start(self, options: Options) -> bool:
+        """Fork a process, where fewer than `jobs` run."""
+        if len(self._workers) >= self._jobs:
+            return False
+        context = multiprocessing.get_context("fork")
+        near, far = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(far, self._simulate, options), daemon=True)
+        process.start()
+        far.close()
+        self._workers[near] = _Worker(process, near, options.seed)
+        return True
+
+    def wait(self) -> Sequence[Outcome]:
+        """Wait for the next verdicts, and for processes that ended without one."""
+        ready = [each for each in wait(list(self._workers)) if isinstance(each, Connection)]
+        return [self._finish(self._workers.pop(each)) for each in ready]
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self._workers.values():
+            worker.process.terminate()
+            worker.process.join()
+
+    def _finish(self, worker: _Worker) -> Outcome:
+        verdict = None
+        with contextlib.suppress(EOFError):
+            verdict = msgspec.json.decode(worker.connection.recv_bytes(), type=Verdict)
+        worker.connection.close()
+        worker.process.join()
+        return Outcome(worker.seed, verdict)
 
 
 def _work(connection: Connection, simulate: Callable[[Options], Verdict], options: Options) -> None:

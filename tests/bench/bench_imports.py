@@ -32,6 +32,7 @@ SUBJECTS = {
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
     "async-solipsism": "import async_solipsism",
     "numpy": "import numpy",
+    "distributed": "import distributed",
     "the daemon, all of it": (
         "from agent.foundation import lazy_imports; lazy_imports.import_aiohttp(); import agent.daemon, hal.linux.board"
     ),

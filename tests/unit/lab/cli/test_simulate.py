@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from lab.cli.simulate import command_for
-from lab.cli.simulate_many import fleet_command
+from lab.cli.simulate_many import Cluster, fleet_command
 from lab.simulation.fleet_options import FleetOptions
 from lab.simulation.options import APIS, PAIRING, Options
 from lab.simulation.verdict import Verdict
@@ -131,6 +131,27 @@ def test_seeds_have_a_verdict_each_and_what_failed_its_command(
     assert "choose another file for --results" in capsys.readouterr().err
 
 
+def test_without_dask_a_campaign_on_others_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "lab.simulation.dask_engine", raising=False)
+    assert root.run(["simulate", "--seeds", "1..2", "--on", "dask://127.0.0.1"]) == exit_codes.UNAVAILABLE
+    assert "pip install 'climahub-lab[dask]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("dask://10.0.0.5", "10.0.0.5:8786"),
+        ("dask://node-1.example:9000/", "node-1.example:9000"),
+        ("dask://[fd00::5]:9000", "[fd00::5]:9000"),
+    ],
+)
+def test_a_scheduler_is_an_address(written: str, address: str) -> None:
+    assert Cluster().convert(written, None, None) == address
+
+
 def test_fleet_has_a_verdict_and_a_drawing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     drawing = tmp_path / "fleet.svg"
     arguments = ["simulate", "--hubs", "2", "--days", "0.01", "--seed", "3"]
@@ -193,6 +214,10 @@ def test_missing_virtual_time_package_is_named(
         (["--seeds", "7..3"], "use 1 to 100000 seeds: 7..3 has 0"),
         (["--seeds", "1..200000"], "use 1 to 100000 seeds: 1..200000 has 200000"),
         (["--jobs", "2"], "add --seeds A..B"),
+        (["--on", "dask://10.0.0.5"], "add --seeds A..B"),
+        (["--seeds", "1..2", "--on", "10.0.0.5:8786"], "write dask:// and the scheduler's host and port"),
+        (["--seeds", "1..2", "--on", "dask://10.0.0.5", "--jobs", "2"], "leave --jobs or --on out"),
+        (["--seeds", "1..2", "--on", "dask://10.0.0.5", *REPLAY], "leave --on out: its workers do not have"),
         (["--seeds", "1..2", "--crash-points"], "a sweep has one seed"),
         (["--hubs", "3", "--seeds", "1..2"], "--hubs has houses of its own"),
         (["--hubs", "3", "--faults", "harsh"], "--hubs has houses of its own"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.simulation.campaign import ATTEMPTS_MAX, Campaign, Progress, SeedResult, as_text
+from lab.simulation.campaign import ATTEMPTS_MAX, Campaign, Processes, Progress, SeedResult, as_text
 from lab.simulation.command_oracle import CommandCounts
 from lab.simulation.options import Options
 from lab.simulation.pairing_harness import PairingCounts
@@ -56,9 +56,8 @@ def campaign(directory: Path, seeds: Sequence[int], *, jobs: int = 2, file: Path
         return verdict(options.seed)
 
     options = [Options(seed=seed) for seed in seeds]
-    return Campaign(
-        options, simulate=simulate, command_for=command_for, now_s=lambda: 0.0, jobs=jobs, results_file=file
-    )
+    engine = Processes(simulate, jobs)
+    return Campaign(options, engine=engine, command_for=command_for, now_s=lambda: 0.0, results_file=file)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
