@@ -30,10 +30,15 @@ RASPBERRY := build/raspberry
 RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
 I2C_VM := build/i2c-vm
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
+WORKER := build/worker
+WORKER_FILES := pyproject.toml README.md LICENSE requirements-worker.lock agent hal lab
+WORKER_BASE ?= docker.io/library/python:$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')-slim
+CONTAINERS ?= $(notdir $(firstword $(shell command -v podman docker)))
 DEMO_ARGS ?=
 DEB_ARGS ?=
 BOARD_ARGS ?=
 TEST_ARGS ?=
+WORKER_ARGS ?=
 SOAK_ARGS ?=
 RACES_SEED ?= 1
 SOAK_EXAMPLES ?= 40000
@@ -42,7 +47,7 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop install container raspberry chip-vm board-check deb lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop install container raspberry chip-vm board-check deb worker-image lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -129,10 +134,18 @@ board-check: $(RUNTIME) ## on a real board: one report to send back (BOARD_ARGS=
 deb: $(DEV) ## the Debian packages, in build/deb (one machine: make deb DEB_ARGS="--arch arm64")
 	$(BIN)/python -m debian.build $(DEB_ARGS)
 
+worker-image: | $(BIN)/python ## an image for scheduler and workers of `climahub simulate --on` (needs podman or docker)
+	@test -n "$(CONTAINERS)" || { echo "make worker-image needs podman or docker. On Debian: sudo apt-get install podman"; exit 1; }
+	rm -rf $(WORKER)
+	mkdir -p $(WORKER)
+	tar -c --exclude=__pycache__ $(WORKER_FILES) | tar -x -C $(WORKER)
+	$(CONTAINERS) build $(WORKER_ARGS) --build-arg BASE=$(WORKER_BASE) --tag climahub-worker --file lab/Containerfile $(WORKER)
+
 lock: ## work out the lock files anew (add --upgrade: make lock LOCK_ARGS=--upgrade)
 	@test -x $(BIN)/pip-compile || $(MAKE) $(DEV)
 	$(LOCK) $(LOCK_ARGS) --build-deps-for editable --extra dev --output-file requirements-dev.lock pyproject.toml
 	$(SUBSET) --build-deps-for editable --extra simulation --output-file requirements-demo.lock pyproject.toml
+	$(SUBSET) --build-deps-for editable --extra dask --extra simulation --output-file requirements-worker.lock pyproject.toml
 	$(SUBSET) --extra gpio --extra i2c --extra opentherm --extra zigbee-znp --extra zigbee-deconz \
 		--output-file requirements-hardware.lock pyproject.toml
 	@# The extras name this project, which is installed from the checkout.

@@ -12,6 +12,7 @@ import pytest
 from agent import __version__
 from agent.cli import exit_codes
 from agent.cli.root import LAB_COMMANDS, run
+from lab.simulation.dask_engine import sources_digest
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,6 +80,14 @@ def test_the_laboratorys_wheel_holds_the_laboratory_only(lab_wheel: Path) -> Non
     with zipfile.ZipFile(lab_wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("lab/")}
     assert packed == {str(path.relative_to(ROOT)) for path in (ROOT / "lab").rglob("*.py")}
+
+
+def test_workers_that_have_the_wheels_installed_have_the_sources_of_the_checkout(
+    hub_wheel: Path, lab_wheel: Path, tmp_path: Path
+) -> None:
+    for wheel in (hub_wheel, lab_wheel):
+        zipfile.ZipFile(wheel).extractall(tmp_path)
+    assert sources_digest(tmp_path) == sources_digest(ROOT)
 
 
 @pytest.mark.parametrize("name", LAB_COMMANDS)

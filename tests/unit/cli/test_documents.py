@@ -102,6 +102,7 @@ LOCKS = [
     "requirements.lock",
     "requirements-hardware.lock",
     "requirements-demo.lock",
+    "requirements-worker.lock",
     "requirements-dev.lock",
     "requirements-homekit.lock",
 ]
