@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.climate.zone_state import ZoneState
     from agent.maintenance.machine_readings import ZoneState as MachineZoneState
     from agent.maintenance.service import MaintenanceService, ZoneEvidence
+    from agent.maintenance.sudden import Response
     from agent.settings.model import Location
 
 
@@ -121,4 +122,20 @@ def _seen(
         room_c=zone.temperature.value_c if is_heating_only else None,
         outdoor_c=outdoor_c,
         output=state.level if state.action is HvacAction.HEAT else 0.0,
+        response=_response(zone, state),
+    )
+
+
+def _response(zone: "ZoneController", state: "ZoneState") -> "Response":
+    from agent.climate.model import HEATING_MODES  # noqa: PLC0415 - see above
+    from agent.maintenance.sudden import Response  # noqa: PLC0415 - see above
+
+    monitor = state.heating_monitor
+    is_wanted = zone.effective is not None and zone.effective.mode in HEATING_MODES
+    # Where control blames the sensor, the temperature tells nothing about the equipment.
+    is_sensor = state.stuck_sensor.is_stuck or (monitor.is_failing and state.problem != monitor.problem)
+    return Response(
+        room_c=None if is_sensor else zone.temperature.value_c,
+        setpoint_c=zone.heat_setpoint_c if is_wanted else None,
+        is_failing=monitor.is_failing,
     )

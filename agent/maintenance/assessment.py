@@ -13,9 +13,18 @@ from agent.foundation.phrase import phrase
 from agent.maintenance.confidence import CalibratedModel, features
 from agent.maintenance.curve import CurveDay, with_day
 from agent.maintenance.drift import BASELINE_DAYS, DAY_MS, RECENT_DAYS, Drift, add_day
-from agent.maintenance.indicators import Day, DayInProgress, Indicator, Sample, add_sample, measure
+from agent.maintenance.indicators import (
+    Day,
+    DayInProgress,
+    Indicator,
+    Sample,
+    SuddenIndicator,
+    add_sample,
+    measure,
+)
 from agent.maintenance.machine_readings import MachineIndicator
 from agent.maintenance.signature import SIGNATURES
+from agent.maintenance.sudden import NoWarming, Response
 
 LIKELY = 0.5
 """From this confidence on a fault is more likely than not: a prediction is shown."""
@@ -45,7 +54,9 @@ class Advice(msgspec.Struct, frozen=True):
     action: str
 
 
-ADVICE: Mapping[Indicator | MachineIndicator, Advice] = MappingProxyType(
+AnyIndicator = Indicator | SuddenIndicator | MachineIndicator
+
+ADVICE: Mapping[AnyIndicator, Advice] = MappingProxyType(
     {
         Indicator.WARMTH: Advice(
             "heat of the run time",
@@ -56,6 +67,11 @@ ADVICE: Mapping[Indicator | MachineIndicator, Advice] = MappingProxyType(
             "length of a run",
             "the heating starts more often and runs for a shorter time",
             "bleed the circuit and check flow, pump and limiter, then whether a sensor hangs beside the emitter",
+        ),
+        SuddenIndicator.NO_WARMING: Advice(
+            "warming when heated",
+            "the zone is heated and does not get warmer",
+            "look for an open window, then check boiler or heat pump, its pump and the valve of the zone",
         ),
         MachineIndicator.CURRENT: Advice(
             "current of a machine",
@@ -94,7 +110,7 @@ class Finding(msgspec.Struct, frozen=True):
         features: What a calibrated model weighs; empty where nothing has been measured yet.
     """
 
-    indicator: Indicator | MachineIndicator
+    indicator: AnyIndicator
     state: FindingState
     confidence: float | None
     evidence: str
@@ -126,6 +142,7 @@ class ZoneRecord(msgspec.Struct, frozen=True):
         warmth_curve: The last days of `Indicator.WARMTH` (see `agent.maintenance.curve`). A service begins the drift
             anew and not the curve.
         run_time_curve: Those of `Indicator.RUN_TIME`.
+        no_warming: The last report of control about `SuddenIndicator.NO_WARMING`.
     """
 
     sensors: tuple[tuple[str, str], ...] = ()
@@ -135,6 +152,7 @@ class ZoneRecord(msgspec.Struct, frozen=True):
     is_outdoor_missing: bool = False
     warmth_curve: bytes = b""
     run_time_curve: bytes = b""
+    no_warming: NoWarming = NoWarming()
 
     def curve(self, indicator: Indicator) -> bytes:
         """Return the last days of an indicator."""
@@ -215,6 +233,48 @@ def find(
     confidence = round(model.probability(drift), 3)
     state = state_of(confidence, threshold)
     return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
+
+
+def find_sudden(known: NoWarming, seen: Response) -> Finding | None:
+    """Return what is known about a zone that control has reported as heated and not getting warmer; `None` without.
+
+    Args:
+        known: The last report.
+        seen: What control says now.
+    """
+    if known.since_utc_ms is None:
+        return None
+    hours = known.lasted_s / 3600.0
+    room_c = known.lowest_c if seen.room_c is None else seen.room_c
+    if seen.room_c is None:
+        evidence = phrase(_BLIND, hours=f"{hours:.1f}", room=f"{room_c:.1f}")
+    elif known.is_reported:
+        evidence = phrase(
+            _IN_VAIN,
+            hours=f"{hours:.1f}",
+            room=f"{room_c:.1f}",
+            then=f"{known.first_c:.1f}",
+            setpoint=f"{known.setpoint_c:.1f}",
+        )
+    else:
+        evidence = phrase(_NOT_WARMER_YET, room=f"{room_c:.1f}", wanted=f"{known.recovered_c:.1f}")
+    weighed = (round(hours, 2), round(max(0.0, known.setpoint_c - room_c), 2))
+    return Finding(
+        SuddenIndicator.NO_WARMING, FindingState.UNKNOWN, None, evidence, known.since_utc_ms, features=weighed
+    )
+
+
+_IN_VAIN = (
+    "control has reported for {hours} h that heating has no effect: {room} °C, {then} °C at its beginning,"
+    " setpoint {setpoint} °C; not calibrated: its confidence is unknown"
+)
+_BLIND = (
+    "control reported for {hours} h that heating has no effect; now the temperature of the zone, last {room} °C,"
+    " is not known"
+)
+_NOT_WARMER_YET = (
+    "control no longer reports that heating has no effect; the room has {room} °C, it works again from {wanted} °C on"
+)
 
 
 def state_of(confidence: float, threshold: float = NEEDED) -> FindingState:

@@ -48,6 +48,12 @@ class Indicator(StrEnum):
     RUN_TIME = "run_time"
 
 
+class SuddenIndicator(StrEnum):
+    """What control reports of a zone at once; the value is part of the local API."""
+
+    NO_WARMING = "no_warming"
+
+
 class Sample(msgspec.Struct, frozen=True):
     """One zone over one minute or so.
 

@@ -18,13 +18,13 @@ from agent.foundation.phrase import plain
 from agent.foundation.worker import Worker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Alert, Answer, Verdict
-from agent.maintenance.assessment import Finding, ZoneRecord, find, observe
+from agent.maintenance.assessment import AnyIndicator, Finding, ZoneRecord, find, find_sudden, observe
 from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.curve import CurveDay, days_of
 from agent.maintenance.drift import Drift
-from agent.maintenance.indicators import Indicator, Sample
-from agent.maintenance.machine_readings import MachineIndicator
+from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator
 from agent.maintenance.machine_watch import MachineWatch
+from agent.maintenance.sudden import NoWarming, Response, follow
 
 FILE_NAME = "maintenance.json"
 FILE_BYTES_MAX = 128 * 1024
@@ -63,6 +63,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
         room_c: Its temperature; `None` where it is not known, or not the heating's doing (an open window, cooling).
         outdoor_c: The temperature outside; `None` if it is not known.
         output: The share of full output that it gives, 0 to 1.
+        response: What control says about its response to the heating.
     """
 
     zone_id: str
@@ -70,6 +71,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
     room_c: float | None
     outdoor_c: float | None
     output: float
+    response: Response = Response()
 
 
 class MaintenanceService:
@@ -134,7 +136,7 @@ class MaintenanceService:
         """What is known of each zone, by id."""
         return self._kept.zones
 
-    def curve(self, zone_id: str, indicator: Indicator | MachineIndicator) -> Sequence[CurveDay]:
+    def curve(self, zone_id: str, indicator: AnyIndicator) -> Sequence[CurveDay]:
         """Return the last days of a zone's indicator, the oldest first; none of a posted machine."""
         record = self._kept.zones.get(zone_id)
         return days_of(record.curve(indicator)) if record and isinstance(indicator, Indicator) else ()
@@ -155,6 +157,10 @@ class MaintenanceService:
             ]
             for each in self._evidence()
         }
+        for each in self._evidence():
+            known = records.get(each.zone_id, ZoneRecord()).no_warming
+            if sudden := find_sudden(known, each.response):
+                found[each.zone_id].append(sudden)
         for zone_id, of_machines in (self.machines.findings() if self.machines else {}).items():
             found[zone_id] = [*found.get(zone_id, ()), *of_machines]
         return found
@@ -222,6 +228,9 @@ class MaintenanceService:
                 name = f"{zone_id}/{indicator}"
                 if name in restarts and self._kept.restarts.get(name) != restarts[name]:
                     zones[zone_id] = msgspec.structs.replace(zones[zone_id], **{indicator.value: Drift()})
+            name = f"{zone_id}/{SuddenIndicator.NO_WARMING}"
+            if name in restarts and self._kept.restarts.get(name) != restarts[name]:
+                zones[zone_id] = msgspec.structs.replace(zones[zone_id], no_warming=NoWarming())
         self._kept = MaintenanceFile(zones, restarts)
         if self.machines:
             self.machines.begin_anew(restarts)
@@ -261,7 +270,9 @@ class MaintenanceService:
     def _observed(self, seen: ZoneEvidence, dt_s: float, utc_ms: int) -> ZoneRecord:
         record = self._kept.zones.get(seen.zone_id, ZoneRecord())
         sample = None if seen.room_c is None else Sample(seen.room_c, seen.outdoor_c, seen.output, dt_s)
-        return observe(record, seen.sensors, sample, utc_ms, is_southern=self._is_southern())
+        after = observe(record, seen.sensors, sample, utc_ms, is_southern=self._is_southern())
+        no_warming = follow(after.no_warming, seen.response, dt_s, utc_ms)
+        return after if no_warming is after.no_warming else msgspec.structs.replace(after, no_warming=no_warming)
 
     async def save(self) -> None:
         """Write what is known, as far as the disk allows; before the file was read, do nothing."""

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.local.boots import BootReport
 from agent.local.climate import ClimateReport
+from agent.local.maintenance import MaintenanceReport
 from agent.local.status import ClockStatus, HubStatus
 from agent.local.updates import UpdateReport
 from agent.local.zigbee import ZigbeeReport
@@ -27,6 +28,7 @@ class Documents(msgspec.Struct, frozen=True):
     climate: ClimateReport
     zigbee: ZigbeeReport
     update: UpdateReport | None = None
+    maintenance: MaintenanceReport = MaintenanceReport([])
 
 
 class Throttling(msgspec.Struct, frozen=True):

@@ -1,15 +1,16 @@
 """Checks of heating and cooling: what no other product looks at. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from agent.foundation.format import plural
-from agent.foundation.phrase import counted, phrase
+from agent.foundation.phrase import Template, counted, phrase, respelt
 from agent.local.climate import UNDECIDED, ClimateReport
 from agent.local.document_problems import FROST_C, is_setpoint_late, zones_without_temperature
 from agent.local.machine_problems import clock_level
+from agent.local.maintenance import FindingReport, MaintenanceReport
 from agent.local.problem import Problem
 from agent.local.zigbee import RadioOutputReport
 from agent.port.checks.facts import Documents, Facts, Heating, Missing
@@ -165,6 +166,59 @@ def _holds(found: ClimateReport) -> Finding:
     return passed("no hold lasts until somebody changes it")
 
 
+def _maintenance_report(facts: Facts) -> MaintenanceReport | Missing:
+    zones = _zones(facts)
+    if isinstance(zones, Missing):
+        return zones
+    if isinstance(facts.documents, Missing):
+        return facts.documents
+    found = facts.documents.maintenance
+    return found if found.zones else Missing("no zone is heated: only heating is watched")
+
+
+def _maintenance(found: MaintenanceReport) -> Finding:
+    known = [(zone.zone, each) for zone in found.zones for each in zone.findings]
+    if faults := sorted([one for one in known if one[1].issue], key=lambda one: -(one[1].confidence or 0.0)):
+        remedies = [phrase("{zone}: {action}", zone=zone, action=each.action) for zone, each in faults]
+        return warned(
+            _one_after_another([_fault_text(zone, each, found.phrases) for zone, each in faults]),
+            _one_after_another(remedies),
+        )
+    if found.problem:
+        return warned(found.problem, "check the card: see machine-wear and machine-read-only")
+    if not any(each.confidence is not None for _, each in known):
+        zone, first = known[0] if known else (found.zones[0].zone, None)
+        reason = _translatable(first.evidence, found.phrases) if first else ""
+        return unknown(phrase("{zone}: {reason}", zone=zone, reason=reason))
+    waiting = [f"{zone}/{each.indicator}" for zone, each in known if each.confidence is None]
+    usual = counted(len(known) - len(waiting), "finding")
+    if waiting:
+        return passed(phrase("{usual} as usual; not known yet: {waiting}", usual=usual, waiting=", ".join(waiting)))
+    return passed(phrase("{usual} as usual", usual=usual))
+
+
+def _fault_text(zone: str, found: FindingReport, phrases: Mapping[str, Template]) -> str:
+    return phrase(
+        "{zone}: {issue}, with a probability of {percent} %, since {day}: {evidence}",
+        zone=zone,
+        issue=found.issue,
+        percent=f"{100.0 * (found.confidence or 0.0):.0f}",
+        day=found.since[:10] if found.since else "?",
+        evidence=_translatable(found.evidence, phrases),
+    )
+
+
+def _translatable(text: str, phrases: Mapping[str, Template]) -> str:
+    """Return a text of a document as the phrase that it was made as."""
+    made = phrases.get(text)
+    return text if made is None else respelt(text, made.key, made.parameters)
+
+
+def _one_after_another(texts: Sequence[str]) -> str:
+    first, *others = texts
+    return phrase("{first}; {others}", first=first, others=_one_after_another(others)) if others else first
+
+
 CHECKS: Sequence[Check[Any]] = (
     check(
         Group.HEATING,
@@ -189,6 +243,14 @@ CHECKS: Sequence[Check[Any]] = (
         "If no heated room gets warmer, the boiler or heat pump does not work.",
         _zones,
         _source,
+    ),
+    check(
+        Group.HEATING,
+        "maintenance",
+        "Predictive maintenance",
+        "Heating that gets worse slowly fails in winter.",
+        _maintenance_report,
+        _maintenance,
     ),
     check(
         Group.HEATING,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from agent.foundation.clock import read_now
 from agent.local.boots import build_boots
+from agent.local.maintenance import build_maintenance
 from agent.port.checks.facts import (
     Agent,
     ChannelEnergy,
@@ -78,7 +79,8 @@ def make_runner(hub: HubParts, history: History, port: Callable[[], PortState | 
 
 def _documents(hub: HubParts) -> Documents:
     reports = hub.reports
-    return Documents(reports.status(), reports.climate(), reports.zigbee(), reports.update())
+    maintenance = build_maintenance(hub.maintenance)
+    return Documents(reports.status(), reports.climate(), reports.zigbee(), reports.update(), maintenance)
 
 
 def _heating(hub: HubParts) -> Heating | Missing:

@@ -6,9 +6,12 @@ from typing import Any, cast
 
 import pytest
 
+from agent.climate.fault_detection import HeatingMonitor, StuckSensorState
+from agent.climate.model import Mode
 from agent.climate.service import ClimateService
 from agent.maintenance.calibration import MODELS
 from agent.maintenance.indicators import Indicator
+from agent.maintenance.sudden import Response
 from agent.maintenance_parts import HubParts, build_maintenance, is_southern, zone_evidence
 from agent.settings.model import Location
 from hal.interface import HvacAction
@@ -16,9 +19,21 @@ from hal.interface import HvacAction
 
 def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **state: object) -> "ClimateService":
     settings = SimpleNamespace(zone_id="living", sensors=(("hall", 1.0), ("own", 1.0)), can_heat=can_heat)
-    zone = SimpleNamespace(settings=settings, temperature=SimpleNamespace(value_c=20.5))
+    effective = SimpleNamespace(mode=state.pop("mode", Mode.HEAT))
+    temperature = SimpleNamespace(value_c=20.5)
+    zone = SimpleNamespace(settings=settings, temperature=temperature, effective=effective, heat_setpoint_c=21.0)
     window = SimpleNamespace(is_open=state.pop("is_open", False))
-    now = SimpleNamespace(action=action, level=0.6, window=window, is_floor_hot=False)
+    monitor = HeatingMonitor(is_failing=bool(state.pop("is_failing", False)))
+    stuck = StuckSensorState(is_stuck=bool(state.pop("is_stuck", False)))
+    now = SimpleNamespace(
+        action=action,
+        level=0.6,
+        window=window,
+        is_floor_hot=False,
+        heating_monitor=monitor,
+        stuck_sensor=stuck,
+        problem=state.pop("problem", monitor.problem),
+    )
     vars(now).update(state)
     control = SimpleNamespace(zones={"living": zone}, state=SimpleNamespace(zones=(now,)), outdoor_c=4.0)
     return cast("ClimateService", SimpleNamespace(control=control))
@@ -38,6 +53,18 @@ def test_a_heated_zone_is_seen_with_its_output_and_the_devices_of_its_sensors() 
 def test_a_temperature_that_is_not_the_heatings_doing_is_no_evidence(state: dict[str, Any]) -> None:
     (seen,) = zone_evidence(climate(**state), {})
     assert (seen.room_c, seen.output) == (None, 0.6 if "action" not in state else 0.0)
+
+
+def test_what_control_says_about_the_response_blames_the_equipment_only_where_it_does() -> None:
+    def response(**state: object) -> Response:
+        (seen,) = zone_evidence(climate(**state), {})  # type: ignore[arg-type]
+        return seen.response
+
+    assert response() == Response(20.5, 21.0, is_failing=False)
+    assert response(is_failing=True) == Response(20.5, 21.0, is_failing=True)
+    assert response(mode=Mode.COOL, is_failing=True).setpoint_c is None
+    assert response(is_stuck=True, is_failing=True, problem="restart or replace the sensor").room_c is None
+    assert response(is_failing=True, problem="restart or replace the sensor").room_c is None
 
 
 def test_a_zone_that_is_only_cooled_is_not_watched() -> None:

@@ -29,6 +29,7 @@ from agent.maintenance.service import (
     ZoneEvidence,
 )
 from agent.maintenance.signature import FREE_K, SUN_K
+from agent.maintenance.sudden import NoWarming
 from lab.simulation.virtual_loop import VirtualLoop
 from tests.unit.power_cut import Cutter, PowerCut
 
@@ -202,7 +203,16 @@ def test_eight_zones_fit_the_file() -> None:
     curve = b""
     for number in range(DAYS_MAX):
         curve = with_day(curve, CurveDay(20_000 + number, 12.34, 43.21))
-    record = ZoneRecord(sensors, day, **drifts, is_outdoor_missing=True, warmth_curve=curve, run_time_curve=curve)
+    record = ZoneRecord(
+        sensors,
+        day,
+        drifts["warmth"],
+        drifts["run_time"],
+        is_outdoor_missing=True,
+        warmth_curve=curve,
+        run_time_curve=curve,
+        no_warming=NoWarming(SOLSTICE_MS, *(12345.678901234567,) * 4, is_reported=True),
+    )
     content = msgspec.json.encode(MaintenanceFile({f"{number:064}": record for number in range(8)}))
     assert len(content) < FILE_BYTES_MAX / 2
     assert json.loads(content)["zones"]

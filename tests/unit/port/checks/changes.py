@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from agent.local.boots import BootReport
+from agent.local.maintenance import FindingReport, ZoneMaintenance
 from agent.local.status import HubStatus, MachineReport, SensorReport, UpsReport
 from agent.local.zigbee import RadioOutputReport
 from agent.port.checks.facts import DiskRoom, Documents, Facts, Missing, Unit
@@ -112,3 +113,20 @@ def docs_of(facts: Facts) -> Documents:
 def boots_of(facts: Facts) -> tuple[BootReport, ...]:
     assert not isinstance(facts.boots, Missing)
     return facts.boots
+
+
+USUAL = FindingReport("warmth", "usual", 0.02, "", "needs the same run time as usual", None, "", name="heat")
+LESS_HEAT = msgspec.structs.replace(
+    USUAL,
+    state="needed",
+    confidence=0.87,
+    issue="less heat",
+    evidence="31 % more run time",
+    since="2026-01-02T00:00:00Z",
+    action="check the filter",
+)
+
+
+def maintenance(*findings: FindingReport, **changes: object) -> Change:
+    """Change what predictive maintenance has found in the bedroom."""
+    return doc("maintenance", zones=[ZoneMaintenance("bedroom", list(findings))], **changes)

@@ -5,6 +5,7 @@ import pytest
 
 from agent.local.boots import BootReport
 from agent.local.climate import ClimateReport, HeatSourceReport, ZoneReport
+from agent.local.maintenance import MaintenanceReport, ZoneMaintenance
 from agent.local.status import (
     ClockStatus,
     EndpointReport,
@@ -47,6 +48,8 @@ from agent.port.checks.facts import (
     Unit,
 )
 from agent.port.checks.hub_checks import UNIT_DIRECTIVES
+
+from .changes import USUAL
 
 DAY_S = 86_400
 MIB = 1024 * 1024
@@ -127,6 +130,7 @@ def documents() -> Documents:
             routers=[RouterReport("0x02", "plug", is_online=True, lqi_last_hop=180)],
         ),
         UPDATE,
+        MaintenanceReport([ZoneMaintenance("bedroom", [USUAL])]),
     )
 
 

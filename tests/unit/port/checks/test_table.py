@@ -44,6 +44,7 @@ from agent.port.checks.report import CheckResult, Outcome
 from agent.port.checks.table import CHECKS, judge
 
 from .changes import (
+    LESS_HEAT,
     Change,
     boots_of,
     card,
@@ -54,6 +55,7 @@ from .changes import (
     first_paired,
     first_zone,
     link,
+    maintenance,
     moved_card,
     outbox,
     radio_output,
@@ -391,6 +393,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
         )(f),
     ),
     ("heating-source", UNKNOWN, "share no heat source", doc("climate", heat_source=None)),
+    ("heating-maintenance", WARN, "bedroom: less heat", maintenance(LESS_HEAT)),
     (
         "heating-minimum-times",
         WARN,

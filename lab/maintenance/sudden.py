@@ -1,0 +1,202 @@
+"""How soon control reports a sudden fault (burner locked out, pump dead, valve stuck), and how often without one.
+
+Owns the lives of the houses and the counts. The houses are those of `hal.sim.houses`, minute by minute, under the hub's
+own control: ten days with what looks like a fault (open windows, setbacks, a holiday), then one fault after the other,
+each repaired.
+
+    python -m lab.maintenance.sudden --half held-out
+"""
+
+import random
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from hal.sim.house_design import HouseDesign
+from hal.sim.houses import HOUSES
+from hal.sim.sensor_habits import CHANGE_02, NEAR_EMITTER, OFFSET, TENTHS
+from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT
+from lab.comfort.control import HubControl, constant_program
+from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault
+from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome, Law, controller_for
+
+TUNING_SEED, HELD_OUT_SEED = 20, 31_415
+LEFT_OUT = frozenset({"eight zones"})
+"""It costs as much as all others of its half."""
+
+HEALTHY_DAYS = 10
+WATCHED_MINUTES = 720
+"""A fault that is not reported for so long counts as missed."""
+
+REPAIRED_MINUTES = 720
+KEPT_MINUTES = 60
+"""A fault stays for so long after its report."""
+
+QUIET_DAYS = 2
+"""The first days are without look-alikes, and the last ones before the faults too: the hub learns the house."""
+
+WINDOWS_A_DAY = 2
+WINDOW_MINUTES = (5, 20)
+LONG_WINDOW_SHARE = 1.0 / 14.0
+LONG_WINDOW_MINUTES = (60, 180)
+SETBACK_C, AWAY_C = 17.0, 16.0
+AWAY_DAYS = range(6, 9)
+MORNING, EVENING = 6 * 60, 22 * 60
+
+MINUTES_A_YEAR = 365 * DAY_MINUTES
+HABITS = (TENTHS, CHANGE_02, OFFSET, NEAR_EMITTER)
+WINTERS = tuple(pattern for pattern in PATTERNS if pattern is not SUMMER_HEAT)
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What became of one fault, in minutes; `None` where it did not come.
+
+    Attributes:
+        fault: What failed.
+        reported_min: Until control reported it.
+    """
+
+    fault: EquipmentFault
+    reported_min: int | None
+
+
+class Life(msgspec.Struct, frozen=True):
+    """What became of one house.
+
+    Attributes:
+        house: Its name.
+        zone_minutes: The time without a fault, of all its zones.
+        false_min: How long each report in that time lasted.
+        trials: Its faults.
+    """
+
+    house: str
+    zone_minutes: int
+    false_min: list[int]
+    trials: list[Trial]
+
+
+class _Watch:
+    """Follows the reports of each zone minute by minute."""
+
+    def __init__(self, control: HubControl) -> None:
+        self._control = control
+        self.lasting = dict.fromkeys(range(len(control.controller.state.zones)), 0)
+        self.ended: list[int] = []
+
+    def look(self, *_: object) -> None:
+        """Take one minute."""
+        for number, zone in enumerate(self._control.controller.state.zones):
+            if zone.heating_monitor.is_failing:
+                self.lasting[number] += 1
+            elif self.lasting[number]:
+                self.ended.append(self.lasting[number])
+                self.lasting[number] = 0
+
+
+def live(design: HouseDesign, number: int, seed: int) -> Life:
+    """Return what becomes of a house; the weather and the habit of the sensors follow from its number."""
+    rng = random.Random(f"{seed}/{design.name}/{number}")  # noqa: S311 - no secret
+    days = HEALTHY_DAYS + len(EquipmentFault) * 2
+    case = Case(
+        design=design,
+        pattern=WINTERS[number % len(WINTERS)],
+        habit=HABITS[(number + number // len(WINTERS)) % len(HABITS)],
+        seed=seed + number,
+        warm_up_days=0,
+        days=days,
+    )
+    control = controller_for(Law.HUB, case)
+    if not isinstance(control, HubControl):
+        raise TypeError("only the hub reports faults")
+    home, watch = ComfortHome(case, control), _Watch(control)
+    for day in range(HEALTHY_DAYS):
+        _live_a_day(home, control, watch, rng, day)
+    watch.ended += [lasted for lasted in watch.lasting.values() if lasted]
+    trials = [_suffer(home, control, fault, rng.randrange(DAY_MINUTES // 2)) for fault in EquipmentFault]
+    return Life(design.name, HEALTHY_DAYS * DAY_MINUTES * len(design.rooms), watch.ended, trials)
+
+
+def _live_a_day(home: ComfortHome, control: HubControl, watch: _Watch, rng: random.Random, day: int) -> None:
+    """Run a day with what looks like a fault."""
+    rooms, setpoints, windows = home.case.design.rooms, {0: HEAT_SETPOINT_C}, dict[int, frozenset[int]]()
+    if day in AWAY_DAYS:
+        setpoints = {0: AWAY_C}
+    elif day % 2 and day < HEALTHY_DAYS - 1:
+        setpoints = {0: SETBACK_C, MORNING: HEAT_SETPOINT_C, EVENING: SETBACK_C}
+    if QUIET_DAYS <= day < HEALTHY_DAYS - 1 and day not in AWAY_DAYS:
+        for _ in range(WINDOWS_A_DAY):
+            at, limits = rng.randrange(MORNING, EVENING), WINDOW_MINUTES
+            if rng.random() < LONG_WINDOW_SHARE:
+                limits = LONG_WINDOW_MINUTES
+            windows[at] = frozenset({rng.randrange(len(rooms))})
+            windows[at + rng.randint(*limits)] = frozenset()
+    windows[DAY_MINUTES - 1] = frozenset()
+    now = 0
+    for at in sorted({*setpoints, *windows}):
+        until = min(at, DAY_MINUTES)
+        home.run(until - now, HEAT_SETPOINT_C, watch.look)
+        now = until
+        if at in windows:
+            home.house.open_windows(windows[at])
+        if at in setpoints:
+            for room in rooms:
+                control.controller.set_program(room.name, constant_program(setpoints[at], is_cooling=False))
+    home.run(DAY_MINUTES - now, HEAT_SETPOINT_C, watch.look)
+
+
+def _suffer(home: ComfortHome, control: HubControl, fault: EquipmentFault, minutes: int) -> Trial:
+    """Plant a fault after some minutes, watch it, repair it, and let the house recover."""
+    home.run(minutes, HEAT_SETPOINT_C)
+    fault.plant(home.house)
+    reported_min: int | None = None
+    for minute in range(1, WATCHED_MINUTES + 1):
+        home.run(1, HEAT_SETPOINT_C)
+        zones = control.controller.state.zones
+        if any(zone.heating_monitor.is_failing for zone in (zones[:1] if fault is EquipmentFault.VALVE else zones)):
+            reported_min = minute
+            break
+    if reported_min is not None:
+        home.run(KEPT_MINUTES, HEAT_SETPOINT_C)
+    home.house.blocked, home.house.has_source, home.house.has_pump = frozenset(), True, True
+    home.run(REPAIRED_MINUTES, HEAT_SETPOINT_C)
+    return Trial(fault, reported_min)
+
+
+def fleet(*, is_held_out: bool, houses: Sequence[str] = ()) -> Iterator[Life]:
+    """Yield the lives of one half of the houses; by their names those that are wanted, else all."""
+    chosen = [each for each in HOUSES.values() if each.is_held_out is is_held_out and each.name not in LEFT_OUT]
+    for number, design in enumerate(chosen):
+        if not houses or design.name in houses:
+            yield live(design, number, HELD_OUT_SEED if is_held_out else TUNING_SEED)
+
+
+def as_markdown(lives: Sequence[Life]) -> str:
+    """Return the counts as a table for docs/maintenance.md."""
+    lines = ["| Sudden fault | reported within 3 h | within 12 h |", "|---|---|---|"]
+    trials = [trial for each in lives for trial in each.trials]
+    for name, kind in (*((each.value, each) for each in EquipmentFault), ("all", None)):
+        minutes = [each.reported_min for each in trials if kind in {None, each.fault}]
+        known = [each for each in minutes if each is not None]
+        in_time = sum(each <= TOLD_WITHIN_MINUTES for each in known)
+        lines.append(f"| {name} | {in_time} of {len(minutes)} | {len(known)} of {len(minutes)} |")
+    false_min = [lasted for each in lives for lasted in each.false_min]
+    years = sum(each.zone_minutes for each in lives) / MINUTES_A_YEAR
+    lines.append(f"\nReports without a fault: {len(false_min)} in {years:.2f} zone-years; they lasted {false_min} min.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the counts of both halves of the houses, or of one."""
+    parser = ArgumentParser(prog="python -m lab.maintenance.sudden", description=main.__doc__)
+    parser.add_argument("--half", choices=("tuning", "held-out"), help="of the houses; by default each in turn")
+    half = parser.parse_args().half
+    for name in (half,) if half else ("tuning", "held-out"):
+        sys.stdout.write(f"{name}\n\n{as_markdown(list(fleet(is_held_out=name == 'held-out')))}\n\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
