@@ -39,7 +39,8 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
         names_follow_spaces: A zone has the name of the space that it is in.
         findings: Returns what predictive maintenance knows about a zone, by its id.
         alerts: Those of predictive maintenance; `None` where the hub drives nothing.
-        observe_post: Takes what a client has measured at a machine: the zone's id, the client's id, the measurement.
+        observe_post: Takes what a client has measured at a machine: the zone's id, the client's id, the measurement,
+            the client's name.
     """
 
     climate: "ClimateService | None"
@@ -55,4 +56,4 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     names_follow_spaces: bool = False
     findings: "Callable[[str], Sequence[Finding]]" = lambda _: ()
     alerts: "MaintenanceAlerts | None" = None
-    observe_post: "Callable[[str, str, EnergyPost | VibrationPost], None]" = lambda *_: None
+    observe_post: "Callable[[str, str, EnergyPost | VibrationPost, str], None]" = lambda *_: None

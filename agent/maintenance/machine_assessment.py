@@ -107,6 +107,7 @@ class MachineRecord(msgspec.Struct, frozen=True):
         frequency_hz: Of the last vibration post; 0 where it is not known.
         day: The readings of the day in progress.
         drifts: One for each indicator that has had a reading.
+        name: Who posts, for people; empty where it was not known yet.
     """
 
     zone_id: str
@@ -117,6 +118,7 @@ class MachineRecord(msgspec.Struct, frozen=True):
     frequency_hz: float = 0.0
     day: tuple[BandDay, ...] = ()
     drifts: tuple[MachineDrift, ...] = ()
+    name: str = ""
 
     @property
     def last_utc_ms(self) -> int:

@@ -105,13 +105,14 @@ class MachineWatch:
             self._keep(each for each in self._kept.machines if each.zone_id in states)
             await self._store.apply(lambda _: self._kept)
 
-    def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost) -> None:
+    def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost, name: str = "") -> None:
         """Take a post about the machine of a zone; without the time of day nothing is learned.
 
         Args:
             zone_id: Of the zone.
-            source: Who posts.
+            source: Who posts, by an id that stays.
             post: The measurement.
+            name: Who posts, for people; empty if it is not known.
         """
         utc_ms = self._clock.utc_ms()
         if utc_ms is None or not self._is_read:
@@ -122,6 +123,8 @@ class MachineWatch:
         after = observe_post(old, post, self._states().get(zone_id, ZoneState()), utc_ms)
         if after is old:
             return
+        if name and name != after.name:
+            after = msgspec.structs.replace(after, name=name)
         if before is not None:
             self._keep(after if each is before else each for each in machines)
             return
@@ -150,22 +153,24 @@ class MachineWatch:
 
     def findings(self) -> Mapping[str, list[Finding]]:
         """Return what is known of the machines of each zone, by its id: one finding for each indicator."""
-        utc_ms, found = self._clock.utc_ms(), dict[str, list[list[Finding]]]()
+        utc_ms, found = self._clock.utc_ms(), dict[str, list[tuple[str, list[Finding]]]]()
         for each in self._kept.machines:
-            found.setdefault(each.zone_id, []).append(find(each, self._models, utc_ms, threshold=self._threshold))
+            machine = (each.name, find(each, self._models, utc_ms, threshold=self._threshold))
+            found.setdefault(each.zone_id, []).append(machine)
         return {zone_id: _worst(machines) for zone_id, machines in found.items()}
 
 
-def _worst(machines: list[list[Finding]]) -> list[Finding]:
+def _worst(machines: list[tuple[str, list[Finding]]]) -> list[Finding]:
     """Return one finding for each indicator: that of the machine of which a fault is most certain, saying which."""
     if len(machines) == 1:
-        return machines[0]
+        return machines[0][1]
     worst = dict[str, Finding]()
-    for number, findings in enumerate(machines, 1):
+    for number, (name, findings) in enumerate(machines, 1):
         for each in findings:
             before = worst.get(each.indicator)
             if before is None or _certainty(each) > _certainty(before):
-                evidence = f"machine {number} of {len(machines)}: {each.evidence}"
+                who = f"machine of {name}" if name else f"machine {number} of {len(machines)}"
+                evidence = f"{who}: {each.evidence}"
                 worst[each.indicator] = msgspec.structs.replace(each, evidence=evidence)
     return list(worst.values())
 

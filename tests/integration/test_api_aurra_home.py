@@ -327,12 +327,14 @@ async def test_what_one_client_posts_is_one_machine_of_its_zone(apis: ApiRig, au
     assert [(each.channel, each.seen) for each in shaken.day] == [("amplitude", 1)]
     reason = (await aurra.ask("GET", "/predictive/hvac/living/status"))[2]["X-Climahub-Reason"]
     for name in ("current", "low_current", "inrush", "vibration"):
-        assert f"{name}: machine {2 if name == 'vibration' else 1} of 2: still learning: 0 of 14 days" in reason
+        assert (
+            f"{name}: machine of {'other' if name == 'vibration' else 'test'}: still learning: 0 of 14 days" in reason
+        )
     # A technician answers it like a finding about the heating; of a machine that nobody posts there is none.
     answer = {"zone": "living", "indicator": "vibration", "answer": "serviced", "note": "new mounts"}
     async with apis.port.session(Role.SERVICE) as client:
         async with client.post("/v1/maintenance/answers", json=answer) as response:
-            assert (response.status, (await response.json())["evidence"][:16]) == (200, "machine 2 of 2: ")
+            assert (response.status, (await response.json())["evidence"][:18]) == (200, "machine of other: ")
         async with client.post("/v1/maintenance/answers", json=answer | {"zone": "bedroom"}) as response:
             assert (response.status, (await response.json())["error"]) == (404, "not_found")
 

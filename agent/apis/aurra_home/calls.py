@@ -170,7 +170,7 @@ class Calls:
         reading_id = self._new_id("rdg_")
         values = {name: value for name, value in msgspec.to_builtins(body).items() if name != "device_id"}
         self._records.add_reading(ReadingRecord(reading_id, zone_id, kind, client.client_id, values))
-        self._home.observe_post(zone_id, client.client_id, post)
+        self._home.observe_post(zone_id, client.client_id, post, client.name)
         return ApiAnswer(wire.ReadingAccepted(accepted=True, reading_id=reading_id), HTTPStatus.CREATED, action="")
 
     async def get_prediction(self, request: ApiRequest) -> ApiAnswer:

@@ -170,6 +170,11 @@ def test_two_who_post_for_a_zone_are_two_machines_of_which_the_worse_is_shown(tm
     assert (high.indicator, high.state) == (MachineIndicator.CURRENT, FindingState.NEEDED)
     assert high.evidence.startswith("machine 2 of 2: draws 12.")
     assert low.state is FindingState.USUAL
+    hub.watch.add("zone 0", "ill", EnergyPost(hub.now_ms, 5, 230.0, 12.0), "cellar-meter")
+    asyncio.run(hub.watch.save())
+    again = loaded(tmp_path)
+    again.now_ms = hub.now_ms
+    assert again.watch.findings()["zone 0"][0].evidence.startswith("machine of cellar-meter: draws 12.")
 
 
 def test_who_has_most_finds_no_room_and_takes_none_of_others(tmp_path: Path) -> None:
