@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hal.interface import SensorKind
 
 
+NOT_WATCHED = "this hub drives nothing, so it watches no machine"
+
+
 class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     """The components and tools of one home.
 
@@ -40,7 +43,7 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
         findings: Returns what predictive maintenance knows about a zone, by its id.
         alerts: Those of predictive maintenance; `None` where the hub drives nothing.
         observe_post: Takes what a client has measured at a machine: the zone's id, the client's id, the measurement,
-            the client's name.
+            the client's name. Returns why it does not count; empty where it does.
     """
 
     climate: "ClimateService | None"
@@ -56,4 +59,4 @@ class HomeParts(msgspec.Struct, frozen=True, kw_only=True):
     names_follow_spaces: bool = False
     findings: "Callable[[str], Sequence[Finding]]" = lambda _: ()
     alerts: "MaintenanceAlerts | None" = None
-    observe_post: "Callable[[str, str, EnergyPost | VibrationPost, str], None]" = lambda *_: None
+    observe_post: "Callable[[str, str, EnergyPost | VibrationPost, str], str]" = lambda *_: NOT_WATCHED

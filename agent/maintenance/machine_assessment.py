@@ -141,19 +141,11 @@ def observe_post(
         state: What the hub does in the zone.
         utc_ms: The time of day.
     """
-    is_vibration = isinstance(post, VibrationPost)
-    last_ms = record.vibration_utc_ms if is_vibration else record.energy_utc_ms
-    if not utc_ms - AGE_MS_MAX <= post.utc_ms <= utc_ms + AHEAD_MS_MAX:
-        return record
-    # A time after now is one of a clock that has been set back since: the posts of now count again.
-    if last_ms is not None and last_ms <= utc_ms + AHEAD_MS_MAX and post.utc_ms < last_ms + SPACING_MS:
-        return record
-    readings = readings_of(post, state)
-    if not readings:
+    if why_not_counted(record, post, state, utc_ms):
         return record
     record = _with_day_ended(record, utc_ms)
     day = record.day
-    for reading in readings:
+    for reading in readings_of(post, state):
         day = _with_reading(day, reading.channel, reading.band, reading.value)
     changed = (
         {"vibration_utc_ms": post.utc_ms, "frequency_hz": post.frequency_hz}
@@ -161,6 +153,19 @@ def observe_post(
         else {"energy_utc_ms": post.utc_ms}
     )
     return msgspec.structs.replace(record, day=day, **changed)
+
+
+def why_not_counted(record: MachineRecord, post: EnergyPost | VibrationPost, state: ZoneState, utc_ms: int) -> str:
+    """Return why a post changes nothing of what is known, for people; empty where it counts. As `observe_post`."""
+    last_ms = record.vibration_utc_ms if isinstance(post, VibrationPost) else record.energy_utc_ms
+    if not utc_ms - AGE_MS_MAX <= post.utc_ms <= utc_ms + AHEAD_MS_MAX:
+        return "its time is more than 26 hours ago, or in the future"
+    # A time after now is one of a clock that has been set back since: the posts of now count again.
+    if last_ms is not None and last_ms <= utc_ms + AHEAD_MS_MAX and post.utc_ms < last_ms + SPACING_MS:
+        return "its time is not 30 seconds after that of the last post of its kind"
+    if not readings_of(post, state):
+        return "the machine did not run, or a value is none that a machine has"
+    return ""
 
 
 def _with_day_ended(record: MachineRecord, utc_ms: int) -> MachineRecord:

@@ -15,7 +15,13 @@ from agent.foundation.fair_share import without_surplus
 from agent.foundation.json_store import JsonStore
 from agent.foundation.worker import Worker
 from agent.maintenance.assessment import NEEDED, Finding
-from agent.maintenance.machine_assessment import MachineRecord, begun_anew, find, observe_post
+from agent.maintenance.machine_assessment import (
+    MachineRecord,
+    begun_anew,
+    find,
+    observe_post,
+    why_not_counted,
+)
 from agent.maintenance.machine_drift import MachineModel
 from agent.maintenance.machine_readings import EnergyPost, MachineIndicator, VibrationPost, ZoneState
 
@@ -105,8 +111,8 @@ class MachineWatch:
             self._keep(each for each in self._kept.machines if each.zone_id in states)
             await self._store.apply(lambda _: self._kept)
 
-    def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost, name: str = "") -> None:
-        """Take a post about the machine of a zone; without the time of day nothing is learned.
+    def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost, name: str = "") -> str:
+        """Take a post about the machine of a zone, and return why it does not count; empty where it does.
 
         Args:
             zone_id: Of the zone.
@@ -116,23 +122,26 @@ class MachineWatch:
         """
         utc_ms = self._clock.utc_ms()
         if utc_ms is None or not self._is_read:
-            return
+            return "the hub has just started, or does not know the time"
         machines = self._kept.machines
         before = next((each for each in machines if (each.zone_id, each.source) == (zone_id, source)), None)
         old = before or MachineRecord(zone_id, source)
-        after = observe_post(old, post, self._states().get(zone_id, ZoneState()), utc_ms)
-        if after is old:
-            return
+        state = self._states().get(zone_id, ZoneState())
+        if reason := why_not_counted(old, post, state, utc_ms):
+            return reason
+        after = observe_post(old, post, state, utc_ms)
         if name and name != after.name:
             after = msgspec.structs.replace(after, name=name)
         if before is not None:
             self._keep(after if each is before else each for each in machines)
-            return
+            return ""
         if len(machines) >= MACHINES_MAX:
             machines = tuple(each for each in machines if utc_ms - each.last_utc_ms <= SILENT_MS_MAX)
         # The newest of the source that has the most finds no room: what others have learned stays.
         newest_first = without_surplus((after, *reversed(machines)), MACHINES_MAX, lambda each: each.source)
         self._keep(reversed(newest_first))
+        is_kept = any(each is after for each in newest_first)
+        return "" if is_kept else f"the hub watches {MACHINES_MAX} machines, and most of them are of this client"
 
     def begin_anew(self, restarts: Mapping[str, int]) -> None:
         """Forget the usual behaviour of the machines of what was serviced since it was learned.

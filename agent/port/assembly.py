@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.foundation.clock import Clock, read_now
 from agent.foundation.log_ring import LogRing
 from agent.home.assembly import HomeAssembly
-from agent.home.parts import HomeParts
+from agent.home.parts import NOT_WATCHED, HomeParts
 from agent.local import boots as local_boots
 from agent.local import calibration as local_calibration
 from agent.local import climate as local_climate
@@ -141,7 +141,7 @@ class PortAssembly:
                 names_follow_spaces=hub.config.apis.names_follow_spaces,
                 findings=lambda zone_id: hub.maintenance.findings().get(zone_id, ()) if hub.maintenance else (),
                 alerts=hub.maintenance.alerts if hub.maintenance else None,
-                observe_post=machines.add if machines else lambda *_: None,
+                observe_post=machines.add if machines else lambda *_: NOT_WATCHED,
             )
         )
 

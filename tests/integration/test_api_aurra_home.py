@@ -295,6 +295,7 @@ async def test_readings_are_kept_and_old_ones_are_not_watched(aurra: Aurra) -> N
         assert (status, answer["accepted"]) == (201, True)
         assert answer["reading_id"].startswith("rdg_")
         assert (headers["X-RateLimit-Endpoint"], headers["X-RateLimit-Limit"]) == ("diag", "60")
+        assert headers["X-Climahub-Reason"].endswith("its time is more than 26 hours ago, or in the future")
         for name in body:
             if name != "duration_ms":
                 less = {key: value for key, value in body.items() if key != name}
@@ -314,7 +315,8 @@ async def test_what_one_client_posts_is_one_machine_of_its_zone(apis: ApiRig, au
     machines = maintenance.machines
     now = rfc3339.render_known(apis.port.clock.utc_ms())
     energy = ENERGY | {"period_start": now, "inrush_amps": 40.0}
-    assert (await aurra.post("/diagnostics/energy", energy))[0] == 201
+    status, _, headers = await aurra.post("/diagnostics/energy", energy)
+    assert (status, "X-Climahub-Reason" in headers) == (201, False)
     # Sent again, from another time, or of another zone's device: it counts once, not at all, and elsewhere.
     for body in (energy, energy | {"period_start": "2020-01-01T00:00:00Z"}, energy | {"device_id": "bedroom"}):
         assert (await aurra.post("/diagnostics/energy", body))[0] == 201

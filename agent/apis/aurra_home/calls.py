@@ -170,8 +170,13 @@ class Calls:
         reading_id = self._new_id("rdg_")
         values = {name: value for name, value in msgspec.to_builtins(body).items() if name != "device_id"}
         self._records.add_reading(ReadingRecord(reading_id, zone_id, kind, client.client_id, values))
-        self._home.observe_post(zone_id, client.client_id, post, client.name)
-        return ApiAnswer(wire.ReadingAccepted(accepted=True, reading_id=reading_id), HTTPStatus.CREATED, action="")
+        reason = self._home.observe_post(zone_id, client.client_id, post, client.name)
+        return ApiAnswer(
+            wire.ReadingAccepted(accepted=True, reading_id=reading_id),
+            HTTPStatus.CREATED,
+            headers={REASON_HEADER: f"kept, but not compared with the machine's past: {reason}"} if reason else {},
+            action="",
+        )
 
     async def get_prediction(self, request: ApiRequest) -> ApiAnswer:
         """Answer `GET /predictive/hvac/{device_id}/status`; a header says what is unknown, and why."""

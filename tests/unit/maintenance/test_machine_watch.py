@@ -147,16 +147,22 @@ def test_nothing_is_learned_before_the_file_is_read_nor_without_the_time(tmp_pat
     assert not (tmp_path / FILE_NAME).exists()
     asyncio.run(hub.watch.load())
     hub.now_ms = None
-    hub.watch.add("zone 0", "client", EnergyPost(SOLSTICE_MS, 5, 230.0, 4.0))
+    assert "does not know the time" in hub.watch.add("zone 0", "client", EnergyPost(SOLSTICE_MS, 5, 230.0, 4.0))
     assert hub.watch.records == ()
 
 
 def test_a_post_that_says_nothing_makes_no_machine(tmp_path: Path) -> None:
     hub = loaded(tmp_path)
-    hub.watch.add("zone 0", "client", EnergyPost(SOLSTICE_MS, 0, 230.0, 4.0))
-    hub.watch.add("zone 0", "client", VibrationPost(SOLSTICE_MS, 0.0, 50.0))
-    hub.watch.add("zone 0", "client", EnergyPost(0, 5, 230.0, 4.0))
+    fine = EnergyPost(SOLSTICE_MS, 5, 230.0, 4.0)
+    for post, reason in (
+        (EnergyPost(SOLSTICE_MS, 0, 230.0, 4.0), "the machine did not run"),
+        (VibrationPost(SOLSTICE_MS, 0.0, 50.0), "the machine did not run"),
+        (EnergyPost(0, 5, 230.0, 4.0), "more than 26 hours ago"),
+    ):
+        assert reason in hub.watch.add("zone 0", "client", post)
     assert hub.watch.records == ()
+    assert hub.watch.add("zone 0", "client", fine) == ""
+    assert "30 seconds" in hub.watch.add("zone 0", "client", fine)
 
 
 def test_two_who_post_for_a_zone_are_two_machines_of_which_the_worse_is_shown(tmp_path: Path) -> None:
@@ -198,6 +204,9 @@ def test_who_has_most_finds_no_room_and_takes_none_of_others(tmp_path: Path) -> 
     for zone in ZONES:
         greedy.post(zone, "b")
     assert ("zone 0", "late") in owners(greedy)
+    (lost,) = (zone for zone in ZONES if (zone, "b") not in owners(greedy))
+    refused = greedy.watch.add(lost, "b", EnergyPost(greedy.now_ms or 0, 5, 230.0, 4.0))
+    assert refused == "the hub watches 16 machines, and most of them are of this client"
 
 
 def test_a_machine_that_is_silent_for_long_makes_room(tmp_path: Path) -> None:
