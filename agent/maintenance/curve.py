@@ -37,12 +37,17 @@ def with_day(curve: bytes, added: CurveDay) -> bytes:
         curve: The days before; empty for none.
         added: The day.
     """
-    before = [each for each in days_of(curve) if each.day < added.day]
-    kept = [*before, added][-DAYS_MAX:]
-    return b"".join(_DAY.pack(each.day, each.measured, each.expected) for each in kept)
+    kept = curve[: _whole(curve)]
+    while kept and _DAY.unpack(kept[-_DAY.size :])[0] >= added.day:
+        kept = kept[: -_DAY.size]
+    return (kept + _DAY.pack(added.day, added.measured, added.expected))[-DAYS_MAX * _DAY.size :]
 
 
 def days_of(curve: bytes) -> list[CurveDay]:
     """Return the days of a curve, the oldest first; of a day that is cut off, nothing."""
-    whole = len(curve) - len(curve) % _DAY.size
-    return [CurveDay(day, measured, expected) for day, measured, expected in _DAY.iter_unpack(curve[:whole])]
+    return [CurveDay(day, measured, expected) for day, measured, expected in _DAY.iter_unpack(curve[: _whole(curve)])]
+
+
+def _whole(curve: bytes) -> int:
+    """Return the length of a curve in whole days."""
+    return len(curve) - len(curve) % _DAY.size

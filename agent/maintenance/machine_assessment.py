@@ -219,11 +219,13 @@ def complete_day(record: MachineRecord, day: Sequence[BandDay], utc_ms: int) -> 
 
 
 def _bounded(drift: Drift) -> Drift:
+    if len(drift.baselines) <= BANDS_MAX:
+        return drift
     # In the order in which they last learned a day: the state of this day comes last, and stays.
     older = drift.baselines[:-1]
     learning = [each for each in older if not each.is_known]
     known = [each for each in older if each.is_known]
-    gone = [*learning, *known][: max(0, len(drift.baselines) - BANDS_MAX)]
+    gone = [*learning, *known][: len(drift.baselines) - BANDS_MAX]
     return msgspec.structs.replace(drift, baselines=tuple(each for each in drift.baselines if each not in gone))
 
 

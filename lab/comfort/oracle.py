@@ -51,16 +51,28 @@ REACH_ROUNDS: Final = 4
 """So often it corrects them."""
 
 
-class Oracle:
-    """Decides with the true house at hand.
+class HouseOracle:
+    """What both oracles are: controllers that are given the true house.
 
     Attributes:
-        house: The true house; set it before the first decision.
+        house: The true house; set it before the first decision. Only copies of it are advanced.
     """
 
-    def __init__(self, rooms: int, *, is_cooling: bool = False) -> None:
+    def __init__(self, *, is_cooling: bool) -> None:
         self.house: HouseModel | None = None
         self._sign = -1.0 if is_cooling else 1.0
+
+    def _given_house(self) -> HouseModel:
+        if self.house is None:
+            raise ValueError("give the oracle a house first")
+        return self.house
+
+
+class Oracle(HouseOracle):
+    """Decides with the true house at hand."""
+
+    def __init__(self, rooms: int, *, is_cooling: bool = False) -> None:
+        super().__init__(is_cooling=is_cooling)
         self._later = [0.3] * rooms
         self._left_minutes = [0.0] * rooms
 
@@ -70,9 +82,7 @@ class Oracle:
         Raises:
             ValueError: It has no house.
         """
-        house = self.house
-        if house is None:
-            raise ValueError("give the oracle a house first")
+        house = self._given_house()
         period = period_minutes(house)
         if situation.minute % period == 0:
             self._plan(house, situation.setpoints_c, period)
@@ -121,18 +131,16 @@ class Oracle:
         return values
 
 
-class ReachOracle:
+class ReachOracle(HouseOracle):
     """Chooses for each room the level that brings its air to the setpoint as soon as its emitter can. Starts are free.
 
     Attributes:
-        house: The true house; set it before the first decision. Only copies of it are advanced.
         is_at_limit: For each room, whether its output has been at full or at none since the last choice.
     """
 
     def __init__(self, rooms: int, *, is_cooling: bool = False) -> None:
-        self.house: HouseModel | None = None
+        super().__init__(is_cooling=is_cooling)
         self.is_at_limit = [False] * rooms
-        self._sign = -1.0 if is_cooling else 1.0
         self._levels = [0.0] * rooms
 
     def decide(self, situation: Situation) -> list[float]:
@@ -141,9 +149,7 @@ class ReachOracle:
         Raises:
             ValueError: It has no house.
         """
-        house = self.house
-        if house is None:
-            raise ValueError("give the oracle a house first")
+        house = self._given_house()
         horizon = max(REACH_MINUTES[room.emitter] for room in house.design.rooms)
         if situation.minute % (horizon // REACH_PERIODS) == 0:
             self._choose(house, horizon, situation.setpoints_c)

@@ -25,7 +25,7 @@ from lab.comfort.control import (
     constant_program,
     modulating_settings_for,
 )
-from lab.comfort.oracle import Oracle, ReachOracle
+from lab.comfort.oracle import HouseOracle, Oracle, ReachOracle
 
 DAY_MINUTES: Final = 1440
 HEAT_SETPOINT_C: Final = 21.0
@@ -140,7 +140,7 @@ class ComfortHome:
             HabitualSensor(case.habit, noise=noise, seed=case.seed, name=room.name) for room in case.design.rooms
         ]
         self.controller = controller
-        if isinstance(controller, Oracle | ReachOracle):
+        if isinstance(controller, HouseOracle):
             controller.house = self.house
 
     def run(self, minutes: int, setpoint_c: float | Callable[[int], float], on_minute: OnMinute | None = None) -> None:

@@ -6,38 +6,33 @@ fleets by which it is judged: those have another seed, other houses and other we
 
 import sys
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import log
 from pathlib import Path
 
-import msgspec
-
 from agent.maintenance import confidence
-from agent.maintenance.assessment import LIKELY, NEEDED, ZoneRecord, complete_day
+from agent.maintenance.assessment import ZoneRecord, complete_day
 from agent.maintenance.calibration import MODELS
 from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator
-from lab.maintenance.fleet import FAULTS, FITTED, HELD_OUT, YEARS, Climate, Fault, HouseDay, live
-from lab.maintenance.logistic import Point, brier, calibration_error, fit, reliability
-
-COMMAND = "make calibration"
-MODEL_DATE = "2026-11-29"
-"""Of the model: changed by hand with the fleets, so that the file stays the same for the same fleets."""
+from lab.maintenance.faults import YEARS
+from lab.maintenance.fleet import FAULTS, FITTED, HELD_OUT, Climate, Fault, live
+from lab.maintenance.judgement import (
+    COMMAND,
+    MODEL_DATE,
+    WARNING_DAYS,
+    Judged,
+    Judgement,
+    Watched,
+    fit_rounded,
+    judge_days,
+    tables,
+)
 
 FIT_SEED, FIT_HOUSES = 20, 400
 JUDGE_SEED, JUDGE_HOUSES = 27_182_818, 334
 """The second are 1,002 hub-years. Its seed is changed whenever the detector is changed after a look at its fleet."""
-
-POINT_DAYS = 5
-"""Days that follow each other are nearly the same evidence: each fifth counts."""
-
-WEIGHT_DIGITS = 3
-"""So few that the last bits of a machine's logarithm do not matter."""
-
-SLOW_DAYS = 60.0
-WARNING_DAYS = 14.0
 
 TUNING_SEED = 777
 """Of the fleet on which the indicators and what the model weighs were chosen: it may be looked at at any time."""
@@ -50,15 +45,7 @@ FOLLOWED_SHARE = 0.6
 TARGET = Path(__file__).parents[2] / "agent" / "maintenance" / "calibration.py"
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """A day on which an indicator of a house was judged, with the truth."""
-
-    house_day: HouseDay
-    indicator: Indicator
-    drift: Drift
-
-
-def follow(seed: int, number: int, climate: Climate) -> Iterator[Judged]:
+def follow(seed: int, number: int, climate: Climate) -> Iterator[Judged[Indicator, Fault, Drift]]:
     """Yield the judged days of one house, as the hub sees them."""
     record = ZoneRecord()
     for house_day in live(seed, number, climate):
@@ -66,20 +53,16 @@ def follow(seed: int, number: int, climate: Climate) -> Iterator[Judged]:
         for indicator in Indicator:
             drift = record.drift(indicator)
             if drift.is_judged and drift.last_utc_ms == house_day.day.ended_utc_ms:
-                yield Judged(house_day, indicator, drift)
+                present = tuple([fault for fault in house_day.faults if fault.kind.indicator is indicator])
+                yield Judged(house_day.number, indicator, drift, present)
 
 
 def calibrate(seed: int = FIT_SEED, houses: int = FIT_HOUSES) -> Mapping[Indicator, CalibratedModel]:
     """Return the models that fit a fleet."""
-    points: dict[Indicator, list[Point]] = {indicator: [] for indicator in Indicator}
-    for number in range(houses):
-        for each in follow(seed, number, FITTED):
-            if each.house_day.number % POINT_DAYS == 0:
-                truth = each.house_day.has(each.indicator)
-                points[each.indicator].append(Point(confidence.features(each.drift.signs[-1]), truth))
+    judged = (each for number in range(houses) for each in follow(seed, number, FITTED))
+    fitted = fit_rounded(Indicator, judged, lambda drift: confidence.features(drift.signs[-1]))
     models = {}
-    for indicator, found in points.items():
-        intercept, *weights = [round(weight, WEIGHT_DIGITS) for weight in fit(found)]
+    for indicator, (intercept, *weights) in fitted.items():
         rate = round(sum(kind.a_year for kind in FAULTS if kind.indicator is indicator), 3)
         models[indicator] = CalibratedModel(intercept, (weights[0], weights[1], weights[2], weights[3]), rate)
     return models
@@ -105,90 +88,22 @@ def render(models: Mapping[Indicator, CalibratedModel], *, seed: int = FIT_SEED,
     )
 
 
-class Judgement(msgspec.Struct):
-    """How well a model holds on a fleet that it has not seen.
-
-    Attributes:
-        points: Probabilities with their truths, each fifth day.
-        alerts: How often the confidence has reached the threshold, and how many of these were true.
-        slow: Slow faults that began while the hub watched, and how many were reported in time: two weeks before their
-            full effect.
-        sudden: The others, and how many were reported before their repair.
-        faults: Both, and how many were reported before their repair.
-        missed: The slow faults that were not reported in time: how many of each kind for each reason.
-    """
-
-    points: list[tuple[float, bool]]
-    alerts: tuple[int, int] = (0, 0)
-    slow: tuple[int, int] = (0, 0)
-    sudden: tuple[int, int] = (0, 0)
-    faults: tuple[int, int] = (0, 0)
-    missed: Counter[tuple[str, str]] = Counter()
-
-
-class Watched(msgspec.Struct, frozen=True):
-    """One judged day of a house: the confidence, the faults that are present, and the drift that it comes of."""
-
-    day: int
-    p: float
-    present: tuple[Fault, ...]
-    drift: Drift
-
-
 def judge(
     models: Mapping[Indicator, CalibratedModel], *, seed: int = JUDGE_SEED, houses: int = JUDGE_HOUSES
 ) -> Mapping[Indicator, Judgement]:
     """Return how the models hold on the fleet of another seed, with other houses and weather."""
-    found = {indicator: Judgement([], missed=Counter()) for indicator in Indicator}
+    found = {indicator: Judgement() for indicator in Indicator}
     for number in range(houses):
-        watched: dict[Indicator, list[Watched]] = {each: [] for each in Indicator}
-        for each in follow(seed, number, HELD_OUT):
-            day = each.house_day.number
-            p = models[each.indicator].probability(each.drift)
-            present = tuple([fault for fault in each.house_day.faults if fault.kind.indicator is each.indicator])
-            watched[each.indicator].append(Watched(day, p, present, each.drift))
-            if day % POINT_DAYS == 0:
-                found[each.indicator].points.append((p, bool(present)))
-        for indicator, days in watched.items():
-            _count_events(found[indicator], days)
+        judge_days(
+            found,
+            follow(seed, number, HELD_OUT),
+            lambda indicator, drift: models[indicator].probability(drift),
+            lambda fault, days: (fault.kind.name, why_missed(fault, days)),
+        )
     return found
 
 
-def _count_events(judgement: Judgement, days: Sequence[Watched]) -> None:
-    """Add the alerts and the faults of one house; an alert ends where the confidence falls below `LIKELY`."""
-    is_alert, seen, told = False, dict[Fault, int](), dict[Fault, int]()
-    first = days[0].day if days else 0
-    for each in days:
-        for fault in each.present:
-            seen.setdefault(fault, each.day)
-        if each.p >= NEEDED:
-            if not is_alert:
-                count, true = judgement.alerts
-                judgement.alerts = count + 1, true + bool(each.present)
-            for fault in each.present:
-                told.setdefault(fault, each.day)
-            is_alert = True
-        elif each.p < LIKELY:
-            is_alert = False
-    _count_faults(judgement, days, [fault for fault in seen if fault.begins >= first], told)
-
-
-def _count_faults(
-    judgement: Judgement, days: Sequence[Watched], faults: Sequence[Fault], told: Mapping[Fault, int]
-) -> None:
-    """Add faults that began while the hub watched, with the days on which they were reported."""
-    for fault in faults:
-        judgement.faults = judgement.faults[0] + 1, judgement.faults[1] + (fault in told)
-        if fault.days >= SLOW_DAYS:
-            in_time = fault in told and told[fault] <= fault.begins + fault.days - WARNING_DAYS
-            judgement.slow = judgement.slow[0] + 1, judgement.slow[1] + in_time
-            if not in_time:
-                judgement.missed[fault.kind.name, why_missed(fault, days)] += 1
-        else:
-            judgement.sudden = judgement.sudden[0] + 1, judgement.sudden[1] + (fault in told)
-
-
-def why_missed(fault: Fault, days: Sequence[Watched]) -> str:
+def why_missed(fault: Fault, days: Sequence[Watched[Fault, Drift]]) -> str:
     """Return why a slow fault was not reported two weeks before its full effect, by the last judged day before that."""
     until = fault.begins + fault.days - WARNING_DAYS
     last = next((each for each in reversed(days) if fault.begins <= each.day <= until), None)
@@ -204,28 +119,7 @@ def why_missed(fault: Fault, days: Sequence[Watched]) -> str:
 
 def as_markdown(found: Mapping[Indicator, Judgement], hub_years: int) -> str:
     """Return the judgement as tables for docs/maintenance.md."""
-    lines = ["| Held-out fleet | " + " | ".join(f"`{each}`" for each in found) + " |", "|---" * (len(found) + 1) + "|"]
-    rows: dict[str, list[str]] = {}
-    for each in found.values():
-        table = reliability(each.points)
-        alerts, true = each.alerts
-        for name, value in (
-            ("hub-years", f"{hub_years:,}"),
-            ("judged points", f"{len(each.points):,}"),
-            ("expected calibration error", f"{calibration_error(table):.3f}"),
-            ("Brier score", f"{brier(each.points):.4f}"),
-            (f"alerts at {NEEDED}, true", f"{true} of {alerts}"),
-            ("false alerts a hub-year", f"{(alerts - true) / hub_years:.3f}"),
-            ("slow faults reported 14 days before their full effect", f"{each.slow[1]} of {each.slow[0]}"),
-            ("faults of both kinds reported before their repair (recall)", f"{each.faults[1]} of {each.faults[0]}"),
-            ("faster faults reported before their repair", f"{each.sudden[1]} of {each.sudden[0]}"),
-        ):
-            rows.setdefault(name, []).append(value)
-    lines += [f"| {name} | {' | '.join(values)} |" for name, values in rows.items()]
-    for indicator, each in found.items():
-        lines += ["", f"| `{indicator}`: points | mean confidence | share that is true |", "|---|---|---|"]
-        lines += [f"| {row.count:,} | {row.mean:.2f} | {row.true_share:.2f} |" for row in reliability(each.points)]
-    return "\n".join(lines)
+    return tables(found, title="Held-out fleet", unit="hub", years=hub_years, calibrated=found, has_recall=True)
 
 
 def missed_lines(found: Mapping[Indicator, Judgement]) -> str:

@@ -10,24 +10,22 @@ kind): no published rate a zone-year was found. They are stated in the generated
 
 import random
 from collections.abc import Iterator, Sequence
-from math import cos, pi
 
 import msgspec
 
-from agent.maintenance.indicators import SOLSTICE_MS, YEAR_MS, Day, Indicator, season_of
-
-DAY_MS = 86_400_000
-YEARS = 3
-"""A house is followed for so long, from a day of the year by chance."""
-
-COLDEST_LAG_DAYS = 30.0
-"""The coldest time of the year comes so long after the solstice."""
+from agent.maintenance.indicators import SOLSTICE_MS, Day, Indicator, season_of
+from lab.maintenance.faults import (
+    DAY_MS,
+    LONGEST_PAST_DAYS,
+    YEARS,
+    FaultCourse,
+    beginnings,
+    cold_on,
+    next_weather_k,
+)
 
 PRESENT = 0.03
 """From this loss on a fault counts as present."""
-
-REPAIR_DAYS = 14
-"""A fault that has run its course is repaired so long after: somebody has noticed."""
 
 
 class FaultKind(msgspec.Struct, frozen=True):
@@ -62,22 +60,15 @@ FAULTS = (
 )
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """One fault of one house: when it begins, in how many days it is full, and how much it takes then."""
+class Fault(FaultCourse, frozen=True):
+    """One fault of one house: its course, its kind, and how much it takes when it is full."""
 
     kind: FaultKind
-    begins: float
-    days: float
     loss: float
-
-    @property
-    def ends(self) -> float:
-        """The day of its repair."""
-        return self.begins + self.days + max(REPAIR_DAYS, 60.0 - self.days)
 
     def loss_on(self, day: int) -> float:
         """Return what it takes on a day, as a share."""
-        return 0.0 if not self.begins <= day < self.ends else self.loss * min(1.0, (day - self.begins) / self.days)
+        return self.loss * self.share_on(day)
 
 
 class LookAlike(msgspec.Struct, frozen=True):
@@ -182,10 +173,9 @@ def live(seed: int, number: int, climate: Climate, years: int = YEARS) -> Iterat
     weather_k = 0.0
     for day in range(length):
         utc_ms = SOLSTICE_MS + (first + day) * DAY_MS
-        weather_k = 0.75 * weather_k + rng.gauss(0.0, 2.3)
+        weather_k = next_weather_k(rng, weather_k)
         present = [each for each in episodes if each.begins <= day < each.ends]
-        phase = 2.0 * pi * ((first + day - COLDEST_LAG_DAYS) * DAY_MS) / YEAR_MS
-        outdoor_c = mean_c - swing_k * cos(phase) + weather_k + sum(each.outdoor_k for each in present)
+        outdoor_c = mean_c - swing_k * cold_on(first + day) + weather_k + sum(each.outdoor_k for each in present)
         lift_k = room_c + sum(each.room_k for each in present) + rng.gauss(0.0, 0.15) - outdoor_c
         sun = sun_k * (0.2 + 0.4 * (1.0 - season_of(utc_ms))) * draw(0.1, 1.0)
         free_k = sun + people_k * rng.lognormvariate(0.0, 0.15) + sum(each.people_k for each in present)
@@ -212,11 +202,10 @@ def _health(faults: Sequence[Fault], indicator: Indicator, day: int) -> float:
 
 
 def _faults(rng: random.Random, length: int) -> list[Fault]:
-    # One that began before the first day is half done: the hub learns with it.
     return [
-        Fault(kind, begins, rng.uniform(*kind.days), rng.uniform(*kind.loss))
+        Fault(begins, rng.uniform(*kind.days), kind, rng.uniform(*kind.loss))
         for kind in FAULTS
-        for begins in _beginnings(rng, kind.a_year, -180.0, length)
+        for begins in beginnings(rng, kind.a_year, -LONGEST_PAST_DAYS, length)
     ]
 
 
@@ -233,13 +222,5 @@ def _episodes(rng: random.Random, length: int) -> list[Episode]:
             rng.uniform(*kind.outdoor_k),
         )
         for kind in LOOK_ALIKES
-        for begins in _beginnings(rng, kind.a_year, 0.0, length)
+        for begins in beginnings(rng, kind.a_year, 0.0, length)
     ]
-
-
-def _beginnings(rng: random.Random, a_year: float, first: float, length: int) -> list[float]:
-    """Return the times of a Poisson process, in days."""
-    found, at = [], first
-    while (at := at + rng.expovariate(a_year / 365.0)) < length:
-        found.append(at)
-    return found

@@ -5,30 +5,22 @@ sees the fleet by which it is judged: that has another seed, other machines, oth
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import msgspec
-
-from agent.maintenance.assessment import LIKELY, NEEDED
 from agent.maintenance.machine_assessment import MachineRecord, complete_day
 from agent.maintenance.machine_drift import Drift, MachineModel, features
 from agent.maintenance.machine_readings import MachineIndicator
-from lab.maintenance.fleet import YEARS
-from lab.maintenance.logistic import Point, brier, calibration_error, fit, reliability
+from lab.maintenance.faults import YEARS
+from lab.maintenance.judgement import COMMAND, MODEL_DATE, Judged, Judgement, fit_rounded, judge_days, tables
 from lab.maintenance.machines import (
     MACHINES_FITTED,
     MACHINES_HELD_OUT,
     MachineClimate,
-    MachineDay,
     MachineFault,
     rate_of,
     run_machine,
 )
-
-COMMAND = "make calibration"
-MODEL_DATE = "2026-11-29"
-"""Of the model: changed by hand with the fleets, so that the file stays the same for the same fleets."""
 
 FIT_SEED, FIT_MACHINES = 20, 360
 JUDGE_SEED, JUDGE_MACHINES = 2027, 336
@@ -38,68 +30,28 @@ CALIBRATED = (MachineIndicator.LOW_CURRENT, MachineIndicator.VIBRATION)
 """Of the others fewer than 72 in 100 alerts were true on the held-out fleet: they are left out of the generated file,
 so the hub answers "unknown"."""
 
-POINT_DAYS = 5
-"""Days that follow each other are nearly the same evidence: each fifth counts."""
-
-WEIGHT_DIGITS = 3
-"""So few that the last bits of a machine's logarithm do not matter."""
-
-SLOW_DAYS = 60.0
-WARNING_DAYS = 14.0
-
 TARGET = Path(__file__).parents[2] / "agent" / "maintenance" / "machine_calibration.py"
 
 
-class JudgedMachine(msgspec.Struct, frozen=True):
-    """A day on which an indicator of a machine was judged, with the truth: the faults that the indicator shows."""
-
-    number: int
-    indicator: MachineIndicator
-    drift: Drift
-    faults: tuple[MachineFault, ...]
-
-
-class MachineJudgement(msgspec.Struct):
-    """How well a model holds on a fleet that it has not seen.
-
-    Attributes:
-        points: Probabilities with their truths, each fifth day.
-        alerts: How often the confidence has reached the threshold, and how many of these were true.
-        slow: Slow faults that began while the hub watched, and how many were reported in time: two weeks before their
-            full effect.
-        fast: The others, and how many were reported before their repair.
-    """
-
-    points: list[tuple[float, bool]]
-    alerts: tuple[int, int] = (0, 0)
-    slow: tuple[int, int] = (0, 0)
-    fast: tuple[int, int] = (0, 0)
-
-
-def follow_machine(seed: int, number: int, climate: MachineClimate) -> Iterator[JudgedMachine]:
+def follow_machine(
+    seed: int, number: int, climate: MachineClimate
+) -> Iterator[Judged[MachineIndicator, MachineFault, Drift]]:
     """Yield the judged days of one machine, as the hub sees them."""
     record = MachineRecord("zone", "client")
     for day in run_machine(seed, number, climate):
         record = complete_day(record, day.bands, day.ended_utc_ms)
         for known in record.drifts:
             if known.drift.is_judged and known.drift.last_utc_ms == day.ended_utc_ms:
-                yield JudgedMachine(day.number, known.indicator, known.drift, _shown(day, known.indicator))
-
-
-def _shown(day: MachineDay, indicator: MachineIndicator) -> tuple[MachineFault, ...]:
-    return tuple([each for each in day.faults if each.shows_in(day.number, indicator)])
+                shown = tuple([each for each in day.faults if each.shows_in(day.number, known.indicator)])
+                yield Judged(day.number, known.indicator, known.drift, shown)
 
 
 def calibrate_machines(seed: int = FIT_SEED, machines: int = FIT_MACHINES) -> Mapping[MachineIndicator, MachineModel]:
     """Return the models that fit a fleet, also those that are not `CALIBRATED`."""
-    points: dict[MachineIndicator, list[Point]] = {indicator: [] for indicator in MachineIndicator}
-    for number in range(machines):
-        for each in follow_machine(seed, number, MACHINES_FITTED):
-            if each.number % POINT_DAYS == 0:
-                points[each.indicator].append(Point(features(each.drift), bool(each.faults)))
+    judged = (each for number in range(machines) for each in follow_machine(seed, number, MACHINES_FITTED))
+    fitted = fit_rounded(MachineIndicator, judged, features)
     models = {}
-    for indicator, found in points.items():
-        intercept, *weights = [round(weight, WEIGHT_DIGITS) for weight in fit(found)]
+    for indicator, (intercept, *weights) in fitted.items():
         models[indicator] = MachineModel(intercept, (weights[0], weights[1], weights[2]), rate_of(indicator))
     return models
 
@@ -130,67 +82,23 @@ def render_machines(
 
 def judge_machines(
     models: Mapping[MachineIndicator, MachineModel], *, seed: int = JUDGE_SEED, machines: int = JUDGE_MACHINES
-) -> Mapping[MachineIndicator, MachineJudgement]:
+) -> Mapping[MachineIndicator, Judgement]:
     """Return how the models hold on the fleet of another seed, with other machines, mains and weather."""
-    found = {indicator: MachineJudgement([]) for indicator in models}
+    found = {indicator: Judgement() for indicator in models}
     for number in range(machines):
-        watched: dict[MachineIndicator, list[tuple[int, float, tuple[MachineFault, ...]]]] = {}
-        for each in follow_machine(seed, number, MACHINES_HELD_OUT):
-            p = models[each.indicator].probability(each.drift)
-            watched.setdefault(each.indicator, []).append((each.number, p, each.faults))
-            if each.number % POINT_DAYS == 0:
-                found[each.indicator].points.append((p, bool(each.faults)))
-        for indicator, days in watched.items():
-            count_events(found[indicator], days)
+        judge_days(
+            found,
+            follow_machine(seed, number, MACHINES_HELD_OUT),
+            lambda indicator, drift: models[indicator].probability(drift),
+        )
     return found
 
 
-def count_events(judgement: MachineJudgement, days: Sequence[tuple[int, float, tuple[MachineFault, ...]]]) -> None:
-    """Add the alerts and the faults of one machine; an alert ends where the confidence falls below `LIKELY`."""
-    is_alert, seen, told = False, dict[MachineFault, int](), dict[MachineFault, int]()
-    for day, p, present in days:
-        for fault in present:
-            seen.setdefault(fault, day)
-        if p >= NEEDED:
-            if not is_alert:
-                judgement.alerts = judgement.alerts[0] + 1, judgement.alerts[1] + bool(present)
-            for fault in present:
-                told.setdefault(fault, day)
-        is_alert = p >= NEEDED or (is_alert and p >= LIKELY)
-    for fault in seen:
-        if fault.begins < days[0][0]:
-            continue
-        if fault.days >= SLOW_DAYS:
-            in_time = fault in told and told[fault] <= fault.begins + fault.days - WARNING_DAYS
-            judgement.slow = judgement.slow[0] + 1, judgement.slow[1] + in_time
-        else:
-            judgement.fast = judgement.fast[0] + 1, judgement.fast[1] + (fault in told)
-
-
-def machines_as_markdown(found: Mapping[MachineIndicator, MachineJudgement], years: int) -> str:
+def machines_as_markdown(found: Mapping[MachineIndicator, Judgement], years: int) -> str:
     """Return the judgement as tables for docs/maintenance.md."""
-    lines = ["| Held-out machines | " + " | ".join(f"`{each}`" for each in found) + " |"]
-    lines.append("|---" * (len(found) + 1) + "|")
-    rows: dict[str, list[str]] = {}
-    for each in found.values():
-        alerts, true = each.alerts
-        for name, value in (
-            ("machine-years", f"{years:,}"),
-            ("judged points", f"{len(each.points):,}"),
-            ("expected calibration error", f"{calibration_error(reliability(each.points)):.3f}"),
-            ("Brier score", f"{brier(each.points):.4f}"),
-            (f"alerts at {NEEDED}, true", f"{true} of {alerts}"),
-            ("false alerts a machine-year", f"{(alerts - true) / years:.3f}"),
-            ("slow faults reported 14 days before their full effect", f"{each.slow[1]} of {each.slow[0]}"),
-            ("faster faults reported before their repair", f"{each.fast[1]} of {each.fast[0]}"),
-        ):
-            rows.setdefault(name, []).append(value)
-    lines += [f"| {name} | {' | '.join(values)} |" for name, values in rows.items()]
-    for indicator, each in found.items():
-        if indicator in CALIBRATED:
-            lines += ["", f"| `{indicator}`: points | mean confidence | share that is true |", "|---|---|---|"]
-            lines += [f"| {row.count:,} | {row.mean:.2f} | {row.true_share:.2f} |" for row in reliability(each.points)]
-    return "\n".join(lines)
+    return tables(
+        found, title="Held-out machines", unit="machine", years=years, calibrated=CALIBRATED, has_recall=False
+    )
 
 
 def main() -> None:

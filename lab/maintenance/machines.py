@@ -7,12 +7,12 @@ a home's machines were found.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from math import cos, exp, log, pi
+from math import exp, log
 from types import MappingProxyType
 
 import msgspec
 
-from agent.maintenance.indicators import SOLSTICE_MS, YEAR_MS
+from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import BandDay
 from agent.maintenance.machine_readings import (
     CHANNEL_OF,
@@ -23,7 +23,15 @@ from agent.maintenance.machine_readings import (
     energy_band,
     vibration_band,
 )
-from lab.maintenance.fleet import COLDEST_LAG_DAYS, DAY_MS, REPAIR_DAYS, YEARS
+from lab.maintenance.faults import (
+    DAY_MS,
+    LONGEST_PAST_DAYS,
+    YEARS,
+    FaultCourse,
+    beginnings,
+    cold_on,
+    next_weather_k,
+)
 
 PRESENT = 0.05
 """From this change on a fault counts as present."""
@@ -81,24 +89,16 @@ MACHINE_FAULTS = (
 )  # fmt: skip
 
 
-class MachineFault(msgspec.Struct, frozen=True):
-    """One fault of one machine: when it begins, in how many days it is full, and what it does then."""
+class MachineFault(FaultCourse, frozen=True):
+    """One fault of one machine: its course, its kind, and what it does when it is full."""
 
     name: str
-    begins: float
-    days: float
     effects: tuple[tuple[Channel, float], ...]
-
-    @property
-    def ends(self) -> float:
-        """The day of its repair."""
-        return self.begins + self.days + max(REPAIR_DAYS, 60.0 - self.days)
 
     def change_on(self, day: int, channel: Channel) -> float:
         """Return what it does to a quantity on a day, as a share."""
-        if not self.begins <= day < self.ends:
-            return 0.0
-        return sum(full for each, full in self.effects if each is channel) * min(1.0, (day - self.begins) / self.days)
+        share = self.share_on(day)
+        return sum(full for each, full in self.effects if each is channel) * share if share else 0.0
 
     def shows_in(self, day: int, indicator: MachineIndicator) -> bool:
         """Whether it is present in what an indicator watches."""
@@ -260,10 +260,10 @@ def run_machine(seed: int, number: int, climate: MachineClimate, years: int = YE
     machine = _drawn(rng, MACHINES[number % len(MACHINES)], climate, length)
     weather_k = drift_v = 0.0
     for day in range(length):
-        weather_k = 0.75 * weather_k + rng.gauss(0.0, 2.3)
+        weather_k = next_weather_k(rng, weather_k)
         drift_v = 0.8 * drift_v + rng.gauss(0.0, 0.6 * machine.mains)
         present = [each for each in machine.episodes if each.begins <= day < each.ends]
-        season = cos(2.0 * pi * ((machine.first + day - COLDEST_LAG_DAYS) * DAY_MS) / YEAR_MS)
+        season = cold_on(machine.first + day)
         outdoor_c = machine.mean_c - machine.swing_k * season + weather_k + sum(each.outdoor_k for each in present)
         levels = _levels(rng, machine, day, season, present)
         groups = _groups(rng, machine, outdoor_c, drift_v, present)
@@ -358,17 +358,16 @@ def rate_of(indicator: MachineIndicator) -> float:
 
 
 def _faults(rng: random.Random, machine: str, length: int) -> list[MachineFault]:
-    # One that began before the first day is half done: the hub learns with it.
     return [
         MachineFault(
-            kind.name,
             begins,
             rng.uniform(*kind.days),
+            kind.name,
             tuple([(channel, rng.uniform(*limits)) for channel, limits in kind.effects.items()]),
         )
         for kind in MACHINE_FAULTS
         if machine in kind.machines
-        for begins in _beginnings(rng, kind.a_year, -180.0, length)
+        for begins in beginnings(rng, kind.a_year, -LONGEST_PAST_DAYS, length)
     ]
 
 
@@ -382,13 +381,5 @@ def _episodes(rng: random.Random, length: int) -> list[MachineEpisode]:
             tuple([(channel, rng.uniform(*limits)) for channel, limits in kind.factors.items()]),
         )
         for kind in MACHINE_LOOK_ALIKES
-        for begins in _beginnings(rng, kind.a_year, 0.0, length)
+        for begins in beginnings(rng, kind.a_year, 0.0, length)
     ]
-
-
-def _beginnings(rng: random.Random, a_year: float, first: float, length: int) -> Sequence[float]:
-    """Return the times of a Poisson process, in days."""
-    found, at = [], first
-    while (at := at + rng.expovariate(a_year / 365.0)) < length:
-        found.append(at)
-    return found
