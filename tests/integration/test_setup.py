@@ -14,6 +14,7 @@ from agent.cli import exit_codes
 from agent.cli.setup import command, service
 from agent.cli.setup.answers import read_answers
 from agent.cli.setup.claim import find_claim
+from agent.cli.setup.first_reading import Progress
 from agent.cli.setup.key_store import KeyStore
 from agent.cli.setup.machine import find_present, read_temperatures
 from agent.cli.setup.procedure import Options, Places, Procedure, Steps
@@ -85,6 +86,29 @@ async def test_answers_become_a_hub(rig: Rig, cloud: Cloud) -> None:
     await rig.run(rig.answers("", '[zigbee]\nport = "/dev/ttyUSB0"\n'))
     assert any("stays as it is" in line for line in rig.said[before:]), "a second run finds its own work"
     assert rig.files == ["api-key", "config.toml"]
+
+
+async def test_a_hub_on_which_nothing_changes_is_not_restarted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[Sequence[str]] = []
+    monkeypatch.setattr(service, "is_under_systemd", lambda: True)
+    monkeypatch.setattr(service, "run", commands.append)
+    monkeypatch.setattr(service, "wait_for_reading", lambda *_, **__: Progress(is_accepted=True))
+    key_file = rig.directory / "hub.key"
+    key_file.write_text(KEY)
+    options = Options()
+    assert await rig.run(rig.answers(), options) == exit_codes.OK
+    assert await rig.run(rig.answers(), options) == exit_codes.OK
+    assert await asyncio.to_thread(rig.procedure(options).renew_key, key_file) == exit_codes.OK
+    assert [words[1] for words in commands if words[-1] == service.UNIT] == [
+        *("enable", "restart"),
+        *("enable", "start") * 2,
+    ]
+    assert sum("nothing was changed" in line for line in rig.said) == 2
+    await rig.run(rig.answers(more='[log]\nlevel = "debug"\n'), options)
+    assert commands[-1][1] == "restart"
+    (rig.places.etc / "api-key").write_text(OTHER_KEY)
+    await asyncio.to_thread(rig.procedure(options).renew_key, key_file)
+    assert commands[-1][1] == "restart", "another key"
 
 
 @pytest.mark.parametrize(

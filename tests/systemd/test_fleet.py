@@ -1,4 +1,6 @@
-"""Ten hubs from one card image with no secret in it: each takes its claim once, and a copied card is noticed.
+"""Ten hubs from one card image with no secret in it: each takes its claim once and gets a key of its own from Ansible.
+
+The copy of a card is noticed.
 
 Each card is an overlay over the image, in memory. Each hub has a board of its own, with a serial number as a Raspberry
 Pi shows it, and all of them run at once; three are booted at a time.
@@ -10,19 +12,21 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.conftest import Cloud
+from tests.systemd.conftest import PROJECT, Cloud
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(
     "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
 )
 
+PLAYBOOK = PROJECT / "ansible/hubs.yml"
 HUBS = 10
 BOOTED_AT_A_TIME = 3
 CLAIM = "boot/firmware/climahub-claim.toml"
@@ -41,6 +45,17 @@ port = 0
 trust = "system"
 """
 
+SSH = """\
+#!/bin/sh
+# For Ansible in place of ssh: `... HOST COMMAND` runs a command on a machine without a network of its own.
+while [ $# -gt 2 ]; do shift; done
+exec "{entrances}/$1" /bin/sh -c "$2"
+"""
+ANSWERS_TEXT = CLAIM_TEXT.replace('[setup]\nkey = "{key}"\n', "").replace("[port]", '[log]\nformat = "text"\n[port]')
+"""What the claim had, without its key, and another value of one setting."""
+RECAP = re.compile(r"^(hub-\d+) +: ok=(\d+) +changed=(\d+) +unreachable=0 +failed=0 ", re.MULTILINE)
+KEY_INSIDE = "a key is in it"
+
 SECRET = re.compile(
     # A key of the cloud; the documents have one of zeros.
     rb"cs_dev_(?!0{32})[A-Za-z0-9]{32}"
@@ -53,7 +68,19 @@ STATE = ("var/lib/climahub", "var/lib/private/climahub", "var/log/journal")
 
 def secrets_on(root: Path) -> Mapping[str, str]:
     """Return each file of a card that no two hubs may share, with the reason."""
-    found = {}
+    found = secrets_in_files(root)
+    if (root / "etc/machine-id").read_text().strip() not in {"", "uninitialized"}:
+        found["etc/machine-id"] = "it names one machine"
+    for line in (root / "etc/shadow").read_text().splitlines():
+        user, password = line.split(":")[:2]
+        if password.strip("!*"):
+            found[f"etc/shadow: {user}"] = "a password"
+    return found
+
+
+def secrets_in_files(root: Path) -> dict[str, str]:
+    """Return each file with a secret in it or by its name, and each that a hub has written, with the reason."""
+    found: dict[str, str] = {}
     for directory, _, names in os.walk(root):
         for path in (Path(directory, name) for name in names):
             name = str(path.relative_to(root))
@@ -63,15 +90,9 @@ def secrets_on(root: Path) -> Mapping[str, str]:
             if SECRET_NAMES.fullmatch(path.name):
                 found[name] = "its name is a secret's"
             elif SECRET.search(path.read_bytes()):
-                found[name] = "a key is in it"
+                found[name] = KEY_INSIDE
             elif name.startswith(STATE):
                 found[name] = "a hub has written it"
-    if (root / "etc/machine-id").read_text().strip() not in {"", "uninitialized"}:
-        found["etc/machine-id"] = "it names one machine"
-    for line in (root / "etc/shadow").read_text().splitlines():
-        user, password = line.split(":")[:2]
-        if password.strip("!*"):
-            found[f"etc/shadow: {user}"] = "a password"
     return found
 
 
@@ -180,6 +201,39 @@ def fleet(cards: Cards, cloud: Cloud) -> Fleet:
     return Fleet(cards, cloud)
 
 
+class Operator:
+    """Somebody with an inventory, the hubs' files and Ansible, which enters the containers without ssh."""
+
+    def __init__(self, fleet: Fleet, directory: Path) -> None:
+        """Write the inventory."""
+        self.directory = directory
+        ssh, entrances = directory / "ssh", directory / "entrances"
+        for name in ("entrances", "keys", "answers", "sheets"):
+            (directory / name).mkdir()
+        ssh.write_text(SSH.format(entrances=entrances))
+        ssh.chmod(0o755)
+        for name, hub in fleet.hubs.items():
+            (entrances / name).write_text(f'#!/bin/sh\nexec {" ".join(hub.entrance())} "$@"\n')
+            (entrances / name).chmod(0o755)
+        options = f"ansible_ssh_executable={ssh} ansible_ssh_transfer_method=piped ansible_become=false"
+        options += " ansible_python_interpreter=/usr/bin/python3"
+        (directory / "hubs.ini").write_text("\n".join(["[hubs]", *(f"{name} {options}" for name in fleet.names), ""]))
+
+    def play(self, *arguments: str) -> Mapping[str, int]:
+        """Run the playbook; return how many tasks have changed something on each hub."""
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.directory / "hubs.ini"), str(PLAYBOOK)]
+        env = os.environ | {"ANSIBLE_HOME": str(self.directory / "ansible"), "LC_ALL": "C.UTF-8"}
+        done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {name: int(changed) for name, _, changed in RECAP.findall(done.stdout)}
+
+
+def keys_on(hub: Machine) -> Sequence[str]:
+    """Return the files on a hub's card, beside those of the image, that hold a key in plain text."""
+    written = hub.root.with_name("upper")
+    return sorted(name for name, reason in secrets_in_files(written).items() if reason == KEY_INSIDE)
+
+
 def status_of(hub: Machine) -> Mapping[str, Mapping[str, object]]:
     """Return the status of a hub."""
     document: Mapping[str, Mapping[str, object]] = json.loads(hub.run("climahub", "status", "--json"))
@@ -212,6 +266,34 @@ def test_ten_hubs_from_one_image_take_their_claims_once_each(fleet: Fleet, cloud
     roots = [hub.root for hub in fleet.hubs.values()]
     assert distinct([(root / "etc/machine-id").read_text().strip() for root in roots]) == HUBS
     assert distinct([hub.run("hostname").strip() for hub in fleet.hubs.values()]) == HUBS
+
+
+def test_ansible_gives_each_hub_a_key_of_its_own_and_changes_nothing_twice(
+    fleet: Fleet, cloud: Cloud, packages: Mapping[str, Path], tmp_path: Path
+) -> None:
+    operator = Operator(fleet, tmp_path)
+    before = {name: cloud.readings(name) for name in fleet.names}
+    keys = {name: cloud.new_key(name) for name in fleet.names}
+    for name, key in keys.items():
+        (tmp_path / "keys" / f"{name}.key").write_text(f"{key}\n")
+    changed = operator.play("-e", f"climahub_sheets={tmp_path}/sheets")
+    assert changed == dict.fromkeys(fleet.names, 2), "setup and the sheet"
+    for name, hub in fleet.hubs.items():
+        # Setup waits for a reading that the cloud has accepted, and the claim's key is worth nothing any more.
+        assert cloud.readings(name) > before[name]
+        assert keys_on(hub) in ([], ["etc/climahub/api-key"])
+        assert not (hub.root / "root/.ansible").exists()
+        assert keys[name] not in (tmp_path / "sheets" / f"{name}.txt").read_text() + hub.journal()
+    # Some hubs again: what they have already stays, and one changed value is rolled out to one of them.
+    one, other = fleet.names[:2]
+    pids = {name: fleet.hubs[name].show("climahub", "MainPID") for name in (one, other)}
+    (tmp_path / "answers" / f"{one}.toml").write_text(ANSWERS_TEXT.format(url=cloud.url))
+    package = f"climahub_package={packages['climahub']}"
+    changed = operator.play("--limit", f"{one},{other}", "-e", package)
+    assert changed == {one: 2, other: 1}, "the package's file on both, setup on one"
+    assert 'format = "text"' in fleet.hubs[one].run("cat", "/etc/climahub/config.toml")
+    assert fleet.hubs[one].show("climahub", "MainPID") != pids[one]
+    assert fleet.hubs[other].show("climahub", "MainPID") == pids[other], "it heats on undisturbed"
 
 
 def test_the_search_for_secrets_finds_those_of_a_hub_that_has_run(fleet: Fleet) -> None:

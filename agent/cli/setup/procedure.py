@@ -161,11 +161,11 @@ class Procedure:
         prepared = self.prepare(answers, text=text, file=file)
         key, origin = self._key(answers, prepared.config, Path(file).parent)
         self._check_cloud(prepared.config, key, origin, answers.time_zone)
-        self._write(prepared, key)
+        is_changed = self._write(prepared, key)
         if self._options.wipes:
             self._disk.wipe(Path(file))
             self._steps.done("answers", f"{file} is overwritten and removed")
-        code = self._start(prepared.config)
+        code = self._start(prepared.config, is_changed=is_changed)
         self._write_sheet(prepared)
         return code
 
@@ -177,8 +177,11 @@ class Procedure:
         machine = self._find_machine(config, machines.find_sticks())
         self._check_cloud(config, key, f"of {file}", "")
         before = written.read_text(self._places.config, self._disk)
-        self._write(Prepared(before, config, machine, is_changed=False, before=before), key)
-        return self._start(config)
+        prepared = Prepared(before, config, machine, is_changed=False, before=before)
+        is_changed = self._write(prepared, key)
+        code = self._start(config, is_changed=is_changed)
+        self._write_sheet(prepared)
+        return code
 
     def prepare(self, answers: Answers, *, text: str, file: str) -> Prepared:
         """Find the machine and make its configuration; nothing is written. Arguments and errors as `run`."""
@@ -283,32 +286,36 @@ class Procedure:
         if answer.time_zone:
             self._steps.note(f"time zone of the home: {answer.time_zone}")
 
-    def _write(self, prepared: Prepared, key: str) -> None:
+    def _write(self, prepared: Prepared, key: str) -> bool:
+        """Write what differs from what is there; return whether anything did."""
         path = self._places.config
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if key != self._keys.read():
+        is_new_key = key != self._keys.read()
+        if is_new_key:
             self._steps.done("key", self._keys.keep(key))
-        self._write_drop_in(prepared)
+        is_new_drop_in = self._write_drop_in(prepared)
         if not prepared.is_changed:
             self._steps.done("configuration", f"{path} stays as it is")
-            return
+            return is_new_key or is_new_drop_in
         copy = written.keep_copy(path, self._disk) if prepared.before else None
         self._disk.write(path, prepared.text.encode())
         self._steps.done("configuration", f"{path}{f'; the one before is {copy}' if copy else ''}")
         if copy is not None:
             for line in written.difference(prepared.before, prepared.text, path.name).splitlines():
                 self._steps.note(line)
+        return True
 
-    def _write_drop_in(self, prepared: Prepared) -> None:
+    def _write_drop_in(self, prepared: Prepared) -> bool:
+        """Write or remove what opens devices to the service; return whether that differs from what is there."""
         path = self._places.drop_in
         groups = service.group_names()
         needs = needs_of(prepared.config, prepared.machine.buses, is_key_encrypted=self._keys.is_encrypted)
         text = drop_in_text(needs, groups)
         if text == written.read_text(path, self._disk):
-            return
+            return False
         if not text:
             self._disk.remove(path)
-            return
+            return True
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._disk.write(path, text.encode())
         opened = ", ".join(needs.devices) or "the key"
@@ -317,6 +324,7 @@ class Procedure:
             self._steps.note(
                 f"! install what brings the group {group}: this machine has none, and its devices stay closed"
             )
+        return True
 
     def _write_sheet(self, prepared: Prepared) -> None:
         path = self._options.sheet_file
@@ -329,15 +337,16 @@ class Procedure:
         self._disk.write(path, text.encode(), is_secret=True)
         self._steps.done("sheet", f"{path}: print it, then remove it")
 
-    def _start(self, config: Config) -> int:
+    def _start(self, config: Config, *, is_changed: bool) -> int:
         if not self._options.starts or not service.is_under_systemd():
             self._steps.done("service", "not started: systemctl start climahub")
             return exit_codes.OK
         try:
-            service.start()
+            service.start(is_changed=is_changed)
         except CommandFailed as error:
             raise CommandFailed(service.failure_text(error)) from error
-        self._steps.done("service", f"{service.UNIT} runs, and starts at each boot")
+        how = "runs, and starts at each boot" if is_changed else "runs as before: nothing was changed"
+        self._steps.done("service", f"{service.UNIT} {how}")
         now = service.wait_for_reading(config.local_api.socket, limit_s=self._options.wait_s, say=self._steps.note)
         if not now.is_accepted:
             self._steps.done("first reading", f"! not accepted yet: {now.text}")

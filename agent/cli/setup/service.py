@@ -24,15 +24,15 @@ def is_under_systemd() -> bool:
     return BOOTED.is_dir()
 
 
-def start() -> None:
-    """Start the service, or restart it with its new configuration, and have it start at each boot.
+def start(*, is_changed: bool) -> None:
+    """Start the service, and have it start at each boot; restart it where its configuration or key has changed.
 
     Raises:
         CommandFailed: systemd does not; the message is its own.
     """
     run(("systemctl", "daemon-reload"))
     run(("systemctl", "enable", "--quiet", UNIT))
-    run(("systemctl", "restart", UNIT))
+    run(("systemctl", "restart" if is_changed else "start", UNIT))
 
 
 def wait_for_reading(socket: Path, *, limit_s: float, say: Callable[[str], None]) -> Progress:

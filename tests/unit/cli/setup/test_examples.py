@@ -16,7 +16,8 @@ from agent.cli.setup.answers import read_answers
 from agent.cli.setup.claim import BOOT_DIRECTORIES, NAME
 from agent.cli.setup.configuration import complete, resolve
 
-EXAMPLES = Path(__file__).parents[4] / "docs" / "examples"
+ROOT = Path(__file__).parents[4]
+EXAMPLES = ROOT / "docs" / "examples"
 USER_DATA = EXAMPLES / "user-data"
 PRESEED = EXAMPLES / "rpi-preseed.toml"
 
@@ -81,6 +82,18 @@ def test_preseed_does_what_the_user_data_does_and_holds_no_secret() -> None:
     user_data = [command for command in yaml.safe_load(USER_DATA.read_text())["runcmd"] if command[0] != "sh"]
     assert [command for command in commands if command != "apt-get update"] == [" ".join(each) for each in user_data]
     assert set(commands[-1].split()[2:]) <= options_of_setup()
+
+
+def test_ansible_role_calls_setup_with_options_that_there_are_and_shows_no_secret() -> None:
+    tasks = (ROOT / "ansible" / "roles" / "climahub" / "tasks" / "main.yml").read_text()
+    (block,) = [task["block"] for task in yaml.safe_load(tasks) if task["name"] == "Set the hub up"]
+    (run,) = [task for task in block if task["name"] == "Run setup"]
+    argv = run["ansible.builtin.command"]["argv"]
+    assert "['climahub', 'setup']" in argv
+    assert set(re.findall(r"--[a-z-]+", argv)) <= options_of_setup()
+    copied = [task for task in block if "ansible.builtin.copy" in task]
+    assert copied
+    assert all(task["no_log"] is True for task in copied)
 
 
 def test_claim_is_one_that_setup_takes() -> None:
