@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ class Cloud:
     def readings(self, device: str = "hub") -> int:
         """Return how many readings of a device have arrived."""
         return len(self._ask("readings", "--device", device, "--json").splitlines())
+
+    def readings_by_device(self) -> Mapping[str, int]:
+        """Return how many readings of each device have arrived, by its name."""
+        return Counter(line.split()[0] for line in self._ask("readings").splitlines())
 
     def end(self) -> None:
         """Stop serving."""
