@@ -30,6 +30,7 @@ SUBJECTS = {
     "prometheus_client": "import prometheus_client",
     "click": "import click",
     "rich (what the demo uses)": "import rich.console, rich.live, rich.panel, rich.table, rich.text",
+    "segno": "import segno",
     "async-solipsism": "import async_solipsism",
     "numpy": "import numpy",
     "distributed": "import distributed",

@@ -1,9 +1,12 @@
 """The sheet that stays with a hub: its page, its certificate's fingerprint, the owner's code, its zones.
 
-For paper, in the house: it holds the owner's code, and never the key of the cloud.
+For paper, in the house: it holds the owner's code, and never the key of the cloud. Its QR code is the address of the
+page and no more: a code in an address would stay in the history of every browser that has opened it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,6 +16,11 @@ from agent.local.access import NewCode
 from agent.local.port import PortReport
 
 WIDTH = 14
+QUIET_MODULES = 4
+"""Light modules around a QR code (ISO/IEC 18004)."""
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_HALVES = {(0, 0): " ", (1, 0): "\N{UPPER HALF BLOCK}", (0, 1): "\N{LOWER HALF BLOCK}", (1, 1): "\N{FULL BLOCK}"}
+"""Two modules, one above the other, as one character; 1 is dark, as ink is on paper."""
 
 
 def sheet_text(config: Config, port: PortReport, *, hub: str, model: str, code: str) -> str:
@@ -40,9 +48,22 @@ def sheet_text(config: Config, port: PortReport, *, hub: str, model: str, code: 
         )
         rows.append(("Zone", f"{zone.id}: {', '.join(zone.sensors)}{line}"))
     lines = [f"{name:{WIDTH}}{text}" for name, text in rows]
-    return "\n".join(
-        ["climahub", "========", *lines, "", "Whoever has this sheet can sign in. Keep it in the house.", ""]
-    )
+    warning = "Whoever has this sheet can sign in. Keep it in the house."
+    address = next((each for each in port.addresses if urlsplit(each).hostname not in _LOOPBACK), "")
+    code_lines = ["", f"{address}:", "", *qr_lines(address)] if address else []
+    return "\n".join(["climahub", "========", *lines, "", warning, *code_lines, ""])
+
+
+def qr_lines(text: str) -> Sequence[str]:
+    """Return a text as a QR code in lines of block characters, dark on light, for a font of fixed width."""
+    import segno  # noqa: PLC0415 - needed for a sheet only
+
+    matrix = [list(row) for row in segno.make_qr(text, error="m").matrix]
+    if len(matrix) % 2:
+        matrix.append([0] * len(matrix[0]))
+    pairs = zip(matrix[::2], matrix[1::2], strict=True)
+    margin = " " * QUIET_MODULES
+    return [(margin + "".join(map(_HALVES.__getitem__, zip(*pair, strict=True)))).rstrip() for pair in pairs]
 
 
 def ask_hub(socket: Path) -> tuple[PortReport, str]:

@@ -1,8 +1,9 @@
 """The sheet for the house."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli.setup.sheet import sheet_text
+from agent.cli.setup.sheet import QUIET_MODULES, qr_lines, sheet_text
 from agent.config import resolve_text
 from agent.local.port import PortReport
 
@@ -32,3 +33,37 @@ def test_sheet_has_what_a_technician_needs_years_later() -> None:
         "Zone          bath: w1-28-0a/temperature, relay on line 17",
     ]
     assert "port code --new" in sheet_text(config, PortReport([], []), hub="h", model="", code="")
+
+
+FINDER = ["#######", "#     #", "# ### #", "# ### #", "# ### #", "#     #", "#######"]
+"""The mark in three corners of every QR code (ISO/IEC 18004, 6.3.3)."""
+
+
+def modules(lines: Sequence[str]) -> Sequence[str]:
+    """Return the rows of a QR code that is drawn in half blocks, without its margin."""
+    width = max(map(len, lines))
+    rows = []
+    for line in lines:
+        drawn = line.ljust(width)[QUIET_MODULES:]
+        rows += ["".join("#" if each in dark else " " for each in drawn) for dark in ("▀█", "▄█")]
+    return rows[: width - QUIET_MODULES]
+
+
+def test_qr_code_is_dark_on_light_with_its_marks_in_three_corners() -> None:
+    rows = modules(qr_lines("https://192.168.1.7:8480"))
+    size = len(rows)
+    assert (size - 17) % 4 == 0, "a symbol has 21, 25, 29, ... modules a side"
+    assert [row[:7] for row in rows[:7]] == FINDER
+    assert [row[-7:] for row in rows[:7]] == FINDER
+    assert [row[:7] for row in rows[-7:]] == FINDER
+    assert rows[6][8 : size - 8] == ("# " * size)[: size - 16], "the timing pattern"
+    assert rows != modules(qr_lines("https://192.168.1.8:8480"))
+
+
+def test_sheet_shows_the_first_address_that_a_telephone_reaches_as_a_qr_code() -> None:
+    config = resolve_text(TEXT, file="", directory=Path(), environ={}).config
+    addresses = ["http://127.0.0.1:8480", "https://192.168.1.7:8480", "https://192.168.2.7:8480"]
+    text = sheet_text(config, PortReport(addresses, []), hub="h", model="", code="ABCD-EFGH-JKMN-PQRS")
+    drawn = "\n".join(qr_lines("https://192.168.1.7:8480"))
+    assert drawn in text
+    assert "█" not in sheet_text(config, PortReport(addresses[:1], []), hub="h", model="", code="")
