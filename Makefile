@@ -27,7 +27,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 SUBSET := $(LOCK) --no-annotate --constraint requirements-dev.lock
 ROOTFS := build/rootfs
 RASPBERRY := build/raspberry
-RASPBERRY_TOOLS := mmdebstrap qemu-system-arm qemu-user
+RASPBERRY_TOOLS := mmdebstrap qemu-user
 I2C_VM := build/i2c-vm
 ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
 WORKER := build/worker
@@ -121,7 +121,7 @@ install: ## set up as a newcomer does: with old and new pips, from an index that
 container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn)
 	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) -p no:randomly tests/systemd
 
-raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays on the GPIO lines of an emulated Raspberry Pi (needs QEMU, mmdebstrap)
+raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays and I2C sensors on an emulated Raspberry Pi (needs mmdebstrap, qemu-user)
 	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
 
 chip-vm: $(DEV) $(I2C_VM)/system.cpio ## the kernel's own driver of a BME280 beside the hub's reader, in an emulated PC (needs QEMU, apt)
@@ -173,7 +173,7 @@ $(ROOTFS):
 	mv $@.part $@
 
 $(RASPBERRY)/system.cpio: requirements-hardware.lock tests/raspberry/image.py tests/raspberry/cpio.py | $(DEV)
-	@if ! { command -v mmdebstrap && command -v qemu-system-aarch64 && command -v qemu-aarch64; } >/dev/null; then \
+	@if ! { command -v mmdebstrap && command -v qemu-aarch64; } >/dev/null; then \
 		if [ "$$(id -u)" -ne 0 ]; then echo "On Debian: sudo apt-get install $(RASPBERRY_TOOLS)"; exit 1; fi; \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $(RASPBERRY_TOOLS); \
 	fi

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,12 @@ KEEPS, LETS_GO = "kernel-keeps-lines", "kernel-lets-lines-go"
 """What becomes of a line whose holder is gone. Raspberry Pi's own kernel keeps it as it was (raspberrypi/linux, pull
 request 6117); Linux as Debian has it makes it an input again, unless it is told otherwise."""
 PARAMETER = "pinctrl_bcm2835.persist_gpio_outputs"
-UNUSED = ("agent/cli", "lab/refcloud", "lab/simulation", "lab/ncp", "hal/replay", "hal/sim")
+USED = ("agent", "hal", "lab/refcloud")
+"""The hub, and a cloud for it on the same machine, which has no network."""
+UNUSED = ("agent/cli", "hal/replay", "hal/sim")
 """The daemon of a hub with relays imports none of it, and compiling takes its time."""
+INSTALLED = "usr/lib/climahub"
+"""Where the unit finds the release that is installed."""
 PROGRAM = """\
 #!/opt/climahub/bin/python
 import sys
@@ -40,7 +44,7 @@ def image() -> Path:
 def project(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with the project's code as it is installed, compiled."""
     directory = tmp_path_factory.mktemp("project")
-    for name in ("agent", "hal"):
+    for name in USED:
         shutil.copytree(PROJECT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in UNUSED:
         shutil.rmtree(directory / name)
@@ -53,25 +57,31 @@ def machine(
     request: pytest.FixtureRequest, image: Path, project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
     made = Machine(image, tmp_path_factory.mktemp("machine"))
-
-    def install(archive: Archive) -> None:
-        archive.tree(project, str(PACKAGES_PATH))
-        archive.file(f"{VENV}/bin/climahub", PROGRAM.encode(), 0o755)
-        archive.file(f"{VENV}/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_bytes())
-        for name, target in UNIT_FILES.items():
-            archive.file(target, (PROJECT / "systemd" / name).read_bytes())
-        # Raspberry Pi OS has the group, and a rule for udev that gives it the lines.
-        archive.file("etc/sysusers.d/gpio.conf", b"g gpio -\n")
-        archive.file("etc/climahub/api-key", b"cs_dev_" + b"k" * 32, 0o600)
-        archive.file(f"{HWMON}/name", b"w1_slave_temp\n")
-        archive.file(f"{HWMON}/temp1_input", b"12000\n")
-        # What follows a death is looked at before the next life.
-        archive.file("etc/systemd/system/climahub.service.d/patience.conf", b"[Service]\nRestartSec=1h\n")
-
+    files = {f"{HWMON}/name": "w1_slave_temp\n", f"{HWMON}/temp1_input": "12000\n"}
     try:
-        made.power_on(install, f"{PARAMETER}={'y' if request.param == KEEPS else 'n'}")
+        made.power_on(
+            lambda archive: install(archive, project, files), f"{PARAMETER}={'y' if request.param == KEEPS else 'n'}"
+        )
         made.run("chgrp", "gpio", "/dev/gpiochip0")
         made.run("chmod", "660", "/dev/gpiochip0")
         yield made
     finally:
         made.power_off()
+
+
+def install(archive: Archive, project: Path, files: Mapping[str, str]) -> None:
+    """Put climahub on a machine, with its unit and a key, and further files."""
+    archive.tree(project, str(PACKAGES_PATH))
+    archive.file(f"{VENV}/bin/climahub", PROGRAM.encode(), 0o755)
+    archive.link(f"{INSTALLED}/current", f"/{VENV}")
+    archive.file(f"{INSTALLED}/launcher.py", (PROJECT / "agent" / "ota" / "launcher.py").read_bytes())
+    for name, target in UNIT_FILES.items():
+        archive.file(target, (PROJECT / "systemd" / name).read_bytes())
+    # Raspberry Pi OS has the group, and a rule for udev that gives it the lines.
+    archive.file("etc/sysusers.d/gpio.conf", b"g gpio -\n")
+    archive.file("etc/climahub/api-key", b"cs_dev_" + b"k" * 32, 0o600)
+    # What follows a death is looked at before the next life; the emulated processor is slow.
+    patience = b"[Service]\nRestartSec=1h\nTimeoutStartSec=600\nTimeoutStopSec=300\n"
+    archive.file("etc/systemd/system/climahub.service.d/patience.conf", patience)
+    for name, text in files.items():
+        archive.file(name, text.encode())

@@ -8,6 +8,9 @@ Nothing of it is run here but Python, which compiles its modules (`qemu-aarch64`
 again each time it is switched on.
 """
 
+import lzma
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,6 +19,7 @@ import zipfile
 from pathlib import Path
 
 from tests.raspberry.cpio import Archive
+from tests.raspberry.machine import EMULATOR
 
 PROJECT = Path(__file__).parents[2]
 SUITE = "trixie"
@@ -24,6 +28,10 @@ PYTHON = "3.13"
 PACKAGES = ("base-files", "dash", "libbpf1", "linux-image-arm64", "python3", "systemd-sysv", "util-linux")
 """libbpf1: without it systemd admits no device to a service with `DevicePolicy=closed`, or every one."""
 BOARD = "bcm2837-rpi-3-b.dtb"
+MODULES = ("i2c-bcm2835", "industrialio", "dps310", "lm75")
+"""Drivers of the bus and its chips, in the order in which they are loaded; the clock's is in the kernel itself."""
+QEMU_VERSION = 10
+"""That of Debian 13; in that of Debian 12 raspi3b has no I2C controller."""
 UNUSED = (
     "boot/",
     "etc/kernel/",
@@ -35,8 +43,8 @@ UNUSED = (
     "usr/lib/modules/",
     "usr/share/",
 )
-"""What makes the archive larger and is not looked at. The kernel's modules too: the drivers of the lines, the serial
-port and memory file systems are in the kernel itself."""
+"""What makes the archive larger and is not looked at. Most of the kernel's modules too: the drivers of the lines, the
+serial port and memory file systems are in the kernel itself."""
 UNUSED_WHEELS = (
     "bellows",
     "markdown_it",
@@ -51,8 +59,13 @@ PACKAGES_PATH = VENV / "lib" / f"python{PYTHON}" / "site-packages"
 
 
 def main(target: Path) -> None:
-    """Make the image in a directory: `kernel`, `board.dtb`, `system.cpio`, and `root`, the system unpacked."""
+    """Make the image in a directory.
+
+    It gets `kernel`, `board.dtb`, `system.cpio`, `root`, which is the system unpacked, and `qemu` with the emulator of
+    Debian 13 where this machine has none that is so new.
+    """
     target.mkdir(parents=True, exist_ok=True)
+    _get_emulator(target / EMULATOR)
     root = target / "root"
     with tempfile.TemporaryDirectory(dir=target) as scratch:
         debian = Path(scratch) / "debian.tar"
@@ -78,6 +91,18 @@ def compile_modules(root: Path, *directories: Path) -> None:
     subprocess.run([*python, *arguments, *map(str, directories)], check=False)
 
 
+def _get_emulator(target: Path) -> None:
+    """Unpack Debian 13's QEMU for this processor, unless this machine's is as new. It is started where it lies."""
+    if (own := shutil.which("qemu-system-aarch64")) is not None:
+        version = subprocess.run([own, "--version"], check=True, capture_output=True, text=True).stdout
+        found = re.search(r"version (\d+)", version)
+        if found is not None and int(found[1]) >= QEMU_VERSION:
+            return
+    subprocess.run(
+        ["mmdebstrap", "--quiet", "--variant=extract", "--include=qemu-system-arm", SUITE, target], check=True
+    )
+
+
 def _unpack(debian: Path, root: Path, target: Path) -> None:
     with tarfile.open(debian) as tar:
         # Its links lead to the root of the system that it will be; nothing is written through them.
@@ -88,6 +113,10 @@ def _unpack(debian: Path, root: Path, target: Path) -> None:
                 (target / "kernel").write_bytes(_content(tar, member))
             elif name.endswith(f"/broadcom/{BOARD}"):
                 (target / "board.dtb").write_bytes(_content(tar, member))
+            elif name.endswith(tuple(f"/{module}.ko.xz" for module in MODULES)):
+                module = root / "modules" / Path(name).stem
+                module.parent.mkdir(parents=True, exist_ok=True)
+                module.write_bytes(lzma.decompress(_content(tar, member)))
             elif not name.startswith(UNUSED) and (
                 member.isfile() or member.isdir() or member.issym() or member.islnk()
             ):
