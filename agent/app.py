@@ -83,6 +83,7 @@ class Hub:
             client=self.client.settings,
             poll_interval_s=config.cloud.settings_poll_interval_s,
             rng=environment.rng,
+            machine=environment.card.machine if environment.card else "",
             origin=origin_reader(environment.card),
         )
         self.pairing = PairingService(

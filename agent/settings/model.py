@@ -71,11 +71,18 @@ class SettingsDocument(msgspec.Struct, frozen=True):
         settings: The last valid settings.
         pending: Local changes that the cloud has not taken yet, as the body of PUT /v1/settings.
         applied: The last command that changed settings. It is in the same file, so that one write saves both.
+        made_on: For each of `pending`, the machine on which it was made, as a hash; absent where that is not known.
     """
 
     settings: DeviceSettings = DeviceSettings()
     pending: Mapping[str, Any] = {}
     applied: str = ""
+    made_on: Mapping[str, str] = {}
+
+    def with_pending(self, pending: Mapping[str, Any]) -> "SettingsDocument":
+        """Return the document with fewer local changes."""
+        made_on = {name: machine for name, machine in self.made_on.items() if name in pending}
+        return msgspec.structs.replace(self, pending=pending, made_on=made_on)
 
 
 def merge(current: DeviceSettings, changes: Mapping[str, Any]) -> tuple[DeviceSettings, list[str]]:
@@ -224,4 +231,5 @@ def decode_document(data: bytes) -> tuple[SettingsDocument, list[str]]:
         if not wrong:
             pending[name] = change
     applied = msgspec.json.decode(parts.get("applied", b'""'), type=str)
-    return SettingsDocument(settings, pending, applied), problems
+    made_on = msgspec.json.decode(parts.get("made_on", b"{}"), type=dict[str, str])
+    return SettingsDocument(settings, pending, applied, made_on).with_pending(pending), problems

@@ -67,6 +67,7 @@ class SettingsSync:
         client: SettingsClient,
         poll_interval_s: float,
         rng: random.Random,
+        machine: str = "",
         origin: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Read what was in force before the restart.
@@ -78,6 +79,7 @@ class SettingsSync:
             client: The way to the cloud.
             poll_interval_s: Between two requests for the cloud's copy.
             rng: For the first interval: hubs that start together do not ask together for ever.
+            machine: A hash of this machine.
             origin: Returns the other machine on which what waits was recorded; local changes from there are held back.
         """
         self._disk = disk
@@ -105,9 +107,9 @@ class SettingsSync:
             shrink=without_unknown,
         )
         self._saved = SettingsDocument()
+        self._machine = machine
         self._origin = origin
         self._first = self._load()
-        self._has_old_changes = bool(self._first.pending)
         self._last = self._first.settings
         self._kinds = self._last.kinds
         self._store.on_change(self._notify)
@@ -237,10 +239,14 @@ class SettingsSync:
             await self._fetch_due.wait(interval_s)
             interval_s = self._poll_interval_s
 
-    @property
-    def _holds_changes(self) -> bool:
-        """Whether local changes may be those of another home."""
-        return self._has_old_changes and bool(self._origin())
+    def _sendable(self, document: SettingsDocument) -> dict[str, Any]:
+        """Return the local changes but those that may be another home's: made elsewhere, or nobody knows where."""
+        is_any_held = bool(self._origin())
+        return {
+            name: change
+            for name, change in document.pending.items()
+            if not is_any_held or document.made_on.get(name, "") == self._machine
+        }
 
     def release_held(self) -> None:
         """Send the local changes that were made on another machine."""
@@ -254,13 +260,12 @@ class SettingsSync:
         """
         if self._store.is_unread:
             raise StorageFull("try again in a minute, when the disk gives the settings: they could not be read")
-        if self._holds_changes:
-            await self._put_in_force(lambda before: msgspec.structs.replace(before, pending={}))
-            self._has_old_changes = False
+        if len(self._sendable(self._store.value)) < len(self.pending):
+            await self._put_in_force(lambda before: before.with_pending(self._sendable(before)))
             self.fetch_now()
 
     async def _push(self) -> None:
-        while (sent := dict(self.pending)) and not self._holds_changes:
+        while sent := self._sendable(self._store.value):
             await self._client.ready(Endpoint.SETTINGS_PUT)
             try:
                 answer = await self._client.put_settings(sent)
@@ -330,7 +335,8 @@ class SettingsSync:
                 made["location"] = known | made["location"]
             settings, _ = merge(before.settings, made)
             applied = before.applied if command_id is None else command_id
-            return SettingsDocument(settings, {**before.pending, **made}, applied)
+            made_on = {**before.made_on, **dict.fromkeys(made, self._machine)}
+            return SettingsDocument(settings, {**before.pending, **made}, applied, made_on)
 
         await self._put_in_force(with_changes)
         self._push_due.set()
@@ -372,20 +378,20 @@ class SettingsSync:
         """Return the file that became readable late, with the changes of the cloud and of the hub since the start."""
         self._problems = list(self._unreadable)
         self._saved = found
-        self._has_old_changes = bool(found.pending)
         self._push_due.set()
         if present == self._first:
             return found
         pending = {**found.pending, **present.pending}
         settings, _ = merge(present.settings, pending)
-        return SettingsDocument(settings, pending, present.applied or found.applied)
+        made_on = {**found.made_on, **dict.fromkeys(present.pending, self._machine)}
+        return SettingsDocument(settings, pending, present.applied or found.applied, made_on)
 
 
 def _settle(before: SettingsDocument, *, sent: Mapping[str, Any], answer: Mapping[str, Any]) -> SettingsDocument:
     """Return the document after the cloud has taken or refused local changes; newer changes stay pending."""
     pending = {key: value for key, value in before.pending.items() if sent.get(key) != value}
     settings, _ = merge(before.settings, {**answer, **pending})
-    return SettingsDocument(settings, pending, before.applied)
+    return msgspec.structs.replace(before.with_pending(pending), settings=settings)
 
 
 async def show_time(network: ShowsTime, local_time: Callable[[], datetime | None]) -> None:

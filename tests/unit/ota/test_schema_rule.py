@@ -67,6 +67,7 @@ OPEN_MAPS = frozenset(
         "schedules",
         "beliefs",
         "pending",
+        "made_on",
         "unknown",
         "payload",
         "promises",
@@ -102,7 +103,8 @@ CLIMATE = ClimateSnapshot(
     ShortCycleState(False, 1), ShortCycleState(False, 2), ShortCycleState(False, 3),
     {"hall": ValidationState(20.5, 3000)},
 )  # fmt: skip
-SETTINGS = SettingsDocument(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1")
+SETTINGS = SettingsDocument(DeviceSettings(600, location=Location(52.5, 13.4)), {"timezone": "Europe/Berlin"}, "c-1",
+                            {"timezone": "a" * 64})  # fmt: skip
 KEYRING = Keyring(("aa" * 32,), ("bb" * 8,), 2)
 UPDATE = UpdateRecord(
     UpdateState.DOWNLOADING, Offer("2.0.0", "ab" * 32, 5), reports=(StatusReport("2.0.0", "downloading", 10),),

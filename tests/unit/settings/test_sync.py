@@ -58,7 +58,7 @@ class Bench:
         self.cloud = Cloud()
         self.disk = Disk()
         self.changes: list[DeviceSettings] = []
-        self.origin = ""
+        self.machine, self.origin = "board-1", ""
         self._task: asyncio.Task[None] | None = None
 
     def make(self) -> SettingsSync:
@@ -69,6 +69,7 @@ class Bench:
             client=cast("SettingsClient", self.cloud),
             poll_interval_s=1000,
             rng=random.Random(1),
+            machine=self.machine,
             origin=lambda: self.origin,
         )
         sync.on_change(self.changes.append)
@@ -293,21 +294,22 @@ async def test_the_file_stays_readable_however_large_the_answer_of_the_cloud(ben
 async def changed_on_another_board(bench: Bench) -> SettingsSync:
     """Return the settings of a card with a change that the cloud does not have, in another board and with a new key."""
     await bench.make().change({"reporting_interval_seconds": 300})
-    bench.origin = "board-1"
+    bench.machine, bench.origin = "board-2", "board-1"
     sync = bench.make()
     bench.start(sync)
     await bench.until(lambda: bench.cloud.gets)
     return sync
 
 
-async def test_a_change_made_on_another_board_waits_for_a_person(bench: Bench) -> None:
+async def test_a_change_made_on_another_board_waits_for_a_person_and_one_made_here_does_not(bench: Bench) -> None:
     sync = await changed_on_another_board(bench)
     await sync.change({"timezone": "Europe/Berlin"})
-    assert (bench.cloud.puts, sync.current.reporting_interval_seconds) == ([], 300)
+    await bench.until(lambda: "timezone" not in sync.pending)
+    assert (bench.cloud.puts, sync.current.reporting_interval_seconds) == ([{"timezone": "Europe/Berlin"}], 300)
     bench.origin = ""
     sync.release_held()
-    await bench.until(lambda: bench.cloud.puts)
-    assert bench.cloud.puts == [{"reporting_interval_seconds": 300, "timezone": "Europe/Berlin"}]
+    await bench.until(lambda: not sync.pending)
+    assert bench.cloud.puts[1:] == [{"reporting_interval_seconds": 300}]
 
 
 async def test_a_discarded_change_gives_way_to_the_cloud(bench: Bench) -> None:
@@ -318,11 +320,34 @@ async def test_a_discarded_change_gives_way_to_the_cloud(bench: Bench) -> None:
     assert (bench.cloud.puts, dict(bench.make().pending)) == ([], {})
 
 
+async def test_what_was_changed_here_is_not_discarded_also_after_a_restart(bench: Bench) -> None:
+    await bench.make().change({"reporting_interval_seconds": 300, "timezone": "Europe/Berlin"})
+    bench.machine, bench.origin = "board-2", "board-1"
+    # The time zone is changed on both boards: it is this one's then.
+    await bench.make().change({"timezone": "Europe/Paris", "enabled_sensors": ["iaq"]})
+    await bench.make().discard_held()
+    assert dict(bench.make().pending) == {"timezone": "Europe/Paris", "enabled_sensors": ["iaq"]}
+    assert bench.on_disk()["made_on"] == {"timezone": "board-2", "enabled_sensors": "board-2"}
+
+
+async def test_a_change_that_an_older_release_has_kept_is_held_on_another_board(bench: Bench) -> None:
+    await bench.make().change({"reporting_interval_seconds": 300})
+    document = bench.on_disk()
+    del document["made_on"]
+    (bench.directory / FILE_NAME).write_text(json.dumps(document))
+    bench.machine, bench.origin = "board-2", "board-1"
+    sync = bench.make()
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.gets)
+    await sync.discard_held()
+    assert (bench.cloud.puts, dict(sync.pending)) == ([], {})
+
+
 async def test_nothing_is_discarded_before_the_disk_has_given_what_waits(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.make().change({"reporting_interval_seconds": 300})
-    bench.origin = "board-1"
+    bench.machine, bench.origin = "board-2", "board-1"
 
     def read(path: Path, *, bytes_max: int) -> bytes | None:
         raise ReadFailed(f"{path} cannot be read: {bytes_max}")
