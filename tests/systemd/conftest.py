@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -73,7 +74,19 @@ class Cloud:
 
     def readings(self, device: str = "hub") -> int:
         """Return how many readings of a device have arrived."""
-        return len(self._ask("readings", "--device", device, "--json").splitlines())
+        return len(self.list_readings(device))
+
+    def list_readings(self, device: str = "hub") -> list[dict[str, Any]]:
+        """Return the readings of a device that have arrived, each with `at_ms` and `value`."""
+        return [json.loads(line) for line in self._ask("readings", "--device", device, "--json").splitlines()]
+
+    def hang(self) -> None:
+        """Answer nothing from now on, as a cloud out of reach."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def answer_again(self) -> None:
+        """Go on after `hang`."""
+        self._process.send_signal(signal.SIGCONT)
 
     def readings_by_device(self) -> Mapping[str, int]:
         """Return how many readings of each device have arrived, by its name."""
@@ -81,6 +94,7 @@ class Cloud:
 
     def end(self) -> None:
         """Stop serving."""
+        self.answer_again()
         self._process.terminate()
         self._process.communicate()
 

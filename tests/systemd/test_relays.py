@@ -1,15 +1,11 @@
-"""Relays under a real systemd: who may reach the lines, and that they are off whatever ended the agent.
-
-A container has no lines. A package of the name gpiod stands for the real one there, with its calls and their arguments
-(tests/unit/hal/linux/test_gpio.py holds it to the real one's), and writes down who set which line to what.
-"""
+"""Relays under a real systemd: who may reach the lines, and that they are off whatever ended the agent."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.conftest import PROJECT
+from tests.systemd import lines
 from tests.systemd.machine import Machine
 
 pytestmark = pytest.mark.skipif(
@@ -17,54 +13,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 UNIT = "climahub"
-CONFIG = "/etc/climahub/config.toml"
-DROP_IN = "/etc/systemd/system/climahub.service.d/gpio.conf"
-LOG = "/var/lib/climahub/lines.log"
-GPIOD = """\
-import os
-from gpiod import line
-
-class LineSettings:
-    def __init__(self, direction=None, active_low=False, output_value=None, bias=None):
-        assert direction is line.Direction.OUTPUT
-
-def note(text):
-    with open("/var/lib/climahub/lines.log", "a") as log:
-        log.write(f"{os.getpid()} {text}\\n")
-
-class LineRequest:
-    def __init__(self, lines):
-        self._values = dict.fromkeys(lines, line.Value.INACTIVE)
-        note("off")
-
-    def set_values(self, values):
-        self._values |= values
-        note("on" if line.Value.ACTIVE in self._values.values() else "off")
-
-    def get_values(self, lines):
-        return [self._values[number] for number in lines]
-
-    def release(self):
-        note("released")
-
-def request_lines(path, config, consumer=None):
-    (lines,) = config
-    return LineRequest(lines)
-"""
-LINE = """\
-import enum
-Value = enum.Enum("Value", [("INACTIVE", 0), ("ACTIVE", 1)])
-Direction = enum.Enum("Direction", [("AS_IS", 1), ("INPUT", 2), ("OUTPUT", 3)])
-Bias = enum.Enum("Bias", [("AS_IS", 1), ("PULL_UP", 4), ("PULL_DOWN", 5)])
-"""
-RELAYS = """
-relays = [{ name = "living", heat_line = 17 }]
-[climate]
-relay_min_on_s = 0
-relay_min_off_s = 0
-relay_starts_per_hour_max = 60
-zones = [{ id = "living", sensors = ["hwmon/w1_slave_temp/temp1"] }]
-"""
 
 
 def pid(machine: Machine) -> str:
@@ -73,8 +21,7 @@ def pid(machine: Machine) -> str:
 
 def noted(machine: Machine) -> list[list[str]]:
     """Return who did what to the lines, in order."""
-    path = machine.root / LOG.lstrip("/")
-    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    return [[note.process, note.did] for note in lines.notes(machine)]
 
 
 def heats(machine: Machine) -> str:
@@ -85,25 +32,12 @@ def heats(machine: Machine) -> str:
 
 @pytest.fixture
 def heated(machine: Machine) -> Iterator[Machine]:
-    """Give the machine relays as docs/climate.md says, and a cold room."""
-    packages = machine.run("sh", "-c", "echo /usr/lib/climahub/current/lib/python3.*/site-packages").strip()
-    machine.run("mv", f"{packages}/gpiod", f"{packages}/gpiod.real")
-    machine.write(f"{packages}/gpiod/__init__.py", GPIOD)
-    machine.write(f"{packages}/gpiod/line.py", LINE)
-    # As on Raspberry Pi OS, to whose members the lines belong.
-    machine.run("groupadd", "--force", "gpio")
-    machine.write(DROP_IN, (PROJECT / "systemd" / "climahub-gpio.conf").read_text())
-    machine.write("/opt/sensors/class/hwmon/hwmon0/temp1_input", "12000\n")
-    before = (machine.root / CONFIG.lstrip("/")).read_text()
-    machine.write(CONFIG, before.replace('sysfs_root = "/opt/sensors"\n', f'sysfs_root = "/opt/sensors"{RELAYS}'))
-    machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "restart", UNIT)
+    before = lines.add_relay(machine)
     yield machine
     machine.run("systemctl", "stop", UNIT)
-    machine.run("rm", "-rf", DROP_IN, LOG, f"{packages}/gpiod")
-    machine.run("mv", f"{packages}/gpiod.real", f"{packages}/gpiod")
-    machine.write(CONFIG, before)
-    machine.write("/opt/sensors/class/hwmon/hwmon0/temp1_input", "20562\n")
+    machine.run("rm", "-rf", lines.DROP_IN, f"{lines.DROP_INS}/lines.conf", lines.LOG, lines.LIBRARY)
+    machine.write(lines.CONFIG, before)
+    machine.write(lines.THERMOMETER, "20562\n")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", UNIT)
 
