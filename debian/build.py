@@ -45,6 +45,8 @@ UNITS = (
     "climahub-claim.service",
     "climahub-console@.service",
     "climahub-key.service",
+    "climahub-key-request.path",
+    "climahub-key-request.service",
 )
 JOURNAL_SIZE = "journald@climahub.conf"
 DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), python3-venv, python3-pip-whl, systemd, init-system-helpers (>= 1.65)"

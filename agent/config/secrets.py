@@ -37,6 +37,11 @@ def is_api_key(text: str) -> bool:
     return _API_KEY.fullmatch(text) is not None
 
 
+def not_a_key(text: str) -> str:
+    """Return what is wrong with a text that is no key of the cloud, without the text."""
+    return f'copy it again: found {len(text)} characters (not shown); a key is "cs_dev_" and 32 letters or digits'
+
+
 def read_api_key(cloud: CloudConfig) -> str:
     """Return the hub's API key.
 

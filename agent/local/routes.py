@@ -23,6 +23,7 @@ from agent.errors import (
     UnknownSensor,
 )
 from agent.local.api_clients import ApiClientRequest
+from agent.local.cloud_key import CloudKeyRequest
 from agent.local.facts import VisitRequest
 from agent.local.hardware import CommissioningRequest, IdentifyRequest, RelayTestRequest, TestReference
 from agent.local.queries import AuditQuery, CommandsQuery, FactsQuery, HistoryQuery, LogQuery, RepairQuery
@@ -255,6 +256,7 @@ ROUTES = (
     Route("PATCH", "/v1/config", Role.OWNER, "change_config", ConfigPatch, CONFIG_BYTES_MAX),
     Route("POST", "/v1/config/confirm", Role.OWNER, "confirm_config"),
     Route("POST", "/v1/config/rollback", Role.OWNER, "roll_back_config"),
+    Route("POST", "/v1/cloud-key", Role.OWNER, "store_cloud_key", CloudKeyRequest),
     Route("GET", "/v1/update", Role.VIEWER, "get_update"),
     Route("POST", "/v1/update/check", Role.OWNER, "check_update"),
     Route("POST", "/v1/update/pause", Role.OWNER, "pause_updates"),

@@ -21,9 +21,10 @@ from agent.local import status_builder
 from agent.local import updates as local_updates
 from agent.local import zigbee as local_zigbee
 from agent.local.routes import Handlers
-from agent.port import alerts, config_editor
+from agent.port import alerts, cloud_key, config_editor
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
+from agent.port.cloud_key import CloudKeyService
 from agent.port.config_editor import ConfigEditor
 from agent.port.hardware import handlers
 from agent.port.hardware.identify import Identify
@@ -106,6 +107,7 @@ class PortAssembly:
         )
         self.history = recorder.build_history(hub, interval_s=interval_s)
         self._editor = editor
+        self._cloud_key = CloudKeyService(hub.config, environ=hub.environ, disk=hub.disk, worker=hub.worker)
         self._identify = None if led is None else Identify(led)
         self.hardware_tests = self._build_hardware_tests()
         self.service = PortService(
@@ -213,6 +215,7 @@ class PortAssembly:
             **recorder.handlers(self.history),
             **handlers.handlers(self.hardware_tests, self._live, self._radio_channel, self._identify),
             **config_editor.handlers(self._editor),
+            **cloud_key.handlers(self._cloud_key),
             **local_log.handlers(self._log_ring, lambda: read_now(hub.clock)),
         }
 

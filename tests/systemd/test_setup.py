@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,64 @@ def test_two_commands_from_the_package_to_the_first_accepted_reading(
     assert code not in said
     assert "Page          http://127.0.0.1:" in sheet
     assert key not in said + sheet + fresh.journal()
+
+
+ASK = """\
+import http.client, socket, sys
+connection = http.client.HTTPConnection("hub")
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect("/run/climahub/status.sock")
+connection.request("POST", "/v1/cloud-key", sys.stdin.read(), {"Content-Type": "application/json"})
+answer = connection.getresponse()
+print(answer.status, answer.read().decode())
+"""
+
+
+def give_key(machine: Machine, key: str) -> tuple[int, dict[str, Any]]:
+    """Give the hub a key over its local API; return the answer."""
+    machine.write("/root/key.json", json.dumps({"key": key}), 0o600)
+    said = machine.run("sh", "-c", f"python3 -c '{ASK}' </root/key.json; rm /root/key.json")
+    assert key not in said
+    status, _, text = said.partition(" ")
+    return int(status), json.loads(text)
+
+
+def test_key_from_the_page_is_stored_by_root_and_used(fresh: Machine, cloud: Cloud) -> None:
+    """From within the agent's confinement: it asks, a unit of root's stores, and the hub restarts with the new key."""
+    units = ("climahub-key-request.path", "climahub-key-request.service")
+    assert fresh.run("systemd-analyze", "verify", *units) == ""
+    assert fresh.show(units[0], "ActiveState") == "active"
+    fresh.wait(lambda: fresh.show("climahub", "ActiveState") == "active", "the hub")
+    # As after `climahub config example` and a start: nothing has been set up that the taker could lean on.
+    fresh.run("rm", "-f", "/etc/systemd/system/climahub.service.d/setup.conf")
+    key, process = cloud.new_key(), fresh.show("climahub", "MainPID")
+    status, told = give_key(fresh, "cs_dev_" + "Z9y8" * 8)
+    assert (status, told["error"]) == (422, "key_refused")
+    assert fresh.show("climahub", "MainPID") == process
+    before = cloud.readings()
+    status, told = give_key(fresh, key)
+    print(told)  # noqa: T201 - where the key is on this machine
+    assert (status, told["is_checked"], told["problem"]) == (200, True, "")
+    fresh.wait(lambda: fresh.show("climahub", "MainPID") not in {process, "0"}, "the restart")
+    fresh.wait(lambda: cloud.readings() > before, "a reading under the new key")
+    kept = fresh.run("sh", "-c", "grep -rl cs_dev_ /etc /var/lib/climahub /run/climahub || true").split()
+    assert kept == ([] if "encrypted by systemd" in told["stored"] else ["/etc/climahub/api-key"])
+    assert fresh.run("sh", "-c", "ls /run/climahub | grep key-request || true") == ""
+    assert key not in fresh.run("journalctl", "--merge", "--no-pager", "-o", "cat") + fresh.journal()
+    assert fresh.show(units[0], "ActiveState") == "active"
+
+
+def test_request_of_a_hub_that_was_taken_over_harms_nothing(fresh: Machine) -> None:
+    shadow = (fresh.root / "etc/shadow").read_bytes()
+    stored = fresh.run("sh", "-c", "cat /etc/climahub/api-key* | sha256sum")
+    fresh.run("runuser", "-u", "climahub", "--", "ln", "-s", "/etc/shadow", "/run/climahub/key-request")
+    fresh.wait(lambda: fresh.run("sh", "-c", "ls /run/climahub | grep key-request || true") == "", "the removal")
+    fresh.wait(lambda: fresh.show("climahub-key-request.service", "ActiveState") == "failed", "the refusal")
+    assert "is no request" in fresh.run("journalctl", "-u", "climahub-key-request", "-o", "cat", "--no-pager")
+    assert (fresh.root / "etc/shadow").read_bytes() == shadow
+    assert fresh.run("sh", "-c", "cat /etc/climahub/api-key* | sha256sum") == stored
+    assert fresh.show("climahub-key-request.path", "ActiveState") == "active"
+    fresh.run("systemctl", "reset-failed", "climahub-key-request.service")
 
 
 def test_claim_on_the_boot_partition_is_taken_once(fresh: Machine, cloud: Cloud) -> None:

@@ -35,6 +35,17 @@ def test_the_exposure_stays_low_with_the_devices_that_a_hub_has(tmp_path: Path, 
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
+@needs_systemd
+def test_the_unit_that_stores_a_key_of_the_page_can_do_little_else(tmp_path: Path) -> None:
+    """It runs as root, and reads what the agent has written."""
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    shutil.copy(SYSTEMD / "climahub-key-request.service", units)
+    command = ("systemd-analyze", "security", f"--root={tmp_path}", "--offline=true", "--threshold=25")
+    done = subprocess.run([*command, "climahub-key-request.service"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
 @pytest.mark.parametrize("name", ["climahub-i2c.conf", "climahub-usb-relay.conf"])
 def test_a_drop_in_names_single_devices(name: str) -> None:
     allowed = re.findall(r"^DeviceAllow=(\S+)", (SYSTEMD / name).read_text(), re.MULTILINE)

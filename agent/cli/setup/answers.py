@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from agent.config.reading import Problem
-from agent.config.secrets import is_api_key
+from agent.config.secrets import is_api_key, not_a_key
 from agent.config.types import describe, nearest_hint
 from agent.errors import ConfigInvalid, SettingInvalid
 from agent.settings.model import check_changes
@@ -82,8 +82,3 @@ def _problems(table: Mapping[str, Any]) -> dict[str, str]:
         except SettingInvalid as error:
             problems["time_zone"] = str(error)
     return problems
-
-
-def not_a_key(text: str) -> str:
-    """Return what is wrong with a text that is no key of the cloud, without the text."""
-    return f'copy it again: found {len(text)} characters (not shown); a key is "cs_dev_" and 32 letters or digits'

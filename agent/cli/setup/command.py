@@ -11,15 +11,19 @@ import msgspec
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.cli.setup import claim as claims
-from agent.cli.setup.answers import Answers, not_a_key, read_answers
+from agent.cli.setup import service
+from agent.cli.setup.answers import Answers, read_answers
+from agent.cli.setup.key_request import KeyTaker, restart_soon
 from agent.cli.setup.key_store import KeyStore
 from agent.cli.setup.machine import find_present, read_temperatures
 from agent.cli.setup.procedure import WAIT_S, Options, Places, Procedure, Steps
+from agent.config import load
 from agent.config.reading import read_text
-from agent.config.secrets import is_api_key
+from agent.config.secrets import is_api_key, not_a_key
 from agent.foundation.clock import monotonic_s
 from agent.foundation.disk import Disk
 from agent.foundation.text import escape_lines
+from agent.local.cloud_key import answer_file, request_file
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _EXITS = (
@@ -42,6 +46,9 @@ _NEXT = "Next: climahub status; the page: climahub port code, then climahub port
     "--claim", is_flag=True, help=f"Take them from {claims.NAME} on the boot partition, if it is there; wipe it."
 )
 @click.option("--key-file", type=_FILE, help="Take the key of the cloud from this file; alone: a new key for this hub.")
+@click.option(
+    "--key-request", is_flag=True, help="Store the key that the page was given (climahub-key-request.service)."
+)
 @click.option("--replace", is_flag=True, help="Replace a configuration that a person has written; a copy stays.")
 @click.option("--offline", is_flag=True, help="Go on where the cloud does not answer; the key is not checked then.")
 @click.option("--wipe", is_flag=True, help="Overwrite and remove the answers once they are taken.")
@@ -53,6 +60,7 @@ def setup(
     answers_file: Path | None,
     claim: bool,
     key_file: Path | None,
+    key_request: bool,
     replace: bool,
     offline: bool,
     wipe: bool,
@@ -72,6 +80,8 @@ def setup(
         return exit_codes.NO_PERMISSION
     # The service reads its configuration as a user of its own, whatever the shell's mask is.
     os.umask(0o022)
+    if key_request:
+        return _store_requested_key()
     options = Options(
         replace=replace, starts=not no_start, wait_s=wait_s, is_offline=offline, wipes=wipe, sheet_file=sheet_file
     )
@@ -102,11 +112,39 @@ def setup(
         answers = msgspec.structs.replace(answers, key="", key_file=str(key_file.absolute()))
     code = procedure.run(answers, text=text, file=str(answers_file or "your answers"))
     click.echo(f"{steps.total_s:6.1f} s  in all. {_NEXT}")
-    if claim and answers.key:
-        steps.note(f"! {claims.ADVICE}")
-    elif answers_file is not None and answers.key and not wipe:
-        steps.note(f"remove the key from {answers_file}: shred --remove {answers_file}")
+    if answers.key and answers_file is not None:
+        _note_key_left(steps, answers_file, claim=claim, wipe=wipe)
     return code
+
+
+def _note_key_left(steps: Steps, answers_file: Path, *, claim: bool, wipe: bool) -> None:
+    """Tell who may know a key that stood in a file of answers."""
+    if claim:
+        steps.note(f"! {claims.ADVICE}")
+    elif not wipe:
+        steps.note(f"remove the key from {answers_file}: shred --remove {answers_file}")
+
+
+def _store_requested_key() -> int:
+    """Store the key that the page was given, and restart the hub with it."""
+    places, disk = Places(), Disk()
+    run_dir = service.RUN_DIR
+    taker = KeyTaker(
+        answer=answer_file(run_dir),
+        drop_in=places.drop_in.with_name("setup-key.conf"),
+        keys=KeyStore(places.etc, disk=disk),
+        disk=disk,
+        load=lambda: load(places.config, environ={}),
+    )
+    answer = taker.run(request_file(run_dir))
+    if answer is None:
+        click.echo("no key is to be stored")
+        return exit_codes.OK
+    click.echo(escape_lines(f"{'the key is' if answer.is_stored else 'not stored:'} {answer.text}"))
+    if not answer.is_stored:
+        return exit_codes.FAILED
+    restart_soon(service.restart)
+    return exit_codes.OK
 
 
 def _is_terminal() -> bool:

@@ -9,8 +9,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.cli.setup.answers import not_a_key
-from agent.config.secrets import is_api_key
+from agent.config.secrets import is_api_key, not_a_key
 from agent.errors import ClimahubError, ConfigInvalid, Corrupt, ReadFailed
 from agent.foundation.disk import Disk
 

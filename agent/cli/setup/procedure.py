@@ -16,11 +16,11 @@ from agent.cli.setup import machine as machines
 from agent.cli.setup import service, written
 from agent.cli.setup import sheet as sheets
 from agent.cli.setup.answers import Answers
-from agent.cli.setup.cloud_check import CloudAnswer, ask_cloud
 from agent.cli.setup.configuration import complete, configuration_text, is_untouched, resolve
 from agent.cli.setup.drop_in import drop_in_text, needs_of
 from agent.cli.setup.key_store import CommandFailed, KeyStore, read_key_file
 from agent.cli.setup.machine import Machine
+from agent.cloud.key_check import CloudAnswer, ask_cloud
 from agent.commands import factory_reset
 from agent.config import Config, load
 from agent.config.zones import missing_outputs

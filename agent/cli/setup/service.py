@@ -15,6 +15,9 @@ POLL_S = 0.25
 HURRY_S = 2.0
 """Between two requests to send what there is: the quota of readings is 60 a minute."""
 
+RUN_DIR = Path("/run/climahub")
+"""Of the installed service (RuntimeDirectory=)."""
+
 BOOTED = Path("/run/systemd/system")
 """There under systemd only (sd_booted(3))."""
 
@@ -33,6 +36,16 @@ def start(*, is_changed: bool) -> None:
     run(("systemctl", "daemon-reload"))
     run(("systemctl", "enable", "--quiet", UNIT))
     run(("systemctl", "restart" if is_changed else "start", UNIT))
+
+
+def restart() -> None:
+    """Have the service read its credentials anew, if it runs; a drop-in counts from now on.
+
+    Raises:
+        CommandFailed: systemd does not; the message is its own.
+    """
+    run(("systemctl", "daemon-reload"))
+    run(("systemctl", "try-restart", UNIT))
 
 
 def wait_for_reading(socket: Path, *, limit_s: float, say: Callable[[str], None]) -> Progress:

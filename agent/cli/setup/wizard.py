@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from agent.cli.setup.answers import Answers, not_a_key
-from agent.config.secrets import is_api_key
+from agent.cli.setup.answers import Answers
+from agent.config.secrets import is_api_key, not_a_key
 from agent.config.tables import BY_PATH
 from agent.config.types import NotAllowed
 from agent.config.zones import ZONES_MAX

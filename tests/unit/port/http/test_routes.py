@@ -28,7 +28,7 @@ from agent.local import (
     zigbee,
 )
 from agent.local.routes import ROUTES, Handler, LocalRequest, Role, Route, refusal_of
-from agent.port import alerts, api_clients, config_editor, facts, homekit, monitoring, page_files, webhooks
+from agent.port import alerts, api_clients, cloud_key, config_editor, facts, homekit, monitoring, page_files, webhooks
 from agent.port.bundle import handler
 from agent.port.checks.repairs import Repairs
 from agent.port.checks.service import ChecksService
@@ -60,6 +60,7 @@ def all_handlers() -> dict[str, Handler]:
         **handlers.handlers(cast("Any", object()), ANY, ANY, None),
         **log.handlers(LogRing(int), ANY),
         **config_editor.handlers(cast("Any", object())),
+        **cloud_key.handlers(ANY),
         **recorder.handlers(cast("Any", SimpleNamespace(is_on=True))),
         **stream.handlers(ANY),
         **monitoring.handlers({}, status=ANY, climate=ANY, zigbee=ANY),
