@@ -114,6 +114,7 @@ def _outbox_metrics(status: HubStatus) -> Iterator[Metric]:
     outbox = status.outbox
     yield _one("outbox_pending_readings", "Readings that wait for the cloud", outbox.pending)
     yield _one("outbox_sendable_readings", "Waiting readings that nothing holds back", outbox.sendable)
+    yield _one("outbox_held_readings", "Readings of another board that wait until a person decides", outbox.held)
     yield _one("outbox_unregistered_readings", "Readings of sensors without an identity", outbox.unregistered)
     yield _one("outbox_unanchored_readings", "Readings of boots that never learnt the time", outbox.unanchored)
     yield _one("outbox_memory_readings", "Readings that are in memory only", outbox.in_memory)

@@ -1,9 +1,7 @@
 """A key of the cloud given over the local API: checked, stored by root's unit, and never shown, logged or kept."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,71 +9,24 @@ import msgspec
 import pytest
 from yarl import URL
 
-from agent.cli.setup.key_request import KeyTaker
 from agent.cli.setup.key_store import KeyStore
 from agent.commands import factory_reset
-from agent.config import resolve_text
 from agent.foundation.disk import Disk
-from agent.local.cloud_key import StoreAnswer, answer_file, request_file
+from agent.local.cloud_key import StoreAnswer
 from agent.local.routes import Role
 from agent.port import cloud_key
 from tests.integration.conftest import KEY, Cloud, until
-from tests.integration.port_rig import NO_CLOUD, PortRig, open_port
+from tests.integration.key_rig import hub
+from tests.integration.port_rig import NO_CLOUD, PortRig
 
 OTHER_KEY = "cs_dev_" + "Z9y8" * 8
 PATH = "/v1/cloud-key"
 
 
-class Root:
-    """Root's unit on this machine: looks for a request as the path unit does, and stores as the command does."""
-
-    def __init__(self, directory: Path) -> None:
-        self.etc = directory / "etc"
-        self.etc.mkdir()
-        self.request = request_file(directory / "run")
-        self.answer = answer_file(directory / "run")
-        self.answer.parent.mkdir()
-        self.keys = KeyStore(self.etc, disk=Disk(), has_creds=False)
-        self.modes: list[int] = []
-        self._taker = KeyTaker(
-            answer=self.answer,
-            drop_in=directory / "units" / "setup-key.conf",
-            keys=self.keys,
-            disk=Disk(),
-            load=lambda: (
-                resolve_text(f'[cloud]\nbase_url = "{NO_CLOUD}"\n', file="", directory=directory, environ={}).config
-            ),
-        )
-
-    async def watch(self) -> None:
-        while True:
-            with contextlib.suppress(FileNotFoundError):
-                self.modes.append(self.request.stat().st_mode & 0o777)
-                await asyncio.to_thread(self._taker.run, self.request)
-            await asyncio.sleep(0.01)
-
-
 @pytest.fixture(autouse=True)
-def credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hub's key comes from a credential, as in the installed service."""
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the rig's directory for that of systemd's credentials."""
     monkeypatch.setattr(cloud_key, "CREDENTIALS_PARENT", tmp_path / "credentials")
-    path = tmp_path / "credentials" / "api-key"
-    path.parent.mkdir()
-    path.write_text(f"{KEY}\n")
-    path.chmod(0o600)
-    return path
-
-
-@contextlib.asynccontextmanager
-async def hub(directory: Path, url: str, *, has_root: bool = True) -> AsyncIterator[tuple[PortRig, Root]]:
-    root = Root(directory)
-    watch = asyncio.create_task(root.watch()) if has_root else None
-    try:
-        async with open_port(directory, cloud_url=f'{url}"\napi_key_file = "{directory}/credentials/api-key') as port:
-            yield port, root
-    finally:
-        if watch:
-            watch.cancel()
 
 
 async def give(port: PortRig, role: Role | None = Role.OWNER, **body: object) -> tuple[int, dict[str, Any]]:
@@ -140,7 +91,7 @@ async def test_key_is_stored_unchecked_only_where_a_person_says_so(tmp_path: Pat
     ids=["no key", "no time zone"],
 )
 async def test_what_cannot_be_right_is_refused_at_once(
-    tmp_path: Path, cloud: Cloud, body: dict[str, object], status: int, said: str
+    tmp_path: Path, cloud: Cloud, body: dict[str, Any], status: int, said: str
 ) -> None:
     async with hub(tmp_path, cloud.url) as (port, root):
         answered, told = await give(port, **body)

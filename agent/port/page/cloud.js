@@ -1,12 +1,13 @@
 // The link to the cloud and the outbox: what works, what is used of each quota, what waits and what was lost.
 
+import { may, post } from "./api.js";
 import { ageNow, useDocuments, useTick } from "./live.js";
 import { linkSummary } from "./tiles.js";
-import { Card, Facts, Head, Level, Note, Said, Waiting, html } from "./ui.js";
+import { AskForm, Card, Check, Facts, Head, Input, Level, Note, Said, Waiting, html, useState } from "./ui.js";
 import { ago, bytes, duration, megabytes, number, t, word } from "./words.js";
 
 const ENDPOINT = { working: "ok", throttled: "warn", failing: "fail" };
-const COUNTS = ["pending", "sendable", "unregistered", "unanchored", "in_memory", "committed", "accepted", "downsampled", "dropped", "dead_letters"];
+const COUNTS = ["pending", "held", "sendable", "unregistered", "unanchored", "in_memory", "committed", "accepted", "downsampled", "dropped", "dead_letters"];
 
 function Endpoint({ name, endpoint, quota }) {
   return html`<li class="row">
@@ -31,6 +32,27 @@ function Cost({ usage }) {
   </${Card}>`;
 }
 
+// Gives the hub its key, or another one. Root stores it, which takes a while, and the hub restarts with it.
+function KeyForm({ close, done }) {
+  const key = useState("");
+  const zone = useState("");
+  const unchecked = useState(false);
+  const send = async () => done(await post("/v1/cloud-key", { key: key[0], time_zone: zone[0], unchecked: unchecked[0] }, { timeout_s: 150 }));
+  return html`<${AskForm} title=${t("cloud.key")} close=${close} send=${send}>
+    <${Input} id="key" type="password" required label=${t("zigbee.key")} bind=${key} />
+    <${Input} id="zone" label=${t("cloud.zone")} hint=${t("cloud.zone_hint", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone })} bind=${zone} />
+    <${Check} label=${t("cloud.unchecked")} bind=${unchecked} />
+  </${AskForm}>`;
+}
+
+function Key() {
+  const [isAsking, setAsking] = useState(false);
+  const [report, setReport] = useState();
+  return html`${report && html`<${Note} level=${report.problem ? "warn" : "ok"}>${t("cloud.key_stored")} <${Said}>${report.stored}</${Said}><${Said}>${report.problem}</${Said}></${Note}>`}
+    ${may("owner") && html`<button onClick=${() => setAsking(true)}>${t("cloud.key")}…</button>`}
+    ${isAsking && html`<${KeyForm} close=${() => setAsking(false)} done=${setReport} />`}`;
+}
+
 export default function Cloud() {
   const { status } = useDocuments();
   useTick();
@@ -50,6 +72,7 @@ export default function Cloud() {
         [t("cloud.interval"), duration(Number(settings.in_force.reporting_interval_seconds ?? 0))],
       ]} />
       ${[...settings.problems, status.commands_problem].map((text) => html`<${Said} level="warn">${text}</${Said}>`)}
+      <${Key} />
     </div>
     <${Cost} usage=${link.usage} />
     <${Card} title=${t("cloud.endpoints")}><ul class="rows">

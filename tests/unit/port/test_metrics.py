@@ -55,7 +55,8 @@ def test_every_kind_of_sensor_has_a_metric() -> None:
 
 
 def test_values_are_in_base_units(status: HubStatus) -> None:
-    text = scrape(msgspec.structs.replace(status, sensors=of_every_kind()))
+    held = msgspec.structs.replace(status.outbox, held=5)
+    text = scrape(msgspec.structs.replace(status, sensors=of_every_kind(), outbox=held))
     for line in (
         'climahub_sensor_temperature_celsius{device="",sensor="sim/temperature"} 50.0',
         'climahub_sensor_humidity_ratio{device="",sensor="sim/humidity"} 0.5',
@@ -65,6 +66,7 @@ def test_values_are_in_base_units(status: HubStatus) -> None:
         'climahub_cloud_quota_used_ratio{endpoint="telemetry"} 0.05',
         "climahub_cloud_link_up 1.0",
         "climahub_outbox_pending_readings 12.0",
+        "climahub_outbox_held_readings 5.0",
         'climahub_zone_temperature_celsius{zone="living"} 20.25',
         'climahub_zone_action{action="heat",zone="living"} 1.0',
         'climahub_zone_action{action="off",zone="living"} 0.0',

@@ -142,6 +142,13 @@ def test_foreign_request_stores_nothing_and_touches_nothing(root: Root, make: Ca
     assert [*root.etc.iterdir(), *root.answer.parent.iterdir()] == []
 
 
+def test_link_is_not_even_opened(root: Root) -> None:
+    """To open a device may be to use it."""
+    root.request.symlink_to("/dev/null")
+    with pytest.raises(ConfigInvalid, match="symbolic links"):
+        root.run()
+
+
 def test_service_restarts_after_the_answer_was_passed_on() -> None:
     done: list[object] = []
     restart_soon(lambda: done.append("restart"), done.append)
