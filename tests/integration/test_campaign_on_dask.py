@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ import pytest
 
 from agent.cli import exit_codes, root
 from lab.simulation import dask_engine, run
-from lab.simulation.campaign import Campaign, EngineUnavailable
+from lab.simulation.campaign import Campaign, EngineUnavailable, Outcome
 from lab.simulation.dask_engine import DaskEngine
 from lab.simulation.options import Options
 from lab.simulation.verdict import Verdict
@@ -90,6 +90,36 @@ def engine_on(cluster: Cluster, reports: list[str]) -> DaskEngine:
     return DaskEngine(cluster.address, now_s=lambda: 0.0, report=reports.append)
 
 
+class KillingEngine:
+    """Kills a worker right after it was sent a seed, once: the seed cannot have ended.
+
+    Attributes:
+        killed: The worker's name.
+    """
+
+    def __init__(self, engine: DaskEngine, cluster: Cluster, *, after: int) -> None:
+        self._engine, self._cluster, self._left = engine, cluster, after
+        self.killed = ""
+
+    def start(self, options: Options) -> bool:
+        has_started = self._engine.start(options)
+        if has_started and not self.killed:
+            *_, (address, _) = self._engine._seeds.values()
+            name = self._engine._workers[address]["name"]
+            if self._left <= 0 and name != "other":
+                self.killed = name
+                self._cluster.kill(name)
+        return has_started
+
+    def wait(self) -> Sequence[Outcome]:
+        outcomes = self._engine.wait()
+        self._left -= len(outcomes)
+        return outcomes
+
+    def close(self) -> None:
+        self._engine.close()
+
+
 def without_time(verdict: Verdict | None) -> object:
     assert verdict is not None
     return msgspec.json.decode(
@@ -112,17 +142,14 @@ def test_every_verdict_equals_the_local_one_though_a_worker_is_killed_and_one_is
     reports: list[str] = []
     engine = engine_on(cluster, reports)
     engine._client.wait_for_workers(3, timeout=WAIT_S)
-    campaign = Campaign(options, engine=engine, command_for=lambda each: f"--seed {each.seed}", now_s=lambda: 0.0)
-    killed = ""
-    for _ in campaign.run():
-        busy = {engine._workers[address]["name"] for address, _ in engine._seeds.values()} - {"other"}
-        if busy and not killed and len(campaign.results) >= SEEDS // 3:
-            killed = busy.pop()
-            cluster.kill(killed)
+    killing = KillingEngine(engine, cluster, after=SEEDS // 3)
+    campaign = Campaign(options, engine=killing, command_for=lambda each: f"--seed {each.seed}", now_s=lambda: 0.0)
+    assert len(list(campaign.run())) == SEEDS
     for each in options:
         assert without_time(campaign.results[each.seed].verdict) == without_time(run.simulate(each))
     assert campaign.progress.failed == 0
-    print(f"{len(campaign.results)} verdicts as the local ones, worker {killed} was killed:", *reports, sep="\n  ")  # noqa: T201
+    shown = [f"{len(campaign.results)} verdicts as the local ones, worker {killing.killed} was killed:", *reports]
+    print(*shown, sep="\n  ")  # noqa: T201
     assert sum("is lost: seed" in text for text in reports) == 1, reports
     (refusal,) = (text for text in reports if "is refused" in text)
     assert f"sources {dask_engine.sources_digest(other)}, not {dask_engine.sources_digest(TREE)}" in refusal
