@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -80,13 +79,9 @@ class Cloud:
         """Return the readings of a device that have arrived, each with `at_ms` and `value`."""
         return [json.loads(line) for line in self._ask("readings", "--device", device, "--json").splitlines()]
 
-    def hang(self) -> None:
-        """Answer nothing from now on, as a cloud out of reach."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def answer_again(self) -> None:
-        """Go on after `hang`."""
-        self._process.send_signal(signal.SIGCONT)
+    def serve_devices(self, state: str) -> None:
+        """Serve requests of devices ("on"), or abort each one ("off"), as a cloud out of reach."""
+        self._ask("listening", state)
 
     def readings_by_device(self) -> Mapping[str, int]:
         """Return how many readings of each device have arrived, by its name."""
@@ -94,7 +89,6 @@ class Cloud:
 
     def end(self) -> None:
         """Stop serving."""
-        self.answer_again()
         self._process.terminate()
         self._process.communicate()
 
