@@ -6,6 +6,7 @@ its Python alone in a container of Debian 13.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -27,9 +28,9 @@ UNIT = "climahub"
 CURRENT = "usr/lib/climahub/current"
 APT = "apt-get -q -y -o Dpkg::Options::=--force-confold"
 SOURCES = "/etc/apt/sources.list"
-DEBIAN_12, DEBIAN_13 = (f"deb http://deb.debian.org/debian {name} main\n" for name in ("bookworm", "trixie"))
+DEBIAN_12, DEBIAN_13 = "bookworm", "trixie"
 OLDER_PYTHON = " ".join(
-    f"{package}/bookworm" for package in ("python3", "python3-minimal", "libpython3-stdlib", "python3-venv")
+    f"{package}/{DEBIAN_12}" for package in ("python3", "python3-minimal", "libpython3-stdlib", "python3-venv")
 )
 REPORT_MS = 60_000
 """Between two readings."""
@@ -41,6 +42,14 @@ def shell(machine: Machine, script: str) -> str:
         printed = process.communicate()[0].decode(errors="replace")
     assert process.returncode == 0, printed
     return printed
+
+
+def use_releases(machine: Machine, made_with: str, *releases: str) -> None:
+    """Have apt take packages of these releases, from the mirror that the machine's tree was made with."""
+    mirror = re.search(rf"^deb (\S+) ({DEBIAN_12}|{DEBIAN_13}) ", made_with, re.MULTILINE)
+    assert mirror, made_with
+    machine.write(SOURCES, "".join(f"deb {mirror[1]} {name} main\n" for name in releases))
+    machine.run("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
 
 
 @pytest.fixture
@@ -63,11 +72,12 @@ def debian_12(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machin
     made = Machine(root)
     try:
         made.power_on()
+        made_with = (root / SOURCES.lstrip("/")).read_text()
         if not is_whole:
-            made.write(SOURCES, DEBIAN_12 + DEBIAN_13)
-            shell(made, f"apt-get -q update; {APT} install --allow-downgrades {OLDER_PYTHON}")
-        made.write(SOURCES, DEBIAN_13)
-        shell(made, f"apt-get -q update; {APT} full-upgrade --download-only")
+            use_releases(made, made_with, DEBIAN_12, DEBIAN_13)
+            shell(made, f"{APT} install --allow-downgrades {OLDER_PYTHON}")
+        use_releases(made, made_with, DEBIAN_13)
+        shell(made, f"{APT} full-upgrade --download-only")
         assert "3.11" in made.run("python3", "--version")
         yield made
     finally:
