@@ -28,8 +28,9 @@ OK = b"HTTP/1.1 404 Not Found\r\nDate: Sat, 28 Nov 2026 12:00:09 GMT\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_probe, "LAYER_S_MAX", 1.0)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than the product does: this machine may have other work."""
+    monkeypatch.setattr(cloud_probe, "LAYER_S_MAX", 120.0)
 
 
 def certificate(tmp_path: Path, *, days: int = 60) -> Path:
@@ -131,12 +132,14 @@ async def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
     assert "expired" in path.tls.text
 
 
-async def test_silent_server(tmp_path: Path) -> None:
+async def test_silent_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Long enough for the layers that answer.
+    monkeypatch.setattr(cloud_probe, "LAYER_S_MAX", 3.0)
     pem = certificate(tmp_path)
     async with serving(b"", pem) as port:
         path = await probe(f"https://localhost:{port}", ca_file=pem)
     assert working(path) == [True, True, True, False]
-    assert "no answer within 1 s" in path.http.text
+    assert "no answer within 3 s" in path.http.text
 
 
 @pytest.mark.parametrize(
