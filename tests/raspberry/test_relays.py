@@ -27,6 +27,8 @@ gpiod.request_lines("/dev/gpiochip0", config={%r: gpiod.LineSettings(direction=D
 """
 LIVING, BATH, PUMP = 17, 27, 22
 LINES = (LIVING, BATH, PUMP)
+COLD_C, WARM_C = 19.2, 20.9
+"""On both sides of the setpoint, so near that a change from one to the other is no jump of the sensor."""
 TEXT = """\
 [cloud]
 base_url = "https://cloud.invalid"
@@ -66,11 +68,11 @@ class Wired:
         self.on, self.off = (Driven.LOW, Driven.HIGH) if is_active_low else (Driven.HIGH, Driven.LOW)
         machine.write(CONFIG, text(is_active_low=is_active_low))
         machine.run(PYTHON, "-c", UNDRIVEN % (LINES,))
-        self.temperature(12)
+        self.temperature(COLD_C)
 
-    def temperature(self, celsius: int) -> None:
+    def temperature(self, celsius: float) -> None:
         """Let the home have a temperature."""
-        self.machine.write(f"/{HWMON}/temp1_input", f"{celsius * 1000}\n")
+        self.machine.write(f"/{HWMON}/temp1_input", f"{celsius * 1000:.0f}\n")
 
     def wait(self, line: int, driven: Driven) -> None:
         """Wait until a line is driven so."""
@@ -109,7 +111,7 @@ def test_relays_follow_the_demand(machine: Machine) -> None:
         assert changes(states(), LIVING) == [Driven.NOT, wired.off, wired.on]
         assert changes(states(), PUMP) == [Driven.NOT, wired.off, wired.on]
         assert changes(states(), BATH) == [Driven.NOT, wired.off]
-        wired.temperature(25)
+        wired.temperature(WARM_C)
         wired.wait(LIVING, wired.off)
         wired.wait(PUMP, wired.off)
         machine.run("systemctl", "stop", UNIT)
