@@ -445,6 +445,7 @@ BORDERS: Mapping[str, Border] = {
     ),
     "sign-in": Border(sign_in_borders.SECRETS, sign_in_borders.take_secret),
     "credentials": Border(sign_in_borders.CREDENTIAL_FILES, sign_in_borders.take_credentials),
+    "key requests": Border(sign_in_borders.KEY_REQUESTS, sign_in_borders.take_key_request),
     "audit entry": Border(sign_in_borders.ENTRY_ROWS, sign_in_borders.take_entry),
     "audited requests": Border(sign_in_borders.REQUESTS, sign_in_borders.take_requests),
     "answers to checks": Border(check_borders.ANSWERS, check_borders.take_answer),

@@ -1,4 +1,7 @@
-"""Borders of sign-in: what people and machines send as a code, cookie, token or address, and files of a dying card."""
+"""Borders of sign-in: what people and machines send as a code, cookie, token or address, and files of a dying card.
+
+With them the request that the hub leaves for root, to have a key stored: root reads it as if from a stranger.
+"""
 
 import os
 from typing import Any
@@ -6,10 +9,14 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from agent.cli.setup import key_request
+from agent.config.secrets import is_api_key
+from agent.errors import ConfigInvalid
 from agent.foundation.clock import Now
 from agent.foundation.lenient_json import DECODE_ERRORS, decode_leniently
 from agent.foundation.secret_hash import hash_secret
 from agent.foundation.text import sanitize
+from agent.local.cloud_key import StoreRequest
 from agent.local.routes import Caller, Role
 from agent.port.sign_in.access_report import report_entry
 from agent.port.sign_in.audit import NumberedEntry
@@ -25,6 +32,7 @@ NOW_MS = 1_795_000_000_000
 CODE = "7H2K9QXM4TNAW0CE"
 TOKEN, _RECORD = new_token("metrics", Role.VIEWER, days=30, utc_ms=NOW_MS, random_bytes=os.urandom)
 CREDENTIALS = CredentialSet((CodeRecord(Role.OWNER, hash_secret(CODE, os.urandom), NOW_MS),), (_RECORD,))
+API_KEY = "cs_dev_" + "C3d4" * 8
 ENTRY = make_entry(Caller("root", Role.OWNER, "socket"), "act", "/v1", "200", Now("boot", 5, NOW_MS))
 
 _TYPED = (
@@ -37,6 +45,12 @@ _ADDRESSES = hostile.TEXTS | st.ip_addresses().map(str) | st.ip_addresses(v=6).m
 SECRETS = st.tuples(_TYPED, _ADDRESSES)
 REQUESTS = st.lists(st.tuples(hostile.TEXTS, hostile.TEXTS, hostile.TEXTS), max_size=20)
 ENTRY_ROWS = hostile_files.STATE | hostile_files.changed(ENTRY)
+_KEYS = hostile.TEXTS | st.sampled_from([API_KEY, API_KEY[:-1], f"{API_KEY}\n", f"{API_KEY}\nUser=root"])
+KEY_REQUESTS = (
+    st.fixed_dictionaries({"id": hostile.TEXTS, "key": _KEYS}).map(hostile.encoded)
+    | hostile_files.changed(StoreRequest("1", API_KEY))
+    | st.binary(max_size=9000)
+)
 CREDENTIAL_FILES = hostile_files.STATE | hostile_files.changed(CREDENTIALS)
 
 
@@ -69,6 +83,19 @@ def take_credentials(_: object, data: bytes) -> None:
     token = find_token(found.tokens, TOKEN, NOW_MS)
     assert token is None or token.expires_utc_ms > NOW_MS
     msgspec.json.encode(with_uses(found.tokens, {each.name: NOW_MS for each in found.tokens}))
+
+
+def take_key_request(rig: Any, data: bytes) -> None:  # noqa: ANN401 - tests.fuzz.borders.Rig, which imports this
+    """Have a key stored, or nothing; the request is gone, and no message repeats a key."""
+    path, said = rig.file(data, "key-request"), ""
+    try:
+        content = key_request.take(path)
+        assert content == data
+        assert is_api_key(key_request.decoded(content, path).key)
+    except ConfigInvalid as error:
+        said = str(error)
+    assert "cs_dev_" not in said
+    assert not path.exists()
 
 
 def take_entry(_: object, data: bytes) -> None:
