@@ -1,7 +1,9 @@
 """The hub's radio, on the real zigpy and bellows, over a pseudo terminal to the emulated stick."""
 
+import asyncio
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -180,17 +182,20 @@ async def test_backup_on_a_connection_that_closes_finds_the_stick_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
 ) -> None:
     async with Stand(tmp_path).running() as (sensors, hub):
-        back_up, failures = zigpy_stack.back_up, iter([True])
+        back_up, failures, is_paired = zigpy_stack.back_up, iter([True]), threading.Event()
 
         async def closing(app: Any) -> Any:  # noqa: ANN401
             if not next(failures, False):
                 return await back_up(app)
+            # On a slow machine a backup begins before the sensor is paired, and the command for that would fail.
+            await asyncio.to_thread(is_paired.wait)
             if is_gone:
                 app.connection_lost(OSError("gone"))
             raise AttributeError("'NoneType' object has no attribute 'send_data'")
 
         monkeypatch.setattr(zigpy_stack, "back_up", closing)
         await hub.pair(sensors, "bedroom")
+        is_paired.set()
         step = "the stick was lost" if is_gone else zigpy_stack.UNKNOWN_FAILURE
         await hub.until(lambda: any(step in each for each in hub.network.radio.steps))
         await hub.state(RadioState.UP)
