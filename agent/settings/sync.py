@@ -240,7 +240,7 @@ class SettingsSync:
             interval_s = self._poll_interval_s
 
     def _sendable(self, document: SettingsDocument) -> dict[str, Any]:
-        """Return the local changes but those that may be another home's: made elsewhere, or nobody knows where."""
+        """Return the local changes to send. While changes of another board are held, only those made on this board."""
         is_any_held = bool(self._origin())
         return {
             name: change

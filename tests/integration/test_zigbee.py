@@ -199,6 +199,7 @@ async def test_backup_on_a_connection_that_closes_finds_the_stick_lost(
         step = "the stick was lost" if is_gone else zigpy_stack.UNKNOWN_FAILURE
         await hub.until(lambda: any(step in each for each in hub.network.radio.steps))
         await hub.state(RadioState.UP)
+        assert any(zigpy_stack.UNKNOWN_FAILURE in each for each in hub.network.radio.steps) is not is_gone
 
 
 async def test_readings_wait_for_the_agent_over_a_radio_failure(tmp_path: Path) -> None:

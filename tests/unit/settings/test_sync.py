@@ -366,3 +366,4 @@ async def test_a_change_made_on_this_board_is_sent_though_other_things_are_held(
     bench.start(sync)
     await sync.change({"reporting_interval_seconds": 300})
     await bench.until(lambda: bench.cloud.puts)
+    assert bench.cloud.puts == [{"reporting_interval_seconds": 300}]
