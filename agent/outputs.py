@@ -67,7 +67,7 @@ def switch_off(config: BoardConfig) -> None:
     from hal.linux.relays import RelayOutputs  # noqa: PLC0415 - hubs without relays do without
 
     problems = []
-    # The GPIO chip comes first: it does not hang.
+    # The GPIO chip comes first: it does not hang, unless it is an expander.
     for wiring in wirings:
         outputs = RelayOutputs(wiring)
         try:

@@ -19,6 +19,7 @@ from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import Button, HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
 from hal.linux.bus_relays import BusRelays
 from hal.linux.bus_threads import MACHINE, BusThreads
+from hal.linux.device_address import is_gpio_chip_on_bus
 from hal.linux.iio import find_unsupported
 from hal.linux.inventory import ChannelInventory
 from hal.linux.kernel_channels import KernelChannels
@@ -141,7 +142,10 @@ class LinuxBoard:
             uevents: Waits for devices that come and go; by default for those of the kernel.
         """
         self._relays = [
-            RelayOutputs(each) if each.is_on_gpio else BusRelays(each, monotonic_ms=monotonic_ms) for each in wirings
+            BusRelays(each, monotonic_ms=monotonic_ms)
+            if not each.is_on_gpio or is_gpio_chip_on_bus(each.device, sysfs_root)
+            else RelayOutputs(each)
+            for each in wirings
         ]
         parts = {wiring.device: relays for wiring, relays in zip(wirings, self._relays, strict=True)}
         self._outputs = CombinedOutputs(parts) if parts else None

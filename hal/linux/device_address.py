@@ -71,6 +71,19 @@ def i2c_adapter(adapter: Path) -> str:
     return path.name
 
 
+def is_gpio_chip_on_bus(chip: str, sysfs_root: Path) -> bool:
+    """Return whether the lines of a GPIO chip are behind a bus (`pcf857x`, `pinctrl-mcp23s08`), which can hang.
+
+    A part of the processor answers in microseconds. A chip that is not there yet waits for its driver, as expanders do.
+
+    Args:
+        chip: Its character device, or a link to it. Its name is that of the device in `/sys/bus/gpio/devices`.
+        sysfs_root: Mount point of sysfs.
+    """
+    device = Path(chip).resolve()
+    return not device.exists() or address_of(sysfs_root / "bus" / "gpio" / "devices" / device.name) is not None
+
+
 def _mux_channel(mux: Path, adapter: Path) -> str:
     """Return the channel of a multiplexer that an adapter is: `channel-N` links to it (drivers/i2c/i2c-mux.c)."""
     for link in mux.glob("channel-*"):

@@ -1,6 +1,7 @@
 """Relays follow the demand line by line, are read back, and are off before and after anybody holds them."""
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
@@ -16,9 +17,11 @@ from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.board import LinuxBoard
+from hal.linux.device_address import is_gpio_chip_on_bus
 from hal.linux.gpio import GpiodLines
 from hal.linux.output_lines import RelayWiring, ZoneRelays
 from hal.linux.relays import HEAT_SOURCE_LINES, RelayOutputs, line_values
+from tests.unit.hal.linux.conftest import Machine
 
 HEAT, COOL = HvacAction.HEAT, HvacAction.COOL
 WIRING = RelayWiring(
@@ -314,6 +317,60 @@ async def test_the_configuration_wires_the_board(tmp_path: Path, gpiod: FakeGpio
     await board.outputs.apply(HvacDemand({"living": HEAT}))
     await board.close()
     assert gpiod.released
+
+
+def gpio_chip(machine: Machine, device: Path, number: int) -> str:
+    """Return the character device of a GPIO chip that the kernel has below a device."""
+    chip = device / f"gpiochip{number}"
+    chip.mkdir()
+    links = machine.sys / "bus" / "gpio" / "devices"
+    links.mkdir(parents=True, exist_ok=True)
+    (links / chip.name).symlink_to(chip)
+    path = machine.sys.parent / chip.name
+    path.touch()
+    return str(path)
+
+
+async def test_an_expander_that_the_kernel_drives_hangs_on_its_own_thread(
+    machine: Machine, gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hal.linux.bus_relays.BUS_S_MAX", 0.05)
+    answers = threading.Event()
+    monkeypatch.setattr(gpiod, "set_values", lambda _: answers.wait(30.0))
+    link = machine.sys.parent / "expander"
+    link.symlink_to(gpio_chip(machine, machine.i2c("0020", driver="pcf857x"), 2))
+    wiring = msgspec.structs.replace(WIRING, device=str(link))
+    board = LinuxBoard(sysfs_root=machine.sys, proc_root=machine.proc, wirings=[wiring])
+    assert board.outputs is not None
+    try:
+        with pytest.raises(ActuatorFault, match="expander: no response within"):
+            await board.outputs.apply(HvacDemand({"bath": HEAT}))
+    finally:
+        answers.set()
+        await board.close()
+
+
+async def test_the_lines_of_the_processor_need_no_thread(
+    machine: Machine, gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chip = gpio_chip(machine, machine.device("platform/soc/fe200000.gpio", subsystem="bus/platform"), 0)
+    threads, set_values = set(), gpiod.set_values
+
+    def record(values: dict[int, str]) -> None:
+        threads.add(threading.current_thread().name)
+        set_values(values)
+
+    monkeypatch.setattr(gpiod, "set_values", record)
+    wiring = msgspec.structs.replace(WIRING, device=chip)
+    board = LinuxBoard(sysfs_root=machine.sys, proc_root=machine.proc, wirings=[wiring])
+    assert board.outputs is not None
+    await board.outputs.apply(HvacDemand({"bath": HEAT}))
+    await board.close()
+    assert threads == {threading.current_thread().name}
+
+
+def test_a_gpio_chip_that_is_not_there_yet_may_be_on_a_bus(machine: Machine) -> None:
+    assert is_gpio_chip_on_bus(str(machine.sys.parent / "gpiochip7"), machine.sys)
 
 
 def test_outputs_off_command_switches_all_lines_off(tmp_path: Path, gpiod: FakeGpiod) -> None:
