@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cloud.connectivity import ConnectivityState
 from agent.errors import StorageFull
 from agent.foundation.host import Host
 from agent.foundation.start_history import StartHistory
 from agent.foundation.text import plural
+from agent.local.machine_problems import card_moved
+from agent.local.problems import GIVE_KEY
 from agent.local.status import HubStatus
 from agent.pairing.service import PairingQueries
 from agent.telemetry.service import TelemetryService
@@ -163,11 +166,19 @@ class Health:
         """
         period_s = min(ALIVE_S, (self._host.watchdog_s or 2 * ALIVE_S) / 2)
         while True:
-            outbox, climate = self._telemetry.outbox, self._climate()
-            pending = outbox.stats().pending if outbox else 0
+            climate = self._climate()
             if climate is None or not climate.is_hung:
-                self._host.alive(f"cloud {self._cloud_state()}, {plural(pending, 'reading')} waiting")
+                self._host.alive(self._status_line())
             await asyncio.sleep(period_s)
+
+    def _status_line(self) -> str:
+        """Return what `systemctl status` shows of the hub."""
+        outbox, state = self._telemetry.outbox, self._cloud_state()
+        pending = outbox.stats().pending if outbox else 0
+        line = f"cloud {state}, {plural(pending, 'reading')} waiting"
+        if state != ConnectivityState.UNPROVISIONED:
+            return line
+        return f"{line}; {card_moved().advice if self._status().machine.is_card_moved else GIVE_KEY}"
 
 
 def fresh_sensors(status: HubStatus, interval_s: float) -> int:

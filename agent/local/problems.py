@@ -24,8 +24,10 @@ STALLED_S = 180
 
 _KEPT = "readings are kept until then"
 
+GIVE_KEY = f"give the hub its key: on the page under Cloud link, or sudo climahub setup --key-file FILE; {_KEPT}"
+
 _BY_STATE = {
-    "unprovisioned": ("not asked", f"give the hub its key (docs/install.md, step 3); {_KEPT}"),
+    "unprovisioned": ("not asked", GIVE_KEY),
     "key_refused": ("refuses the hub's key", f"give the hub a valid key (docs/install.md); {_KEPT}"),
 }
 """Problem and remedy by the state of the connection to the cloud."""

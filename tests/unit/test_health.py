@@ -5,7 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from agent.health import fresh_sensors, radio_problem, sensor_problem, trial_checks
+import pytest
+
+from agent.cloud.connectivity import ConnectivityState
+from agent.health import Health, fresh_sensors, radio_problem, sensor_problem, trial_checks
+from agent.local.machine_problems import card_moved
+from agent.local.problems import GIVE_KEY
 from agent.local.status import HubStatus
 from hal.radio import RadioState, RadioStatus
 
@@ -63,3 +68,34 @@ def test_without_a_fresh_sensor_a_hub_is_not_ready() -> None:
     assert problem(None, 300.1) == (
         "check the sensors (climahub status): of 2 measured values none was good in the last 300 s"
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "is_moved", "rest"),
+    [
+        (ConnectivityState.UP, False, ""),
+        (ConnectivityState.UNPROVISIONED, False, f"; {GIVE_KEY}"),
+        (ConnectivityState.UNPROVISIONED, True, f"; {card_moved().advice}"),
+    ],
+)
+async def test_the_service_managers_status_line_names_the_way_to_a_key(
+    state: ConnectivityState, is_moved: bool, rest: str
+) -> None:
+    said: list[str] = []
+
+    def alive(line: str) -> None:
+        said.append(line)
+        raise asyncio.CancelledError
+
+    outbox = SimpleNamespace(stats=lambda: SimpleNamespace(pending=2))
+    parts = {
+        "status": lambda: SimpleNamespace(machine=SimpleNamespace(is_card_moved=is_moved)),
+        "telemetry": SimpleNamespace(outbox=outbox),
+        "cloud_state": lambda: state,
+        "climate": lambda: None,
+        "host": SimpleNamespace(watchdog_s=None, alive=alive),
+    }
+    health = Health(pairing=None, starts=None, socket=None, **parts)  # type: ignore[arg-type]
+    with pytest.raises(asyncio.CancelledError):
+        await health.feed_watchdog()
+    assert said == [f"cloud {state.value}, 2 readings waiting{rest}"]

@@ -10,7 +10,7 @@ from typing import Any
 from agent.foundation.format import DAY_S, MINUTE_S, duration
 from agent.foundation.phrase import phrase
 from agent.local.machine_problems import card_moved
-from agent.local.problems import REMEDIES, shared_key
+from agent.local.problems import GIVE_KEY, REMEDIES, shared_key
 from agent.local.status import HubStatus
 from agent.port.checks.facts import CloudPath, Documents, Layer, LocalNetwork
 from agent.port.checks.model import Check, Finding, check, failed, passed, unknown, warned
@@ -169,7 +169,7 @@ def _key(found: Documents) -> Finding:
             moved = card_moved()
             return failed(moved.what, moved.advice, *CARD_DECISIONS)
         case "unprovisioned":
-            return failed("the hub has no key", "give the hub its key (docs/install.md, step 3)")
+            return failed("the hub has no key", GIVE_KEY)
         case "key_refused":
             return failed(
                 phrase("the cloud refuses the key: {reason}", reason=link.reason),

@@ -157,6 +157,15 @@ def test_advice_follows_the_cause(status: HubStatus, cause: str, said: str, advi
         assert problem.advice.startswith(advice)
 
 
+def test_a_hub_without_a_key_names_the_pages_dialog_and_the_command(status: HubStatus) -> None:
+    (found,) = problems(with_link(status, state="unprovisioned", reason="the hub has no key"))
+    assert found.what.startswith("cloud: not asked for ")
+    assert found.advice == (
+        "give the hub its key: on the page under Cloud link, or sudo climahub setup --key-file FILE; readings are kept"
+        " until then"
+    )
+
+
 def test_every_cause_has_a_text() -> None:
     assert set(REMEDIES) == set(Cause)
 

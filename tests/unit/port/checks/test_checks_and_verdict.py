@@ -8,9 +8,9 @@ from agent.local.status import MachineReport
 from agent.local.verdict import Verdict, verdict
 from agent.port.checks.facts import Facts, Heating, Missing
 from agent.port.checks.report import Outcome
-from agent.port.checks.table import CHECKS
+from agent.port.checks.table import CHECKS, judge
 
-from .changes import Change, docs_of
+from .changes import Change, docs_of, link
 from .test_table import CASES
 
 LEVELS = {Outcome.PASS: Level.OK, Outcome.UNKNOWN: Level.OK, Outcome.WARN: Level.ATTENTION, Outcome.FAIL: Level.FAULT}
@@ -65,3 +65,10 @@ def test_the_verdict_is_no_milder_than_a_check(facts: Facts, name: str, outcome:
 
 def test_all_is_well_with_the_facts_of_a_good_hub(facts: Facts) -> None:
     assert as_reported(facts).level is Level.OK
+
+
+def test_the_verdict_and_the_check_of_a_hub_without_a_key_give_the_same_remedy(facts: Facts) -> None:
+    without = link(state="unprovisioned")(facts)
+    (found,) = (each for each in judge(without) if each.name == "network-key")
+    (problem,) = (each for each in as_reported(without).problems if each.what.startswith("cloud"))
+    assert found.remedy == problem.advice
