@@ -8,7 +8,6 @@ runs.
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from enum import StrEnum
@@ -268,6 +267,8 @@ def is_file_or_absent(path: Path) -> bool:
 def _clear(path: Path) -> None:
     """Remove whatever has a name; of a link, the link and not its target."""
     if path.is_dir() and not path.is_symlink():
+        import shutil  # noqa: PLC0415 - with lzma and bz2; seldom needed
+
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ stop the world there and knows what was lost. All methods block: call them throu
 import ctypes
 import errno
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +97,8 @@ class StagingFiles:
             return
         self._announce(Operation.REMOVE, name)
         if path.is_dir():
+            import shutil  # noqa: PLC0415 - with lzma and bz2; seldom needed
+
             shutil.rmtree(path)
         else:
             path.unlink()

@@ -7,7 +7,6 @@ or the one that runs. All methods block: call them through a `Worker`.
 
 import contextlib
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,6 +162,8 @@ class Slots:
             InstallFailed: The disk has other content than was written.
             OSError: The disk failed in another way.
         """
+        import shutil  # noqa: PLC0415 - as the next one
+
         from agent.ota.payload import unpack  # noqa: PLC0415 - tarfile and lzma cost memory, and a hub rarely updates
 
         state = self.read_state()
