@@ -67,6 +67,10 @@ class LogRing(logging.Handler):
         self._characters = 0
         self._newest_id = 0
 
+    def now_ms(self) -> int:
+        """Return boot time now, by the clock that dates the records: a simulated boot of the hub has another."""
+        return self._now_ms()
+
     @property
     def newest_id(self) -> int:
         """The id of the newest record; 0 before the first."""

@@ -3,12 +3,11 @@
 The JSON form is an interface: fields may be added, never renamed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from agent.foundation import rfc3339
-from agent.foundation.clock import Now
 from agent.foundation.log_ring import LogRecord, LogRing, select
 from agent.local import query
 from agent.local.queries import LogQuery
@@ -49,13 +48,13 @@ class LogReport(msgspec.Struct, frozen=True):
     oldest_id: int
 
 
-def build_log(ring: LogRing, asked: LogQuery, now: Now) -> LogReport:
+def build_log(ring: LogRing, asked: LogQuery, utc_ms: int | None) -> LogReport:
     """Return the records that a query asks for.
 
     Args:
         ring: The kept records.
         asked: The query.
-        now: The time of the request.
+        utc_ms: The UTC of the request in milliseconds since 1970; `None` while this boot has not learnt the time.
     """
     records = ring.records()
     found = select(
@@ -66,14 +65,19 @@ def build_log(ring: LogRing, asked: LogQuery, now: Now) -> LogReport:
         after=asked.after,
         limit=asked.limit,
     )
-    return LogReport([_entry(each, now) for each in found], ring.newest_id, records[0].id if records else 0)
+    entries = _entries(found, ring.now_ms(), utc_ms)
+    return LogReport(entries, ring.newest_id, records[0].id if records else 0)
 
 
-def _entry(record: LogRecord, now: Now) -> LogEntry:
+def _entries(records: Iterable[LogRecord], now_ms: int, utc_ms: int | None) -> list[LogEntry]:
+    return [_entry(record, now_ms - record.at_ms, utc_ms) for record in records]
+
+
+def _entry(record: LogRecord, age_ms: int, utc_ms: int | None) -> LogEntry:
     return LogEntry(
         record.id,
-        None if now.utc_ms is None else rfc3339.render(now.utc_ms - (now.now_ms - record.at_ms)),
-        (now.now_ms - record.at_ms) // 1000,
+        None if utc_ms is None else rfc3339.render(utc_ms - age_ms),
+        age_ms // 1000,
         record.level,
         record.component,
         record.text,
@@ -81,12 +85,12 @@ def _entry(record: LogRecord, now: Now) -> LogEntry:
     )
 
 
-def follow(ring: LogRing | None, now: Callable[[], Now]) -> Callable[[], Sequence[LogEntry]]:
+def follow(ring: LogRing | None, utc_ms: Callable[[], int | None]) -> Callable[[], Sequence[LogEntry]]:
     """Return what returns the records that were added since its last call, the oldest first; none at the first call.
 
     Args:
         ring: The kept records; `None` where the process keeps none.
-        now: Returns the time.
+        utc_ms: Returns the UTC; `None` while this boot has not learnt the time.
     """
     newest_id: int | None = None
 
@@ -94,19 +98,21 @@ def follow(ring: LogRing | None, now: Callable[[], Now]) -> Callable[[], Sequenc
         nonlocal newest_id
         if ring is None or ring.newest_id == newest_id:
             return ()
-        records, at = ring.records(), now()
+        records = ring.records()
         before, newest_id = newest_id, records[-1].id if records else 0
-        return () if before is None else [_entry(each, at) for each in records if each.id > before]
+        if before is None:
+            return ()
+        return _entries((each for each in records if each.id > before), ring.now_ms(), utc_ms())
 
     return added
 
 
-def handlers(ring: LogRing | None, now: Callable[[], Now]) -> Mapping[str, Handler]:
+def handlers(ring: LogRing | None, utc_ms: Callable[[], int | None]) -> Mapping[str, Handler]:
     """Return the handler of the log; none where the process keeps no records (a simulation)."""
     if ring is None:
         return {}
 
     async def get_log(request: LocalRequest) -> LogReport:
-        return build_log(ring, query.read(request.query, LogQuery), now())
+        return build_log(ring, query.read(request.query, LogQuery), utc_ms())
 
     return {"get_log": get_log}

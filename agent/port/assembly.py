@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.foundation.clock import Clock, read_now
+from agent.foundation.clock import Clock
 from agent.foundation.log_ring import LogRing
 from agent.home.assembly import HomeAssembly
 from agent.home.parts import NOT_WATCHED, HomeParts
@@ -118,7 +118,7 @@ class PortAssembly:
             handlers=self._handlers,
             reports=hub.reports,
             readiness=readiness,
-            log=local_log.follow(log_ring, lambda: read_now(hub.clock)),
+            log=local_log.follow(log_ring, hub.clock.utc_ms),
             apis=self._build_apis(add_fault, remove_fault),
             add_fault=add_fault,
         )
@@ -216,7 +216,7 @@ class PortAssembly:
             **handlers.handlers(self.hardware_tests, self._live, self._radio_channel, self._identify),
             **config_editor.handlers(self._editor),
             **cloud_key.handlers(self._cloud_key),
-            **local_log.handlers(self._log_ring, lambda: read_now(hub.clock)),
+            **local_log.handlers(self._log_ring, hub.clock.utc_ms),
         }
 
     def _radio_channel(self) -> int:

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from agent.cli import exit_codes, hub_client, root
-from agent.foundation.clock import Now
 from agent.foundation.log_ring import LogRing
 from agent.local import query
 from agent.local.log import build_log, follow, handlers
@@ -17,7 +16,6 @@ from agent.local.queries import LIMIT_MAX, TEXT_CHARACTERS_MAX, LogQuery
 from agent.local.routes import Caller, LocalRequest, RequestRefused, Role
 
 UTC_MS = 1_767_225_600_000
-NOW = Now("boot", 100_000, UTC_MS)
 
 
 @pytest.fixture
@@ -38,22 +36,24 @@ def ring_of(log: logging.Logger) -> LogRing:
     return ring
 
 
-def test_an_entry_has_the_time_at_which_it_was_written(log: logging.Logger) -> None:
+def test_an_entry_has_the_time_at_which_it_was_written(log: logging.Logger, now_ms: list[int]) -> None:
+    """By the records' own clock: after a simulated reboot the hub's began anew, and records came from the future."""
     log.info("started")
-    (entry,) = build_log(ring_of(log), LogQuery(), NOW).entries
+    now_ms[0] = 100_000
+    (entry,) = build_log(ring_of(log), LogQuery(), UTC_MS).entries
     assert (entry.utc, entry.age_s) == ("2025-12-31T23:59:00Z", 60)
-    (entry,) = build_log(ring_of(log), LogQuery(), Now("boot", 100_000, None)).entries
+    (entry,) = build_log(ring_of(log), LogQuery(), None).entries
     assert (entry.utc, entry.age_s) == (None, 60)
 
 
 def test_ids_name_the_newest_and_the_oldest(log: logging.Logger) -> None:
-    assert build_log(ring_of(log), LogQuery(), NOW).newest_id == 0
+    assert build_log(ring_of(log), LogQuery(), UTC_MS).newest_id == 0
     for number in range(1200):
         log.info("line %d", number)
-    report = build_log(ring_of(log), LogQuery(limit=2, text="LINE"), NOW)
+    report = build_log(ring_of(log), LogQuery(limit=2, text="LINE"), UTC_MS)
     assert [entry.text for entry in report.entries] == ["line 1199", "line 1198"]
     assert (report.newest_id, report.oldest_id) == (1200, 201)
-    assert build_log(ring_of(log), LogQuery(before=203, level="info"), NOW).entries[-1].id == 201
+    assert build_log(ring_of(log), LogQuery(before=203, level="info"), UTC_MS).entries[-1].id == 201
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ async def test_handler_returns_a_page_of_the_log(log: logging.Logger) -> None:
     log.error("failed")
     log.info("went on")
     request = LocalRequest({}, Caller("", Role.VIEWER, "socket"), query={"level": "error"})
-    report = await handlers(ring_of(log), lambda: NOW)["get_log"](request)
-    assert report == build_log(ring_of(log), LogQuery(level="error"), NOW)
-    assert handlers(None, lambda: NOW) == {}
+    report = await handlers(ring_of(log), lambda: UTC_MS)["get_log"](request)
+    assert report == build_log(ring_of(log), LogQuery(level="error"), UTC_MS)
+    assert handlers(None, lambda: UTC_MS) == {}
 
 
 def test_the_log_is_followed_from_the_first_call_on(log: logging.Logger) -> None:
-    added = follow(ring_of(log), lambda: NOW)
+    added = follow(ring_of(log), lambda: UTC_MS)
     log.info("before")
     assert added() == ()
     assert added() == ()
@@ -96,7 +96,7 @@ def test_the_log_is_followed_from_the_first_call_on(log: logging.Logger) -> None
     for number in range(1200):
         log.info("line %d", number)
     assert [added()[0].text, *added()] == ["line 200"]
-    assert follow(None, lambda: NOW)() == ()
+    assert follow(None, lambda: UTC_MS)() == ()
 
 
 class Hub:
@@ -110,7 +110,7 @@ class Hub:
 
     def fetch(self, path: Path, route: str) -> bytes:
         asked = query.read(dict(parse_qsl(urlsplit(route).query)), LogQuery)
-        return msgspec.json.encode(build_log(ring_of(self.log), asked, NOW))
+        return msgspec.json.encode(build_log(ring_of(self.log), asked, UTC_MS))
 
     def sleep(self, _: float) -> None:
         if not self.pauses:
@@ -123,7 +123,7 @@ class Hub:
 
 
 def test_the_command_shows_the_newest_last(
-    monkeypatch: pytest.MonkeyPatch, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, log: logging.Logger, now_ms: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Hub(monkeypatch, log)
     log.info("one")
@@ -131,6 +131,7 @@ def test_the_command_shows_the_newest_last(
         raise ValueError("boom")
     except ValueError:
         log.exception("two")
+    now_ms[0] = 100_000
     assert root.run(["logs"]) == exit_codes.OK
     first, second, *traceback = capsys.readouterr().out.splitlines()
     assert first == "2025-12-31T23:59:00Z  info     agent.test: one"
