@@ -194,6 +194,20 @@ def test_a_user_is_named_as_the_kernel_tells(uid: int, name: str) -> None:
     far.close()
 
 
+async def test_a_body_that_is_announced_as_too_large_is_refused_before_it_comes(port: PortRig) -> None:
+    """It held a connection for 30 s."""
+    async with port.session(Role.OWNER) as client:
+        authorization = client.headers["Authorization"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(port.url.rpartition(":")[2]))
+    writer.write(
+        f"POST /v1/climate/living HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {authorization}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 999999999\r\n\r\n".encode()
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413 "), "not 408 after a silence"
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_large_body_and_a_compressed_one_are_refused(port: PortRig) -> None:
     async with port.session(Role.OWNER) as client:
         headers = {"Content-Type": "application/json"}

@@ -18,19 +18,24 @@ async def read_body(request: web.Request, bytes_max: int) -> bytes:
     """Return the whole body.
 
     Raises:
-        RequestRefused: It is larger than `bytes_max` (413), or does not come in time (408).
+        RequestRefused: It is larger than `bytes_max`, or says so (413), or does not come in time (408).
     """
+    _check_size(request.content_length or 0, bytes_max)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S_MAX):
             async for chunk in chunks_of(request):
                 body += chunk
-                if len(body) > bytes_max:
-                    text = f"send less: the body of this request has at most {bytes_max} bytes"
-                    raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", text)
+                _check_size(len(body), bytes_max)
     except TimeoutError:
         raise _too_slow(f"the body took more than {BODY_S_MAX:.0f} s") from None
     return bytes(body)
+
+
+def _check_size(size: int, bytes_max: int) -> None:
+    if size > bytes_max:
+        text = f"send less: the body of this request has at most {bytes_max} bytes"
+        raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", text)
 
 
 def _too_slow(what: str) -> RequestRefused:
