@@ -181,12 +181,13 @@ def show_rules(url: str, token_file: Path | None, as_json: bool) -> None:
 def _line(rule: fault.FaultRule) -> str:
     left = "" if rule.next_n is None else f", the next {plural(rule.next_n, 'time')}"
     where = rule.endpoint.value if rule.endpoint else "everywhere"
-    values = str(rule.fault).removeprefix(type(rule.fault).__name__)
+    given = msgspec.structs.asdict(rule.fault).items()
+    values = "".join(f" {name}={value}" for name, value in given if value is not None)
     return f"{fault.name_of(rule.fault)}{values}  {where}, in {rule.probability:.0%} of requests{left}"
 
 
-@faults.command("on")
-@click.argument("what", type=click.Choice(list(READY_MADE)))
+@faults.command("on", help=f"Add one fault to those in force. FAULT is one of: {', '.join(READY_MADE)}.")
+@click.argument("what", metavar="FAULT", type=click.Choice(list(READY_MADE)))
 @click.option("--endpoint", type=click.Choice([endpoint.value for endpoint in Endpoint]), help="Only at this endpoint.")
 @click.option("--probability", type=FiniteRange(0, 1), default=1.0, show_default=True, help="For each request.")
 @click.option("--times", type=click.IntRange(min=1), help="Use the fault this many times.")

@@ -177,6 +177,8 @@ class AdminClient:
                 text = await _bounded(response)
                 if response.status >= _ERROR:
                     raise _error(response.status, text)
+        except aiohttp.InvalidURL as error:
+            raise Rejected(f"give an address such as http://127.0.0.1:8080: not {self._base_url}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CloudUnavailable(f"check that the cloud runs at {self._base_url}: no answer ({error})") from error
         try:

@@ -171,6 +171,7 @@ def open_cloud(
 
     Raises:
         Corrupt: The file is no store of the reference cloud.
+        OSError: It cannot be opened or made.
     """
     clock = SystemClock(trust_wall_clock=True)
 
@@ -215,14 +216,18 @@ async def serve(
 
     Raises:
         ConfigInvalid: The host is not an address of this machine alone.
-        OSError: The port cannot be had.
+        OSError: The port cannot be had; the message says what to do.
     """
     try:
         _check_host(host, is_remote_allowed=is_remote_allowed)
         runner = web.AppRunner(cloud.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                text = f"choose another address or port: {host}:{port} cannot be opened ({error.strerror})"
+                raise OSError(error.errno, text) from error
             ready(_url(runner))
             await (stop or asyncio.Event()).wait()
         finally:

@@ -189,7 +189,11 @@ class _TokenCheck:
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, self._expected):
-            raise Refusal(401, "Invalid or missing admin token", headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+            raise Refusal(
+                401,
+                "give the token that this cloud was started with: the admin token is wrong or missing",
+                headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
+            )
         return await handler(request)
 
 

@@ -6,6 +6,7 @@ while it works, which a reference server may do; two processes must never open o
 the file (WAL, synchronous=NORMAL): a killed process loses nothing, a power cut may lose the last responses.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -238,8 +239,12 @@ class SqliteStore:
 
         Raises:
             Corrupt: The file is something else, or of another version of this program.
+            OSError: It cannot be opened or made.
         """
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise OSError(errno.EIO, f"choose a file that can be written: {error}", str(path)) from error
         try:
             self._open()
         except sqlite3.DatabaseError as error:

@@ -1,6 +1,7 @@
 """The operator's commands against a running reference cloud, each as a person types it."""
 
 import json
+import socket
 import stat
 import subprocess
 import sys
@@ -166,9 +167,9 @@ def test_faults_command(run: Run, tmp_path: Path) -> None:
     run("faults", "on", "busy", "--endpoint", "telemetry", "--probability", "0.5")
     run("faults", "on", "refused", "--times", "3")
     first, second = run("faults", "show").splitlines()
-    assert "503" in first
+    assert first.startswith("Status status=503 retry_after_s=30 ")
     assert first.endswith("telemetry, in 50% of requests")
-    assert second == "Refused()  everywhere, in 100% of requests, the next 3 times"
+    assert second == "Refused  everywhere, in 100% of requests, the next 3 times"
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps([{"fault": {"type": "SlowDrip", "piece_bytes": 10, "pause_s": 0.1}}]))
     assert "SlowDrip" in run("faults", "set", str(rules), "--seed", "4")
@@ -190,7 +191,8 @@ def test_listen_command(run: Run) -> None:
 def test_missing_and_wrong_token(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = tmp_path / "token"
     token.write_text("wrong\n")
-    assert "token" in run("devices", "--token-file", str(token), code=exit_codes.NO_PERMISSION)
+    refused = run("devices", "--token-file", str(token), code=exit_codes.NO_PERMISSION)
+    assert "give the token that this cloud was started with" in refused
     monkeypatch.delenv(TOKEN_VARIABLE)
     assert TOKEN_VARIABLE in run("devices", code=exit_codes.NO_PERMISSION)
 
@@ -199,6 +201,24 @@ def test_commands_without_a_running_cloud(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv(TOKEN_VARIABLE, "any")
     assert root.run(["cloud", "devices", "--url", "http://127.0.0.1:1"]) == exit_codes.UNAVAILABLE
     assert "check that the cloud runs at" in capsys.readouterr().err
+
+
+def test_an_address_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "any")
+    assert root.run(["cloud", "devices", "--url", "nonsense"]) == exit_codes.FAILED
+    assert "give an address such as http://127.0.0.1:8080: not nonsense" in capsys.readouterr().err
+
+
+def test_a_port_or_file_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert root.run(["cloud", "--port", str(port)]) == exit_codes.CANNOT_CREATE
+    assert f"choose another address or port: 127.0.0.1:{port} cannot be opened" in capsys.readouterr().err
+    file = tmp_path / "missing" / "cloud.db"
+    assert root.run(["cloud", "--port", "0", "--db", str(file)]) == exit_codes.CANNOT_CREATE
+    assert f"{file}: choose a file that can be written" in capsys.readouterr().err
 
 
 def test_cloud_listens_on_loopback_by_default(capsys: pytest.CaptureFixture[str]) -> None:
