@@ -15,10 +15,12 @@ from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.climate.model import ALL_ZONES, WEEK, Until
+from agent.errors import Rejected
 from agent.foundation.format import duration
 from agent.home.temperatures import fahrenheit, from_fahrenheit
 from agent.local.climate import ClimateReport, HoldReport, ZoneReport
 
+NO_ZONES = "add zones to [climate] in the configuration: this hub drives nothing"
 _UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
 
@@ -220,6 +222,8 @@ def report(
     zone: str, window: str | None, is_present: bool | None, config_file: Path | None, socket_path: Path | None
 ) -> int:
     """Tell the hub what another system sees: an open window, or that nobody is there."""
+    if window is None and is_present is None:
+        raise click.UsageError("give --window, --present or --absent")
     is_window_open = None if window is None else window == "open"
     order = {"do": "report", "is_window_open": is_window_open, "is_present": is_present}
     return _change(zone, order, config_file, socket_path)
@@ -282,10 +286,12 @@ def calendar(zone: str, config_file: Path | None, socket_path: Path | None, **gi
 
 
 def _show_calendar(path: Path, zone: str) -> None:
-    report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
-    for found in report.zones:
-        for each in found.calendar if zone in {found.zone, ALL_ZONES} else ():
-            click.echo(f"{found.zone}: {each['first']} to {each['last']} as {each['as_day']}")
+    shown = [
+        f"{found.zone}: {each['first']} to {each['last']} as {each['as_day']}"
+        for found in _fetch_zones(path, zone)
+        for each in found.calendar
+    ]
+    click.echo("\n".join(shown) or "every date follows its own day of the week")
 
 
 @climate.command(
@@ -319,11 +325,9 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
         return _change(zone, {"do": "drop_schedule", "name": given["drop"]}, config_file, socket_path)
 
     def show(path: Path) -> None:
-        report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
-        for found in report.zones:
-            if zone in {found.zone, ALL_ZONES}:
-                shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
-                click.echo(msgspec.json.format(msgspec.json.encode(shown)))
+        for found in _fetch_zones(path, zone):
+            shown = {"zone": found.zone, "follows": found.schedule, "schedules": found.schedules}
+            click.echo(msgspec.json.format(msgspec.json.encode(shown)))
 
     return run_on_hub(show, config_file, socket_path)
 
@@ -332,18 +336,30 @@ def _change(zone: str, order: dict[str, Any], config_file: Path | None, socket_p
     def change(path: Path) -> None:
         body = msgspec.json.encode(order)
         hub_client.fetch(path, f"/v1/climate/{quote(zone, safe='')}", method="POST", content=body)
-        report = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport)
-        for found in report.zones:
-            if zone in {found.zone, ALL_ZONES}:
-                click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.setpoint_text}")
+        for found in _fetch_zones(path, zone):
+            click.echo(f"{found.zone}: {_setpoints(found, 'C')}, {found.mode}; {found.setpoint_text}")
 
     return run_on_hub(change, config_file, socket_path)
+
+
+def _fetch_zones(path: Path, zone: str) -> list[ZoneReport]:
+    """Return one zone of the hub, or all of them.
+
+    Raises:
+        Rejected: The hub has no such zone.
+    """
+    zones = hub_client.decode(hub_client.fetch(path, "/v1/climate"), ClimateReport).zones
+    found = [each for each in zones if zone in {each.zone, ALL_ZONES}]
+    if not found:
+        known = ", ".join(each.zone for each in zones)
+        raise Rejected(f"name one of {known}: there is no zone {zone}" if known else NO_ZONES)
+    return found
 
 
 def as_text(report: ClimateReport, unit: str = "C") -> str:
     """Return the report as lines, problems first."""
     if not report.zones:
-        return "add zones to [climate] in the configuration: this hub drives nothing"
+        return NO_ZONES
     lines = [f"! {text}" for text in _problems(report)]
     if lines:
         lines.append("")

@@ -139,7 +139,7 @@ def pages(fetch: Callable[[str], FactsReport], subject: str) -> Iterator[FactRep
 def _show(found: list[FactReport]) -> None:
     """Print facts: in columns that wrap on a terminal, as plain lines elsewhere."""
     if not found:
-        click.echo("no such fact", err=True)
+        click.echo("the hub knows no such fact", err=True)
     elif not sys.stdout.isatty():
         click.echo("\n".join(map(as_line, found)))
     else:

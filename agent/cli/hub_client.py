@@ -160,7 +160,8 @@ def _explained(path: Path, timeout_s: float) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NoAnswer(f"the hub does not run here: there is no socket {path}") from error
     except ConnectionRefusedError as error:
-        raise NoAnswer(f"the hub has stopped: no process listens on {path}") from error
+        what = "the hub has stopped: no process listens on" if path.is_socket() else "name the hub's socket: it is not"
+        raise NoAnswer(f"{what} {path}") from error
     except TimeoutError as error:
         raise NoAnswer(f"the hub hangs: no answer on {path} within {timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:

@@ -84,8 +84,10 @@ def as_text(report: MaintenanceReport) -> str:
 def _lines(finding: FindingReport) -> Iterator[str]:
     state = _STATES.get(finding.state, finding.state)
     sure = "" if finding.confidence is None else f" ({finding.confidence:.0%} that something is wrong)"
-    name = finding.issue or finding.name or finding.indicator
-    yield f"{'!' if finding.issue else ' '} {name}: {state}{sure}"
+    name = finding.issue or finding.name
+    # The indicator is what `climahub maintenance answer` asks for.
+    label = f"{name} ({finding.indicator})" if name else finding.indicator
+    yield f"{'!' if finding.issue else ' '} {label}: {state}{sure}"
     yield f"    {finding.evidence}{f'; since {finding.since[:10]}' if finding.issue and finding.since else ''}"
     if finding.action:
         yield f"    -> {finding.action}"

@@ -155,7 +155,7 @@ class NotInstalled(click.ClickException):
 
 
 def all_commands() -> Mapping[str, Entry]:
-    """Return the commands of all installed packages, those of other packages first.
+    """Return the commands of all installed packages: those of other packages first, commands of a group last.
 
     Reads the metadata of every installed package, which takes some 10 ms.
     """
@@ -166,7 +166,8 @@ def all_commands() -> Mapping[str, Entry]:
         # A package that is half removed brings no commands.
         with contextlib.suppress(ImportError):
             found |= point.load()
-    return {**found, **COMMANDS}
+    # A command of a group, such as "maintenance analyse", comes after those that stand alone.
+    return dict(sorted({**found, **COMMANDS}.items(), key=lambda item: " " in item[0]))
 
 
 class Root(click.Group):

@@ -164,4 +164,4 @@ async def test_the_command_lists_follows_exports_and_records(apis: ApiRig) -> No
     assert ["changed the filter" in fact["text"] for fact in json.loads(output)["facts"]] == [True]
     code, _, errors = await command(apis, "visit", "x", "--at", "soon")
     assert (code, "2026-11-01" in errors) == (2, True)
-    assert (await command(apis, "list", "--subject", "attic"))[2] == "no such fact\n"
+    assert (await command(apis, "list", "--subject", "attic"))[2] == "the hub knows no such fact\n"

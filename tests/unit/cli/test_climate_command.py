@@ -5,7 +5,15 @@ import msgspec
 import pytest
 
 from agent.cli import climate, exit_codes, hub_client, root
-from agent.local.climate import ClimateReport
+from agent.local.climate import ClimateReport, ZoneReport
+
+
+def zone_report(name: str) -> ZoneReport:
+    return ZoneReport(
+        name, 19.0, 1, "", "heat", 20.0, 26.0, "default", "", None, "no schedule", False, "off", 0.0, "", "", "",
+        [], [], 1.5, 0.3,
+    )  # fmt: skip
+
 
 NOTHING = msgspec.json.encode(ClimateReport([], None, [], "UTC"))
 
@@ -30,3 +38,28 @@ def test_schedule_options_exclude_each_other(tmp_path: Path, capsys: pytest.Capt
     week.write_text(json.dumps({}))
     assert root.run(["climate", "schedule", "living", "--put", str(week), "--drop", "week"]) == exit_codes.USAGE
     assert "at a time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["schedule", "attic"], ["calendar", "--zone", "attic"]])
+def test_unknown_zone_is_refused_where_it_is_only_shown(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It printed nothing, and exited with 0."""
+    report = ClimateReport([zone_report("living"), zone_report("bath")], None, [], "UTC")
+    monkeypatch.setattr(hub_client, "fetch", lambda path, route: msgspec.json.encode(report))
+    assert root.run(["climate", *arguments, "--socket", "here"]) == exit_codes.FAILED
+    assert "name one of living, bath: there is no zone attic" in capsys.readouterr().err
+
+
+def test_calendar_without_exceptions_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = ClimateReport([zone_report("living")], None, [], "UTC")
+    monkeypatch.setattr(hub_client, "fetch", lambda path, route: msgspec.json.encode(report))
+    assert root.run(["climate", "calendar", "--socket", "here"]) == exit_codes.OK
+    assert capsys.readouterr().out == "every date follows its own day of the week\n"
+
+
+def test_a_report_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["climate", "report", "--zone", "living", "--socket", "here"]) == exit_codes.USAGE
+    assert "give --window, --present or --absent" in capsys.readouterr().err

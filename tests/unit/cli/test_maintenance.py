@@ -26,19 +26,19 @@ FAULT = FindingReport(
             MaintenanceReport([ZoneMaintenance("living", [UNKNOWN, USUAL])], problem="maintenance.json is damaged"),
             """! maintenance.json is damaged
 living
-  length of a run: as usual (3% that something is wrong)
+  length of a run (run_time): as usual (3% that something is wrong)
     runs for 9.8 minutes a start, usually 10.0
-  heat of the run time: unknown
+  heat of the run time (warmth): unknown
     still learning: 3 of 14 days of heating""",
         ),
         (
             MaintenanceReport([ZoneMaintenance("living", [USUAL, FAULT])]),
             """living
-! less heat from the same run time: maintenance needed (87% that something is wrong)
+! less heat from the same run time (warmth): maintenance needed (87% that something is wrong)
     needs 31 % more run time; since 2026-11-02
     -> check filter
     confirmed on 2026-11-20 by anna
-  length of a run: as usual (3% that something is wrong)
+  length of a run (run_time): as usual (3% that something is wrong)
     runs for 9.8 minutes a start, usually 10.0""",
         ),
     ],

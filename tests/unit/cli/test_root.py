@@ -201,6 +201,7 @@ def test_help_is_grouped_by_who_needs_it(capsys: pytest.CaptureFixture[str]) -> 
     assert {entry.group for entry in root.COMMANDS.values()} == set(root.GROUPS)
     for name in root.all_commands():
         assert f"\n  {name} " in told
+    assert told.index("\n  setup ") < told.index("\n  maintenance analyse "), "a command of a group comes last"
 
 
 def without_packages(monkeypatch: pytest.MonkeyPatch, *points: object) -> None:

@@ -137,6 +137,10 @@ def test_stale_socket_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
         left.bind(str(path))
     assert root.run(["status", "--socket", str(path)]) == exit_codes.NO_DAEMON
     assert "the hub has stopped" in capsys.readouterr().err
+    file = tmp_path / "hub.toml"
+    file.touch()
+    assert root.run(["status", "--socket", str(file)]) == exit_codes.NO_DAEMON
+    assert f"name the hub's socket: it is not {file}" in capsys.readouterr().err
 
 
 def test_hanging_hub_is_reported(
