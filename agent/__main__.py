@@ -13,10 +13,13 @@ def main() -> None:
     """Run the command line and exit with its code."""
     match sys.argv[1:]:
         case ["run", "--config", path] if not path.startswith("-"):
-            from agent.foundation import lazy_imports  # noqa: PLC0415 - each form imports only what it needs
+            from agent.foundation import memory  # noqa: PLC0415 - each form imports only what it needs
 
-            lazy_imports.import_aiohttp()
-            from agent import daemon  # noqa: PLC0415 - after that
+            with memory.importing():
+                from agent.foundation import lazy_imports  # noqa: PLC0415
+
+                lazy_imports.import_aiohttp()
+                from agent import daemon  # noqa: PLC0415 - after that
 
             raise SystemExit(daemon.main(Path(path)))
         case ["run", "--config", path, "--outputs-off"] if not path.startswith("-"):
