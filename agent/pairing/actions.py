@@ -9,7 +9,7 @@ import msgspec
 
 from agent.errors import LabelInvalid, PairingRefused, UnknownSensor
 from agent.foundation.clock import Clock
-from agent.pairing import labels, transitions
+from agent.pairing import transitions
 from agent.pairing.lifecycle import JoinWindow, PairingProgress, PairingRecord, PairingState, PairingStepKind
 from agent.pairing.loops import PairingLoops
 from agent.pairing.registration import Registrar
@@ -170,7 +170,11 @@ def build_join_window(request: JoinWindowRequest, state: PairingState, boot_id: 
     is_for_one = request.label or request.name or request.key or request.replaces
     if request.is_many and is_for_one:
         raise PairingRefused("label, name, key and a replaced sensor belong to one sensor; open a window for one")
-    label = labels.parse(request.label) if request.label else None
+    label = None
+    if request.label:
+        from agent.pairing import labels  # noqa: PLC0415 - a dozen patterns, compiled for the first label
+
+        label = labels.parse(request.label)
     key = request.key or (label.sensor_key if label else "")
     old = find_sensor(state, request.replaces) if request.replaces else None
     if old is not None:
@@ -204,6 +208,8 @@ def validate_key(key: str) -> str:
 
 def _router(name: str, state: PairingState) -> str:
     try:
+        from agent.pairing import labels  # noqa: PLC0415 - as above
+
         return labels.normalise_address(name)
     except LabelInvalid:
         return find_sensor(state, name).ieee_address

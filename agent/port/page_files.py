@@ -17,7 +17,6 @@ import msgspec
 
 from agent.foundation.worker import Worker
 from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
-from agent.port.page_minifier import as_sent
 
 PAGE_DIRECTORY = Path(__file__).parent / "page"
 
@@ -77,6 +76,8 @@ def read_page_file(path: Path) -> PageFile:
     """
     content = path.read_bytes()[:FILE_BYTES_MAX]
     if path.parent.name != LIBRARIES:
+        from agent.port.page_minifier import as_sent  # noqa: PLC0415 - fourteen patterns, compiled for the first visitor
+
         content = as_sent(content, path.suffix, is_catalogue=_CATALOGUE.fullmatch(path.name) is not None)
     # The time stamp of gzip is left out: the same content is the same response.
     compressed = gzip.compress(content, 9, mtime=0)

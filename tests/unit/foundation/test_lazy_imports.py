@@ -3,6 +3,7 @@ tests/integration/test_hub_tls.py."""
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ from agent.foundation import lazy_imports
 lazy_imports.import_aiohttp()
 """
 
+ROOT = Path(__file__).parents[3]
+
+
+def service_environment() -> dict[str, str]:
+    """Return what the unit adds to the environment."""
+    unit = (ROOT / "systemd" / "climahub.service").read_text()
+    assigned = (line.removeprefix("Environment=") for line in unit.splitlines() if line.startswith("Environment="))
+    return {name: value for name, _, value in (each.partition("=") for each in assigned)}
+
 
 def run(program: str, begin: str = BEGIN) -> str:
     """Run a program in an interpreter that has imported aiohttp as the daemon does; return what it printed."""
@@ -46,6 +56,25 @@ def test_the_daemon_imports_neither_what_aiohttp_takes_for_others_nor_what_that_
     loaded = {*run("import agent.daemon; print(*sys.modules)").split()}
     assert "aiohttp.web" in loaded
     assert not loaded & {*lazy_imports.PUT_OFF, "bz2", "html.entities", "http.client", "lzma", "shutil"}
+
+
+def test_the_service_loads_no_table_of_how_python_was_built_and_nothing_of_page_and_labels() -> None:
+    environ = service_environment()
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + "import agent.daemon; print(*sys.modules)"],
+        check=True, capture_output=True, text=True, env=environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    loaded = {*done.stdout.split()}
+    assert {"zoneinfo", "agent.port.page_files", "agent.pairing.actions"} <= loaded
+    assert not [name for name in loaded if name.startswith("_sysconfigdata")]
+    assert not loaded & {"agent.pairing.labels", "agent.port.page_minifier"}
+
+
+def test_the_service_finds_time_zones_where_python_would() -> None:
+    environ = service_environment()
+    probe = "import zoneinfo; print(*zoneinfo.TZPATH, sep=':')"
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True, env=environ)
+    assert done.stdout.strip() == sysconfig.get_config_var("TZPATH")
 
 
 def test_what_was_put_off_is_the_real_thing_when_it_is_used() -> None:
