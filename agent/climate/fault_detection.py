@@ -13,6 +13,8 @@ alarm costs little: the room goes on with its usual duty, so it cools until its 
 again at once.
 """
 
+from math import inf
+
 import msgspec
 
 from agent.climate import heating_effect
@@ -33,6 +35,18 @@ judged so: in a storm its zone gets no warmer for days."""
 
 REPAIRED_K = 1.0
 """A rise from the lowest temperature that shows that the equipment works again; sun and people make smaller ones."""
+
+WATCHED_S_MIN = 6 * 3600.0
+"""After so much heating it is known how much excess heat a zone's sensors let pass without a change. Steps, noise, lag
+of the sensor and of the emitter, and the interval of the reports are all in it."""
+
+ORDINARY_FACTOR = 2.0
+ORDINARY_HALF_LIFE_S = 100 * 3600.0
+"""So many times that excess without a change is a stuck sensor. Half of it is forgotten in so much heating. What was a
+false alarm counts as seen, so the next one takes three times as much."""
+
+EXCESS_S_MIN = 300.0
+"""Five minutes of full heating above the usual duty, whatever is known: 0.2 to 0.8 K by radiators."""
 
 STUCK_RELAY_AFTER_S = 3600.0
 """The time after which radiators have given their remaining heat to the room."""
@@ -256,6 +270,9 @@ class StuckSensorState(msgspec.Struct, frozen=True):
         excess_s: The part of it, in seconds of full output, above the usual duty.
         usual_duty: The usual duty at the time of the change.
         is_stuck: The sensors are ignored until a value changes.
+        peak_s: The largest excess since the change.
+        ordinary_s: The largest excess that these sensors let pass before a change, fading with the hours of heating.
+        watched_s: The time of heating in which that was seen.
     """
 
     values_c: tuple[float, ...] = ()
@@ -263,6 +280,9 @@ class StuckSensorState(msgspec.Struct, frozen=True):
     excess_s: float = 0.0
     usual_duty: float = 0.0
     is_stuck: bool = False
+    peak_s: float = 0.0
+    ordinary_s: float = 0.0
+    watched_s: float = 0.0
 
     @property
     def text(self) -> str:
@@ -279,6 +299,7 @@ def detect_stuck_sensor(
     usual_duty: float,
     dt_s: float,
     excess_s_max: float,
+    is_reported: bool = True,
 ) -> StuckSensorState:
     """Return the state after some time.
 
@@ -289,13 +310,42 @@ def detect_stuck_sensor(
         usual_duty: The recent duty of the zone.
         dt_s: The time.
         excess_s_max: This much full output above the usual duty changes the temperature of any room.
+        is_reported: Whether a sensor has reported in this time. A sensor that is only silent is not stuck.
     """
     if not values_c:
         return state
     if values_c != state.values_c:
-        return StuckSensorState(values_c, usual_duty=usual_duty)
+        return _watch_change(state, values_c, usual_duty)
     if state.is_stuck:
         return state
     heated_s = state.heated_s + (dt_s if is_heated else 0.0)
     excess_s = max(0.0, state.excess_s + ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s)
-    return StuckSensorState(values_c, heated_s, excess_s, state.usual_duty, excess_s >= excess_s_max)
+    is_unusual = is_reported and excess_s >= _excess_s_known(state)
+    return msgspec.structs.replace(
+        state,
+        heated_s=heated_s,
+        excess_s=excess_s,
+        is_stuck=is_unusual or excess_s >= excess_s_max,
+        peak_s=max(state.peak_s, excess_s),
+    )
+
+
+def _watch_change(state: StuckSensorState, values_c: tuple[float, ...], usual_duty: float) -> StuckSensorState:
+    """Return the state after a change of the values, with what it shows of these sensors."""
+    if len(values_c) != len(state.values_c):
+        # Fewer sensors change less often: what was seen of the others does not count for them.
+        return StuckSensorState(values_c, usual_duty=usual_duty)
+    faded_s = state.ordinary_s * 0.5 ** (state.heated_s / ORDINARY_HALF_LIFE_S)
+    return StuckSensorState(
+        values_c,
+        usual_duty=usual_duty,
+        ordinary_s=max(faded_s, state.peak_s),
+        watched_s=min(WATCHED_S_MIN, state.watched_s + state.heated_s),
+    )
+
+
+def _excess_s_known(state: StuckSensorState) -> float:
+    """Return after how much excess these sensors have always changed, with a margin; infinite while not known."""
+    if state.watched_s < WATCHED_S_MIN:
+        return inf
+    return max(EXCESS_S_MIN, ORDINARY_FACTOR * state.ordinary_s)

@@ -14,9 +14,10 @@ from agent.climate.zone_state import ZoneInputs, ZoneState
 from hal.interface import HvacAction
 
 STUCK_EXCESS_SHARE, STUCK_EXCESS_CYCLES = 0.75, 2.0
-"""A sensor counts as stuck after this share of `failure_s` of full heating above the usual duty, and this many response
-times of the emitter more, since floors are slow. Determined on houses with radiators and floors, 25 to 65 W/K, and
-sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck sensor to 25 °C."""
+"""A sensor that is not known yet counts as stuck after this share of `failure_s` of full heating above the usual duty,
+and this many response times of the emitter more, since floors are slow. Determined on houses with radiators and floors,
+25 to 65 W/K, and sensors of 0.1 to 1 K: lower values reject sensors that work, higher ones heat a room with a stuck
+sensor to 25 °C."""
 
 UNPROBED_K_MIN = 1.0
 """A silent sensor that cannot be probed counts for an hour and three quarters, however cold it is."""
@@ -37,6 +38,7 @@ def exclude_stuck_sensor(
         usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
         dt_s=dt_s,
         excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
+        is_reported=temperature.age_s <= dt_s,
     )
     if not stuck_sensor.is_stuck:
         return msgspec.structs.replace(state, stuck_sensor=stuck_sensor), inputs

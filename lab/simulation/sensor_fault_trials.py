@@ -8,13 +8,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from agent.climate.controller import ClimateController
-from agent.climate.fusion import SensorReading
-from agent.climate.model import Setpoints
-from agent.climate.settings import ClimateSettings, Emitter, ZoneSettings, pi_settings_for
-from agent.climate.snapshot import ClimateSnapshot
-from agent.foundation.clock import Now
-from hal.interface import HUB, HvacAction, Quality, SensorKind
+from hal.interface import HUB, Quality, SensorKind
 from lab.simulation.sensor_fleet import (
     BATH,
     BOARD,
@@ -41,7 +35,6 @@ STAYS_MIN = 10
 """A fault is found when its sensor is not believed, and is not any more for so long: a first glance does not count."""
 
 GRID = 16
-FROZEN_RESOLUTION_K = 0.1
 
 Key = tuple[str, str, SensorKind]
 
@@ -152,7 +145,7 @@ TRIALS: Mapping[str, Trial] = MappingProxyType(
         "no number or off the scale": Trial(_no_number, (_own(BOARD),), harm=-1.0),
     }
 )
-"""Those that begin in a home in which all was well; see also `warmed_by_the_hub` and `frozen_while_heated`."""
+"""Those that begin in a home in which all was well; see also `warmed_by_the_hub_min` and `heated_rooms`."""
 
 
 def warmed_up(seed: int) -> FleetHome:
@@ -216,33 +209,4 @@ def warmed_by_the_hub_min(seed: int) -> int | None:
         note = home.watch.judge_.notes.get((HUB, BOARD, T))
         if note is not None and note.doubt:
             return home.minute - begun_min
-    return None
-
-
-def frozen_while_heated_min(seed: int) -> int | None:
-    """Return after how many minutes control finds a radio thermometer that froze below its setpoint."""
-    rng = random.Random(seed)
-    law = pi_settings_for(Emitter.RADIATOR, is_shared=False, min_on_s=180.0)
-    zone = ZoneSettings(zone_id="z", sensors=(("t", 1.0),), law=law)
-    control = ClimateController(ClimateSettings(zones=(zone,)), ClimateSnapshot(), Now("b", 0, None))
-    program = control.zones["z"].program
-    control.set_program("z", msgspec.structs.replace(program, setpoints=Setpoints(20.0, 30.0)))
-    air_c = wall_c = 19.5
-    outdoor_c, is_on, observed = rng.uniform(-8.0, 8.0), False, {}
-    for minute in range(3 * DAY_MIN):
-        given_w = 2000.0 if is_on else 0.0
-        air_c += 60.0 * (given_w - 220.0 * (air_c - wall_c) - 30.0 * (air_c - outdoor_c)) / 1.2e6
-        wall_c += 60.0 * (220.0 * (air_c - wall_c) - 35.0 * (wall_c - outdoor_c)) / 1.2e7
-        frozen_min = minute - DAY_MIN
-        if frozen_min < 0:
-            shown_c = round(air_c / FROZEN_RESOLUTION_K) * FROZEN_RESOLUTION_K
-        elif frozen_min == 0:
-            shown_c = 20.0 - rng.uniform(0.4, 1.2)
-        now = Now("b", minute * MINUTE_MS, None)
-        if minute % 15 == 0 or frozen_min < 0:
-            observed = {"t": SensorReading(shown_c, now.now_ms)}
-        made = control.step(now, observed)
-        is_on = made.demand.zones["z"] is HvacAction.HEAT
-        if frozen_min >= 0 and made.state.zones[0].stuck_sensor.is_stuck:
-            return frozen_min
     return None

@@ -3,6 +3,9 @@
 Each of twelve kinds of fault begins once in each home (`lab.simulation.sensor_fault_trials`). The same homes then live
 a year in which nothing is broken (`lab.simulation.sensor_fleet`). `--homes 50 --days 365` takes half an hour of CPU.
 `--only "frozen chip"` measures one kind.
+
+A thermometer that freezes while its room is heated is found by control (`lab.simulation.heated_rooms`). `--room-days`
+has as many rooms heated from October on in which all works; a day of one takes half a second of CPU.
 """
 
 import argparse
@@ -12,25 +15,32 @@ from collections import Counter
 from statistics import median, quantiles
 from typing import Any
 
+from lab.simulation import heated_rooms
 from lab.simulation import sensor_fault_trials as trials
 from lab.simulation.sensor_fleet import DAY_MIN, FleetHome
 
 YEAR_DAYS = 365.0
 GOAL_MIN = 15
+FROZEN = "frozen while its room is heated"
+REPORTS_MIN = (1, 15)
 
 
 def found(homes: int, only: str = "") -> dict[str, list[int | None]]:
     """Return after how many minutes each kind of fault, or only one, was found in each home; `None` for never."""
-    names = [only] if only else list(trials.TRIALS)
-    result: dict[str, list[int | None]] = {name: [] for name in names}
-    for seed in range(homes):
-        home = trials.warmed_up(seed)
-        for name in names:
-            result[name].append(trials.found_after_min(home, name, seed))
-    if only:
-        return result
-    result["warmed by the hub, and not named"] = [trials.warmed_by_the_hub_min(seed) for seed in range(homes)]
-    result["frozen while its room is heated"] = [trials.frozen_while_heated_min(seed) for seed in range(homes)]
+    result: dict[str, list[int | None]] = {}
+    if only != FROZEN:
+        names = [only] if only else list(trials.TRIALS)
+        result = {name: [] for name in names}
+        for seed in range(homes):
+            home = trials.warmed_up(seed)
+            for name in names:
+                result[name].append(trials.found_after_min(home, name, seed))
+    if not only:
+        result["warmed by the hub, and not named"] = [trials.warmed_by_the_hub_min(seed) for seed in range(homes)]
+    if only in {"", FROZEN}:
+        for report_min in REPORTS_MIN:
+            name = f"{FROZEN}, a report each {report_min} min"
+            result[name] = [heated_rooms.frozen_min(seed, report_min=report_min) for seed in range(homes)]
     return result
 
 
@@ -65,12 +75,23 @@ def healthy(homes: int, days: int) -> dict[str, Any]:
     }
 
 
+def heated(rooms: int, days: int) -> dict[str, Any]:
+    """Return how often control took a thermometer that works to be stuck."""
+    alarms = {seed: heated_rooms.false_alarms(seed, days) for seed in range(rooms)}
+    return {
+        "room_years": round(rooms * days / YEAR_DAYS, 2),
+        "false_alarms": sum(map(len, alarms.values())),
+        "at_minute_by_seed": {seed: minutes for seed, minutes in alarms.items() if minutes},
+    }
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--homes", type=int, default=5, help="(5)")
     parser.add_argument("--days", type=int, default=30, help="of the time without a fault (30)")
-    parser.add_argument("--only", choices=trials.TRIALS, default="", help="one kind of fault")
+    parser.add_argument("--room-days", type=int, default=7, help="of heated rooms without a fault (7)")
+    parser.add_argument("--only", choices=[*trials.TRIALS, FROZEN], default="", help="one kind of fault")
     options = parser.parse_args()
     began_s = time.process_time()
     by_kind = found(options.homes, options.only)
@@ -81,6 +102,7 @@ def main() -> None:
                 "all": {**summary(everything), "goal_min": GOAL_MIN},
                 "kinds": {name: summary(minutes) for name, minutes in by_kind.items()},
                 "healthy": healthy(options.homes, options.days),
+                "heated": heated(options.homes, options.room_days),
                 "cpu_s": round(time.process_time() - began_s),
             },
             indent=1,
