@@ -13,8 +13,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -27,12 +27,32 @@ CURRENT = "current"
 COMPLETE = "complete"
 """Written last: an environment without it was interrupted."""
 
-NOT_COMPILED = ("pygments", "markdown_it", "mdurl", "humanfriendly", "coloredlogs", "pycparser", "cffi", "click_log")
-"""Packages that others declare as needed and a hub never imports: their bytecode would be a quarter of all, on the card
-and in the time that an installation takes."""
+NOT_IMPORTED = ("pygments", "markdown_it", "mdurl", "humanfriendly", "coloredlogs", "pycparser", "cffi", "click_log")
+"""Packages that others declare as needed and a hub never imports. Their code is removed; their metadata stays for
+`pip check`."""
 
-COMPILE = "import compileall, re, sys; compileall.compile_dir(sys.argv[1], quiet=2, rx=re.compile(sys.argv[2]))"
-"""What does not compile, such as a template of a test, is left as it is, as pip does."""
+OWN = ("agent", "hal", "lab")
+"""Keep their source: a traceback shows its lines."""
+
+NOT_RUN = (".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h")
+"""Suffixes of what only type checkers and compilers read."""
+
+COMPILE = """
+import compileall, pathlib, re, sys
+site, own = pathlib.Path(sys.argv[1]), sys.argv[2:]
+for name in own:
+    compileall.compile_dir(site / name, quiet=2)
+others = re.compile(f"^{re.escape(str(site))}/(?:{'|'.join(own)})/")
+compileall.compile_dir(site, quiet=2, rx=others, legacy=True)
+for source in site.rglob("*.py"):
+    if source.with_suffix(".pyc").exists():
+        source.unlink()
+"""
+"""Of what is not the hub's own, bytecode alone is left ("source-less", PEP 3147). What does not compile, such as a
+template of a test, is left as it is, as pip does."""
+
+ELF64 = b"\x7fELF\x02\x01"
+"""How a 64-bit, little-endian library begins (elf(5)), which those of amd64 and arm64 are."""
 
 
 class EnvironmentFailed(Exception):
@@ -98,7 +118,8 @@ def _build(root: Path, target: Path, pip_wheels: Path) -> None:
         "--no-cache-dir", "--no-compile", "--find-links", str(root / "wheels"), *requirements, pip=pip,
     )  # fmt: skip
     site = target / "lib" / f"python{minor_version()}" / "site-packages"
-    _run("compile what a hub runs", inside, "-c", COMPILE, str(site), not_compiled(site))
+    remove_unneeded(site)
+    _run("compile what a hub runs", inside, "-c", COMPILE, str(site), *OWN)
     _run("check that the packages fit together", inside, "-m", "pip", "check", pip=pip)
     _run("start climahub", inside, "-m", "agent", "version")
     # All files before the mark, and the mark before the link.
@@ -107,9 +128,42 @@ def _build(root: Path, target: Path, pip_wheels: Path) -> None:
     os.sync()
 
 
-def not_compiled(site: Path) -> str:
-    """Return the regular expression of the files that get no bytecode."""
-    return f"^{re.escape(str(site))}/(?:{'|'.join(NOT_COMPILED)})/"
+def remove_unneeded(site: Path) -> None:
+    """Remove from an environment what no hub runs: once pip has checked and installed it.
+
+    Args:
+        site: Its directory of packages.
+    """
+    for package in NOT_IMPORTED:
+        shutil.rmtree(site / package, ignore_errors=True)
+    for tests in [path for path in site.rglob("tests") if path.is_dir() and path.parent != site]:
+        shutil.rmtree(tests)
+    for path in site.rglob("*"):
+        if path.suffix in NOT_RUN and path.is_file():
+            path.unlink()
+        elif path.suffix == ".so" or ".so." in path.name:
+            strip(path)
+
+
+def strip(library: Path) -> None:
+    """Cut off what follows the last segment of a shared library: symbols and sections, for linkers and debuggers.
+
+    The dynamic loader maps segments and reads no section (elf(5)), so what is left loads as before. A file of another
+    kind is left as it is.
+    """
+    content = library.read_bytes()
+    if not content.startswith(ELF64):
+        return
+    table, size, count = *struct.unpack_from("<Q", content, 32), *struct.unpack_from("<HH", content, 54)
+    segments = [struct.unpack_from("<Q16xQ", content, table + 8 + each * size)[:2] for each in range(count)]
+    end = max([table + size * count, *(offset + length for offset, length in segments)])
+    if not segments or end >= len(content):
+        return
+    kept = bytearray(content[:end])
+    # No table of sections: its place, its number of entries, and the index of its names.
+    struct.pack_into("<Q", kept, 40, 0)
+    struct.pack_into("<HH", kept, 60, 0, 0)
+    library.write_bytes(kept)
 
 
 def _run(purpose: str, *command: str, pip: Path | None = None) -> None:

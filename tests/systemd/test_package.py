@@ -17,6 +17,18 @@ pytestmark = pytest.mark.skipif(
 
 UNIT = "climahub"
 LIB = "usr/lib/climahub"
+PACKAGE_BYTES_MAX = 20_000_000
+INSTALLED_MIB_MAX = 70
+"""Wheels for both Pythons, and one environment (docs/decisions/0016-debian-package.md)."""
+
+LOAD_LIBRARIES = """\
+import importlib, pathlib, sys
+site = next(pathlib.Path(each) for each in sys.path if each.endswith("site-packages"))
+for path in sorted(site.rglob("*.so")):
+    name = ".".join([*path.relative_to(site).parts[:-1], path.name.partition(".")[0]])
+    importlib.import_module(name)
+    print(name)
+"""
 
 
 def pid(machine: Machine) -> str:
@@ -182,6 +194,15 @@ def test_an_addition_brings_its_libraries_and_takes_them_away(hub: Machine, pack
     hub.run("dpkg", "--purge", "climahub-homekit")
     assert environment(hub) == before
     assert is_active(hub)
+
+
+def test_the_package_takes_little_room_and_all_that_is_left_of_it_loads(
+    hub: Machine, packages: Mapping[str, Path]
+) -> None:
+    assert packages["climahub"].stat().st_size <= PACKAGE_BYTES_MAX
+    assert int(hub.run("du", "--summarize", "--block-size=1M", f"/{LIB}").split()[0]) <= INSTALLED_MIB_MAX
+    loaded = hub.run(f"/{LIB}/current/bin/python", "-c", LOAD_LIBRARIES).split()
+    assert {"cryptography.hazmat.bindings._rust", "msgspec._core", "_cbor2", "gpiod._ext"} <= set(loaded)
 
 
 def test_removal_stops_the_hub_and_keeps_its_data_and_purge_leaves_nothing(

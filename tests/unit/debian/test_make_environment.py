@@ -1,22 +1,27 @@
 """What is decided before and after the environment of the Debian package is made; dpkg itself: tests/systemd."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from debian import make_environment
 from debian.make_environment import (
     COMPILE,
     COMPLETE,
-    NOT_COMPILED,
+    ELF64,
+    NOT_IMPORTED,
+    OWN,
     EnvironmentFailed,
     make,
     minor_version,
-    not_compiled,
+    remove_unneeded,
     remove_unused,
+    strip,
     wanted_name,
 )
 
@@ -138,15 +143,79 @@ def test_an_environment_from_which_something_runs_is_kept(root: Path, made: list
     assert not old.exists()
 
 
-def test_what_a_hub_never_imports_gets_no_bytecode(tmp_path: Path) -> None:
-    site = tmp_path / "site-packages"
-    for name in ("agent/apis", "pygments/lexers", "agent/pygments"):
-        (site / name).mkdir(parents=True)
-        (site / name / "module.py").write_text("VALUE = 1\n")
-    (site / "agent" / "broken.py").write_text("print 'Python 2'\n")
-    subprocess.run([sys.executable, "-c", COMPILE, str(site), not_compiled(site)], check=True)
-    compiled = {path.parent.parent.relative_to(site).as_posix() for path in site.rglob("*.pyc")}
-    assert compiled == {"agent/apis", "agent/pygments"}
+def put(site: Path, *names: str) -> None:
+    for name in names:
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("VALUE = 1\n")
+
+
+def files(site: Path) -> set[str]:
+    return {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+
+
+def test_what_no_hub_runs_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = {
+        "agent/pygments/code.py", "agent/apis/__init__.py", "lib/data.json", "lib/py.typed", "lib/linker.so",
+        "tests/helper.py", "pygments-2.dist-info/METADATA", "lib/testing/code.py",
+    }  # fmt: skip
+    removed = {
+        "pygments/lexers/c.py", "cffi/api.py", "lib/tests/test_it.py", "lib/part/tests/data.json", "lib/code.pyi",
+        "lib/code.pyx", "lib/code.pxd", "lib/code.c", "lib/code.h",
+    }  # fmt: skip
+    put(tmp_path, *kept, *removed)
+    remove_unneeded(tmp_path)
+    assert files(tmp_path) == kept
+
+
+def test_others_code_is_bytecode_alone_and_the_hubs_own_keeps_its_source(tmp_path: Path) -> None:
+    put(tmp_path, "agent/apis/code.py", "lib/agent/code.py", "single.py")
+    (tmp_path / "lib" / "template.py").write_text("print 'Python 2'\n")
+    subprocess.run([sys.executable, "-c", COMPILE, str(tmp_path), *OWN], check=True)
+    tag = sys.implementation.cache_tag
+    assert files(tmp_path) == {
+        "agent/apis/code.py", f"agent/apis/__pycache__/code.{tag}.pyc", "lib/agent/code.pyc", "lib/template.py",
+        "single.pyc",
+    }  # fmt: skip
+    use = "import sys; sys.path.insert(0, sys.argv[1]); import single, lib.agent.code; print(single.VALUE)"
+    done = subprocess.run([sys.executable, "-c", use, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert done.stdout == "1\n"
+
+
+LOAD = """\
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("msgspec._core", sys.argv[1])
+sys.modules.pop("msgspec._core", None)
+print(importlib.util.module_from_spec(spec).__file__)
+"""
+
+
+def test_a_library_without_its_sections_is_smaller_and_loads(tmp_path: Path) -> None:
+    library = tmp_path / Path(msgspec._core.__file__).name
+    shutil.copy(msgspec._core.__file__, library)
+    with library.open("ab") as file:
+        file.write(b"symbols" * 1000)
+    before = library.stat().st_size
+    strip(library)
+    after = library.stat().st_size
+    assert after <= before - 7000
+    assert int.from_bytes(library.read_bytes()[40:48], "little") == 0, "no table of sections is left to look for"
+    done = subprocess.run([sys.executable, "-c", LOAD, str(library)], check=True, capture_output=True, text=True)
+    assert done.stdout == f"{library}\n"
+    strip(library)
+    assert library.stat().st_size == after
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"GROUP ( libc.so.6 )", b"\x7fELF\x01\x01" + bytes(200), ELF64 + bytes(200)],
+    ids=["empty", "linker script", "32 bits", "no segments"],
+)
+def test_what_is_no_library_for_these_machines_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "library.so"
+    path.write_bytes(content)
+    strip(path)
+    assert path.read_bytes() == content
 
 
 IMPORTS = """\
@@ -164,8 +233,8 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
-def test_a_hub_imports_nothing_without_bytecode() -> None:
+def test_a_hub_imports_nothing_that_is_removed() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True)
     imported = set(done.stdout.split())
     assert {"agent", "hal", "zigpy", "bellows", "rich"} <= imported
-    assert imported & set(NOT_COMPILED) == set()
+    assert imported & set(NOT_IMPORTED) == set()
