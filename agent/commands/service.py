@@ -224,7 +224,8 @@ class CommandService:
             _JournalReplaced: `journal` is no longer the one to work on.
         """
         while not journal.is_volatile:
-            await asyncio.sleep(RETRY_S)
+            # A disk that has refused nothing yet cannot have refused for long enough before that.
+            await asyncio.sleep(VOLATILE_AFTER_S if journal.refused_since_ms is None else RETRY_S)
             since_ms, count = journal.refused_since_ms, journal.change_count
             if since_ms is not None and self._now().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
                 records = await _all_records(journal)

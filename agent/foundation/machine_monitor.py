@@ -16,12 +16,13 @@ from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-LOOK_S = 10.0
-"""A look is a few system calls, on the worker: a disk that hangs must not hold up the loop."""
+LOOK_S = 30.0
+"""A look is a few system calls, on the worker: a disk that hangs must not hold up the loop. The two wake-ups cost more
+than the calls, and readings find a disk that takes nothing within ten seconds themselves."""
 
 
-POWER_LOOKS = 6
-"""The supply is read with every sixth look: sysfs of a Pi costs ten times what the disk does."""
+POWER_LOOKS = 2
+"""The supply is read with every second look: sysfs of a Pi costs ten times what the disk does."""
 
 
 class MachineMonitor:
