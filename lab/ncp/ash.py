@@ -45,6 +45,7 @@ _CRC_BYTES = 2
 _FRAME_BYTES_MIN = 1 + _CRC_BYTES
 
 _STUFFED = re.compile(rb"[\x7e\x7d\x11\x13\x18\x1a]")
+_ENDS = re.compile(rb"[\x7e\x18\x1a]")
 _UNSTUFFED = re.compile(rb"\x7d(.)", re.DOTALL)
 
 
@@ -99,6 +100,14 @@ def unstuff(stuffed: bytes) -> bytes | None:
         return None
     frame, crc = whole[:-_CRC_BYTES], whole[-_CRC_BYTES:]
     return frame if binascii.crc_hqx(frame, 0xFFFF).to_bytes(_CRC_BYTES) == crc else None
+
+
+def whole_frames(chunk: bytes) -> Iterator[bytes]:
+    """Yield what passes for a frame between the reserved bytes of a chunk, without its CRC."""
+    for stuffed in _ENDS.split(chunk.translate(None, bytes((XON, XOFF)))):
+        frame = unstuff(stuffed)
+        if frame is not None:
+            yield frame
 
 
 class AshLink:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import tty
+from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from hal.errors import HalError
+from lab.ncp import ash
 
 READ_BYTES = 4096
 UNWRITTEN_BYTES_MAX = 65_536
@@ -165,16 +167,36 @@ def parse_all(text: str) -> Sequence[LineFault]:
     return [parse(word) for word in text.split(",") if word.strip()]
 
 
+WINDOW_CHUNKS = 16
+DAMAGED_MAX = 2
+"""Of so many chunks in a row, both ways, at most so many are corrupted: a damaged flag joins two frames and costs both,
+and ASH gives up after five unanswered copies (UG101, section 5). A part above their ratio has no such limit: the link
+breaks down."""
+
+
 class UnreliableLine:
-    """A cable that corrupts some of the chunks."""
+    """A cable that corrupts some of the chunks, as ASH can repair: it misses no damage and needs few repetitions."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
+        self._recent: deque[bool] = deque(maxlen=WINDOW_CHUNKS - 1)
         self.corrupted_part = 0.0
 
     def carry(self, chunk: bytes) -> bytes:
         """Return a chunk as it comes out at the other end: sometimes with one byte changed."""
-        if not chunk or not self.corrupted_part or self._random.random() >= self.corrupted_part:
+        if not chunk or not self.corrupted_part:
             return chunk
-        place = self._random.randrange(len(chunk))
-        return chunk[:place] + bytes((chunk[place] ^ self._random.randrange(1, 256),)) + chunk[place + 1 :]
+        is_limited = self.corrupted_part <= DAMAGED_MAX / WINDOW_CHUNKS and sum(self._recent) >= DAMAGED_MAX
+        is_hit = self._random.random() < self.corrupted_part and not is_limited
+        self._recent.append(is_hit)
+        return self._damage(chunk) if is_hit else chunk
+
+    def _damage(self, chunk: bytes) -> bytes:
+        sent = set(ash.whole_frames(chunk))
+        while True:
+            place = self._random.randrange(len(chunk))
+            value = chunk[place] ^ self._random.randrange(1, 256)
+            damaged = chunk[:place] + bytes((value,)) + chunk[place + 1 :]
+            # A frame that loses a byte, because that became XON for example, passes the CRC by chance now and then.
+            if sent.issuperset(ash.whole_frames(damaged)):
+                return damaged

@@ -1,3 +1,4 @@
+import random
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from lab.ncp import ash
 from lab.ncp.ash import AshLink, AshReset, ResetCode
+from lab.ncp.serial_port import UnreliableLine
 
 RST = b"\x1a" * 32 + bytes.fromhex("c038bc7e")
 
@@ -177,3 +179,52 @@ def test_callbacks_wait_for_a_host_that_is_not_ready() -> None:
     assert link.due_s(5.5) == 5.0 + ash.HOST_NOT_READY_S
     assert link.can_send(is_callback=True, now_s=6.0)
     assert link.due_s(6.0) is None
+
+
+class Host:
+    """The other end in memory: bellows' link, which writes to a list and delivers payloads to another."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.written = bytearray()
+        self.link = bellows.ash.AshProtocol(self)
+        self.link.connection_made(self)
+
+    def connection_made(self, _: object) -> None:
+        """The link is the only connection."""
+
+    def data_received(self, payload: bytes) -> None:
+        self.received.append(bytes(payload))
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def take(self) -> bytes:
+        data = bytes(self.written)
+        self.written.clear()
+        return data
+
+
+@pytest.mark.parametrize("seed", [*range(10), pytest.param(88, id="two damaged flags and one more in a row")])
+async def test_what_a_bad_cable_damages_arrives_once_and_in_order(seed: int) -> None:
+    link, host, line, payloads = connected(), Host(), UnreliableLine(seed), random.Random(seed)
+    line.corrupted_part, now_s = 0.05, 0.0
+    sent_payloads = [payloads.randbytes(40) + number.to_bytes(4) for number in range(200)]
+    waiting = list(sent_payloads)
+    while len(host.received) < len(sent_payloads):
+        if waiting and link.can_send(is_callback=True, now_s=now_s):
+            link.send(waiting.pop(0), now_s)
+        host.link.data_received(line.carry(link.take()))
+        answer = host.take()
+        if answer:
+            assert list(link.receive(line.carry(answer), now_s)) == []
+            now_s += 0.002
+        else:
+            # Neither end has anything to say: the acknowledgement is overdue, or the host was "not ready".
+            now_s = max(now_s, link.due_s(now_s) or now_s)
+            link.advance(now_s)
+        assert link.is_connected, f"the link broke down after {len(host.received)} frames"
+    assert host.received == sent_payloads
