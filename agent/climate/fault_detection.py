@@ -202,11 +202,11 @@ def restore(effect: HeatingEffect) -> HeatingMonitor:
     return HeatingMonitor(is_failing=effect.is_failing, effect=heating_effect.restore(effect))
 
 
-def pause(monitor: HeatingMonitor) -> HeatingMonitor:
-    """Return the monitor over a time that is not measured, or whose temperature is not the heating's doing."""
+def pause(monitor: HeatingMonitor, *, is_window: bool = False) -> HeatingMonitor:
+    """Return the monitor over a time that is not measured, or with a window open."""
     if not monitor.effect.marks:
         return monitor
-    return msgspec.structs.replace(monitor, effect=heating_effect.pause(monitor.effect))
+    return msgspec.structs.replace(monitor, effect=heating_effect.pause(monitor.effect, is_window=is_window))
 
 
 def expect_no_rise(monitor: HeatingMonitor) -> HeatingMonitor:

@@ -6,9 +6,11 @@ from each stretch of hours: the mean output, less what the temperature rose by, 
 makes. It changes with weather, sun and people, over hours, and was seen before. Equipment that fails looks as if the
 load had grown at once by all the output that is called for: the temperature falls while the output is as large as ever.
 
-So a fault is a fall, still going on, that would need a load far above the largest one of the last days. Equipment that
-always runs without reaching the setpoint is judged by its own falls instead: one that is much steeper than any before.
-Output counts as it reaches the room, behind the emitter's lag.
+So a fault is a fall, still going on, that would need a load far above the largest one of the last days. A rise that
+does not come is none: after some cool days the walls take all that a heated floor gives. Neither is a fall that is
+sharper than the end of heating ever made it: only cold air from outside takes the warmth of a room within minutes.
+Equipment that always runs without reaching the setpoint is judged by its own falls instead: one that is much steeper
+than any before. Output counts as it reaches the room, behind the emitter's lag.
 """
 
 from math import exp
@@ -21,10 +23,10 @@ MARK_S = 900.0
 SMOOTHING_S = 1200.0
 """The temperature is smoothed over this time: a furnace moves it by some kelvin in each of its cycles."""
 
-WINDOWS = (8, 12, 16)
-"""Stretches of two, three and four hours are judged, in marks: a shorter one may be an open window or a stove."""
+WINDOWS = (6, 8, 12, 16)
+"""Stretches of one and a half to four hours are judged, in marks: a shorter one may be an open window or a stove."""
 
-SLOW_WINDOWS = (16,)
+SLOW_WINDOWS = (12, 16)
 """Those of a heated floor."""
 
 TEACHING_MARKS = 12
@@ -34,10 +36,7 @@ MARKS_MAX = max(WINDOWS) + 1
 """A load counts as seen when its mark is as old as this: a fault that begins must not teach itself."""
 
 FALL_K_MIN = 0.35
-"""A smaller fall within two hours may be a step of the sensor."""
-
-MISSING_K_MIN = 0.7
-"""In a longer stretch the rise that is missing counts, by at least this: a room between warm ones stops falling."""
+"""A smaller fall may be a step of the sensor."""
 
 EARLY_FALL_K_MIN = 0.08
 """So much of it lies in the first half: an open window makes it within minutes."""
@@ -52,9 +51,11 @@ EMITTED_MIN = 0.2
 UNLEARNED_EMITTED_MIN = 0.5
 """With less output than this its absence shows too little, with and without a known load."""
 
-JUMP_MIN = {8: 0.6, 12: 0.55, 16: 0.5}
-"""A fault is a load this far above the largest one seen, by the length of the stretch. Between one evening and the next
-it grows by up to 0.3."""
+LOAD_GROWTH = 0.25
+DISTURBANCE_K = 0.6
+"""A fault is a load above the largest one seen by more than it grows from one evening to the next, and by what sun,
+people and the noise of the sensor do to the temperature within a stretch. These are kelvins, whatever its length and
+the equipment: the stronger that is, the smaller is the share of its output that makes as much."""
 
 LOAD_MAX = 2.5
 FIRST_LOAD = 1.5
@@ -72,8 +73,25 @@ USUAL_SHARE_MIN = 0.9
 LEARNED_MARKS_MIN = 64
 """The load is known after sixteen hours: a night is among them, or an evening."""
 
+SHARP_S = 300.0
+"""The temperature is looked at this often for sharp falls: those within twice this time."""
+
+SHARP_FACTOR = 1.2
+SHARP_NOISE_K = 0.1
+"""A fall is sharper than the end of heating makes it from so many times the largest one of that kind and this on."""
+
+SHARP_K_MIN = 0.4
+"""A smaller one is not: half of what a tilted window makes in a large home at 0 °C outside (see `open_window`)."""
+
+SHARP_K_MAX = 8.0
+
+OPEN_WINDOW_K = 99.0
+"""What counts as the fall while a window is known to be open: more than any other."""
+
+TURN_K = 0.3
+"""The window of a zone that has risen by this since a sharp fall is closed again."""
+
 FALL_MARKS = 8
-HOUR_MARKS = 4
 HALF = 0.5
 SCARCE_LOAD = 0.8
 """From this load on, equipment may run all the time and not reach the setpoint."""
@@ -115,12 +133,17 @@ SLOW_LAG_S = 2.5 * 3600.0
 
 
 class EffectMark(msgspec.Struct, frozen=True):
-    """A note of a zone: its smoothed temperature, the mean output since the note before, its temperature, the load."""
+    """A note of a zone: its smoothed temperature, the mean output since the note before, its temperature, the load.
+
+    Attributes:
+        fall_k: The largest fall within ten minutes since the note before.
+    """
 
     value_c: float
     emitted: float
     raw_c: float
     load: float | None = None
+    fall_k: float = 0.0
 
 
 class HeatingEffect(msgspec.Struct, frozen=True):
@@ -132,6 +155,10 @@ class HeatingEffect(msgspec.Struct, frozen=True):
         emitted: The output that reaches the room now, 0 to 1.
         emitted_s: Its integral since the last note.
         smooth_c: The temperature without the ripple of the cycles; `None` before the first value.
+        recent_c: The temperatures of the last ten minutes.
+        recent_s: The time since the last of them.
+        fall_k: The largest fall within ten minutes since the last note.
+        sharpest_k: The largest one that the end of heating has made; 0 before any.
         load: The largest load of this day.
         load_before: That of the day before.
         steepest_k_per_h: The steepest fall of this day at more than half output.
@@ -148,6 +175,10 @@ class HeatingEffect(msgspec.Struct, frozen=True):
     emitted: float = 0.0
     emitted_s: float = 0.0
     smooth_c: float | None = None
+    recent_c: tuple[float, ...] = ()
+    recent_s: float = 0.0
+    fall_k: float = 0.0
+    sharpest_k: float = 0.0
     load: float = 0.0
     load_before: float = 0.0
     steepest_k_per_h: float = 0.0
@@ -181,15 +212,17 @@ def advance(
     lag_s = SLOW_LAG_S if response_s > SLOW_RESPONSE_S else response_s
     emitted = output + (effect.emitted - output) * exp(-dt_s / lag_s)
     s, emitted_s = effect.s + dt_s, effect.emitted_s + emitted * dt_s
+    effect = _watch_falls(effect, value_c, dt_s)
     before_c = effect.smooth_c
     smooth_c = value_c if before_c is None else value_c + (before_c - value_c) * exp(-dt_s / SMOOTHING_S)
     if effect.marks and s < MARK_S:
         return msgspec.structs.replace(effect, s=s, emitted=emitted, emitted_s=emitted_s, smooth_c=smooth_c)
-    marks = (*effect.marks, EffectMark(smooth_c, emitted_s / s if s else emitted, value_c))
+    marks = (*effect.marks, EffectMark(smooth_c, emitted_s / s if s else emitted, value_c, fall_k=effect.fall_k))
     is_slow = response_s > SLOW_RESPONSE_S
     learned_rate = max(effect.rate_k_per_h * RATE_KEPT, _rate_at_least(marks))
     rate = max(SLOW_RATE_K_PER_H if is_slow else RATE_K_PER_H, learned_rate)
-    marks = (*marks[:-1], msgspec.structs.replace(marks[-1], load=_load(marks, TEACHING_MARKS, rate)))
+    load = _load(effect, marks, rate)
+    marks = (*marks[:-1], msgspec.structs.replace(marks[-1], load=load))
     known = msgspec.structs.replace(
         effect,
         marks=marks[-MARKS_MAX:],
@@ -197,6 +230,7 @@ def advance(
         emitted=emitted,
         emitted_s=0.0,
         smooth_c=smooth_c,
+        fall_k=0.0,
         rate_k_per_h=learned_rate,
     )
     if effect.is_failing:
@@ -208,9 +242,10 @@ def advance(
     return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
 
 
-def pause(effect: HeatingEffect) -> HeatingEffect:
+def pause(effect: HeatingEffect, *, is_window: bool = False) -> HeatingEffect:
     """Return what stays known over a time without a temperature, or with a window open: a fault stays one."""
-    return msgspec.structs.replace(effect, marks=(), s=0.0, emitted_s=0.0, smooth_c=None)
+    fall_k = OPEN_WINDOW_K if is_window else 0.0
+    return msgspec.structs.replace(effect, marks=(), s=0.0, emitted_s=0.0, smooth_c=None, recent_c=(), fall_k=fall_k)
 
 
 def restore(saved: HeatingEffect) -> HeatingEffect:
@@ -226,6 +261,7 @@ def restore(saved: HeatingEffect) -> HeatingEffect:
         steepest_before_k_per_h=within(saved.steepest_before_k_per_h, RATE_K_PER_H_MAX),
         usual=within(saved.usual, 1.0),
         rate_k_per_h=within(saved.rate_k_per_h, RATE_K_PER_H_MAX),
+        sharpest_k=within(saved.sharpest_k, SHARP_K_MAX),
         learned=max(0, saved.learned),
         is_failing=saved.is_failing,
         lowest_c=saved.lowest_c,
@@ -251,11 +287,38 @@ def _mean_emitted(marks: tuple[EffectMark, ...], length: int) -> float:
     return sum([mark.emitted for mark in marks[-length:]]) / length
 
 
-def _load(marks: tuple[EffectMark, ...], length: int, rate_k_per_h: float) -> float | None:
-    """Return the load that explains the last stretch, if the heating works; `None` if there is none so long."""
-    if len(marks) <= length:
+def _load(effect: HeatingEffect, marks: tuple[EffectMark, ...], rate_k_per_h: float) -> float | None:
+    """Return the load that explains the last stretch, if the heating works; `None` without one that teaches it."""
+    if len(marks) <= TEACHING_MARKS or _may_be_window(effect, marks, TEACHING_MARKS):
         return None
-    return min(LOAD_MAX, _mean_emitted(marks, length) - _slope_k_per_h(marks, length) / rate_k_per_h)
+    return min(LOAD_MAX, _mean_emitted(marks, TEACHING_MARKS) - _slope_k_per_h(marks, TEACHING_MARKS) / rate_k_per_h)
+
+
+def _watch_falls(effect: HeatingEffect, value_c: float, dt_s: float) -> HeatingEffect:
+    """Return the effect with the largest fall within ten minutes since the last note."""
+    if effect.recent_c and (recent_s := effect.recent_s + dt_s) < SHARP_S:
+        return msgspec.structs.replace(effect, recent_s=recent_s)
+    fall_k = max([effect.fall_k, *(before_c - value_c for before_c in effect.recent_c)])
+    return msgspec.structs.replace(effect, recent_c=(*effect.recent_c, value_c)[-2:], recent_s=0.0, fall_k=fall_k)
+
+
+def _may_be_window(effect: HeatingEffect, marks: tuple[EffectMark, ...], length: int) -> bool:
+    """Return whether a window may be open, or was in the last stretch: a sharp fall was, until the zone has risen.
+
+    An emitter that gets no heat any more cools down slowly, whether it was switched off or has failed.
+    """
+    if effect.learned < LEARNED_MARKS_MIN:
+        return False
+    usual_k = max(SHARP_K_MIN, SHARP_FACTOR * effect.sharpest_k + SHARP_NOISE_K)
+    lowest_c = None
+    for number, mark in enumerate(marks, 1 - len(marks)):
+        if mark.fall_k > usual_k:
+            if number > -length:
+                return True
+            lowest_c = mark.value_c
+        elif lowest_c is not None:
+            lowest_c = min(lowest_c, mark.value_c) if mark.value_c < lowest_c + TURN_K else None
+    return lowest_c is not None
 
 
 def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
@@ -265,7 +328,9 @@ def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
         # In its first hours of heating a home cools on, until emitters and walls are warm.
         return False
     start_c, middle_c, end_c = marks[-1 - length].value_c, marks[-1 - length // 2].value_c, marks[-1].value_c
-    if end_c > middle_c or marks[-1].raw_c > marks[-1 - RECENT_MARKS].raw_c:
+    is_falling = end_c <= middle_c and marks[-1].raw_c <= marks[-1 - RECENT_MARKS].raw_c
+    has_fallen = end_c <= start_c - FALL_K_MIN and middle_c <= start_c - EARLY_FALL_K_MIN
+    if not (is_falling and has_fallen) or _may_be_window(effect, marks, length):
         return False
     emitted = _mean_emitted(marks, length)
     is_learned = effect.learned >= LEARNED_MARKS_MIN
@@ -273,18 +338,8 @@ def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
         return False
     known = max(effect.load, effect.load_before) if is_learned else FIRST_LOAD
     hours = length * MARK_S / 3600.0
-    is_falling = end_c <= start_c - FALL_K_MIN and middle_c <= start_c - EARLY_FALL_K_MIN
-    is_missing = length > min(WINDOWS) and rate_k_per_h * (emitted - known) * hours - (end_c - start_c) >= MISSING_K_MIN
-    if is_missing and not is_falling:
-        # It is missing without the last hour too, in which a window may have been open.
-        earlier = marks[:-HOUR_MARKS]
-        slope_before = _slope_k_per_h(earlier, length - HOUR_MARKS)
-        emitted_before = _mean_emitted(earlier, length - HOUR_MARKS)
-        is_missing = emitted_before - slope_before / rate_k_per_h >= known + JUMP_MIN[length]
-    if not is_falling and not is_missing:
-        return False
     slope = (end_c - start_c) / hours
-    if emitted - slope / rate_k_per_h >= known + JUMP_MIN[length]:
+    if emitted - slope / rate_k_per_h >= known + LOAD_GROWTH + DISTURBANCE_K / (rate_k_per_h * hours):
         return True
     steepest = max(STEEPEST_K_PER_H_MIN, effect.steepest_k_per_h, effect.steepest_before_k_per_h)
     fall_min = max(STEEPER * steepest, UNHEATED_SHARE * min(known, SCARCE_LOAD_MAX) * rate_k_per_h)
@@ -295,17 +350,22 @@ def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:
     """Return what is known after the oldest note has become history."""
     learned = effect.learned + 1
     usual = effect.usual + (gone.emitted - effect.usual) / min(learned, DAY_MARKS)
-    if gone.load is None or learned <= FIRST_MARKS:
-        return msgspec.structs.replace(effect, learned=learned, usual=usual)
+    sharpest_k = effect.sharpest_k * RATE_KEPT
+    if effect.marks[0].emitted < gone.emitted and effect.marks[0].fall_k <= SHARP_K_MAX:
+        sharpest_k = max(sharpest_k, effect.marks[0].fall_k)
+    if learned <= FIRST_MARKS:
+        return msgspec.structs.replace(effect, learned=learned, usual=usual, sharpest_k=sharpest_k)
     first = effect.marks[: FALL_MARKS + 1]
     fall = -_slope_k_per_h(first, FALL_MARKS) if _mean_emitted(first, FALL_MARKS) > HALF else 0.0
+    seen = 0.0 if gone.load is None else gone.load
     is_new_day = learned % DAY_MARKS == 0
     return msgspec.structs.replace(
         effect,
-        load=gone.load if is_new_day else max(gone.load, effect.load),
+        load=seen if is_new_day else max(seen, effect.load),
         load_before=effect.load if is_new_day else effect.load_before,
         steepest_k_per_h=fall if is_new_day else max(fall, effect.steepest_k_per_h),
         steepest_before_k_per_h=effect.steepest_k_per_h if is_new_day else effect.steepest_before_k_per_h,
         usual=usual,
+        sharpest_k=sharpest_k,
         learned=learned,
     )

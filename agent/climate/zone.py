@@ -201,7 +201,7 @@ def _monitor_equipment(
             cooling, value_c=value_c, setpoint_c=cool_c, is_cooled=is_cooled, dt_s=dt_s, failure_s=failure_s
         )
     if value_c is None or state.window.is_open:
-        heating = fault_detection.pause(heating)
+        heating = fault_detection.pause(heating, is_window=state.window.is_open)
     if effective.mode not in HEATING_MODES and not is_frost:
         heating = fault_detection.expect_no_rise(heating)
     return heating, cooling

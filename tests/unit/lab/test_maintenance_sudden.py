@@ -2,6 +2,7 @@
 
 import pytest
 
+from hal.sim.house_design import HouseDesign
 from hal.sim.houses import HOUSES
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault
 from lab.maintenance import sudden
@@ -19,7 +20,29 @@ def test_faults_are_counted_by_kind_and_false_reports_over_the_time_without_a_fa
     assert "| valve stuck | 1 of 2 | 2 of 2 |" in lines
     assert "| pump dead | 0 of 1 | 0 of 1 |" in lines
     assert "| all | 1 of 3 | 2 of 3 |" in lines
-    assert lines[-1] == "Reports without a fault: 1 in 1.50 zone-years; they lasted [30] min."
+    assert lines[-1] == (
+        "Reports without a fault: 1 in 1.50 zone-years (below 3.2 a zone-year with a confidence of 95%); they lasted"
+        " [30] min."
+    )
+
+
+def test_the_bound_of_a_count_is_that_of_the_tables() -> None:
+    """Garwood's exact limits for Poisson counts, as in tables of radiation counting: 0, 1, 2 and 10 events."""
+    bounds = [sudden.largest_mean(count) for count in (0, 1, 2, 10)]
+    assert bounds == pytest.approx([2.996, 4.744, 6.296, 16.96], abs=0.005)
+
+
+def test_each_round_has_other_weather_or_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def note(design: HouseDesign, number: int, _: int) -> Life:
+        seen.append((design.name, number))
+        return Life(design.name, 1, [], [])
+
+    monkeypatch.setattr(sudden, "live", note)
+    assert len(list(sudden.fleet(is_held_out=True, houses=("timber pump",), rounds=3))) == 3
+    assert [name for name, _ in seen] == ["timber pump"] * 3
+    assert len({number for _, number in seen}) == 3
 
 
 @pytest.mark.slow
