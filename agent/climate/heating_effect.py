@@ -351,8 +351,8 @@ def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:
     learned = effect.learned + 1
     usual = effect.usual + (gone.emitted - effect.usual) / min(learned, DAY_MARKS)
     sharpest_k = effect.sharpest_k * RATE_KEPT
-    if effect.marks[0].emitted < gone.emitted and effect.marks[0].fall_k <= SHARP_K_MAX:
-        sharpest_k = max(sharpest_k, effect.marks[0].fall_k)
+    if effect.marks[0].emitted < gone.emitted:
+        sharpest_k = max(sharpest_k, min(SHARP_K_MAX, effect.marks[0].fall_k))
     if learned <= FIRST_MARKS:
         return msgspec.structs.replace(effect, learned=learned, usual=usual, sharpest_k=sharpest_k)
     first = effect.marks[: FALL_MARKS + 1]

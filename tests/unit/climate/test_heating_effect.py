@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from agent.climate import heating_effect
@@ -136,6 +137,7 @@ def test_what_was_learned_of_the_load_survives_a_restart_and_finds_the_next_faul
         room.works = False
     learned.effect, forgetful.effect = heating_effect.restore(learned.effect), HeatingEffect()
     assert learned.effect.marks == ()
+    assert heating_effect.restore(HeatingEffect(sharpest_k=1.5)).sharpest_k == 1.5
     told = learned.run(6 * 60)
     assert told is not None
     assert told <= 4 * 60
@@ -193,7 +195,7 @@ def test_a_fault_after_a_window_was_closed_is_reported() -> None:
     room.works = False
     found = room.run(300)
     assert found is not None
-    assert found <= 180
+    assert found <= 105
 
 
 def test_the_fall_at_the_end_of_heating_is_the_usual_one() -> None:
@@ -229,8 +231,8 @@ def test_a_floor_whose_heat_the_cold_walls_take_has_no_fault() -> None:
 def test_the_stronger_the_equipment_the_less_of_its_output_is_a_disturbance(
     rate_k_per_h: float, *, is_failing: bool
 ) -> None:
-    """The same load of 1.05 where 0.5 was the largest: for weak equipment that is a fall of 0.3 K from elsewhere."""
-    slope = -(1.05 - 0.8) * rate_k_per_h
+    """The same load of 1.03 where 0.5 was the largest: for weak equipment that is a fall of 0.3 K from elsewhere."""
+    slope = -(1.03 - 0.8) * rate_k_per_h
     marks = tuple(
         EffectMark(21.0 + slope * (n - 8) * MARK_S / 3600.0 if n > 8 else 21.0, 0.8, 21.0 - 0.1 * n)
         for n in range(MARKS_MAX)
@@ -261,10 +263,40 @@ def test_a_window_that_opened_before_its_pause_ended_is_still_none_until_the_roo
     assert any(each is not None for each in found)
 
 
-def test_a_pause_for_a_window_teaches_nothing_of_falls() -> None:
-    room = Room()
-    room.run(2 * DAY_MINUTES)
-    room.effect = heating_effect.pause(room.effect, is_window=True)
-    room.setpoint_c = SETPOINT_C - 2.0
-    room.run(DAY_MINUTES)
-    assert room.effect.sharpest_k < 1.0
+def test_a_stretch_in_which_a_window_was_open_is_not_judged_and_teaches_no_load() -> None:
+    """It was closed, the room has risen, and the cold walls make it fall again a little."""
+    values = [21.0] * 10 + [20.2, 19.8, 20.2, 20.15, 20.1, 20.05, 20.0]
+    marks = tuple(EffectMark(value_c, 0.9, value_c, fall_k=0.8 if n == 10 else 0.0) for n, value_c in enumerate(values))
+    effect = HeatingEffect(
+        marks=marks, s=MARK_S, emitted=0.9, emitted_s=0.9 * MARK_S, smooth_c=19.9, load=0.1, load_before=0.1, usual=0.4,
+        rate_k_per_h=0.8, learned=300,
+    )  # fmt: skip
+    for fall_k, is_window in ((0.8, True), (0.2, False)):
+        seen = msgspec.structs.replace(
+            effect, marks=tuple(msgspec.structs.replace(mark, fall_k=min(mark.fall_k, fall_k)) for mark in marks)
+        )
+        found = heating_effect.advance(seen, value_c=19.5, setpoint_c=21.5, is_heated=True, dt_s=1.0, response_s=900.0)
+        assert found.is_failing is not is_window
+        assert (found.marks[-1].load is None) is is_window
+
+
+def test_a_room_that_always_rose_when_heated_shows_a_fault_within_two_hours() -> None:
+    room = Room(rate_k_per_h=2.0, hours=20.0)
+    assert room.run(2 * DAY_MINUTES) is None
+    room.works = False
+    found = room.run(300)
+    assert found is not None
+    assert found <= 105
+
+
+def test_a_floor_that_falls_steeply_at_full_output_shows_a_fault_within_three_hours() -> None:
+    def floor(number: int) -> float:
+        return 21.0 - 0.12 * max(0, number - 8)
+
+    marks = tuple(EffectMark(floor(n), 1.0, floor(n)) for n in range(MARKS_MAX))
+    effect = HeatingEffect(
+        marks=marks, s=MARK_S, emitted=1.0, emitted_s=MARK_S, smooth_c=floor(MARKS_MAX), load=1.1, load_before=0.7,
+        steepest_k_per_h=0.2, usual=0.6, rate_k_per_h=0.4, learned=900,
+    )  # fmt: skip
+    found = heating_effect.advance(effect, value_c=19.3, setpoint_c=21.5, is_heated=True, dt_s=1.0, response_s=3600.0)
+    assert found.is_failing

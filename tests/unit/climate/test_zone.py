@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from agent.climate.fusion import ZoneTemperature
+from agent.climate.heating_effect import OPEN_WINDOW_K
 from agent.climate.model import Mode, Setpoints
 from agent.climate.settings import ClimateSettings
 from hal.interface import HvacAction
@@ -365,3 +366,14 @@ def test_a_recovery_prescribes_the_duty_and_leaves_the_law_the_one_that_keeps_th
     assert bench.state.zones[0].law.integral == pytest.approx(0.24, abs=0.01)
     warm = bench.step(inputs(20.0))
     assert warm.requests[0].duty == pytest.approx(0.3, abs=0.05)
+
+
+def test_the_monitor_of_the_heating_knows_that_a_window_was_open() -> None:
+    """The pause may end before the room stops falling: that is no fault of the heating."""
+    bench = Bench(home())
+    bench.run(inputs(19.0), minutes=5)
+    assert bench.state.zones[0].heating_monitor.effect.fall_k < OPEN_WINDOW_K
+    bench.run(msgspec.structs.replace(inputs(19.0), open_contact="0x1"), minutes=5)
+    assert bench.state.zones[0].heating_monitor.effect.fall_k == OPEN_WINDOW_K
+    bench.run(inputs(19.0), minutes=3)
+    assert bench.state.zones[0].heating_monitor.effect.marks[0].fall_k == OPEN_WINDOW_K
