@@ -48,10 +48,6 @@ class Throttled(Transient):
     """The cloud said 429, or the hub's own count of its quota is used up."""
 
 
-class RadioBusy(Transient):
-    """The radio has no free buffer."""
-
-
 class StorageFull(Transient):
     """The disk has no space or refuses. What is in memory stays there; free some space."""
 

@@ -37,9 +37,6 @@ STRUCTURE_S = (3 * 3600.0, 9 * 3600.0, 27 * 3600.0)
 FILLING = (1.0, 0.3)
 """A source as large as its emitter; one that serves it in pulses, with the others waiting."""
 
-HEATING_K = 8.0
-"""Before anything is learned: full output keeps the air of a room this much warmer than its walls."""
-
 MISFIT_K = 0.08
 """What even the right model leaves unexplained: people, sun, the sensor's steps."""
 

@@ -4,7 +4,6 @@ Unknown fields are ignored (contract section 1): the API has grown twice already
 about the form of a body is implemented here and nowhere else.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -72,9 +71,6 @@ QUOTAS: dict[Endpoint, Quota] = {
     Endpoint.ZIGBEE_REGISTER: Quota(10, 60),
 }
 
-
-API_KEY_PATTERN = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
-"""Contract section 1.1. Both cases are accepted, although the published sample has lower case only."""
 
 READINGS_MAX = 100
 """Readings in one request (section 3.1)."""

@@ -144,11 +144,6 @@ class SlidingWindow:
         for number, age_ms in itertools.zip_longest(assumed, known[: len(assumed)]):
             self._slots[number] = now_ms if age_ms is None else now_ms - age_ms + self._window_ms
 
-    def block_until(self, until_ms: int) -> None:
-        """Block requests until ``until_ms``: the server sent 429, and its count is what matters."""
-        for number, free_at_ms in enumerate(self._slots):
-            self._slots[number] = max(free_at_ms, until_ms)
-
     def used(self) -> int:
         """Return how many slots are taken now."""
         now_ms = self._now_ms()

@@ -15,7 +15,8 @@ from agent.config.tables import CloudConfig
 from agent.errors import ConfigInvalid, KeyMissing, SensorKeysInvalid
 
 _API_KEY = re.compile(r"cs_dev_[A-Za-z0-9]{32}")
-"""ClimaSense reference, "Authentication": the prefix and 32 random letters and digits."""
+"""ClimaSense reference, "Authentication": the prefix and 32 random letters and digits. Both cases are accepted,
+although the published sample has lower case only."""
 
 _SENSOR_KEY = re.compile(r"[!-~]{1,256}")
 """Sensor keys are opaque (two prefixes are in use); any text that JSON needs not escape is accepted."""

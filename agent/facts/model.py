@@ -200,15 +200,6 @@ def versions(fact: Fact, endings: Sequence[Ending]) -> list[FactVersion]:
     ]
 
 
-def version_at(fact: Fact, endings: Sequence[Ending], known_at_ms: int) -> FactVersion | None:
-    """Return what was known of a fact at an instant; `None` where it was not known yet."""
-    found = None
-    for version in versions(fact, endings):
-        if version.known_from_ms <= known_at_ms:
-            found = version
-    return found
-
-
 def render_instant(utc_ms: int) -> str:
     """Return an instant in ISO 8601 with microseconds and the offset `+00:00`."""
     return (

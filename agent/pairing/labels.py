@@ -111,15 +111,6 @@ def parse(text: str) -> Label:
     return _printed(rest, sensor_key)
 
 
-def parse_install_code(text: str) -> bytes:
-    """Return an install code that was typed without its address.
-
-    Raises:
-        LabelInvalid: It is no install code, or its check digits are wrong.
-    """
-    return _code(re.sub(r"[\s\-:]", "", text.upper()), may_be_link_key=False)
-
-
 def normalise_address(text: str) -> str:
     """Return an IEEE address as `0x` and 16 lower-case hex digits.
 

@@ -31,7 +31,6 @@ SOLID_BRICK: Final = Material(0.81, 1800.0, 1000.0)
 HOLLOW_BRICK: Final = Material(0.39, 800.0, 1000.0)
 AERATED_CONCRETE: Final = Material(0.14, 500.0, 1000.0)
 CONCRETE: Final = Material(2.0, 2400.0, 1000.0)
-SCREED: Final = Material(1.4, 2000.0, 1000.0)
 
 
 class Layer(msgspec.Struct, frozen=True):

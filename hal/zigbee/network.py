@@ -99,11 +99,6 @@ class ZigbeeNetwork:
         """See `hal.radio.HasRadioOutputs`."""
         return self.outputs.report(self._events.status, {link.device: link for link in self.links})
 
-    @property
-    def readings_dropped(self) -> int:
-        """Number of readings dropped because they were not fetched in time."""
-        return self._events.readings.dropped
-
     async def receive(self) -> Sequence[Reading]:
         """Wait for reports and return their readings, oldest first.
 

@@ -322,7 +322,7 @@ def _take_bundle(_: Rig, data: bytes) -> None:
 
 
 def _take_label(_: Rig, text: str) -> None:
-    for read in (labels.parse, labels.parse_install_code, labels.normalise_address):
+    for read in (labels.parse, labels.normalise_address):
         try:
             read(text)
         except ClimahubError as error:

@@ -77,7 +77,6 @@ AIR_QUALITY = TraitForm(
     ),
 )
 BATTERY = TraitForm("PowerSource", "BatPercentRemaining", TraitType.FLOAT, "%", 0, 100, 1)
-WIFI_SIGNAL = TraitForm("NetworkCommissioning", "WiFiRSSI", TraitType.FLOAT, "dBm", -127, 0, 1)
 REACHABLE = TraitForm("BasicInformation", "Reachable", TraitType.BOOL)
 FIRMWARE = TraitForm("BasicInformation", "FirmwareRevision", TraitType.STRING)
 ON_OFF = TraitForm("Output", "OnOff", TraitType.BOOL, is_writable=True)

@@ -38,9 +38,6 @@ QUESTION_LIMIT, QUESTION_LIMIT_MAX = 10, 50
 PLAN_TIER = "hub"
 """The tiers are not published, and a hub has one."""
 
-CLASSIFIER_MODEL = "none"
-"""There is no model on a hub; the field must be there."""
-
 SKIPPED_REASON = "the hub runs no model: supersede the old memory yourself"
 """Of automatic supersession, which is never done."""
 

@@ -48,7 +48,6 @@ LOAD_FAIL = 6.0
 """Runnable processes per processor, over five minutes."""
 BOOT_RECENT = 3
 """How many of the last boots are looked at."""
-BOOT_DAY_S = 86_400
 
 FREE_SPACE = RepairOffer("free-space")
 FETCH_TIME = RepairOffer("fetch-time")

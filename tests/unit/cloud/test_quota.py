@@ -107,14 +107,6 @@ def test_unanswered_request_counts_from_its_latest_possible_arrival(hub: Hub) ->
     assert hub.window.wait_ms() >= TIMEOUT_MS + LATE_ARRIVAL_MS + WINDOW_MS
 
 
-def test_quota_is_blocked_until_the_latest_given_time(hub: Hub) -> None:
-    hub.window.block_until(hub.now_ms() + 90_000)
-    assert hub.window.wait_ms() == 90_000
-    assert hub.window.used() == 5
-    hub.window.block_until(hub.now_ms() + 5)
-    assert hub.window.wait_ms() == 90_000
-
-
 def test_every_endpoint_has_its_own_quota() -> None:
     ledger = QuotaLedger(None, "boot")
     windows = {e: SlidingWindow(ledger.slots(e), quota, lambda: 10**9) for e, quota in QUOTAS.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import Config, resolve_text
-from agent.config.secrets import DEFAULT_KEY_FILE, SECRET_BYTES_MAX, read_api_key, read_sensor_keys
+from agent.config.secrets import DEFAULT_KEY_FILE, SECRET_BYTES_MAX, is_api_key, read_api_key, read_sensor_keys
 from agent.errors import ConfigInvalid, KeyMissing
 
 API_KEY = "cs_dev_" + "a1B2" * 8
@@ -22,6 +22,14 @@ def config(tmp_path: Path, text: str = "", *, credentials: Path | None = None) -
 def secret(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     path.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("key", "is_key"),
+    [("cs_dev_" + "a1" * 16, True), ("cs_dev_" + "Z" * 32, True), ("cs_dev_", False), ("cs_dev_" + "-" * 32, False)],
+)
+def test_api_keys_are_recognised(key: str, is_key: bool) -> None:
+    assert is_api_key(key) is is_key
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o640])

@@ -13,7 +13,6 @@ from agent.facts.model import (
     check_supersession,
     choose_view,
     render_instant,
-    version_at,
     versions,
 )
 
@@ -40,10 +39,6 @@ def test_each_ending_begins_a_version_where_the_one_before_ends() -> None:
     found = versions(fact(), endings)
     assert [(each.known_from_ms, each.known_to_ms) for each in found] == [(20, 30), (30, 40), (40, None)]
     assert [each.valid_to_ms for each in found] == [None, 100, 90]
-    assert version_at(fact(), endings, 19) is None
-    assert version_at(fact(), endings, 30) == found[1]
-    assert version_at(fact(), endings, 39) == found[1]
-    assert version_at(fact(), endings, 1000) == found[2]
 
 
 def test_four_views() -> None:
