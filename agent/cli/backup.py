@@ -1,6 +1,7 @@
 """`climahub backup`: a whole hub in one encrypted file. `agent.cli.restore` is the way back."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,9 @@ def backup(
     if file.exists() and not overwrite:
         click.echo(f"name another file, or add --overwrite: {file} exists", err=True)
         return exit_codes.CANNOT_CREATE
+    if not file.parent.is_dir():
+        click.echo(f"name another file: {file.parent} is no directory", err=True)
+        return exit_codes.CANNOT_CREATE
     resolved = resolve(config_file, environ={})
     _refresh_network(resolved.config)
     made, elsewhere = _read_hub(config_file, resolved)
@@ -110,8 +114,14 @@ def machine_clock(config: Config) -> SystemClock:
 
 
 def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
-    """Return the passphrase in the first line of a file, or what a person types."""
+    """Return the passphrase in the first line of a file, or what a person types.
+
+    Raises:
+        UsageError: No file is named, and there is no terminal to type at.
+    """
     if file is None:
+        if not sys.stdin.isatty():
+            raise click.UsageError("add --passphrase-file FILE: without a terminal, nobody can type the passphrase")
         phrase: str = click.prompt("Passphrase of the backup", hide_input=True, confirmation_prompt=confirm)
         return phrase
     with file.open("rb") as opened:

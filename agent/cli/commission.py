@@ -7,6 +7,7 @@ import click
 from agent.cli import exit_codes, hub_client, relay
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.lines import is_agreed
 from agent.foundation.format import duration
 from agent.local.hardware import CommissioningReport, CommissioningRequest, TestsReport
 
@@ -52,8 +53,9 @@ def commission(
     Takes some 25 minutes for a zone with radiators. All other zones rest meanwhile; frost protection goes on. The walk
     ends with Ctrl-C, or when this command is cut off: what was found until then stays.
     """
-    if not is_shown and not is_confirmed:
-        click.confirm("Are the doors closed? Each zone is heated in turn, the others rest meanwhile", abort=True)
+    question = "Are the doors closed? Each zone is heated in turn, the others rest meanwhile"
+    if not is_shown and not is_confirmed and not is_agreed(question):
+        raise click.Abort
 
     def ask(path: Path) -> int:
         if not is_shown:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from agent.cli import exit_codes, hub_client
+from agent.cli import exit_codes, hub_client, lines
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import (
     NoAnswer,
@@ -105,7 +105,7 @@ def repair(path: Path, report: ChecksReport, *, is_agreed: bool) -> int:
             continue
         target = f" {escape(offer.target)}" if offer.target else ""
         click.echo(f"\n{offer.name}{target}: {known.effect}")
-        if not is_agreed and not click.confirm("Do it?"):
+        if not is_agreed and not lines.is_agreed("Do it?"):
             continue
         route = f"/v1/repairs/{quote(offer.name)}" + (f"?target={quote(offer.target)}" if offer.target else "")
         try:

@@ -1,4 +1,7 @@
-"""Lines for a terminal: what is wider continues below, indented. Elsewhere each line stays one, for programs."""
+"""Lines for a terminal: what is wider continues below, indented. Elsewhere each line stays one, for programs.
+
+Also questions to the person at the terminal.
+"""
 
 import shutil
 import sys
@@ -29,3 +32,18 @@ def echo(text: str, *, err: bool = False) -> None:
     if stream.isatty():
         text = fold(text, max(COLUMNS_MIN, shutil.get_terminal_size().columns))
     click.echo(text, err=err)
+
+
+def is_agreed(question: str) -> bool:
+    """Ask a person a question with yes or no.
+
+    Raises:
+        UsageError: The input ends without an answer: in a script, --yes has to say it.
+        Abort: The person has stopped the command.
+    """
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("add --yes: there is nobody to answer the question") from None

@@ -12,6 +12,7 @@ import msgspec
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.lines import is_agreed
 from agent.foundation.format import duration
 from agent.local.hardware import RelayTestReport, RelayTestRequest, TestReference, TestsReport
 from hal.interface import HvacAction
@@ -75,12 +76,10 @@ def test(
     socket_path: Path | None,
 ) -> int:
     """Switch one output on for some seconds, then off. It also ends with Ctrl-C, or when this command is cut off."""
-    if not is_confirmed:
-        verb = "cool" if is_cooled else "heat"
-        click.confirm(
-            f"Does somebody watch? {output} will {verb} for {duration_s:.0f} s, longer with a minimum on time",
-            abort=True,
-        )
+    verb = "cool" if is_cooled else "heat"
+    question = f"Does somebody watch? {output} will {verb} for {duration_s:.0f} s, longer with a minimum on time"
+    if not is_confirmed and not is_agreed(question):
+        raise click.Abort
     action = HvacAction.COOL if is_cooled else HvacAction.HEAT
     request = RelayTestRequest(action, duration_s, override)
 

@@ -57,6 +57,9 @@ def support_bundle(
     """
     seal = _seal(certificate) if certificate else None
     directory = output.parent if output else Path.cwd()
+    if not directory.is_dir():
+        click.echo(f"name another file: {directory} is no directory", err=True)
+        return exit_codes.CANNOT_CREATE
     with tempfile.NamedTemporaryFile(dir=directory, prefix=".climahub-support-", delete=False) as file:
         temporary = Path(file.name)
         try:

@@ -28,6 +28,9 @@ _DOUBLED = re.compile(r"/v\d+(/telemetry)?$|/telemetry$", re.IGNORECASE)
 
 REDACTED = "(set, not shown)"
 
+VALUE_CHARACTERS = 60
+"""Width of the column of values; a longer one moves the origin in its own line only."""
+
 
 class CheckResult(msgspec.Struct, frozen=True):
     """The mistakes of a configuration.
@@ -158,7 +161,8 @@ def show_config(config: Config) -> tuple[Shown, ...]:
 def rows_text(shown: Sequence[Shown]) -> str:
     """Return values as lines of key, value, unit and origin."""
     rows = [(row.key, f"{row.value} {row.unit}".rstrip(), row.origin) for row in shown]
-    key_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    key_width = max(len(row[0]) for row in rows)
+    value_width = max((len(row[1]) for row in rows if len(row[1]) <= VALUE_CHARACTERS), default=0)
     return "\n".join(f"{key:{key_width}}  {value:{value_width}}  {origin}" for key, value, origin in rows)
 
 

@@ -64,7 +64,7 @@ def receive(device: Path, rate: int, output: Path) -> int:
                 linger_s=LINGER_S,
             )
     except (TransferFailed, OSError) as error:
-        click.echo(escape_lines(f"\n{error}"), err=True)
+        click.echo(escape_lines(f"\n{device}: {error}"), err=True)
         if receiver.received:
             click.echo(
                 f"{size(receiver.received)} are kept; type send on the hub and run this again to resume", err=True

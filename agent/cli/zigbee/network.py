@@ -11,6 +11,7 @@ import click
 from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import ZigbeeClient, with_zigbee_client
+from agent.cli.lines import is_agreed
 from agent.foundation.format import duration, measured, plural
 from agent.local.hardware import RadioScanReport
 from agent.local.routes import BACKUP_BYTES_MAX
@@ -108,8 +109,8 @@ def restore(hub: ZigbeeClient, file: Path, yes: bool) -> int:
             f"name another file: {file} is larger than {BACKUP_BYTES_MAX} bytes, so it is not a backup", err=True
         )
         return exit_codes.FAILED
-    if not yes:
-        click.confirm("Restore, and lose the network on the stick?", abort=True)
+    if not yes and not is_agreed("Restore, and lose the network on the stick?"):
+        raise click.Abort
     hub.post("restore", data)
     click.echo("restored; the sensors of that network report again on their own")
     return exit_codes.OK

@@ -13,6 +13,7 @@ from rich.text import Text
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import RequestRefused, ZigbeeClient, with_zigbee_client
+from agent.cli.lines import is_agreed
 from agent.cli.zigbee.pairing_progress import PairingProgress, PairingResult, step_text
 from agent.foundation.format import duration, plural
 from agent.local.zigbee import ZigbeeReport
@@ -145,8 +146,8 @@ def remove(hub: ZigbeeClient, sensor: str, yes: bool) -> int:
 
     Removes any member of the network that `climahub zigbee list` shows by its address, routers too.
     """
-    if not yes:
-        click.confirm(f"Remove {sensor}?", abort=True)
+    if not yes and not is_agreed(f"Remove {sensor}?"):
+        raise click.Abort
     hub.post_sensor(sensor, "remove")
     click.echo(f"{sensor} is no longer relayed and leaves the network")
     return exit_codes.OK

@@ -183,3 +183,22 @@ def test_a_restored_machine_opens_its_devices_to_the_service(
     assert commands == [("systemctl", "daemon-reload")]
     assert f"key: encrypted, {len(KEY.strip())} characters" in told
     assert KEY.decode().strip() not in told
+
+
+def test_a_passphrase_needs_a_terminal_or_a_file(hub: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    """getpass warned of an echo, and waited."""
+    file = str(hub.directory / "hub.backup")
+    assert run(["backup", file, "--config", str(hub.config)]) == exit_codes.USAGE
+    assert "add --passphrase-file FILE" in capsys.readouterr().err
+    assert run(["restore", make(hub), "--config", str(hub.config), "--force"]) == exit_codes.USAGE
+    assert "add --passphrase-file FILE" in capsys.readouterr().err
+
+
+def test_a_directory_that_is_missing_is_named_before_anything_is_read(
+    hub: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = hub.directory / "missing" / "hub.backup"
+    assert run(["backup", str(file), "--config", str(hub.config)]) == exit_codes.CANNOT_CREATE
+    assert f"name another file: {file.parent} is no directory" in capsys.readouterr().err
+    assert run(["support-bundle", "--output", str(file)]) == exit_codes.CANNOT_CREATE
+    assert f"name another file: {file.parent} is no directory" in capsys.readouterr().err

@@ -1,5 +1,8 @@
 """Lines on a terminal: nothing wider than it, and what a person copies stays whole."""
 
+import io
+
+import click
 import pytest
 
 from agent.cli import lines
@@ -30,3 +33,13 @@ def test_a_word_that_is_longer_stays_whole() -> None:
 def test_elsewhere_than_on_a_terminal_a_line_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     lines.echo(LISTED)
     assert capsys.readouterr().out == LISTED + "\n"
+
+
+def test_a_question_that_nobody_answers_says_how_to_answer_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a script `climahub relay test` ended with the word "stopped"."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(click.UsageError, match="add --yes"):
+        lines.is_agreed("Does somebody watch?")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\nn\n"))
+    assert lines.is_agreed("Does somebody watch?")
+    assert not lines.is_agreed("Does somebody watch?")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import resolve
-from agent.config.report import REDACTED, CheckResult, check, rows_text, show
+from agent.config.report import REDACTED, CheckResult, Shown, check, rows_text, show
 from agent.config.tables import KEYS
 from agent.port.http.certificate_maker import make_certificate
 from tests.unit.config.test_certificates import CA, SKI, pem
@@ -158,3 +158,9 @@ def test_show_tells_where_no_key_is_set(hub: Path) -> None:
     lines = rows_text(show(resolve(hub, environ={}))).splitlines()
     assert lines[0].split() == ["cloud.api_key", "(not", "set)", "default"]
     assert len({line.index("default") for line in lines if line.endswith("default")}) == 1
+
+
+def test_a_long_value_moves_no_other_origin() -> None:
+    """A list of zones put the origin of every key behind two hundred spaces."""
+    rows = (Shown("a", "1", "", "hub.toml:1"), Shown("b.c", "x" * 300, "", "hub.toml:2"))
+    assert rows_text(rows).splitlines() == ["a    1  hub.toml:1", f"b.c  {'x' * 300}  hub.toml:2"]
