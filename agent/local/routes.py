@@ -183,7 +183,8 @@ class Route(msgspec.Struct, frozen=True):
             as it came, `AsyncIterator` for the body piece by piece.
         bytes_max: The largest body that is read; without meaning for a stream.
         query: The struct of the query that the handler reads (`agent.local.queries`); `None` where it reads none.
-        is_audited: The audit trail keeps it, unless it only reads. A renewal every few seconds would push out the rest.
+        is_audited: The audit trail keeps it, unless it only reads; of what an owner reads it keeps secrets. A renewal
+            every few seconds would push out the rest.
         is_automatic: The page asks by itself: such a request does not keep a session from becoming idle.
     """
 
@@ -269,13 +270,13 @@ ROUTES = (
     Route("GET", "/v1/access", Role.SERVICE, "get_access"),
     Route("GET", "/v1/audit", Role.SERVICE, "get_audit", query=AuditQuery),
     Route("POST", "/v1/codes/{role}", Role.OWNER, "make_code", CodeRequest),
-    Route("GET", "/v1/tokens", Role.OWNER, "get_tokens"),
+    Route("GET", "/v1/tokens", Role.OWNER, "get_tokens", is_audited=False),
     Route("POST", "/v1/tokens", Role.OWNER, "add_token", TokenRequest),
     Route("DELETE", "/v1/tokens/{token}", Role.OWNER, "revoke_token"),
     Route("GET", "/v1/api-clients", Role.SERVICE, "get_api_clients"),
     Route("POST", "/v1/api-clients", Role.OWNER, "add_api_client", ApiClientRequest),
     Route("DELETE", "/v1/api-clients/{client}", Role.OWNER, "revoke_api_client"),
-    Route("GET", "/v1/webhooks", Role.OWNER, "get_webhooks"),
+    Route("GET", "/v1/webhooks", Role.OWNER, "get_webhooks", is_audited=False),
     Route("POST", "/v1/webhooks", Role.OWNER, "add_webhook", WebhookRequest),
     Route("DELETE", "/v1/webhooks/{webhook}", Role.OWNER, "remove_webhook"),
     Route("POST", "/v1/webhooks/{webhook}/test", Role.OWNER, "test_webhook"),

@@ -141,7 +141,7 @@ export function Integrations() {
     <${Head} title=${t("apis.title")} />${problem}
     ${!report ? html`<${Waiting} />` : html`<div class="columns"><div class="stack">
       <${Card} title=${t("apis.clients")}>
-        ${apis.length === 0 && html`<p>${t("apis.none")}</p>`}
+        ${apis.length === 0 ? html`<p>${t("apis.none")}</p>` : report.clients.length === 0 && html`<p class="hint">${t("apis.no_client")}</p>`}
         <ul>${apis.map(({ title, path }) => html`<li>${title} <code class="small soft">${path}</code></li>`)}</ul>
         <ul class="rows">${report.clients.map((client) => html`<${Client} key=${client.client_id} client=${client} change=${change} />`)}</ul>
       </${Card}>

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.local.routes import Caller, RequestRefused, Role, Route
+from agent.local.routes import ROUTES, Caller, RequestRefused, Role, Route
 from agent.port.http.access import (
     RequestHead,
     check_content_type,
     check_role,
     check_source,
+    is_audited,
     is_own_host,
     own_names,
 )
@@ -146,3 +147,8 @@ def test_a_change_in_a_form_that_any_page_can_send_is_refused(route: Route, cont
 )
 def test_the_form_of_the_route_is_admitted(route: Route, content_type: str) -> None:
     check_content_type(route, RequestHead(route.method, content_type=content_type))
+
+
+def test_of_what_is_only_read_the_audit_trail_has_the_networks_key_alone() -> None:
+    """Each look at the page's integrations was an entry, "get webhooks", among those who changed something."""
+    assert [route.path for route in ROUTES if route.method == "GET" and is_audited(route)] == ["/v1/zigbee/backup"]
