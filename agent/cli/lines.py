@@ -46,4 +46,5 @@ def is_agreed(question: str) -> bool:
     except click.Abort:
         if sys.stdin.isatty():
             raise
+        click.echo(err=True)
         raise click.UsageError("add --yes: there is nobody to answer the question") from None

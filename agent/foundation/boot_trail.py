@@ -55,7 +55,7 @@ class BootRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         boot_id: Its identifier.
         reason: Why the machine had booted (`system_info.boot_reason`).
-        at_utc_ms: When the agent first ran in it, once the time was known.
+        at_utc_ms: When it began, counted back once the time was known.
         seen_s: The time since the boot when the agent last noted that it runs.
         end: How it ended.
         agent_starts: How many processes of the agent it has seen.
@@ -117,9 +117,13 @@ def _with_process(boot: BootRecord, start: AgentStart) -> BootRecord:
         boot,
         agent_starts=boot.agent_starts + 1,
         versions=versions,
-        at_utc_ms=start.at_utc_ms if boot.at_utc_ms is None else boot.at_utc_ms,
+        at_utc_ms=_begin_utc_ms(start.at_utc_ms, start.uptime_s) if boot.at_utc_ms is None else boot.at_utc_ms,
         seen_s=max(boot.seen_s, start.uptime_s),
     )
+
+
+def _begin_utc_ms(at_utc_ms: int | None, uptime_s: int) -> int | None:
+    return None if at_utc_ms is None else at_utc_ms - uptime_s * 1000
 
 
 def _with_agent_end(boot: BootRecord, start: AgentStart) -> BootRecord:
@@ -158,7 +162,7 @@ def with_note(
         boot,
         power_problems=known,
         seen_s=max(boot.seen_s, uptime_s),
-        at_utc_ms=at_utc_ms if is_time_new else boot.at_utc_ms,
+        at_utc_ms=_begin_utc_ms(at_utc_ms, uptime_s) if is_time_new else boot.at_utc_ms,
     )
     return (*boots[:-1], boot)
 

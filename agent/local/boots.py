@@ -18,7 +18,7 @@ class BootReport(msgspec.Struct, frozen=True):
     Attributes:
         boot_id: Its identifier.
         reason: Why the machine had booted: "power_on", "watchdog", "restart" or "unknown".
-        began: When the agent first ran in it, in UTC, where the time was known.
+        began: When it began, in UTC, where the time was known in it.
         seen_s: The time since the boot when the agent last noted that it runs: to the hour, where the end was sudden.
         end: "running", "restarted", "power_lost", "machine_watchdog" or "unknown".
         agent_starts: How many processes of the agent it has seen.

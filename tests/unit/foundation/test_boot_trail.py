@@ -42,7 +42,7 @@ FIRST = with_agent_start((), start())
 
 def test_first_boot_has_no_predecessor() -> None:
     (boot,) = FIRST
-    assert boot == BootRecord("b1", "power_on", NOON_MS, 20, agent_starts=1, versions=("1.0.0",))
+    assert boot == BootRecord("b1", "power_on", NOON_MS - 20_000, 20, agent_starts=1, versions=("1.0.0",))
     assert boot.end is BootEnd.RUNNING
 
 
@@ -102,7 +102,9 @@ def test_unchanged_note_is_not_written() -> None:
 def test_the_time_is_noted_once_it_is_known() -> None:
     unknown = with_agent_start((), start(at_utc_ms=None))
     known = with_note(unknown, uptime_s=30, at_utc_ms=NOON_MS, power_problems=())
-    assert (known[0].at_utc_ms, known[0].seen_s) == (NOON_MS, 30)
+    assert (known[0].at_utc_ms, known[0].seen_s) == (NOON_MS - 30_000, 30), "when it began, not when the time was known"
+    late = with_agent_start((), start(uptime_s=86_400))
+    assert late[0].at_utc_ms == NOON_MS - 86_400_000, "the agent was installed a day after the boot"
 
 
 def test_trail_is_bounded(tmp_path: Path) -> None:
