@@ -309,7 +309,9 @@ def _take_turns(
     turned = list(actions)
     for pulses, i in starting:
         request = requests[i]
-        if pulses < TURN_PULSES and request.duty < pi_controller.FULL_DUTY and not request.is_urgent:
+        # Where the others want all of the source, it does not stop for this zone's waiting, and no start is saved.
+        can_wait = pulses < TURN_PULSES and others[i] < 1.0
+        if can_wait and request.duty < pi_controller.FULL_DUTY and not request.is_urgent:
             turned[i] = _ZoneAction(_OFF, f"{request.reason}; waits for its turn")
     return turned
 

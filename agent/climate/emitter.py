@@ -44,6 +44,16 @@ CYCLE_SHORT_S = 900.0
 """No cycle is shortened below this, or below a third of its goal if that is less. None is lengthened: a sensor that
 reports changes of some tenths does not show what a cycle does, and its rooms would get twice the ripple."""
 
+PULSE_SHARE_MIN = 0.5
+"""No pulse is shortened below this share: what a minimum on time gives must remain within what is owed."""
+
+REPORTED_CHANGES = 2.0
+"""A sensor that reports on change keeps cycles of so many of its thresholds: one that is silent because its room is
+kept well cannot be told from a dead one."""
+
+EDGE_PULSES_MAX = 1.0
+"""Where the error moves the edges by more, as on floors, cycles are made by it, not by the length of a pulse."""
+
 MODULATED_GAIN_FACTOR = 4.0
 """A valve that stays open has no ripple that limits the gain, only the lag of its emitter."""
 
@@ -97,6 +107,7 @@ class CycleState(msgspec.Struct, frozen=True):
         rate_k_per_h: The mean rate at full output.
         cycles: How many cycles it is the mean of, at most `CYCLES_MEAN`.
         cycle_s: Their mean length; 0 in files of earlier releases.
+        pulse_share: The share of a pulse by the settings that makes cycles as long as their goal; 1 before any cycle.
     """
 
     s: float | None = None
@@ -107,6 +118,7 @@ class CycleState(msgspec.Struct, frozen=True):
     rate_k_per_h: float = 0.0
     cycles: int = 0
     cycle_s: float = 0.0
+    pulse_share: float = 1.0
 
     @property
     def known_rate_k_per_h(self) -> float | None:
@@ -114,7 +126,16 @@ class CycleState(msgspec.Struct, frozen=True):
         return max(RATE_K_PER_H_MIN, self.rate_k_per_h) if self.cycles >= CYCLES_MIN else None
 
 
-def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bool, is_start: bool) -> CycleState:
+def advance(
+    state: CycleState,
+    *,
+    value_c: float | None,
+    dt_s: float,
+    was_on: bool,
+    is_start: bool,
+    settings: PiSettings | None = None,
+    usual_duty: float | None = None,
+) -> CycleState:
     """Return the state after some time.
 
     Args:
@@ -123,12 +144,16 @@ def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bo
         dt_s: Since the last step.
         was_on: Whether the output was on since then.
         is_start: It was off before that, so a cycle begins.
+        settings: Of the law whose pulses make the cycles; `None` if other rules make them.
+        usual_duty: For which its pulses are sized.
     """
     if value_c is None:
         return forget_cycle(state)
     if is_start:
-        state = _learn(state, value_c)
-        return CycleState(dt_s, dt_s, value_c, value_c, value_c, state.rate_k_per_h, state.cycles, state.cycle_s)
+        state = _learn(state, value_c, settings, usual_duty, dt_s)
+        return CycleState(
+            dt_s, dt_s, value_c, value_c, value_c, state.rate_k_per_h, state.cycles, state.cycle_s, state.pulse_share
+        )
     if state.s is None:
         return state
     if state.s > CYCLE_S_MAX:
@@ -142,6 +167,7 @@ def advance(state: CycleState, *, value_c: float | None, dt_s: float, was_on: bo
         state.rate_k_per_h,
         state.cycles,
         state.cycle_s,
+        state.pulse_share,
     )
 
 
@@ -149,26 +175,51 @@ def forget_cycle(state: CycleState) -> CycleState:
     """Return the state without the present cycle, because it is none of its own."""
     if state.s is None:
         return state
-    return CycleState(rate_k_per_h=state.rate_k_per_h, cycles=state.cycles, cycle_s=state.cycle_s)
+    return CycleState(
+        rate_k_per_h=state.rate_k_per_h, cycles=state.cycles, cycle_s=state.cycle_s, pulse_share=state.pulse_share
+    )
 
 
-def _learn(state: CycleState, value_c: float) -> CycleState:
+def _learn(
+    state: CycleState, value_c: float, settings: PiSettings | None, usual_duty: float | None, dt_s: float
+) -> CycleState:
     """Return the state after a cycle."""
-    if state.s is None or not CYCLE_S_MIN <= state.s <= CYCLE_S_MAX:
+    cycle_s = state.s
+    if cycle_s is None or not 0.0 < cycle_s <= CYCLE_S_MAX:
         return state
-    duty, drift_k = state.on_s / state.s, abs(value_c - state.start_c)
+    duty, drift_k = state.on_s / cycle_s, abs(value_c - state.start_c)
     if not DUTY_MIN <= duty <= DUTY_MAX or drift_k > DRIFT_K_MAX:
         return state
+    if settings is not None and usual_duty is not None and state.on_s > settings.min_on_s + dt_s:
+        share = _learn_pulse_share(state.pulse_share, cycle_s, duty, settings, usual_duty)
+        state = msgspec.structs.replace(state, pulse_share=share)
+    if cycle_s < CYCLE_S_MIN:
+        return state
     ripple_k = state.high_c - state.low_c - drift_k
-    rate = ripple_k / (duty * (1.0 - duty) * state.s / 3600.0)
+    rate = ripple_k / (duty * (1.0 - duty) * cycle_s / 3600.0)
     rate = min(RATE_K_PER_H_MAX, max(RATE_K_PER_H_MIN, rate))
     cycles = min(CYCLES_MEAN, state.cycles + 1)
     return msgspec.structs.replace(
         state,
         rate_k_per_h=state.rate_k_per_h + (rate - state.rate_k_per_h) / cycles,
         cycles=cycles,
-        cycle_s=state.cycle_s + (state.s - state.cycle_s) / cycles,
+        cycle_s=state.cycle_s + (cycle_s - state.cycle_s) / cycles,
     )
+
+
+def _learn_pulse_share(share: float, cycle_s: float, duty: float, settings: PiSettings, usual_duty: float) -> float:
+    """Return the share of a pulse after a cycle whose on time was longer than it had to be.
+
+    A cycle takes 2 pulse / (d (1 - d)) as long as nothing else moves the edges of pulses. The lag of emitter and sensor
+    and reports on change do: the law sees the error of a while ago, and lengthens each pulse by it.
+    """
+    if settings.edge_pulses > EDGE_PULSES_MAX:
+        return share
+    goal_s = settings.goal_pulse_s(min(DUTY_MAX, max(DUTY_MIN, usual_duty)))
+    made_s = max(1.0, duty * (1.0 - duty) * cycle_s / 2.0)
+    wanted = min(1.0, max(PULSE_SHARE_MIN, share * goal_s / made_s))
+    share = min(1.0, max(PULSE_SHARE_MIN, share))
+    return share + (wanted - share) / CYCLES_MEAN
 
 
 def wrong_setting(kind: str, state: CycleState, *, step_k: float) -> str:
@@ -228,6 +279,26 @@ def tune(
         edge_s_per_k=edge_pulses * pulse_s / ripple_k,
         start_k=min(COOLING_START_K_MAX, COOLING_START_RIPPLE * ripple_k) if is_cooling else settings.start_k,
     )
+
+
+def shorten_pulses(
+    settings: PiSettings, state: CycleState, *, duty: float | None, change_k: float | None
+) -> PiSettings:
+    """Return the settings with pulses that make cycles as long as their goal; the same object if they do already.
+
+    Args:
+        settings: With the goal.
+        state: What the cycles have shown.
+        duty: The usual one; `None` if unknown.
+        change_k: The threshold of a sensor that reports on change; `None` for one with an interval.
+    """
+    share = max(PULSE_SHARE_MIN, state.pulse_share)
+    if change_k is not None:
+        ripple_k = state.rate_k_per_h * 2.0 * settings.pulse_s(duty or 0.0) / 3600.0
+        share = max(share, REPORTED_CHANGES * change_k / max(RIPPLE_K_MIN, ripple_k))
+    if share >= 1.0:
+        return settings
+    return msgspec.structs.replace(settings, cycle_s=settings.cycle_s * share, pulse_s_min=settings.pulse_s_min * share)
 
 
 def modulate(settings: PiSettings, *, share: float, age_s: float) -> PiSettings:

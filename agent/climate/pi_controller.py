@@ -91,6 +91,7 @@ class PiSettings(msgspec.Struct, frozen=True):
         ripple_k_max: A cycle that moves the temperature by more is shortened, once that is known (`emitter.tune`).
         start_k: A smaller error begins no pulse: see `emitter.tune`.
         response_s: In this time the emitter shows whether it works. Control does not use it.
+        min_on_s: The equipment is never on for less, whatever pulses ask for.
     """
 
     gain_per_k: float
@@ -105,6 +106,7 @@ class PiSettings(msgspec.Struct, frozen=True):
     ripple_k_max: float = 2.0
     start_k: float = NO_START_K
     response_s: float = 900.0
+    min_on_s: float = 0.0
 
     def pulse_s(self, duty: float, others_duty: float = 0.0, cycle_s: float | None = None) -> float:
         """Return the length of a pulse at a duty, with what other zones want of a shared heat source.
@@ -114,8 +116,12 @@ class PiSettings(msgspec.Struct, frozen=True):
             others_duty: That of the others.
             cycle_s: In place of the settings' own.
         """
+        return max(self.pulse_s_min, self.goal_pulse_s(duty, others_duty, cycle_s))
+
+    def goal_pulse_s(self, duty: float, others_duty: float = 0.0, cycle_s: float | None = None) -> float:
+        """Return the length of a pulse that the goal for starts asks for, however short; see `pulse_s`."""
         rest = max(0.0, 1.0 - duty - others_duty)
-        return max(self.pulse_s_min, 4.0 * duty * rest * (cycle_s or self.cycle_s) / PULSES_PER_CYCLE)
+        return 4.0 * duty * rest * (cycle_s or self.cycle_s) / PULSES_PER_CYCLE
 
 
 class PiState(msgspec.Struct, frozen=True):

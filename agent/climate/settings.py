@@ -124,6 +124,7 @@ def pi_settings_for(
         cycle_s=max(settings.cycle_s, goal_s) if emitter is Emitter.FLOOR else goal_s,
         pulse_s_min=max(settings.pulse_s_min, PULSE_SHARE_OF_MIN_ON * min_on_s),
         ripple_k_max=settings.ripple_k_max if emitter is Emitter.FLOOR else RIPPLE_K_MAX[driven],
+        min_on_s=min_on_s,
     )
 
 
@@ -247,14 +248,24 @@ class ClimateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_start_goal(settings: ClimateSettings) -> ClimateSettings:
-    """Return the settings with cycles that are long enough for the shared heat source."""
-    if settings.heat_source.kind is not HeatSourceKind.HEAT_PUMP:
+    """Return the settings with laws that know the shared heat source.
+
+    Their cycles are long enough for a heat pump, and the minimum on time of the source is theirs too.
+    """
+    source = settings.heat_source
+    if source.kind is HeatSourceKind.NONE:
         return settings
-    goal_s = CYCLE_S[Equipment.HEAT_PUMP] * (SHARED_PUMP_CYCLE_FACTOR if len(settings.zones) > 1 else 1.0)
+    goal_s = 0.0
+    if source.kind is HeatSourceKind.HEAT_PUMP:
+        goal_s = CYCLE_S[Equipment.HEAT_PUMP] * (SHARED_PUMP_CYCLE_FACTOR if len(settings.zones) > 1 else 1.0)
     zones = [
         msgspec.structs.replace(
             zone,
-            law=msgspec.structs.replace(zone.law, cycle_s=max(zone.law.cycle_s, goal_s)),
+            law=msgspec.structs.replace(
+                zone.law,
+                cycle_s=max(zone.law.cycle_s, goal_s),
+                min_on_s=max(zone.law.min_on_s, source.limits.min_on_s),
+            ),
         )
         for zone in settings.zones
     ]

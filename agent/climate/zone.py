@@ -125,7 +125,7 @@ def request(
     is_steady = not (inputs.is_ramp or window.is_open) and decision.direction is state.direction
     after = msgspec.structs.replace(
         after,
-        cycle=_advance_cycle(state, inputs, is_steady=is_steady, dt_s=dt_s),
+        cycle=_advance_cycle(state, settings, inputs, is_steady=is_steady, dt_s=dt_s),
         law=decision.law,
         direction=decision.direction,
         is_frost=is_frost,
@@ -162,15 +162,21 @@ def _learn(state: ZoneState, inputs: ZoneInputs, *, is_learning: bool, now_ms: i
     )
 
 
-def _advance_cycle(state: ZoneState, inputs: ZoneInputs, *, is_steady: bool, dt_s: float) -> CycleState:
+def _advance_cycle(
+    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is_steady: bool, dt_s: float
+) -> CycleState:
     """Return what the cycles of its output have shown of its emitter."""
     is_own = is_steady and state.level == 1.0 and inputs.effective.sensors == state.sensors
+    # Cycles in turns, of a recovery, of cooling and of a floor are made by other rules than the length of a pulse.
+    is_by_pulses = state.direction is _HEAT and inputs.others_duty == 0.0 and inputs.recovery_duty is None
     return emitter.advance(
         state.cycle,
         value_c=inputs.temperature.value_c if is_own else None,
         dt_s=dt_s,
         was_on=state.action is not _OFF,
         is_start=state.action is not _OFF and not state.was_on,
+        settings=settings.law if is_by_pulses else None,
+        usual_duty=state.law.usual_duty,
     )
 
 
@@ -300,6 +306,9 @@ def _regulate(
         inputs.others_duty,
         is_cooling=not is_heating,
     )
+    if is_heating and inputs.others_duty == 0.0 and state.level == 1.0:
+        change_k = None if inputs.temperature.quiet_for_s is None else state.sensor_probe.change_k
+        law = emitter.shorten_pulses(law, state.cycle, duty=state.law.usual_duty, change_k=change_k)
     if state.level < 1.0 and state.law.usual_duty is not None:
         law = emitter.modulate(law, share=state.law.usual_duty / state.level, age_s=inputs.temperature.age_s)
     if is_heating and inputs.recovery_duty is not None:

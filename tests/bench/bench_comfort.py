@@ -66,7 +66,7 @@ def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                 cases = [
                     Case(design=design, pattern=pattern, habit=habit, seed=seed, days=options.days) for habit in habits
                 ]
-                reach = minutes_within_reach(cases[0])
+                reach = None if options.no_reach else minutes_within_reach(cases[0])
                 for case in cases:
                     for law in options.laws:
                         controller = controller_for(Law(law), case, tick_s=options.tick_s)
@@ -75,8 +75,8 @@ def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                     "house": design.name,
                     "weather": pattern.name,
                     "seed": seed,
-                    "beyond_share": round(reach.beyond_share, 3),
-                    "least_error_k": round(reach.error_k, 3),
+                    "beyond_share": round(reach.beyond_share, 3) if reach else None,
+                    "least_error_k": round(reach.error_k, 3) if reach else None,
                     "laws": {law: summary(each) for law, each in results.items()},
                 }
 
@@ -116,8 +116,10 @@ def print_constant(rows: Sequence[dict[str, object]], laws: Sequence[str]) -> No
 
 def print_reach(rows: Sequence[dict[str, object]], laws: Sequence[str]) -> None:
     """Print the errors of the minutes in which the house can have its setpoint, and how often the goal is kept."""
-    print(f"{'error within reach':34s} {'beyond':>7s} {'least':>7s} " + " ".join(f"{law:>15s}" for law in laws))
-    for row in rows:
+    known_rows = [row for row in rows if row["beyond_share"] is not None]
+    if known_rows:
+        print(f"{'error within reach':34s} {'beyond':>7s} {'least':>7s} " + " ".join(f"{law:>15s}" for law in laws))
+    for row in known_rows:
         errors_k = [law_errors_k(row, law)[1] for law in laws]
         cells = ["-" if each_k is None else f"{each_k:.2f} K" for each_k in errors_k]
         print(
@@ -130,6 +132,8 @@ def print_reach(rows: Sequence[dict[str, object]], laws: Sequence[str]) -> None:
     for number, name in enumerate(("of all minutes", "within reach")):
         pairs = [(law_errors_k(row, Law.HUB)[number], law_errors_k(row, Law.HYSTERESIS_03)[number]) for row in rows]
         known = [(hub_k, other_k) for hub_k, other_k in pairs if hub_k is not None and other_k is not None]
+        if not known:
+            continue
         halved = sum(hub_k <= HALF * other_k for hub_k, other_k in known)
         worse = sum(hub_k > other_k for hub_k, other_k in known)
         print(f"error {name}: at most half of {Law.HYSTERESIS_03} in {halved} of {len(known)}, larger in {worse}")
@@ -299,6 +303,7 @@ def main() -> None:
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
     parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")
     parser.add_argument("--no-cooling", action="store_true", help="no rows in summer")
+    parser.add_argument("--no-reach", action="store_true", help="not which minutes a house can keep: the slowest part")
     parser.add_argument("--deaths", type=int, default=0, help="of a sensor in each house, after a week: up to 3")
     parser.add_argument("--faults", action="store_true", help="plant faults of equipment too")
     parser.add_argument("--json", action="store_true", help="JSON in place of tables")

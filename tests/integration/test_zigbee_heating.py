@@ -129,14 +129,17 @@ async def test_room_with_a_plug_is_as_warm_as_with_a_relay_and_no_rule_is_broken
         await plug.fault(HEAT, "stick")
         await plug.hub.until(lambda: plug.value[0x0000] == 0)
         home.device_oracle.record_kill(home.at_ms)
-        for _ in range(OUTAGE_MIN):
+        # Until the demand is off: a plug that comes back in the middle of a pulse is on for less than the minimum time.
+        outage_min, demand = 0, OFF
+        while outage_min < OUTAGE_MIN or demand is HEAT:
             home.heat(is_on=False)
-            home.minute()
+            demand = home.minute()
+            outage_min += 1
         plug.sensors.put_back()
         await plug.follows(OFF)
-        await live(home, plug, DAY_MIN - OUTAGE_MIN, is_open=0x0000)
+        await live(home, plug, DAY_MIN - outage_min, is_open=0x0000)
         third_day = range(2 * DAY_MIN, 3 * DAY_MIN)
-        assert error_k(home, third_day) <= error_k(with_relay(OUTAGE_MIN), third_day) + 0.05
+        assert error_k(home, third_day) <= error_k(with_relay(outage_min), third_day) + 0.05
         assert (home.oracle.summary(), home.device_oracle.summary()) == ([], [])
         assert home.device_oracle.starts[ROOM] > 10
 

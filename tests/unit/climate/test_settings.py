@@ -89,7 +89,10 @@ def test_zones_on_a_heat_pump_get_the_cycles_of_a_compressor() -> None:
     two = msgspec.structs.replace(settings, zones=settings.zones * 2)
     assert [zone.law.cycle_s for zone in with_start_goal(two).zones] == [5400.0, 5400.0]
     boiler = msgspec.structs.replace(settings, heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER))
-    assert with_start_goal(boiler) is boiler
+    law = boiler.zones[0].law
+    assert with_start_goal(boiler).zones[0].law == msgspec.structs.replace(law, min_on_s=300.0)
+    own = msgspec.structs.replace(settings, heat_source=HeatSourceSettings())
+    assert with_start_goal(own) is own
 
 
 def test_a_boiler_cools_nothing() -> None:

@@ -49,6 +49,24 @@ def test_zone_waits_for_its_turn_while_another_is_on(pulses: float, request_: Zo
     assert made == [(HEAT, False), (HEAT, False) if starts else (OFF, True), (OFF, False)]
 
 
+@pytest.mark.parametrize(("usual_duty", "starts"), [(0.45, False), (0.55, True)])
+def test_zone_does_not_wait_where_the_others_want_all_of_the_source(usual_duty: float, *, starts: bool) -> None:
+    """Eight rooms on one boiler in a storm: it never stopped, and each waited for two pulses all the same."""
+    state = state_of((0.0, 1.5, 0.0), (HEAT, OFF, OFF))
+    zones = [
+        msgspec.structs.replace(zone, law=msgspec.structs.replace(zone.law, usual_duty=usual_duty))
+        for zone in state.zones
+    ]
+    # The length of a pulse follows from the others' duties: 1.5 pulses are owed at each.
+    pulse_s = CLIMATE.zones[0].law.pulse_s(usual_duty, 2.0 * usual_duty)
+    zones[1] = msgspec.structs.replace(zones[1], law=msgspec.structs.replace(zones[1].law, owed_s=1.5 * pulse_s))
+    request_ = msgspec.structs.replace(WANTS, duty=usual_duty)
+    made = turns(
+        msgspec.structs.replace(state, zones=tuple(zones)), [request_] * 2 + [ZoneRequest(OFF, 0.2, 0.0, False, "idle")]
+    )
+    assert made[1] == ((HEAT, False) if starts else (OFF, True))
+
+
 def test_of_several_zones_that_are_due_the_neediest_starts() -> None:
     state = state_of((1.1, 1.3, 1.2), (OFF, OFF, OFF))
     assert turns(state, [WANTS] * 3) == [(OFF, True), (HEAT, False), (OFF, True)]
