@@ -405,7 +405,9 @@ def build_climate(
     Raises:
         ConfigInvalid: The board has no output for a zone.
     """
-    settings = climate_settings(config.climate, outputs, flow_settings(config.boiler, config.climate))
+    settings = climate_settings(
+        config.climate, outputs.zones if outputs else (), flow_settings(config.boiler, config.climate)
+    )
     if settings is None or outputs is None:
         return None
     names = [name for zone in settings.zones for name, _ in zone.sensors]

@@ -3,6 +3,7 @@
 They do not change while the hub runs.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -12,7 +13,7 @@ from agent.climate.short_cycle_protection import ShortCycleLimits
 from agent.config import ClimateConfig
 from agent.config.zones import missing_outputs
 from agent.errors import ConfigInvalid
-from hal.interface import HvacOutputs
+from hal.interface import ZoneOutput
 
 ZONES_MAX = 8
 
@@ -273,13 +274,13 @@ def with_start_goal(settings: ClimateSettings) -> ClimateSettings:
 
 
 def climate_settings(
-    config: ClimateConfig, outputs: HvacOutputs | None, flow: FlowSettings | None = None
+    config: ClimateConfig, outputs: Sequence[ZoneOutput], flow: FlowSettings | None = None
 ) -> ClimateSettings | None:
     """Return the settings of the home; `None` for a configuration without zones.
 
     Args:
         config: Zones and heat source.
-        outputs: Of the board.
+        outputs: Of the board; empty if it drives nothing.
         flow: Of a boiler that modulates.
 
     Raises:
@@ -287,7 +288,7 @@ def climate_settings(
     """
     if not config.zones:
         return None
-    offered = {output.name: output for output in outputs.zones} if outputs else {}
+    offered = {output.name: output for output in outputs}
     if problem := missing_outputs(config.zones, offered):
         raise ConfigInvalid(problem)
     is_shared = config.heat_source != "none"

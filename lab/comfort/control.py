@@ -10,7 +10,7 @@ outside, cycles of five minutes).
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -18,26 +18,18 @@ from agent.climate.controller import ClimateController
 from agent.climate.flow_temperature import EXPONENT
 from agent.climate.fusion import SensorReading
 from agent.climate.model import Mode, Setpoints, ZoneProgram
-from agent.climate.settings import (
-    ClimateSettings,
-    Emitter,
-    Equipment,
-    FlowSettings,
-    HeatSourceKind,
-    HeatSourceSettings,
-    ZoneSettings,
-    pi_settings_for,
-)
+from agent.climate.settings import ClimateSettings, Emitter, FlowSettings, climate_settings
 from agent.climate.snapshot import ClimateSnapshot
+from agent.config import ClimateConfig
+from agent.config.zones import ZoneConfig
 from agent.foundation.clock import Now
-from hal.interface import HvacAction, Quality, SensorKind
+from hal.interface import HvacAction, Quality, SensorKind, ZoneOutput
 from hal.plausibility import PlausibilityCheck
 from hal.sim.emitters import EmitterKind, SourceKind
-from hal.sim.house_design import HouseDesign, HouseRoom
+from hal.sim.house_design import HouseDesign
 
 BOOT_MS: Final = 20_000
 MINUTE_MS: Final = 60_000
-RELAY_MIN_ON_S: Final = 180.0
 
 
 class Situation(msgspec.Struct):
@@ -122,53 +114,49 @@ _EMITTERS: Final = {
     EmitterKind.PANEL: Emitter.RADIATOR,
     EmitterKind.AIR: Emitter.AIR,
 }
-_SOURCES: Final = {
-    SourceKind.DIRECT: HeatSourceKind.NONE,
-    SourceKind.FURNACE: HeatSourceKind.NONE,
-    SourceKind.BOILER: HeatSourceKind.BOILER,
-    SourceKind.HEAT_PUMP: HeatSourceKind.HEAT_PUMP,
+_SOURCES: Final[Mapping[SourceKind, Literal["none", "boiler", "heat_pump"]]] = {
+    SourceKind.DIRECT: "none",
+    SourceKind.FURNACE: "none",
+    SourceKind.BOILER: "boiler",
+    SourceKind.HEAT_PUMP: "heat_pump",
 }
 
 
-def _equipment(room: HouseRoom, source: SourceKind) -> Equipment | None:
-    """Return what a room's own output drives; `None` where rooms share a source."""
-    if source is SourceKind.FURNACE:
-        return Equipment.FURNACE
-    if source is SourceKind.DIRECT:
-        return Equipment.HEAT_PUMP if room.emitter is EmitterKind.AIR else Equipment.ELECTRIC
-    return None
+def _zone_equipment(design: HouseDesign) -> Literal["auto", "heat_pump", "furnace", "electric"]:
+    """Return what the outputs of rooms drive; "auto" where they share a source."""
+    if design.source.kind is SourceKind.FURNACE:
+        return "furnace"
+    if design.source.kind is SourceKind.DIRECT:
+        is_air = any(room.emitter is EmitterKind.AIR for room in design.rooms)
+        return "heat_pump" if is_air else "electric"
+    return "auto"
 
 
-def settings_for(
-    design: HouseDesign, *, has_optimum_start: bool = True, is_modulating: bool = False
-) -> ClimateSettings:
-    """Return what a person would configure for a house: its emitters and its source, all else at the defaults."""
-    kind = _SOURCES[design.source.kind]
-    zones = tuple(
-        ZoneSettings(
-            zone_id=room.name,
-            sensors=((room.name, 1.0),),
-            can_cool=room.cooling_w > 0,
-            law=pi_settings_for(
-                _EMITTERS[room.emitter],
-                is_shared=kind is not HeatSourceKind.NONE and not is_modulating,
-                min_on_s=RELAY_MIN_ON_S,
-                equipment=Equipment.VALVE if is_modulating else _equipment(room, design.source.kind),
-            ),
-            has_optimum_start=has_optimum_start,
-        )
-        for room in design.rooms
+def settings_for(design: HouseDesign, flow: FlowSettings | None = None) -> ClimateSettings:
+    """Return what a person would configure for a house: its emitters and its source, all else at the defaults.
+
+    Args:
+        design: Of the house.
+        flow: Of a boiler that modulates.
+    """
+    outputs = [ZoneOutput(room.name, can_cool=room.cooling_w > 0) for room in design.rooms]
+    config = ClimateConfig(
+        zones=tuple(
+            ZoneConfig(room.name, (room.name,), (1.0,), emitter=_EMITTERS[room.emitter].value) for room in design.rooms
+        ),
+        heat_source=_SOURCES[design.source.kind],
+        zone_equipment=_zone_equipment(design),
     )
-    return ClimateSettings(zones=zones, heat_source=HeatSourceSettings(kind=kind))
+    settings = climate_settings(config, outputs, flow)
+    if settings is None:
+        raise ValueError(f"{design.name} has no rooms")
+    return settings
 
 
 def modulating_settings_for(design: HouseDesign) -> ClimateSettings:
     """Return the same with a boiler that takes a flow temperature, at most that of the design."""
-    settings = settings_for(design, is_modulating=len(design.rooms) > 1)
     exponents = [EXPONENT[_EMITTERS[room.emitter]] for room in design.rooms]
-    flow = FlowSettings(flow_c_max=design.source.flow_c, exponent=min(exponents))
-    source = msgspec.structs.replace(settings.heat_source, flow=flow)
-    return msgspec.structs.replace(settings, heat_source=source)
+    return settings_for(design, FlowSettings(flow_c_max=design.source.flow_c, exponent=min(exponents)))
 
 
 class HubControl:

@@ -106,7 +106,7 @@ class SafetyMonitor:
 
     def wrap(self, board: Board) -> Board:
         """Return a board whose outputs are monitored; the same board where it has none."""
-        settings = climate_settings(self._config, board.outputs)
+        settings = climate_settings(self._config, board.outputs.zones if board.outputs else ())
         if settings is None or board.outputs is None:
             return board
         if self.oracle is None:

@@ -298,7 +298,7 @@ def main() -> None:
         "--days", type=int, default=3, help="measured days of a constant setpoint, after two others; 0 for none"
     )
     parser.add_argument(
-        "--tick-s", type=float, default=60.0, help="between the hub's decisions at a constant setpoint; a hub takes 10"
+        "--tick-s", type=float, default=10.0, help="between the hub's decisions at a constant setpoint, as a hub has"
     )
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
     parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")

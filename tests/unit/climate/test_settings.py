@@ -33,7 +33,7 @@ def config(text: str) -> ClimateConfig:
 
 
 def test_configuration_without_zones_gives_no_settings() -> None:
-    assert climate_settings(config(""), Outputs()) is None
+    assert climate_settings(config(""), Outputs().zones) is None
 
 
 def test_the_configuration_determines_the_settings() -> None:
@@ -44,7 +44,7 @@ def test_the_configuration_determines_the_settings() -> None:
             'zones = [{ id = "living", sensors = ["a", "b"], weights = [2, 1] },'
             ' { id = "attic", sensors = ["c"], emitter = "air" }]'
         ),
-        Outputs(),
+        Outputs().zones,
     )
     assert settings is not None
     living, attic = settings.zones
@@ -74,7 +74,7 @@ def test_the_configuration_determines_the_settings() -> None:
 def test_minimum_on_time_and_cycle_follow_from_what_the_output_drives(
     text: str, min_on_s: float, cycle_s: float
 ) -> None:
-    settings = climate_settings(config(f'{text}zones = [{{ id = "living", sensors = ["a"] }}]'), Outputs())
+    settings = climate_settings(config(f'{text}zones = [{{ id = "living", sensors = ["a"] }}]'), Outputs().zones)
     assert settings is not None
     zone = settings.zones[0]
     assert (zone.limits.min_on_s, zone.law.cycle_s) == (min_on_s, pytest.approx(cycle_s))
@@ -82,7 +82,7 @@ def test_minimum_on_time_and_cycle_follow_from_what_the_output_drives(
 
 def test_zones_on_a_heat_pump_get_the_cycles_of_a_compressor() -> None:
     settings = climate_settings(
-        config('heat_source = "heat_pump"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs()
+        config('heat_source = "heat_pump"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs().zones
     )
     assert settings is not None
     assert with_start_goal(settings).zones[0].law.cycle_s == 3600.0
@@ -97,7 +97,7 @@ def test_zones_on_a_heat_pump_get_the_cycles_of_a_compressor() -> None:
 
 def test_a_boiler_cools_nothing() -> None:
     settings = climate_settings(
-        config('heat_source = "boiler"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs()
+        config('heat_source = "boiler"\nzones = [{ id = "living", sensors = ["a"] }]'), Outputs().zones
     )
     assert settings is not None
     assert not settings.zones[0].can_cool
@@ -106,9 +106,9 @@ def test_a_boiler_cools_nothing() -> None:
 def test_a_zone_without_an_output_is_refused_by_name() -> None:
     made = config('zones = [{ id = "cellar", sensors = ["a"] }, { id = "living", sensors = ["a"] }]')
     with pytest.raises(ConfigInvalid, match="no output cellar; it has living, attic"):
-        climate_settings(made, Outputs())
+        climate_settings(made, Outputs().zones)
     with pytest.raises(ConfigInvalid, match="drives nothing"):
-        climate_settings(made, None)
+        climate_settings(made, ())
 
 
 @pytest.mark.parametrize(

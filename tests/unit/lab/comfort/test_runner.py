@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.climate.settings import HeatSourceKind
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import CONTINUOUS, TENTHS
 from hal.sim.weather_patterns import COLD_WINDY, MILD, SUMMER_HEAT, WeatherPattern
@@ -107,3 +108,21 @@ def test_the_hub_cools_in_summer() -> None:
 def test_every_house_has_settings(name: str) -> None:
     settings = settings_for(HOUSES[name])
     assert [zone.zone_id for zone in settings.zones] == [room.name for room in HOUSES[name].rooms]
+
+
+@pytest.mark.parametrize(
+    ("name", "min_on_s", "source_min_on_s"),
+    [
+        ("medium furnace", 240.0, 0.0),
+        ("timber panels", 60.0, 0.0),
+        ("split timber", 600.0, 0.0),
+        ("eight zones", 180.0, 300.0),
+    ],
+)
+def test_relays_have_the_minimum_on_times_that_a_hub_gives_them(
+    name: str, min_on_s: float, source_min_on_s: float
+) -> None:
+    settings = settings_for(HOUSES[name])
+    is_shared = settings.heat_source.kind is not HeatSourceKind.NONE
+    assert {zone.limits.min_on_s for zone in settings.zones} == {min_on_s}
+    assert (settings.heat_source.limits.min_on_s if is_shared else 0.0) == source_min_on_s
