@@ -114,7 +114,9 @@ class Recovery(msgspec.Struct, frozen=True):
         begun_utc_ms: When it began.
         expected_on_s: The time of output that it was expected to take.
         setback_c: The setpoint before it.
-        reached_utc_ms: When the target was reached; `None` until then.
+        reached_utc_ms: Since when the target is reached; `None` before, and once the zone has left it again before the
+            block began.
+        has_taught_rate: How fast the zone warms has been learned from it.
         s: The time since the beginning.
         on_s: The time of heating since then.
     """
@@ -127,6 +129,7 @@ class Recovery(msgspec.Struct, frozen=True):
     expected_on_s: float = 0.0
     setback_c: float = 0.0
     reached_utc_ms: int | None = None
+    has_taught_rate: bool = False
     s: float = 0.0
     on_s: float = 0.0
 
@@ -174,18 +177,25 @@ def advance_recovery(
         was_on: Whether the zone's output was on.
     """
     reached_utc_ms = recovery.reached_utc_ms
+    has_taught_rate = recovery.has_taught_rate
+    if utc_ms < recovery.due_utc_ms and value_c < recovery.target_c - REACHED_K:
+        # A pulse had lifted it while it waited: it has not arrived, and must not be taken for early.
+        reached_utc_ms = None
     if reached_utc_ms is None and value_c >= recovery.target_c - REACHED_K:
         reached_utc_ms = utc_ms
-        learned = _learn_recovery_rate(recovery, learned, value_c)
+        if not has_taught_rate:
+            has_taught_rate, learned = True, _learn_recovery_rate(recovery, learned, value_c)
     recovery = msgspec.structs.replace(
         recovery,
         reached_utc_ms=reached_utc_ms,
+        has_taught_rate=has_taught_rate,
         s=recovery.s + dt_s,
         on_s=recovery.on_s + (dt_s if was_on else 0.0),
     )
     if reached_utc_ms is None and utc_ms >= recovery.due_utc_ms + GIVE_UP_S * 1000:
         reached_utc_ms = utc_ms
-        learned = _learn_recovery_rate(recovery, learned, value_c)
+        if not has_taught_rate:
+            learned = _learn_recovery_rate(recovery, learned, value_c)
     if reached_utc_ms is None or utc_ms < recovery.due_utc_ms:
         return recovery, learned
     return None, learn_lag(learned, recovery, reached_utc_ms)

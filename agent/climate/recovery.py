@@ -35,6 +35,10 @@ RESERVE_SPREADS = 1.5
 RESERVE_SHARE_MIN = 0.25
 """The least reserve, as a share of the forecast: so much the weather changes within a night."""
 
+COLDER_K = 3.0
+"""By so much outdoors may get colder, or as much windier, until the zone is due: the lead is that under this load. It
+matters where little of the output is left for a rise, as with heated floors and in storms."""
+
 SHARED_LEAD = 1.5
 """Once a zone has begun, others on its source that are due at the same time begin up to this much earlier than alone:
 what one source can give to all at once is not what it gives to each."""
@@ -96,7 +100,8 @@ class ZoneRecovery:
         self._sensors: tuple[str, ...] = ()
         self._planned_at = -1
         self._duty = self._held_duty = 0.0
-        # The final rise: its forecast, and the time of full output since it began.
+        # The final rise: its forecast until that has been compared, and the time of full output since it began.
+        self._is_rising = False
         self._rise_s: float | None = None
         self._risen_s = 0.0
         self.learned = learned
@@ -212,7 +217,8 @@ class ZoneRecovery:
             target_c = _bounded_target_c(ahead.target_c, effective)
             if target_c < setpoint_c + WORTH_K or estimate.felt_c >= target_c - recovery_steering.ARRIVAL_K:
                 continue
-            lead_s = zone_model.lead_s(estimate, dynamics, target_c - recovery_steering.ARRIVAL_K, LEAD_S_MAX)
+            colder = zone_model.under_colder_weather(estimate, dynamics, COLDER_K)
+            lead_s = zone_model.lead_s(colder, dynamics, target_c - recovery_steering.ARRIVAL_K, LEAD_S_MAX)
             reserve = 1.0 + max(RESERVE_SHARE_MIN, RESERVE_SPREADS * learned.spread)
             if ahead.due_utc_ms in begun:
                 reserve *= SHARED_LEAD
@@ -227,7 +233,7 @@ class ZoneRecovery:
                 setback_c=setpoint_c,
                 expected_on_s=recovery_steering.expected_on_s(estimate, dynamics, target_c=target_c, left_s=left_s),
             )
-            self._rise_s = None
+            self._is_rising, self._rise_s = False, None
             self._steer(self.active, effective, estimate, utc_ms)
             return
 
@@ -240,12 +246,12 @@ class ZoneRecovery:
             target_c=_bounded_target_c(recovery.target_c, effective) if left_s > 0 else recovery.target_c,
             left_s=left_s,
             pace=min(PACE_MAX, max(PACE_MIN, self._learned.pace)),
-            is_rising=self._rise_s is not None,
+            is_rising=self._is_rising,
             lead_s_max=LEAD_S_MAX,
         )
         self._duty, self._held_duty = steering.duty, steering.held_duty
-        if self._rise_s is None and steering.rise_s is not None:
-            self._rise_s, self._risen_s = steering.rise_s, 0.0
+        if not self._is_rising and steering.rise_s is not None:
+            self._is_rising, self._rise_s, self._risen_s = True, steering.rise_s, 0.0
 
     def _note(self, recovery: Recovery, value_c: float) -> None:
         """After a recovery that failed though the output was on, limit the setback and tell it; else relax it."""
@@ -324,6 +330,7 @@ class ZoneRecovery:
             has_arrived = self.active is None or self.active.reached_utc_ms is not None
             if self._rise_s is not None and recovery.reached_utc_ms is None and has_arrived:
                 self._learned = optimum_start.learn_pace(self._learned, forecast_s=self._rise_s, taken_s=self._risen_s)
+                self._rise_s = None
             if self.active is None:
                 tracker.end_window(was_reached=value_c >= recovery.target_c - REACHED_K)
                 self._note(recovery, value_c)

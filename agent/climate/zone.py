@@ -51,8 +51,9 @@ HEAT_NEED_DUTY = 0.1
 CHANGEOVER_DELAY_S = 1800.0
 """In auto, cooling begins this long after the last heating, and the reverse: radiators must have cooled down."""
 
-RECOVERY_CYCLE_S = 1200.0
-"""The goal of a cycle during a recovery, an hour or two a day: longer ones move a room by more than it may be off."""
+RECOVERY_CYCLE_S = 600.0
+"""The goal of a cycle during a recovery, some hours a day at most, as far as the minimum on time of what it starts
+allows: longer ones move a room by more than it may be off, and so each final rise begins from another temperature."""
 
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 

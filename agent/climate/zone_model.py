@@ -219,6 +219,11 @@ def standing_estimate(now: ZoneEstimate, dynamics: ZoneDynamics, setpoint_c: flo
     return ZoneEstimate(duty, setpoint_c, setpoint_c, setpoint_c, load)
 
 
+def under_colder_weather(now: ZoneEstimate, dynamics: ZoneDynamics, colder_k: float) -> ZoneEstimate:
+    """Return the state with the load that it would have if outdoors were colder by some kelvin."""
+    return msgspec.structs.replace(now, load_k_per_h=now.load_k_per_h + dynamics.gain_k_per_h / SPAN_K * colder_k)
+
+
 def lead_s(now: ZoneEstimate, dynamics: ZoneDynamics, target_c: float, lead_s_max: float) -> float | None:
     """Return the time that full output takes to a temperature; `None` if it takes longer than `lead_s_max`."""
     step, passed_s, felt_c = stepper(dynamics, FORECAST_STEP_S), 0.0, now.felt_c

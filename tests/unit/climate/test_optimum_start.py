@@ -12,6 +12,7 @@ from agent.climate.fusion import SensorReading
 from agent.climate.model import Block, Eco, Schedule, ZoneProgram
 from agent.climate.optimum_start import (
     LEAD_S_MAX,
+    SENSOR_LATE_S,
     SLOPE_K_PER_H_MAX,
     Coasting,
     LearnedDynamics,
@@ -112,6 +113,16 @@ def test_early_recovery_ends_at_its_block_and_updates_the_rate() -> None:
     assert learned.recoveries == 1
     assert learned.lag_s < LEARNED.lag_s
     assert learned.rate_k_per_h > LEARNED.rate_k_per_h
+
+
+def test_a_zone_that_a_pulse_lifted_while_it_waited_has_not_arrived() -> None:
+    """It was taken for an hour early, and its final rise taught nothing. How fast it warms is learned once."""
+    rise, lifted, waiting = [18.0 + minute / 10 for minute in range(28)], [20.8] * 3, [20.6] * 31
+    recovery, learned = follow([*rise, *lifted, *waiting, 20.8], due_in_min=60)
+    assert recovery is None
+    assert learned.lag_s == pytest.approx(LEARNED.lag_s + 0.4 * (120.0 - SENSOR_LATE_S))
+    _, once = follow([*rise, *lifted], due_in_min=60)
+    assert learned.rate_k_per_h == once.rate_k_per_h != LEARNED.rate_k_per_h
 
 
 def test_failed_recovery_is_given_up_and_updates_the_rate() -> None:
