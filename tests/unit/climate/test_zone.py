@@ -1,5 +1,7 @@
 """One zone: protection before comfort, fallback without a sensor, and auto mode."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -18,6 +20,19 @@ def test_a_cold_room_is_heated_once_the_minimum_off_time_is_over() -> None:
     assert made.demand.zones == {"z0": OFF}
     assert made.reasons[0].startswith("idle: 0.6 K below 20.0")
     assert bench.run(inputs(17.0), minutes=4).demand.zones == {"z0": HEAT}
+
+
+@pytest.mark.parametrize(("pulse_s_min", "starts_per_h"), [(80.0, 5.0), (150.0, 3.0)])
+def test_a_recovery_has_short_cycles_as_far_as_the_minimum_on_time_allows(
+    pulse_s_min: float, starts_per_h: float
+) -> None:
+    zone = home().zones[0]
+    law = msgspec.structs.replace(zone.law, pulse_s_min=pulse_s_min)
+    bench = Bench(msgspec.structs.replace(home(), zones=(msgspec.structs.replace(zone, law=law),)))
+    cold = msgspec.structs.replace(inputs(19.5), recovery_duty=0.5, held_duty=0.3, is_ramp=True)
+    is_on = [bench.step(cold).demand.zones["z0"] is HEAT for _ in range(24 * 60)]
+    starts = sum(now and not before for before, now in pairwise(is_on))
+    assert starts / 24 == pytest.approx(starts_per_h, abs=0.3)
 
 
 def test_the_reason_names_the_minimum_time() -> None:
