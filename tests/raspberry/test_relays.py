@@ -184,7 +184,7 @@ def test_busy_line_is_reported_and_the_others_go_off(machine: Machine) -> None:
     finally:
         machine.run("sh", "-c", "kill $(cat /run/holder); rm /run/held")
     assert code == REFUSED
-    assert said.startswith(f"climahub: /dev/gpiochip0: line {BATH} is held by fan-control; stop what holds it")
+    assert said.startswith(f"climahub: /dev/gpiochip0: line {BATH} is in use by fan-control; stop that program")
     assert [machine.controller().line(line) for line in (LIVING, PUMP)] == [Driven.LOW, Driven.LOW]
 
     machine.attempt(PYTHON, "-c", LEFT_ON % ((LIVING, PUMP),))
@@ -199,9 +199,9 @@ def test_missing_or_forbidden_chip_is_reported(machine: Machine) -> None:
     another = text().replace("[board.linux]\n", '[board.linux]\ngpio_chip = "/dev/gpiochip7"\n')
     code, said = outputs_off(machine, another)
     assert code == REFUSED
-    assert said.startswith("climahub: /dev/gpiochip7 is not there; check board.linux.gpio_chip")
+    assert said.startswith("climahub: /dev/gpiochip7 does not exist; check board.linux.gpio_chip")
     code, said = outputs_off(machine, text(), groups=())
     assert code == REFUSED
     assert said.startswith(
-        "climahub: /dev/gpiochip0: this user may not open it (Permission denied); it needs the group"
+        "climahub: /dev/gpiochip0: this user has no permission to open it (Permission denied); add the user"
     )
