@@ -28,6 +28,11 @@ class EbusdLink:
         return SILENCE_S
 
     @property
+    def is_heating_enabled(self) -> bool | None:
+        """See `BoilerLink`: ebusd passes on no message of others."""
+        return None
+
+    @property
     def name(self) -> str:
         """What and where it is."""
         return f"ebusd at {self._address}"

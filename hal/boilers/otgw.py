@@ -4,6 +4,10 @@ Facts are those of the gateway's firmware (otgw.tclcode.com/firmware.html, chang
 setpoint and, at 8 °C or more, must be repeated each minute (since 5.2; the timer is right since 5.6); `CH=0` forbids
 heating during an override; `CS=0` ends it, and the thermostat's own demand counts again, or nothing without one. Both
 need gateway mode (`GW=1`). Domestic hot water is never touched.
+
+A gateway that has restarted has forgotten the override. It passes on each message to the boiler that it has made or
+changed (`R`); data id 0 has the bit "CH enable" (OpenTherm 2.2, section 5.3.1), which pyotgw keeps as the boiler's
+`master_ch_enabled`.
 """
 
 import asyncio
@@ -40,6 +44,14 @@ class OtgwLink:
     def silence_s(self) -> float:
         """See `BoilerLink`."""
         return SILENCE_S
+
+    @property
+    def is_heating_enabled(self) -> bool | None:
+        """See `BoilerLink`. Not seen: a thermostat's message that the gateway passes on as it is."""
+        if self._gateway is None or not self._gateway.connection.connected:
+            return None
+        bit = self._gateway.status.status["boiler"].get("master_ch_enabled")
+        return None if bit is None else bool(bit)
 
     @property
     def name(self) -> str:

@@ -24,6 +24,9 @@ SEND_S_MAX = 8.0
 CLOSE_S_MAX = 2.0
 """The end of the agent waits this long for the boiler to be handed back."""
 
+SETTLED_S = 3.0
+"""A message to the boiler may have been under way when a demand was sent; it has arrived by then."""
+
 FLOW_C_MIN = 20.0
 """No boiler takes a lower setpoint for heating."""
 
@@ -39,6 +42,11 @@ class BoilerLink(Protocol):
     @property
     def silence_s(self) -> float:
         """The boiler no longer heats by a demand that was sent so long ago."""
+        ...
+
+    @property
+    def is_heating_enabled(self) -> bool | None:
+        """Whether the boiler may heat, by the last message to it that was seen; `None` where none shows that."""
         ...
 
     async def send(self, flow_c: float | None) -> None:
@@ -113,7 +121,7 @@ class BoilerOutputs:
         if self._problem:
             raise ActuatorFault(self._problem)
         if rest_s:
-            text = "it went off late, or its gateway was not reached"
+            text = "it went off late, or its gateway was not reached or lost its supply"
             raise ActuatorFault(f"{self._link.name}: wait {-(-rest_s // 1):.0f} s for the boiler's rest: {text}")
 
     def _rest_left_s(self, *, is_on: bool) -> float:
@@ -123,10 +131,18 @@ class BoilerOutputs:
         is_off = self._record is not None and not self._record.is_on
         if not is_off and now_ms > self._may_heat_until_ms:
             self._record = with_state(self._record, demand, self._may_heat_until_ms, is_on=False)
+        elif not is_off and self._is_forgotten(now_ms):
+            self._record = with_state(self._record, demand, now_ms, is_on=False)
         record = self._record
         if not is_on or record is None or record.off_ms is None:
             return 0.0
         return rest_left_s(record.off_ms, record.late_s, demand.since_ms, self._rest_s, now_ms)
+
+    def _is_forgotten(self, now_ms: int) -> bool:
+        """Return whether the gateway took the last demand for heating, and the boiler may not heat all the same."""
+        if self._sent is None or self._sent[1] is None or now_ms - self._sent[0] < SETTLED_S * 1000:
+            return False
+        return self._link.is_heating_enabled is False
 
     def _went_off(self) -> None:
         """Record that a demand for no heating has arrived."""

@@ -49,6 +49,14 @@ class EmulatedOtgw:
         self._may_heat = False
         self._at_s = 0.0
 
+    def restart(self) -> None:
+        """Lose the supply for a moment, and with it the override."""
+        self._setpoint_c, self._may_heat = 0.0, False
+
+    def status_message(self, now_s: float) -> str:
+        """Return the message of data id 0 to the boiler, as the gateway reports what it made: CH and DHW enable."""
+        return "R00000300" if self.order(now_s).may_heat else "R80000200"
+
     def receive(self, line: str, now_s: float) -> str:
         """Return the answer to a command; an empty text for none."""
         command, _, value = line.strip().partition("=")

@@ -61,7 +61,8 @@ class OtgwServer:
     async def _talk(self) -> None:
         while True:
             if self._terminal is not None and not self.is_silent:
-                self._terminal.write(MESSAGE)
+                status = self._gateway.status_message(self._now_s())
+                self._terminal.write(MESSAGE + status.encode() + b"\r\n")
             await asyncio.sleep(TALK_S)
 
 

@@ -55,6 +55,24 @@ async def test_an_otgw_gets_setpoint_and_permission_and_is_handed_back(tmp_path:
         assert gateway.order(time.now_s) == THERMOSTAT
 
 
+async def test_an_otgw_that_forgets_its_demand_is_seen_by_what_it_sends_to_the_boiler(tmp_path: Path) -> None:
+    pytest.importorskip("pyotgw")
+    gateway = EmulatedOtgw()
+    async with otgw(tmp_path, gateway, Time()) as (link, server, _):
+        assert link.is_heating_enabled is None
+        await link.send(47.5)
+        assert link.is_heating_enabled
+        gateway.restart()
+        async with asyncio.timeout(60.0):
+            while link.is_heating_enabled:  # noqa: ASYNC110 - pyotgw tells nobody
+                await asyncio.sleep(0.05)
+        await link.send(47.5)
+        assert link.is_heating_enabled
+        server.is_silent = True
+        await link.close()
+        assert link.is_heating_enabled is None
+
+
 async def test_an_otgw_that_is_not_safe_by_silence_or_only_monitors_is_not_driven(tmp_path: Path) -> None:
     pytest.importorskip("pyotgw")
     for gateway, words in (

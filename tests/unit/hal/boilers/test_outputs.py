@@ -22,6 +22,7 @@ def heat(flow_c: float | None) -> HvacDemand:
 class Link:
     name = "the gateway"
     silence_s = OTGW_EXPIRES_S
+    is_heating_enabled: bool | None = None
 
     def __init__(self) -> None:
         self.sent: list[float | str | None] = []
@@ -153,6 +154,10 @@ class GatewayLink(Link):
         self.now_s = now_s
         self.answers = True
 
+    @property
+    def is_heating_enabled(self) -> bool:  # type: ignore[override]
+        return self.gateway.status_message(self.now_s()) == "R00000300"
+
     async def send(self, flow_c: float | None) -> None:
         await super().send(flow_c)
         self.gateway.receive(f"CS={8.0 if flow_c is None else flow_c}", self.now_s())
@@ -216,6 +221,24 @@ class RestBench(Bench):
         elif self._was_on and not is_on:
             self._off_s = now_s
         self._was_on = is_on
+
+
+@pytest.mark.parametrize("restarted_s", [3, 10, 17, 29])
+async def test_boiler_whose_gateway_lost_its_supply_rests_from_when_it_went_off(restarted_s: int) -> None:
+    """Without a thermostat the boiler is off until the next demand, within 30 s: too short for its burner."""
+    bench = RestBench()
+    for _ in range(6):
+        assert await bench.apply(heat(45.0)) == ""
+    for second in range(30):
+        if second == restarted_s:
+            bench.link.gateway.restart()
+        fault = await bench.apply(heat(45.0), after_s=1.0)
+    assert "s for the boiler's rest" in fault
+    assert "lost its supply" in fault
+    for _ in range(40):
+        fault = await bench.apply(heat(45.0))
+    assert (fault, len(bench.rests_s)) == ("", 1)
+    assert REST_S <= bench.rests_s[0] <= REST_S + 20.0
 
 
 @pytest.mark.parametrize("dead_s", [20, 60, 200])
