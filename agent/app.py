@@ -110,6 +110,7 @@ class Hub:
         self.reports: HubReports = self._reports()
         self.assembly = self._assembly()
         self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests
+        self.port.credentials.on_use = self.commands.look_at_interval
         self.checks, self.repairs, self.home = self.assembly.checks, self.assembly.repairs, self.assembly.home
 
     def _assembly(self) -> PortAssembly:

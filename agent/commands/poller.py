@@ -16,13 +16,15 @@ from agent.commands.poll_schedule import is_held_up, next_due_ms
 from agent.errors import CloudUnavailable, Defect, Refused, StorageFull, Throttled, Unauthorized
 from agent.foundation.clock import Now
 from agent.foundation.log import ProblemLog
+from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import plural
 
 _log = logging.getLogger(__name__)
 
-LOOK_S = 15.0
-"""How often the interval is looked at while the poller waits: a person who arrives ends a long one."""
+LOOK_S = 60.0
+"""How often the interval is looked at while the poller waits: for what shortens it and does not say so, such as a link
+that is no longer metered."""
 
 
 class CommandPoller:
@@ -53,6 +55,7 @@ class CommandPoller:
         self._now = now
         self._rng = rng
         self._interval_s = interval_s
+        self._interval_changed = Signal()
         self._refused = ProblemLog(_log, "commands are not taken in", level=logging.WARNING)
         self.problem = ""
         self.arrived_ms: int | None = None
@@ -73,14 +76,19 @@ class CommandPoller:
             await self._poll(journal)
             due_ms = await self._next_due_ms(due_ms)
 
+    def look_at_interval(self) -> None:
+        """Take up a shorter interval at once: a person has come."""
+        self._interval_changed.set()
+
     async def _next_due_ms(self, polled_ms: int) -> int:
-        """Return when the next poll is due, shortly before it is: until then a shorter interval may come into force."""
+        """Return when the next poll is due, once it is: until then a shorter interval may come into force."""
         while True:
             now_ms = self._now().now_ms
             due_ms = next_due_ms(polled_ms, now_ms, int(self._interval_s() * 1000))
-            if due_ms - now_ms <= LOOK_S * 1000:
+            left_s = (due_ms - now_ms) / 1000
+            has_changed = await self._interval_changed.wait(min(left_s, LOOK_S))
+            if left_s <= LOOK_S and not has_changed:
                 return due_ms
-            await asyncio.sleep(LOOK_S)
 
     def _with_new_phase_ms(self) -> int:
         return self._now().now_ms + int(self._rng.uniform(0.0, self._interval_s()) * 1000)

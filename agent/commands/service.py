@@ -127,6 +127,10 @@ class CommandService:
         at_ms = self._poller.arrived_ms
         return None if at_ms is None else (self._now().now_ms - at_ms) / 1000
 
+    def look_at_interval(self) -> None:
+        """Have the poller take up a shorter interval at once: a person has come."""
+        self._poller.look_at_interval()
+
     @property
     def is_volatile(self) -> bool:
         """Whether commands are kept in memory only, because the disk takes nothing."""

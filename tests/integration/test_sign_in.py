@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.commands.service import CommandService
 from agent.local.routes import Role
 from tests.integration.conftest import WAIT_S
 from tests.integration.port_rig import open_port
@@ -39,6 +40,23 @@ async def test_a_person_signs_in_with_the_code_and_out_again(tmp_path: Path) -> 
             assert (newest["name"], newest["action"], newest["origin"]) == ("session 1", "sign_in", "127.0.0.1")
         assert await status_of(client, "/v1/session", "DELETE") == 200
         assert await status_of(client) == 401
+
+
+async def test_the_poll_for_commands_learns_at_once_that_a_person_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[CommandService] = []
+
+    def look(service: CommandService) -> None:
+        looks.append(service)
+
+    monkeypatch.setattr(CommandService, "look_at_interval", look)
+    async with open_port(tmp_path) as port, port.session() as client:
+        assert await status_of(client) == 401
+        await sign_in(client, await port.make_code())
+        looks.clear()
+        assert await status_of(client) == 200
+        assert looks == [port.hub.commands]
 
 
 async def test_the_cookie_is_for_browsers_only(tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ AGENT = str(Path(__file__).parents[2] / "agent")
 SIGNALS = str(Path(AGENT) / "foundation" / "signals.py")
 
 PER_HOUR = {
-    "CommandPoller._next_due_ms": 180,
-    "CommandPoller.run": 60,
+    "CommandPoller._next_due_ms": 60,
     "CommandService._watch_storage": 60,
     "DataUsageLog.run": 6,
     "Health.feed_watchdog": 120,

@@ -64,6 +64,7 @@ class Credentials:
     Attributes:
         sessions: Of the people who have signed in.
         throttle: The limits of wrong sign-ins.
+        on_use: Called when a person who has signed in asks for something.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Credentials:
         self._add_fault = add_fault
         self.sessions = Sessions(random_bytes)
         self.throttle = Throttle()
+        self.on_use: Callable[[], None] = lambda: None
         self._loaded = asyncio.Event()
         self._uses: dict[str, int] = {}
         """When each token was used last, in UTC, since the start."""
@@ -219,6 +221,8 @@ class Credentials:
         if not self._loaded.is_set():
             return None
         found = self.sessions.find(cookie, self._clock.monotonic_ms(), is_use=is_use)
+        if found and is_use:
+            self.on_use()
         return _caller_of(found) if found else None
 
     @property

@@ -58,15 +58,22 @@ def test_polls_come_at_the_interval_from_a_phase_on() -> None:
     assert len(others_s) >= 8
 
 
-def test_who_arrives_during_a_long_pause_waits_for_a_short_one_at_most() -> None:
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_who_arrives_during_a_long_pause_waits_for_a_short_one_at_most(is_reported: bool) -> None:
     bench = Bench()
     bench.interval_s = 3600.0
-    bench.loop.call_later(5000.0, setattr, bench, "interval_s", 15.0)
+
+    def arrive() -> None:
+        bench.interval_s = 15.0
+        if is_reported:
+            bench.poller.look_at_interval()
+
+    bench.loop.call_later(5000.0, arrive)
     bench.run(6000.0)
     before_s = max(at_s for at_s in bench.polled_s if at_s < 5000)
     after_s = [at_s for at_s in bench.polled_s if at_s >= 5000]
     assert before_s < 5000 - 15
-    assert after_s[0] <= 5000 + LOOK_S + 15
+    assert after_s[0] <= 5000 + 15 + (0 if is_reported else LOOK_S)
     assert len(after_s) >= 60
 
 
@@ -77,3 +84,17 @@ def test_who_leaves_ends_the_frequent_polls() -> None:
     bench.run(900.0)
     assert 18 <= len([at_s for at_s in bench.polled_s if at_s < 300]) <= 21
     assert 9 <= len([at_s for at_s in bench.polled_s if at_s >= 300]) <= 11
+
+
+def test_the_interval_is_looked_at_once_for_each_poll_each_minute() -> None:
+    bench = Bench()
+    looks = 0
+
+    def interval_s() -> float:
+        nonlocal looks
+        looks += 1
+        return 60.0
+
+    bench.poller._interval_s = interval_s
+    bench.run(3600.0)
+    assert len(bench.polled_s) <= looks <= len(bench.polled_s) + 2

@@ -126,6 +126,19 @@ async def test_a_stream_does_not_keep_its_session(bench: Bench) -> None:
     assert credentials.session(cookie) is None
 
 
+async def test_a_person_who_asks_is_reported_and_a_stream_or_a_stranger_is_not(bench: Bench) -> None:
+    credentials = await bench.credentials()
+    code, _ = await credentials.make_code(Role.OWNER)
+    cookie, _ = credentials.sign_in(code, PERSON)
+    uses: list[str] = []
+    credentials.on_use = lambda: uses.append("used")
+    assert credentials.session(cookie, is_use=False) is not None
+    assert credentials.session("unknown") is None
+    assert uses == []
+    assert credentials.session(cookie) is not None
+    assert uses == ["used"]
+
+
 async def test_wrong_tries_are_told_in_the_answer_with_the_seconds_to_wait(bench: Bench) -> None:
     credentials = await bench.credentials()
     code, _ = await credentials.make_code(Role.OWNER)
