@@ -342,8 +342,8 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def shorten() -> None:
         monkeypatch.setattr(bellows.ash, "T_RX_ACK_MIN", 0.05)
-        monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 0.2)
+        monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 1.0)
         monkeypatch.setattr(ash, "ACK_TIMEOUT_MIN_S", 0.05)
-        monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 0.2)
+        monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 1.0)
 
     return shorten

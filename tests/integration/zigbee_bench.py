@@ -54,9 +54,9 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     from hal.zigbee import network, radio  # noqa: PLC0415
 
     monkeypatch.setattr(bellows.ash, "T_RX_ACK_MIN", 0.05)
-    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 0.2)
+    monkeypatch.setattr(bellows.ash, "T_RX_ACK_MAX", 1.0)
     monkeypatch.setattr(ash, "ACK_TIMEOUT_MIN_S", 0.05)
-    monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 0.2)
+    monkeypatch.setattr(ash, "ACK_TIMEOUT_MAX_S", 1.0)
     monkeypatch.setattr(ControllerApplication, "_watchdog_period", 0.5)
     monkeypatch.setattr(radio, "BACKUP_CALM_S", 0.2)
     monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
