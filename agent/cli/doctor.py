@@ -77,7 +77,7 @@ def doctor(
     if as_json:
         click.echo(escape(msgspec.json.encode(report).decode()))
     else:
-        if not groups and (sentences := verdict_sentences(config_file, socket_path)):
+        if not groups and (sentences := verdict_sentences(report.outcome, config_file, socket_path)):
             click.echo(escape_lines("\n".join([*sentences, ""])))
         show(report, shows_all=shows_all or bool(groups), is_terminal=sys.stdout.isatty())
     if fix:
@@ -147,13 +147,20 @@ def examine(config_file: Path | None, socket_path: Path | None) -> ChecksReport:
     return local if hub is None else merge(hub, local)
 
 
-def verdict_sentences(config_file: Path | None, socket_path: Path | None) -> list[str]:
-    """Return the hub's verdict on itself; nothing where it does not answer."""
+def verdict_sentences(outcome: Outcome, config_file: Path | None, socket_path: Path | None) -> list[str]:
+    """Return the hub's verdict on itself; nothing where it does not answer.
+
+    The checks see more than the hub does from within, such as files that others changed: where they found something,
+    the verdict does not say that all is well.
+    """
+    from agent.local.verdict import ALL_WELL  # noqa: PLC0415 - as above
+
     try:
         path = socket_path or socket_of(config_file)
-        return hub_client.decode(hub_client.fetch(path, "/v1/verdict"), _Verdict).sentences
+        sentences = hub_client.decode(hub_client.fetch(path, "/v1/verdict"), _Verdict).sentences
     except (NoAnswer, NotAllowed, RequestRefused, ConfigInvalid):
         return []
+    return [each for each in sentences if outcome is Outcome.PASS or each != ALL_WELL]
 
 
 def examine_here(config_file: Path, agent: "Agent | Missing", *, with_network: bool) -> ChecksReport:

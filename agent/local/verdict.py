@@ -45,6 +45,8 @@ _CLOUD = {
 _DOING = {"heat": "Heating {zones}.", "cool": "Cooling {zones}."}
 """By `hal.interface.HvacAction`."""
 
+ALL_WELL = "All is well."
+
 WAITS_K = 0.5
 """A zone that is idle this far from its setpoint waits; less is within what the control law lets it swing."""
 
@@ -112,7 +114,7 @@ def verdict(
     unseen = [*_unseen(status, climate, zigbee)]
     if unseen and level is Level.OK:
         level = Level.ATTENTION
-    head = ["All is well."] if level is Level.OK else [*_troubles(found, status, climate, zigbee), *unseen]
+    head = [ALL_WELL] if level is Level.OK else [*_troubles(found, status, climate, zigbee), *unseen]
     actions = [
         *_config_actions(status),
         *([CONFIRM_RESET] if status.machine.reset_left_s is not None else []),

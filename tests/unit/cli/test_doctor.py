@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from agent.cli import exit_codes, hub_client, root
-from agent.cli.doctor import as_lines, repair, show
+from agent.cli.doctor import as_lines, repair, show, verdict_sentences
 from agent.cli.doctor_table import render
 from agent.foundation.boot_trail import AgentStart, BootTrail
 from agent.foundation.disk import Disk
@@ -49,6 +49,15 @@ def test_a_dead_agent_is_named_and_the_rest_is_checked(config: Path, capsys: pyt
     assert found["network-tcp"]["outcome"] == "fail"
     assert found["heating-frost"]["outcome"] == "unknown"
     assert report["took_s"] < 10
+
+
+@pytest.mark.parametrize(("outcome", "says_so"), [(Outcome.PASS, True), (Outcome.WARN, False), (Outcome.FAIL, False)])
+def test_all_is_well_is_said_only_where_no_check_found_anything(
+    outcome: Outcome, says_so: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_client, "fetch", lambda path, route: b'{"sentences": ["All is well.", "Cloud fine."]}')
+    sentences = verdict_sentences(outcome, None, Path("hub.sock"))
+    assert sentences == [*(["All is well."] if says_so else []), "Cloud fine."]
 
 
 def test_how_a_dead_agent_ended_and_the_boots_before_are_read_from_its_files(
