@@ -148,6 +148,28 @@ async def test_errors_of_the_router_are_problem_documents(port: PortRig) -> None
                 assert response.headers["Cache-Control"] == "no-store"
 
 
+async def test_what_answers_get_answers_head(port: PortRig) -> None:
+    """As `curl -I` and monitors ask."""
+    async with port.session(Role.OWNER) as client:
+        for path in ("/healthz", "/", "/main.js"):
+            async with client.head(path) as head:
+                assert await head.read() == b""
+            # On the same connection: whatever came with the first response would be read as the second.
+            async with client.get(path) as got:
+                assert (head.status, head.content_type) == (got.status, got.content_type), path
+                assert head.headers["Content-Length"] == got.headers["Content-Length"]
+                assert head.headers["Content-Security-Policy"] == got.headers["Content-Security-Policy"]
+        for path in ("/v1/status", "/v1/events", "/v1/support-bundle"):
+            async with client.head(path) as head:
+                assert (head.status, await head.read()) == (200, b"")
+            assert port.hub.port.events.clients == 0
+        for path, status in (("/v1/climate/living", 405), ("/v1/nothing", 404)):
+            async with client.head(path) as head:
+                assert (head.status, await head.read()) == (status, b"")
+    async with port.session() as client, client.head("/v1/status") as response:
+        assert response.status == 401
+
+
 async def test_the_audit_trail_names_the_user_of_the_socket(port: PortRig) -> None:
     async with port.socket_session() as client:
         async with client.post("/v1/climate/living", data=BODY) as response:

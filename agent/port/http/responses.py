@@ -10,7 +10,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from agent.errors import ClimahubError
 from agent.foundation.supervisor import contain_failure
@@ -108,6 +108,8 @@ async def _send_stream(request: web.Request, stream: Stream, lasts: Callable[[],
         response.headers["Content-Disposition"] = f'attachment; filename="{stream.file_name}"'
     async with contextlib.aclosing(stream.chunks) as chunks:
         await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
         is_gone = False
         try:
             with contain_failure(f"the stream {sanitize(request.path)}"):

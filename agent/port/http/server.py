@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as HttpHandler
 
 from agent.errors import ClimahubError, Defect
@@ -81,7 +81,9 @@ def application(
         mounted |= mount(made, apis, gate, audit)
     for route in ROUTES:
         if handler := handlers.get(route.handler):
-            routes[made.router.add_route(route.method, route.path, _http_handler(route, handler, gate))] = route
+            # What can be asked for answers HEAD as well: `curl -I` and monitors ask so (RFC 9110, section 9.1).
+            for method in (route.method, hdrs.METH_HEAD) if route.method == hdrs.METH_GET else (route.method,):
+                routes[made.router.add_route(method, route.path, _http_handler(route, handler, gate))] = route
     return made
 
 
