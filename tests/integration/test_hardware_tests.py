@@ -60,6 +60,14 @@ async def switch_heating_off(rig: PortRig) -> None:
     await until(lambda: output_of(rig) == "off" and output_of(rig, "kitchen") == "off")
 
 
+@pytest.mark.parametrize("duration_s", [-5, 4.9, 601, 1e9])
+async def test_a_duration_out_of_range_is_refused(tmp_path: Path, duration_s: float) -> None:
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        status, refused = await ask(rig, "POST", "/v1/tests/relays/living", {"duration_s": duration_s})
+        assert (status, refused["detail"]) == (400, "choose 5 to 600 s")
+        assert (await ask(rig, "GET", "/v1/tests"))[1]["test"] is None
+
+
 async def test_a_test_switches_on_and_off_and_gives_the_output_back(tmp_path: Path) -> None:
     async with open_port(tmp_path, config_text=ZONES) as rig:
         await switch_heating_off(rig)

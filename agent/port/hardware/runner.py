@@ -206,6 +206,9 @@ class HardwareTestService:
         if request.override not in {"", OVERRIDE_WORD}:
             text = f'give "{OVERRIDE_WORD}" to test without the minimum times, or leave it out'
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
+        if not output_test.DURATION_S_MIN <= request.duration_s <= output_test.DURATION_S_MAX:
+            text = f"choose {output_test.DURATION_S_MIN:g} to {output_test.DURATION_S_MAX:g} s"
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text)
         self._test = output_test.begin(
             self._new_id(),
             output,
