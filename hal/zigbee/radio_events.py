@@ -29,23 +29,29 @@ STEPS_MAX = 30
 
 
 class ThreadMailbox(Generic[T]):
-    """A bounded queue: any thread adds items, one coroutine removes them; a full queue drops the oldest."""
+    """A bounded queue: any thread adds items, one coroutine removes them; a full queue drops the oldest and logs it."""
 
-    def __init__(self, items_max: int) -> None:
-        """Create an empty mailbox for at most ``items_max`` items."""
+    def __init__(self, items_max: int, content: str) -> None:
+        """Create an empty mailbox.
+
+        Args:
+            items_max: Its capacity.
+            content: What the items are, for the log.
+        """
         self._items: deque[T] = deque()
         self._items_max = items_max
+        self._content = content
         self._lock = threading.Lock()
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
         self._is_woken = False
-        self.dropped = 0
+        self._dropped = 0
 
     def put(self, item: T) -> None:
         """Add an item. Callable from any thread."""
         with self._lock:
             if len(self._items) >= self._items_max:
                 self._items.popleft()
-                self.dropped += 1
+                self._dropped += 1
             self._items.append(item)
         self.wake()
 
@@ -53,6 +59,10 @@ class ThreadMailbox(Generic[T]):
         """Remove and return all items, oldest first."""
         with self._lock:
             items, self._items = self._items, deque()
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            lost = "the oldest %d %s were lost: the agent did not fetch them in time; please report this with the log"
+            _log.error(lost, dropped, self._content)
         return tuple(items)
 
     def wake(self) -> None:
@@ -93,8 +103,8 @@ class RadioEvents:
     """
 
     def __init__(self) -> None:
-        self.readings: ThreadMailbox[Reading] = ThreadMailbox(READINGS_MAX)
-        self.join_events: ThreadMailbox[JoinEvent] = ThreadMailbox(EVENTS_MAX)
+        self.readings: ThreadMailbox[Reading] = ThreadMailbox(READINGS_MAX, "Zigbee readings")
+        self.join_events: ThreadMailbox[JoinEvent] = ThreadMailbox(EVENTS_MAX, "events of joining sensors")
         self.status = RadioStatus(RadioState.STARTING)
         self._steps: deque[str] = deque(maxlen=STEPS_MAX)
 

@@ -11,7 +11,7 @@ from hal.zigbee.radio_events import ThreadMailbox
 
 
 async def test_items_keep_their_order_and_none_is_lost() -> None:
-    crossing: ThreadMailbox[int] = ThreadMailbox(100_000)
+    crossing: ThreadMailbox[int] = ThreadMailbox(100_000, "numbers")
 
     def fill() -> None:
         for number in range(20_000):
@@ -26,19 +26,22 @@ async def test_items_keep_their_order_and_none_is_lost() -> None:
             taken += crossing.drain()
     thread.join()
     assert taken == list(range(20_000))
-    assert crossing.dropped == 0
 
 
-async def test_oldest_item_is_dropped_when_full() -> None:
-    crossing: ThreadMailbox[int] = ThreadMailbox(3)
+async def test_oldest_item_is_dropped_when_full_and_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    crossing: ThreadMailbox[int] = ThreadMailbox(3, "numbers")
     for number in range(5):
         crossing.put(number)
     assert list(crossing.drain()) == [2, 3, 4]
-    assert crossing.dropped == 2
+    assert "the oldest 2 numbers were lost" in caplog.text
+    caplog.clear()
+    crossing.put(5)
+    assert list(crossing.drain()) == [5]
+    assert not caplog.text
 
 
 async def test_event_before_the_wait_is_not_lost_and_a_cancelled_wait_is_harmless() -> None:
-    crossing: ThreadMailbox[int] = ThreadMailbox(3)
+    crossing: ThreadMailbox[int] = ThreadMailbox(3, "numbers")
     crossing.wake()
     await asyncio.wait_for(crossing.wait(), 60)
     with pytest.raises(TimeoutError):
