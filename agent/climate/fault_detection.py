@@ -36,9 +36,10 @@ judged so: in a storm its zone gets no warmer for days."""
 REPAIRED_K = 1.0
 """A rise from the lowest temperature that shows that the equipment works again; sun and people make smaller ones."""
 
-WATCHED_S_MIN = 6 * 3600.0
-"""After so much heating it is known how much excess heat a zone's sensors let pass without a change. Steps, noise, lag
-of the sensor and of the emitter, and the interval of the reports are all in it."""
+WATCHED_RESPONSES = 24.0
+"""After so many response times of the emitter with heating (six hours of radiators, a day of a floor) it is known how
+much excess heat a zone's sensors let pass without a change. Steps, noise and lag of the sensor, and the interval of
+its reports, are all in it."""
 
 ORDINARY_FACTOR = 2.0
 ORDINARY_HALF_LIFE_S = 100 * 3600.0
@@ -299,6 +300,7 @@ def detect_stuck_sensor(
     usual_duty: float,
     dt_s: float,
     excess_s_max: float,
+    response_s: float,
     is_reported: bool = True,
 ) -> StuckSensorState:
     """Return the state after some time.
@@ -310,6 +312,7 @@ def detect_stuck_sensor(
         usual_duty: The recent duty of the zone.
         dt_s: The time.
         excess_s_max: This much full output above the usual duty changes the temperature of any room.
+        response_s: The response time of the emitter.
         is_reported: Whether a sensor has reported in this time. A sensor that is only silent is not stuck.
     """
     if not values_c:
@@ -320,7 +323,7 @@ def detect_stuck_sensor(
         return state
     heated_s = state.heated_s + (dt_s if is_heated else 0.0)
     excess_s = max(0.0, state.excess_s + ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s)
-    is_unusual = is_reported and excess_s >= _excess_s_known(state)
+    is_unusual = is_reported and excess_s >= _excess_s_known(state, response_s)
     return msgspec.structs.replace(
         state,
         heated_s=heated_s,
@@ -340,12 +343,12 @@ def _watch_change(state: StuckSensorState, values_c: tuple[float, ...], usual_du
         values_c,
         usual_duty=usual_duty,
         ordinary_s=max(faded_s, state.peak_s),
-        watched_s=min(WATCHED_S_MIN, state.watched_s + state.heated_s),
+        watched_s=state.watched_s + state.heated_s,
     )
 
 
-def _excess_s_known(state: StuckSensorState) -> float:
+def _excess_s_known(state: StuckSensorState, response_s: float) -> float:
     """Return after how much excess these sensors have always changed, with a margin; infinite while not known."""
-    if state.watched_s < WATCHED_S_MIN:
+    if state.watched_s < WATCHED_RESPONSES * response_s:
         return inf
     return max(EXCESS_S_MIN, ORDINARY_FACTOR * state.ordinary_s)

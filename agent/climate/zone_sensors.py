@@ -38,6 +38,7 @@ def exclude_stuck_sensor(
         usual_duty=state.mean_duty + state.unlearned_share * sensor_loss.FROST_DUTY_LATER,
         dt_s=dt_s,
         excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
+        response_s=settings.law.response_s,
         is_reported=temperature.age_s <= dt_s,
     )
     if not stuck_sensor.is_stuck:

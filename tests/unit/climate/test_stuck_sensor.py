@@ -3,13 +3,15 @@
 import msgspec
 import pytest
 
-from agent.climate.fault_detection import EXCESS_S_MIN, WATCHED_S_MIN, StuckSensorState, detect_stuck_sensor
+from agent.climate.fault_detection import EXCESS_S_MIN, WATCHED_RESPONSES, StuckSensorState, detect_stuck_sensor
 from agent.climate.settings import Emitter
 
 from .single_zone_home import House, SingleZoneHome
 
 H_S = 3600.0
 LIMIT_S = 2.5 * H_S
+RESPONSE_S = 900.0
+WATCHED_S = WATCHED_RESPONSES * RESPONSE_S
 
 
 def after(hours: float, duty: float, usual_duty: float = 0.4, seen: StuckSensorState | None = None) -> StuckSensorState:
@@ -18,7 +20,13 @@ def after(hours: float, duty: float, usual_duty: float = 0.4, seen: StuckSensorS
     for minute in range(round(hours * 60)):
         is_heated = int((minute + 1) * duty) > int(minute * duty)
         seen = detect_stuck_sensor(
-            seen, (19.0,), is_heated=is_heated, usual_duty=usual_duty, dt_s=60.0, excess_s_max=LIMIT_S
+            seen,
+            (19.0,),
+            is_heated=is_heated,
+            usual_duty=usual_duty,
+            dt_s=60.0,
+            excess_s_max=LIMIT_S,
+            response_s=RESPONSE_S,
         )
     return seen
 
@@ -34,18 +42,25 @@ def test_any_change_clears_a_stuck_sensor() -> None:
     seen = after(5.0, 1.0)
     assert seen.is_stuck
     assert seen.text == "may be stuck at 19.0 °C"
-    moved = detect_stuck_sensor(seen, (19.01,), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S)
+    moved = detect_stuck_sensor(
+        seen, (19.01,), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S, response_s=RESPONSE_S
+    )
     assert (moved.values_c, moved.excess_s, moved.usual_duty, moved.is_stuck) == ((19.01,), 0.0, 0.5, False)
     # Silence is no movement.
-    assert detect_stuck_sensor(seen, (), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S) == seen
+    assert (
+        detect_stuck_sensor(
+            seen, (), is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S, response_s=RESPONSE_S
+        )
+        == seen
+    )
 
 
-def known(ordinary_s: float, watched_s: float = WATCHED_S_MIN) -> StuckSensorState:
+def known(ordinary_s: float, watched_s: float = WATCHED_S) -> StuckSensorState:
     """Return what is known of a sensor that has let so much excess heat pass between two changes, at the most."""
     return StuckSensorState((19.0,), usual_duty=0.5, ordinary_s=ordinary_s, watched_s=watched_s)
 
 
-def heated_min(state: StuckSensorState, *, report_min: int = 1) -> int:
+def heated_min(state: StuckSensorState, *, report_min: int = 1, response_s: float = RESPONSE_S) -> int:
     """Return after how many minutes of full heating a value that stays the same is taken for a stuck sensor's."""
     for minute in range(1, 24 * 60):
         is_reported = minute % report_min == 0
@@ -56,6 +71,7 @@ def heated_min(state: StuckSensorState, *, report_min: int = 1) -> int:
             usual_duty=0.5,
             dt_s=60.0,
             excess_s_max=LIMIT_S,
+            response_s=response_s,
             is_reported=is_reported,
         )
         if state.is_stuck:
@@ -69,16 +85,21 @@ def test_a_sensor_that_is_known_is_stuck_after_twice_the_heat_that_it_has_ever_l
     assert heated_min(known(600.0), report_min=15) == 45
     # However lively it is, some minutes of heat are needed; and nothing is known of a sensor before hours of heating.
     assert heated_min(known(0.0)) == EXCESS_S_MIN / 30
-    assert heated_min(known(600.0, WATCHED_S_MIN - 60.0)) == LIMIT_S / 30
+    assert heated_min(known(600.0, WATCHED_S - 60.0)) == LIMIT_S / 30
+    # A slow emitter takes as many hours more.
+    assert heated_min(known(600.0, WATCHED_S), response_s=2 * RESPONSE_S) == LIMIT_S / 30
+    assert heated_min(known(600.0, 2 * WATCHED_S), response_s=2 * RESPONSE_S) == 2 * 600 / 30
 
 
 def changed(state: StuckSensorState, *values_c: float) -> StuckSensorState:
-    return detect_stuck_sensor(state, values_c, is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S)
+    return detect_stuck_sensor(
+        state, values_c, is_heated=True, usual_duty=0.5, dt_s=60.0, excess_s_max=LIMIT_S, response_s=RESPONSE_S
+    )
 
 
 def test_what_a_sensor_lets_pass_is_learned_at_each_change_and_fades_with_the_heating() -> None:
     state = changed(msgspec.structs.replace(known(600.0), peak_s=700.0, heated_s=1000.0), 19.1)
-    assert (state.ordinary_s, state.watched_s, state.peak_s, state.heated_s) == (700.0, WATCHED_S_MIN, 0.0, 0.0)
+    assert (state.ordinary_s, state.watched_s, state.peak_s, state.heated_s) == (700.0, WATCHED_S + 1000.0, 0.0, 0.0)
     faded = changed(msgspec.structs.replace(state, peak_s=100.0, heated_s=100 * H_S), 19.2)
     assert faded.ordinary_s == pytest.approx(350.0)
     # A false alarm counts as seen, so the next one takes twice as much.
@@ -90,7 +111,7 @@ def test_what_a_sensor_lets_pass_is_learned_at_each_change_and_fades_with_the_he
 
 def test_what_is_known_of_two_sensors_does_not_count_for_one() -> None:
     two = msgspec.structs.replace(known(60.0), values_c=(19.0, 19.4))
-    assert (changed(two, 19.0, 19.5).watched_s, changed(two, 19.0).watched_s) == (WATCHED_S_MIN, 0.0)
+    assert (changed(two, 19.0, 19.5).watched_s, changed(two, 19.0).watched_s) == (WATCHED_S, 0.0)
 
 
 @pytest.mark.parametrize(("outside_c", "frozen_c"), [(5.0, 19.6), (5.0, 18.9), (10.0, 19.0), (0.0, 4.0)])
