@@ -12,7 +12,7 @@ import msgspec
 from agent.climate.model import Block, Schedule, ZoneProgram
 from hal.sim.house_model import HouseModel
 from lab.comfort.control import HubControl, Situation
-from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome
+from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome, StartCounter
 
 SETBACK_C: Final = 17.0
 DAY_BEGINS: Final = "06:00"
@@ -66,12 +66,14 @@ class MorningsResult(msgspec.Struct, frozen=True, kw_only=True):
         faults: False faults reported in that time.
         lost_minutes: Minutes without a temperature though the sensors work.
         used_kwh: Fuel or electricity in that time.
+        starts_per_h: Of what costs in that time: the shared source, else the mean of the rooms' own equipment.
     """
 
     mornings: tuple[Morning, ...]
     faults: int
     lost_minutes: int
     used_kwh: float
+    starts_per_h: float
 
     @property
     def counted(self) -> list[Morning]:
@@ -164,21 +166,29 @@ def run_mornings(case: Case) -> MorningsResult:
     home.run(case.warm_up_days * DAY_MINUTES - LEAD_MINUTES_MAX + DUE_MINUTE, setpoint_at)
     before_faults, before_lost = sum(control.faults.values()), sum(control.lost_minutes.values())
     used_j = home.house.consumed_j
+    starts = StartCounter(rooms)
+
+    def count(_: HouseModel, __: Situation, calls: list[float]) -> None:
+        starts.count(calls)
+
     mornings: list[Morning] = []
     for day in range(case.warm_up_days, case.warm_up_days + case.days):
         due = day * DAY_MINUTES + DUE_MINUTE
         night = _Night(rooms, due)
         night.is_possible = possible_rooms(home.house, LEAD_MINUTES_MAX)
 
-        def look(house: HouseModel, situation: Situation, _: list[float], night: _Night = night) -> None:
+        def look(house: HouseModel, situation: Situation, calls: list[float], night: _Night = night) -> None:
             night.look(house, situation)
+            starts.count(calls)
 
         home.run(due + OVERSHOOT_MINUTES - home.house.minute, setpoint_at, look)
         mornings += night.mornings()
-        home.run(due + DAY_MINUTES - LEAD_MINUTES_MAX - home.house.minute, setpoint_at)
+        home.run(due + DAY_MINUTES - LEAD_MINUTES_MAX - home.house.minute, setpoint_at, count)
+    begun = starts.zones / rooms if case.design.has_own_equipment else starts.source
     return MorningsResult(
         mornings=tuple(mornings),
         faults=sum(control.faults.values()) - before_faults,
         lost_minutes=sum(control.lost_minutes.values()) - before_lost,
         used_kwh=(home.house.consumed_j - used_j) / 3.6e6,
+        starts_per_h=begun / (24.0 * case.days),
     )

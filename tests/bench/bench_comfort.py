@@ -179,6 +179,7 @@ def morning_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                     "impossible": sum(not morning.is_possible for each in results for morning in each.mornings),
                     "faults": sum(result.faults for result in results),
                     "lost_minutes": sum(result.lost_minutes for result in results),
+                    "starts_per_h": round(fmean(result.starts_per_h for result in results), 2),
                 }
 
 
@@ -186,13 +187,13 @@ def print_mornings(rows: Sequence[dict[str, object]]) -> None:
     """Print how many mornings of those that the house can make were reached within ten minutes."""
     print(
         f"{'setback 17/21':34s} {'mornings':>8s} {'by sensor':>9s} {'by air':>6s} {'median':>8s} {'overshoot':>9s}"
-        "   impossible, faults, lost min"
+        "   impossible, faults, lost min, starts/h"
     )
     for row in rows:
         print(
             f"{row['house']!s:18s} {row['weather']!s:11s} {row['seed']!s:>3s} {row['mornings']!s:>8s}"
             f" {row['by_sensor']!s:>9s} {row['by_air']!s:>6s} {row['median_min']!s:>4s} min {row['overshoot_k']!s:>6s}K"
-            f"   {row['impossible']} {row['faults']} {row['lost_minutes']}",
+            f"   {row['impossible']} {row['faults']} {row['lost_minutes']} {row['starts_per_h']}",
             flush=True,
         )
 

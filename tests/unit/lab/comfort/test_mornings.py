@@ -39,7 +39,7 @@ def test_a_house_that_is_too_small_cannot_make_the_coldest_morning(name: str, *,
 
 def test_only_mornings_that_can_be_made_count_early_ones_as_late_ones() -> None:
     mornings = (morning(5, 12), morning(-11, -9), morning(60, 60, is_possible=False), morning(0, 0, is_set_back=False))
-    result = MorningsResult(mornings=mornings, faults=0, lost_minutes=0, used_kwh=1.0)
+    result = MorningsResult(mornings=mornings, faults=0, lost_minutes=0, used_kwh=1.0, starts_per_h=0.0)
     assert len(result.counted) == 2
     assert result.in_time(by_sensor=True) == 1
     assert result.in_time(by_sensor=False) == 1
@@ -52,3 +52,4 @@ def test_the_hub_brings_a_light_house_back_each_morning() -> None:
     assert all(-240 <= one.true_min <= 60 for one in result.counted)
     assert all(one.sensed_min < 120 for one in result.counted)
     assert result.used_kwh > 10.0
+    assert 0.5 < result.starts_per_h < 6.0
