@@ -108,7 +108,9 @@ def test_a_good_release_is_committed(hub: Machine) -> None:
     tree = {
         str(path.relative_to(packages)): path.read_bytes()
         for path in packages.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not path.relative_to(packages).parts[0].startswith("pip")
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not path.relative_to(packages).parts[0].startswith("pip")
     }
     tree |= {
         name: data.replace(__version__.encode(), b"99.0.0")
