@@ -20,8 +20,9 @@ ARRIVAL_K = 0.2
 WAITING_K = 0.4
 """The zone waits this far below its target: what the pulses move it by stays below what counts as reached."""
 
-WAITING_K_MIN = 0.3
-"""A zone that is nearer than this while it waits gets no output: it would arrive early."""
+WAITING_K_MIN = 0.38
+"""A zone that is nearer than this while it waits gets no output: it would arrive early. With 0.3, forced air warmed it
+up to there, and what fell after its pulses was taken for an open window."""
 
 WAITING_HORIZON_S = 3600.0
 """The waiting temperature is approached, and a deviation corrected, over this time. The air answers faster than the
