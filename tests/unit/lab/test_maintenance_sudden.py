@@ -1,5 +1,7 @@
 """The counts of sudden faults: in time to the minute, by kind, and false reports with how long they lasted."""
 
+from typing import Any
+
 import pytest
 
 from hal.sim.house_design import HouseDesign
@@ -43,6 +45,46 @@ def test_each_round_has_other_weather_or_sensors(monkeypatch: pytest.MonkeyPatch
     assert len(list(sudden.fleet(is_held_out=True, houses=("timber pump",), rounds=3))) == 3
     assert [name for name, _ in seen] == ["timber pump"] * 3
     assert len({number for _, number in seen}) == 3
+
+
+class StandingReport:
+    """A house and its control: a report stands at the beginning, and each fault is reported ten minutes after it.
+
+    Attributes:
+        case, controller, state, zones, heating_monitor, house: Itself, so that it answers as all of them do.
+        has_source: As of the house.
+        planted_minute: When the source failed; `None` while it works.
+    """
+
+    def __init__(self, stands_minutes: int) -> None:
+        self.minute = 0
+        self.planted_minute: int | None = None
+        self.house = self.controller = self.state = self.heating_monitor = self
+        self.zones = (self,)
+        self.blocked, self.has_pump = frozenset[int](), True
+        self._stands_minutes = stands_minutes
+
+    @property
+    def has_source(self) -> bool:
+        return self.planted_minute is None
+
+    @has_source.setter
+    def has_source(self, works: bool) -> None:
+        self.planted_minute = None if works else self.minute
+
+    @property
+    def is_failing(self) -> bool:
+        is_found = self.planted_minute is not None and self.minute >= self.planted_minute + 10
+        return is_found or self.minute < self._stands_minutes
+
+    def run(self, minutes: int, _: float) -> None:
+        self.minute += minutes
+
+
+@pytest.mark.parametrize(("stands_minutes", "reported_min"), [(0, 10), (300, 10), (100_000, None)])
+def test_a_report_that_stands_is_none_of_the_next_fault(stands_minutes: int, reported_min: int | None) -> None:
+    home: Any = StandingReport(stands_minutes)
+    assert sudden.try_fault(home, home, EquipmentFault.SOURCE, 60) == Trial(EquipmentFault.SOURCE, reported_min)
 
 
 @pytest.mark.slow
