@@ -143,7 +143,7 @@ def is_online(
 
 
 def _decayed_s(rhythm: ReportingRhythm) -> float:
-    return rhythm.longest_silence_s * math.exp2(-rhythm.aged_ms / HALF_LIFE_MS)
+    return rhythm.longest_silence_s * math.exp2(-max(0, rhythm.aged_ms) / HALF_LIFE_MS)
 
 
 def allowed_ms(max_interval_s: float) -> int:

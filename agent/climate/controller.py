@@ -253,7 +253,7 @@ class ClimateController:
         self.zones: dict[str, ZoneController] = {}
         for zone_settings in settings.zones:
             zone = saved.zones.get(zone_settings.zone_id)
-            program = zone.program if zone else snapshot.default_program(zone_settings)
+            program = snapshot.restore_program(zone.program) if zone else snapshot.default_program(zone_settings)
             learned = zone.learned if zone else LearnedDynamics()
             self.zones[zone_settings.zone_id] = ZoneController(zone_settings, program, learned)
 
@@ -410,7 +410,7 @@ class ClimateController:
     def restore_zone(self, zone_id: str, program: ZoneProgram, learned: LearnedDynamics) -> None:
         """Put in force the program of a zone, and what was learned about it, from before the start."""
         zone = self.zones[zone_id]
-        zone.program, zone.learned = program, learned
+        zone.program, zone.learned = snapshot.restore_program(program), learned
 
     def take_snapshot(self, now: Now) -> ClimateSnapshot:
         """Return what must survive a restart."""

@@ -46,6 +46,9 @@ ORDINARY_HALF_LIFE_S = 100 * 3600.0
 """So many times that excess without a change is a stuck sensor. Half of it is forgotten in so much heating. What was a
 false alarm counts as seen, so the next one takes three times as much."""
 
+WATCHED_S_MAX = 366 * 86_400.0
+"""More heating than this has not been seen without a change: only a damaged file says so."""
+
 EXCESS_S_MIN = 300.0
 """Five minutes of full heating above the usual duty, whatever is known: 0.2 to 0.8 K by radiators."""
 
@@ -290,6 +293,24 @@ class StuckSensorState(msgspec.Struct, frozen=True):
         """The suspicion, for people."""
         values = " and ".join(f"{value_c:.1f}" for value_c in self.values_c)
         return f"may be stuck at {values} °C"
+
+
+def restore_stuck_sensor(saved: StuckSensorState) -> StuckSensorState:
+    """Return what is known after a restart; the numbers of a damaged file are kept in bounds."""
+
+    def within(value: float, most: float = WATCHED_S_MAX) -> float:
+        return min(most, max(0.0, value))
+
+    return StuckSensorState(
+        saved.values_c,
+        heated_s=within(saved.heated_s),
+        excess_s=within(saved.excess_s),
+        usual_duty=within(saved.usual_duty, 1.0),
+        is_stuck=saved.is_stuck,
+        peak_s=within(saved.peak_s),
+        ordinary_s=within(saved.ordinary_s),
+        watched_s=within(saved.watched_s),
+    )
 
 
 def detect_stuck_sensor(

@@ -77,6 +77,11 @@ def check_schedule(schedule: Schedule) -> Schedule:
     return schedule
 
 
+def can_follow(schedule: Schedule) -> bool:
+    """Return whether a schedule of a file that may be damaged can be followed: its times are times."""
+    return not any(_time_problem(text) for block in schedule.blocks for text in (block.start, block.end))
+
+
 def _block_problems(block: Block, where: str) -> list[str]:
     problems = []
     if len(block.label) > NAME_CHARACTERS_MAX:

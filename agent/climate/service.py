@@ -148,7 +148,9 @@ class ClimateService:
         self._reported_problems: dict[str, str] = {}
         self.output_problem = ""
         self.sensor_problem = ""
-        self.control = ClimateController(settings, self._store.load(), self.now())
+        saved = self._store.load()
+        self.control = ClimateController(settings, saved, self.now())
+        self._report_dropped_schedules(saved)
         self.file_problem = self._store.problem
         if self.file_problem:
             self._add_fault(self.file_problem)
@@ -363,11 +365,20 @@ class ClimateService:
         """
         await self._store.commit(lambda _: self.control.take_snapshot(self.now()))
 
+    def _report_dropped_schedules(self, saved: ClimateSnapshot) -> None:
+        for zone_id, zone in self.control.zones.items():
+            if zone_id in saved.zones:
+                for name in sorted(saved.zones[zone_id].program.schedules.keys() - zone.program.schedules.keys()):
+                    problem = f"{FILE_NAME}: schedule {name!r} of {zone_id} is damaged and was dropped; store it again"
+                    _log.error("%s", problem)
+                    self._add_fault(problem)
+
     def _restore_late(self, present: ClimateSnapshot, saved: ClimateSnapshot) -> ClimateSnapshot:
         """Put a file in force that became readable late, except for zones whose program was set since."""
         for zone_id, zone in saved.zones.items():
             if zone_id in self.control.zones and zone_id not in self._changed_zones:
                 self.control.restore_zone(zone_id, zone.program, zone.learned)
+        self._report_dropped_schedules(saved)
         _log.warning("%s became readable: the programs of the zones are in force again", FILE_NAME)
         self.file_problem = ""
         self._snapshot_due.set()

@@ -16,6 +16,7 @@ from agent.climate import (
     heating_effect,
     open_window,
     pi_controller,
+    schedule,
     short_cycle_protection,
 )
 from agent.climate.coordinator import CoordinatorState, initial_state
@@ -44,6 +45,9 @@ RESTART_LOOP_RUN_S = 15.0
 """In a restart loop each run is assumed to have ended this long after its last snapshot, if the clocks do not tell.
 Otherwise no run in a loop of reboots would ever have rested for long enough to heat. A switch is saved within a second
 or two."""
+
+LASTED_S_MAX = 10 * 366 * 86_400.0
+"""Nothing has lasted longer: only a damaged file says so."""
 
 NEVER_MS = 24 * 3600 * 1000
 """An output that was never on counts as off for this time, which is longer than any rest."""
@@ -187,12 +191,20 @@ class _Restart(msgspec.Struct, frozen=True):
 
     def since_ms(self, for_s: float | None) -> int | None:
         """Return the boot time at which something began that had lasted for a time when the snapshot was taken."""
-        return None if for_s is None else self.now_ms - round(for_s * 1000) - self.away_ms
+        if for_s is None:
+            return None
+        return self.now_ms - round(min(LASTED_S_MAX, max(0.0, for_s)) * 1000) - self.away_ms
 
 
 def default_program(settings: ZoneSettings) -> ZoneProgram:
     """Return the program of a new zone: heat if it can, else cool."""
     return ZoneProgram(mode=Mode.HEAT if settings.can_heat else Mode.COOL)
+
+
+def restore_program(saved: ZoneProgram) -> ZoneProgram:
+    """Return a program without the schedules that no zone can follow: only a damaged file has them."""
+    schedules = {name: each for name, each in saved.schedules.items() if schedule.can_follow(each)}
+    return saved if len(schedules) == len(saved.schedules) else msgspec.structs.replace(saved, schedules=schedules)
 
 
 def restore(saved: ClimateSnapshot, settings: ClimateSettings, now: Now) -> CoordinatorState:
@@ -251,7 +263,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         last_known_c=saved.last_known_c,
         unlearned_share=unlearned_share,
         learned_at_ms=restart.since_ms(saved.learned_ago_s),
-        stuck_sensor=saved.stuck_sensor,
+        stuck_sensor=fault_detection.restore_stuck_sensor(saved.stuck_sensor),
         sensor_probe=saved.sensor_probe,
         heating_monitor=fault_detection.restore(saved.effect),
         cycle=emitter.forget_cycle(saved.cycle),

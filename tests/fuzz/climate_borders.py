@@ -12,6 +12,7 @@ from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSe
 from agent.climate.snapshot import ClimateSnapshot
 from agent.errors import ClimahubError
 from agent.foundation.clock import Now
+from hal.interface import HvacAction
 from tests.fuzz import hostile_files
 
 NOON_MS = 1_774_785_600_000
@@ -56,6 +57,23 @@ def take_kept(_: object, data: bytes) -> None:
             control.step(moment, {"t": SensorReading(10.0, moment.now_ms)})
         control.step(Now(boot, 5_000_000, None), {})
         msgspec.json.encode(control.take_snapshot(Now(boot, 5_000_000, NOON_MS)))
+
+
+def heated_steps(data: bytes, boot: str) -> int | None:
+    """Return in how many of a dozen steps a cold home is heated with a file; `None` where that cannot be decoded."""
+    try:
+        kept = msgspec.json.decode(data, type=ClimateSnapshot)
+    except msgspec.DecodeError:
+        return None
+    control = ClimateController(HOME, kept, Now(boot, 110_000, NOON_MS))
+    heated = 0
+    for step in range(1, 13):
+        now = Now(boot, 110_000 + step * 600_000, NOON_MS + step * 600_000)
+        # It changes, so that it is not stuck.
+        demand = control.step(now, {"t": SensorReading(10.0 + step % 2 / 10, now.now_ms)}).demand
+        heated += any(zone is HvacAction.HEAT for zone in demand.zones.values())
+    msgspec.json.encode(control.take_snapshot(now))
+    return heated
 
 
 def take_order(_: object, body: bytes) -> None:

@@ -432,3 +432,16 @@ async def test_invalid_part_of_the_file_does_not_affect_the_others(bench: Bench)
     assert "zones.other" in again.file_problem
     assert f"zones.{zone_id}.program.holds[0]" in again.file_problem
     assert bench.faults == [again.file_problem]
+
+
+async def test_schedule_without_times_is_dropped_and_reported(bench: Bench) -> None:
+    good = Schedule("good", (Block("All", "00:00", "00:00", 19.5, 30.0),))
+    bad = Schedule("bad", (Block("All", "noon", "00:00", 19.5, 30.0),))
+    program = ZoneProgram(schedules={"good": good, "bad": bad}, schedule="bad")
+    saved = ClimateSnapshot(zones={"z": ZoneSnapshot(program)})
+    (bench.directory / FILE_NAME).write_bytes(msgspec.json.encode(saved))
+    climate = bench.make()
+    assert climate.control.zones["z"].program.schedules == {"good": good}
+    assert bench.faults == [f"{FILE_NAME}: schedule 'bad' of z is damaged and was dropped; store it again"]
+    bench.start(climate)
+    await bench.heats()
