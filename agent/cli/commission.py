@@ -54,11 +54,12 @@ def commission(
     ends with Ctrl-C, or when this command is cut off: what was found until then stays.
     """
     question = "Are the doors closed? Each zone is heated in turn, the others rest meanwhile"
-    if not is_shown and not is_confirmed and not is_agreed(question):
-        raise click.Abort
 
     def ask(path: Path) -> int:
         if not is_shown:
+            relay.require_outputs(path, zones)
+            if not is_confirmed and not is_agreed(question):
+                raise click.Abort
             begun = relay.begin(path, ROUTE, CommissioningRequest(list(zones)))
             if begun.commissioning is not None:
                 relay.follow(path, begun, begun.commissioning.test_id, _is_running, _Printer(is_silent=as_json))

@@ -1,7 +1,7 @@
 """`climahub relay`: shows the outputs, and tests one while a person watches."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.cli.lines import is_agreed
 from agent.foundation.format import duration
+from agent.foundation.text import quote as quoted
 from agent.local.hardware import RelayTestReport, RelayTestRequest, TestReference, TestsReport
 from hal.interface import HvacAction
 
@@ -78,12 +79,13 @@ def test(
     """Switch one output on for some seconds, then off. It also ends with Ctrl-C, or when this command is cut off."""
     verb = "cool" if is_cooled else "heat"
     question = f"Does somebody watch? {output} will {verb} for {duration_s:.0f} s, longer with a minimum on time"
-    if not is_confirmed and not is_agreed(question):
-        raise click.Abort
     action = HvacAction.COOL if is_cooled else HvacAction.HEAT
     request = RelayTestRequest(action, duration_s, override)
 
     def ask(path: Path) -> int:
+        require_outputs(path, (output,))
+        if not is_confirmed and not is_agreed(question):
+            raise click.Abort
         begun = _post(path, f"{TESTS}/relays/{quote(output, safe='')}", request)
         if begun.test is None:
             return exit_codes.FAILED
@@ -153,6 +155,19 @@ def _renewed(path: Path, reference: TestReference) -> TestsReport:
 def _post(path: Path, route: str, content: Any = None) -> TestsReport:  # noqa: ANN401 - any request
     body = None if content is None else msgspec.json.encode(content)
     return hub_client.decode(hub_client.fetch(path, route, method="POST", content=body), TestsReport)
+
+
+def require_outputs(path: Path, named: Sequence[str]) -> None:
+    """Refuse names that are no outputs of the hub, before a person is asked to watch them.
+
+    Raises:
+        NoAnswer, NotAllowed: See `hub_client.fetch`.
+        RequestRefused: The hub has no such output.
+    """
+    known = [each.output for each in hub_client.decode(hub_client.fetch(path, TESTS), TestsReport).outputs]
+    if unknown := [name for name in named if name not in known]:
+        there_are = f"there are {', '.join(known)}" if known else "this hub drives none"
+        raise hub_client.RequestRefused(f"there is no output {', '.join(map(quoted, unknown))}; {there_are}")
 
 
 def begin(path: Path, route: str, content: Any) -> TestsReport:  # noqa: ANN401 - any request

@@ -60,6 +60,27 @@ def support_bundle(
     if not directory.is_dir():
         click.echo(f"name another file: {directory} is no directory", err=True)
         return exit_codes.CANNOT_CREATE
+    try:
+        return _write_to(directory, output, seal, config_file, socket_path)
+    except OSError as error:
+        # Its own text names the temporary file, which nobody has asked for.
+        click.echo(f"name a file in another directory: {directory} takes none ({error.strerror or error})", err=True)
+        return exit_codes.CANNOT_CREATE
+
+
+def _write_to(
+    directory: Path,
+    output: Path | None,
+    seal: Callable[[bytes], bytes] | None,
+    config_file: Path | None,
+    socket_path: Path | None,
+) -> int:
+    """Write a bundle to a directory under a temporary name first, and return the exit code.
+
+    Raises:
+        OSError: The directory takes no files, or no more of them.
+        RequestRefused: See `_write`.
+    """
     with tempfile.NamedTemporaryFile(dir=directory, prefix=".climahub-support-", delete=False) as file:
         temporary = Path(file.name)
         try:

@@ -111,6 +111,18 @@ def connection_failure_text(error: aiohttp.ClientConnectorError) -> str:
     return sanitize(f"no connection to {whose}{error.host}:{error.port} ({reason or type(error).__name__}){advice}")
 
 
+def no_answer_text(error: Exception) -> str:
+    """Return why a server gave no answer, for commands that talk to servers beside the hub's cloud."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+        return sanitize(f"the certificate of {error.host}:{error.port} is not accepted ({reason})")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return connection_failure_text(error)
+    return sanitize(str(error)) or type(error).__name__
+
+
 def proxy_refusal_text(error: aiohttp.ClientHttpProxyError) -> str:
     """Return how a proxy refused the connection."""
     place = f"{error.request_info.url.host}:{error.request_info.url.port}"

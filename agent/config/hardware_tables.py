@@ -279,9 +279,9 @@ class ZigbeeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     baudrate: Annotated[int, key("what nearly all sticks use", integer(9600, 1_000_000, "baud"))] = 115_200
     flow_control: Annotated[
-        Literal["none", "hardware", "software"],
-        key("what nearly all sticks use; with a wrong value a stick does not respond"),
-    ] = "none"
+        Literal["auto", "none", "hardware", "software"],
+        key('"auto" suits nearly all sticks: software for ezsp, else none; with a wrong one a stick does not respond'),
+    ] = "auto"
     channel: Annotated[int, key("of a new network; 0 chooses the quietest channel", radio_channel())] = 0
     take_over: Annotated[
         bool,

@@ -33,7 +33,7 @@ class RadioOptions(msgspec.Struct, frozen=True, kw_only=True):
         port: The serial port by its path, or `PORT_AUTO`.
         adapter: Firmware of the stick; "auto" chooses by its USB identity.
         baudrate: Of the port.
-        flow_control: Of the port; "none" for most sticks.
+        flow_control: Of the port; "auto" is what the stick's library uses: "software" for ezsp, else "none".
         channel: From 11 to 26 for a new network; 0 for the quietest.
         takes_over: Whether a hub without a network uses the one on the stick.
         quirks: Whether the Zigbee community's device table is used, if it is installed.
@@ -43,7 +43,7 @@ class RadioOptions(msgspec.Struct, frozen=True, kw_only=True):
     port: str
     adapter: Adapter = "auto"
     baudrate: int = 115_200
-    flow_control: Literal["none", "hardware", "software"] = "none"
+    flow_control: Literal["auto", "none", "hardware", "software"] = "auto"
     channel: int = 0
     takes_over: bool = False
     quirks: bool = False

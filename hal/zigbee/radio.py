@@ -165,6 +165,7 @@ class ZigbeeRadio:
         )
         app = await self._load(app_class, port, listener)
         try:
+            zigpy_stack.apply_flow_control(app, self._options)
             zigpy_stack.reduce_database_writes(app)
             listener.attach(app)
             async with asyncio.timeout(CONNECT_S):

@@ -105,7 +105,8 @@ def zigpy_config(options: RadioOptions, port: StickPort, database: Path) -> dict
         "device": {
             "path": port.path,
             "baudrate": options.baudrate,
-            "flow_control": None if options.flow_control == "none" else options.flow_control,
+            # zigpy takes no "none" here: see `apply_flow_control`.
+            "flow_control": options.flow_control if options.flow_control in ("hardware", "software") else None,
         },
         # The radio has its own thread already.
         "use_thread": False,
@@ -117,6 +118,16 @@ def zigpy_config(options: RadioOptions, port: StickPort, database: Path) -> dict
         "ota": {"enabled": False},
         "network": {},
     }
+
+
+def apply_flow_control(app: Any, options: RadioOptions) -> None:  # noqa: ANN401
+    """Switch flow control off where the configuration says so, before the port is opened.
+
+    zigpy's schema has no word for that: `None` is XON/XOFF to bellows (`bellows.uart`, 1.2) and nothing to the other
+    libraries. All of them compare with "hardware" and "software" only, so any other word switches both off.
+    """
+    if options.flow_control == "none":
+        app.config["device"]["flow_control"] = "none"
 
 
 def make_private(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from agent.cloud.error_mapping import no_answer_text
 from agent.errors import CloudUnavailable
 from lab.conformance.lines import Mismatch, NotTried
 
@@ -180,9 +181,9 @@ class Server:
                         raise Mismatch(f"{method} {path}: the answer has more than {ANSWER_BYTES_MAX} bytes")
                 return self._reply(response.status, response.headers, bytes(content))
         except aiohttp.ClientConnectorError as error:
-            raise CloudUnavailable(f"check the address: {self._base_url} does not answer: {error}") from error
+            raise CloudUnavailable(f"check the address {self._base_url}: {no_answer_text(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Mismatch(f"{method} {path} is not answered: {str(error) or type(error).__name__}") from error
+            raise Mismatch(f"{method} {path} is not answered: {no_answer_text(error)}") from error
 
     def _reply(self, status: int, headers: Mapping[str, str], content: bytes) -> Reply:
         try:

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import hdrs
 from msgspec import Struct
 
+from agent.cloud.error_mapping import no_answer_text
 from agent.errors import ClimahubError, CloudUnavailable, Rejected, Unauthorized
 from lab.refcloud import contract
 from lab.refcloud.admin import READINGS_PAGE_MAX, NewCommand, NewDevice, ProvisionedDevice
@@ -180,7 +181,8 @@ class AdminClient:
         except aiohttp.InvalidURL as error:
             raise Rejected(f"give an address such as http://127.0.0.1:8080: not {self._base_url}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise CloudUnavailable(f"check that the cloud runs at {self._base_url}: no answer ({error})") from error
+            problem = f"check that the cloud runs at {self._base_url}: {no_answer_text(error)}"
+            raise CloudUnavailable(problem) from error
         try:
             return msgspec.json.decode(text, type=kind)
         except msgspec.DecodeError as error:

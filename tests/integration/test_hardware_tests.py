@@ -306,6 +306,20 @@ async def test_the_command_line_tests_an_output(tmp_path: Path, capsys: pytest.C
         assert " 15*" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [("relay", "test"), ("commission",)])
+async def test_nobody_is_asked_about_an_output_that_the_hub_does_not_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def asked(question: str) -> bool:
+        raise AssertionError(question)
+
+    monkeypatch.setattr(f"agent.cli.{words[0]}.is_agreed", asked)
+    async with open_port(tmp_path, config_text=ZONES) as rig:
+        assert await command(rig, *words, "attic") == exit_codes.FAILED
+    assert 'there is no output "attic"; there are living, kitchen' in capsys.readouterr().err
+    assert await command(rig, *words, "living") == exit_codes.NO_DAEMON
+
+
 async def test_the_command_line_walks_through_the_zones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

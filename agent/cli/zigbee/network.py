@@ -109,6 +109,8 @@ def restore(hub: ZigbeeClient, file: Path, yes: bool) -> int:
             f"name another file: {file} is larger than {BACKUP_BYTES_MAX} bytes, so it is not a backup", err=True
         )
         return exit_codes.FAILED
+    # A hub that does not answer is reported before a person is asked.
+    hub.get()
     if not yes and not is_agreed("Restore, and lose the network on the stick?"):
         raise click.Abort
     hub.post("restore", data)

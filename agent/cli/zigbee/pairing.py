@@ -146,6 +146,8 @@ def remove(hub: ZigbeeClient, sensor: str, yes: bool) -> int:
 
     Removes any member of the network that `climahub zigbee list` shows by its address, routers too.
     """
+    # A hub that does not answer is reported before a person is asked.
+    hub.get()
     if not yes and not is_agreed(f"Remove {sensor}?"):
         raise click.Abort
     hub.post_sensor(sensor, "remove")

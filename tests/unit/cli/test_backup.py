@@ -202,3 +202,11 @@ def test_a_directory_that_is_missing_is_named_before_anything_is_read(
     assert f"name another file: {file.parent} is no directory" in capsys.readouterr().err
     assert run(["support-bundle", "--output", str(file)]) == exit_codes.CANNOT_CREATE
     assert f"name another file: {file.parent} is no directory" in capsys.readouterr().err
+
+
+def test_a_directory_that_takes_no_file_is_named_and_not_the_temporary_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """/proc takes no file of anybody, root included."""
+    assert run(["support-bundle", "--output", "/proc/hub.tar.zst"]) == exit_codes.CANNOT_CREATE
+    reported = capsys.readouterr().err
+    assert reported.startswith("name a file in another directory: /proc takes none (")
+    assert "climahub-support" not in reported

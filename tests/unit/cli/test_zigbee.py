@@ -337,7 +337,10 @@ def test_a_backup_is_a_secret_and_is_not_overwritten(
 
 
 def test_commands_without_a_running_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["status"], ["list"], ["pair"], ["remove", "x", "--yes"], ["backup", str(tmp_path / "b")]):
+    """Nobody is asked a question before that is known."""
+    (tmp_path / "network.json").write_text("{}")
+    restore = ["restore", str(tmp_path / "network.json")]
+    for words in (["status"], ["list"], ["pair"], ["remove", "x"], ["backup", str(tmp_path / "b")], restore):
         assert root.run(["zigbee", *words, "--socket", str(tmp_path / "none")]) == exit_codes.NO_DAEMON
         assert "the hub does not run here" in capsys.readouterr().err
 

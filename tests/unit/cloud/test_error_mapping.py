@@ -1,11 +1,16 @@
+import errno
 import json
+import ssl
+from types import SimpleNamespace
+from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cloud.contract import Endpoint
-from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, retry_after_s
+from agent.cloud.error_mapping import RETRY_AFTER_S_MAX, error_for_response, no_answer_text, retry_after_s
 from agent.errors import Cause, ClimahubError, CloudUnavailable, Refused, Throttled, Unauthorized
 
 NOON = "Sun, 29 Mar 2026 12:00:00 GMT"
@@ -222,3 +227,29 @@ def test_server_text_is_cut_and_redacted() -> None:
     assert "a1a1" not in text
     assert "cs_dev_[redacted] is wrong" in text
     assert len(text) < 300
+
+
+SELF_SIGNED = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] (_ssl.c:992)")
+SELF_SIGNED.verify_message = "self-signed certificate"
+PLACE: Any = SimpleNamespace(host="hub.local", port=8480, ssl=True, is_ssl=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TimeoutError(), "no answer in time"),
+        (aiohttp.ServerTimeoutError("Timeout on reading data from socket"), "no answer in time"),
+        (
+            aiohttp.ClientConnectorError(PLACE, OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 8480)")),
+            "no connection to hub.local:8480 (Connection refused)",
+        ),
+        (
+            aiohttp.ClientConnectorCertificateError(PLACE, SELF_SIGNED),
+            "the certificate of hub.local:8480 is not accepted (self-signed certificate)",
+        ),
+        (aiohttp.ServerDisconnectedError(), "Server disconnected"),
+        (aiohttp.ClientPayloadError(), "ClientPayloadError"),
+    ],
+)
+def test_missing_answer_is_reported_without_the_librarys_names(error: Exception, text: str) -> None:
+    assert no_answer_text(error) == text

@@ -1,16 +1,21 @@
 """zigpy's database on a disk that takes no writes: used from memory, never put aside for that."""
 
+import asyncio
 import errno
+import importlib
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 pytest.importorskip("zigpy")
 
 from hal.zigbee import zigpy_stack
+from hal.zigbee.options import RadioOptions
+from hal.zigbee.serial_ports import StickPort
 
 
 @pytest.fixture
@@ -82,3 +87,49 @@ def test_read_only_disk_is_reported_and_a_copy_of_the_database_used(
         assert connection.execute("SELECT ieee FROM devices").fetchall() == [("ab",)]
         connection.execute("INSERT INTO devices VALUES ('cd')")
     assert zigpy_stack.copy_database(tmp_path / "absent.db", volatile).read_bytes() == b""
+
+
+class _NotOpenedError(Exception):
+    """The port would have been opened."""
+
+
+@pytest.mark.parametrize(
+    ("adapter", "library", "flow_control", "expected"),
+    [
+        ("ezsp", "bellows", "auto", {"xonxoff": True, "rtscts": False}),
+        ("ezsp", "bellows", "none", {"xonxoff": False, "rtscts": False}),
+        ("ezsp", "bellows", "software", {"xonxoff": True, "rtscts": False}),
+        ("ezsp", "bellows", "hardware", {"xonxoff": False, "rtscts": True}),
+        ("znp", "zigpy_znp", "auto", {"xonxoff": False, "rtscts": False}),
+        ("znp", "zigpy_znp", "none", {"xonxoff": False, "rtscts": False}),
+        ("znp", "zigpy_znp", "hardware", {"xonxoff": False, "rtscts": True}),
+        ("deconz", "zigpy_deconz", "none", {"xonxoff": False, "rtscts": False}),
+        ("deconz", "zigpy_deconz", "software", {"xonxoff": True, "rtscts": False}),
+    ],
+)
+async def test_the_port_is_opened_with_the_configured_flow_control(
+    adapter: Literal["ezsp", "znp", "deconz"],
+    library: str,
+    flow_control: Literal["auto", "none", "hardware", "software"],
+    expected: dict[str, bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(library)
+    opened: list[dict[str, object]] = []
+
+    async def open_port(*_: object, **given: object) -> None:
+        opened.append(given)
+        raise _NotOpenedError
+
+    monkeypatch.setattr("zigpy.serial.serialx_create_serial_connection", open_port)
+    options = RadioOptions(port="/dev/ttyUSB0", adapter=adapter, flow_control=flow_control)
+    config = zigpy_stack.zigpy_config(options, StickPort("/dev/ttyUSB0", adapter, ()), tmp_path / "zigbee.db")
+    app = zigpy_stack.controller_class(adapter)(config)
+    zigpy_stack.apply_flow_control(app, options)
+    uart = importlib.import_module(f"{library}.uart")
+    arguments: dict[str, Any] = {"use_thread": False} if adapter == "ezsp" else {}
+    with pytest.raises(_NotOpenedError):
+        await asyncio.wait_for(uart.connect(app.config["device"], app, **arguments), 5)
+    [port] = opened
+    assert {name: port[name] for name in expected} == expected

@@ -126,7 +126,8 @@ async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_address_without_a_server_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["api", "check", "http://127.0.0.1:1/amps", "--api", "amps"]) == exit_codes.UNAVAILABLE
-    assert "check the address: http://127.0.0.1:1/amps does not answer" in capsys.readouterr().err
+    reported = capsys.readouterr().err
+    assert "check the address http://127.0.0.1:1/amps: no connection to 127.0.0.1:1 (Connection refused)" in reported
 
 
 def test_an_address_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
