@@ -168,20 +168,22 @@ def make_board(
         case "linux":
             from hal.linux.board import LinuxBoard  # noqa: PLC0415
             from hal.linux.bus_scan import MachineBuses  # noqa: PLC0415
+            from hal.linux.device_address import gpio_chip_bus  # noqa: PLC0415
             from hal.linux.i2c.chip_source import find_i2c_chips  # noqa: PLC0415
 
             linux = config.linux
             chips = find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)
             sources: list[ChannelSource] = [chips]
-            button = None
+            button, chip = None, str(linux.gpio_chip)
+            bus = gpio_chip_bus(chip, linux.sysfs_root)
             if linux.button_line is not None:
                 from hal.linux.gpio_inputs import GpioButton  # noqa: PLC0415
 
-                button = GpioButton(str(linux.gpio_chip), linux.button_line, is_active_low=linux.button_active_low)
+                button = GpioButton(chip, linux.button_line, is_active_low=linux.button_active_low, bus=bus)
             if linux.mains_line is not None:
                 from hal.linux.gpio_inputs import MainsLine  # noqa: PLC0415
 
-                sources.append(MainsLine(str(linux.gpio_chip), linux.mains_line, is_active_low=linux.mains_active_low))
+                sources.append(MainsLine(chip, linux.mains_line, is_active_low=linux.mains_active_low, bus=bus))
             return LinuxBoard(
                 sysfs_root=linux.sysfs_root,
                 wirings=wirings_of(linux, climate),

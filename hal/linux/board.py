@@ -19,7 +19,7 @@ from hal.errors import HalError, SensorUnavailable, driver_errors_translated
 from hal.interface import Button, HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
 from hal.linux.bus_relays import BusRelays
 from hal.linux.bus_threads import MACHINE, BusThreads
-from hal.linux.device_address import is_gpio_chip_on_bus
+from hal.linux.device_address import gpio_chip_bus
 from hal.linux.iio import find_unsupported
 from hal.linux.inventory import ChannelInventory
 from hal.linux.kernel_channels import KernelChannels
@@ -143,7 +143,7 @@ class LinuxBoard:
         """
         self._relays = [
             BusRelays(each, monotonic_ms=monotonic_ms)
-            if not each.is_on_gpio or is_gpio_chip_on_bus(each.device, sysfs_root)
+            if not each.is_on_gpio or gpio_chip_bus(each.device, sysfs_root)
             else RelayOutputs(each)
             for each in wirings
         ]
@@ -274,7 +274,7 @@ class LinuxBoard:
                 relays.close()
         await asyncio.gather(*(relays.close() for relays in self._relays if isinstance(relays, BusRelays)))
         if self._button is not None:
-            self._button.close()
+            await self._button.close()
         self._uevents.close()
         self._threads.close()
 

@@ -1,21 +1,17 @@
 """Relays on a device whose bus can hang: driven by a thread of its own, so that no other output waits for it."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from hal.errors import ActuatorFault
 from hal.interface import HvacDemand, ZoneOutput
+from hal.linux.bus_threads import DeviceThread
 from hal.linux.output_lines import OutputLines, RelayWiring, open_lines
 from hal.linux.relays import RelayOutputs, line_values
 from hal.linux.resting_lines import LineRests
 
 _log = logging.getLogger(__name__)
-
-BUS_S_MAX = 3.0
-"""A bus that has not taken a command by then hangs. The adapter's own timeout is a second, and some retry."""
 
 
 class BusRelays:
@@ -35,11 +31,9 @@ class BusRelays:
             monotonic_ms: This boot's clock; by default Python's. The control counts a first demand from now.
         """
         self._wiring = wiring
-        self._device = wiring.device
         self._rests = LineRests(wiring.device, wiring.rests_s, monotonic_ms or _monotonic_ms)
         self._relays = RelayOutputs(wiring, lambda wiring: self._rests.keep(open_lines(wiring)))
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hal-relays")
-        self._last: Future[ActuatorFault | None] | None = None
+        self._thread = DeviceThread(wiring.device, "hal-relays", ActuatorFault)
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
@@ -53,39 +47,17 @@ class BusRelays:
             ActuatorFault: A line did not follow or must still rest, the lines cannot be requested, or the bus hangs.
         """
         self._rests.demand(line_values(self._wiring, demand))
-        await self._run(lambda: self._relays.set_lines(demand))
+        await self._thread.run(lambda: self._relays.set_lines(demand))
 
     async def close(self) -> None:
         """Switch all lines off and release them, unless the bus hangs: then the unit's ExecStopPost tries again."""
         try:
-            await self._run(self._relays.close)
+            await self._thread.run(self._relays.close)
         except ActuatorFault as error:
             _log.error("%s", error)
         finally:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-
-    async def _run(self, act: Callable[[], None]) -> None:
-        advice = "switch the board's supply off and on, and check its cable"
-        if self._last is not None and not self._last.done():
-            raise ActuatorFault(f"{self._device}: the bus hangs in an earlier command; {advice}")
-        self._last = self._executor.submit(_outcome, act)
-        try:
-            async with asyncio.timeout(BUS_S_MAX):
-                fault = await asyncio.shield(asyncio.wrap_future(self._last))
-        except TimeoutError as error:
-            raise ActuatorFault(f"{self._device}: no response within {BUS_S_MAX:.0f} s; {advice}") from error
-        if fault is not None:
-            raise fault
+            self._thread.close()
 
 
 def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
-
-
-def _outcome(act: Callable[[], None]) -> ActuatorFault | None:
-    # Returned: the exception of a command whose caller gave up would be logged as never retrieved.
-    try:
-        act()
-    except ActuatorFault as error:
-        return error
-    return None

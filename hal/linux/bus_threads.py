@@ -1,11 +1,15 @@
 """One thread for each bus: what hangs on one bus delays no other, and no bus is used by two readers at once.
 
-A thread that hangs in the kernel cannot be ended; it is left behind at the end of the process.
+Relays and the button have a thread for each device instead: they wait for no reading, and the kernel keeps apart what
+it drives itself. A thread that hangs in the kernel cannot be ended; it is left behind at the end of the process.
 """
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+from hal.errors import HalError
 
 BUS_THREADS_MAX = 12
 """The service may have 32 threads and processes in all (`TasksMax` of systemd/climahub.service). Further buses share
@@ -13,6 +17,9 @@ the last thread. A Pi with everything enabled has seven I2C buses and two 1-Wire
 
 MACHINE = ""
 """The bus of what is on none: the processor, mains, batteries and radios."""
+
+BUS_S_MAX = 3.0
+"""A bus that has not carried out a call by then hangs. The adapter's own timeout is a second, and some retry."""
 
 _T = TypeVar("_T")
 
@@ -57,3 +64,53 @@ class BusThreads:
         """End the threads without waiting for one that hangs."""
         for executor in set(self._executors.values()):
             executor.shutdown(wait=False, cancel_futures=True)
+
+
+class DeviceThread:
+    """The thread of one device whose bus can hang. Nothing is queued behind a call that hangs."""
+
+    def __init__(self, device: str, name: str, error: type[HalError]) -> None:
+        """Start none; it starts with the first call.
+
+        Args:
+            device: For people, such as "/dev/gpiochip1".
+            name: Of the thread.
+            error: Raised where the bus hangs.
+        """
+        self._device = device
+        self._error = error
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._last: Future[Any] | None = None
+
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Return what a call on the thread returns.
+
+        Raises:
+            HalError: What the call raises. Of the type `error` where an earlier call still hangs, or this one has not
+                returned within `BUS_S_MAX`; it goes on.
+        """
+        advice = "switch the board's supply off and on, and check its cable"
+        if self._last is not None and not self._last.done():
+            raise self._error(f"{self._device}: the bus hangs in an earlier command; {advice}")
+        work: Future[_T | HalError] = self._executor.submit(_outcome, call)
+        self._last = work
+        try:
+            async with asyncio.timeout(BUS_S_MAX):
+                outcome = await asyncio.shield(asyncio.wrap_future(work))
+        except TimeoutError as error:
+            raise self._error(f"{self._device}: no response within {BUS_S_MAX:.0f} s; {advice}") from error
+        if isinstance(outcome, HalError):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """End the thread without waiting for a call that hangs."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(call: Callable[[], _T]) -> _T | HalError:
+    # Returned: the exception of a call whose caller gave up would be logged as never retrieved.
+    try:
+        return call()
+    except HalError as error:
+        return error

@@ -71,17 +71,21 @@ def i2c_adapter(adapter: Path) -> str:
     return path.name
 
 
-def is_gpio_chip_on_bus(chip: str, sysfs_root: Path) -> bool:
-    """Return whether the lines of a GPIO chip are behind a bus (`pcf857x`, `pinctrl-mcp23s08`), which can hang.
+def gpio_chip_bus(chip: str, sysfs_root: Path) -> str:
+    """Return the bus that the lines of a GPIO chip are behind (`pcf857x`, `pinctrl-mcp23s08`), which can hang.
 
-    A part of the processor answers in microseconds. A chip that is not there yet waits for its driver, as expanders do.
+    Empty for a part of the processor, which answers in microseconds. A chip that is not there yet waits for its driver,
+    as expanders do: its own name stands for its bus.
 
     Args:
         chip: Its character device, or a link to it. Its name is that of the device in `/sys/bus/gpio/devices`.
         sysfs_root: Mount point of sysfs.
     """
     device = Path(chip).resolve()
-    return not device.exists() or address_of(sysfs_root / "bus" / "gpio" / "devices" / device.name) is not None
+    if not device.exists():
+        return device.name
+    address = address_of(sysfs_root / "bus" / "gpio" / "devices" / device.name)
+    return "" if address is None else address.bus
 
 
 def _mux_channel(mux: Path, adapter: Path) -> str:

@@ -7,17 +7,22 @@ input only, so that no mistake of the configuration drives it.
 import asyncio
 import contextlib
 import importlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from hal.channels import Channel, Quantity
 from hal.errors import SensorUnavailable
-from hal.linux.bus_threads import MACHINE
+from hal.linux.bus_threads import MACHINE, DeviceThread
 from hal.linux.gpio import CONSUMER
+
+_T = TypeVar("_T")
 
 
 class GpioInput:
-    """One input line; requested when it is first read, and again after an error. Blocks for microseconds."""
+    """One input line; requested when it is first read, and again after an error.
+
+    Blocks for microseconds, and on a chip behind a bus for as long as the bus does (`device_address.gpio_chip_bus`).
+    """
 
     def __init__(
         self, chip: str, number: int, *, is_active_low: bool, is_active_open: bool, has_edges: bool = False
@@ -99,19 +104,21 @@ class GpioInput:
 class MainsLine:
     """The line by which a UPS shows whether the mains is on, implementing `hal.channels.ChannelSource`."""
 
-    def __init__(self, chip: str, number: int, *, is_active_low: bool) -> None:
+    def __init__(self, chip: str, number: int, *, is_active_low: bool, bus: str = MACHINE) -> None:
         """Request nothing yet.
 
         Args:
             chip: The chip's device.
             number: Of the line.
             is_active_low: Whether it is low while the mains is on.
+            bus: The one that the chip is behind.
         """
+        self._bus = bus
         self._line = GpioInput(chip, number, is_active_low=is_active_low, is_active_open=True)
 
     def buses(self) -> Sequence[str]:
         """See `ChannelSource`."""
-        return (MACHINE,)
+        return (self._bus,)
 
     def find(self, bus: str) -> Sequence[Channel]:
         """See `ChannelSource`: the line is there whether it can be read or not, and says why not when it is read."""
@@ -132,20 +139,23 @@ class MainsLine:
 class GpioButton:
     """A button on a line, implementing `hal.interface.Button`. Costs nothing while nobody presses it."""
 
-    def __init__(self, chip: str, number: int, *, is_active_low: bool) -> None:
+    def __init__(self, chip: str, number: int, *, is_active_low: bool, bus: str = MACHINE) -> None:
         """Request nothing yet.
 
         Args:
             chip: The chip's device.
             number: Of the line.
             is_active_low: Whether the line is low while the button is pressed: it connects it to ground.
+            bus: The one that the chip is behind: it can hang, so the line is read on a thread of its own.
         """
+        self._thread = None if bus == MACHINE else DeviceThread(chip, "hal-button", SensorUnavailable)
+        self._is_closed = False
         self._line = GpioInput(chip, number, is_active_low=is_active_low, is_active_open=False, has_edges=True)
 
     async def wait(self, timeout_s: float) -> bool:
         """See `Button`."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
-        number = self._line.file_number()
+        number = await self._run(self._line.file_number)
         loop.add_reader(number, changed.set)
         try:
             with contextlib.suppress(TimeoutError):
@@ -153,9 +163,21 @@ class GpioButton:
                     await changed.wait()
         finally:
             loop.remove_reader(number)
+        return await self._run(self._is_pressed)
+
+    async def close(self) -> None:
+        """Release the line, unless its bus hangs: the end of the process releases it then. May be called again."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        with contextlib.suppress(SensorUnavailable):
+            await self._run(self._line.close)
+        if self._thread is not None:
+            self._thread.close()
+
+    def _is_pressed(self) -> bool:
         self._line.drain()
         return self._line.is_active()
 
-    def close(self) -> None:
-        """Release the line."""
-        self._line.close()
+    async def _run(self, call: Callable[[], _T]) -> _T:
+        return call() if self._thread is None else await self._thread.run(call)

@@ -42,7 +42,7 @@ class RelayWiring(msgspec.Struct, frozen=True):
 
     @property
     def is_on_gpio(self) -> bool:
-        """Whether the kernel drives the lines; see `hal.linux.device_address.is_gpio_chip_on_bus` for how fast."""
+        """Whether the kernel drives the lines; see `hal.linux.device_address.gpio_chip_bus` for how fast."""
         return self.device.startswith("/")
 
 

@@ -152,7 +152,7 @@ class StuckBus(FakeBus):
 async def test_a_bus_that_hangs_is_reported_at_once_and_nothing_is_queued_behind_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hal.linux.bus_relays.BUS_S_MAX", 0.05)
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 0.05)
     bus = StuckBus()
     relays = BusRelays(PCF, lambda wiring: open_expander(wiring, lambda _: bus))
     try:
@@ -162,7 +162,7 @@ async def test_a_bus_that_hangs_is_reported_at_once_and_nothing_is_queued_behind
             await relays.apply(HvacDemand())
     finally:
         bus.released.set()
-    monkeypatch.setattr("hal.linux.bus_relays.BUS_S_MAX", 60.0)
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 60.0)
     while True:
         try:
             await relays.apply(HvacDemand())

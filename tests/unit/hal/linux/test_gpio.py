@@ -17,7 +17,7 @@ from agent.errors import ConfigInvalid
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.board import LinuxBoard
-from hal.linux.device_address import is_gpio_chip_on_bus
+from hal.linux.device_address import gpio_chip_bus
 from hal.linux.gpio import GpiodLines
 from hal.linux.output_lines import RelayWiring, ZoneRelays
 from hal.linux.relays import HEAT_SOURCE_LINES, RelayOutputs, line_values
@@ -334,7 +334,7 @@ def gpio_chip(machine: Machine, device: Path, number: int) -> str:
 async def test_an_expander_that_the_kernel_drives_hangs_on_its_own_thread(
     machine: Machine, gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hal.linux.bus_relays.BUS_S_MAX", 0.05)
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 0.05)
     answers = threading.Event()
     monkeypatch.setattr(gpiod, "set_values", lambda _: answers.wait(30.0))
     link = machine.sys.parent / "expander"
@@ -370,7 +370,7 @@ async def test_the_lines_of_the_processor_need_no_thread(
 
 
 def test_a_gpio_chip_that_is_not_there_yet_may_be_on_a_bus(machine: Machine) -> None:
-    assert is_gpio_chip_on_bus(str(machine.sys.parent / "gpiochip7"), machine.sys)
+    assert gpio_chip_bus(str(machine.sys.parent / "gpiochip7"), machine.sys) == "gpiochip7"
 
 
 def test_outputs_off_command_switches_all_lines_off(tmp_path: Path, gpiod: FakeGpiod) -> None:

@@ -1,7 +1,9 @@
 """Input lines are read and never driven; an open wire reads as if nothing were wrong."""
 
+import asyncio
 import os
 import sys
+import threading
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,8 @@ from hal.channels import FindsChannels
 from hal.errors import SensorUnavailable
 from hal.interface import HasButton, SensorKind
 from hal.linux.gpio_inputs import GpioButton, GpioInput
+from tests.integration.conftest import WAIT_S
+from tests.unit.hal.linux.conftest import Machine
 
 
 class FakeGpiod:
@@ -29,6 +33,7 @@ class FakeGpiod:
         self.changes = 0
         self.released = 0
         self.fd = 7
+        self.numbers = {6}
         self.line = SimpleNamespace(
             Value=SimpleNamespace(ACTIVE="active", INACTIVE="inactive"),
             Direction=SimpleNamespace(INPUT="input"),
@@ -50,7 +55,7 @@ class FakeGpiod:
         return self
 
     def get_value(self, number: int) -> str:
-        assert number == 6
+        assert number in self.numbers
         if self.error:
             raise self.error
         return self.value
@@ -151,10 +156,83 @@ async def test_a_button_wakes_who_waits_and_is_read_after_its_change(gpiod: Fake
         gpiod.error = OSError(19, "No such device")
         with pytest.raises(SensorUnavailable):
             await button.wait(3600)
-        button.close()
+        await button.close()
+        assert gpiod.released == 1
     finally:
         os.close(reading)
         os.close(writing)
+
+
+class HangingChip:
+    """A chip behind a bus: its level is read at the moment, or the bus hangs until `answers` is set."""
+
+    def __init__(self, gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers = threading.Event()
+        self.answers.set()
+        self.threads: set[str] = set()
+        get_value, release = gpiod.get_value, gpiod.release
+
+        def read(number: int) -> str:
+            self.threads.add(threading.current_thread().name)
+            assert self.answers.wait(WAIT_S)
+            return get_value(number)
+
+        def close() -> None:
+            self.threads.add(threading.current_thread().name)
+            release()
+
+        monkeypatch.setattr(gpiod, "get_value", read)
+        monkeypatch.setattr(gpiod, "release", close)
+
+
+async def test_a_button_behind_a_bus_that_hangs_does_not_stop_the_event_loop(
+    gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 0.05)
+    chip = HangingChip(gpiod, monkeypatch)
+    reading, writing = os.pipe()
+    gpiod.fd = reading
+    button = GpioButton("/dev/gpiochip0", 6, is_active_low=True, bus="i2c-1")
+    try:
+        chip.answers.clear()
+        with pytest.raises(SensorUnavailable, match=r"^/dev/gpiochip0: no response within"):
+            await button.wait(0)
+        with pytest.raises(SensorUnavailable, match="hangs in an earlier command; switch the board's supply off"):
+            await button.wait(0)
+        chip.answers.set()
+        monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            while not await pressed(button):  # noqa: ASYNC110 - the end of the earlier read has no event
+                await asyncio.sleep(0.005)
+    finally:
+        chip.answers.set()
+        await button.close()
+        os.close(reading)
+        os.close(writing)
+    assert gpiod.released == 1
+    assert all(name.startswith("hal-button") for name in chip.threads)
+
+
+async def pressed(button: GpioButton) -> bool:
+    try:
+        return await button.wait(0)
+    except SensorUnavailable:
+        return False
+
+
+async def test_the_end_of_the_agent_does_not_wait_for_a_button_whose_bus_hangs(
+    gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 0.05)
+    chip = HangingChip(gpiod, monkeypatch)
+    button = GpioButton("/dev/gpiochip0", 6, is_active_low=True, bus="i2c-1")
+    try:
+        chip.answers.clear()
+        assert not await pressed(button)
+        await button.close()
+        assert gpiod.released == 0
+    finally:
+        chip.answers.set()
 
 
 CONFIG = '[cloud]\nbase_url = "https://a.example"\n[board]\nname = "linux"\n[board.linux]\nsysfs_root = "sys"\n'
@@ -173,6 +251,41 @@ async def test_the_mains_line_is_a_channel_of_the_board(tmp_path: Path, gpiod: F
     assert await mains.read() == 1.0
     gpiod.value = "inactive"
     assert await mains.read() == 0.0
+    await board.close()
+
+
+async def test_what_a_chip_behind_a_bus_reads_waits_on_threads_of_this_bus(
+    machine: Machine, gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the event loop nor the other parts of the machine wait for it."""
+    expander = machine.i2c("0020", driver="pcf857x") / "gpiochip0"
+    expander.mkdir()
+    links = machine.sys / "bus" / "gpio" / "devices"
+    links.mkdir(parents=True)
+    (links / expander.name).symlink_to(expander)
+    (machine.sys.parent / "gpiochip0").touch()
+    text = CONFIG + 'gpio_chip = "gpiochip0"\nmains_line = 6\nbutton_line = 7\n'
+    config = resolve_text(text, file="test", directory=machine.sys.parent, environ={}).config
+    chip = HangingChip(gpiod, monkeypatch)
+    monkeypatch.setattr(gpiod, "request_lines", lambda *_, **__: gpiod)
+    monkeypatch.setattr(gpiod, "numbers", {6, 7})
+    reading, writing = os.pipe()
+    gpiod.fd = reading
+    board = make_board(config.board, SystemClock(trust_wall_clock=True))
+    assert isinstance(board, FindsChannels)
+    assert isinstance(board, HasButton)
+    assert board.button is not None
+    try:
+        await board.search()
+        (mains,) = [sensor for sensor in board.sensors if sensor.kind is SensorKind.POWER_AVAILABILITY]
+        gpiod.value = "active"
+        assert await mains.read() == 1.0
+        await board.button.wait(0)
+    finally:
+        await board.close()
+        os.close(reading)
+        os.close(writing)
+    assert {name.rpartition("_")[0] for name in chip.threads} == {"bus-i2c-1", "hal-button"}
     await board.close()
 
 

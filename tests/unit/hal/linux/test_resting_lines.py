@@ -134,12 +134,12 @@ async def test_line_that_lost_its_supply_rests_from_when_it_is_seen_off() -> Non
 
 
 async def test_command_that_hung_switches_nothing_on_that_is_no_longer_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hal.linux.bus_relays.BUS_S_MAX", 0.05)
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 0.05)
     rig = Rig()
     rig.released.clear()
     assert "no response" in await rig.apply(ON, after_s=0.5)
     assert "hangs in an earlier command" in await rig.apply(OFF)
-    monkeypatch.setattr("hal.linux.bus_relays.BUS_S_MAX", 60.0)
+    monkeypatch.setattr("hal.linux.bus_threads.BUS_S_MAX", 60.0)
     rig.released.set()
     while "earlier" in await rig.apply(OFF, after_s=0.0):
         pass
