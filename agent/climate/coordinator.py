@@ -93,6 +93,20 @@ def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
     )
 
 
+def with_late_starts(state: CoordinatorState, now_ms: int) -> CoordinatorState:
+    """Return the state once outputs follow again that failed: what is on counts its minimum on time from now.
+
+    Which output failed is not known here, so all count anew: none runs for less than its minimum on time, and those
+    that worked run for twice that at most.
+    """
+    zones = [
+        msgspec.structs.replace(each, relay=short_cycle_protection.with_late_start(each.relay, now_ms))
+        for each in state.zones
+    ]
+    source = heat_source.with_late_start(state.heat_source, now_ms)
+    return msgspec.structs.replace(state, zones=tuple(zones), heat_source=source)
+
+
 def shares_source(settings: ClimateSettings) -> bool:
     """Return whether zones take turns at one heat source that is switched on and off."""
     return settings.heat_source.kind is not HeatSourceKind.NONE and settings.heat_source.flow is None

@@ -138,6 +138,16 @@ def advance(
     return after, demand
 
 
+def with_late_start(state: HeatSourceState, now_ms: int) -> HeatSourceState:
+    """Return the state in which what is on counts its minimum on time from now, once for each start."""
+    return msgspec.structs.replace(
+        state,
+        stage1=short_cycle_protection.with_late_start(state.stage1, now_ms),
+        stage2=short_cycle_protection.with_late_start(state.stage2, now_ms),
+        aux=short_cycle_protection.with_late_start(state.aux, now_ms),
+    )
+
+
 def supplement_wait_ms(state: HeatSourceState, limits: ShortCycleLimits, now_ms: int) -> int:
     """Return for how long the heat source must run on for its second stage or auxiliary heat; 0 if it may stop now."""
     supplements = (state.stage2, state.aux)

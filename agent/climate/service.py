@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.climate import coordinator
 from agent.climate.binary_sensors import BinaryLookup, BinaryStates
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
@@ -295,6 +296,7 @@ class ClimateService:
             else:
                 if self.output_problem:
                     _log.info("the outputs respond again")
+                    self.control.state = coordinator.with_late_starts(self.control.state, self.now().now_ms)
                 self.output_problem = ""
                 return
             if problem != self.output_problem:

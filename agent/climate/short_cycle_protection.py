@@ -143,6 +143,15 @@ def switch(state: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_
     return ShortCycleState(is_on, now_ms, starts)
 
 
+def with_late_start(state: ShortCycleState, now_ms: int) -> ShortCycleState:
+    """Return the state of equipment whose output follows its demand again: it has run since now at the earliest.
+
+    Once for each start: an output that fails and returns again and again must not hold on equipment that works.
+    """
+    is_first = state.is_on and state.starts_ms[-1:] == (state.changed_ms,)
+    return msgspec.structs.replace(state, changed_ms=now_ms) if is_first else state
+
+
 def apply_limits(state: ShortCycleState, limits: ShortCycleLimits, now_ms: int, *, is_wanted: bool) -> tuple[bool, str]:
     """Return whether equipment may be on now, and for people why that is not what is wanted; else an empty text."""
     if is_wanted == state.is_on:

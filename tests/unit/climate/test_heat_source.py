@@ -3,7 +3,14 @@
 import msgspec
 import pytest
 
-from agent.climate.heat_source import HeatSourceRequest, HeatSourceState, advance, assume_stopped
+from agent.climate.heat_source import (
+    HeatSourceRequest,
+    HeatSourceState,
+    advance,
+    assume_stopped,
+    supplement_wait_ms,
+    with_late_start,
+)
 from agent.climate.settings import HeatSourceKind, HeatSourceSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
 from hal.interface import HeatSourceDemand, HvacAction
@@ -140,3 +147,14 @@ def test_pump_and_fan_run_on() -> None:
     demand = bench.run(HeatSourceRequest(OFF, 0.0))
     assert (demand.is_pump_on, demand.is_fan_on) == (True, False)
     assert not bench.run(HeatSourceRequest(OFF, 0.0), 4).is_pump_on
+
+
+@pytest.mark.parametrize("helper", ["stage2", "aux"])
+def test_second_stage_and_auxiliary_heat_that_come_on_late_run_for_their_minimum_too(helper: str) -> None:
+    bench = Bench()
+    while not getattr(bench.state, helper).is_on:
+        bench.run(HeatSourceRequest(HEAT, 5.0))
+    alone = msgspec.structs.replace(assume_stopped(0), **{helper: getattr(bench.state, helper)})
+    late = with_late_start(alone, bench.now_ms + 250_000)
+    assert supplement_wait_ms(alone, PUMP.limits, bench.now_ms + 300_000) == 0
+    assert supplement_wait_ms(late, PUMP.limits, bench.now_ms + 300_000) == 250_000

@@ -19,7 +19,7 @@ from agent.climate.requests import SCHEDULES_MAX, HoldRequest, PutScheduleReques
 from agent.climate.schedule import BLOCKS_MAX
 from agent.climate.sensor_validation import ValidationState
 from agent.climate.service import FILE_NAME, ClimateService
-from agent.climate.settings import ZONES_MAX, ClimateSettings, ZoneSettings
+from agent.climate.settings import ZONES_MAX, ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.short_cycle_protection import STARTS_MAX, ShortCycleLimits, ShortCycleState
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot
 from agent.config.zones import SENSORS_MAX
@@ -260,6 +260,29 @@ async def test_outputs_that_fail_are_reported_once_and_tried_again(bench: Bench)
     bench.outputs.act = lambda: None
     await bench.heats()
     assert climate.output_problem == ""
+
+
+@pytest.mark.parametrize(("zone_min_s", "boiler_min_s"), [(600.0, 60.0), (60.0, 600.0)])
+async def test_output_that_comes_on_late_runs_for_its_minimum_on_time(
+    bench: Bench, zone_min_s: float, boiler_min_s: float
+) -> None:
+    def broken() -> None:
+        raise ActuatorFault("the plug does not answer; check its supply")
+
+    zone = ZoneSettings(zone_id="z", sensors=(("t", 1.0),), limits=ShortCycleLimits(zone_min_s, 60.0, 60))
+    boiler = HeatSourceSettings(kind=HeatSourceKind.BOILER, limits=ShortCycleLimits(boiler_min_s, 60.0, 60))
+    climate = bench.make(ClimateSettings(zones=(zone,), heat_source=boiler))
+    bench.outputs.act = broken
+    bench.start(climate)
+    await bench.until(lambda: climate.control.state.zones[0].relay.is_on)
+    demanded_ms = climate.control.state.zones[0].relay.changed_ms
+    await bench.until(lambda: climate.control.state.at_ms >= demanded_ms + 480_000)
+    bench.outputs.act = lambda: None
+    await bench.heats()
+    on_ms = climate.control.state.at_ms
+    bench.value_c = 25.0
+    await bench.until(lambda: bench.outputs.applied[-1].zones["z"] is OFF)
+    assert climate.control.state.at_ms - on_ms >= 600_000
 
 
 async def test_hanging_outputs_do_not_block_the_control_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from agent.climate.short_cycle_protection import (
     switch,
     wait_to_start_ms,
     wait_to_stop_ms,
+    with_late_start,
     with_one_start_left,
 )
 
@@ -169,3 +170,12 @@ def test_restarts_do_not_accumulate_starts() -> None:
     assert len(relay.starts_ms) == STARTS_MAX
     # As soon as it may not have started any more, none is assumed: it would never start again.
     assert HOUR_MS - 10_000 > now_ms - relay.starts_ms[-1] > 0
+
+
+def test_minimum_on_time_counts_once_from_a_late_start() -> None:
+    relay = switch(assume_stopped(0), LIMITS, 400_000, is_on=True)
+    late = with_late_start(relay, 550_000)
+    assert (late.starts_ms, wait_to_stop_ms(late, LIMITS, 580_000)) == ((400_000,), 150_000)
+    assert with_late_start(late, 600_000) is late
+    stopped = switch(late, LIMITS, 730_000, is_on=False)
+    assert with_late_start(stopped, 740_000) is stopped
