@@ -18,7 +18,7 @@ def main() -> None:
             with memory.importing():
                 from agent.foundation import lazy_imports  # noqa: PLC0415
 
-                lazy_imports.import_aiohttp()
+                lazy_imports.import_libraries()
                 from agent import daemon  # noqa: PLC0415 - after that
 
             raise SystemExit(daemon.main(Path(path)))

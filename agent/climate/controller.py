@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
-from statistics import median_high
 from typing import TypeVar
 
 import msgspec
@@ -43,6 +42,7 @@ from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
 from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
 from agent.foundation.clock import Now
+from agent.foundation.median import median_high
 from hal.interface import HvacAction
 
 UNLEARNED_SHARE_MAX = 0.9

@@ -7,12 +7,12 @@ outside the indoor range. Of sensors that disagree, the wrong one is left out if
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import median_high
 from typing import Protocol
 
 import msgspec
 
 from agent.climate.sensor_rhythm import SilenceAllowance
+from agent.foundation.median import median_high
 from hal.interface import HUB, Quality, Reading, SensorKind, ZoneOutput
 
 INDOOR_C_MIN = -15.0

@@ -5,7 +5,6 @@ this zone cannot be ruled out. Every duty is bounded, because nothing measures w
 """
 
 from collections.abc import Sequence
-from statistics import median_high
 
 import msgspec
 
@@ -15,6 +14,7 @@ from agent.climate.model import HEATING_MODES, Mode
 from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
+from agent.foundation.median import median_high
 
 FROST_DUTY_MAX = 0.5
 """At a duty of about 0.9, emitters carry a room through the coldest day, some 33 K above the outside. Half of their

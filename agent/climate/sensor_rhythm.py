@@ -14,11 +14,11 @@ Must never take the time during which the hub was down for a silence.
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import median_low
 from typing import Protocol
 
 import msgspec
 
+from agent.foundation.median import median_low
 from hal import availability
 from hal.availability import ReportingRhythm
 

@@ -5,8 +5,6 @@ Frost protection and the temperature limits apply in every mode. Frost protectio
 home while the zone has none.
 """
 
-from statistics import median_high
-
 import msgspec
 
 from agent.climate import (
@@ -26,6 +24,7 @@ from agent.climate.model import COOLING_MODES, HEATING_MODES, Mode
 from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
+from agent.foundation.median import median_high
 from hal.interface import HvacAction
 
 FROST_RELEASE_K = 1.0

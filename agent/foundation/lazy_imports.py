@@ -1,7 +1,7 @@
-"""Imports aiohttp without parts that a hub does not use: 4.8 MiB of 46 (bench_daemon). The daemon calls it first.
+"""Imports aiohttp and msgspec, for the daemon, without parts that a hub does not use: 6 MiB of 46 (bench_daemon).
 
-Each switch is a public one of a library; the program works without them too. Four modules of the standard library, of
-which aiohttp uses a function or two where no hub comes, are imported when such a function is called.
+Each switch is a public one of a library; the program works without them too. Modules of which the two use a function or
+two where hardly a hub comes are imported when such a function is called (docs/decisions/0008).
 """
 
 import contextlib
@@ -12,27 +12,45 @@ import os
 import re
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import Any
 
 _BY_HASH = re.compile(r"[0-9a-f]{8}\.\d+")
 """How OpenSSL names the file of an authority in a directory, to find it on demand."""
 
+_TRACING = (
+    "Trace", "TraceConfig", "TraceConnectionCreateEndParams", "TraceConnectionCreateStartParams",
+    "TraceConnectionQueuedEndParams", "TraceConnectionQueuedStartParams", "TraceConnectionReuseconnParams",
+    "TraceDnsCacheHitParams", "TraceDnsCacheMissParams", "TraceDnsResolveHostEndParams",
+    "TraceDnsResolveHostStartParams", "TraceRequestChunkSentParams", "TraceRequestEndParams",
+    "TraceRequestExceptionParams", "TraceRequestHeadersSentParams", "TraceRequestRedirectParams",
+    "TraceRequestStartParams", "TraceResponseChunkReceivedParams",
+)  # fmt: skip
+
 PUT_OFF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "aiohttp.tracing": _TRACING,
         "argparse": ("ArgumentParser",),
+        "attr.validators": (),
+        "email.parser": ("HeaderParser",),
+        "email.policy": ("HTTP",),
         "html": ("escape",),
+        "idna": ("decode", "encode"),
+        "msgspec._json_schema": ("schema", "schema_components"),
+        "msgspec.inspect": (),
         "tempfile": ("SpooledTemporaryFile",),
         "urllib.request": ("getproxies", "proxy_bypass"),
     }
 )
-"""Modules and what aiohttp takes from them: for its own command line, pages of errors and directories, files in forms,
-and proxies from the environment. With http.client, lzma and a table of 2,231 characters they take 1.7 MiB."""
+"""Modules, and what aiohttp, yarl, attrs and msgspec take from them on import: for tracing of requests, aiohttp's own
+command line, validators of attributes, media types, pages of errors and directories, host names beyond ASCII, JSON
+schemas, files in forms, and proxies from the environment."""
 
 
-def import_aiohttp() -> None:
-    """Import aiohttp, client and server."""
+def import_libraries() -> None:
+    """Import msgspec and aiohttp, client and server."""
     # Its compiled lists load the C++ runtime, for a handful of callbacks.
     os.environ.setdefault("FROZENLIST_NO_EXTENSIONS", "1")
     # A table of file name extensions: the hub serves no files.
@@ -47,6 +65,7 @@ def import_aiohttp() -> None:
     try:
         with _put_off(PUT_OFF):
             __import__("aiohttp.web")
+            __import__("msgspec")
     finally:
         ssl.create_default_context = real
         del ssl.SSLContext.set_default_verify_paths
@@ -65,8 +84,25 @@ def _put_off(modules: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _stand_in(name: str, functions: tuple[str, ...]) -> ModuleType:
-    """Return a module that has the functions, and imports the real one when one is called or anything else is asked."""
+class _PutOff:
+    """Stands for a function, class or object of a module that is not imported: passes calls and attributes on to it."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        """Take what returns the real thing; it is called at each use."""
+        self._load = load
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        return self._load()(*arguments, **options)
+
+    def __getattr__(self, attribute: str) -> object:
+        if attribute.startswith("__"):
+            # Asked by `typing`, which takes anything that can be called.
+            raise AttributeError(attribute)
+        return getattr(self._load(), attribute)
+
+
+def _stand_in(name: str, members: tuple[str, ...]) -> ModuleType:
+    """Return a module that has the members, and imports the real one when one is used or anything else is asked."""
 
     def real(attribute: str) -> object:
         if attribute.startswith("__"):
@@ -76,11 +112,8 @@ def _stand_in(name: str, functions: tuple[str, ...]) -> ModuleType:
             del sys.modules[name]
         return getattr(importlib.import_module(name), attribute)
 
-    def call(function: str, *arguments: object, **options: object) -> object:
-        return real(function)(*arguments, **options)  # type: ignore[operator] # callable
-
     module = ModuleType(name)
-    vars(module).update({function: functools.partial(call, function) for function in functions}, __getattr__=real)
+    vars(module).update({each: _PutOff(functools.partial(real, each)) for each in members}, __getattr__=real)
     return module
 
 

@@ -4,10 +4,10 @@ Control never uses it. It is for people and APIs.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from statistics import median
 
 from agent.climate.fusion import SensorState
 from agent.climate.settings import ClimateSettings
+from agent.foundation.median import median
 from hal.interface import HUB, Quality, SensorKind
 
 Channel = tuple[str, str, SensorKind]

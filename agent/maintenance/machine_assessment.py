@@ -6,11 +6,11 @@ A day of posts becomes one value for each operating state, the median; days are 
 
 from collections.abc import Collection, Mapping, Sequence
 from math import exp, log
-from statistics import median
 from types import MappingProxyType
 
 import msgspec
 
+from agent.foundation.median import median
 from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
 from agent.maintenance.machine_drift import (
     BASELINE_DAYS,

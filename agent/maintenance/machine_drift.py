@@ -7,10 +7,10 @@ the usual scatter, so that a small lasting change counts and a single odd day do
 
 from collections.abc import Sequence
 from math import exp, hypot, log1p, tanh
-from statistics import median
 
 import msgspec
 
+from agent.foundation.median import median
 from agent.maintenance.indicators import season_of
 
 BASELINE_DAYS = 14

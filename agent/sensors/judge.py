@@ -6,12 +6,12 @@ reading stays bad. Must never change a value that it does not understand: not a 
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from statistics import median
 from typing import Final
 
 import msgspec
 
 from agent.config.primary import is_machine_part
+from agent.foundation.median import median
 from agent.sensors import doubts, self_heating
 from agent.sensors.calibration import OFFSET_MAX, Offset, key_of
 from agent.sensors.doubts import ErraticDetector, JumpDetector, Liveliness, StuckBitDetector

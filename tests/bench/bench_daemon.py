@@ -119,7 +119,7 @@ def memory_mib(pid: int, name: str) -> float:
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
 
 
-async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str, float]:
+async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str, float | None]:
     cloud = Cloud()
     runner, base_url = await cloud.start()
     with tempfile.TemporaryDirectory() as name:
@@ -139,7 +139,7 @@ async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str,
             start_cpu_s, first = cpu_s(process.pid), cloud.accepted
             await asyncio.sleep(seconds)
             used_cpu_s, last = cpu_s(process.pid) - start_cpu_s, cloud.accepted
-            result = {
+            result: dict[str, float | None] = {
                 "rss_mib": round(memory_mib(process.pid, "VmRSS"), 1),
                 "peak_rss_mib": round(memory_mib(process.pid, "VmHWM"), 1),
                 "cpu_s_per_hour": round(used_cpu_s / seconds * 3600, 2),
@@ -147,7 +147,8 @@ async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str,
                 "first_request_ms": round((cloud.first_request_s - began_s) * 1000),
                 "requests": cloud.requests,
                 "accepted": last,
-                "cpu_ms_per_reading": round(1000 * used_cpu_s / (last - first), 2),
+                # A reading waits up to a minute for its batch.
+                "cpu_ms_per_reading": round(1000 * used_cpu_s / (last - first), 2) if last > first else None,
             }
         finally:
             process.terminate()

@@ -35,7 +35,8 @@ SUBJECTS = {
     "numpy": "import numpy",
     "distributed": "import distributed",
     "the daemon, all of it": (
-        "from agent.foundation import lazy_imports; lazy_imports.import_aiohttp(); import agent.daemon, hal.linux.board"
+        "from agent.foundation.lazy_imports import import_libraries; import_libraries(); "
+        "import agent.daemon, hal.linux.board"
     ),
     "a certificate, made in the process": (
         "from agent.port.http.certificate_maker import make_certificate; make_certificate(['hub'], None)"

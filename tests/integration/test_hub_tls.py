@@ -403,7 +403,7 @@ ASK = """
 import asyncio, sys
 from agent.foundation import lazy_imports
 
-lazy_imports.import_aiohttp()
+lazy_imports.import_libraries()
 import aiohttp
 from agent.cloud.session import new_session, tcp_connector
 

@@ -1,13 +1,13 @@
 """Checks of the sensors: each check looks at all of them and names those with a problem. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any
 
 import msgspec
 
 from agent.config.primary import is_machine_part
 from agent.foundation.format import duration
+from agent.foundation.median import median
 from agent.foundation.phrase import counted, phrase
 from agent.local.climate import ClimateReport
 from agent.local.document_problems import BATTERY_PERCENT_MIN, STUCK

@@ -1,4 +1,4 @@
-"""What aiohttp is imported without. That TLS verifies with authorities found one by one:
+"""What aiohttp and msgspec are imported without. That TLS verifies with authorities found one by one:
 tests/integration/test_hub_tls.py."""
 
 import subprocess
@@ -32,7 +32,7 @@ BEGIN = """
 import sys
 from agent.foundation import lazy_imports
 
-lazy_imports.import_aiohttp()
+lazy_imports.import_libraries()
 """
 
 ROOT = Path(__file__).parents[3]
@@ -46,16 +46,26 @@ def service_environment() -> dict[str, str]:
 
 
 def run(program: str, begin: str = BEGIN) -> str:
-    """Run a program in an interpreter that has imported aiohttp as the daemon does; return what it printed."""
+    """Run a program in an interpreter that has imported them as the daemon does; return what it printed."""
     done = subprocess.run([sys.executable, "-c", begin + program], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_daemon_imports_neither_what_aiohttp_takes_for_others_nor_what_that_brings() -> None:
-    loaded = {*run("import agent.daemon; print(*sys.modules)").split()}
+def test_the_daemon_imports_neither_what_libraries_take_for_others_nor_what_that_brings() -> None:
+    loaded = {*run("import agent.daemon, agent.climate.service; print(*sys.modules)").split()}
     assert "aiohttp.web" in loaded
-    assert not loaded & {*lazy_imports.PUT_OFF, "bz2", "html.entities", "http.client", "lzma", "shutil"}
+    brought = {
+        "bz2",
+        "email._header_value_parser",
+        "html.entities",
+        "http.client",
+        "idna.idnadata",
+        "lzma",
+        "shutil",
+        "statistics",
+    }
+    assert not loaded & {*lazy_imports.PUT_OFF, *brought}
 
 
 def test_the_service_loads_no_table_of_how_python_was_built_and_nothing_of_page_and_labels() -> None:
@@ -88,15 +98,64 @@ with aiohttp.web_request.SpooledTemporaryFile(8) as file:
     file.write(b"more than eight")
     print(file.seek(0), file.read())
 print(aiohttp.web.ArgumentParser(prog="there").prog)
+print(aiohttp.helpers.parse_content_type("text/html; charset=utf-8"))
+print(aiohttp.helpers.HTTP.max_line_length)
 """)
-    assert printed.splitlines() == ["&lt;a&amp;b&gt;", "http://proxy.example:3128", "0 b'more than eight'", "there"]
+    assert printed.splitlines() == [
+        "&lt;a&amp;b&gt;", "http://proxy.example:3128", "0 b'more than eight'", "there",
+        "('text/html', mappingproxy({'charset': 'utf-8'}))", "None",
+    ]  # fmt: skip
+
+
+def test_the_parts_of_packages_that_were_put_off_are_the_real_ones_when_they_are_used() -> None:
+    printed = run("""
+import attr, msgspec, yarl
+
+print(yarl.URL("http://bücher.example").raw_host)
+print(msgspec.json.schema(int))
+print(msgspec.inspect.type_info(int))
+@attr.s
+class Checked:
+    number = attr.ib(validator=attr.validators.instance_of(int))
+try:
+    Checked("1")
+except TypeError:
+    print("no number")
+""")
+    assert printed.splitlines()[:2] == ["xn--bcher-kva.example", "{'type': 'integer'}"]
+    assert printed.splitlines()[2].startswith("IntType(")
+    assert printed.splitlines()[3:] == ["no number"]
+
+
+def test_requests_are_traced_as_ever() -> None:
+    printed = run("""
+import asyncio, aiohttp
+from aiohttp import web
+
+async def main():
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    trace = aiohttp.TraceConfig()
+    async def begin(session, context, given):
+        print(given.method, type(given) is aiohttp.tracing.TraceRequestStartParams)
+    trace.on_request_start.append(begin)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        async with session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as response:
+            print(response.status, response.content_type)
+    await runner.cleanup()
+
+asyncio.run(main())
+""")
+    assert printed.splitlines() == ["GET True", "404 text/plain"]
 
 
 def test_other_importers_get_the_real_modules() -> None:
     run("""
-import argparse, html, tempfile, urllib.request
+import argparse, email.policy, html, tempfile, urllib.request
+import idna
 assert html.unescape("&auml;") == "ä"
-assert all(each.__spec__ for each in (argparse, html, tempfile, urllib.request))
+assert all(each.__spec__ for each in (argparse, email.policy, html, idna, tempfile, urllib.request))
 """)
 
 
