@@ -11,11 +11,17 @@ does not come is none: after some cool days the walls take all that a heated flo
 sharper than the end of heating ever made it: only cold air from outside takes the warmth of a room within minutes.
 Equipment that always runs without reaching the setpoint is judged by its own falls instead: one that is much steeper
 than any before. Output counts as it reaches the room, behind the emitter's lag.
+
+Where each pulse shows in the room within minutes, pulses that do not are a fault sooner, and one that does excludes it
+(`pulse_response`).
 """
 
 from math import exp
 
 import msgspec
+
+from agent.climate import pulse_response
+from agent.climate.pulse_response import PulseResponse
 
 MARK_S = 900.0
 """Temperature and output are noted this often."""
@@ -168,6 +174,7 @@ class HeatingEffect(msgspec.Struct, frozen=True):
         learned: How many notes have taught the load.
         is_failing: A fault was found, and the temperature has not risen since.
         lowest_c: The lowest temperature since then.
+        pulses: What its pulses do to its temperature within minutes.
     """
 
     marks: tuple[EffectMark, ...] = ()
@@ -188,6 +195,7 @@ class HeatingEffect(msgspec.Struct, frozen=True):
     learned: int = 0
     is_failing: bool = False
     lowest_c: float = 0.0
+    pulses: PulseResponse = PulseResponse()
 
     @property
     def is_scarce(self) -> bool:
@@ -213,6 +221,8 @@ def advance(
     emitted = output + (effect.emitted - output) * exp(-dt_s / lag_s)
     s, emitted_s = effect.s + dt_s, effect.emitted_s + emitted * dt_s
     effect = _watch_falls(effect, value_c, dt_s)
+    pulses = pulse_response.advance(effect.pulses, value_c=value_c, is_heated=is_heated, dt_s=dt_s)
+    effect = msgspec.structs.replace(effect, pulses=pulses)
     before_c = effect.smooth_c
     smooth_c = value_c if before_c is None else value_c + (before_c - value_c) * exp(-dt_s / SMOOTHING_S)
     if effect.marks and s < MARK_S:
@@ -235,8 +245,10 @@ def advance(
     )
     if effect.is_failing:
         return msgspec.structs.replace(known, lowest_c=min(effect.lowest_c, value_c))
-    if smooth_c <= setpoint_c - BELOW_K_MIN and any(
-        _is_fault(known, length, rate) for length in (SLOW_WINDOWS if is_slow else WINDOWS)
+    lengths = () if pulses.is_proven else SLOW_WINDOWS if is_slow else WINDOWS
+    is_below = smooth_c <= setpoint_c - BELOW_K_MIN
+    if (pulses.is_failing and smooth_c < setpoint_c) or (
+        is_below and any(_is_fault(known, length, rate) for length in lengths)
     ):
         return msgspec.structs.replace(known, is_failing=True, lowest_c=value_c)
     return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
@@ -245,7 +257,16 @@ def advance(
 def pause(effect: HeatingEffect, *, is_window: bool = False) -> HeatingEffect:
     """Return what stays known over a time without a temperature, or with a window open: a fault stays one."""
     fall_k = OPEN_WINDOW_K if is_window else 0.0
-    return msgspec.structs.replace(effect, marks=(), s=0.0, emitted_s=0.0, smooth_c=None, recent_c=(), fall_k=fall_k)
+    return msgspec.structs.replace(
+        effect,
+        marks=(),
+        s=0.0,
+        emitted_s=0.0,
+        smooth_c=None,
+        recent_c=(),
+        fall_k=fall_k,
+        pulses=pulse_response.pause(effect.pulses),
+    )
 
 
 def restore(saved: HeatingEffect) -> HeatingEffect:
@@ -265,6 +286,7 @@ def restore(saved: HeatingEffect) -> HeatingEffect:
         learned=max(0, saved.learned),
         is_failing=saved.is_failing,
         lowest_c=saved.lowest_c,
+        pulses=pulse_response.pause(saved.pulses),
     )
 
 

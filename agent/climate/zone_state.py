@@ -94,8 +94,10 @@ class ZoneState(msgspec.Struct, frozen=True):
     @property
     def problem(self) -> str:
         """The fault of its equipment or sensors and the remedy, for people; empty without a fault."""
-        unmoved_s = UNMOVED_SHARE * self.heating_monitor.on_s
-        is_unmoved = self.heating_monitor.is_failing and self.stuck_sensor.heated_s >= unmoved_s
+        monitor = self.heating_monitor
+        # A fault that was found by a fall has shown that the sensor moves.
+        is_by_rise = monitor.is_failing and not monitor.effect.is_failing
+        is_unmoved = is_by_rise and self.stuck_sensor.heated_s >= UNMOVED_SHARE * monitor.on_s
         if self.stuck_sensor.is_stuck or is_unmoved:
             return (
                 "restart or replace the sensor, then check the heating: the zone is heated and does not get warmer, and"

@@ -7,6 +7,7 @@ import pytest
 
 from agent.climate import heating_effect
 from agent.climate.heating_effect import DAY_MARKS, MARK_S, MARKS_MAX, EffectMark, HeatingEffect
+from agent.climate.pulse_response import PulseResponse
 
 SETPOINT_C = 21.0
 DAY_MINUTES = 1440
@@ -300,3 +301,49 @@ def test_a_floor_that_falls_steeply_at_full_output_shows_a_fault_within_three_ho
     )  # fmt: skip
     found = heating_effect.advance(effect, value_c=19.3, setpoint_c=21.5, is_heated=True, dt_s=1.0, response_s=3600.0)
     assert found.is_failing
+
+
+def run_furnace(
+    effect: HeatingEffect,
+    hours: int,
+    *,
+    rise_k: float,
+    on_minutes: int = 8,
+    fall_k_per_h: float = 0.0,
+    start_c: float = 20.8,
+) -> HeatingEffect:
+    """Return what is known after hours with two pulses each, which make a rise; the room cools below its setpoint."""
+    for minute in range(hours * 60):
+        phase = minute % 30
+        share = (phase + 1) / on_minutes if phase < on_minutes else (30 - phase) / (30 - on_minutes)
+        effect = heating_effect.advance(
+            effect,
+            value_c=start_c - fall_k_per_h * minute / 60.0 + rise_k * share,
+            setpoint_c=SETPOINT_C + 0.5,
+            is_heated=phase < on_minutes,
+            dt_s=60.0,
+            response_s=300.0,
+        )
+    return effect
+
+
+def test_pulses_without_their_rise_are_a_fault_before_the_room_is_cold() -> None:
+    known = run_furnace(HeatingEffect(), 48, rise_k=1.2)
+    assert not known.is_failing
+    assert run_furnace(known, 2, rise_k=0.0, fall_k_per_h=0.3, start_c=21.4).is_failing
+    assert not run_furnace(known, 2, rise_k=1.2, fall_k_per_h=0.3).is_failing
+
+
+def test_a_furnace_that_warms_the_room_with_each_pulse_works_however_fast_the_room_cools() -> None:
+    """Found on the simulated houses: a window of an hour beside a split unit, whose pulses still warmed the air."""
+    known = run_furnace(HeatingEffect(), 48, rise_k=1.5, on_minutes=16)
+    assert not run_furnace(known, 3, rise_k=1.2, on_minutes=16, fall_k_per_h=1.2).is_failing
+    known = msgspec.structs.replace(known, pulses=PulseResponse())
+    assert run_furnace(known, 3, rise_k=1.2, on_minutes=16, fall_k_per_h=1.2).is_failing
+
+
+@pytest.mark.parametrize("keep", [heating_effect.pause, heating_effect.restore])
+def test_the_usual_rise_outlives_a_pause_and_a_restart(keep: Callable[[HeatingEffect], HeatingEffect]) -> None:
+    known = run_furnace(HeatingEffect(), 48, rise_k=1.2)
+    assert keep(known).pulses == PulseResponse(known.pulses.typical_k, known.pulses.pulses)
+    assert keep(known).pulses.is_known

@@ -3,8 +3,17 @@
 import msgspec
 import pytest
 
-from agent.climate.fault_detection import EXCESS_S_MIN, WATCHED_RESPONSES, StuckSensorState, detect_stuck_sensor
+from agent.climate.fault_detection import (
+    EXCESS_S_MIN,
+    WATCHED_RESPONSES,
+    HeatingMonitor,
+    StuckSensorState,
+    detect_stuck_sensor,
+)
+from agent.climate.heating_effect import HeatingEffect
 from agent.climate.settings import Emitter
+from agent.climate.short_cycle_protection import assume_stopped
+from agent.climate.zone_state import ZoneState
 
 from .single_zone_home import House, SingleZoneHome
 
@@ -160,3 +169,14 @@ def test_a_stuck_sensor_stays_stuck_over_restarts() -> None:
         home.restart()
     assert home.warmest_c < 25.0
     assert home.control.state.zones[0].stuck_sensor.is_stuck
+
+
+@pytest.mark.parametrize("has_fallen", [True, False])
+def test_a_room_that_has_cooled_while_heated_blames_the_equipment_and_one_that_never_moved_its_sensor(
+    *, has_fallen: bool
+) -> None:
+    """Found on the simulated houses: a boiler that failed near the setpoint looked like a stuck sensor for hours."""
+    monitor = HeatingMonitor(is_failing=True, effect=HeatingEffect(is_failing=has_fallen))
+    state = ZoneState(assume_stopped(0), heating_monitor=monitor, stuck_sensor=StuckSensorState((20.4,)))
+    assert (state.problem == monitor.problem) is has_fallen
+    assert ("may be stuck at 20.4" in state.problem) is not has_fallen

@@ -8,7 +8,7 @@ from hal.sim.house_design import HouseDesign
 from hal.sim.houses import HOUSES
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault
 from lab.maintenance import sudden
-from lab.maintenance.sudden import Life, Trial, as_markdown
+from lab.maintenance.sudden import USED_MINUTES, Life, Trial, as_markdown
 
 
 def test_faults_are_counted_by_kind_and_false_reports_over_the_time_without_a_fault() -> None:
@@ -16,12 +16,12 @@ def test_faults_are_counted_by_kind_and_false_reports_over_the_time_without_a_fa
         Life(
             "a", 365 * 1440, [30], [Trial(EquipmentFault.VALVE, TOLD_WITHIN_MINUTES), Trial(EquipmentFault.PUMP, None)]
         ),
-        Life("b", 365 * 720, [], [Trial(EquipmentFault.VALVE, TOLD_WITHIN_MINUTES + 1)]),
+        Life("b", 365 * 720, [], [Trial(EquipmentFault.VALVE, TOLD_WITHIN_MINUTES + 1, heated_min=USED_MINUTES - 1)]),
     ]
     lines = as_markdown(lives).splitlines()
-    assert "| valve stuck | 1 of 2 | 2 of 2 |" in lines
-    assert "| pump dead | 0 of 1 | 0 of 1 |" in lines
-    assert "| all | 1 of 3 | 2 of 3 |" in lines
+    assert "| valve stuck | 1 of 2 | 2 of 2 | 1 of 1 |" in lines
+    assert "| pump dead | 0 of 1 | 0 of 1 | 0 of 1 |" in lines
+    assert "| all | 1 of 3 | 2 of 3 | 1 of 2 |" in lines
     assert lines[-1] == (
         "Reports without a fault: 1 in 1.50 zone-years (below 3.2 a zone-year with a confidence of 95%); they lasted"
         " [30] min."
@@ -73,6 +73,10 @@ class StandingReport:
         self.planted_minute = None if works else self.minute
 
     @property
+    def is_full(self) -> bool:
+        return self.minute % 2 == 0
+
+    @property
     def is_failing(self) -> bool:
         is_found = self.planted_minute is not None and self.minute >= self.planted_minute + 10
         return is_found or self.minute < self._stands_minutes
@@ -81,10 +85,15 @@ class StandingReport:
         self.minute += minutes
 
 
-@pytest.mark.parametrize(("stands_minutes", "reported_min"), [(0, 10), (300, 10), (100_000, None)])
-def test_a_report_that_stands_is_none_of_the_next_fault(stands_minutes: int, reported_min: int | None) -> None:
+@pytest.mark.parametrize(
+    ("stands_minutes", "reported_min", "heated_min"), [(0, 10, 5), (300, 10, 5), (100_000, None, 90)]
+)
+def test_a_report_that_stands_is_none_of_the_next_fault(
+    stands_minutes: int, reported_min: int | None, heated_min: int
+) -> None:
     home: Any = StandingReport(stands_minutes)
-    assert sudden.try_fault(home, home, EquipmentFault.SOURCE, 60) == Trial(EquipmentFault.SOURCE, reported_min)
+    trial = sudden.try_fault(home, home, EquipmentFault.SOURCE, 60)
+    assert trial == Trial(EquipmentFault.SOURCE, reported_min, heated_min)
 
 
 @pytest.mark.slow
