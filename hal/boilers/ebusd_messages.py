@@ -2,7 +2,8 @@
 
 Facts: an answer ends with an empty line, and begins with "ERR:" or "usage:" if it is none (ebusd wiki, 3.1 TCP client
 commands). Vaillant's boilers take the flow temperature as field 2 of SetMode, which ebusd offers as SetModeOverride or
-SetMode, with 10 or 12 fields by its configuration (ebusd-configuration#361, #537).
+SetMode, with 10 or 12 fields by its configuration (ebusd-configuration#361, #537). `state` asks ebusd itself and puts
+nothing on the bus: "signal acquired, 23 symbols/sec (42 max), 2 masters" or "no signal" (`MainLoop::executeState`).
 """
 
 from hal.errors import ActuatorFault
@@ -10,6 +11,8 @@ from hal.errors import ActuatorFault
 PORT = 8888
 ANSWER_BYTES_MAX = 4096
 """An answer to `write` is a line."""
+
+STATE_COMMAND = "state\n"
 
 
 def write_command(message: str, flow_c: float | None) -> str:
@@ -21,6 +24,12 @@ def write_command(message: str, flow_c: float | None) -> str:
     """
     fields = message.replace("{flow_c}", f"{flow_c or 0.0:.1f}").replace("{off}", "1" if flow_c is None else "0")
     return f"write {fields}\n"
+
+
+def has_signal(answer: str) -> bool | None:
+    """Return whether the bus has its signal, by an answer to `STATE_COMMAND`; `None` for any other answer."""
+    text = answer.strip().lower()
+    return True if text.startswith("signal acquired") else False if text.startswith("no signal") else None
 
 
 def check_answer(answer: str, name: str) -> None:

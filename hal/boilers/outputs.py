@@ -99,6 +99,7 @@ class BoilerOutputs:
         self._started_ms = monotonic_ms()
         self._demand: OutputDemand | None = None
         self._record: OutputRecord | None = None
+        self._heated_ms: int | None = None
         self._may_heat_until_ms = self._started_ms + round(link.silence_s * 1000)
 
     @property
@@ -139,10 +140,11 @@ class BoilerOutputs:
         return rest_left_s(record.off_ms, record.late_s, demand.since_ms, self._rest_s, now_ms)
 
     def _is_forgotten(self, now_ms: int) -> bool:
-        """Return whether the gateway took the last demand for heating, and the boiler may not heat all the same."""
-        if self._sent is None or self._sent[1] is None or now_ms - self._sent[0] < SETTLED_S * 1000:
+        """Return whether the last demand that the gateway took was for heating, and the boiler may not heat."""
+        if self._heated_ms is None or now_ms - self._heated_ms < SETTLED_S * 1000:
             return False
-        return self._link.is_heating_enabled is False
+        is_sending = self._task is not None and not self._task.done()
+        return not is_sending and self._link.is_heating_enabled is False
 
     def _went_off(self) -> None:
         """Record that a demand for no heating has arrived."""
@@ -178,6 +180,7 @@ class BoilerOutputs:
             self._problem = f"{self._link.name}: {text}; check the gateway's supply, cable and address (boiler.address)"
         else:
             self._sent, self._problem = (at_ms, wanted_c), ""
+            self._heated_ms = None if wanted_c is None else at_ms
             if wanted_c is None:
                 self._went_off()
             else:

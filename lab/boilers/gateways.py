@@ -97,11 +97,17 @@ class EmulatedEbusd:
     Attributes:
         own: What the boiler does by itself.
         failure: Answered to each command in place of success.
-        commands: The commands that it got.
+        commands: The commands that it got, without its questions for the state.
+        has_signal: Whether the bus has its signal: while the boiler has its supply.
+        questions: How often it was asked for that.
+        hangs_up: It ends each connection at the next command.
     """
 
     def __init__(self, own: BoilerOrder = NOTHING) -> None:
         self.own = own
+        self.has_signal = True
+        self.questions = 0
+        self.hangs_up = False
         self.failure = ""
         self.commands: list[str] = []
         self._order: BoilerOrder | None = None
@@ -109,14 +115,23 @@ class EmulatedEbusd:
 
     def receive(self, line: str, now_s: float) -> str:
         """Return the answer to a command, without the empty line that ends it."""
+        if line.strip() == "state":
+            self.questions += 1
+            return "signal acquired, 23 symbols/sec (42 max), 2 masters" if self.has_signal else "no signal"
         self.commands.append(line.strip())
         if self.failure:
             return self.failure
+        if not self.has_signal:
+            return "ERR: no signal"
         found = re.fullmatch(r"write -c bai SetModeOverride 0;([\d.]+);-;-;([01]);0;0;0;0;0", line.strip())
         if found is None:
             return "ERR: element not found"
         self._order, self._at_s = BoilerOrder(float(found[1]), found[2] == "0"), now_s
         return "done"
+
+    def switch_boiler_off(self) -> None:
+        """Take the boiler's supply away: it forgets its order, and the bus has no signal."""
+        self._order, self.has_signal = None, False
 
     def order(self, now_s: float) -> BoilerOrder:
         """Return what the boiler does now."""

@@ -84,7 +84,7 @@ async def serve_ebusd(ebusd: EmulatedEbusd, now_s: Callable[[], float]) -> async
     """Serve ebusd on a free port of this machine."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
+        while (line := await reader.readline()) and not ebusd.hangs_up:
             writer.write(ebusd.receive(line.decode(errors="replace"), now_s()).encode() + b"\n\n")
         writer.close()
 

@@ -13,11 +13,14 @@ from agent.config import resolve_text
 from agent.errors import ConfigInvalid
 from hal.boilers import hand_back
 from hal.boilers.ebusd import EbusdLink
-from hal.boilers.ebusd_messages import check_answer, write_command
+from hal.boilers.ebusd_messages import check_answer, has_signal, write_command
 from hal.boilers.otgw import OtgwLink
+from hal.boilers.outputs import BoilerOutputs
 from hal.errors import ActuatorFault
+from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from lab.boilers.gateways import EBUSD_EXPIRES_S, OTGW_EXPIRES_S, BoilerOrder, EmulatedEbusd, EmulatedOtgw
 from lab.boilers.server import OtgwServer, serve_ebusd, serve_otgw_tcp
+from tests.integration.conftest import until
 
 MESSAGE = "-c bai SetModeOverride 0;{flow_c};-;-;{off};0;0;0;0;0"
 THERMOSTAT = BoilerOrder(35.0, may_heat=True)
@@ -158,6 +161,114 @@ async def test_ebusd_gets_flow_and_permission(tmp_path: Path) -> None:
     assert await asyncio.to_thread(outputs.main, config) == outputs.EXIT_CONFIG
 
 
+@asynccontextmanager
+async def ebusd_link(ebusd: EmulatedEbusd, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EbusdLink]:
+    """Yield a link to an emulated ebusd, which is asked for the signal all the time."""
+    monkeypatch.setattr("hal.boilers.ebusd.WATCH_S", 0.005)
+    server = await serve_ebusd(ebusd, lambda: 0.0)
+    async with server:
+        link = EbusdLink(f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}", MESSAGE)
+        try:
+            yield link
+        finally:
+            await link.close()
+
+
+async def test_a_boiler_behind_ebusd_that_lost_its_supply_is_seen_by_the_signal_of_the_bus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ebusd = EmulatedEbusd()
+    async with ebusd_link(ebusd, monkeypatch) as link:
+        await link.send(47.5)
+        await until(lambda: ebusd.questions > 1)
+        assert link.is_heating_enabled is None
+        ebusd.switch_boiler_off()
+        await until(lambda: link._signal.name == "LOST")
+        assert link.is_heating_enabled is None
+        with pytest.raises(ActuatorFault, match="switch the boiler on, and check the bus's cable"):
+            await link.send(47.5)
+        ebusd.has_signal = True
+        await until(lambda: link.is_heating_enabled is False)
+        assert ebusd.commands == ["write -c bai SetModeOverride 0;47.5;-;-;0;0;0;0;0;0"]
+        await link.send(47.5)
+        assert link.is_heating_enabled is None
+        assert ebusd.order(0.0) == BoilerOrder(47.5, may_heat=True)
+
+
+async def test_an_ebusd_that_has_just_started_has_not_lost_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers "no signal" until it has met the bus."""
+    ebusd = EmulatedEbusd()
+    async with ebusd_link(ebusd, monkeypatch) as link:
+        await link.send(47.5)
+        ebusd.has_signal = False
+        await until(lambda: ebusd.questions > 1)
+        ebusd.has_signal = True
+        questions = ebusd.questions
+        await until(lambda: ebusd.questions > questions + 2)
+        assert link.is_heating_enabled is None
+
+
+async def test_ebusd_is_asked_for_the_signal_only_while_the_boiler_is_to_heat(monkeypatch: pytest.MonkeyPatch) -> None:
+    ebusd = EmulatedEbusd()
+    async with ebusd_link(ebusd, monkeypatch) as link:
+        await link.send(None)
+        assert link._watching is None
+        await link.send(47.5)
+        await until(lambda: ebusd.questions > 0)
+        await link.send(None)
+        assert link._watching is None
+
+
+async def test_a_watch_goes_on_after_an_ebusd_that_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    ebusd = EmulatedEbusd()
+    async with ebusd_link(ebusd, monkeypatch) as link:
+        await link.send(47.5)
+        await until(lambda: link._signal.name == "SEEN")
+        ebusd.hangs_up = True
+        await until(lambda: link._signal.name == "UNKNOWN")
+        ebusd.hangs_up = False
+        await until(lambda: link._signal.name == "SEEN")
+        ebusd.switch_boiler_off()
+        await until(lambda: link._signal.name == "LOST")
+
+
+async def test_a_boiler_behind_ebusd_that_lost_its_supply_rests_from_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ebusd, now_ms = EmulatedEbusd(), 0
+    heat = HvacDemand({}, heat_source=HeatSourceDemand(HvacAction.HEAT, 1, flow_c=45.0))
+    async with ebusd_link(ebusd, monkeypatch) as link:
+        boiler = BoilerOutputs(link, flow_c_max=55.0, monotonic_ms=lambda: now_ms, rest_s=300.0)
+
+        async def apply(after_s: int) -> str:
+            nonlocal now_ms
+            now_ms += after_s * 1000
+            try:
+                await boiler.apply(heat)
+            except ActuatorFault as error:
+                return str(error)
+            finally:
+                await until(lambda: boiler._task is None or boiler._task.done())
+            return ""
+
+        for _ in range(40):
+            assert await apply(10) == ""
+        await until(lambda: link._signal.name == "SEEN")
+        ebusd.switch_boiler_off()
+        await until(lambda: link._signal.name == "LOST")
+        await apply(30)
+        assert "switch the boiler on" in await apply(10)
+        ebusd.has_signal = True
+        await until(lambda: link.is_heating_enabled is False)
+        await apply(10)
+        assert "wait 290 s for the boiler's rest" in await apply(10)
+        assert ebusd.order(0.0) == BoilerOrder(0.0, may_heat=False)
+        await apply(280)
+        assert not ebusd.order(0.0).may_heat
+        assert await apply(20) == ""
+        assert ebusd.order(0.0) == BoilerOrder(45.0, may_heat=True)
+
+
 async def test_what_does_not_speak_as_ebusd_is_reported() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"x" * 9000)
@@ -175,6 +286,13 @@ def test_ebusd_commands_and_answers() -> None:
     assert write_command(MESSAGE, None) == "write -c bai SetModeOverride 0;0.0;-;-;1;0;0;0;0;0\n"
     check_answer("done\n\n", "ebusd")
     check_answer("empty\n\n", "ebusd")
+    assert [
+        has_signal(each) for each in ("signal acquired, 23 symbols/sec (42 max), 3 masters\n", "no signal\n", "")
+    ] == [
+        True,
+        False,
+        None,
+    ]
     for answer, words in (
         ("ERR: element not found", "boiler.ebusd_message"),
         ("ERR: no access", "--accesslevel"),
