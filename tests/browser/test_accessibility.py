@@ -25,6 +25,7 @@ VIEWS = {
     "access": "Access",
     "integrations": "Integrations",
 }
+NARROW = (360, 740)
 SERIOUS = {"serious", "critical"}
 
 
@@ -74,3 +75,39 @@ async def findings(page: Page, axe: str) -> list[str]:
         if found["impact"] in SERIOUS
         for node in found["nodes"]
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+async def test_no_word_breaks_in_the_middle_on_a_phone(visit: Visit, tmp_path: Path, language: str) -> None:
+    async with run_daemon(tmp_path) as hub, visit(hub, size=NARROW) as visitor:
+        assert (await hub.ask("POST", "/v1/climate/living", WEEK))[0] == 200
+        await visitor.sign_in()
+        page = visitor.page
+        if language == "de-DE":
+            await page.get_by_role("button", name="Deutsch").click()
+        found = {}
+        for view in VIEWS:
+            await page.goto(f"{hub.url}/#/{view}")
+            await page.get_by_role("heading", level=1).wait_for()
+            found[view] = await broken_words(page)
+    assert {view: words for view, words in found.items() if words} == {}
+
+
+async def broken_words(page: Page) -> list[str]:
+    """Words whose parts stand in several lines without a hyphen; paths, keys and numbers may break anywhere."""
+    script = """() => {
+      const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const broken = [];
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        if (getComputedStyle(node.parentElement).hyphens === "auto" || node.parentElement.closest("code")) continue;
+        for (const word of node.data.matchAll(/(?<=^|[\\s(„“"-])\\p{L}{3,}(?=[\\s).,:;?!“”"-]|$)/gu)) {
+          const range = document.createRange();
+          range.setStart(node, word.index);
+          range.setEnd(node, word.index + word[0].length);
+          if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) broken.push(word[0]);
+        }
+      }
+      return broken;
+    }"""
+    return list(await page.evaluate(script))
