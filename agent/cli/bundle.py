@@ -26,23 +26,28 @@ _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+_EXITS = "0 done, 1 the bundle is refused, 73 a file cannot be written, 78 a key cannot be used"
+
+
 @click.group(
     epilog=epilog(
         "climahub bundle keygen release-2026",
         "climahub bundle build --wheelhouse wheels --sequence 12 --model hub climahub.unsigned",
         "climahub bundle sign --key release-2026.key climahub.unsigned climahub-1.2.3.bundle",
         "climahub bundle verify --trust release-2026.pub climahub-1.2.3.bundle",
-        exits="0 done, 1 the bundle is refused, 73 a file cannot be written, 78 a key cannot be used",
+        exits=_EXITS,
     )
 )
 def bundle() -> None:
     """Make keys, and build, sign and verify releases for hubs (docs/updates.md)."""
 
 
-@bundle.command()
+@bundle.command(epilog=epilog("climahub bundle keygen release-2026", exits=_EXITS))
 @click.argument("name", type=_NEW_FILE)
 def keygen(name: Path) -> int:
     """Make a key pair: NAME.key, which stays secret, and NAME.pub for the hubs."""
+    if not name.name:
+        raise click.BadParameter("give the key a name, such as release-2026", param_hint="NAME")
     private, public = keys.generate_key_pair()
     secret, shown = name.with_name(name.name + ".key"), name.with_name(name.name + ".pub")
     for path, data, mode in ((secret, private, PRIVATE_MODE), (shown, public, 0o644)):
@@ -54,7 +59,9 @@ def keygen(name: Path) -> int:
     return exit_codes.OK
 
 
-@bundle.command()
+@bundle.command(
+    epilog=epilog("climahub bundle build --wheelhouse wheels --sequence 12 --model hub climahub.unsigned", exits=_EXITS)
+)
 @click.argument("output", type=_NEW_FILE)
 @click.option("--wheelhouse", type=_DIRECTORY, help="Wheels of climahub and its dependencies, for the target machine.")
 @click.option("--rauc", "image", type=_FILE, help="A RAUC bundle instead of wheels.")
@@ -122,7 +129,9 @@ def build(
     return exit_codes.OK
 
 
-@bundle.command()
+@bundle.command(
+    epilog=epilog("climahub bundle sign --key release-2026.key climahub.unsigned climahub-1.2.3.bundle", exits=_EXITS)
+)
 @click.option("--key", type=_FILE, required=True, help="The private key.")
 @click.argument("source", type=_FILE)
 @click.argument("output", type=_NEW_FILE)
@@ -144,7 +153,7 @@ def sign(key: Path, source: Path, output: Path) -> int:
     return exit_codes.OK
 
 
-@bundle.command()
+@bundle.command(epilog=epilog("climahub bundle inspect climahub-1.2.3.bundle --json", exits=_EXITS))
 @click.argument("source", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect(source: Path, as_json: bool) -> int:
@@ -161,7 +170,7 @@ def inspect(source: Path, as_json: bool) -> int:
     return exit_codes.OK
 
 
-@bundle.command()
+@bundle.command(epilog=epilog("climahub bundle verify --trust release-2026.pub climahub-1.2.3.bundle", exits=_EXITS))
 @click.argument("source", type=_FILE)
 @click.option("--trust", "trusted", multiple=True, required=True, type=_FILE, help="Public key; repeatable.")
 def verify(source: Path, trusted: tuple[Path, ...]) -> int:

@@ -17,6 +17,7 @@ from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.climate.model import ALL_ZONES, WEEK, Until
 from agent.errors import Rejected
 from agent.foundation.format import duration
+from agent.foundation.lenient_json import DECODE_ERRORS
 from agent.home.temperatures import fahrenheit, from_fahrenheit
 from agent.local.climate import ClimateReport, HoldReport, ZoneReport
 
@@ -316,7 +317,7 @@ def schedule(zone: str, config_file: Path | None, socket_path: Path | None, **gi
     if given["put"] is not None:
         try:
             document = msgspec.json.decode(given["put"].read())
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise click.BadParameter(f"{given['put'].name} is not JSON: {error}", param_hint="--put") from error
         return _change(zone, {"do": "put_schedule", "schedule": document}, config_file, socket_path)
     if given["follow"] or given["is_none"]:

@@ -24,7 +24,7 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
         OK: "done, no problem found",
         FAILED: "done, with a problem: a violation, a lost reading, a mistake, or a refusal",
         USAGE: "the command line is wrong",
-        NO_DAEMON: "the hub does not answer (status)",
+        NO_DAEMON: "the hub does not answer",
         WARNED: "done, nothing fails, and something should be looked at (doctor)",
         UNAVAILABLE: "the cloud does not answer, or an optional package is not installed",
         CANNOT_CREATE: "a file, directory or port cannot be used",

@@ -27,6 +27,7 @@ ROUTE = "/v1/tests/identify"
     default=15.0,
     show_default=True,
     metavar="SECONDS",
+    help="How long it blinks.",
 )
 @config_option
 @socket_option

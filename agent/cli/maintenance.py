@@ -13,7 +13,7 @@ from agent.cli.root import OpenGroup
 from agent.local.maintenance import EFFECTS, AnswerReport, AnswersReport, FindingReport, MaintenanceReport
 from agent.local.routes import AnswerRequest
 
-_EXITS = "0 shown, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
+_EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
 _ANSWERS = "/v1/maintenance/answers"
 _STATES = {"unknown": "unknown", "usual": "as usual", "likely": "likely", "needed": "maintenance needed"}
 

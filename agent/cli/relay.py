@@ -18,6 +18,8 @@ from agent.foundation.text import quote as quoted
 from agent.local.hardware import RelayTestReport, RelayTestRequest, TestReference, TestsReport
 from hal.interface import HvacAction
 
+_EXITS = "0 done and passed, 1 the hub refuses or the test did not pass, 3 it does not answer, 77 not allowed"
+
 TESTS = "/v1/tests"
 LOOK_S = 1.0
 """How often a running test is renewed and shown: well within its lease."""
@@ -38,14 +40,14 @@ _OUTCOMES = {
         "climahub relay list",
         "climahub relay test living --for 30",
         "climahub relay stop",
-        exits="0 done and passed, 1 the hub refuses or the test did not pass, 3 it does not answer, 77 not allowed",
+        exits=_EXITS,
     )
 )
 def relay() -> None:
     """Show the outputs of the hub on this machine, or test one (docs/commissioning.md)."""
 
 
-@relay.command("list")
+@relay.command("list", epilog=epilog("climahub relay list", exits=_EXITS))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 @config_option
 @socket_option
@@ -59,10 +61,20 @@ def list_outputs(as_json: bool, config_file: Path | None, socket_path: Path | No
     return run_on_hub(ask, config_file, socket_path)
 
 
-@relay.command()
+@relay.command(
+    epilog=epilog("climahub relay test living", "climahub relay test living --cool --for 60 --yes", exits=_EXITS)
+)
 @click.argument("output")
 @click.option("--cool", "is_cooled", is_flag=True, help="Cool instead of heating.")
-@click.option("--for", "duration_s", type=click.FloatRange(5, 600), default=30.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--for",
+    "duration_s",
+    type=click.FloatRange(5, 600),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it is on; longer with a minimum on time.",
+)
 @click.option("--override", default="", metavar="WORD", help='"short-cycle": without the minimum times of the relay.')
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @config_option
@@ -95,7 +107,7 @@ def test(
     return run_on_hub(ask, config_file, socket_path)
 
 
-@relay.command()
+@relay.command(epilog=epilog("climahub relay stop", exits=_EXITS))
 @config_option
 @socket_option
 def stop(config_file: Path | None, socket_path: Path | None) -> int:

@@ -19,20 +19,23 @@ INSTALL_TIMEOUT_S = 120.0
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+_EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask"
+
+
 @click.group(
     epilog=epilog(
         "climahub update status",
         "climahub update check",
         "climahub update install /media/usb/climahub-1.3.0.bundle",
         "climahub update pause",
-        exits="0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not ask",
+        exits=_EXITS,
     )
 )
 def update() -> None:
     """Show or steer the updates of the hub on this machine (docs/updates.md)."""
 
 
-@update.command()
+@update.command(epilog=epilog("climahub update status", "climahub update status --json", exits=_EXITS))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as the hub gives it.")
 @config_option
 @socket_option
@@ -56,10 +59,10 @@ def _action(name: str, help_text: str, done: str) -> click.Command:
 
         return run_on_hub(ask, config_file, socket_path)
 
-    return update.command(name, help=help_text)(action)
+    return update.command(name, help=help_text, epilog=epilog(f"climahub update {name}", exits=_EXITS))(action)
 
 
-@update.command()
+@update.command(epilog=epilog("climahub update check", exits=_EXITS))
 @config_option
 @socket_option
 def check(config_file: Path | None, socket_path: Path | None) -> int:
@@ -77,7 +80,7 @@ _action("resume", "Resume updates.", "updates are resumed")
 _action("rollback", "Give up the release on trial and return to the one before.", "rolling back")
 
 
-@update.command()
+@update.command(epilog=epilog("climahub update install /media/usb/climahub-1.3.0.bundle", exits=_EXITS))
 @click.argument("file", type=_FILE)
 @config_option
 @socket_option

@@ -1,7 +1,6 @@
 """`climahub api check`: checks a server of one of the local APIs against its contract, line by line."""
 
 import asyncio
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +8,7 @@ import click
 import msgspec
 
 from agent.cli.exit_codes import epilog
+from lab.cli.options import read_secret
 from lab.conformance.amps import AMPS
 from lab.conformance.aqara import AQARA
 from lab.conformance.aurra_facts import AURRA_FACTS
@@ -53,7 +53,7 @@ def api_check(
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise click.BadParameter("give an address such as http://127.0.0.1:8480/amps", param_hint="URL")
-    secret = secret_file.read_text().strip() if secret_file else os.environ.get(SECRET_VARIABLE, "")
+    secret = read_secret(secret_file, SECRET_VARIABLE)
     contract = CONTRACTS[api_name]
     access = Access(secret, client_id=client_id, device=device, may_change=change)
     left: list[str] = []

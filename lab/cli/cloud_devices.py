@@ -39,7 +39,13 @@ _key_file = click.option(
     )
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice([kind.value for kind in DeviceKind]), default="hub", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in DeviceKind]),
+    default="hub",
+    show_default=True,
+    help="What the device is: a hub, or a Zigbee sensor that a hub relays.",
+)
 @click.option("--batch", default="stable", show_default=True, help="The rollout batch that firmware is offered to.")
 @_key_file
 @admin_options

@@ -135,7 +135,10 @@ def _text(disk: Disk, path: Path) -> str:
     content = disk.read(path, bytes_max=FILE_BYTES_MAX)
     if content is None:
         raise click.UsageError(f"check the path: {path} does not exist")
-    return content.decode()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"name another file: {path} holds no text") from error
 
 
 @ncp.command(epilog=epilog("climahub ncp say orders list", "climahub ncp say orders press bedroom"))

@@ -144,7 +144,22 @@ def admin_options(command: F) -> F:
 
 def find_token(token_file: Path | None) -> str:
     """Return the admin token: from the file, from the environment, or an empty text."""
-    return token_file.read_text().strip() if token_file else os.environ.get(TOKEN_VARIABLE, "")
+    return read_secret(token_file, TOKEN_VARIABLE)
+
+
+def read_secret(file: Path | None, variable: str) -> str:
+    """Return the secret that stands alone in a file, else that of an environment variable, or an empty text.
+
+    Raises:
+        Rejected: The file holds no text; the message never holds the content.
+        OSError: The file cannot be read.
+    """
+    if file is None:
+        return os.environ.get(variable, "")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise Rejected(f"name another file: {file} holds no text") from error
 
 
 def ask(url: str, token_file: Path | None, work: Callable[[AdminClient], Awaitable[T]]) -> T:

@@ -289,7 +289,10 @@ def _text(given: str) -> str:
 
 
 def _key(file: Any) -> str:  # noqa: ANN401 (a file that click has opened)
-    return "" if file is None else str(file.read(KEY_BYTES_MAX)).strip()
+    try:
+        return "" if file is None else str(file.read(KEY_BYTES_MAX)).strip()
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"name another file: {file.name} holds no text", param_hint="--key-file") from error
 
 
 def _now_s() -> float:

@@ -55,6 +55,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     assert run(["bundle", "keygen", str(tmp_path / "k")]) == exit_codes.OK
     before = (tmp_path / "k.key").read_bytes()
     assert run(["bundle", "keygen", str(tmp_path / "k")]) == exit_codes.CANNOT_CREATE
+    assert run(["bundle", "keygen", ""]) == exit_codes.USAGE
     assert (tmp_path / "k.key").read_bytes() == before
 
 

@@ -63,3 +63,13 @@ def test_calendar_without_exceptions_says_so(
 def test_a_report_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert root.run(["climate", "report", "--zone", "living", "--socket", "here"]) == exit_codes.USAGE
     assert "give --window, --present or --absent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"[" * 5000, b"\xff", b'{"name": "x"'], ids=["deep", "binary", "short"])
+def test_a_schedule_that_is_no_json_is_named(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "week.json"
+    file.write_bytes(content)
+    assert root.run(["climate", "schedule", "living", "--put", str(file)]) == exit_codes.USAGE
+    assert f"{file} is not JSON" in capsys.readouterr().err

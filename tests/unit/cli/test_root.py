@@ -1,10 +1,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Never
 
+import click
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -20,6 +22,32 @@ def test_every_command_of_the_table_can_be_imported_and_has_help(capsys: pytest.
             continue
         assert root.run([*name.split(), "--help"]) == exit_codes.OK
         assert f"Usage: climahub {name}" in capsys.readouterr().out
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Each command that is no group, by its words."""
+    if not isinstance(command, click.Group):
+        yield " ".join(path), command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        # A command of another package is listed by the root as well as by its group.
+        if " " not in name and (found := command.get_command(context, name)):
+            yield from leaves(found, (*path, name))
+
+
+def test_every_option_says_what_it_does_and_every_command_of_the_hub_ends_with_an_example() -> None:
+    commands = dict(leaves(root.cli))
+    silent = [
+        f"{words} {option.opts[0]}"
+        for words, command in commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert silent == []
+    own = [words for words in commands if words.split()[0] in root.COMMANDS]
+    assert "relay test" in own
+    assert [words for words in own if "climahub " not in (commands[words].epilog or "")] == []
 
 
 def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

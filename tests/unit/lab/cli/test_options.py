@@ -29,3 +29,24 @@ def test_infinite_and_nan_numbers_are_refused(
 ) -> None:
     assert root.run(arguments) == exit_codes.USAGE
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["api", "check", "http://127.0.0.1:1/amps", "--api", "amps", "--secret-file"],
+        ["cloud", "devices", "--url", "http://127.0.0.1:1", "--token-file"],
+        ["ncp", "--pty", "ncp", "--devices"],
+        ["zigbee", "pair", "--socket", "none", "--key-file"],
+    ],
+    ids=["secret", "token", "devices", "key"],
+)
+def test_a_file_that_holds_no_text_is_named_and_never_shown(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"sk_live_\xff")
+    assert root.run([*words, str(file)]) not in {exit_codes.OK, exit_codes.NO_DAEMON}
+    reported = capsys.readouterr().err
+    assert f"name another file: {file} holds no text" in reported
+    assert "sk_live" not in reported
