@@ -284,6 +284,24 @@ def _absolute(value: object, directory: Path) -> object:
     return directory / value if isinstance(value, Path) else value
 
 
+_SYNTAX_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "Cannot overwrite a value": "keep one of the two lines with this key",
+        "Cannot declare": "put all keys of this table below one heading",
+        "Expected '='": "write the key, = and its value",
+        "Expected newline": "write one key with one value in a line; numbers have a point, and no zero in front",
+        "Illegal character '\\n'": 'close the text with " in its line',
+        "Invalid initial character": "write a table between { and } in one line, without a comma at its end",
+        "Invalid statement": "a line is a key with its value, a [table], or a comment after #",
+        "Invalid value": 'write a text between ", a number, true or false in small letters',
+        "Unclosed array": "close it with ]",
+        "Unclosed inline table": "close it with } in its line",
+        "Unescaped": "write \\\\ for each \\ in a text",
+    }
+)
+"""What to do, by the beginning of the parser's message (`tomllib`, Python 3.11 to 3.13)."""
+
+
 def _syntax_problem(text: str, file: str, error: Exception) -> Problem:
     if isinstance(error, RecursionError):
         return Problem(file, 0, "", "tables or arrays are nested too deeply; no key needs more than two levels")
@@ -296,7 +314,8 @@ def _syntax_problem(text: str, file: str, error: Exception) -> Problem:
     else:
         # Only Python's limit on decimal digits fails without a position (sys.int_info.default_max_str_digits).
         line, message = 0, "an integer has too many digits"
-    return Problem(file, line, "", f"not valid TOML: {message}")
+    remedy = next((f"; {text}" for begin, text in _SYNTAX_REMEDIES.items() if message.startswith(begin)), "")
+    return Problem(file, line, "", f"not valid TOML: {message}{remedy}")
 
 
 class _Reader:

@@ -363,6 +363,30 @@ def test_a_syntax_error_has_its_line(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("gzip = false\ngzip = true", "keep one of the two lines with this key"),
+        ("[cloud]", "put all keys of this table below one heading"),
+        ("gzip: true", "write the key, = and its value"),
+        ("request_timeout_s = 010", "no zero in front"),
+        ("request_timeout_s = 1,5", "numbers have a point"),
+        ('proxy = "http://proxy', 'close the text with " in its line'),
+        ("proxy = http://proxy", 'write a text between "'),
+        ("proxy = \u201chttp://proxy\u201d", 'write a text between "'),
+        ("gzip = True", "true or false in small letters"),
+        ('ca_file = "C:\\ca.pem"', "write \\\\ for each \\ in a text"),
+        ("// a comment", "a comment after #"),
+        ("[climate]\nzones = [1", "close it with ]"),
+        ('[climate]\nzones = [{ id = "living",\nsensors = [] }]', "between { and } in one line"),
+        ('[climate]\nzones = [{ id = "living"', "close it with } in its line"),
+    ],
+)
+def test_a_syntax_error_says_what_to_write(line: str, remedy: str) -> None:
+    [error] = refused(MINIMAL + line + "\n")
+    assert remedy in error
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"[cloud]\n# \xff\n", ":2: found the byte 0xff; allowed is UTF-8 text"),
