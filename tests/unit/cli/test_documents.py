@@ -38,6 +38,10 @@ def test_the_map_matches_the_tree() -> None:
     found = mapped()
     assert {path for path in found if not (ROOT / path).exists()} == set()
     assert packages <= found
+    layers = TEXT[ROOT / "docs" / "architecture.md"].partition("## The map")[2].split("```")[1]
+    assert {path for path in packages if path.strip("/").replace("/", ".") not in layers} == set()
+    tests = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert {name for name in tests if name not in README.partition("\ntests/")[2].partition("\n")[0]} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
