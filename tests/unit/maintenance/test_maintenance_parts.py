@@ -7,11 +7,15 @@ from typing import Any, cast
 import pytest
 
 from agent.climate.fault_detection import HeatingMonitor, StuckSensorState
+from agent.climate.heating_effect import HeatingEffect
 from agent.climate.model import Mode
 from agent.climate.service import ClimateService
+from agent.climate.short_cycle_protection import assume_stopped
+from agent.climate.zone_state import ZoneState
+from agent.maintenance.assessment import FindingState, find_sudden
 from agent.maintenance.calibration import MODELS
 from agent.maintenance.indicators import Indicator
-from agent.maintenance.sudden import Response
+from agent.maintenance.sudden import NoWarming, Response, follow
 from agent.maintenance_parts import HubParts, build_maintenance, is_southern, zone_evidence
 from agent.settings.model import Location
 from hal.interface import HvacAction
@@ -65,6 +69,17 @@ def test_what_control_says_about_the_response_blames_the_equipment_only_where_it
     assert response(mode=Mode.COOL, is_failing=True).setpoint_c is None
     assert response(is_stuck=True, is_failing=True, problem="restart or replace the sensor").room_c is None
     assert response(is_failing=True, problem="restart or replace the sensor").room_c is None
+
+
+def test_a_boiler_that_fails_near_the_setpoint_is_a_finding_of_the_equipment_and_not_of_the_sensor() -> None:
+    """The zone's problem, which doctor and the page show, and the finding of maintenance agree."""
+    failing = HeatingMonitor(is_failing=True, effect=HeatingEffect(is_failing=True))
+    zone = ZoneState(assume_stopped(0), heating_monitor=failing, stuck_sensor=StuckSensorState((20.5,)))
+    (seen,) = zone_evidence(climate(heating_monitor=failing, stuck_sensor=zone.stuck_sensor, problem=zone.problem), {})
+    finding = find_sudden(follow(NoWarming(), seen.response, 60.0, 1_000), seen.response)
+    assert zone.problem.startswith("check boiler or heat pump, pump and valve")
+    assert finding is not None
+    assert finding.state is FindingState.UNKNOWN
 
 
 def test_a_zone_that_is_only_cooled_is_not_watched() -> None:
