@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.cloud.connectivity import ConnectivityState
 from agent.errors import StorageFull
+from agent.foundation.beat import next_beat
 from agent.foundation.host import Host
 from agent.foundation.start_history import StartHistory
 from agent.foundation.text import plural
@@ -169,7 +170,7 @@ class Health:
             climate = self._climate()
             if climate is None or not climate.is_hung:
                 self._host.alive(self._status_line())
-            await asyncio.sleep(period_s)
+            await next_beat(period_s)
 
     def _status_line(self) -> str:
         """Return what `systemctl status` shows of the hub."""

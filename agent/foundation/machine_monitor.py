@@ -4,11 +4,11 @@ Finds a disk that is full, read-only or gone before the next write fails; errors
 writes. Writes nothing.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.foundation.beat import next_beat
 from agent.foundation.disk import Disk
 from agent.foundation.log import ProblemLog
 from agent.foundation.system_info import Power
@@ -64,7 +64,7 @@ class MachineMonitor:
                 self._log.report(problem)
             else:
                 self._log.clear()
-            await asyncio.sleep(LOOK_S)
+            await next_beat(LOOK_S)
 
     def _look(self) -> tuple[str, int | None, Power]:
         problem = self._disk.problem_of(self._directory)

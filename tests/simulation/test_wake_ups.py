@@ -16,7 +16,7 @@ from lab.simulation.run import simulate
 from lab.simulation.virtual_loop import VirtualLoop
 
 AGENT = str(Path(__file__).parents[2] / "agent")
-SIGNALS = str(Path(AGENT) / "foundation" / "signals.py")
+WAITS = {str(Path(AGENT) / "foundation" / name) for name in ("beat.py", "signals.py")}
 
 PER_HOUR = {
     "CommandPoller._next_due_ms": 60,
@@ -31,7 +31,7 @@ PER_HOUR = {
     "TelemetryService._maintain": 12,
     "Uplink._claim": 25,
 }
-"""By the innermost function of the agent, `Signal.wait` apart. The sensors report each minute."""
+"""By the innermost function of the agent, `Signal.wait` and `next_beat` apart. The sensors report each minute."""
 
 SELDOM_PER_HOUR = 2
 """Of functions that the table does not name, together with retries of the start."""
@@ -66,7 +66,7 @@ def innermost(frame: FrameType | None) -> str:
     """Return the agent's function that asked for a timer; empty where none did."""
     while frame is not None:
         path = frame.f_code.co_filename
-        if path.startswith(AGENT) and path != SIGNALS:
+        if path.startswith(AGENT) and path not in WAITS:
             return frame.f_code.co_qualname
         frame = frame.f_back
     return ""

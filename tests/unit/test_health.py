@@ -8,11 +8,15 @@ from typing import cast
 import pytest
 
 from agent.cloud.connectivity import ConnectivityState
+from agent.foundation.disk import Disk
+from agent.foundation.machine_monitor import MachineMonitor
+from agent.foundation.worker import InlineWorker
 from agent.health import Health, fresh_sensors, radio_problem, sensor_problem, trial_checks
 from agent.local.machine_problems import card_moved
 from agent.local.problems import GIVE_KEY
 from agent.local.status import HubStatus
 from hal.radio import RadioState, RadioStatus
+from lab.simulation.virtual_loop import VirtualLoop
 
 
 async def test_local_api_check_requests_the_status(tmp_path: Path) -> None:
@@ -99,3 +103,39 @@ async def test_the_service_managers_status_line_names_the_way_to_a_key(
     with pytest.raises(asyncio.CancelledError):
         await health.feed_watchdog()
     assert said == [f"cloud {state.value}, 2 readings waiting{rest}"]
+
+
+def test_the_watchdog_is_fed_when_the_machine_is_looked_at_so_that_both_wake_the_processor_once(tmp_path: Path) -> None:
+    loop = VirtualLoop()
+    fed_s: list[int] = []
+    looked_s: list[int] = []
+
+    class Watched(Disk):
+        def problem_of(self, directory: Path) -> str:
+            looked_s.append(round(loop.time()))
+            return super().problem_of(directory)
+
+    parts = {
+        "telemetry": SimpleNamespace(outbox=None),
+        "cloud_state": lambda: ConnectivityState.UP,
+        "climate": lambda: None,
+        "host": SimpleNamespace(watchdog_s=120.0, alive=lambda _: fed_s.append(round(loop.time()))),
+    }
+    health = Health(status=None, pairing=None, starts=None, socket=None, **parts)  # type: ignore[arg-type]
+    monitor = MachineMonitor(tmp_path, disk=Watched(), worker=InlineWorker())
+
+    async def both() -> None:
+        await asyncio.sleep(7)
+        loops = [asyncio.create_task(health.feed_watchdog())]
+        await asyncio.sleep(2)
+        loops.append(asyncio.create_task(monitor.run()))
+        await asyncio.sleep(300)
+        for each in loops:
+            each.cancel()
+
+    began_s = round(loop.time())
+    loop.run_until_complete(both())
+    loop.close()
+    assert (fed_s[0], looked_s[0]) == (began_s + 7, began_s + 9)
+    assert fed_s[1:] == looked_s[1:]
+    assert len(fed_s) == 11
