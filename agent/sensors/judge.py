@@ -14,7 +14,8 @@ from agent.config.primary import is_machine_part
 from agent.foundation.median import median
 from agent.sensors import doubts, self_heating
 from agent.sensors.calibration import OFFSET_MAX, Offset, key_of
-from agent.sensors.doubts import ErraticDetector, JumpDetector, Liveliness, StuckBitDetector
+from agent.sensors.doubts import STEADY_GAP_MS, ErraticDetector, JumpDetector, Liveliness, StuckBitDetector
+from agent.sensors.load_steps import LoadStepDetector
 from agent.sensors.neighbours import NeighbourDetector
 from agent.sensors.self_heating import SelfHeating
 from hal.interface import HUB, Quality, Reading, SensorKind
@@ -37,7 +38,8 @@ WATCH_CHANGES_MIN: Final = 8
 WATCH_FACTOR_MIN: Final = 0.04
 WATCH_DEVIATIONS: Final = 3.0
 """A sensor that is not named in `sensors.in_case` follows the processor all the same: after so many changes of the load
-the learned factor is above the minimum by so many deviations. Looked at less often than the others, it costs more."""
+the learned factor is above the minimum by so many deviations. Looked at less often than the others, it costs more.
+Sharp steps of the load show it sooner (`load_steps`), and not by how much."""
 
 OWN_SENSORS_MAX: Final = 256
 RELAYED_MAX: Final = 1024
@@ -72,11 +74,12 @@ class SensorNote(msgspec.Struct, frozen=True):
 class _Thermometer:
     """The detectors of one sensor of the hub's own."""
 
-    __slots__ = ("before", "bits", "erratic", "jump", "value", "watched_ms")
+    __slots__ = ("before", "bits", "erratic", "jump", "load_steps", "value", "watched_ms")
 
     def __init__(self) -> None:
         self.jump, self.erratic = JumpDetector(), ErraticDetector()
         self.bits: StuckBitDetector | None = StuckBitDetector()
+        self.load_steps = LoadStepDetector()
         self.value: float | None = None
         self.before: float | None = None
         self.watched_ms: int | None = None
@@ -233,16 +236,16 @@ class SensorJudge:
 
     def _watched(self, reading: Reading) -> str:
         """Return that a sensor which is not said to be in the case is warmed all the same; it is reported, no more."""
-        state = self.learned.get(reading.sensor) if reading.device == HUB else None
-        if state is None or reading.sensor in self._in_case or state.changes < WATCH_CHANGES_MIN:
+        known = self._own.get(reading.sensor) if reading.device == HUB else None
+        if known is None or reading.sensor in self._in_case:
             return ""
-        best = state.hypotheses[state.best]
-        if best.factor - WATCH_DEVIATIONS * best.factor_var**0.5 < WATCH_FACTOR_MIN:
-            return ""
-        return (
-            "name it in sensors.in_case, or move it away from the hub: it gets warmer whenever the processor works, by"
-            f" {best.rise_k:.1f} K now"
-        )
+        text = "name it in sensors.in_case, or move it away from the hub: it gets warmer whenever the processor works"
+        state = self.learned.get(reading.sensor)
+        if state is not None and state.changes >= WATCH_CHANGES_MIN:
+            best = state.hypotheses[state.best]
+            if best.factor - WATCH_DEVIATIONS * best.factor_var**0.5 >= WATCH_FACTOR_MIN:
+                return f"{text}, by {best.rise_k:.1f} K now"
+        return text if known.load_steps.is_warmed else ""
 
     # What is corrected.
 
@@ -298,6 +301,8 @@ class SensorJudge:
         if processor is None or at_ms - processor[3] > PROCESSOR_AGE_MS_MAX:
             return
         last_ms = known.watched_ms
+        if not is_in_case and at_ms - processor[3] <= STEADY_GAP_MS:
+            known.load_steps.observe(value, processor[2], at_ms)
         if not is_in_case and last_ms is not None and at_ms - last_ms < WATCH_INTERVAL_MS:
             return
         known.watched_ms = at_ms

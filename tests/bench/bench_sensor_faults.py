@@ -22,21 +22,22 @@ from lab.simulation.sensor_fleet import DAY_MIN, FleetHome
 YEAR_DAYS = 365.0
 GOAL_MIN = 15
 FROZEN = "frozen while its room is heated"
+WARMED = "warmed by the hub, and not named"
 REPORTS_MIN = (1, 15)
 
 
 def found(homes: int, only: str = "") -> dict[str, list[int | None]]:
     """Return after how many minutes each kind of fault, or only one, was found in each home; `None` for never."""
     result: dict[str, list[int | None]] = {}
-    if only != FROZEN:
+    if only not in {FROZEN, WARMED}:
         names = [only] if only else list(trials.TRIALS)
         result = {name: [] for name in names}
         for seed in range(homes):
             home = trials.warmed_up(seed)
             for name in names:
                 result[name].append(trials.found_after_min(home, name, seed))
-    if not only:
-        result["warmed by the hub, and not named"] = [trials.warmed_by_the_hub_min(seed) for seed in range(homes)]
+    if only in {"", WARMED}:
+        result[WARMED] = [trials.warmed_by_the_hub_min(seed) for seed in range(homes)]
     if only in {"", FROZEN}:
         for report_min in REPORTS_MIN:
             name = f"{FROZEN}, a report each {report_min} min"
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--homes", type=int, default=5, help="(5)")
     parser.add_argument("--days", type=int, default=30, help="of the time without a fault (30)")
     parser.add_argument("--room-days", type=int, default=7, help="of heated rooms without a fault (7)")
-    parser.add_argument("--only", choices=[*trials.TRIALS, FROZEN], default="", help="one kind of fault")
+    parser.add_argument("--only", choices=[*trials.TRIALS, WARMED, FROZEN], default="", help="one kind of fault")
     options = parser.parse_args()
     began_s = time.process_time()
     by_kind = found(options.homes, options.only)

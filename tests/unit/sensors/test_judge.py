@@ -287,6 +287,24 @@ def test_a_sensor_that_follows_the_processor_is_told_and_believed() -> None:
     assert bench.doubt(PIPE) == ""
 
 
+def test_two_or_three_steps_of_the_load_show_a_sensor_that_the_processor_warms() -> None:
+    bench, case = Bench(), HubCase()
+    inside = case.steady(0.0)
+    told = None
+    for index in minutes(bench, 12 * 60):
+        inside = case.advance(inside, float(index // 120 % 2), 60.0)
+        bench.read(CPU, inside.cpu_c(20.5))
+        bench.read(BOARD, round(inside.board_c(20.5), 2))
+        if told is None and bench.doubt(BOARD):
+            told = index, bench.doubt(BOARD)
+    assert told is not None
+    assert told[0] <= 7 * 60
+    assert told[1] == (
+        "name it in sensors.in_case, or move it away from the hub: it gets warmer whenever the processor works"
+    )
+    assert not bench.doubt(CPU)
+
+
 def test_other_kinds_pass() -> None:
     reading = Reading(HUB, "power/mains", SensorKind.POWER_AVAILABILITY, 1.0, 0)
     assert Bench().judge.judge(reading) is reading
