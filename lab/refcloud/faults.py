@@ -177,13 +177,9 @@ class FaultRule(Struct, frozen=True, forbid_unknown_fields=True):
     to_s: _Moment | None = None
     next_n: _Count | None = None
 
-    def admits(self, endpoint: Endpoint, now_s: float) -> bool:
-        """Tell whether the rule applies to this endpoint at this time."""
-        return (
-            (self.endpoint is None or self.endpoint is endpoint)
-            and self.from_s <= now_s
-            and (self.to_s is None or now_s < self.to_s)
-        )
+    def is_active(self, now_s: float) -> bool:
+        """Tell whether the rule applies at this time."""
+        return self.from_s <= now_s and (self.to_s is None or now_s < self.to_s)
 
 
 def name_of(fault: Fault) -> str:
@@ -199,6 +195,10 @@ class FaultPlan:
         self._rng = rng
         self._left = [rule.next_n for rule in rules]
         self._struck: Counter[str] = Counter()
+        self._at = {
+            endpoint: [(number, rule) for number, rule in enumerate(rules) if rule.endpoint in {None, endpoint}]
+            for endpoint in Endpoint
+        }
 
     @property
     def rules(self) -> tuple[FaultRule, ...]:
@@ -220,12 +220,10 @@ class FaultPlan:
 
         Only a rule that place and time admit, and that is not certain, takes a random number.
         """
-        if not self._rules:
-            return ()
         drawn: list[Fault] = []
-        for index, rule in enumerate(self._rules):
+        for index, rule in self._at[endpoint]:
             left = self._left[index]
-            if left == 0 or not rule.admits(endpoint, now_s):
+            if left == 0 or not rule.is_active(now_s):
                 continue
             if rule.probability < 1.0 and self._rng.random() >= rule.probability:
                 continue

@@ -245,8 +245,8 @@ class HeatingYear:
         self._is_stormed = self._is_reboot = False
         self._warmest_c = 20.0
 
-    def run(self) -> YearVerdict:
-        """Run the year."""
+    def run(self, *, until_broken: str = "") -> YearVerdict:
+        """Run the year; end once a rule was broken, where one is given: for a bug that has to be found."""
         home = self._home
         waiting = list(reversed(self._faults))
         for minute in range(self._days * 1440):
@@ -258,6 +258,8 @@ class HeatingYear:
             self._storm(minute)
             home.run((minute + 1) * MINUTE_MS)
             self._look()
+            if until_broken in home.oracle.broken:
+                break
         return YearVerdict(
             seed=self._seed,
             days=self._days,

@@ -6,7 +6,7 @@ the numbers of readings that were judged bad or were in memory at a crash, which
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -69,13 +69,21 @@ class ReadingOracle:
         violations: The violated promises.
     """
 
-    def __init__(self, device_of: Mapping[str, str], root_of: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        device_of: Mapping[str, str],
+        root_of: Mapping[str, str] = MappingProxyType({}),
+        *,
+        on_violation: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Begin.
 
         Args:
             device_of: The agent's name of each device, by its id in the cloud.
             root_of: Of a device that has replaced another: the one whose identity it has.
+            on_violation: Receives the promise of each violation that is kept.
         """
+        self._on_violation = on_violation
         self._device_of = device_of
         self._root_of = root_of
         self._outstanding: dict[_Series, dict[int, float]] = {}
@@ -95,6 +103,7 @@ class ReadingOracle:
         """Note a violation; only the first `VIOLATIONS_MAX` are kept."""
         if len(self.violations) < VIOLATIONS_MAX:
             self.violations.append(Violation(round(at_s, 3), promise, detail))
+            self._on_violation(promise)
 
     def record_provided(self, device: str, kind: str, value: float, utc_ms: int) -> None:
         """A sensor provided a value."""
@@ -155,7 +164,6 @@ class ReadingOracle:
         """The cloud has accepted readings."""
         for reading in readings:
             series = (self._device_of[reading.device_id], reading.sensor_type)
-            which = f"{_series_text(series)} at {reading.at_ms}"
             known = self._outstanding.get(series, {}).pop(reading.at_ms, None)
             self.outstanding -= known is not None
             if known is None:
@@ -173,16 +181,24 @@ class ReadingOracle:
                     self.violate(
                         at_s,
                         "nothing invented",
-                        f"{which}: {reading.value} never committed",
+                        f"{_series_text(series)} at {reading.at_ms}: {reading.value} never committed",
                     )
                 elif known != reading.value:
                     self.counts.altered += 1
-                    self.violate(at_s, "nothing altered", f"{which}: {known} became {reading.value}")
+                    self.violate(
+                        at_s,
+                        "nothing altered",
+                        f"{_series_text(series)} at {reading.at_ms}: {known} became {reading.value}",
+                    )
             else:
                 self.counts.duplicates_sent += 1
                 if reading.verdict is ReadingVerdict.CONFLICTING:
                     self.counts.altered += 1
-                    self.violate(at_s, "nothing altered", f"{which} came again as {reading.value}")
+                    self.violate(
+                        at_s,
+                        "nothing altered",
+                        f"{_series_text(series)} at {reading.at_ms} came again as {reading.value}",
+                    )
 
     def record_request(self, endpoint: Endpoint, arrived_s: float) -> None:
         """A request arrived. It counts against the quota in a sliding and in a fixed window."""

@@ -9,7 +9,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -30,11 +30,9 @@ from lab.refcloud.contract import Endpoint
 from lab.refcloud.records import AcceptedReading, DeviceKind
 from lab.refcloud.store import MemoryStore
 from lab.simulation import rollout
-from lab.simulation.api_clients import ApiClients
 from lab.simulation.command_oracle import CommandCounts, CommandOracle
 from lab.simulation.command_workload import CommandWorkload
 from lab.simulation.hub_lifecycle import HubLifecycle
-from lab.simulation.integrator import Integrator
 from lab.simulation.machine import Machine, SimulatedHost
 from lab.simulation.observers import DiskObserver, SafetyMonitor
 from lab.simulation.options import RATES, FaultProfile, MachineFault, Options, cloud_rules, draw_commands, draw_faults
@@ -42,9 +40,9 @@ from lab.simulation.pairing_harness import PairingCounts, PairingHarness
 from lab.simulation.pairing_workload import ExpectedPairings
 from lab.simulation.reading_oracle import ReadingOracle
 from lab.simulation.scenario import Scenario, make_scenario
-from lab.simulation.technician import Technician
 from lab.simulation.verdict import RequestCounts, Verdict, reading_counts
 from lab.simulation.virtual_loop import Livelock, MemoryConnector, VirtualLoop
+from lab.simulation.visitors import make_visitors
 
 BASE_URL = "http://127.0.0.1:8443"
 """No server has this address: `MemoryConnector` leads every connection to the reference cloud."""
@@ -72,7 +70,14 @@ class Simulation:
         api_clients: Ask contrary things; `None` where nobody does.
     """
 
-    def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
+    def __init__(
+        self,
+        options: Options,
+        scratch: Path,
+        loop: VirtualLoop,
+        *,
+        on_violation: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.options = options
         self._loop = loop
         self._scratch = scratch
@@ -102,7 +107,7 @@ class Simulation:
         self.cloud.set_faults(cloud_rules(rates, until_s=self.scenario.duration_s), seed=options.seed)
         device_of, sensor_keys = self._provision()
         expected = ExpectedPairings()
-        self.oracle = ReadingOracle(device_of, expected.roots)
+        self.oracle = ReadingOracle(device_of, expected.roots, on_violation=on_violation)
         self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
         hub_id = next(device_id for device_id, device in device_of.items() if device == HUB)
         self._command_workload = CommandWorkload(
@@ -136,45 +141,14 @@ class Simulation:
             stop_by=options.stop_by,
             writes_bytes=options.writes_bytes,
         )
-        self.technician = self._make_technician()
-        self.integrator = self._make_integrator()
-        self.api_clients = self._make_api_clients()
-
-    def _make_technician(self) -> Technician | None:
-        if not self.options.tests_per_day:
-            return None
-        return Technician(
-            random.Random(f"technician {self.options.seed}"),
+        self.technician, self.integrator, self.api_clients = make_visitors(
+            options,
             hub=lambda: self._lifecycle.hub,
-            now_s=self._loop.time,
-            violate=self.oracle.violate,
-            tests_per_day=self.options.tests_per_day,
-        )
-
-    def _make_integrator(self) -> Integrator | None:
-        if not self.options.actions_per_day:
-            return None
-        return Integrator(
-            random.Random(f"integrator {self.options.seed}"),
-            hub=lambda: self._lifecycle.hub,
-            now_s=self._loop.time,
-            on_power_cut=self._crash_if_down,
-            violate=self.oracle.violate,
-            options=self.options,
-        )
-
-    def _make_api_clients(self) -> ApiClients | None:
-        if not self.options.client_requests_per_day:
-            return None
-        return ApiClients(
-            random.Random(f"api clients {self.options.seed}"),
-            hub=lambda: self._lifecycle.hub,
-            now_s=self._loop.time,
+            now_s=loop.time,
             crashes=lambda: self._lifecycle.crashes,
             restart=self._restart,
             on_power_cut=self._crash_if_down,
             violate=self.oracle.violate,
-            requests_per_day=self.options.client_requests_per_day,
         )
 
     def _make_pairing(
@@ -325,9 +299,14 @@ class Simulation:
         )
         self.pairing.cancel_request()
 
-    async def close(self) -> None:
-        """After a livelock: close what the hub still has open."""
-        await self._lifecycle.close()
+    def break_off(self) -> None:
+        """End before the end, and close what the hub still has open: there is no audit, and no account is closed."""
+        self.machine.is_down = True
+        self._loop.wind_up()
+        self._loop.run_until_complete(self._lifecycle.close())
+        self.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
+        self.command_counts = CommandCounts()
+        self.pairing_counts = PairingCounts()
 
     def make_environment(self, session: aiohttp.ClientSession) -> environment.Environment:
         """Return the environment of the next process."""
@@ -407,12 +386,18 @@ class Simulation:
         )
 
 
-def simulate(options: Options, *, at_operation: Callable[[Machine], bool] | None = None) -> Verdict:
+def simulate(
+    options: Options,
+    *,
+    at_operation: Callable[[Machine], bool] | None = None,
+    until_broken: Collection[str] = (),
+) -> Verdict:
     """Run one simulation in virtual time and return its verdict.
 
     Args:
         options: What the simulation has to do.
         at_operation: Called before each durable operation; true cuts the power there. `options.stop_at` by default.
+        until_broken: The simulation ends once each of these promises was broken: for a bug that has to be found.
 
     Raises:
         RecordingInvalid: The recording or its map cannot be used.
@@ -423,21 +408,33 @@ def simulate(options: Options, *, at_operation: Callable[[Machine], bool] | None
     asyncio.set_event_loop(loop)
     started_s = time.perf_counter()
     machine: Machine | None = None
+    kept = set(until_broken)
+
+    def stop(_: object = None) -> None:
+        loop.stop()
+
+    def note(promise: str) -> None:
+        if promise in kept:
+            kept.remove(promise)
+            if not kept and loop.is_running():  # not after a livelock, which has ended it
+                stop()
+
     try:
-        simulation = Simulation(options, scratch, loop)
+        simulation = Simulation(options, scratch, loop, on_violation=note)
         machine = simulation.machine
         if at_operation:
             machine.is_cut_now = lambda: at_operation(machine)
+        run = loop.create_task(simulation.run())
+        run.add_done_callback(stop)
         try:
-            loop.run_until_complete(simulation.run())
+            loop.run_forever()
         except Livelock as error:
             simulation.oracle.violate(loop.time(), "time passes", str(error))
-            machine.is_down = True
-            loop.wind_up()
-            loop.run_until_complete(simulation.close())
-            simulation.final_stats = OutboxStats(0, 0, 0, 0, 0, None, 0, 0, 0, 0)
-            simulation.command_counts = CommandCounts()
-            simulation.pairing_counts = PairingCounts()
+        run.remove_done_callback(stop)
+        if run.done():
+            run.result()
+        else:
+            simulation.break_off()
         return simulation.verdict(time.perf_counter() - started_s)
     finally:
         with contextlib.suppress(RuntimeError):

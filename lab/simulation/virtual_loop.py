@@ -320,12 +320,15 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc] # no type in
         return kept
 
     def wind_up(self) -> None:
-        """After a livelock: cancel all tasks and let them finish, so that nothing is left behind."""
+        """Before the end, as after a livelock: cancel all tasks and let them finish, so that nothing is left behind."""
         self._selector.forgive_turns()
         if tasks := asyncio.all_tasks(self):
             for task in tasks:
                 task.cancel()
-            self.run_until_complete(asyncio.wait(tasks, timeout=WIND_UP_S))
+            ended, _ = self.run_until_complete(asyncio.wait(tasks, timeout=WIND_UP_S))
+            for task in ended:
+                if not task.cancelled():
+                    task.exception()  # how they end is of no interest any more: nobody is to log it
 
 
 class MemoryConnector(aiohttp.BaseConnector):

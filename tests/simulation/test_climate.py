@@ -24,5 +24,6 @@ def test_planted_loss_of_minimum_off_times_is_found(monkeypatch: pytest.MonkeyPa
         "assume_stopped",
         lambda now_ms, starts_ms=(): ShortCycleState(False, now_ms - 10**7, ()),
     )
-    verdict = simulate(Options(days=0.3, seed=3, faults="harsh", config_text=HEATED))
+    options = Options(days=0.3, seed=3, faults="harsh", config_text=HEATED)
+    verdict = simulate(options, until_broken=("equipment is protected",))
     assert "equipment is protected" in {violation.promise for violation in verdict.violations}

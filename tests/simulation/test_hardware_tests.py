@@ -179,5 +179,6 @@ def test_lost_session_of_a_technician_harms_no_hub(faults: FaultProfile, seed: i
 def test_a_session_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_test, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
     monkeypatch.setattr(commissioning, "lease_end_ms", lambda now_ms: now_ms + DAY_MS)
-    verdict = simulate(Options(days=0.25, seed=1, faults="none", config_text=HEATED, tests_per_day=100.0))
+    options = Options(days=0.25, seed=1, faults="none", config_text=HEATED, tests_per_day=100.0)
+    verdict = simulate(options, until_broken=("a hardware test ends with its session",))
     assert "a hardware test ends with its session" in {violation.promise for violation in verdict.violations}

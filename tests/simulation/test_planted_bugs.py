@@ -16,6 +16,7 @@ from agent.telemetry.outbox.store import SqliteOutbox
 from lab.simulation.options import MachineFault, MachineFaultKind, Options
 from lab.simulation.run import simulate
 from lab.simulation.verdict import Verdict
+from lab.simulation.virtual_loop import WIND_UP_S
 
 WireReading = tuple[str, float, int, str | None]
 
@@ -33,6 +34,10 @@ OUTAGE_AND_CRASHES = Options(
 )
 
 
+def is_broken(promise: str, options: Options = OUTAGE_AND_CRASHES) -> bool:
+    return promise in promises_broken(simulate(options, until_broken=(promise,)))
+
+
 def promises_broken(verdict: Verdict) -> set[str]:
     return {violation.promise for violation in verdict.violations}
 
@@ -44,6 +49,14 @@ def test_without_a_planted_bug_the_scenario_passes() -> None:
     assert verdict.readings.accepted > 10_000
 
 
+def test_a_simulation_ends_with_the_promise_that_had_to_be_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(QUOTAS, Endpoint.TELEMETRY, Quota(61, 60))
+    verdict = simulate(OUTAGE_AND_CRASHES, until_broken=("quota kept",))
+    assert [violation.promise for violation in verdict.violations] == ["quota kept"]
+    assert verdict.virtual_s == pytest.approx(verdict.violations[0].at_s, abs=WIND_UP_S)
+    assert verdict.virtual_s < 20_000
+
+
 def test_acknowledging_more_than_was_sent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     send = TelemetryClient.post_telemetry
 
@@ -51,7 +64,7 @@ def test_acknowledging_more_than_was_sent_is_caught(monkeypatch: pytest.MonkeyPa
         return await send(self, list(readings)[:-1] or list(readings))
 
     monkeypatch.setattr(TelemetryClient, "post_telemetry", send_all_but_one)
-    assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("nothing lost")
 
 
 def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +81,7 @@ def test_deleting_before_the_answer_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(SqliteOutbox, "claim", claim_and_forget)
     monkeypatch.setattr(SqliteOutbox, "settle", settle_the_rest)
-    assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("nothing lost")
 
 
 def test_reusing_a_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,17 +92,17 @@ def test_reusing_a_key_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_leaving_out_the_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "SYNCHRONOUS", "NORMAL")
-    assert "nothing lost" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("nothing lost")
 
 
 def test_a_quota_off_by_one_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(QUOTAS, Endpoint.TELEMETRY, Quota(61, 60))
-    assert "quota kept" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("quota kept")
 
 
 def test_a_window_that_is_too_short_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "MARGIN_MS", -10_000)
-    assert "quota kept" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("quota kept")
 
 
 def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +110,7 @@ def test_altering_a_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         blobs, "encode", lambda series, offset_ms, values: encode(series, offset_ms, [round(v) for v in values])
     )
-    assert "nothing altered" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("nothing altered")
 
 
 def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +119,7 @@ def test_forgetting_a_batch_that_failed_is_caught(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(RetryQueue, "requeue", forget)
     machine_faults = (MachineFault(MachineFaultKind.NETWORK_CUT, at_s=1000.0, lasts_s=3000.0),)
     options = Options(days=0.1, sensors=30, faults="none", machine_faults=machine_faults)
-    assert "everything delivered" in promises_broken(simulate(options))
+    assert is_broken("everything delivered", options)
 
 
 def test_a_livelock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,4 +128,4 @@ def test_a_livelock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0)
 
     monkeypatch.setattr(EndpointClient, "ready", spin)
-    assert "time passes" in promises_broken(simulate(OUTAGE_AND_CRASHES))
+    assert is_broken("time passes")

@@ -1,3 +1,5 @@
+from email.utils import formatdate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,3 +67,8 @@ def test_writes_whole_seconds_as_the_samples_do() -> None:
 
 def test_writes_http_dates() -> None:
     assert http_date(NOON_MS + 999) == "Sun, 29 Mar 2026 12:00:00 GMT"
+
+
+@given(st.integers(YEAR_1_MS, YEAR_9999_END_MS))
+def test_http_dates_are_those_of_the_standard_library(at_ms: int) -> None:
+    assert http_date(at_ms) == formatdate(at_ms // 1000, usegmt=True)
