@@ -91,7 +91,8 @@ class OtgwLink:
         """Return the gateway once pyotgw is connected to it; pyotgw goes on trying."""
         if self._gateway is None:
             try:
-                package = importlib.import_module("pyotgw")
+                # Read from a card that may be slow: not on the event loop.
+                package = await asyncio.to_thread(importlib.import_module, "pyotgw")
             except ImportError as error:
                 text = "an OpenTherm gateway needs the Python package pyotgw: pip install 'climahub[opentherm]'"
                 raise ActuatorFault(text) from error

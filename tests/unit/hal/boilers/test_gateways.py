@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -103,6 +104,21 @@ async def test_missing_pyotgw_names_what_to_install(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ActuatorFault, match=r"pip install 'climahub\[opentherm\]'"):
         await link.send(None)
     await link.close()
+
+
+async def test_pyotgw_is_loaded_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes tenths of a second from a card, and control is late by as much."""
+    threads: list[threading.Thread] = []
+
+    def load(name: str) -> object:
+        threads.append(threading.current_thread())
+        raise ImportError(name)
+
+    monkeypatch.setattr("importlib.import_module", load)
+    with pytest.raises(ActuatorFault, match="pip install"):
+        await OtgwLink("/dev/null").send(None)
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 @pytest.mark.parametrize("setpoint", ["45.0", "8.0"])
