@@ -9,6 +9,7 @@ import msgspec
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import json_option, on_hub
+from agent.cli.numbers import FiniteRange
 from agent.local.calibration import CalibrationReport
 from agent.local.routes import CalibrationRequest
 from hal.interface import UNITS, SensorKind
@@ -27,8 +28,8 @@ _EXITS = "0 done, 1 the hub refuses, 3 it does not answer, 77 this user may not 
     )
 )
 @click.argument("sensor", metavar="NAME")
-@click.option("--reads", type=float, help="The true value now; the hub works out the offset.")
-@click.option("--offset", type=float, help="What is added to each value.")
+@click.option("--reads", type=FiniteRange(), help="The true value now; the hub works out the offset.")
+@click.option("--offset", type=FiniteRange(), help="What is added to each value.")
 @click.option("--from", "take_from", default="", metavar="SENSOR", help="Take over the offset of a sensor.")
 @click.option("--clear", is_flag=True, help="Add nothing any more, and forget what was learned of the hub's warmth.")
 @click.option("--kind", type=click.Choice(["temperature", "humidity", "pressure"]), help="By default the temperature.")

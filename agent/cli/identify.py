@@ -8,6 +8,7 @@ import msgspec
 from agent.cli import hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
+from agent.cli.numbers import FiniteRange
 from agent.local.hardware import IDENTIFY_S_MAX, IDENTIFY_S_MIN, IdentifyReport, IdentifyRequest
 
 ROUTE = "/v1/tests/identify"
@@ -23,7 +24,7 @@ ROUTE = "/v1/tests/identify"
 @click.option(
     "--for",
     "duration_s",
-    type=click.FloatRange(IDENTIFY_S_MIN, IDENTIFY_S_MAX),
+    type=FiniteRange(IDENTIFY_S_MIN, IDENTIFY_S_MAX),
     default=15.0,
     show_default=True,
     metavar="SECONDS",

@@ -13,6 +13,7 @@ from agent.cli import exit_codes, hub_client
 from agent.cli.exit_codes import epilog
 from agent.cli.hub_client import config_option, run_on_hub, socket_option
 from agent.cli.lines import is_agreed
+from agent.cli.numbers import FiniteRange
 from agent.foundation.format import duration
 from agent.foundation.text import quote as quoted
 from agent.local.hardware import RelayTestReport, RelayTestRequest, TestReference, TestsReport
@@ -69,7 +70,7 @@ def list_outputs(as_json: bool, config_file: Path | None, socket_path: Path | No
 @click.option(
     "--for",
     "duration_s",
-    type=click.FloatRange(5, 600),
+    type=FiniteRange(5, 600),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

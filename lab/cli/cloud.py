@@ -16,12 +16,12 @@ import click
 import msgspec
 
 from agent.cli.exit_codes import epilog
+from agent.cli.numbers import FiniteRange
 from agent.errors import Rejected
 from agent.foundation.format import plural
 from lab.cli import cloud_devices
 from lab.cli.options import (
     TOKEN_VARIABLE,
-    FiniteRange,
     admin_options,
     ask,
     device_id_of,

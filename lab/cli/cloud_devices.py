@@ -11,9 +11,10 @@ import click
 import msgspec
 
 from agent.cli.exit_codes import epilog
+from agent.cli.numbers import FiniteRange
 from agent.errors import Rejected
 from agent.foundation.format import size
-from lab.cli.options import FiniteRange, admin_options, ask, device_id_of, show, table
+from lab.cli.options import admin_options, ask, device_id_of, show, table
 from lab.refcloud.admin import NewCommand, NewDevice, ProvisionedDevice
 from lab.refcloud.admin_client import AdminClient
 from lab.refcloud.contract import SensorType

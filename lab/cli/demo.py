@@ -11,10 +11,11 @@ import click
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
+from agent.cli.numbers import FiniteRange
 from agent.foundation.format import duration, plural
 from hal import replay
 from hal.interface import SERIES_MAX
-from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
+from lab.cli.options import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from lab.demo.displays import LiveDisplay, PlainDisplay
 from lab.demo.environment import Scenario
 from lab.demo.runner import AuditResult, Options, run_demo

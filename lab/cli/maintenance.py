@@ -6,7 +6,8 @@ import click
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
-from lab.cli.options import FiniteRange, json_option, show
+from agent.cli.numbers import FiniteRange
+from lab.cli.options import json_option, show
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _POSITIVE = FiniteRange(min=0, min_open=True)

@@ -1,7 +1,6 @@
-"""Options and helpers that several commands share: the board, finite numbers, signals, access to the admin API."""
+"""Options and helpers that several commands share: the board, signals, access to the admin API."""
 
 import asyncio
-import math
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -87,23 +86,6 @@ def check_house(board: BoardChoice, sensors: int | None) -> None:
     """
     if board.name == "replay" and sensors is not None:
         raise click.UsageError("leave --sensors out: a recording has the sensors that its map names")
-
-
-class FiniteRange(click.FloatRange):
-    """A range of finite numbers. `click.FloatRange` takes "nan", which is outside no range, and "inf" above any."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - click's
-        """Return the number.
-
-        Raises:
-            BadParameter: It is no number, not finite, or outside the range.
-        """
-        number: float = click.FLOAT.convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"found {value}; allowed is a finite number, {self._describe_range()}", param, ctx)
-        return super().convert(number, param, ctx)
 
 
 def on_signals(stop: Callable[[], None]) -> None:

@@ -12,10 +12,11 @@ import msgspec
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
+from agent.cli.numbers import FiniteRange
 from agent.foundation.format import plural
 from hal.interface import SERIES_MAX
 from lab.cli import simulate_many
-from lab.cli.options import SENSORS_MIN, BoardChoice, FiniteRange, board_option, check_house, check_map, map_option
+from lab.cli.options import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from lab.cli.simulate_many import HUBS_MAX, JOBS_MAX, Cluster, SeedRange
 from lab.simulation.fleet_options import FleetOptions, FleetScenario
 from lab.simulation.options import APIS, PAIRING, FaultProfile, Options

@@ -10,6 +10,7 @@ import msgspec
 
 from agent.cli import exit_codes
 from agent.cli.exit_codes import epilog
+from agent.cli.numbers import FiniteRange
 from agent.cli.setup import claim as claims
 from agent.cli.setup import service
 from agent.cli.setup.answers import Answers, read_answers
@@ -54,7 +55,7 @@ _NEXT = "Next: climahub status; the page: climahub port code, then climahub port
 @click.option("--wipe", is_flag=True, help="Overwrite and remove the answers once they are taken.")
 @click.option("--sheet", "sheet_file", type=_FILE, help="Write a sheet for the house: addresses, sign-in code, zones.")
 @click.option("--no-start", is_flag=True, help="Write everything, and start nothing.")
-@click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), default=WAIT_S, show_default=True,
+@click.option("--wait", "wait_s", type=FiniteRange(0, 3600), default=WAIT_S, show_default=True,
               help="Seconds to wait for the first reading.")  # fmt: skip
 def setup(
     answers_file: Path | None,
