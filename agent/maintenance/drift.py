@@ -9,6 +9,7 @@ the zone's usual behaviour.
 
 from collections.abc import Sequence
 from math import exp, sqrt
+from typing import Annotated
 
 import msgspec
 
@@ -84,7 +85,7 @@ class Drift(msgspec.Struct, frozen=True):
     surprise: float = 0.0
     signs: tuple[Sign, ...] = ()
     reference: tuple[float, ...] = ()
-    excess: float = 0.0
+    excess: Annotated[float, msgspec.Meta(ge=-2 * EXCESS_MAX, le=2 * EXCESS_MAX)] = 0.0
     usual: float = 0.0
     since_utc_ms: int | None = None
     last_utc_ms: int | None = None
@@ -122,7 +123,7 @@ class Drift(msgspec.Struct, frozen=True):
     @property
     def now_and_then(self) -> tuple[float, float] | None:
         """The indicator in the last days and its usual value at the same load; `None` before the first day."""
-        return (self.usual * exp(-self.excess), self.usual) if self.state else None
+        return (self.usual * exp(-self.excess), self.usual) if self.state and self.usual > 0.0 else None
 
 
 def add_day(drift: Drift, measured: Measured, utc_ms: int, signature: Signature) -> Drift:

@@ -201,7 +201,8 @@ def complete_day(record: MachineRecord, day: Sequence[BandDay], utc_ms: int) -> 
     """
     drifts = []
     for indicator in MachineIndicator:
-        bands = [each for each in day if each.channel is CHANNEL_OF[indicator] and each.seen >= READINGS_MIN]
+        of_channel = (each for each in day if each.channel is CHANNEL_OF[indicator] and each.values)
+        bands = [each for each in of_channel if each.seen >= READINGS_MIN]
         known = record.drift(indicator)
         drift, is_judged = known.drift, False
         for each in sorted(bands, key=lambda one: (-one.seen, one.band)):

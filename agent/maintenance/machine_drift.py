@@ -7,6 +7,7 @@ the usual scatter, so that a small lasting change counts and a single odd day do
 
 from collections.abc import Sequence
 from math import exp, hypot, log1p, tanh
+from typing import Annotated
 
 import msgspec
 
@@ -65,7 +66,7 @@ class Drift(msgspec.Struct, frozen=True):
     """
 
     baselines: tuple[Baseline, ...] = ()
-    cusum: float = 0.0
+    cusum: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
     since_utc_ms: int | None = None
     recent: tuple[tuple[float, float], ...] = ()
     recent_values: tuple[tuple[float, float], ...] = ()

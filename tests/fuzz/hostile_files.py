@@ -1,5 +1,7 @@
 """What stands in files that strangers, older releases or a dying card have written: strategies, as in `hostile`."""
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -150,3 +152,24 @@ def changed(draw: st.DrawFn, document: Any) -> bytes:  # noqa: ANN401
             node[key] = draw(hostile.NUMBERS | hostile.JSON)
             break
     return hostile.encoded(copy)
+
+
+EXTREMES: tuple[Any, ...] = (None, "", True, [], 0, -1, 2**63 - 1, -(2**63), 1e308, -1e308)
+
+
+def with_extremes(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield a document in JSON with each of its values in turn changed to each of a few extremes, and which it was."""
+    for path in _paths(document):
+        for value in EXTREMES:
+            changed = node = copy.deepcopy(document)
+            for key in path[:-1]:
+                node = node[key]
+            node[path[-1]] = value
+            yield f"{'.'.join(map(str, path))} = {value!r}", changed
+
+
+def _paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from _paths(value, (*path, key))

@@ -1,0 +1,73 @@
+"""Each value of a state file is changed to each of a few extremes: the hub starts, and does its work."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.foundation.durable_file import strip_checksum
+from agent.maintenance import machine_watch, service
+from agent.maintenance.indicators import SOLSTICE_MS
+from tests.fuzz.climate_borders import KEPT, heated_steps
+from tests.fuzz.hostile_files import with_extremes
+from tests.unit.maintenance import test_machine_watch as machines
+from tests.unit.maintenance import test_service as zones
+
+HEATED_STEPS_MIN = 3
+"""Of a dozen: doubts about the sensor, and rests of the equipment, may take a part of the two hours."""
+
+DAYS = 30
+"""A usual behaviour is known, and judged, after so many."""
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("boot", ["b", "next"], ids=["same boot", "next boot"])
+def test_no_value_of_the_climate_file_keeps_the_home_from_being_heated(boot: str) -> None:
+    changed = 0
+    for change, document in with_extremes(KEPT):
+        try:
+            heated = heated_steps(msgspec.json.encode(document), boot)
+        except Exception as error:
+            raise AssertionError(change) from error
+        if heated is not None:
+            changed += 1
+            # What people set may well be colder: that is theirs.
+            assert heated >= HEATED_STEPS_MIN or ".program" in change, change
+    assert changed > 500
+
+
+@pytest.mark.slow
+def test_no_value_of_the_maintenance_file_stops_predictive_maintenance(tmp_path: Path) -> None:
+    zones.Hub(tmp_path).run(DAYS * 86_400.0)
+    file = tmp_path / service.FILE_NAME
+    for change, document in with_extremes(msgspec.json.decode(strip_checksum(file.read_bytes()))):
+        file.write_bytes(msgspec.json.encode(document))
+        hub = zones.Hub(tmp_path, began_utc_ms=SOLSTICE_MS + (DAYS + 1) * DAY_MS)
+        try:
+            hub.run(3600.0)
+            assert hub.service.findings().keys() == {"living"}
+        except Exception as error:
+            raise AssertionError(change) from error
+
+
+@pytest.mark.slow
+def test_no_value_of_the_machines_file_stops_predictive_maintenance(tmp_path: Path) -> None:
+    async def live(hub: machines.Hub, days: int) -> None:
+        await hub.watch.load()
+        hub.days(days)
+        hub.watch.findings()
+        await hub.watch.save()
+
+    asyncio.run(live(machines.Hub(tmp_path), DAYS))
+    file = tmp_path / machine_watch.FILE_NAME
+    for change, document in with_extremes(msgspec.json.decode(strip_checksum(file.read_bytes()))):
+        file.write_bytes(msgspec.json.encode(document))
+        hub = machines.Hub(tmp_path)
+        hub.now_ms = SOLSTICE_MS + (DAYS + 1) * DAY_MS
+        try:
+            asyncio.run(live(hub, 2))
+        except Exception as error:
+            raise AssertionError(change) from error
