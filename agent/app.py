@@ -26,7 +26,7 @@ from agent.foundation.supervisor import Faults, cancel, supervise
 from agent.health import Health
 from agent.local.status import HubStatus
 from agent.local.status_builder import HubReports
-from agent.machine.moved_card import guarded, origin_reader
+from agent.machine.moved_card import elsewhere_of, guarded, label_of
 from agent.machine_parts import build_machine
 from agent.maintenance_parts import build_maintenance
 from agent.ota.context import UpdateContext
@@ -83,8 +83,8 @@ class Hub:
             client=self.client.settings,
             poll_interval_s=config.cloud.settings_poll_interval_s,
             rng=environment.rng,
-            machine=environment.card.machine if environment.card else "",
-            origin=origin_reader(environment.card),
+            label=label_of(environment.card),
+            is_elsewhere=elsewhere_of(environment.card),
         )
         self.pairing = PairingService(
             state,
@@ -193,7 +193,8 @@ class Hub:
             on_memory_send=environment.on_memory_send,
             correct=lambda reading: self.air.judge(self.sensors.judge(reading)),
             derived=lambda: self.air.sensors,
-            origin=origin_reader(environment.card),
+            label=label_of(environment.card),
+            is_elsewhere=elsewhere_of(environment.card),
         )
 
     def _commands(self) -> CommandService:
@@ -210,7 +211,7 @@ class Hub:
             config=config.commands,
             add_fault=lambda text: self.faults.add("commands", text),
             machine=environment.card.machine if environment.card else "",
-            origin=origin_reader(environment.card),
+            is_elsewhere=elsewhere_of(environment.card),
         )
 
     def _updates(self) -> UpdateService | None:

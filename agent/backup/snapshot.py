@@ -12,12 +12,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
+
 from agent.backup import contents
 from agent.backup.archive import CONFIG_FILE_BYTES_MAX, DATABASE_BYTES_MAX, FILE_BYTES_MAX, ConfigFile
 from agent.backup.errors import BackupRefused
 from agent.errors import Corrupt
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import COPY_SUFFIX, strip_checksum
+from agent.foundation.durable_file import COPY_SUFFIX, add_checksum, strip_checksum
+
+_SETTINGS = "settings.json"
 
 ATTEMPTS_MAX = 20
 """Reading takes some milliseconds, and the busiest file is written every few seconds."""
@@ -45,6 +49,8 @@ def read_state(state_dir: Path, disk: Disk) -> dict[str, bytes]:
             break
     else:
         raise BackupRefused("try again in a moment: the hub kept writing its files")
+    if settings := found.get(_SETTINGS):
+        found[_SETTINGS] = _without_boards(settings)
     for name in sorted(contents.DATABASES):
         if (state_dir / name).is_file():
             found[name] = _copy_database(state_dir / name)
@@ -121,6 +127,15 @@ def _read_file(path: Path, disk: Disk) -> bytes | None:
             raise
         strip_checksum(data)
     return data
+
+
+def _without_boards(settings: bytes) -> bytes:
+    """Return the settings without the boards that local changes were made on: who restores a backup has decided."""
+    with contextlib.suppress(msgspec.DecodeError):
+        parts = msgspec.json.decode(strip_checksum(settings), type=dict[str, msgspec.Raw])
+        if parts.pop("made_on", None) is not None:
+            return add_checksum(msgspec.json.encode(parts))
+    return settings
 
 
 def _copy_database(path: Path) -> bytes:

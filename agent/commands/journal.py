@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agent.commands.lifecycle import CommandEvent, CommandRecord, CommandState, transition
+from agent.commands.lifecycle import TOMBSTONE_MS, CommandEvent, CommandRecord, CommandState, keep_until_ms, transition
 from agent.commands.payloads import IncomingCommand
 from agent.errors import StorageFull
-from agent.foundation import rfc3339
 from agent.foundation.clock import Now
 from agent.foundation.database import Database, open_store
 from agent.foundation.disk import Disk
@@ -32,9 +31,6 @@ SCHEMA_VERSION = 1
 MARKER_NAME = "commands.made"
 """Written beside the first journal: it tells a missing journal from a new hub."""
 _MARKER_TEXT = b"commands.db was created. If it is missing, its commands may have been run already.\n"
-
-TOMBSTONE_MS = 48 * 3600 * 1000
-"""Least age of a deleted tombstone: twice the day after which the cloud drops a command."""
 
 TOMBSTONES_MAX = 2 * 24 * 60 * 30
 """As many acks as the quota allows in two days (30 a minute), so this limit never deletes a younger tombstone."""
@@ -82,7 +78,8 @@ class CommandJournal:
         refused_since_ms: Boot time since which the disk has refused every change; `None` while it works.
         deferred_count: Deliveries deferred since the start because too many commands were open; the cloud keeps them.
         change_count: Changes since the start. Compare it to learn whether a copy of the records is still complete.
-        held_ids: Commands that another machine has received: neither run nor acknowledged before a person decides.
+        held: Commands that another machine has received: neither run nor acknowledged before a person decides.
+        has_released: Some were held and may be run now, once the journal has been opened again.
     """
 
     def __init__(
@@ -92,12 +89,13 @@ class CommandJournal:
         pending_commands_max: int,
         is_volatile: bool = False,
         machine: str = "",
-        holds_others: bool = False,
+        is_elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._database = database
         self._machine = machine
-        self._holds_others = holds_others
-        self.held_ids: list[str] = []
+        self._is_elsewhere = is_elsewhere
+        self.held: list[CommandRecord] = []
+        self.has_released = False
         self.is_volatile = is_volatile
         self.refused_since_ms: int | None = None
         self._pending_commands_max = pending_commands_max
@@ -117,16 +115,23 @@ class CommandJournal:
 
     async def drop_held(self) -> int:
         """Remove the commands that are held back: they were another hub's. Return how many."""
-        ids = self.held_ids
+        ids = [(each.command_id,) for each in self.held]
 
         def drop(connection: sqlite3.Connection) -> None:
             with self._database.transaction(connection):
-                connection.executemany("DELETE FROM commands WHERE command_id = ?", [(each,) for each in ids])
+                connection.executemany("DELETE FROM commands WHERE command_id = ?", ids)
 
         if ids:
             await self._database.run(drop)
-        self.held_ids = []
+        self.held = []
         return len(ids)
+
+    async def release_held(self, now: Now) -> None:
+        """Keep the commands that are held back as if it were not known which machine has received them."""
+        released = [msgspec.structs.replace(each, machine="") for each in self.held]
+        if released:
+            await self._write(lambda connection: self._merge(connection, released, now), now)
+            self.held, self.has_released = [], True
 
     async def load(self) -> None:
         """Read the open commands."""
@@ -261,10 +266,8 @@ class CommandJournal:
     def _load(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM commands WHERE is_open ORDER BY seq").fetchall()  # noqa: S608
         records = [_read(row) for row in rows]
-        self._open_commands = {
-            each.command_id: each for each in records if not self._holds_others or each.machine == self._machine
-        }
-        self.held_ids = [each.command_id for each in records if each.command_id not in self._open_commands]
+        self._open_commands = {each.command_id: each for each in records if not self._is_elsewhere(each.machine)}
+        self.held = [each for each in records if each.command_id not in self._open_commands]
         self._is_rebuilt = connection.execute("SELECT 1 FROM marks").fetchone() is not None
 
     def _add(
@@ -294,12 +297,12 @@ class CommandJournal:
         with self._database.transaction(connection):
             for record in records:
                 is_open = record.state is not CommandState.ACKED
-                keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
+                kept_until_ms = None if is_open else keep_until_ms(record, now.utc_ms)
                 connection.execute(
                     "INSERT INTO commands (command_id, is_open, keep_until_ms, record) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT (command_id) DO UPDATE SET is_open = excluded.is_open,"
                     " keep_until_ms = excluded.keep_until_ms, record = excluded.record",
-                    (record.command_id, is_open, keep_until_ms, _encode(record)),
+                    (record.command_id, is_open, kept_until_ms, _encode(record)),
                 )
 
     def _received(self, command: IncomingCommand, now: Now) -> CommandRecord:
@@ -317,21 +320,14 @@ class CommandJournal:
 
     def _update(self, connection: sqlite3.Connection, record: CommandRecord, now: Now) -> None:
         is_open = record.state is not CommandState.ACKED
-        keep_until_ms = None if is_open else _keep_until_ms(record, now.utc_ms)
+        kept_until_ms = None if is_open else keep_until_ms(record, now.utc_ms)
         with self._database.transaction(connection):
             connection.execute(
                 "UPDATE commands SET is_open = ?, keep_until_ms = ?, record = ? WHERE command_id = ?",
-                (is_open, keep_until_ms, _encode(record), record.command_id),
+                (is_open, kept_until_ms, _encode(record), record.command_id),
             )
             if not is_open:
                 _delete_old_tombstones(connection, now)
-
-
-def _keep_until_ms(record: CommandRecord, utc_ms: int | None) -> int | None:
-    """Return until when a tombstone is kept: at least until the cloud no longer lists the command."""
-    if utc_ms is None:
-        return None
-    return min(max(utc_ms, record.expires_utc_ms or 0), rfc3339.UTC_MS_MAX) + TOMBSTONE_MS
 
 
 def _delete_old_tombstones(connection: sqlite3.Connection, now: Now) -> None:
@@ -388,7 +384,7 @@ async def open_volatile_journal(
         records: The records of the journal on the disk, as far as they are readable, oldest first.
         now: Now.
         pending_commands_max: How many commands may be open.
-        machine: A hash of this machine.
+        machine: This one, recorded with each command.
     """
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.executescript(SCHEMA)
@@ -407,7 +403,7 @@ async def open_journal(
     disk: Disk,
     is_broken: bool = False,
     machine: str = "",
-    holds_others: bool = False,
+    is_elsewhere: Callable[[str], bool] = lambda _: False,
 ) -> tuple[CommandJournal, Path | None]:
     """Open the journal in ``directory``; return it, and the new path of an unreadable one.
 
@@ -417,8 +413,8 @@ async def open_journal(
         worker: Runs what blocks.
         disk: Announces durable operations.
         is_broken: Quarantine the present file: it was found unreadable in use.
-        machine: A hash of this machine.
-        holds_others: Hold back the open commands that another machine has received.
+        machine: This one, recorded with each command.
+        is_elsewhere: Tells whether another machine has received a command: while it is open, it is held back.
 
     Raises:
         StorageFull: No room to make the file.
@@ -435,7 +431,7 @@ async def open_journal(
 
     async def load(database: Database) -> CommandJournal:
         journal = CommandJournal(
-            database, pending_commands_max=pending_commands_max, machine=machine, holds_others=holds_others
+            database, pending_commands_max=pending_commands_max, machine=machine, is_elsewhere=is_elsewhere
         )
         await journal.load()
         journal.replaces_missing = replaces_missing

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from agent.foundation import rfc3339
 from agent.foundation.clock import Now
 
 
@@ -137,7 +138,7 @@ class CommandRecord(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STO
         error_message: Why it failed, was refused or expired.
         result: Sent with the ack; dropped once the cloud has it.
         settled_utc_ms: When it was settled, if known.
-        machine: A hash of the machine that received it; empty where that is not known.
+        machine: Hashes of the machine that received it; empty where that is not known.
     """
 
     command_id: str
@@ -258,3 +259,14 @@ def next_actor(record: CommandRecord) -> NextActor:
             return NextActor.NONE
         case _:
             return NextActor.ACKNOWLEDGER
+
+
+TOMBSTONE_MS = 48 * 3600 * 1000
+"""Least age of a deleted tombstone: twice the day after which the cloud drops a command."""
+
+
+def keep_until_ms(record: CommandRecord, utc_ms: int | None) -> int | None:
+    """Return until when a tombstone is kept: at least until the cloud no longer lists the command."""
+    if utc_ms is None:
+        return None
+    return min(max(utc_ms, record.expires_utc_ms or 0), rfc3339.UTC_MS_MAX) + TOMBSTONE_MS

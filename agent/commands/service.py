@@ -71,7 +71,7 @@ class CommandService:
         config: CommandsConfig,
         add_fault: Callable[[str], None],
         machine: str = "",
-        origin: Callable[[], str | None] = lambda: None,
+        is_elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Prepare.
 
@@ -86,8 +86,8 @@ class CommandService:
             interval_s: Returns the interval between two polls.
             config: How many commands may be open, and whether a person has to confirm a factory reset.
             add_fault: Reports a fault that the hub survived.
-            machine: A hash of this machine.
-            origin: Returns the other machine on which what waits was recorded; commands from there are held back.
+            machine: This one, recorded with each command.
+            is_elsewhere: Tells whether another machine has received a command: it is held back.
         """
         self._directory = directory
         self._handlers = handlers
@@ -98,7 +98,7 @@ class CommandService:
         self._confirms_reset = config.factory_reset_needs_confirmation
         self._add_fault = add_fault
         self._machine = machine
-        self._origin = origin
+        self._is_elsewhere = is_elsewhere
         self._decided = Signal()
         self._executor = CommandExecutor(handlers, now=self._now, needs_confirmation=self._needs_confirmation)
         self._acknowledger = CommandAcknowledger(client, now=self._now)
@@ -161,8 +161,19 @@ class CommandService:
         if isinstance(handler, FactoryResetHandler):
             await handler.reset()
 
-    def release_held(self) -> None:
-        """Run and acknowledge the commands that another machine has received: the journal is read again."""
+    @property
+    def holds_back(self) -> bool:
+        """Whether another machine has received commands that wait for a person."""
+        return self.journal is not None and bool(self.journal.held)
+
+    async def release_held(self) -> None:
+        """Run and acknowledge the commands that another machine has received: the journal is read again.
+
+        Raises:
+            StorageFull: They are still held back.
+            Corrupt: The journal cannot be read; it is put aside soon.
+        """
+        await self._stored_journal().release_held(self._now())
         self._decided.set()
 
     async def discard_held(self) -> int:
@@ -172,11 +183,14 @@ class CommandService:
             StorageFull: They are still held back.
             Corrupt: The journal cannot be read; it is put aside soon.
         """
+        return await self._stored_journal().drop_held()
+
+    def _stored_journal(self) -> CommandJournal:
         if self.journal is None:
             raise StorageFull("the journal of commands is not open; free some space on the disk")
         if self.journal.is_volatile:
             raise StorageFull("free some space on the disk, and try again: commands are kept in memory meanwhile")
-        return await self.journal.drop_held()
+        return self.journal
 
     async def confirm(self, command_id: str) -> CommandRecord:
         """Save that a person at the hub confirms a command.
@@ -217,7 +231,7 @@ class CommandService:
         """
         while True:
             self._decided.clear()
-            if journal.held_ids and not self._origin():
+            if journal.has_released:
                 raise _JournalReplaced
             await self._decided.wait()
 
@@ -283,7 +297,7 @@ class CommandService:
             disk=self._disk,
             is_broken=is_corrupt,
             machine=self._machine,
-            holds_others=bool(self._origin()),
+            is_elsewhere=self._is_elsewhere,
         )
         if aside is None and journal.replaces_missing:
             self._report(f"{FILE_NAME} is missing: commands listed now are refused, they may have been run before")

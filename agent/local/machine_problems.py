@@ -88,7 +88,7 @@ def card_moved() -> Problem:
 def held_back() -> Problem:
     """Return that what the card has recorded on another board is not sent under the present key."""
     return Problem(
-        "what it recorded on another board is held back: the key is new",
+        "what it recorded on another board is held back",
         "climahub doctor --fix: send it, where both are one home, or discard it (docs/fleet.md)",
     )
 

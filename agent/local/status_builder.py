@@ -136,6 +136,13 @@ class HubReports:
         """Return the verdict on the hub now."""
         return verdict(self.status(), self.climate(), self.zigbee(), self.update())
 
+    def _holds_back(self) -> bool:
+        """Tell whether something waits for a person that another board has recorded: not before there is a key."""
+        card = self._machine.card
+        if card is None or not card.has_key:
+            return False
+        return bool(self._telemetry.failover.stats().held) or self._settings.holds_back or self._commands.holds_back
+
     def status(self) -> HubStatus:
         """Return the status of the hub now."""
         now_ms = self._clock.monotonic_ms()
@@ -176,7 +183,7 @@ class HubReports:
             unmatched_keys=[redact(sanitize(label)) for label in pairing.unmatched_keys],
             update=update_line(self._updates),
             config_trial=self._config_trial(),
-            machine=_machine(self._machine, self._disk_free_bytes_min),
+            machine=_machine(self._machine, self._disk_free_bytes_min, holds_back=self._holds_back()),
             starts=[
                 StartReport(
                     began=_text(start.at_utc_ms),
@@ -192,7 +199,7 @@ class HubReports:
         )
 
 
-def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport:
+def _machine(machine: MachineService, disk_free_bytes_min: int, *, holds_back: bool) -> MachineReport:
     free_bytes, power = machine.monitor.free_bytes, machine.monitor.power
     written = machine.writes.bytes_per_day
     return MachineReport(
@@ -206,7 +213,7 @@ def _machine(machine: MachineService, disk_free_bytes_min: int) -> MachineReport
         machine.panel.problem,
         machine.panel.reset_left_s,
         machine.card is not None and machine.card.is_moved,
-        machine.card is not None and machine.card.holds_back,
+        holds_back,
     )
 
 

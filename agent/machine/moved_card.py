@@ -2,9 +2,10 @@
 
 Owns `key-machine.json`: hashes of the key and of the machine that the key was first used on, never the key itself. The
 board's serial number decides, and the machine-id only where a board has none: a system that was installed anew is on
-the same board (docs/decisions/0020-copied-card.md). What a card has recorded on another board and not sent yet is held
-back until a person decides, also where the hub has a new key. Must never keep the hub from heating: without the file,
-or on a disk that fails, the key is used.
+the same board (docs/decisions/0020-copied-card.md). What was recorded on another board and not sent yet is held back
+until a person decides, also where the hub has a new key: each record carries the label of its machine. Before a card
+has any key nothing is labelled: whoever prepares it on another board is asked nothing. Must never keep the hub from
+heating: without the file, or on a disk that fails, the key is used.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ NOT_MOVED = "there is nothing to decide: the hub's key is used on the machine th
 NOTHING_HELD = "there is nothing to decide: what waits for the cloud was recorded on this board"
 KEY_FIRST = "decide first whether the card was moved or copied: confirm-moved-card or reset-copied-card"
 NO_KEY = "give this hub a key first (climahub setup): without one nothing is sent, and what is held back stays so"
+_SEPARATOR = "/"
 
 ReadKey = Callable[[], str | None]
 
@@ -41,18 +43,26 @@ class KeyMachine(msgspec.Struct, frozen=True):
         key: Of the hub's key.
         board: Of the board's serial number.
         system: Of the machine-id.
-        origin: The machine on which what is held back was recorded; empty where a person has decided, or nothing is.
     """
 
     key: str = ""
     board: str = ""
     system: str = ""
-    origin: str = ""
 
     @property
-    def machine(self) -> str:
-        """What the machine is recognised by."""
-        return self.board or self.system
+    def label(self) -> str:
+        """What a record carries of the machine that it was made on; empty where the machine shows nothing."""
+        return f"{self.board}{_SEPARATOR}{self.system}" if self.board or self.system else ""
+
+
+def labelled(label: str) -> KeyMachine:
+    """Return the machine of a label.
+
+    That of an older release is one hash, of the serial number or of the machine-id, whichever the machine had: it is
+    compared with what this one is recognised by.
+    """
+    board, separator, system = label.partition(_SEPARATOR)
+    return KeyMachine("", board, system if separator else board)
 
 
 def hashed(ids: MachineIds) -> KeyMachine:
@@ -75,13 +85,8 @@ def is_elsewhere(recorded: KeyMachine, now: KeyMachine) -> bool:
 def recorded_after(recorded: KeyMachine, now: KeyMachine) -> KeyMachine:
     """Return what is recorded once a key is used; what a machine does not report is kept where the key is the same."""
     if recorded.key != now.key:
-        return msgspec.structs.replace(now, origin=origin_of(recorded, now))
-    return KeyMachine(now.key, now.board or recorded.board, now.system or recorded.system, recorded.origin)
-
-
-def origin_of(recorded: KeyMachine, now: KeyMachine) -> str:
-    """Return the machine on which what waits was recorded where that is another one, and nobody has decided yet."""
-    return recorded.machine if is_elsewhere(recorded, now) else recorded.origin
+        return now
+    return KeyMachine(now.key, now.board or recorded.board, now.system or recorded.system)
 
 
 def _sha256(text: str) -> str:
@@ -120,18 +125,25 @@ class MovedCard:
 
     @property
     def machine(self) -> str:
-        """What this machine is recognised by: a hash; empty where it shows nothing."""
-        return self._here.machine
+        """What a record carries that was made under a key on this machine; empty where the machine shows nothing."""
+        return self._here.label
 
     @property
-    def origin(self) -> str | None:
-        """The other machine on which what waits was recorded; empty for none, `None` where that is not known."""
-        return origin_of(self._recorded, self._here) if self._recorded.key else None
+    def label(self) -> str:
+        """What a record carries that is made on this machine now: as `machine`, but empty before the card has any key.
+
+        A key that is withheld, was taken away or cannot be read now counts: the records before it are a hub's.
+        """
+        return self._here.label if self._recorded.key else ""
 
     @property
-    def holds_back(self) -> bool:
-        """Whether a person is to decide about what was recorded on another machine: not before there is a key."""
-        return bool(self.origin and self._seen.key)
+    def has_key(self) -> bool:
+        """Whether there is a key, though it may be withheld: without one nothing is sent."""
+        return bool(self._seen.key)
+
+    def is_elsewhere(self, label: str) -> bool:
+        """Tell whether a record was made on another machine: then it is held back. No where nothing proves that."""
+        return is_elsewhere(labelled(label), self._here)
 
     def load(self) -> None:
         """Read which machine the key was first used on. Blocks."""
@@ -179,27 +191,12 @@ class MovedCard:
         """Check that a person may decide about what was recorded on another board.
 
         Raises:
-            Rejected: Nothing is held back, or the key itself is: then `confirm` or a reset decides. Or there is no key:
-                a decision is kept beside the key that it was made under.
+            Rejected: The key is withheld: then `confirm` or a reset decides. Or there is none.
         """
-        if not self.origin:
-            raise Rejected(NOTHING_HELD)
         if self.is_moved:
             raise Rejected(KEY_FIRST)
         if not self._seen.key:
             raise Rejected(NO_KEY)
-
-    async def decide(self) -> None:
-        """Record that a person has decided about what was recorded on another board.
-
-        Raises:
-            Rejected: See `check_decidable`.
-            StorageFull: It cannot be recorded, so nothing has changed.
-        """
-        self.check_decidable()
-        decided = msgspec.structs.replace(self._recorded, origin="")
-        await self._store.commit(lambda _: decided)
-        self._recorded = decided
 
     async def run(self) -> None:
         """Write what has changed, until cancelled."""
@@ -219,6 +216,11 @@ def guarded(card: MovedCard | None, read_key: ReadKey) -> ReadKey:
     return read_key if card is None else lambda: card.usable(read_key())
 
 
-def origin_reader(card: MovedCard | None) -> Callable[[], str | None]:
-    """Return what tells on which other machine what waits was recorded; see `MovedCard.origin`."""
-    return (lambda: None) if card is None else lambda: card.origin
+def label_of(card: MovedCard | None) -> Callable[[], str]:
+    """Return what gives the label of a record that is made now; see `MovedCard.label`."""
+    return (lambda: "") if card is None else lambda: card.label
+
+
+def elsewhere_of(card: MovedCard | None) -> Callable[[str], bool]:
+    """Return what tells whether a record was made on another machine; see `MovedCard.is_elsewhere`."""
+    return (lambda _: False) if card is None else card.is_elsewhere

@@ -71,7 +71,7 @@ class SettingsDocument(msgspec.Struct, frozen=True):
         settings: The last valid settings.
         pending: Local changes that the cloud has not taken yet, as the body of PUT /v1/settings.
         applied: The last command that changed settings. It is in the same file, so that one write saves both.
-        made_on: For each of `pending`, the machine on which it was made, as a hash; absent where that is not known.
+        made_on: For each of `pending`, the machine on which it was made, as hashes; absent where that is not known.
     """
 
     settings: DeviceSettings = DeviceSettings()

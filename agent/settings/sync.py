@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -67,8 +67,8 @@ class SettingsSync:
         client: SettingsClient,
         poll_interval_s: float,
         rng: random.Random,
-        machine: str = "",
-        origin: Callable[[], str | None] = lambda: None,
+        label: Callable[[], str] = lambda: "",
+        is_elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Read what was in force before the restart.
 
@@ -79,8 +79,8 @@ class SettingsSync:
             client: The way to the cloud.
             poll_interval_s: Between two requests for the cloud's copy.
             rng: For the first interval: hubs that start together do not ask together for ever.
-            machine: A hash of this machine.
-            origin: Returns the other machine on which what waits was recorded; local changes from there are held back.
+            label: Returns what is recorded with a local change of the machine that it is made on; empty for nothing.
+            is_elsewhere: Tells whether a local change was made on another machine: it is held back.
         """
         self._disk = disk
         self._client = client
@@ -107,8 +107,8 @@ class SettingsSync:
             shrink=without_unknown,
         )
         self._saved = SettingsDocument()
-        self._machine = machine
-        self._origin = origin
+        self._label = label
+        self._is_elsewhere = is_elsewhere
         self._first = self._load()
         self._last = self._first.settings
         self._kinds = self._last.kinds
@@ -240,17 +240,33 @@ class SettingsSync:
             interval_s = self._poll_interval_s
 
     def _sendable(self, document: SettingsDocument) -> dict[str, Any]:
-        """Return the local changes to send. While changes of another board are held, only those made on this board."""
-        is_any_held = bool(self._origin())
+        """Return the local changes to send: those that were not made on another machine."""
         return {
             name: change
             for name, change in document.pending.items()
-            if not is_any_held or document.made_on.get(name, "") == self._machine
+            if not self._is_elsewhere(document.made_on.get(name, ""))
         }
 
-    def release_held(self) -> None:
-        """Send the local changes that were made on another machine."""
-        self._push_due.set()
+    @property
+    def holds_back(self) -> bool:
+        """Whether local changes were made on another machine and wait for a person."""
+        return any(map(self._is_elsewhere, self._store.value.made_on.values()))
+
+    async def release_held(self) -> None:
+        """Send the local changes that were made on another machine.
+
+        Raises:
+            StorageFull: They are still held back.
+        """
+        self._check_read()
+        if self.holds_back:
+            await self._put_in_force(
+                lambda before: msgspec.structs.replace(
+                    before,
+                    made_on={name: made for name, made in before.made_on.items() if not self._is_elsewhere(made)},
+                )
+            )
+            self._push_due.set()
 
     async def discard_held(self) -> None:
         """Forget the local changes that were made on another machine, and fetch the cloud's copy soon.
@@ -258,11 +274,14 @@ class SettingsSync:
         Raises:
             StorageFull: They are still held back.
         """
-        if self._store.is_unread:
-            raise StorageFull("try again in a minute, when the disk gives the settings: they could not be read")
+        self._check_read()
         if len(self._sendable(self._store.value)) < len(self.pending):
             await self._put_in_force(lambda before: before.with_pending(self._sendable(before)))
             self.fetch_now()
+
+    def _check_read(self) -> None:
+        if self._store.is_unread:
+            raise StorageFull("try again in a minute, when the disk gives the settings: they could not be read")
 
     async def _push(self) -> None:
         while sent := self._sendable(self._store.value):
@@ -335,8 +354,7 @@ class SettingsSync:
                 made["location"] = known | made["location"]
             settings, _ = merge(before.settings, made)
             applied = before.applied if command_id is None else command_id
-            made_on = {**before.made_on, **dict.fromkeys(made, self._machine)}
-            return SettingsDocument(settings, {**before.pending, **made}, applied, made_on)
+            return SettingsDocument(settings, {**before.pending, **made}, applied, self._made_here(before, made))
 
         await self._put_in_force(with_changes)
         self._push_due.set()
@@ -383,8 +401,13 @@ class SettingsSync:
             return found
         pending = {**found.pending, **present.pending}
         settings, _ = merge(present.settings, pending)
-        made_on = {**found.made_on, **dict.fromkeys(present.pending, self._machine)}
+        made_on = self._made_here(found, present.pending)
         return SettingsDocument(settings, pending, present.applied or found.applied, made_on)
+
+    def _made_here(self, before: SettingsDocument, names: Iterable[str]) -> Mapping[str, str]:
+        """Return on which machine each local change was made, with these made on this one."""
+        here = dict.fromkeys(names, self._label())
+        return {name: machine for name, machine in {**before.made_on, **here}.items() if machine}
 
 
 def _settle(before: SettingsDocument, *, sent: Mapping[str, Any], answer: Mapping[str, Any]) -> SettingsDocument:

@@ -21,6 +21,7 @@ from agent.foundation.store_loop import StoreOpener, run_on_store
 from agent.foundation.worker import Worker
 from agent.telemetry.failover import FailoverOutbox
 from agent.telemetry.intake import Identities, Intake
+from agent.telemetry.outbox.held import IsElsewhere
 from agent.telemetry.outbox.protocol import Outbox, OutboxLimits
 from agent.telemetry.outbox.store import FILE_NAME, SqliteOutbox, open_outbox
 from agent.telemetry.own_sensors import OwnSensors
@@ -74,7 +75,8 @@ class TelemetryService:
         on_memory_send: Callable[[Sequence[Reading]], None],
         correct: Callable[[Reading], Reading],
         derived: Callable[[], Sequence[Sensor]] = lambda: (),
-        origin: Callable[[], str | None] = lambda: None,
+        label: Callable[[], str] = lambda: "",
+        is_elsewhere: IsElsewhere = lambda _: False,
     ) -> None:
         """Build all parts; nothing runs yet.
 
@@ -95,7 +97,8 @@ class TelemetryService:
             on_memory_send: Receives readings that are about to be sent from memory.
             correct: Returns a reading with the right value, and suspect where its sensor is doubted.
             derived: Returns sensors that are computed from the board's channels.
-            origin: Returns the other machine on which the stored readings were recorded (`outbox.held.Origin`).
+            label: Returns what is recorded with the readings of the machine that they are taken on; empty for nothing.
+            is_elsewhere: Tells whether readings were recorded on another machine: they are held back.
         """
         storage, network = config.storage, board.network
         self._directory: Path = storage.state_dir
@@ -105,7 +108,8 @@ class TelemetryService:
         self._disk = disk
         self._worker = worker
         self._add_fault = add_fault
-        self._origin = origin
+        self._label = label
+        self._is_elsewhere = is_elsewhere
         self.intake = Intake(
             commit_interval_s=storage.commit_interval_s,
             readings_max=storage.memory_readings_max,
@@ -223,7 +227,8 @@ class TelemetryService:
             worker=self._worker,
             disk=self._disk,
             is_broken=is_broken,
-            origin=self._origin(),
+            label=self._label,
+            is_elsewhere=self._is_elsewhere,
         )
 
     def _report_quarantined(self, aside: Path) -> None:
@@ -291,17 +296,18 @@ class TelemetryService:
                 await outbox.drop_unregistered(device)
 
     async def release_held(self) -> None:
-        """Send the readings that were recorded on another machine. Without an open outbox, opening it does that.
+        """Send the readings that were recorded on another machine.
 
         Raises:
             StorageFull: They are still held back.
+            Corrupt: The outbox cannot be read; it is put aside soon.
         """
-        if (outbox := self.outbox) is not None:
-            with contextlib.suppress(Corrupt):
-                await outbox.release_held()
-                for device in self._identities.registered_devices:
-                    await self._mark_registered_once(outbox, device)
-                self.uplink.backlog_available()
+        if (outbox := self.outbox) is None:
+            raise StorageFull(self.problem or "the outbox is not open yet; try again in a minute")
+        await outbox.release_held()
+        for device in self._identities.registered_devices:
+            await self._mark_registered_once(outbox, device)
+        self.uplink.backlog_available()
 
     async def discard_held(self) -> int:
         """Give up the readings that were recorded on another machine; return how many.

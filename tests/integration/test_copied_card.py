@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ SYSTEM = "0123456789abcdef0123456789abcdef"
 """The machine-id that a copied card has in common with the card that it was copied from."""
 
 START = """\
-import os, sys
-from agent.foundation import system_info
+import os, pathlib, sys
+from agent.foundation import clock, system_info
 system_info.machine_ids = lambda: system_info.MachineIds(os.environ["BOARD"], os.environ["SYSTEM"])
+clock._BOOT_ID = pathlib.Path(os.environ["BOOT"])
 from agent.__main__ import main
 sys.argv[0] = "climahub"
 main()
@@ -51,6 +53,7 @@ class Card:
         self.directory = directory
         self.boot, self.etc, self.state = directory / "boot", directory / "etc", directory / "state"
         self.process: asyncio.subprocess.Process | None = None
+        self.board = ""
 
     def copied_to(self, directory: Path) -> "Card":
         """Return a copy of the card, whose configuration names its own directories."""
@@ -92,7 +95,17 @@ class Card:
         credentials.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(self.etc / KEY_FILE, credentials / "climahub-api-key")
-        environ = os.environ | {"BOARD": board, "SYSTEM": system, "CREDENTIALS_DIRECTORY": str(credentials)}
+        boot = self.directory / "boot-id"
+        if board != self.board:
+            # A card changes its board while the power is off.
+            self.board = board
+            boot.write_text(f"{uuid.uuid4()}\n")
+        environ = os.environ | {
+            "BOARD": board,
+            "SYSTEM": system,
+            "BOOT": str(boot),
+            "CREDENTIALS_DIRECTORY": str(credentials),
+        }
         command = (sys.executable, "-c", START, "run", "--config", str(self.etc / "config.toml"))
         with (self.directory / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=log, env=environ)
@@ -286,6 +299,46 @@ async def test_a_moved_card_with_a_new_key_sends_what_waits_once_a_person_says_s
     assert (await card.ask("/v1/repairs/send-held", "POST"))[0] == 200
     await card.until("/v1/status", lambda found: not found["outbox"]["held"] and not found["outbox"]["sendable"])
     await until(lambda: sum(each < before_ms for each in sent_under(cloud, "two")) == held)
+
+
+async def test_back_in_its_board_a_card_sends_its_own_readings_and_holds_those_of_the_other(
+    tmp_path: Path, cloud: Cloud, kept: Cards
+) -> None:
+    card = await claimed(kept, tmp_path / "card", cloud, "one")
+    await card.start("board-1")
+    await card.until("/v1/status", is_accepted)
+    await card.stop()
+    await card.start("board-2")
+    status = await card.until("/v1/status", lambda found: found["outbox"]["pending"] > 3)
+    assert status["machine"]["is_card_moved"]
+    await card.stop()
+    await card.start("board-1")
+    status = await card.until("/v1/status", is_accepted)
+    held = status["outbox"]["held"]
+    assert held > 3
+    assert (status["machine"]["is_card_moved"], status["machine"]["holds_back"]) == (False, True)
+    _, done = await card.ask("/v1/repairs/discard-held", "POST")
+    assert done["done"].startswith(f"{held} readings")
+    assert not (await card.ask("/v1/status"))[1]["machine"]["holds_back"]
+
+
+async def test_a_card_that_was_prepared_without_a_key_on_another_board_asks_for_no_decision(
+    tmp_path: Path, cloud: Cloud, kept: Cards
+) -> None:
+    card = await claimed(kept, tmp_path / "card", cloud, "one")
+    key = (card.etc / KEY_FILE).rename(tmp_path / "key")
+    config, named = card.etc / "config.toml", card.directory / "credentials" / "climahub-api-key"
+    config.write_text(config.read_text().replace("[cloud]\n", f'[cloud]\napi_key_file = "{named}"\n'))
+    await card.start("bench")
+    status = await card.until("/v1/status", lambda found: found["outbox"]["pending"] > 3)
+    prepared = status["outbox"]["pending"]
+    assert status["link"]["state"] == "unprovisioned"
+    await card.stop()
+    key.rename(card.etc / KEY_FILE)
+    await card.start("board-1")
+    status = await card.until("/v1/status", is_accepted)
+    assert (status["outbox"]["held"], status["machine"]["holds_back"]) == (0, False)
+    await until(lambda: len(sent_under(cloud, "one")) > prepared)
 
 
 async def test_a_key_of_its_own_decides_for_a_moved_card(tmp_path: Path, cloud: Cloud, kept: Cards) -> None:

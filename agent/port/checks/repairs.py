@@ -267,36 +267,36 @@ class Repairs:
         return "the hub resets itself; then give it a key of its own: climahub setup --key-file FILE"
 
     async def _send_held(self, _: str) -> str:
-        await self._holding_card().decide()
+        self._check_held()
         held = self._hub.telemetry.failover.stats().held
         await self._release_held()
         return f"{plural(held, 'reading')} of another board and what else was held back are sent"
 
     async def _release_held(self) -> None:
-        self._hub.commands.release_held()
-        self._hub.settings.release_held()
+        await self._hub.commands.release_held()
+        await self._hub.settings.release_held()
         await self._hub.telemetry.release_held()
 
     async def _discard_held(self, _: str) -> str:
-        card, hub = self._holding_card(), self._hub
+        self._check_held()
+        hub = self._hub
         commands = await hub.commands.discard_held()
         await hub.settings.discard_held()
         readings = await hub.telemetry.discard_held()
-        await card.decide()
-        await hub.telemetry.release_held()
         return f"{plural(readings, 'reading')} and {plural(commands, 'command')} of another board are erased"
 
-    def _holding_card(self) -> MovedCard:
-        """Return what holds something back that a person may decide about.
+    def _check_held(self) -> None:
+        """Check that something is held back that a person may decide about.
 
         Raises:
             Rejected: There is nothing to decide, or nobody may yet.
         """
-        card = self._hub.machine.card
-        if card is None:
+        hub = self._hub
+        card = hub.machine.card
+        is_held = hub.telemetry.failover.stats().held or hub.settings.holds_back or hub.commands.holds_back
+        if card is None or not is_held:
             raise Rejected(NOTHING_HELD)
         card.check_decidable()
-        return card
 
     def _moved_card(self) -> MovedCard:
         """Return what decides whether the key is used.

@@ -1,56 +1,65 @@
 """Holds back readings that were recorded on another board, until a person decides whose they are.
 
-Everything in the outbox up to one blob is held: the hub notices another board when it starts, before it stores
-anything. The number of that blob stands in the table `counters`, under the board's hash: it is set once for each board.
+The table `machines` says on which machine each boot was: a card that goes from one board to another and back has boots
+of both. Held are those of other machines than this one. Once a person has decided, their machine is not known.
+
+An older release held everything up to one blob, whose number stands in `counters` under the other board. It is read and
+left there, so that this release holds the same, and the older one does after a rollback.
 """
 
+import json
 import sqlite3
+from collections.abc import Callable, Collection
 
-from agent.telemetry.outbox import retention
+from agent.telemetry.outbox import lookup_tables, retention
 from agent.telemetry.outbox.protocol import GapCause
 
-_NAME = "held_to "
+IsElsewhere = Callable[[str], bool]
+"""Tells whether a machine, as `machines` names it, is another than this one."""
 
-Origin = str | None
-"""The other machine on which the readings were recorded, as a hash; empty for none, `None` where that is not known."""
+OF_HELD_BOOT = "boot IN (SELECT value FROM json_each(?))"
+"""A condition on `blobs`, with the parameter `parameter`."""
 
-
-def held_to(connection: sqlite3.Connection) -> int:
-    """Return the number of the last blob that is held back; 0 for none."""
-    rows = connection.execute("SELECT value FROM counters WHERE name LIKE ?", (f"{_NAME}%",)).fetchall()
-    return max((int(value) for (value,) in rows), default=0)
+_HELD_TO = "held_to "
 
 
-def is_arranged(connection: sqlite3.Connection, origin: Origin) -> bool:
-    """Tell whether `arrange` has nothing to write."""
-    if origin is None:
-        return True
-    rows = connection.execute("SELECT name FROM counters WHERE name LIKE ?", (f"{_NAME}%",)).fetchall()
-    return (f"{_NAME}{origin}",) in rows if origin else not rows
+def boots(connection: sqlite3.Connection, is_elsewhere: IsElsewhere, present: str) -> frozenset[int]:
+    """Return the boots whose readings are held back; ``present`` is the name of the present one."""
+    machines = lookup_tables.machines(connection)
+    last = max(_older_holds(connection, is_elsewhere).values(), default=0)
+    up_to_last = {boot for (boot,) in connection.execute("SELECT DISTINCT boot FROM blobs WHERE seq <= ?", (last,))}
+    return frozenset(
+        number
+        for name, number in connection.execute("SELECT boot_id, id FROM boots").fetchall()
+        if (is_elsewhere(machines[name]) if name in machines else name != present and number in up_to_last)
+    )
 
 
-def arrange(connection: sqlite3.Connection, origin: str) -> None:
-    """Hold back what was recorded on another machine, once; release it where a person has decided meanwhile."""
-    if origin:
-        connection.execute(
-            "INSERT INTO counters (name, value) VALUES (?, (SELECT coalesce(max(seq), 0) FROM blobs))",
-            (f"{_NAME}{origin}",),
-        )
-    else:
-        release(connection)
+def _older_holds(connection: sqlite3.Connection, is_elsewhere: IsElsewhere) -> dict[str, int]:
+    rows = connection.execute("SELECT name, value FROM counters WHERE name LIKE ?", (f"{_HELD_TO}%",)).fetchall()
+    return {name: last for name, last in rows if is_elsewhere(name.removeprefix(_HELD_TO))}
 
 
-def release(connection: sqlite3.Connection) -> None:
-    """Hold nothing back any more."""
-    connection.execute("DELETE FROM counters WHERE name LIKE ?", (f"{_NAME}%",))
+def parameter(held: Collection[int]) -> str:
+    """Return the parameter of `OF_HELD_BOOT`."""
+    return json.dumps(sorted(held))
 
 
-def discard(connection: sqlite3.Connection) -> None:
+def release(connection: sqlite3.Connection, held: Collection[int], is_elsewhere: IsElsewhere) -> None:
+    """Hold these boots back no more, on no machine."""
+    lookup_tables.forget_machines(connection, held)
+    names = [(name,) for name in _older_holds(connection, is_elsewhere)]
+    connection.executemany("DELETE FROM counters WHERE name = ?", names)
+
+
+def discard(connection: sqlite3.Connection, held: Collection[int], is_elsewhere: IsElsewhere) -> None:
     """Remove what is held back, with one gap for each boot in its place."""
-    last = held_to(connection)
     rows = connection.execute(
-        "SELECT boot, min(first_ms), max(first_ms), sum(readings) FROM blobs WHERE seq <= ? GROUP BY boot", (last,)
+        "SELECT boot, min(first_ms), max(first_ms), sum(readings) FROM blobs"  # noqa: S608 - a constant
+        f" WHERE {OF_HELD_BOOT} GROUP BY boot",
+        (parameter(held),),
     ).fetchall()
     for boot, from_ms, to_ms, lost in rows:
         retention.extend_gap(connection, boot, retention.UNKNOWN_SERIES, from_ms, to_ms, lost, GapCause.DROPPED)
-    connection.execute("DELETE FROM blobs WHERE seq <= ?", (last,))
+    connection.execute(f"DELETE FROM blobs WHERE {OF_HELD_BOOT}", (parameter(held),))  # noqa: S608 - a constant
+    release(connection, held, is_elsewhere)

@@ -11,7 +11,7 @@ the clock turns out to be wrong later by more than `DRIFT_MS_MAX`, a new segment
 import sqlite3
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -19,6 +19,11 @@ from hal.interface import Reading, SensorKind
 
 DRIFT_MS_MAX = 1000
 """A smaller difference is the jitter of NTP, which slews the monotonic clock along: no reason for a new segment."""
+
+_MACHINES_SCHEMA = "CREATE TABLE IF NOT EXISTS machines (boot_id TEXT PRIMARY KEY, machine TEXT NOT NULL)"
+"""On which machine a boot was, where that is known (`agent.telemetry.outbox.held`). Made with its first row, since an
+outbox of an older release has none and is to be opened on a full disk too. By name: that release gives the number of a
+boot that it has forgotten to another, and leaves this table alone."""
 
 SCHEMA = """
 CREATE TABLE boots (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE);
@@ -83,16 +88,34 @@ class UtcAnchors:
         return found if drift_ms > DRIFT_MS_MAX else None
 
 
+def machines(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the machine of each boot of which it is known, by the name of the boot."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'machines'").fetchone():
+        return {}
+    return dict(connection.execute("SELECT boot_id, machine FROM machines").fetchall())
+
+
+def forget_machines(connection: sqlite3.Connection, boots: Iterable[int]) -> None:
+    """Remove on which machine these boots were, and those of boots that an older release has forgotten."""
+    if machines(connection):
+        connection.executemany(
+            "DELETE FROM machines WHERE boot_id = (SELECT boot_id FROM boots WHERE id = ?)", [(boot,) for boot in boots]
+        )
+        connection.execute("DELETE FROM machines WHERE boot_id NOT IN (SELECT boot_id FROM boots)")
+
+
 class LookupTables:
     """Numbers for boots, devices and series, and back. Eleven methods: two or three for each of the four tables."""
 
-    def __init__(self, connection: sqlite3.Connection, boot_id: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, boot_id: str, label: Callable[[], str] = lambda: "") -> None:
         self._boot_id = boot_id
+        self._label = label
         self.reload(connection)
 
     def reload(self, connection: sqlite3.Connection) -> None:
         """Read everything from the file again."""
         self._boots: dict[str, int] = dict(connection.execute("SELECT boot_id, id FROM boots").fetchall())
+        self._is_labelled = self._boot_id in machines(connection)
         anchors = UtcAnchors()
         for boot, from_ms, utc_at_zero_ms in connection.execute("SELECT boot, from_ms, utc_at_zero_ms FROM anchors"):
             anchors.add(boot, UtcAnchor(from_ms, utc_at_zero_ms))
@@ -109,10 +132,14 @@ class LookupTables:
                 self._add_series(number, device, SensorKind(kind))
 
     def boot(self, connection: sqlite3.Connection) -> int:
-        """Return the number of this boot; store the boot where it has none yet."""
+        """Return the number of this boot; store the boot where it has none yet, and its machine once there is a key."""
         if self._boot_id not in self._boots:
             cursor = connection.execute("INSERT INTO boots (boot_id) VALUES (?)", (self._boot_id,))
             self._boots[self._boot_id] = int(cursor.lastrowid or 0)
+        if not self._is_labelled and (machine := self._label()):
+            connection.execute(_MACHINES_SCHEMA)
+            connection.execute("INSERT INTO machines (boot_id, machine) VALUES (?, ?)", (self._boot_id, machine))
+            self._is_labelled = True
         return self._boots[self._boot_id]
 
     @property
@@ -178,6 +205,7 @@ class LookupTables:
 
     def forget(self, connection: sqlite3.Connection, boots: Sequence[int]) -> None:
         """Remove boots from the file. Call `reload` after the commit."""
+        forget_machines(connection, boots)
         connection.executemany("DELETE FROM anchors WHERE boot = ?", [(number,) for number in boots])
         connection.executemany("DELETE FROM boots WHERE id = ?", [(number,) for number in boots])
 

@@ -13,7 +13,7 @@ from agent.foundation.database import Database, open_store
 from agent.foundation.disk import Disk
 from agent.foundation.worker import Worker
 from agent.telemetry.outbox import high_water_mark, retention
-from agent.telemetry.outbox.held import Origin
+from agent.telemetry.outbox.held import IsElsewhere
 from agent.telemetry.outbox.high_water_mark import HighWaterMarkFile
 from agent.telemetry.outbox.lookup_tables import UtcAnchor
 from agent.telemetry.outbox.protocol import (
@@ -144,7 +144,8 @@ async def open_outbox(
     worker: Worker,
     disk: Disk,
     is_broken: bool = False,
-    origin: Origin = None,
+    label: Callable[[], str] = lambda: "",
+    is_elsewhere: IsElsewhere = lambda _: False,
 ) -> tuple[SqliteOutbox, Path | None]:
     """Open the outbox in ``directory``; return it, and the path of an unreadable one that was quarantined.
 
@@ -155,17 +156,20 @@ async def open_outbox(
         worker: Where it works.
         disk: Where durable operations are announced.
         is_broken: Quarantine the present file: it was found unreadable while in use.
-        origin: The other machine on which what is stored was recorded: it is held back.
+        label: Returns what is recorded with readings of the machine that they are stored on; empty for nothing.
+        is_elsewhere: Tells whether what is stored was recorded on another machine: it is held back.
 
     Raises:
-        StorageFull: No space to make the file, or to hold back what is in it.
+        StorageFull: No space to make the file.
         Corrupt: Even a new file cannot be made.
     """
 
     async def load(database: Database) -> SqliteOutbox:
         def read(connection: sqlite3.Connection) -> OutboxTables:
             mark = HighWaterMarkFile(directory / high_water_mark.FILE_NAME)
-            tables = OutboxTables(connection, database, disk, limits, boot_id, mark, origin=origin)
+            tables = OutboxTables(
+                connection, database, disk, limits, boot_id, mark, label=label, is_elsewhere=is_elsewhere
+            )
             tables.note_progress()
             return tables
 

@@ -67,18 +67,15 @@ class OutboxTables:
         boot_id: str,
         mark: HighWaterMarkFile,
         *,
-        origin: held.Origin = None,
+        label: Callable[[], str] = lambda: "",
+        is_elsewhere: held.IsElsewhere = lambda _: False,
     ) -> None:
-        """Read what the file holds; all of it is backlog but what was recorded on another machine.
-
-        Raises:
-            StorageFull: Readings of another machine cannot be held back.
-        """
+        """Read what the file holds; all of it is backlog but what was recorded on another machine."""
         self._database = database
         self._limits = limits
         self._mark = mark
         self._space = SpaceBudget(database.path.parent, disk, limits)
-        self._lookup = LookupTables(connection, boot_id)
+        self._lookup = LookupTables(connection, boot_id, label)
         self._unregistered = self._unanchored = self._fresh = self._committed = self._held = 0
         # Pending are those stored less those accepted; the worker changes one number, the caller of `accept` the other.
         self._stored = self._settled = self._accepted = 0
@@ -96,10 +93,8 @@ class OutboxTables:
         with contextlib.suppress(sqlite3.Error):
             connection.execute(retention.REMOVAL_TRIGGER)
         self._progress = DeliveryProgress(self._last_seq)
-        if origin is not None and not held.is_arranged(connection, origin):
-            with database.transaction(connection):
-                held.arrange(connection, origin)
-        self._held_to = held.held_to(connection)
+        self._is_elsewhere = is_elsewhere
+        self._held_boots = held.boots(connection, is_elsewhere, boot_id)
         self._recount(connection)
         self.lost_count = high_water_mark.lost_readings(mark.found, seq=self._last_seq, pending=self._stored)
         self._last_seq = max(self._last_seq, mark.found.seq)
@@ -208,9 +203,9 @@ class OutboxTables:
         progress = self._progress
         after, last = progress.lane_range(lane, self._last_seq)
         rows = connection.execute(
-            "SELECT seq, boot, readings, first_ms, data FROM blobs WHERE seq > ? AND seq <= ? AND hold = 0"
-            " AND boot IN (SELECT boot FROM anchors) ORDER BY seq",
-            (max(after, self._held_to), last),
+            "SELECT seq, boot, readings, first_ms, data FROM blobs WHERE seq > ? AND seq <= ? AND hold = 0"  # noqa: S608
+            f" AND boot IN (SELECT boot FROM anchors) AND NOT {held.OF_HELD_BOOT} ORDER BY seq",
+            (after, last, held.parameter(self._held_boots)),
         )
         items: list[PendingReading] = []
         unreadable: list[int] = []
@@ -299,19 +294,25 @@ class OutboxTables:
 
     def release_held(self, connection: sqlite3.Connection) -> None:
         """Make what is held back backlog."""
-        if not held.is_arranged(connection, ""):
+        if self._held_boots:
             with self._database.transaction(connection):
-                held.release(connection)
-            self._held_to = 0
+                held.release(connection, self._held_boots, self._is_elsewhere)
+            self._hold_nothing(connection)
             self._restart_backlog(connection)
 
     def discard_held(self, connection: sqlite3.Connection) -> int:
         """Remove what is held back, with gaps in its place; return how many readings. Nothing new is held then."""
         discarded = self._held
-        with self._database.transaction(connection):
-            held.discard(connection)
-        self._recount(connection)
+        if self._held_boots:
+            with self._database.transaction(connection):
+                held.discard(connection, self._held_boots, self._is_elsewhere)
+            self._hold_nothing(connection)
+            self._recount(connection)
         return discarded
+
+    def _hold_nothing(self, connection: sqlite3.Connection) -> None:
+        self._held_boots = frozenset()
+        self._lookup.reload(connection)
 
     def record_gap(self, connection: sqlite3.Connection, losses: Sequence[LostReadings], cause: GapCause) -> None:
         """Record readings of this boot that never reached the disk."""
@@ -386,11 +387,12 @@ class OutboxTables:
     def _recount(self, connection: sqlite3.Connection) -> None:
         """Count what is stored, after a change that is neither an append nor a settlement."""
         total, self._held, unregistered, unanchored = connection.execute(
-            "SELECT coalesce(sum(readings), 0), coalesce(sum(readings) FILTER (WHERE seq <= :held), 0),"
-            " coalesce(sum(readings) FILTER (WHERE seq > :held AND hold <> 0), 0),"
+            "SELECT coalesce(sum(readings), 0), coalesce(sum(readings) FILTER (WHERE is_held), 0),"  # noqa: S608
+            " coalesce(sum(readings) FILTER (WHERE NOT is_held AND hold <> 0), 0),"
             " coalesce(sum(readings) FILTER"
-            " (WHERE seq > :held AND hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0) FROM blobs",
-            {"held": self._held_to},
+            " (WHERE NOT is_held AND hold = 0 AND boot NOT IN (SELECT boot FROM anchors)), 0)"
+            f" FROM (SELECT readings, hold, boot, {held.OF_HELD_BOOT} AS is_held FROM blobs)",
+            (held.parameter(self._held_boots),),
         ).fetchone()
         pending = total - self._progress.settled_readings
         self._stored = pending + self._settled
@@ -412,8 +414,8 @@ class OutboxTables:
     def _find_oldest(self, connection: sqlite3.Connection) -> None:
         """Find the oldest pending reading with a timestamp, from the blob that had it last."""
         rows = connection.execute(
-            "SELECT seq, boot, first_ms FROM blobs WHERE seq > ? AND seq >= ? ORDER BY seq",
-            (self._held_to, self._oldest_seq),
+            f"SELECT seq, boot, first_ms FROM blobs WHERE seq >= ? AND NOT {held.OF_HELD_BOOT} ORDER BY seq",  # noqa: S608
+            (self._oldest_seq, held.parameter(self._held_boots)),
         )
         self._oldest_utc_ms = None
         for seq, boot, first_ms in rows:

@@ -33,7 +33,8 @@ async def open_sqlite(bench: "Bench") -> Opened:
         limits=bench.limits,
         worker=bench.worker,
         disk=bench.disk,
-        origin=bench.origin,
+        label=lambda: bench.machine if bench.has_key else "",
+        is_elsewhere=lambda machine: machine not in {"", bench.machine},
     )
 
 
@@ -53,7 +54,7 @@ class Bench:
         self.disk = Disk()
         self.limits = AMPLE
         self.boot_id = "boot-1"
-        self.origin: str | None = None
+        self.machine, self.has_key = "", True
         self.known: set[str] = set()
         self.quarantined: Path | None = None
         self._directories_made = itertools.count()

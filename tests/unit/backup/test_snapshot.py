@@ -10,7 +10,7 @@ from agent.backup import contents, snapshot
 from agent.backup.errors import BackupRefused
 from agent.errors import Corrupt
 from agent.foundation.disk import Disk
-from agent.foundation.durable_file import add_checksum
+from agent.foundation.durable_file import add_checksum, strip_checksum
 from tests.unit.backup.conftest import KEY, STATE
 
 
@@ -67,6 +67,20 @@ def test_nothing_that_is_left_out_is_read(tmp_path: Path) -> None:
     for name in (*contents.LEFT_OUT, "climate.json.corrupt-1", "history-1.seg"):
         (tmp_path / name).write_bytes(b"{}")
     assert snapshot.read_state(tmp_path, Disk()) == {}
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        (b'{"pending":{"a":1},"made_on":{"a":"board/system"}}', b'{"pending":{"a":1}}'),
+        (add_checksum(b'{"pending":{"a":1},"made_on":{"a":"board/system"}}'), b'{"pending":{"a":1}}'),
+        (b'{"pending": {}}', b'{"pending": {}}'),
+        (b"no settings", b"no settings"),
+    ],
+)
+def test_changes_of_settings_belong_to_no_board(tmp_path: Path, stored: bytes, kept: bytes) -> None:
+    (tmp_path / "settings.json").write_bytes(stored)
+    assert strip_checksum(snapshot.read_state(tmp_path, Disk())["settings.json"]) == kept
 
 
 def test_the_copy_stands_in_for_a_damaged_file(tmp_path: Path) -> None:

@@ -97,7 +97,6 @@ class Hub:
         self.faults: list[str] = []
         self.needs_confirmation = False
         self.machine = "board-1"
-        self.origin = ""
         self._base_url = base_url
         self._key = key
         (device,) = cloud.admin.devices()
@@ -131,7 +130,7 @@ class Hub:
                 config=CommandsConfig(pending_max=5, factory_reset_needs_confirmation=self.needs_confirmation),
                 add_fault=self.faults.append,
                 machine=self.machine,
-                origin=lambda: self.origin,
+                is_elsewhere=lambda machine: machine not in {"", self.machine},
             )
             task = asyncio.get_running_loop().create_task(service.run())
             try:

@@ -12,11 +12,10 @@ from agent.commands.journal import (
     FILE_NAME,
     JOURNAL_LOST_MESSAGE,
     RECORD_UNREADABLE_MESSAGE,
-    TOMBSTONE_MS,
     CommandJournal,
     open_journal,
 )
-from agent.commands.lifecycle import CommandEvent, CommandState
+from agent.commands.lifecycle import TOMBSTONE_MS, CommandEvent, CommandState
 from agent.commands.payloads import IncomingCommand
 from agent.errors import Corrupt, StorageFull
 from agent.foundation.clock import Now

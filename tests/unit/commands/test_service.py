@@ -171,7 +171,7 @@ async def on_another_board(hub: Hub) -> tuple[str, str]:
         waiting = hub.queue("factory_reset", {"confirm": True})
         await until(lambda: service.journal is not None and service.journal.get(waiting) is not None)
     hub.cloud.set_faults([])
-    hub.machine, hub.origin = "board-2", "board-1"
+    hub.machine = "board-2"
     return done, waiting
 
 
@@ -181,7 +181,7 @@ async def test_commands_of_another_board_are_neither_run_nor_acknowledged(hub: H
         new = hub.queue("diagnostics")
         await hub.settled(new)
         assert service.journal is not None
-        assert set(service.journal.held_ids) == {done, waiting}
+        assert {each.command_id for each in service.journal.held} == {done, waiting}
         with pytest.raises(KeyError):
             await service.confirm(waiting)
         assert await service.discard_held() == 2
@@ -195,8 +195,9 @@ async def test_commands_of_another_board_go_on_once_a_person_says_so(hub: Hub) -
     async with hub.life() as service:
         new = hub.queue("diagnostics")
         await hub.settled(new)
-        hub.origin = ""
-        service.release_held()
+        assert service.holds_back
+        await service.release_held()
+        assert not service.holds_back
         (acked,) = await hub.settled(done)
         await until(lambda: service.journal is not None and service.journal.get(waiting) is not None)
         await service.confirm(waiting)
@@ -215,7 +216,18 @@ async def test_commands_that_this_board_receives_meanwhile_are_not_held(hub: Hub
     async with hub.life() as service:
         await hub.settled(new)
         assert service.journal is not None
-        assert set(service.journal.held_ids) == {done, waiting}
+        assert {each.command_id for each in service.journal.held} == {done, waiting}
+
+
+async def test_on_the_board_of_before_its_own_commands_go_on(hub: Hub) -> None:
+    done, waiting = await on_another_board(hub)
+    async with hub.life() as service:
+        await until(lambda: service.journal is not None and len(service.journal.held) == 2)
+    hub.machine = "board-1"
+    async with hub.life() as service:
+        await hub.settled(done)
+        await until(lambda: service.journal is not None and service.journal.get(waiting) is not None)
+        assert not service.holds_back
 
 
 async def test_commands_of_another_board_are_not_discarded_while_the_disk_does_not_give_them(
@@ -235,9 +247,11 @@ async def test_commands_of_another_board_are_not_discarded_while_the_disk_does_n
         await until(lambda: service.is_volatile)
         with pytest.raises(StorageFull, match="kept in memory"):
             await service.discard_held()
+        with pytest.raises(StorageFull, match="kept in memory"):
+            await service.release_held()
         hub.disk.on_operation = allow_operation
         await until(lambda: not service.is_volatile)
         assert service.journal is not None
-        assert set(service.journal.held_ids) == held
+        assert {each.command_id for each in service.journal.held} == held
         assert await service.discard_held() == 2
     assert hub.handlers[RESET].executed == []

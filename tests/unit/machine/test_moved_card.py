@@ -11,7 +11,16 @@ from agent.foundation import durable_file
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.system_info import MachineIds, machine_ids
 from agent.foundation.worker import InlineWorker
-from agent.machine.moved_card import FILE_NAME, KeyMachine, MovedCard, guarded, is_moved, origin_reader, recorded_after
+from agent.machine.moved_card import (
+    FILE_NAME,
+    KeyMachine,
+    MovedCard,
+    elsewhere_of,
+    guarded,
+    is_moved,
+    label_of,
+    recorded_after,
+)
 
 KEY, OTHER_KEY = "cs_dev_" + "A1b2" * 8, "cs_dev_" + "Z9y8" * 8
 SYSTEM, OTHER_SYSTEM = "0123456789abcdef" * 2, "fedcba9876543210" * 2
@@ -98,61 +107,82 @@ async def test_a_key_of_its_own_decides(tmp_path: Path) -> None:
     assert card_in(tmp_path, PI).usable(OTHER_KEY) is None
 
 
-async def test_what_was_recorded_on_another_board_waits_for_a_person_though_the_key_is_new(tmp_path: Path) -> None:
-    assert (await used(tmp_path, PI)).origin == ""
-    first = card_in(tmp_path, PI).machine
-    assert card_in(tmp_path, OTHER_PI).origin == first, "before any key is read"
-    card = await used(tmp_path, OTHER_PI, OTHER_KEY)
-    assert (card.is_moved, card.origin) == (False, first)
-    card = await used(tmp_path, OTHER_PI, OTHER_KEY)
-    assert card.origin == first, "a restart decides nothing"
-    disk = BadDisk()
-    full = card_in(tmp_path, OTHER_PI, disk)
-    full.usable(OTHER_KEY)
-    disk.is_full = True
-    with pytest.raises(StorageFull):
-        await full.decide()
-    assert full.origin == first
-    await card.decide()
-    assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
-    with pytest.raises(Rejected, match="nothing to decide"):
-        await card.decide()
+NOTHING = MachineIds()
+REINSTALLED = MachineIds(PI.board_serial, OTHER_SYSTEM)
+PC, OTHER_PC = MachineIds("", SYSTEM), MachineIds("", OTHER_SYSTEM)
 
 
-async def test_a_confirmed_card_holds_nothing_back_and_a_withheld_key_decides_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("made_on", "here", "held"),
+    [
+        (PI, PI, False),
+        (PI, OTHER_PI, True),
+        (OTHER_PI, PI, True),
+        (PI, REINSTALLED, False),
+        (PC, OTHER_PC, True),
+        (PC, PC, False),
+        # A board that shows its serial number at one start only: the system decides.
+        (PI, PC, False),
+        (PI, OTHER_PC, True),
+        # What is unknown proves nothing.
+        (NOTHING, PI, False),
+        (PI, NOTHING, False),
+    ],
+)
+def test_a_record_is_held_where_it_was_made_on_another_machine(
+    tmp_path: Path, made_on: MachineIds, here: MachineIds, held: bool
+) -> None:
+    label = card_in(tmp_path, made_on).machine
+    assert not [secret for secret in (PI.board_serial, SYSTEM) if secret in label]
+    assert card_in(tmp_path, here).is_elsewhere(label) is held
+    assert elsewhere_of(None)(label) is False
+
+
+def test_a_record_of_which_the_machine_is_not_known_is_not_held(tmp_path: Path) -> None:
+    assert not card_in(tmp_path, PI).is_elsewhere("")
+
+
+@pytest.mark.parametrize(
+    ("made_on", "here", "held"), [(PI, PI, False), (PI, OTHER_PI, True), (PC, PC, False), (PC, OTHER_PC, True)]
+)
+def test_the_label_of_an_older_release_is_one_hash(
+    tmp_path: Path, made_on: MachineIds, here: MachineIds, held: bool
+) -> None:
+    board, system = card_in(tmp_path, made_on).machine.split("/")
+    assert card_in(tmp_path, here).is_elsewhere(board or system) is held
+
+
+async def test_nothing_is_labelled_before_the_card_has_any_key_and_everything_afterwards(tmp_path: Path) -> None:
+    card = card_in(tmp_path, PI)
+    assert (card.label, label_of(card)(), label_of(None)()) == ("", "", "")
+    card.usable(None)
+    assert card.label == ""
+    card.usable(KEY)
+    assert card.label == card.machine == label_of(card)() != ""
+    # A key that was taken away, that another board withholds, and that it cannot read: the records are a hub's.
+    card.usable(None)
+    assert card.label
+    await used(tmp_path, PI)
+    moved = card_in(tmp_path, OTHER_PI)
+    assert moved.label == moved.machine != card.label
+    for key in (KEY, None):
+        moved.usable(key)
+        assert moved.label == moved.machine
+
+
+async def test_a_person_decides_about_what_is_held_once_the_key_is_decided_and_there_is_one(tmp_path: Path) -> None:
     await used(tmp_path, PI)
     card = card_in(tmp_path, OTHER_PI)
-    assert (card.usable(KEY), bool(card.origin), card.holds_back) == (None, True, True)
-    with pytest.raises(Rejected):
-        await card.decide()
+    card.usable(None)
+    assert not card.has_key
+    with pytest.raises(Rejected, match="give this hub a key first"):
+        card.check_decidable()
+    assert card.usable(KEY) is None
+    with pytest.raises(Rejected, match="decide first whether the card was moved or copied"):
+        card.check_decidable()
     await card.confirm()
-    assert (card.origin, card_in(tmp_path, OTHER_PI).origin) == ("", "")
-
-
-async def test_without_a_key_nobody_decides_and_what_waits_stays_held(tmp_path: Path) -> None:
-    await used(tmp_path, PI)
-    card = await used(tmp_path, OTHER_PI, None)
-    first = card.origin
-    assert first
-    for _ in range(2):
-        with pytest.raises(Rejected, match="give this hub a key first"):
-            await card.decide()
-        assert (card.origin, card_in(tmp_path, OTHER_PI).origin, card.holds_back) == (first, first, False)
-        # A key that is taken away again leaves it so.
-        card.usable(OTHER_KEY)
-        card.usable(None)
-    card.usable(OTHER_KEY)
-    assert card.holds_back, "now a person is asked"
-    await card.decide()
-    assert (card.origin, card_in(tmp_path, OTHER_PI).origin, card.holds_back) == ("", "", False)
-
-
-async def test_another_key_on_the_same_board_holds_nothing_back(tmp_path: Path) -> None:
-    await used(tmp_path, PI)
-    assert (await used(tmp_path, PI, OTHER_KEY)).origin == ""
-    assert origin_reader(None)() is None
-    assert origin_reader(card_in(tmp_path, PI))() == ""
-    assert card_in(tmp_path / "new", PI).origin is None, "a new card knows of no machine"
+    assert card.has_key
+    card.check_decidable()
 
 
 async def test_an_image_without_a_key_is_bound_to_nothing(tmp_path: Path) -> None:
@@ -193,7 +223,7 @@ def test_the_serial_number_decides_and_the_machine_id_where_there_is_none(
 
 def test_what_a_machine_does_not_show_today_is_not_forgotten() -> None:
     assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("k", "", "t")) == KeyMachine("k", "b", "t")
-    assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("other", "", "t")) == KeyMachine("other", "", "t", "b")
+    assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("other", "", "t")) == KeyMachine("other", "", "t")
     assert recorded_after(KeyMachine("k", "b", "s"), KeyMachine("other", "b", "t")) == KeyMachine("other", "b", "t")
 
 

@@ -58,7 +58,7 @@ class Bench:
         self.cloud = Cloud()
         self.disk = Disk()
         self.changes: list[DeviceSettings] = []
-        self.machine, self.origin = "board-1", ""
+        self.machine = "board-1"
         self._task: asyncio.Task[None] | None = None
 
     def make(self) -> SettingsSync:
@@ -69,8 +69,8 @@ class Bench:
             client=cast("SettingsClient", self.cloud),
             poll_interval_s=1000,
             rng=random.Random(1),
-            machine=self.machine,
-            origin=lambda: self.origin,
+            label=lambda: self.machine,
+            is_elsewhere=lambda machine: machine not in {"", self.machine},
         )
         sync.on_change(self.changes.append)
         return sync
@@ -294,7 +294,7 @@ async def test_the_file_stays_readable_however_large_the_answer_of_the_cloud(ben
 async def changed_on_another_board(bench: Bench) -> SettingsSync:
     """Return the settings of a card with a change that the cloud does not have, in another board and with a new key."""
     await bench.make().change({"reporting_interval_seconds": 300})
-    bench.machine, bench.origin = "board-2", "board-1"
+    bench.machine = "board-2"
     sync = bench.make()
     bench.start(sync)
     await bench.until(lambda: bench.cloud.gets)
@@ -306,8 +306,9 @@ async def test_a_change_made_on_another_board_waits_for_a_person_and_one_made_he
     await sync.change({"timezone": "Europe/Berlin"})
     await bench.until(lambda: "timezone" not in sync.pending)
     assert (bench.cloud.puts, sync.current.reporting_interval_seconds) == ([{"timezone": "Europe/Berlin"}], 300)
-    bench.origin = ""
-    sync.release_held()
+    assert sync.holds_back
+    await sync.release_held()
+    assert not sync.holds_back
     await bench.until(lambda: not sync.pending)
     assert bench.cloud.puts[1:] == [{"reporting_interval_seconds": 300}]
 
@@ -316,13 +317,12 @@ async def test_a_discarded_change_gives_way_to_the_cloud(bench: Bench) -> None:
     sync = await changed_on_another_board(bench)
     await sync.discard_held()
     await bench.until(lambda: sync.current.reporting_interval_seconds == 120)
-    bench.origin = ""
     assert (bench.cloud.puts, dict(bench.make().pending)) == ([], {})
 
 
 async def test_what_was_changed_here_is_not_discarded_also_after_a_restart(bench: Bench) -> None:
     await bench.make().change({"reporting_interval_seconds": 300, "timezone": "Europe/Berlin"})
-    bench.machine, bench.origin = "board-2", "board-1"
+    bench.machine = "board-2"
     # The time zone is changed on both boards: it is this one's then.
     await bench.make().change({"timezone": "Europe/Paris", "enabled_sensors": ["iaq"]})
     await bench.make().discard_held()
@@ -330,24 +330,55 @@ async def test_what_was_changed_here_is_not_discarded_also_after_a_restart(bench
     assert bench.on_disk()["made_on"] == {"timezone": "board-2", "enabled_sensors": "board-2"}
 
 
-async def test_a_change_that_an_older_release_has_kept_is_held_on_another_board(bench: Bench) -> None:
+async def test_a_change_of_which_the_board_is_not_known_is_sent(bench: Bench) -> None:
     await bench.make().change({"reporting_interval_seconds": 300})
     document = bench.on_disk()
     del document["made_on"]
     (bench.directory / FILE_NAME).write_text(json.dumps(document))
-    bench.machine, bench.origin = "board-2", "board-1"
+    bench.machine = "board-2"
+    sync = bench.make()
+    assert not sync.holds_back
+    bench.start(sync)
+    await bench.until(lambda: bench.cloud.puts)
+
+
+async def test_a_change_made_before_the_card_has_a_key_is_sent_from_any_board(bench: Bench) -> None:
+    await bench.make().change({"timezone": "Europe/Berlin"})
+    label, bench.machine = bench.machine, ""
+    await bench.make().change({"reporting_interval_seconds": 300})
+    assert bench.on_disk()["made_on"] == {"timezone": label}
+    # The same setting changed once more is no longer a change of the board that changed it first.
+    await bench.make().change({"timezone": "Europe/Paris"})
+    assert bench.on_disk()["made_on"] == {}
+    bench.machine = "board-2"
+    sync = bench.make()
+    assert not sync.holds_back
+    bench.start(sync)
+    await bench.until(lambda: not sync.pending)
+
+
+@pytest.mark.parametrize(("boards", "sent"), [("ABA", "reporting_interval_seconds"), ("ABAB", "timezone"), ("ABC", "")])
+async def test_each_board_sends_its_own_changes_and_those_of_the_others_wait(
+    bench: Bench, boards: str, sent: str
+) -> None:
+    bench.machine = "A"
+    await bench.make().change({"reporting_interval_seconds": 300})
+    bench.machine = "B"
+    await bench.make().change({"timezone": "Europe/Berlin"})
+    bench.machine = boards[-1]
     sync = bench.make()
     bench.start(sync)
-    await bench.until(lambda: bench.cloud.gets)
-    await sync.discard_held()
-    assert (bench.cloud.puts, dict(sync.pending)) == ([], {})
+    await bench.until(lambda: bench.cloud.gets and sent not in sync.pending)
+    assert [name for put in bench.cloud.puts for name in put] == [sent][: len(sent)]
+    assert sync.holds_back
+    assert len(sync.pending) == 2 - bool(sent)
 
 
 async def test_nothing_is_discarded_before_the_disk_has_given_what_waits(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.make().change({"reporting_interval_seconds": 300})
-    bench.machine, bench.origin = "board-2", "board-1"
+    bench.machine = "board-2"
 
     def read(path: Path, *, bytes_max: int) -> bytes | None:
         raise ReadFailed(f"{path} cannot be read: {bytes_max}")
@@ -357,13 +388,6 @@ async def test_nothing_is_discarded_before_the_disk_has_given_what_waits(
         sync = bench.make()
     with pytest.raises(StorageFull, match="disk gives"):
         await sync.discard_held()
+    with pytest.raises(StorageFull, match="disk gives"):
+        await sync.release_held()
     assert dict(bench.make().pending) == {"reporting_interval_seconds": 300}
-
-
-async def test_a_change_made_on_this_board_is_sent_though_other_things_are_held(bench: Bench) -> None:
-    bench.origin = "board-1"
-    sync = bench.make()
-    bench.start(sync)
-    await sync.change({"reporting_interval_seconds": 300})
-    await bench.until(lambda: bench.cloud.puts)
-    assert bench.cloud.puts == [{"reporting_interval_seconds": 300}]
