@@ -323,6 +323,7 @@ def detect_stuck_sensor(
     excess_s_max: float,
     response_s: float,
     is_reported: bool = True,
+    is_satisfied: bool = False,
 ) -> StuckSensorState:
     """Return the state after some time.
 
@@ -335,6 +336,8 @@ def detect_stuck_sensor(
         excess_s_max: This much full output above the usual duty changes the temperature of any room.
         response_s: The response time of the emitter.
         is_reported: Whether a sensor has reported in this time. A sensor that is only silent is not stuck.
+        is_satisfied: Whether the temperature is at its setpoint or above: the weather may take more heat than usual
+            then, and no sensor of coarse steps shows that. Only `excess_s_max` counts.
     """
     if not values_c:
         return state
@@ -344,7 +347,7 @@ def detect_stuck_sensor(
         return state
     heated_s = state.heated_s + (dt_s if is_heated else 0.0)
     excess_s = max(0.0, state.excess_s + ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s)
-    is_unusual = is_reported and excess_s >= _excess_s_known(state, response_s)
+    is_unusual = is_reported and not is_satisfied and excess_s >= _excess_s_known(state, response_s)
     return msgspec.structs.replace(
         state,
         heated_s=heated_s,

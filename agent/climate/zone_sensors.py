@@ -40,6 +40,7 @@ def exclude_stuck_sensor(
         excess_s_max=STUCK_EXCESS_SHARE * settings.failure_s + STUCK_EXCESS_CYCLES * settings.law.response_s,
         response_s=settings.law.response_s,
         is_reported=temperature.age_s <= dt_s,
+        is_satisfied=temperature.value_c is not None and temperature.value_c >= inputs.heat_setpoint_c,
     )
     if not stuck_sensor.is_stuck:
         return msgspec.structs.replace(state, stuck_sensor=stuck_sensor), inputs

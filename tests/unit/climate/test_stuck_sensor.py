@@ -69,7 +69,9 @@ def known(ordinary_s: float, watched_s: float = WATCHED_S) -> StuckSensorState:
     return StuckSensorState((19.0,), usual_duty=0.5, ordinary_s=ordinary_s, watched_s=watched_s)
 
 
-def heated_min(state: StuckSensorState, *, report_min: int = 1, response_s: float = RESPONSE_S) -> int:
+def heated_min(
+    state: StuckSensorState, *, report_min: int = 1, response_s: float = RESPONSE_S, is_satisfied: bool = False
+) -> int:
     """Return after how many minutes of full heating a value that stays the same is taken for a stuck sensor's."""
     for minute in range(1, 24 * 60):
         is_reported = minute % report_min == 0
@@ -82,6 +84,7 @@ def heated_min(state: StuckSensorState, *, report_min: int = 1, response_s: floa
             excess_s_max=LIMIT_S,
             response_s=response_s,
             is_reported=is_reported,
+            is_satisfied=is_satisfied,
         )
         if state.is_stuck:
             return minute
@@ -98,6 +101,11 @@ def test_a_sensor_that_is_known_is_stuck_after_twice_the_heat_that_it_has_ever_l
     # A slow emitter takes as many hours more.
     assert heated_min(known(600.0, WATCHED_S), response_s=2 * RESPONSE_S) == LIMIT_S / 30
     assert heated_min(known(600.0, 2 * WATCHED_S), response_s=2 * RESPONSE_S) == 2 * 600 / 30
+
+
+def test_a_room_that_is_kept_at_its_setpoint_tells_nothing_of_its_sensor_by_what_is_known() -> None:
+    """A cold day takes more heat than usual, and within one coarse step of the setpoint nothing moves."""
+    assert heated_min(known(600.0), is_satisfied=True) == LIMIT_S / 30
 
 
 def changed(state: StuckSensorState, *values_c: float) -> StuckSensorState:
