@@ -60,8 +60,8 @@ def read_api_key(cloud: CloudConfig) -> str:
     key = "\n".join(line for line in lines if not line.startswith("#")).strip()
     if not key and CREDENTIALS_PARENT in cloud.api_key_file.parents:
         raise KeyMissing(
-            f"the hub has no API key: {DEFAULT_KEY_FILE} (LoadCredential= of the unit) is missing; put it there with"
-            f" install -m 600 /dev/stdin {DEFAULT_KEY_FILE}, then systemctl restart climahub"
+            f"the hub has no API key: {DEFAULT_KEY_FILE} (LoadCredential= of the unit) is missing; give the hub"
+            " its key: on the page under Cloud link, or sudo climahub setup --key-file FILE"
         )
     if not is_api_key(key):
         raise ConfigInvalid(

@@ -100,7 +100,7 @@ def test_systemd_placeholder_for_a_missing_key_is_recognised(tmp_path: Path, mon
     monkeypatch.setattr("agent.config.secrets.CREDENTIALS_PARENT", tmp_path)
     secret(tmp_path / "key", "# no key")
     hub = config(tmp_path, 'cloud.api_key_file = "key"')
-    with pytest.raises(KeyMissing, match=r"/etc/climahub/api-key .* is missing; .* systemctl restart climahub"):
+    with pytest.raises(KeyMissing, match=r"/etc/climahub/api-key .* is missing; .* climahub setup --key-file FILE"):
         read_api_key(hub.cloud)
     secret(tmp_path / "key", f"# the hub in the cellar\n{API_KEY}\n")
     assert read_api_key(hub.cloud) == API_KEY
