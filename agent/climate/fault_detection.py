@@ -18,7 +18,7 @@ from math import inf
 import msgspec
 
 from agent.climate import heating_effect
-from agent.climate.heating_effect import HeatingEffect
+from agent.climate.heating_effect import HeatingEffect, in_bounds
 
 CHANGE_K = 0.3
 """A change beyond the noise of any sensor."""
@@ -297,19 +297,15 @@ class StuckSensorState(msgspec.Struct, frozen=True):
 
 def restore_stuck_sensor(saved: StuckSensorState) -> StuckSensorState:
     """Return what is known after a restart; the numbers of a damaged file are kept in bounds."""
-
-    def within(value: float, most: float = WATCHED_S_MAX) -> float:
-        return min(most, max(0.0, value))
-
     return StuckSensorState(
         saved.values_c,
-        heated_s=within(saved.heated_s),
-        excess_s=within(saved.excess_s),
-        usual_duty=within(saved.usual_duty, 1.0),
+        heated_s=in_bounds(saved.heated_s, WATCHED_S_MAX),
+        excess_s=in_bounds(saved.excess_s, WATCHED_S_MAX),
+        usual_duty=in_bounds(saved.usual_duty, 1.0),
         is_stuck=saved.is_stuck,
-        peak_s=within(saved.peak_s),
-        ordinary_s=within(saved.ordinary_s),
-        watched_s=within(saved.watched_s),
+        peak_s=in_bounds(saved.peak_s, WATCHED_S_MAX),
+        ordinary_s=in_bounds(saved.ordinary_s, WATCHED_S_MAX),
+        watched_s=in_bounds(saved.watched_s, WATCHED_S_MAX),
     )
 
 

@@ -269,20 +269,21 @@ def pause(effect: HeatingEffect, *, is_window: bool = False) -> HeatingEffect:
     )
 
 
+def in_bounds(value: float, most: float) -> float:
+    """Return a number of a file that may be damaged, from 0 to the most that it can be."""
+    return min(most, max(0.0, value))
+
+
 def restore(saved: HeatingEffect) -> HeatingEffect:
     """Return what is known after a restart: the latest notes are gone; numbers of a damaged file are kept in bounds."""
-
-    def within(value: float, most: float) -> float:
-        return min(most, max(0.0, value))
-
     return HeatingEffect(
-        load=within(saved.load, LOAD_MAX),
-        load_before=within(saved.load_before, LOAD_MAX),
-        steepest_k_per_h=within(saved.steepest_k_per_h, RATE_K_PER_H_MAX),
-        steepest_before_k_per_h=within(saved.steepest_before_k_per_h, RATE_K_PER_H_MAX),
-        usual=within(saved.usual, 1.0),
-        rate_k_per_h=within(saved.rate_k_per_h, RATE_K_PER_H_MAX),
-        sharpest_k=within(saved.sharpest_k, SHARP_K_MAX),
+        load=in_bounds(saved.load, LOAD_MAX),
+        load_before=in_bounds(saved.load_before, LOAD_MAX),
+        steepest_k_per_h=in_bounds(saved.steepest_k_per_h, RATE_K_PER_H_MAX),
+        steepest_before_k_per_h=in_bounds(saved.steepest_before_k_per_h, RATE_K_PER_H_MAX),
+        usual=in_bounds(saved.usual, 1.0),
+        rate_k_per_h=in_bounds(saved.rate_k_per_h, RATE_K_PER_H_MAX),
+        sharpest_k=in_bounds(saved.sharpest_k, SHARP_K_MAX),
         learned=max(0, saved.learned),
         is_failing=saved.is_failing,
         lowest_c=saved.lowest_c,

@@ -123,4 +123,6 @@ class WebhookReceivers(BesideHub):
         """Check at the end that everything has arrived."""
         for (url, event_id), at_s in self._due.items():
             if event_id not in self._arrived[url] and self._now_s() - at_s > ARRIVAL_S_MAX:
-                self._report("the end of an action is told", f"{event_id}, ended at {at_s:.0f} s, never came to {url}")
+                self._report(
+                    "the end of an action is reported", f"{event_id}, ended at {at_s:.0f} s, never came to {url}"
+                )

@@ -106,7 +106,7 @@ def test_a_power_cut_at_every_operation_with_webhooks() -> None:
 @pytest.mark.slow
 def test_a_webhook_that_is_given_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "decide", lambda result, attempts, rng: Decision(Next.DONE))
-    promises = {"the end of an action is told", "webhooks arrive in order"}
+    promises = {"the end of an action is reported", "webhooks arrive in order"}
     assert promises <= broken(msgspec.structs.replace(TOLD, calm_s=1800.0), *promises)
 
 
