@@ -14,7 +14,7 @@ from agent.climate import requests
 from agent.climate.holds import CLIENT_HOLDS_MAX, HOLDS_MAX
 from agent.climate.model import ALL_ZONES
 from agent.climate.requests import ClimateRequest
-from agent.errors import UnknownDevice
+from agent.errors import StorageFull, UnknownDevice
 from agent.home.changes import HomeChanges
 from agent.home.humidity import HumidityLookup
 from agent.home.thermostat import Thermostat, read_thermostat
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 CLIENT_PREFIX = "api:"
 """How the names of callers begin that are clients of an API: `api:amps/NAME`. Used where the names are given, too."""
+
+
+LOST_AT_RESTART = "The change is in force now; it is lost at a restart unless the disk takes it before"
+"""What a caller is answered whose change the disk has refused. The snapshots of the control go on trying."""
 
 
 class Thermostats:
@@ -110,7 +114,7 @@ class Thermostats:
     def apply_all(
         self, zone_id: str, asked: Sequence[ClimateRequest], *, by: str, action_id: str = ""
     ) -> tuple[str, ...]:
-        """Put requests in force at once, all or none, and return the zones reached. They are on the disk soon.
+        """Put requests in force at once, all or none, and return the zones reached. `save` has them on the disk.
 
         Of all zones, those in which a hold would change nothing are left as they are.
 
@@ -166,10 +170,15 @@ class Thermostats:
         """Write what is set for the zones now: it is on the disk when this returns.
 
         Raises:
-            StorageFull: The disk refuses. It stays in force, and is written later.
+            StorageFull: The disk refuses. It stays in force, and is written later; the message says so to whoever has
+                changed something.
         """
-        if self._climate is not None:
+        if self._climate is None:
+            return
+        try:
             await self._climate.save()
+        except StorageFull as error:
+            raise StorageFull(f"{error}. {LOST_AT_RESTART}") from error
 
 
 def _unknown(zone_id: str, known: tuple[str, ...]) -> UnknownDevice:

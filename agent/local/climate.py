@@ -242,11 +242,14 @@ def handlers(climate: "ClimateService | None", thermostats: "Callable[[], Thermo
 
         try:
             change = requests.decode(request.body)
-            return ChangedZones([*thermostats().apply(zone_id, change, by=request.caller.name)])
+            changed = thermostats().apply(zone_id, change, by=request.caller.name)
         except DECODE_ERRORS as error:
             text = f"this is not a climate request: {error}"
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text) from error
         except UnknownDevice as error:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", str(error)) from error
+        # An answer outlives a power cut. A disk that refuses is answered with 503 `storage_full`.
+        await thermostats().save()
+        return ChangedZones([*changed])
 
     return {"get_climate": get_climate, "change_climate": change_climate}

@@ -6,6 +6,7 @@ import json
 import pytest
 from playwright.async_api import Route, expect
 
+from agent.errors import StorageFull
 from tests.browser.conftest import DESKTOP, PHONE, Visit, Visitor, change, zone_of
 from tests.integration.port_rig import PortRig
 
@@ -42,6 +43,24 @@ async def test_boost_away_eco_and_mode(visitor: Visitor, hub: PortRig) -> None:
     await page.get_by_role("button", name="Heat", exact=True).click()
     await expect(page.get_by_role("button", name="Heat", exact=True)).to_have_attribute("aria-pressed", "true")
     await expect(page.get_by_role("button", name="Cool", exact=True)).to_have_count(0)
+
+
+async def test_a_change_that_the_disk_refuses_is_shown_as_in_force_until_a_restart(
+    visitor: Visitor, hub: PortRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse() -> None:
+        raise StorageFull("no room on the disk; free some space")
+
+    climate = hub.hub.climate
+    assert climate is not None
+    monkeypatch.setattr(climate, "save", refuse)
+    page = visitor.page
+    await visitor.go("rooms/living", "Living")
+    await page.get_by_role("button", name="Boost for 1 h").click()
+    await expect(page.get_by_text("free some space. The change is in force now")).to_be_visible()
+    await expect(page.locator(".stepper output")).to_have_text("22.0\u00a0°C")
+    assert [each.split()[0] for each in visitor.problems] == ["503"]
+    visitor.problems.clear()
 
 
 async def test_what_would_have_no_effect_is_not_offered(visitor: Visitor, hub: PortRig) -> None:

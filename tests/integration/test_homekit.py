@@ -164,6 +164,37 @@ async def test_a_disk_that_refuses_is_answered_before_anybody_believes_to_be_pai
             assert b'"controllers":[{' in (tmp_path / "state" / "homekit.json").read_bytes()
 
 
+async def test_what_a_controller_sets_is_on_the_disk_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_homekit(tmp_path) as rig, closing(await rig.pair(rig.homekit.new_code())) as pairing:
+        target = (await places(pairing))["living"]["target"]
+        thermostats = rig.apis.home.thermostats
+        saved = thermostats.save
+        with monkeypatch.context() as full:
+
+            async def refuse() -> None:
+                raise StorageFull("the disk is full")
+
+            full.setattr(thermostats, "save", refuse)
+            answer = await pairing.put_characteristics([(*target, 21.5)])
+            assert answer[target]["status"] < 0
+        assert await read(pairing, target) == 21.5
+        is_saved = asyncio.Event()
+        answers: list[bool] = []
+
+        async def save() -> None:
+            await saved()
+            is_saved.set()
+
+        monkeypatch.setattr(thermostats, "save", save)
+        for wanted in (22.0, 22.5):
+            is_saved.clear()
+            assert await pairing.put_characteristics([(*target, wanted)]) == {}
+            answers.append(is_saved.is_set())
+        assert answers == [True, True]
+
+
 async def test_another_controller_is_added_and_removed_by_the_first(tmp_path: Path) -> None:
     async with open_homekit(tmp_path) as rig, closing(await rig.pair(rig.homekit.new_code())) as pairing:
         other = "0F7B9D3C-1111-4000-8000-000000000001"

@@ -1,20 +1,22 @@
 """HAP-python's driver and connection as this hub runs them: no files, threads, sockets or announcement of the library.
 
-The library keeps who is paired in memory and answers; a pairing is answered once it is on the disk. Its own log is
-silenced: strangers could fill it. Must never know what a zone is.
+The library keeps who is paired in memory and answers; a pairing, and what a controller sets, is answered once it is on
+the disk. Its own log is silenced: strangers could fill it. Must never know what a zone is.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from pyhap.accessory_driver import AccessoryDriver
-from pyhap.const import CLIENT_PROP_PERMS
+from pyhap.const import CLIENT_PROP_PERMS, HAP_SERVER_STATUS
 from pyhap.hap_handler import HAPResponse
 from pyhap.hap_protocol import HAPServerProtocol
+from pyhap.util import to_hap_json
 
 from agent.apis.homekit.key_exchange import KeyExchange
 from agent.apis.homekit.pairing_record import CONTROLLERS_MAX, Controller, PairingRecord
@@ -56,6 +58,10 @@ class PairingGate(Protocol):
         """Have the controllers written; the future ends once they are, or with a `StorageFull`."""
         ...
 
+    def save_zones(self) -> "asyncio.Future[None]":
+        """Have what is set for the zones written; the future ends as that of `save`."""
+        ...
+
 
 class HubDriver(AccessoryDriver):
     """The driver of one hub: what it offers, and who is paired."""
@@ -76,6 +82,10 @@ class HubDriver(AccessoryDriver):
         self.now_ms = now_ms
         self.aio_stop_event = asyncio.Event()
         self.is_unsaved = False
+        self.is_zone_unsaved = False
+        """A controller has set something that is not on the disk yet."""
+        self.written: Sequence[tuple[int, int]] = ()
+        """The accessory and instance ids that the last write has named."""
         self.writer = ""
         """The controller whose request is carried out."""
         self.writer_address = ""
@@ -147,7 +157,10 @@ class HubDriver(AccessoryDriver):
         """Write nothing: all that has to last is written by `save`."""
 
     def save(self) -> "asyncio.Future[None]":
-        """Have the controllers written."""
+        """Have written what the last request has changed: the controllers, or what is set for the zones."""
+        if self.is_zone_unsaved:
+            self.is_zone_unsaved = False
+            return self._gate.save_zones()
         self.is_unsaved = False
         return self._gate.save()
 
@@ -168,6 +181,7 @@ class HubDriver(AccessoryDriver):
         """Carry out what a controller has written, and show what came of it."""
         connection = self.http_server.connections.get(client_addr)
         self.writer = short_name(connection.handler.client_uuid) if connection else ""
+        self.written = [(each["aid"], each["iid"]) for each in chars_query["characteristics"]]
         try:
             answer: dict[str, Any] | None = super().set_characteristics(chars_query, client_addr)
         finally:
@@ -236,12 +250,16 @@ class HubConnection(HAPServerProtocol):
         super().data_received(data)
 
     def _process_response(self, response: HAPResponse) -> None:
-        """Send an answer. Who has been paired or unpaired is on the disk before."""
+        """Send an answer. Who has been paired or unpaired, and what has been set, is on the disk before.
+
+        What the disk does not take is answered with an error: the pairing is undone, and what was set stays in force.
+        """
         # The library would take a thread to renew its announcement, which is not in use.
         response.pairing_changed = False
-        if not self._driver.is_unsaved:
+        if not (self._driver.is_unsaved or self._driver.is_zone_unsaved):
             super()._process_response(response)
             return
+        written = self._driver.written if self._driver.is_zone_unsaved else ()
         saved = self._driver.save()
         body = response.body
         answered: asyncio.Future[bytes] = self.loop.create_future()
@@ -249,10 +267,15 @@ class HubConnection(HAPServerProtocol):
         def answer(done: "asyncio.Future[None]") -> None:
             if answered.done():
                 return
-            if error := done.exception():
-                answered.set_exception(error)
-            else:
+            error = done.exception()
+            if error is None:
                 answered.set_result(body)
+            elif written:
+                response.status_code, response.reason = HTTPStatus.MULTI_STATUS.value, HTTPStatus.MULTI_STATUS.phrase
+                response.headers = [("Content-Type", self.handler.JSON_RESPONSE_TYPE)]
+                answered.set_result(_refused(written))
+            else:
+                answered.set_exception(error)
 
         saved.add_done_callback(answer)
         response.task = answered
@@ -264,6 +287,13 @@ class HubConnection(HAPServerProtocol):
 def short_name(key: "uuid.UUID | None") -> str:
     """Return a controller as the audit trail and facts name it: the beginning of its id."""
     return str(key).upper()[:8] if key else ""
+
+
+def _refused(written: Sequence[tuple[int, int]]) -> bytes:
+    """Return the body of a 207 that refuses every write (HomeKit Accessory Protocol, R2, section 6.7.2.2)."""
+    status = HAP_SERVER_STATUS.OUT_OF_RESOURCE
+    body: bytes = to_hap_json({"characteristics": [{"aid": aid, "iid": iid, "status": status} for aid, iid in written]})
+    return body
 
 
 def silence_library() -> None:

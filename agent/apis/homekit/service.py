@@ -109,6 +109,7 @@ class HomeKitService:
         self._code: SetupCode | None = None
         self._changed, self._unsaved = Signal(), Signal()
         self._waiting: list[asyncio.Future[None]] = []
+        self._waiting_for_zones: list[asyncio.Future[None]] = []
         self._shape: object = None
         self._is_listening = False
         self._units: dict[str, bool] = {}
@@ -219,8 +220,15 @@ class HomeKitService:
 
     def save(self) -> "asyncio.Future[None]":
         """Have the controllers written; the future ends once they are, or with a `StorageFull`."""
+        return self._wait_in(self._waiting)
+
+    def save_zones(self) -> "asyncio.Future[None]":
+        """Have what is set for the zones written; the future ends as that of `save`."""
+        return self._wait_in(self._waiting_for_zones)
+
+    def _wait_in(self, waiting: "list[asyncio.Future[None]]") -> "asyncio.Future[None]":
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(saved)
+        waiting.append(saved)
         self._unsaved.set()
         return saved
 
@@ -255,7 +263,7 @@ class HomeKitService:
         from agent.apis.homekit import driver as library  # noqa: PLC0415
 
         library.silence_library()
-        self._shape, self._waiting = None, []
+        self._shape, self._waiting, self._waiting_for_zones = None, [], []
         driver = library.HubDriver(self, self.record, now_ms=self._clock.monotonic_ms)
         driver.refresh = lambda: self._show(driver)
         await self._follow(driver)
@@ -298,7 +306,21 @@ class HomeKitService:
     async def _save_forever(self, driver: "HubDriver") -> None:
         while True:
             await self._unsaved.wait()
-            await self._save(driver)
+            if self._waiting:
+                await self._save(driver)
+            if self._waiting_for_zones:
+                await self._save_zones()
+
+    async def _save_zones(self) -> None:
+        """Write what is set for the zones, and tell those who wait for it."""
+        waiting, self._waiting_for_zones = self._waiting_for_zones, []
+        problem: StorageFull | None = None
+        try:
+            await self._home.thermostats.save()
+        except StorageFull as error:
+            _log.warning("HomeKit: %s", error)
+            problem = error
+        _settle(waiting, problem)
 
     async def _save(self, driver: "HubDriver") -> None:
         """Write who is paired, and tell those who wait for it."""
@@ -312,13 +334,7 @@ class HomeKitService:
             driver.restore(self.record)
             # What was asked meanwhile is undone too.
             waiting, self._waiting = [*waiting, *self._waiting], []
-        for each in waiting:
-            if each.done():
-                continue
-            if problem:
-                each.set_exception(problem)
-            else:
-                each.set_result(None)
+        _settle(waiting, problem)
 
     # What controllers do
 
@@ -340,7 +356,9 @@ class HomeKitService:
                 self._units[zone_id] = values[UNITS] == 1
                 self._changed.set()
             thermostat = self._home.thermostats.get(zone_id)
-            self._home.thermostats.apply_all(zone_id, requests_of(thermostat, values), by=f"homekit:{who}")
+            changed = self._home.thermostats.apply_all(zone_id, requests_of(thermostat, values), by=f"homekit:{who}")
+            if driver and changed:
+                driver.is_zone_unsaved = True
             result = "done"
         except ClimahubError as error:
             _log.info("HomeKit: %s", error)
@@ -352,6 +370,17 @@ class HomeKitService:
         if self._audit:
             origin = self.driver.writer_address if self.driver else ""
             self._audit.record(Caller(f"homekit:{who}", Role.SERVICE, origin), action, target, result)
+
+
+def _settle(waiting: "list[asyncio.Future[None]]", problem: StorageFull | None) -> None:
+    """Tell those who wait for the disk what came of it."""
+    for each in waiting:
+        if each.done():
+            continue
+        if problem:
+            each.set_exception(problem)
+        else:
+            each.set_result(None)
 
 
 def _numbers(written: Mapping[str, object]) -> Mapping[str, float]:

@@ -19,8 +19,11 @@ const SIDES = { heat: ["heat"], cool: ["cool"], auto: ["heat", "cool"], off: [] 
 const hold = (kind, rest) => ({ do: "hold", kind, id: `page-${kind}`, ...rest });
 
 export async function change(zone, request) {
-  await post(`/v1/climate/${encodeURIComponent(zone)}`, request);
-  await refresh("climate");
+  try {
+    await post(`/v1/climate/${encodeURIComponent(zone)}`, request);
+  } finally {
+    await refresh("climate"); // Also after an error: what the disk refuses is in force.
+  }
 }
 
 export function Stepper({ label, bind: [value, set], disabled }) {

@@ -1,6 +1,9 @@
 """The climate in the local API and on the command line, through a real socket: what was set is shown."""
 
 import asyncio
+import contextlib
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,15 +17,17 @@ from agent.climate.model import HoldKind, Mode
 from agent.climate.requests import EcoRequest, HoldRequest, SetRequest
 from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
-from agent.errors import SettingInvalid
-from agent.foundation.disk import Disk
+from agent.errors import ClimahubError, SettingInvalid
+from agent.foundation.disk import Disk, Operation, allow_operation
 from agent.foundation.worker import InlineWorker
 from agent.home.thermostats import Thermostats
 from agent.local import climate as local_climate
+from agent.local.routes import Caller, LocalRequest, RequestRefused, Role, refusal_of
 from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
 from hal.radio import BinaryKind, BinaryState
 from tests.unit.home.home_bench import make_home
+from tests.unit.power_cut import Cutter, PowerCut
 
 ZONES = ("living", "bath")
 WEEK = b"""{"name": "week", "blocks": [
@@ -47,7 +52,7 @@ class Outputs:
         """Nothing."""
 
 
-def make(directory: Path) -> ClimateService:
+def make(directory: Path, disk: Disk | None = None) -> ClimateService:
     settings = ClimateSettings(
         zones=tuple(ZoneSettings(zone_id=name, sensors=((name, 1.0),)) for name in ZONES),
         heat_source=HeatSourceSettings(kind=HeatSourceKind.BOILER),
@@ -59,7 +64,7 @@ def make(directory: Path) -> ClimateService:
         readings=lambda: {"living": SensorReading(19.4, 10_000_000)},
         timezone=lambda: "Europe/Berlin",
         clock=Clock(),
-        disk=Disk(),
+        disk=disk or Disk(),
         worker=InlineWorker(),
     )
 
@@ -69,8 +74,13 @@ def thermostats_of(climate: ClimateService) -> Thermostats:
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[tuple[Path, ClimateService]]:
-    climate = make(tmp_path)
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, disk: Disk) -> AsyncIterator[tuple[Path, ClimateService]]:
+    climate = make(tmp_path, disk)
     climate.control.step(climate.now(), {"living": SensorReading(19.4, 10_000_000)}, climate.timezone())
     path = tmp_path / "status.sock"
     thermostats = thermostats_of(climate)
@@ -133,6 +143,55 @@ async def test_set_hold_eco_and_resume(hub: tuple[Path, ClimateService], capsys:
     assert await climahub(path, "hold", "--away") == exit_codes.OK
     assert await climahub(path, "resume") == exit_codes.OK
     assert not any(zone.program.holds for zone in climate.control.zones.values())
+
+
+async def test_change_that_the_disk_refuses_is_in_force_and_said_to_be_lost_at_a_restart(
+    hub: tuple[Path, ClimateService], disk: Disk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: Operation, target: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    path, climate = hub
+    disk.on_operation = refuse
+    assert await climahub(path, "set", "--heat", "23") == exit_codes.FAILED
+    said = capsys.readouterr()
+    assert "free some space" in said.err
+    assert "The change is in force now; it is lost at a restart unless the disk takes it before" in said.err
+    assert not said.out
+    assert climate.control.zones["living"].program.setpoints.heat_setpoint_c == 23.0
+    with pytest.raises(RequestRefused) as refused:
+        await post(climate, b'{"do": "set", "heat_setpoint_c": 22}')
+    assert (refused.value.status, refused.value.code) == (503, "storage_full")
+    disk.on_operation = allow_operation
+    await post(climate, b'{"do": "set", "heat_setpoint_c": 21}')
+    assert make(path.parent).control.zones["living"].program.setpoints.heat_setpoint_c == 21.0
+
+
+async def post(climate: ClimateService, body: bytes) -> None:
+    """What `POST /v1/climate/living` does; an error is raised as it is answered."""
+    thermostats = thermostats_of(climate)
+    caller = Caller("anna", Role.SERVICE, "socket")
+    try:
+        handler = local_climate.handlers(climate, lambda: thermostats)["change_climate"]
+        await handler(LocalRequest({"zone": "living"}, caller, body=body))
+    except ClimahubError as error:
+        raise refusal_of(error) from error
+
+
+async def test_change_that_was_answered_outlives_a_power_cut_before_any_operation(tmp_path: Path) -> None:
+    at, is_answered = 0, False
+    while not is_answered:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        await post(make(directory), b'{"do": "set", "heat_setpoint_c": 19}')
+        cutter = Cutter(at)
+        with contextlib.suppress(PowerCut):
+            await post(make(directory, Disk(cutter)), b'{"do": "set", "heat_setpoint_c": 23}')
+            is_answered = True
+        found = make(directory).control.zones["living"].program.setpoints.heat_setpoint_c
+        assert found in ([23.0] if is_answered else [19.0, 23.0])
+    assert cutter.operations >= 4
 
 
 async def test_schedules_from_a_file(
