@@ -12,6 +12,7 @@ import os
 import re
 import ssl
 import sys
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -48,6 +49,41 @@ PUT_OFF: Mapping[str, tuple[str, ...]] = MappingProxyType(
 command line, validators of attributes, media types, pages of errors and directories, host names beyond ASCII, JSON
 schemas, files in forms, and proxies from the environment."""
 
+DERIVED_FROM: Mapping[str, str] = MappingProxyType({"ast": "NodeVisitor", "pickle": "_Unpickler"})
+"""Modules, and the class from which `inspect` (up to Python 3.12) and aiohttp derive one on import: to find the source
+of a class, and to read cookies from a file."""
+
+
+def _read_platform() -> Mapping[str, object]:
+    """Return what aiohttp, attrs and multidict ask of `platform` on import."""
+    return {
+        "python_implementation": lambda: {"cpython": "CPython", "pypy": "PyPy"}.get(sys.implementation.name, ""),
+        "system": lambda: os.uname().sysname,
+    }
+
+
+def _read_typing() -> Mapping[str, object]:
+    """Return what aiohttp, aiosignal and msgspec take from `typing_extensions`: `typing` has it since Python 3.11.
+
+    It gives variables of types a default since 3.13 only, which nothing but a type checker reads.
+    """
+
+    def without_default(make: Callable[..., object], *arguments: object, **options: object) -> object:
+        options.pop("default", None)
+        return make(*arguments, **options)
+
+    same = ("NotRequired", "Required", "Self", "Unpack", "get_type_hints")
+    variables = ("TypeVar", "TypeVarTuple")
+    return {name: getattr(typing, name) for name in same} | {
+        name: functools.partial(without_default, getattr(typing, name)) for name in variables
+    }
+
+
+INSTEAD: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
+    {"platform": _read_platform, "typing_extensions": _read_typing}
+)
+"""Modules that are asked for a line or two on import, and what answers in their place."""
+
 
 def import_libraries() -> None:
     """Import msgspec and aiohttp, client and server."""
@@ -63,7 +99,7 @@ def import_libraries() -> None:
     # It makes a second one that verifies nothing, and reads the same authorities for that: 25 ms and 0.9 MiB.
     ssl.SSLContext.set_default_verify_paths = _read_authorities  # type: ignore[assignment, method-assign]
     try:
-        with _put_off(PUT_OFF):
+        with _put_off():
             __import__("aiohttp.web")
             __import__("msgspec")
     finally:
@@ -72,9 +108,9 @@ def import_libraries() -> None:
 
 
 @contextlib.contextmanager
-def _put_off(modules: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
+def _put_off() -> Iterator[None]:
     """Give importers stand-ins of modules that are not imported yet, while it lasts."""
-    stand_ins = {name: _stand_in(name, functions) for name, functions in modules.items() if name not in sys.modules}
+    stand_ins = {name: _stand_in(name) for name in (*PUT_OFF, *DERIVED_FROM, *INSTEAD) if name not in sys.modules}
     sys.modules.update(stand_ins)
     try:
         yield
@@ -101,10 +137,10 @@ class _PutOff:
         return getattr(self._load(), attribute)
 
 
-def _stand_in(name: str, members: tuple[str, ...]) -> ModuleType:
+def _stand_in(name: str) -> ModuleType:
     """Return a module that has the members, and imports the real one when one is used or anything else is asked."""
 
-    def real(attribute: str) -> object:
+    def real(attribute: str) -> Any:  # noqa: ANN401 - whatever the module has
         if attribute.startswith("__"):
             # The import statement itself asks for these.
             raise AttributeError(attribute)
@@ -113,8 +149,25 @@ def _stand_in(name: str, members: tuple[str, ...]) -> ModuleType:
         return getattr(importlib.import_module(name), attribute)
 
     module = ModuleType(name)
-    vars(module).update({each: _PutOff(functools.partial(real, each)) for each in members}, __getattr__=real)
+    vars(module).update({each: _PutOff(functools.partial(real, each)) for each in PUT_OFF.get(name, ())})
+    if base := DERIVED_FROM.get(name):
+        vars(module)[base] = _LateBase(base, (), {"load": functools.partial(real, base)})
+    if name in INSTEAD:
+        vars(module).update(INSTEAD[name]())
+    vars(module)["__getattr__"] = real
     return module
+
+
+class _LateBase(type):
+    """The class of classes that are derived from a stand-in: making their first object gives them their real base."""
+
+    load: Callable[[], type]
+
+    def __call__(cls, *arguments: object, **options: object) -> object:
+        if vars(cls).get("load"):
+            return cls.load()(*arguments, **options)
+        cls.__bases__ = tuple(base.load() if isinstance(base, _LateBase) else base for base in cls.__bases__)
+        return super().__call__(*arguments, **options)
 
 
 def _read_authorities(context: ssl.SSLContext) -> None:

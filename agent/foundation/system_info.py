@@ -7,10 +7,10 @@ firmware's property GET_THROTTLED; drivers/watchdog/bcm2835_wdt.c for the regist
 """
 
 import os
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from sys import version as python_version
 from typing import Any
 
 import msgspec
@@ -88,8 +88,8 @@ def versions(etc: Path = ETC) -> Mapping[str, str]:
     """Return the versions of the software below the agent."""
     lines = dict(line.split("=", 1) for line in _text(etc / "os-release").splitlines() if "=" in line)
     return {
-        "python": platform.python_version(),
-        "kernel": platform.release(),
+        "python": python_version.split()[0],
+        "kernel": os.uname().release,
         "system": lines.get("PRETTY_NAME", "").strip('"'),
     }
 

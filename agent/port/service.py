@@ -5,7 +5,6 @@ and control waits for none of them.
 """
 
 import os
-import platform
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -98,7 +97,7 @@ class PortService:
         self._config = config.port
         self.apis = apis
         self._socket = config.local_api.socket
-        self._names = own_names(platform.node(), config.port.host_names)
+        self._names = own_names(os.uname().nodename, config.port.host_names)
         self._handlers_of_components = handlers
         self._clock = clock
         self._worker = worker
@@ -131,7 +130,7 @@ class PortService:
             config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
         )
         self.homekit = self._make_homekit(config.apis, add_fault=add_fault)
-        self.announcement = Announcement(platform.node(), services=self.services)
+        self.announcement = Announcement(os.uname().nodename, services=self.services)
 
     def _make_certificate(self, config: Config, *, disk: Disk, add_fault: Callable[[str], None]) -> Certificate:
         return Certificate(

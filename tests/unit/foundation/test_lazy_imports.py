@@ -65,7 +65,7 @@ def test_the_daemon_imports_neither_what_libraries_take_for_others_nor_what_that
         "shutil",
         "statistics",
     }
-    assert not loaded & {*lazy_imports.PUT_OFF, *brought}
+    assert not loaded & {*lazy_imports.PUT_OFF, *lazy_imports.DERIVED_FROM, *lazy_imports.INSTEAD, *brought}
 
 
 def test_the_service_loads_no_table_of_how_python_was_built_and_nothing_of_page_and_labels() -> None:
@@ -127,6 +127,59 @@ except TypeError:
     assert printed.splitlines()[3:] == ["no number"]
 
 
+def test_a_class_derived_from_a_stand_in_is_derived_from_the_real_class_when_it_is_used(tmp_path: Path) -> None:
+    printed = run(f"""
+import inspect, http.cookies
+import aiohttp.cookiejar
+
+unpickler = aiohttp.cookiejar._RestrictedCookieUnpickler
+import pickle, io
+class Evil:
+    def __reduce__(self):
+        return print, ("executed",)
+for value in ({{"a": (1, {{2}})}}, http.cookies.SimpleCookie("a=b"), Evil()):
+    try:
+        print(unpickler(io.BytesIO(pickle.dumps(value))).load())
+    except pickle.UnpicklingError as error:
+        print(str(error).partition(":")[0])
+print(unpickler.__mro__[1] is pickle._Unpickler)
+open({str(tmp_path / "told.py")!r}, "w").write("class Outer:\\n    class Inner:\\n        depth = 2\\n")
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import told
+print(inspect.getsource(told.Outer.Inner).split())
+print(inspect.signature(dict.get))
+""")
+    assert printed.splitlines() == [
+        "{'a': (1, {2})}", "Set-Cookie: a=b", "Forbidden class", "True", "['class', 'Inner:', 'depth', '=', '2']",
+        "(self, key, default=None, /)",
+    ]  # fmt: skip
+
+
+def test_what_is_asked_on_import_is_answered_as_the_real_modules_do() -> None:
+    printed = run("""
+import platform
+import typing
+print({name: platform.__dict__[name]() == answer() for name, answer in lazy_imports.INSTEAD["platform"]().items()})
+import aiohttp.helpers, attr._compat, msgspec
+print(aiohttp.helpers.IS_MACOS, aiohttp.helpers.IS_WINDOWS, attr._compat.PYPY)
+class Row(msgspec.Struct, frozen=True):
+    count: typing.Annotated[int, msgspec.Meta(ge=1)]
+class Given(typing.TypedDict, total=False):
+    row: typing.Required[Row]
+    note: str
+print(msgspec.json.decode(b'{"row":{"count":2}}', type=Given))
+try:
+    msgspec.json.decode(b'{"note":"n"}', type=Given)
+except msgspec.ValidationError as error:
+    print(error)
+""")
+    assert printed.splitlines() == [
+        "{'python_implementation': True, 'system': True}", "False False False", "{'row': Row(count=2)}",
+        "Object missing required field `row`",
+    ]  # fmt: skip
+
+
 def test_requests_are_traced_as_ever() -> None:
     printed = run("""
 import asyncio, aiohttp
@@ -152,10 +205,11 @@ asyncio.run(main())
 
 def test_other_importers_get_the_real_modules() -> None:
     run("""
-import argparse, email.policy, html, tempfile, urllib.request
+import argparse, ast, email.policy, html, pickle, platform, tempfile, typing_extensions, urllib.request
 import idna
 assert html.unescape("&auml;") == "ä"
-assert all(each.__spec__ for each in (argparse, email.policy, html, idna, tempfile, urllib.request))
+real = (argparse, ast, email.policy, html, idna, pickle, platform, tempfile, typing_extensions, urllib.request)
+assert all(each.__spec__ for each in real)
 """)
 
 
