@@ -181,6 +181,32 @@ class DescribesChannel(Sensor, Protocol):
         ...
 
 
+Outcome = float | Exception
+"""Of one channel: its value, or why there is none; an exception that is no `HalError` is a defect of its driver."""
+
+
+class Turn(Protocol):
+    """Channels of one bus that are being read, one after the other."""
+
+    async def advance(self) -> Sequence[Outcome]:
+        """Wait for the next channels, and return their outcomes in the order of the channels; none after the last."""
+        ...
+
+
+@runtime_checkable
+class ReadsInTurn(DescribesChannel, Protocol):
+    """A sensor that is read together with others of its bus, which costs less than one after the other."""
+
+    def turn(self, sensors: Sequence["ReadsInTurn"], *, timeout_s: float) -> Turn:
+        """Return a turn of these sensors. Each is waited for that long, and then counts as one that does not answer.
+
+        Args:
+            sensors: Of the board and bus of this one, which may be among them.
+            timeout_s: For each.
+        """
+        ...
+
+
 class BusDevice(msgspec.Struct, frozen=True):
     """What answers at one address of a bus.
 

@@ -1,7 +1,8 @@
 """Samples the hub's own sensors at the interval of the device settings.
 
-The sensors of one bus are read in turn, those of different buses side by side: a sensor that hangs delays nothing but
-its own bus. A bus that is still being read at a tick is left out, and read again at once where a report was due.
+The sensors of one bus are read in turn, thermometers first, those of different buses side by side: a sensor that hangs
+delays nothing but its own bus. A bus that is still being read at a tick is left out, and read again at once where a
+report was due.
 """
 
 import asyncio
@@ -15,8 +16,8 @@ from agent.foundation.signals import Signal
 from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.telemetry.intake import Intake
-from hal.channels import DescribesChannel
-from hal.errors import HalError
+from hal.channels import DescribesChannel, Outcome, ReadsInTurn
+from hal.errors import HalError, SensorUnavailable
 from hal.interface import HUB, Quality, Reading, Sensor, SensorKind
 from hal.plausibility import PlausibilityCheck
 
@@ -41,6 +42,20 @@ class SamplingSchedule(msgspec.Struct, frozen=True):
 
 
 _CheckedSensor = tuple[Sensor, PlausibilityCheck]
+
+
+class _Series(msgspec.Struct, frozen=True):
+    """A sensor with its check, and how it is read.
+
+    Attributes:
+        is_control_input: Whether the control law uses it.
+        in_turn: The sensor, where it is read together with others of its bus.
+    """
+
+    sensor: Sensor
+    check: PlausibilityCheck
+    is_control_input: bool
+    in_turn: ReadsInTurn | None
 
 
 def next_tick_ms(now_ms: int, interval_ms: int, phase: float) -> int:
@@ -154,40 +169,45 @@ class Sampler:
             if bus in self._busy:
                 if is_report_due:
                     self._overdue.add(bus)
-            elif wanted := [checked for checked in group if is_report_due or _is_control_input(checked)]:
+            elif wanted := [series for series in group if is_report_due or series.is_control_input]:
                 self._busy.add(bus)
                 background.create_task(self._read_bus(bus, wanted, is_report_due=is_report_due))
 
-    async def _read_bus(self, bus: str, wanted: Sequence[_CheckedSensor], *, is_report_due: bool) -> None:
+    async def _read_bus(self, bus: str, wanted: Sequence[_Series], *, is_report_due: bool) -> None:
         await self._read_in_turn(wanted, is_report_due=is_report_due)
         if bus in self._overdue:
             self._overdue.discard(bus)
             await self._read_in_turn(self._buses.get(bus, ()), is_report_due=True)
         self._busy.discard(bus)
 
-    async def _read_in_turn(self, wanted: Sequence[_CheckedSensor], *, is_report_due: bool) -> None:
+    async def _read_in_turn(self, wanted: Sequence[_Series], *, is_report_due: bool) -> None:
         kinds = self._schedule().kinds
-        for checked in wanted:
-            try:
-                async with asyncio.timeout(READ_TIMEOUT_S):
-                    await self._read(checked, kinds, is_report_due=is_report_due)
-            except TimeoutError:
-                sensor = checked[0]
-                self._intake.record_failure(HUB, sensor.name, sensor.kind, f"no answer within {READ_TIMEOUT_S:.0f} s")
+        together = [(series, series.in_turn) for series in wanted if series.in_turn is not None]
+        if together:
+            turn = together[0][1].turn([sensor for _, sensor in together], timeout_s=READ_TIMEOUT_S)
+            answered = 0
+            while outcomes := await turn.advance():
+                for (series, _), outcome in zip(together[answered:], outcomes, strict=False):
+                    self._record(series, outcome, kinds, is_report_due=is_report_due)
+                answered += len(outcomes)
+        for series in wanted:
+            if series.in_turn is None:
+                self._record(series, await _read_alone(series.sensor), kinds, is_report_due=is_report_due)
 
-    async def _read(self, checked: _CheckedSensor, kinds: frozenset[SensorKind] | None, *, is_report_due: bool) -> None:
-        sensor, check = checked
-        name, kind = sensor.name, sensor.kind
+    def _record(
+        self, series: _Series, outcome: Outcome, kinds: frozenset[SensorKind] | None, *, is_report_due: bool
+    ) -> None:
+        name, kind = series.sensor.name, series.sensor.kind
         try:
+            if isinstance(outcome, HalError):
+                self._intake.record_failure(HUB, name, kind, sanitize(str(outcome)))
+                return
             # A driver raises `HalError` only. Anything else is a defect of the driver, and must stop no other sensor.
             with contain_failure(f"sensor {name}"):
-                try:
-                    value = await sensor.read()
-                except HalError as error:
-                    self._intake.record_failure(HUB, name, kind, sanitize(str(error)))
-                    return
+                if isinstance(outcome, Exception):
+                    raise outcome
                 at_ms = self._clock.monotonic_ms()
-                quality, reason = check.check(value, at_ms)
+                quality, reason = series.check.check(outcome, at_ms)
         except Defect as error:
             self._intake.record_failure(HUB, name, kind, sanitize(str(error)))
             return
@@ -195,8 +215,18 @@ class Sampler:
         if is_reported and not is_report_due and quality is not Quality.BAD:
             self.unreported_count += 1
         self._intake.offer(
-            Reading(HUB, name, kind, value, at_ms, quality, reason), is_reported=is_reported and is_report_due
+            Reading(HUB, name, kind, outcome, at_ms, quality, reason), is_reported=is_reported and is_report_due
         )
+
+
+async def _read_alone(sensor: Sensor) -> Outcome:
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            return await sensor.read()
+    except TimeoutError:
+        return SensorUnavailable(f"no answer within {READ_TIMEOUT_S:.0f} s")
+    except Exception as error:  # noqa: BLE001 - recorded as what became of this sensor
+        return error
 
 
 def _key(checked: _CheckedSensor) -> int:
@@ -208,15 +238,15 @@ def _is_primary(checked: _CheckedSensor, primary: Mapping[SensorKind, str]) -> b
     return primary.get(checked[0].kind) == checked[0].name
 
 
-def _by_bus(sensors: Sequence[_CheckedSensor]) -> Mapping[str, list[_CheckedSensor]]:
-    """Return the sensors of each bus; one that names no bus delays no other."""
-    groups: dict[str, list[_CheckedSensor]] = {}
-    for checked in sensors:
-        sensor = checked[0]
+def _by_bus(sensors: Sequence[_CheckedSensor]) -> Mapping[str, Sequence[_Series]]:
+    """Return the sensors of each bus, the inputs of control first; one that names no bus delays no other."""
+    groups: dict[str, list[_Series]] = {}
+    for sensor, check in sorted(sensors, key=lambda checked: not _is_control_input(checked[0])):
         bus = sensor.channel.bus if isinstance(sensor, DescribesChannel) else f"sensor {sensor.name} {sensor.kind}"
-        groups.setdefault(bus, []).append(checked)
+        in_turn = sensor if isinstance(sensor, ReadsInTurn) else None
+        groups.setdefault(bus, []).append(_Series(sensor, check, _is_control_input(sensor), in_turn))
     return groups
 
 
-def _is_control_input(checked: _CheckedSensor) -> bool:
-    return checked[0].kind is SensorKind.TEMPERATURE
+def _is_control_input(sensor: Sensor) -> bool:
+    return sensor.kind is SensorKind.TEMPERATURE

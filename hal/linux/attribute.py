@@ -43,8 +43,8 @@ class Place(msgspec.Struct, frozen=True):
 
     def is_still_there(self) -> bool:
         """Return whether this path still is this attribute. A name that cannot be read (busy bus) is no difference."""
-        chip = optional_text(self.directory / "name")
-        label = optional_text(self.directory / f"{self.attribute}_label") if self.label else ""
+        chip = optional_text(f"{self.directory}/name")
+        label = optional_text(f"{self.directory}/{self.attribute}_label") if self.label else ""
         return chip.replace("/", "_") in {self.chip, ""} and label.replace("/", "_") in {self.label, ""}
 
 
@@ -83,7 +83,7 @@ class AttributeReader:
         return self._value(place)
 
     def _value(self, place: Place) -> float:
-        fault = place.directory / f"{place.attribute}_fault"
+        fault = f"{place.directory}/{place.attribute}_fault"
         if place.has_fault and optional_text(fault) == "1":
             raise SensorUnavailable(f"{fault}: the chip reports a broken or missing sensor; check its wiring")
         return self._value_of(place.directory, place.attribute)

@@ -6,19 +6,19 @@ are those of the relays' lines and the features of 1-Wire thermometers, and no o
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hal.channels import BusScan, Channel, ChannelReader, ChannelSource, MachineScan
+from hal.channels import BusScan, Channel, ChannelReader, ChannelSource, MachineScan, ReadsInTurn, Turn
 from hal.combined_outputs import CombinedOutputs
-from hal.errors import HalError, SensorUnavailable, driver_errors_translated
+from hal.errors import HalError, driver_errors_translated
 from hal.interface import Button, HvacOutputs, Led, Sensor, SensorKind, SensorNetwork
 from hal.linux.bus_relays import BusRelays
 from hal.linux.bus_threads import MACHINE, BusThreads
+from hal.linux.bus_turn import BusTurn
 from hal.linux.device_address import gpio_chip_bus
 from hal.linux.iio import find_unsupported
 from hal.linux.inventory import ChannelInventory
@@ -67,47 +67,23 @@ class LinuxChannel:
             SensorUnavailable: The chip has no value, the driver failed, or an earlier read of the bus still hangs.
             ReadingImplausible: The chip's answer is no number.
         """
-        channel = self.channel
-        if hanging := self._threads.hanging(channel.bus):
-            where = f"the bus {channel.bus}" if channel.bus else "a chip of this machine"
-            raise SensorUnavailable(
-                f"{self.name}: check the wiring, then cut the power of the hub: {where} hangs, an earlier read of"
-                f" {hanging} has not returned"
-            )
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[float | HalError] = loop.create_future()
-        work = self._threads.submit(channel.bus, lambda: self._answer(loop, answer))
-        try:
-            outcome = await answer
-        except asyncio.CancelledError:
-            self._threads.abandon(channel.bus, self.name, work)
-            raise
-        if isinstance(outcome, HalError):
+        (outcome,) = await BusTurn((self.channel,), self._threads, timeout_s=None).advance()
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[float | HalError]") -> None:
-        """Read on the bus's thread and answer on the loop; who gave up, and a loop that is closed, get nothing."""
-        outcome = self._outcome()
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, answer, outcome)
-
-    def _outcome(self) -> float | HalError:
-        # The error is returned: an exception of a read whose caller gave up would be logged as never retrieved.
-        try:
-            with driver_errors_translated(self.name):
-                return self.channel.read()
-        except HalError as error:
-            return error
-
 
 class LinuxSensor(LinuxChannel):
-    """A channel that has a kind, implementing `hal.interface.Sensor`."""
+    """A channel that has a kind, implementing `hal.channels.ReadsInTurn`."""
 
     def __init__(self, channel: Channel, kind: SensorKind, threads: BusThreads) -> None:
         """Read nothing yet."""
         super().__init__(channel, threads)
         self.kind = kind
+
+    def turn(self, sensors: Sequence[ReadsInTurn], *, timeout_s: float) -> Turn:
+        """See `hal.channels.ReadsInTurn`."""
+        return BusTurn([sensor.channel for sensor in sensors], self._threads, timeout_s=timeout_s)
 
 
 class LinuxBoard:
@@ -289,14 +265,9 @@ def _scanned(scanner: "MachineBuses", bus: str) -> BusScan:
 
 
 def _found(source: ChannelSource, bus: str) -> Sequence[Channel] | HalError:
-    # The error is returned, as in `LinuxChannel._outcome`.
+    # The error is returned: an exception of a search that nobody waits for would be logged as never retrieved.
     try:
         with driver_errors_translated(bus):
             return source.find(bus)
     except HalError as error:
         return error
-
-
-def _settle(answer: "asyncio.Future[float | HalError]", outcome: float | HalError) -> None:
-    if not answer.done():
-        answer.set_result(outcome)

@@ -79,7 +79,7 @@ def _channels(sysfs_root: Path, attribute: _Attribute) -> Iterator[Channel]:
 
 def _reader(sysfs_root: Path, attribute: _Attribute, place: Place) -> AttributeReader:
     def value(directory: Path, name: str) -> float:
-        return read_integer(directory / f"{name}_input") / attribute.divisor
+        return read_integer(f"{directory}/{name}_input") / attribute.divisor
 
     return AttributeReader(place, value, lambda: [each.place for each in _all_found(sysfs_root, attribute)])
 

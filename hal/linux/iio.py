@@ -96,11 +96,11 @@ def _factor(kind: _Type, chip: str) -> float:
 def _value(directory: Path, name: str, found: _Channel) -> float:
     """Return a value in the unit of the ABI."""
     if found.form == "input":
-        return read_number(directory / f"{name}_input")
+        return read_number(f"{directory}/{name}_input")
     # A scale or offset belongs to one channel or to all of its type.
     offset = _of_type(directory, name, found, "offset", 0.0)
     scale = _of_type(directory, name, found, "scale", 1.0)
-    return (read_number(directory / f"{name}_raw") + offset) * scale
+    return (read_number(f"{directory}/{name}_raw") + offset) * scale
 
 
 def _of_type(directory: Path, name: str, found: _Channel, what: str, default: float) -> float:

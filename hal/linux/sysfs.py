@@ -35,7 +35,7 @@ _ADVICE = {
 }
 
 
-def read_text(path: Path) -> str:
+def read_text(path: str | Path) -> str:
     """Return an attribute's text without surrounding white space.
 
     Raises:
@@ -43,6 +43,7 @@ def read_text(path: Path) -> str:
     """
     try:
         # Without the layers of `Path.open`, which cost more than the file: each sensor is read once a minute for ever.
+        # For the same reason whoever reads a file again and again gives its path as a string.
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             content = os.read(file, ATTRIBUTE_BYTES_MAX)
@@ -54,7 +55,7 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8", errors="replace").strip()
 
 
-def read_integer(path: Path) -> int:
+def read_integer(path: str | Path) -> int:
     """Return an attribute's whole number.
 
     Raises:
@@ -67,7 +68,7 @@ def read_integer(path: Path) -> int:
     return int(text)
 
 
-def read_number(path: Path) -> float:
+def read_number(path: str | Path) -> float:
     """Return an attribute's number, which may have decimals.
 
     Raises:
@@ -80,7 +81,7 @@ def read_number(path: Path) -> float:
     return float(text)
 
 
-def optional_text(path: Path) -> str:
+def optional_text(path: str | Path) -> str:
     """Return an attribute's text, or "" if it cannot be read; for names and labels."""
     try:
         return read_text(path)

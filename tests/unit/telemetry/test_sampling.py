@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.errors import ClimahubError
 from agent.telemetry.intake import Intake
 from agent.telemetry.sampling import READ_TIMEOUT_S, Sampler, SamplingSchedule, next_tick_ms
-from hal.channels import Channel, Quantity
+from hal.channels import Channel, Outcome, Quantity, ReadsInTurn, Turn
 from hal.errors import SensorUnavailable
 from hal.interface import HUB, Reading, SensorKind
 from hal.plausibility import PlausibilityCheck
@@ -186,6 +186,68 @@ def test_a_bus_is_read_in_turn_and_delays_no_other(bench: Bench) -> None:
         *(150_750 + 750 * number for number in range(10)),
         150_750,
     ]
+
+
+class InTurn(OnBus):
+    """A sensor that is read together with others of its bus, each answer after a second."""
+
+    def __init__(self, name: str, outcome: Outcome, *, kind: SensorKind = SensorKind.TEMPERATURE) -> None:
+        super().__init__(name, self._never, "i2c-1")
+        self.kind = kind
+        self.outcome = outcome
+        self.turns: list[list[str]] = []
+
+    async def _never(self) -> float:
+        raise AssertionError("read by itself")
+
+    def turn(self, sensors: Sequence[ReadsInTurn], *, timeout_s: float) -> Turn:
+        assert timeout_s == READ_TIMEOUT_S
+        self.turns.append([sensor.name for sensor in sensors])
+        return Answers([sensor for sensor in sensors if isinstance(sensor, InTurn)])
+
+
+class Answers:
+    """A turn that gives two outcomes each second."""
+
+    def __init__(self, sensors: Sequence[InTurn]) -> None:
+        self.left = sensors
+
+    async def advance(self) -> Sequence[Outcome]:
+        some, self.left = self.left[:2], self.left[2:]
+        await asyncio.sleep(1 if some else 0)
+        return [sensor.outcome for sensor in some]
+
+
+def test_what_is_read_in_one_turn_is_recorded_by_sensor_thermometers_first(bench: Bench) -> None:
+    humidity = InTurn("H", 48.0, kind=SensorKind.HUMIDITY)
+    first, absent, defect = InTurn("T1", 20.0), InTurn("T2", SensorUnavailable("absent")), InTurn("T3", KeyError("x"))
+
+    async def answer() -> float:
+        return 21.0
+
+    computed = OnBus("T4", answer, "i2c-1")
+    bench.sensors += [humidity, first, absent, computed, defect]
+    bench.run(20)
+    assert first.turns == [["T1", "T2", "T3", "H"]]
+    latest = {
+        sensor.name: bench.intake.channel(HUB, sensor.name, sensor.kind).latest
+        for sensor in (first, humidity, computed)
+    }
+    assert {name: reading and (reading.value, reading.at_ms) for name, reading in latest.items()} == {
+        "T1": (20.0, 1_000),
+        "H": (48.0, 2_000),
+        "T4": (21.0, 2_000),
+    }
+    assert bench.problem(absent) == (1, "absent")
+    assert bench.problem(defect) == (1, "KeyError: 'x'")
+
+
+def test_between_reports_a_turn_holds_thermometers_only(bench: Bench) -> None:
+    bench.schedule = SamplingSchedule(600, None, control_interval_s=60)
+    thermometer = InTurn("T1", 20.0)
+    bench.sensors += [InTurn("H", 48.0, kind=SensorKind.HUMIDITY), thermometer]
+    bench.run(100)
+    assert thermometer.turns == [["T1", "H"], ["T1"], ["T1"]]
 
 
 def test_a_report_that_was_due_while_a_bus_was_read_follows_at_once(bench: Bench) -> None:

@@ -68,6 +68,22 @@ async def test_a_hanging_read_blocks_neither_the_event_loop_nor_piles_up_others(
     await board.close()
 
 
+async def test_a_turn_and_a_single_read_know_when_the_other_hangs(machine: Machine, hanging: Path) -> None:
+    machine.supply("AC", type="Mains", online="1")
+    board = machine.board()
+    sensor, mains = board.sensors
+    assert isinstance(sensor, LinuxSensor)
+    assert isinstance(mains, LinuxSensor)
+    turn = sensor.turn([sensor, mains], timeout_s=0.2)
+    late, behind = *await turn.advance(), *await turn.advance()
+    assert str(late) == "no answer within 0 s"
+    for error in (behind, *await mains.turn([mains], timeout_s=0.2).advance()):
+        assert "power_supply/mains: check the wiring" in str(error)
+    with pytest.raises(SensorUnavailable, match="an earlier read of hwmon/cpu_thermal/temp1 has not returned"):
+        await mains.read()
+    await board.close()
+
+
 async def test_a_read_that_has_not_begun_is_taken_back(machine: Machine, hanging: Path) -> None:
     machine.supply("AC", type="Mains", online="1")
     board = machine.board()
