@@ -145,14 +145,22 @@ class HubLifecycle:
                 self._full_disks += step
                 self._machine.is_disk_full = self._full_disks > 0
             case MachineFaultKind.PROCESS_KILLED | MachineFaultKind.POWER_CUT:
-                # A machine that is down or does not have UTC yet is left alone: a boot that never gets UTC keeps its
-                # readings for ever, which has a test of its own.
-                if not begins or self._crash is None or self._crash.done() or self._machine.clock.utc_ms() is None:
+                if not begins or not self.crash(fault):
                     return
-                if not self._is_anchored():
-                    return
-                self._crash.set_result(fault)
         self.struck[fault.kind.value] += begins
+
+    def crash(self, fault: MachineFault) -> bool:
+        """End the process by a fault; return false where the machine is left alone.
+
+        That is one that is down or does not have UTC yet: a boot that never gets UTC keeps its readings for ever, which
+        has a test of its own.
+        """
+        if self._crash is None or self._crash.done() or self._machine.clock.utc_ms() is None:
+            return False
+        if not self._is_anchored():
+            return False
+        self._crash.set_result(fault)
+        return True
 
     def _is_anchored(self) -> bool:
         outbox = self.hub.telemetry.outbox if self.hub is not None else None

@@ -271,6 +271,8 @@ class Options(msgspec.Struct, frozen=True):
         owner: Whether its owner changes credentials, spaces and alerts meanwhile.
         client_requests_per_day: How often two clients of the APIs ask contrary things; `config_text` switches on
             `apis.amps` and `apis.aurra_home`.
+        card_moves_per_day: How often the card is put into another board, sometimes with another key. Leave `commands`
+            empty: a command that is discarded comes again from the cloud, and a reset by the cloud is an answer.
         start_utc_ms: When a simulated house begins; `None` for a winter's day.
         unsynchronised_s: How long the first boot of the machine is without UTC.
         writes_bytes: Whether requests to the cloud are written and parsed as HTTP; the verdict is the same.
@@ -298,10 +300,14 @@ class Options(msgspec.Struct, frozen=True):
     facts: bool = False
     owner: bool = False
     client_requests_per_day: float = 0.0
+    card_moves_per_day: float = 0.0
     start_utc_ms: int | None = None
     unsynchronised_s: float = 0.0
     writes_bytes: bool = False
 
+
+CARDS = Options(days=1.0, sensors=8, commands=(), releases=False, card_moves_per_day=40.0)
+"""A day in which the card goes from board to board, and somebody answers for what it holds back."""
 
 PAIRING = Options(days=0.25, sensors=187, boxed=50, report_interval_s=300.0)
 """Fifty boxed sensors, which have 180 series beside the hub's seven: they are paired, leave, die, and come back."""

@@ -6,7 +6,7 @@ the numbers of readings that were judged bad or were in memory at a crash, which
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -221,6 +221,20 @@ class ReadingOracle:
             self.counts.erased += len(left)
         self._outstanding.clear()
         self.outstanding = 0
+
+    def outstanding_records(self) -> Iterator[tuple[str, str, int]]:
+        """Return device, kind and UTC in ms of each reading that is committed and that the cloud does not have."""
+        for (device, kind), left in self._outstanding.items():
+            for utc_ms in left:
+                yield device, kind, utc_ms
+
+    def record_discarded(self, records: Iterable[tuple[str, str, int]]) -> None:
+        """A person gives up readings of `outstanding_records`: they count as erased."""
+        for device, kind, utc_ms in records:
+            series = (device, kind)
+            self._erased.setdefault(series, {})[utc_ms] = self._outstanding[series].pop(utc_ms)
+            self.outstanding -= 1
+            self.counts.erased += 1
 
     def record_process_end(self, *, judged_bad: int, uncommitted: int, left_out: int, unreported: int = 0) -> None:
         """A process ended: add its own counts to the account.

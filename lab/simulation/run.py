@@ -25,11 +25,12 @@ from agent.foundation.worker import InlineWorker
 from agent.telemetry.outbox.protocol import OutboxLimits, OutboxStats
 from agent.telemetry.outbox.store import open_outbox
 from hal.interface import HUB, Reading
-from lab.refcloud import admin, cloud, middleware
+from lab.refcloud import cloud, middleware
 from lab.refcloud.contract import Endpoint
-from lab.refcloud.records import AcceptedReading, DeviceKind
+from lab.refcloud.records import AcceptedReading
 from lab.refcloud.store import MemoryStore
 from lab.simulation import rollout
+from lab.simulation.card_oracle import CardOracle
 from lab.simulation.command_oracle import CommandCounts, CommandOracle
 from lab.simulation.command_workload import CommandWorkload
 from lab.simulation.hub_lifecycle import HubLifecycle
@@ -39,10 +40,10 @@ from lab.simulation.options import RATES, FaultProfile, MachineFault, Options, c
 from lab.simulation.pairing_harness import PairingCounts, PairingHarness
 from lab.simulation.pairing_workload import ExpectedPairings
 from lab.simulation.reading_oracle import ReadingOracle
-from lab.simulation.scenario import Scenario, make_scenario
+from lab.simulation.scenario import Scenario, make_scenario, provision
 from lab.simulation.verdict import RequestCounts, Verdict, reading_counts
 from lab.simulation.virtual_loop import Livelock, MemoryConnector, VirtualLoop
-from lab.simulation.visitors import make_visitors
+from lab.simulation.visitors import VisitorContext, Visitors, make_visitors
 
 BASE_URL = "http://127.0.0.1:8443"
 """No server has this address: `MemoryConnector` leads every connection to the reference cloud."""
@@ -65,9 +66,8 @@ class Simulation:
         oracle: The oracle of readings.
         pairing: Workload and oracle of pairing.
         rollout: The releases.
-        technician: Tests outputs; `None` where nobody comes.
-        integrator: Pushes actions; `None` where no program does.
-        api_clients: Ask contrary things; `None` where nobody does.
+        card_oracle: The oracle of records of another board; `None` where the card stays in its board.
+        visitors: Those that come to the hub.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Simulation:
         self._store = MemoryStore()
         self.cloud = self._make_cloud(random.Random(rng.randrange(2**32)), random.Random(rng.randrange(2**32)))
         self.cloud.set_faults(cloud_rules(rates, until_s=self.scenario.duration_s), seed=options.seed)
-        device_of, sensor_keys = self._provision()
+        device_of, sensor_keys = provision(self.cloud.admin, self.scenario.devices, hub_key=HUB_KEY)
         expected = ExpectedPairings()
         self.oracle = ReadingOracle(device_of, expected.roots, on_violation=on_violation)
         self.commands = CommandOracle(violate=self.oracle.violate, boots=lambda: self.machine.boots)
@@ -118,8 +118,7 @@ class Simulation:
             report_cloud_states=self._command_workload.report_states, on_erased=self._on_erased,
         )  # fmt: skip
         self.pairing = self._make_pairing(device_of, sensor_keys, expected)
-        self._installed_key = HUB_KEY
-        self._is_key_on_its_way = False
+        self._installed_key, self._is_key_on_its_way = HUB_KEY, False
         self._runner = web.AppRunner(self.cloud.application(), access_log=None, handle_signals=False)
         publications = rollout.draw_publications(
             random.Random(rng.randrange(2**32)), rates.releases * options.releases, until_s=self.scenario.duration_s
@@ -141,15 +140,24 @@ class Simulation:
             stop_by=options.stop_by,
             writes_bytes=options.writes_bytes,
         )
-        self.technician, self.integrator, self.api_clients = make_visitors(
-            options,
+        self.card_oracle = CardOracle(self.oracle, device_of, key=HUB_KEY) if options.card_moves_per_day else None
+        self.visitors = self._make_visitors()
+
+    def _make_visitors(self) -> Visitors:
+        found = VisitorContext(
             hub=lambda: self._lifecycle.hub,
-            now_s=loop.time,
+            now_s=self._loop.time,
             crashes=lambda: self._lifecycle.crashes,
             restart=self._restart,
             on_power_cut=self._crash_if_down,
             violate=self.oracle.violate,
+            machine=self.machine,
+            cut_power=self._lifecycle.crash,
+            give_new_key=self._provision_anew,
+            is_key_on_its_way=lambda: self._is_key_on_its_way,
+            expect_reset=self.commands.expect_reset,
         )
+        return make_visitors(self.options, found, self.card_oracle, moves_until_s=self.scenario.duration_s)
 
     def _make_pairing(
         self, device_of: Mapping[str, str], keys: Mapping[str, str], expected: ExpectedPairings
@@ -181,23 +189,14 @@ class Simulation:
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000 + 0.5)
 
-    def _provision(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Provision the hub and its relayed sensors in the cloud; return names by cloud id, and sensor keys."""
-        hub = self.cloud.admin.provision(admin.NewDevice(name="hub", api_key=HUB_KEY))
-        device_of = {hub.device.device_id: HUB}
-        keys = {}
-        for device in self.scenario.devices:
-            made = self.cloud.admin.provision(admin.NewDevice(name=device, kind=DeviceKind.SENSOR))
-            device_of[made.device.device_id] = device
-            keys[device] = made.api_key
-        return device_of, keys
-
     def _make_config(self) -> Config:
         text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.rollout.config_text}{self.options.config_text}'
         return resolve_text(text, file="simulation", directory=self._scratch, environ={}).config
 
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:
         del name
+        if self.card_oracle is not None:
+            self.card_oracle.record_stored(readings, self._loop.time())
         self.oracle.record_stored(readings, self._loop.time())
         self.pairing.record_stored(readings)
         self._check_kept()
@@ -205,10 +204,14 @@ class Simulation:
     def _on_request(self, name: str, endpoint: Endpoint, arrived_s: float, outcome: middleware.RequestOutcome) -> None:
         del name, outcome
         self.oracle.record_request(endpoint, arrived_s)
+        if self.card_oracle is not None:
+            self.card_oracle.record_request(arrived_s)
         if endpoint in {Endpoint.COMMANDS_PENDING, Endpoint.COMMANDS_ACK}:
             self._command_workload.report_states()
 
     def _on_committed(self, readings: Sequence[Reading]) -> None:
+        if self.card_oracle is not None:
+            self.card_oracle.record_committed(readings, self.machine.utc_of(0))
         self.oracle.record_committed(readings, self.machine.utc_of(0), self._loop.time())
         self._check_kept()
 
@@ -216,10 +219,12 @@ class Simulation:
         self.oracle.record_memory_send(readings, self.machine.utc_of(0), self._loop.time())
 
     def _on_erased(self) -> None:
+        if self.card_oracle is not None:
+            self.card_oracle.record_erased()
         self.oracle.record_erased()
         self._command_workload.forget_relisted()
-        if self.integrator is not None:
-            self.integrator.forget()
+        if self.visitors.integrator is not None:
+            self.visitors.integrator.forget()
         if not self._is_key_on_its_way:
             self._is_key_on_its_way = True
             self._loop.call_later(PROVISIONING_S, self._provision_anew)
@@ -250,8 +255,7 @@ class Simulation:
                 ]
                 if self.pairing.workload is not None:
                     others.append(group.create_task(self.pairing.workload.run(until_s=self.scenario.duration_s)))
-                visitors = (self.technician, self.integrator, self.api_clients)
-                others += [group.create_task(each.run()) for each in visitors if each is not None]
+                others += [group.create_task(each) for each in self.visitors.runs()]
                 await self._lifecycle.run(self._connect, self.duration_s)
                 for other in others:
                     other.cancel()
@@ -271,6 +275,8 @@ class Simulation:
         self._command_workload.give_new_key()
         self._installed_key = self._command_workload.api_key
         self._is_key_on_its_way = False
+        if self.card_oracle is not None:
+            self.card_oracle.record_key(self._installed_key)
 
     def _connect(self) -> MemoryConnector:
         server = self._runner.server
@@ -310,12 +316,12 @@ class Simulation:
 
     def make_environment(self, session: aiohttp.ClientSession) -> environment.Environment:
         """Return the environment of the next process."""
-        machine = self.machine
+        machine, disk = self.machine, Disk(self._disk_observer.on_operation)
         return environment.Environment(
             board=self._safety.wrap(self.scenario.board(machine, self.oracle)),
             clock=machine.clock,
             rng=random.Random(self._rng.randrange(2**32)),
-            disk=Disk(self._disk_observer.on_operation),
+            disk=disk,
             worker=InlineWorker(),
             session=session,
             ledger=QuotaLedger(machine.run_dir / "quotas", machine.clock.boot_id),
@@ -330,6 +336,7 @@ class Simulation:
             restart=self._restart,
             running=self.rollout.running(),
             installer=self.rollout.images,
+            card=self.visitors.insert_card(disk),
         )
 
     async def _audit(self) -> None:
@@ -350,8 +357,8 @@ class Simulation:
         oracle.check_stored_once(self._store.readings_count(), now_s)
         oracle.check_delivered(now_s, self.scenario.start_utc_ms)
         oracle.check_account(now_s)
-        if self.integrator is not None:
-            self.integrator.close()
+        if self.visitors.integrator is not None:
+            self.visitors.integrator.close()
         self._command_workload.report_states()
         self.command_counts = self.commands.close(now_s)
         self.pairing_counts = self.pairing.close(
@@ -376,11 +383,8 @@ class Simulation:
             requests=RequestCounts(self.oracle.requests, self.oracle.over_quota),
             crashes=self._lifecycle.crashes,
             durable_operations=self.machine.operations,
-            faults=dict(self._lifecycle.struck)
-            | dict(self.cloud.statistics().faults)
-            | dict(self.technician.counts if self.technician else {}),
-            apis=dict(self.integrator.counts if self.integrator else {})
-            | dict(self.api_clients.counts if self.api_clients else {}),
+            faults=dict(self._lifecycle.struck) | dict(self.cloud.statistics().faults) | dict(self.visitors.faults()),
+            apis=self.visitors.api_counts(),
             violations=self.oracle.violations,
             warnings=self.scenario.warnings,
         )

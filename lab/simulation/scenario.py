@@ -4,12 +4,14 @@ A scenario goes on while the hub is down.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from agent.errors import ConfigInvalid
 from hal import replay, sim
-from hal.interface import Board, Reading, SensorKind
+from hal.interface import HUB, Board, Reading, SensorKind
+from lab.refcloud.admin import Admin, NewDevice
+from lab.refcloud.records import DeviceKind
 from lab.simulation.machine import Machine
 from lab.simulation.options import FaultRates, Options
 from lab.simulation.reading_oracle import ReadingOracle
@@ -152,3 +154,15 @@ def make_scenario(options: Options, rates: FaultRates, rng: random.Random) -> Sc
         ConfigInvalid: A replay without recording or map.
     """
     return ReplayScenario(options) if options.board == "replay" else SimScenario(options, rates, rng)
+
+
+def provision(cloud: Admin, devices: Iterable[str], *, hub_key: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Provision a hub and its relayed sensors in the cloud; return names by cloud id, and the sensors' keys."""
+    hub = cloud.provision(NewDevice(name="hub", api_key=hub_key))
+    device_of = {hub.device.device_id: HUB}
+    keys = {}
+    for device in devices:
+        made = cloud.provision(NewDevice(name=device, kind=DeviceKind.SENSOR))
+        device_of[made.device.device_id] = device
+        keys[device] = made.api_key
+    return device_of, keys
