@@ -79,8 +79,8 @@ def reset_asked() -> Problem:
 def card_moved() -> Problem:
     """Return that the hub does not use its key: another hub may have it."""
     return Problem(
-        "it was copied or moved to another board: the hub's key is not used, readings are kept",
-        "moved: confirm it with climahub doctor --fix; copied: give this hub a key of its own (docs/fleet.md)",
+        "the card was copied or moved to another board: the hub's key is not used, readings are kept",
+        "say which, in Checks or with climahub doctor --fix; a copied card needs a key of its own (docs/fleet.md)",
         Level.FAULT,
     )
 
@@ -88,8 +88,8 @@ def card_moved() -> Problem:
 def held_back() -> Problem:
     """Return that what the card has recorded on another board is not sent under the present key."""
     return Problem(
-        "what it recorded on another board is held back",
-        "climahub doctor --fix: send it, where both are one home, or discard it (docs/fleet.md)",
+        "what the card recorded on another board is held back",
+        "in Checks or with climahub doctor --fix: send it where both boards are of one home, else discard it",
     )
 
 

@@ -139,7 +139,7 @@ _TABLE = (
     Repair(
         "discard-held",
         "Discard what is held back",
-        "Erases what waits since the card was in another board: another home's. Sensors, programs and codes stay.",
+        "Erases readings, commands and settings of another board that wait for the cloud. All else stays on the card.",
         Role.OWNER,
         is_destructive=True,
     ),

@@ -20,8 +20,10 @@ from agent.config.hardware_tables import BoardConfig
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.log_ring import LogRing
+from agent.foundation.system_info import MachineIds
 from agent.foundation.worker import ThreadWorker
 from agent.local.routes import Caller, Role
+from agent.machine.moved_card import MovedCard
 from agent.ota.context import RunningRelease
 from agent.port.config_editor import RunningConfig
 from agent.port.config_store import ConfigStore
@@ -124,6 +126,8 @@ async def open_port(
     cloud_url: str = NO_CLOUD,
     make_board: Callable[[BoardConfig, Clock], Board] = environment.make_board,
     is_editable: bool = False,
+    key: str = KEY,
+    board_serial: str = "",
 ) -> AsyncIterator[PortRig]:
     """Run a hub on the simulated board until the block ends.
 
@@ -134,6 +138,8 @@ async def open_port(
         cloud_url: Of its cloud; by default nobody answers.
         make_board: Makes its board.
         is_editable: Keys that need no restart can be changed at the hub.
+        key: The hub's key of the cloud.
+        board_serial: Of the board that the card is in; without one nobody notices when it is in another.
     """
     text = f'[cloud]\nbase_url = "{cloud_url}"\n{config_text}\n[port]\n{port_text}'
     text += '[storage]\nstate_dir = "state"\nrun_dir = "run"\ncommit_interval_s = 0.1\n'
@@ -142,6 +148,12 @@ async def open_port(
     for path in (config.storage.state_dir, config.storage.run_dir):
         path.mkdir(exist_ok=True)
     clock, worker, disk = HubClock(), ThreadWorker("storage"), Disk()
+    card = None
+    if board_serial:
+        # A card changes its board while the power is off.
+        clock.boot_id += board_serial
+        card = MovedCard(config.storage.state_dir, MachineIds(board_serial), disk=disk, worker=worker)
+        card.load()
     async with new_session(tcp_connector(None), user_agent="climahub/test") as session:
         given = environment.Environment(
             board=environment.with_parts(make_board(config.board, clock), config, clock, disk),
@@ -151,11 +163,12 @@ async def open_port(
             worker=worker,
             session=session,
             ledger=QuotaLedger(None, clock.boot_id),
-            read_key=lambda: KEY,
+            read_key=lambda: key,
             sensor_keys={},
             host=Host(),
             check_for=environment.check_for,
             running=RunningRelease("1.0.0", "base", 1, "test", "", lambda: None, worker),
+            card=card,
             log_ring=LogRing(clock.monotonic_ms),
             running_config=RunningConfig(
                 file="test",

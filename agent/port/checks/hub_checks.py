@@ -343,7 +343,7 @@ CHECKS: Sequence[Check[Any]] = (
         Group.HUB,
         "unsendable",
         "Readings that cannot be sent",
-        "Readings without an identity or without a time.",
+        "Readings without an identity or a time, or of another board.",
         lambda facts: facts.documents,
         _unregistered,
     ),
