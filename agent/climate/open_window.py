@@ -3,7 +3,7 @@
 A window contact tells at once. Without one a window shows as a fall of the temperature that the zone itself never
 makes: how far it usually falls within some minutes, while its equipment runs or has just stopped and while it rests, is
 learned from the zone. Only the fall below the setpoint counts: that after a setback, after cooking or when the sun goes
-lies above it.
+lies above it. It teaches all the same, within bounds, what may happen below the setpoint on another day.
 
 A wrong pause is far worse than a missed window. So only a zone that has settled is judged: for an hour after its
 setpoint rose, after it was cold, after other sensors took over, after a pause and after a long run of its equipment
@@ -45,6 +45,10 @@ USUAL_FACTOR = 1.7
 
 FIRST_USUAL_K = ((1.0, 1.4), (0.5, 0.95))
 """Before anything is learned, the usual falls after heat (a furnace stops) and at rest (a stove in a small room)."""
+
+STOVE_K = FIRST_USUAL_K[1]
+"""A fall above the setpoint teaches this at most. A stove that is turned off while the room is warm makes the same fall
+on another day below the setpoint; a room that was aired while it was warm must not hide every window for two weeks."""
 
 DOUBT_S = 1.5 * 86_400.0
 """The time constant in which what a zone has shown takes the place of `FIRST_USUAL_K`: it knows its days by then."""
@@ -292,9 +296,10 @@ def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_m
     if inputs.setpoint_c is None or (inputs.outdoor_c is not None and value_c - inputs.outdoor_c < OUTDOOR_GAP_K_MIN):
         return state
     at_ms = state.recent[-1][0]
-    top_c = inputs.setpoint_c + ABOVE_K
-    starts_c = [min(top_c, _highest_c(state.recent, at_ms - round(span_s * 1000))) for span_s in HORIZONS_S]
-    falls_k = [start_c - _end_c(state.recent) for start_c in starts_c]
+    top_c, end_c = inputs.setpoint_c + ABOVE_K, _end_c(state.recent)
+    highest_c = [_highest_c(state.recent, at_ms - round(span_s * 1000)) for span_s in HORIZONS_S]
+    starts_c = [min(top_c, each_c) for each_c in highest_c]
+    falls_k = [start_c - end_c for start_c in starts_c]
     is_after_heat = inputs.is_on or (inputs.on_ago_s is not None and inputs.on_ago_s < AFTER_HEAT_S)
     group = 0 if is_after_heat else 1
     first_k = [state.doubt * each_k for each_k in FIRST_USUAL_K[group]]
@@ -315,7 +320,8 @@ def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_m
                 lowest_c=value_c,
                 lowest_at_ms=at_ms,
             )
-    return _teach(state, group, falls_k)
+    whole_k = [min(stove_k, each_c - end_c) for stove_k, each_c in zip(STOVE_K, highest_c, strict=True)]
+    return _teach(state, group, [max(pair) for pair in zip(falls_k, whole_k, strict=True)])
 
 
 def _is_jump(recent: tuple[tuple[int, float], ...], fall_k: float) -> bool:

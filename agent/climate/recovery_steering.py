@@ -37,6 +37,11 @@ FINAL_S_MAX = 3600.0
 """Full output is the final rise from this far below the waiting temperature on, in the last hour. Farther away it is
 the approach, which may still end in waiting: a storm that passes would make a rise of hours early by an hour."""
 
+PAUSE_S_MIN = 300.0
+"""A final rise that is ahead of its forecast waits again until full output is due, except in its last minutes. With a
+part of full output it approached its setpoint ever more slowly, so a small error of its sensor was one of many minutes
+of its arrival."""
+
 HORIZON_S_MIN = 450.0
 """No duty is computed for a nearer end: the zone would be steered by the noise of its sensor."""
 
@@ -84,7 +89,7 @@ def steer(
         if rise_s is None or rise_s * pace >= left_s:
             is_final = now.felt_c >= waiting_c - NEAR_K and left_s <= FINAL_S_MAX
             return Steering(1.0, held_duty, rise_s if is_final else None)
-    if is_rising or left_s <= 0.0:
+    if left_s <= (PAUSE_S_MIN if is_rising else 0.0):
         horizon_s = max(left_s, then_s + HORIZON_S_MIN)
         aim_c = target_c - ARRIVAL_K * max(0.0, min(1.0, left_s / horizon_s))
         duty = _arrival_duty(now, dynamics, aim_c, horizon_s, held_duty, then_s)

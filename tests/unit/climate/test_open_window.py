@@ -202,6 +202,21 @@ def test_the_fall_of_a_window_teaches_nothing_but_one_that_was_none_does() -> No
     assert small.fall(0.2, 5) is None
 
 
+def test_a_stove_that_is_turned_off_above_the_setpoint_teaches_and_an_aired_room_hides_no_window() -> None:
+    """Found in the simulated flat: a breakfast on Saturday ended below the setpoint, all cooking before it above."""
+    known, shown, aired = Zone(), Zone(), Zone()
+    for zone in (known, shown, aired):
+        for _ in range(4 * 24):
+            zone.hold(SETPOINT_C, 60)
+    assert shown.fall(0.13, 5, from_c=22.5) is None
+    assert aired.fall(0.5, 6, from_c=25.0) is None
+    for zone in (shown, aired):
+        zone.hold(SETPOINT_C, 60)
+    assert (known.fall(0.13, 5), shown.fall(0.13, 5)) == (5, None)
+    assert aired.state.usual_k[1] == pytest.approx(FIRST_USUAL_K[1], rel=0.01)
+    assert (aired.fall(0.5, 10) or 99) <= 4
+
+
 def test_a_zone_that_is_not_known_yet_has_no_window() -> None:
     zone = Zone()
     zone.state = OpenWindowState()

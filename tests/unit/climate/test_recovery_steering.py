@@ -7,7 +7,15 @@ from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
 from agent.climate.model import Mode, Setpoints
 from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.recovery import SHARED_LEAD, RecoveryPlan, UpcomingSetpoint, ZoneRecovery
-from agent.climate.recovery_steering import ARRIVAL_K, FINAL_S_MAX, WAITING_K, Steering, expected_on_s, steer
+from agent.climate.recovery_steering import (
+    ARRIVAL_K,
+    FINAL_S_MAX,
+    PAUSE_S_MIN,
+    WAITING_K,
+    Steering,
+    expected_on_s,
+    steer,
+)
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone_model import ZoneDynamics, ZoneEstimate, initial_estimate, lead_s, stepper
@@ -175,6 +183,19 @@ def test_the_final_rise_begins_by_the_pace_of_earlier_ones() -> None:
     for pace in (0.5, 1.0, 2.0):
         assert steered(now, rise_s * pace - 1.0, pace=pace).rise_s == rise_s
         assert steered(now, rise_s * pace + 1.0, pace=pace).rise_s is None
+
+
+def test_a_final_rise_that_is_ahead_pauses_until_full_output_is_due_except_in_its_last_minutes() -> None:
+    now = at(20.7)
+    rise_s = lead_s(now, DYNAMICS, TARGET_C - ARRIVAL_K, LEAD_S_MAX)
+    assert rise_s is not None
+    early_s, late_s = (max(PAUSE_S_MIN, 2.0 * rise_s) + off_s for off_s in (1.0, 600.0))
+    for left_s in (early_s, late_s):
+        assert steered(now, left_s, is_rising=True).duty == 0.0
+    assert steered(now, rise_s - 1.0, is_rising=True).duty == 1.0
+    assert 0.0 < steered(at(20.79), PAUSE_S_MIN, is_rising=True).duty < 1.0
+    below = at(20.5)
+    assert steered(below, 3 * HOUR_S, is_rising=True) == steered(below, 3 * HOUR_S)
 
 
 def test_a_zone_that_cannot_arrive_gets_full_output_all_the_time() -> None:
