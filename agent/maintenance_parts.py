@@ -133,9 +133,10 @@ def _response(zone: "ZoneController", state: "ZoneState") -> "Response":
     monitor = state.heating_monitor
     is_wanted = zone.effective is not None and zone.effective.mode in HEATING_MODES
     # Where control blames the sensor, the temperature tells nothing about the equipment.
-    is_sensor = state.stuck_sensor.is_stuck or (monitor.is_failing and state.problem != monitor.problem)
+    is_equipment = state.problem in {monitor.problem, state.supply_pipe.problem}
+    is_sensor = state.stuck_sensor.is_stuck or (state.is_unheated and not is_equipment)
     return Response(
         room_c=None if is_sensor else zone.temperature.value_c,
         setpoint_c=zone.heat_setpoint_c if is_wanted else None,
-        is_failing=monitor.is_failing,
+        is_failing=state.is_unheated,
     )

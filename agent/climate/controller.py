@@ -15,7 +15,6 @@ from agent.climate import (
     effective_setpoint,
     emitter,
     exercise,
-    floor_limit,
     fusion,
     holds,
     outdoor,
@@ -24,6 +23,7 @@ from agent.climate import (
     schedule,
     sensor_probe,
     snapshot,
+    zone_limits,
 )
 from agent.climate.binary_sensors import NO_BINARY_STATES, BinaryStates
 from agent.climate.coordinator import ClimateDecision
@@ -375,8 +375,7 @@ class ClimateController:
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
             plan = zone.plan_recovery(now, effective, dt_s, begun)
-            probe = readings.get(zone.settings.floor_sensor)
-            zone.floor_c = floor_limit.known_floor_c(probe, now_ms=now.now_ms, stale_s=zone.settings.stale_s)
+            zone.floor_c, supply_c = zone_limits.known_probes_c(zone.settings, readings, now.now_ms)
             inputs.append(
                 ZoneInputs(
                     zone.temperature,
@@ -394,6 +393,7 @@ class ClimateController:
                     others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
                     floor_c=zone.floor_c,
+                    supply_c=supply_c,
                     open_contact=zone.open_contact(now),
                 )
             )

@@ -424,7 +424,7 @@ def build_climate(
     if settings is None or outputs is None:
         return None
     names = [name for zone in settings.zones for name, _ in zone.sensors]
-    names += [zone.floor_sensor for zone in settings.zones if zone.floor_sensor]
+    names += [name for zone in settings.zones for name in (zone.floor_sensor, zone.supply_sensor) if name]
     names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
     limits = network.allowed_silence_s if isinstance(network, LimitsSilence) else None
     sensors = SensorLookup(names, channels=channels, devices=devices, allowed_silence_s=limits)

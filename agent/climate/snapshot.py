@@ -18,6 +18,7 @@ from agent.climate import (
     pi_controller,
     schedule,
     short_cycle_protection,
+    supply_pipe,
 )
 from agent.climate.coordinator import CoordinatorState, initial_state
 from agent.climate.emitter import CycleState
@@ -31,6 +32,7 @@ from agent.climate.sensor_rhythm import SensorRhythm
 from agent.climate.sensor_validation import ValidationState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from agent.climate.short_cycle_protection import Downtime, ShortCycleLimits, ShortCycleState
+from agent.climate.supply_pipe import SupplyPipe
 from agent.climate.zone_state import ZoneState
 from agent.foundation.clock import Now
 from hal.interface import HvacAction
@@ -87,6 +89,7 @@ class ZoneSnapshot(
         usual_falls_doubt: How little that is.
         sensor_probe: Finds out whether silent sensors are dead.
         effect: What is known of the effect of its heating.
+        supply_pipe: What the thermometer on its supply pipe has shown.
     """
 
     program: ZoneProgram
@@ -108,6 +111,7 @@ class ZoneSnapshot(
     usual_falls_doubt: float = 1.0
     sensor_probe: SensorProbe = SensorProbe()
     effect: HeatingEffect = HeatingEffect()
+    supply_pipe: SupplyPipe = SupplyPipe()
 
 
 class ClimateSnapshot(
@@ -266,6 +270,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         stuck_sensor=fault_detection.restore_stuck_sensor(saved.stuck_sensor),
         sensor_probe=saved.sensor_probe,
         heating_monitor=fault_detection.restore(saved.effect),
+        supply_pipe=supply_pipe.restore(saved.supply_pipe),
         cycle=emitter.forget_cycle(saved.cycle),
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
@@ -408,5 +413,6 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         usual_falls_doubt=zone.window.doubt,
         sensor_probe=zone.sensor_probe,
         effect=heating_effect.restore(zone.heating_monitor.effect),
+        supply_pipe=supply_pipe.restore(zone.supply_pipe),
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
     )

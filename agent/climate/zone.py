@@ -11,8 +11,10 @@ from agent.climate import (
     emitter,
     fault_detection,
     floor_limit,
+    heating_effect,
     pi_controller,
     sensor_loss,
+    supply_pipe,
     zone_limits,
     zone_sensors,
 )
@@ -23,6 +25,7 @@ from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import COOLING_MODES, HEATING_MODES, Mode
 from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
+from agent.climate.supply_pipe import SupplyPipe
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from agent.foundation.median import median_high
 from hal.interface import HvacAction
@@ -134,6 +137,7 @@ def request(
         thermal_mass_c=thermal_mass_c,
         heating_monitor=monitors[0],
         cooling_monitor=monitors[1],
+        supply_pipe=monitors[2],
         is_precautionary=decision.is_precautionary,
         window=window,
         is_floor_hot=is_floor_hot,
@@ -189,9 +193,9 @@ def needs_heat(state: ZoneState, settings: ZoneSettings, effective: EffectiveSet
 
 def _monitor_equipment(
     state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is_frost: bool, dt_s: float
-) -> tuple[HeatingMonitor, CoolingMonitor]:
+) -> tuple[HeatingMonitor, CoolingMonitor, SupplyPipe]:
     value_c, effective = inputs.temperature.value_c, inputs.effective
-    heating, cooling = state.heating_monitor, state.cooling_monitor
+    heating, cooling, pipe = state.heating_monitor, state.cooling_monitor, supply_pipe.pause(state.supply_pipe)
     if value_c is not None:
         heating = fault_detection.monitor_heating(
             heating,
@@ -206,11 +210,20 @@ def _monitor_equipment(
         cooling = fault_detection.monitor_cooling(
             cooling, value_c=value_c, setpoint_c=cool_c, is_cooled=is_cooled, dt_s=dt_s, failure_s=failure_s
         )
+        pipe = supply_pipe.advance(
+            state.supply_pipe,
+            supply_c=inputs.supply_c,
+            room_c=value_c,
+            setpoint_c=inputs.heat_setpoint_c,
+            is_heated=state.is_full,
+            is_slow=settings.law.response_s > heating_effect.SLOW_RESPONSE_S,
+            dt_s=dt_s,
+        )
     if value_c is None or state.window.is_open:
         heating = fault_detection.pause(heating, is_window=state.window.is_open)
     if effective.mode not in HEATING_MODES and not is_frost:
-        heating = fault_detection.expect_no_rise(heating)
-    return heating, cooling
+        heating, pipe = fault_detection.expect_no_rise(heating), supply_pipe.expect_no_heat(pipe)
+    return heating, cooling, pipe
 
 
 def _advance_thermal_mass(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s: float) -> float | None:

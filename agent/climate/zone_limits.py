@@ -3,7 +3,10 @@
 `open_window` and `floor_limit` judge; this file gives them what they need of a zone. It makes no zone request more.
 """
 
-from agent.climate import floor_limit, open_window, sensor_loss
+from collections.abc import Mapping
+
+from agent.climate import floor_limit, open_window, sensor_loss, supply_pipe
+from agent.climate.fusion import SensorReading
 from agent.climate.model import HEATING_MODES
 from agent.climate.open_window import OpenWindowState, WindowInputs
 from agent.climate.settings import ZoneSettings
@@ -24,6 +27,23 @@ def advance_window(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs,
         pause_s_max=settings.window_pause_s_max,
     )
     return open_window.advance(state.window, given, now_ms=now_ms)
+
+
+def known_probes_c(
+    settings: ZoneSettings, readings: Mapping[str, SensorReading], now_ms: int
+) -> tuple[float | None, float | None]:
+    """Return the temperatures of a zone's floor and of its supply pipe; `None` for each that is not known.
+
+    Args:
+        settings: Of the zone.
+        readings: The latest reading of each sensor that has any, by name.
+        now_ms: Boot time.
+    """
+    floor, pipe = readings.get(settings.floor_sensor), readings.get(settings.supply_sensor)
+    return (
+        floor_limit.known_floor_c(floor, now_ms=now_ms, stale_s=settings.stale_s),
+        supply_pipe.known_supply_c(pipe, now_ms=now_ms, stale_s=settings.stale_s),
+    )
 
 
 def pause(window: OpenWindowState, settings: ZoneSettings, inputs: ZoneInputs, now_ms: int) -> ZoneRequest:

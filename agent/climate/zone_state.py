@@ -11,6 +11,7 @@ from agent.climate.open_window import OpenWindowState
 from agent.climate.pi_controller import PiState
 from agent.climate.sensor_probe import SensorProbe
 from agent.climate.short_cycle_protection import ShortCycleState
+from agent.climate.supply_pipe import SupplyPipe
 from hal.interface import HvacAction
 
 FULL_LEVEL = 0.9
@@ -56,6 +57,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         was_on: Its output was on before the last step.
         is_floor_hot: Its floor is at its limit.
         level: The share of full output that it gives while it is on: less than 1 with a modulating boiler.
+        supply_pipe: What the thermometer on its supply pipe shows.
     """
 
     relay: ShortCycleState
@@ -85,11 +87,17 @@ class ZoneState(msgspec.Struct, frozen=True):
     was_on: bool = False
     is_floor_hot: bool = False
     level: float = 1.0
+    supply_pipe: SupplyPipe = SupplyPipe()
 
     @property
     def is_full(self) -> bool:
         """Whether it heats with nearly all that it has: only then is the lack of an effect a fault."""
         return self.action is HvacAction.HEAT and self.level >= FULL_LEVEL
+
+    @property
+    def is_unheated(self) -> bool:
+        """Whether its output is on and neither its room nor its supply pipe shows it as it always did."""
+        return self.heating_monitor.is_failing or self.supply_pipe.is_failing
 
     @property
     def problem(self) -> str:
@@ -105,7 +113,7 @@ class ZoneState(msgspec.Struct, frozen=True):
             )
         if self.is_precautionary:
             return UNKNOWN_TEMPERATURE
-        return self.heating_monitor.problem or self.cooling_monitor.problem
+        return self.supply_pipe.problem or self.heating_monitor.problem or self.cooling_monitor.problem
 
 
 class PeerZone(msgspec.Struct, frozen=True):
@@ -134,6 +142,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         outdoor_c: The outdoor temperature; `None` if it is not known.
         others_duty: The sum of the usual duties of the zones that share the heat source.
         floor_c: The temperature of its floor; `None` if it is not known.
+        supply_c: The temperature of its supply pipe; `None` if it is not known.
         open_contact: The first window contact of the zone that is open; empty for none.
         probe_duty: By how much the duty is moved to find out about a silent sensor.
     """
@@ -153,6 +162,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     outdoor_c: float | None = None
     others_duty: float = 0.0
     floor_c: float | None = None
+    supply_c: float | None = None
     open_contact: str = ""
     probe_duty: float = 0.0
 

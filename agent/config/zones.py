@@ -18,7 +18,7 @@ FLOOR_C_MAX = 29.0
 """Of a floor in the occupied area (EN 1264-2); makers of parquet allow 26 to 29 °C at its surface."""
 FLOOR_C_MAX_LOW, FLOOR_C_MAX_HIGH = 20.0, 45.0
 
-_ZONE_KEYS = ("id", "sensors", "weights", "emitter", "floor_sensor", "floor_c_max")
+_ZONE_KEYS = ("id", "sensors", "weights", "emitter", "floor_sensor", "floor_c_max", "supply_sensor")
 
 
 class ZoneConfig(msgspec.Struct, frozen=True):
@@ -31,6 +31,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
         emitter: "radiator", "floor" or "air"; empty for `climate.emitter`.
         floor_sensor: A probe in the floor; empty without one.
         floor_c_max: The zone is not heated while its floor is at or above this.
+        supply_sensor: A thermometer on its supply pipe; empty without one.
     """
 
     id: str
@@ -39,6 +40,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
     emitter: str = ""
     floor_sensor: str = ""
     floor_c_max: float = FLOOR_C_MAX
+    supply_sensor: str = ""
 
 
 def zone_list() -> ValueType:
@@ -54,7 +56,7 @@ def zone_list() -> ValueType:
         return zones
 
     example = '{ id = "living", sensors = ["sim/temperature"] }'
-    more = "weights, emitter, floor_sensor and floor_c_max"
+    more = "weights, emitter, floor_sensor, floor_c_max and supply_sensor"
     return ValueType(f"an array of up to {ZONES_MAX} tables such as {example}, with {more} if need be", read)
 
 
@@ -87,15 +89,24 @@ def _zone(table: object, where: str) -> ZoneConfig:
     emitter = table.get("emitter", "")
     if emitter and emitter not in EMITTERS:
         raise NotAllowed(f"{where} ({name}): emitter is one of {', '.join(EMITTERS)}")
-    floor_sensor = table.get("floor_sensor", "")
-    if not isinstance(floor_sensor, str) or (floor_sensor and floor_sensor in sensors):
-        raise NotAllowed(f"{where} ({name}): floor_sensor is a name of its own, not one of the room's sensors")
+    floor_sensor = _probe(table, "floor_sensor", sensors, f"{where} ({name})")
+    supply_sensor = _probe(table, "supply_sensor", [*sensors, floor_sensor], f"{where} ({name})")
     limit_c = table.get("floor_c_max", FLOOR_C_MAX)
     is_number = isinstance(limit_c, int | float) and not isinstance(limit_c, bool)
     if not is_number or not FLOOR_C_MAX_LOW <= limit_c <= FLOOR_C_MAX_HIGH:
         bounds = f"{FLOOR_C_MAX_LOW:.0f} to {FLOOR_C_MAX_HIGH:.0f} °C"
         raise NotAllowed(f"{where} ({name}): floor_c_max is a number from {bounds}")
-    return ZoneConfig(name, tuple(sensors), tuple(map(float, weights)), str(emitter), floor_sensor, float(limit_c))
+    return ZoneConfig(
+        name, tuple(sensors), tuple(map(float, weights)), str(emitter), floor_sensor, float(limit_c), supply_sensor
+    )
+
+
+def _probe(table: dict[str, object], key: str, taken: Sequence[str], where: str) -> str:
+    """Return the name of a probe; empty without one."""
+    name = table.get(key, "")
+    if not isinstance(name, str) or (name and name in taken):
+        raise NotAllowed(f"{where}: {key} is a name of its own, not one of the room's sensors")
+    return name
 
 
 def _is_text(value: object) -> bool:

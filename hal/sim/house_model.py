@@ -8,6 +8,7 @@ time, people, and cooking). Half of inner gains is radiant (ISO 13790, C.2).
 """
 
 from collections.abc import Sequence
+from math import exp
 from typing import Final, Self
 
 from hal.sim.building import RADIANT_TO_AIR
@@ -24,6 +25,13 @@ COOKING_W: Final = 500.0
 OPEN_WINDOW_W_PER_K: Final = 90.0
 """A tilted window of 1.2 m2 in winter: some 250 m3/h (single-sided ventilation, EN 16798-7:2017, 6.4.3.5.4)."""
 
+PIPE_FED_KEPT: Final = exp(-STEP_S / 90.0)
+"""A thermometer that is strapped on a copper pipe below its insulation follows the water within minutes."""
+
+PIPE_STILL_KEPT: Final = exp(-STEP_S / 3600.0)
+"""Water that stands still in a pipe of 22 mm cools with a time constant of half an hour bare, two hours insulated to
+0.2 W/(m K): 1.5 kJ/(m K) of water and copper."""
+
 
 class HouseModel:
     """A house and its state, advanced a minute at a time.
@@ -38,6 +46,7 @@ class HouseModel:
         has_pump: Water (or air) carries it to the rooms.
         blocked: Rooms whose valve is stuck closed.
         flow_c: The flow temperature that a modulating boiler makes; `None` for that of the design.
+        pipe_c: What a thermometer on the supply pipe of each room shows, close to the room; the air without a pipe.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class HouseModel:
         for node in held:
             self.network.temperatures_c[node] = start_c
         self.network.settle(held, (outside_c, GROUND_C))
+        self.pipe_c = [start_c for _ in held]
         self._steps = 1
         self._gains_w: list[float] = []
         self._enter_sample(0)
@@ -84,6 +94,7 @@ class HouseModel:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.network = self.network.copy()
+        twin.pipe_c = self.pipe_c.copy()
         return twin
 
     def open_windows(self, rooms: frozenset[int]) -> None:
@@ -118,7 +129,8 @@ class HouseModel:
         if sample != self._sample:
             self._enter_sample(sample)
         heat = self._gains_w.copy()
-        self._supply(calls, heat)
+        share = self._supply(calls, heat)
+        self._warm_pipes(calls, share)
         network = self.network
         values, conductances = network.temperatures_c, network.conductances_w_per_k
         for part in self.parts:
@@ -130,13 +142,35 @@ class HouseModel:
         network.advance(heat, (self.outside_c, GROUND_C), self._steps)
         self.minute += 1
 
-    def _supply(self, calls: Sequence[float], heat: list[float]) -> None:
-        """Add the heat of this minute to the emitters."""
+    def _warm_pipes(self, calls: Sequence[float], share: float) -> None:
+        """Move the temperatures of the supply pipes by a minute.
+
+        Args:
+            calls: Of the rooms.
+            share: Of the heat that the emitters would take which the source gives.
+        """
+        values, flow_c = self.network.temperatures_c, self._flow_c()
+        for i, (part, call, pipe_c) in enumerate(zip(self.parts, calls, self.pipe_c, strict=True)):
+            if call > 0.0 and part.intake_w_per_k and self.has_pump and i not in self.blocked:
+                # The water comes back with the temperature of the emitter, and takes up what the source gives.
+                fed_c = values[part.emitter] + share * max(0.0, flow_c - values[part.emitter])
+                kept = PIPE_FED_KEPT
+            else:
+                fed_c, kept = values[part.air], PIPE_STILL_KEPT
+            self.pipe_c[i] = fed_c + (pipe_c - fed_c) * kept
+
+    def _flow_c(self) -> float:
+        """Return the flow temperature in this weather."""
+        source = self.design.source
+        return source.flow_now_c(self.outside_c) if self.flow_c is None else min(self.flow_c, source.flow_c)
+
+    def _supply(self, calls: Sequence[float], heat: list[float]) -> float:
+        """Add the heat of this minute to the emitters; return which share of what they would take they got."""
         design, values = self.design, self.network.temperatures_c
         source, outside_c = design.source, self.outside_c
         wanted: list[tuple[int, float]] = []
         total_w = cooled_w = 0.0
-        flow_c = source.flow_now_c(outside_c) if self.flow_c is None else min(self.flow_c, source.flow_c)
+        flow_c = self._flow_c()
         is_on = False
         for i, (part, room, call) in enumerate(zip(self.parts, design.rooms, calls, strict=True)):
             if call < 0.0:
@@ -156,17 +190,18 @@ class HouseModel:
         self.consumed_j += cooled_w / COOLING_PERFORMANCE * STEP_S
         if not is_on:
             self._running_s = 0.0
-            return
+            return 0.0
         share = min(1.0, max(0.0, (self._running_s + STEP_S - source.start_s) / STEP_S)) if source.start_s else 1.0
         self._running_s += STEP_S
         if total_w <= 0.0 or not self.has_source or not self.has_pump:
-            return
+            return 0.0
         if source.is_shared:
             share *= min(1.0, design.source_w * source.capacity_share(outside_c) / total_w)
         for node, power_w in wanted:
             heat[node] += power_w * share
         self.drawn_j += total_w * share * STEP_S
         self.consumed_j += total_w * share / source.performance(outside_c) * STEP_S
+        return share
 
     def _enter_sample(self, sample: int) -> None:
         """Take over the weather and people's gains of the next ten minutes."""

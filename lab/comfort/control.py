@@ -26,7 +26,7 @@ from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality, SensorKind, ZoneOutput
 from hal.plausibility import PlausibilityCheck
 from hal.sim.emitters import EmitterKind, SourceKind
-from hal.sim.house_design import HouseDesign
+from hal.sim.house_design import HouseDesign, HouseRoom
 
 BOOT_MS: Final = 20_000
 MINUTE_MS: Final = 60_000
@@ -41,6 +41,7 @@ class Situation(msgspec.Struct):
         reports: Values that have arrived in this minute, by room.
         setpoints_c: Of the rooms, heating or cooling.
         outside_c: Outdoor temperature, for those who measure it.
+        pipes_c: The temperatures of the rooms' supply pipes, for those who measure them.
     """
 
     minute: int
@@ -48,6 +49,7 @@ class Situation(msgspec.Struct):
     reports: Mapping[int, float]
     setpoints_c: Sequence[float]
     outside_c: float
+    pipes_c: Sequence[float] = ()
 
 
 class Controller(Protocol):
@@ -132,17 +134,38 @@ def _zone_equipment(design: HouseDesign) -> Literal["auto", "heat_pump", "furnac
     return "auto"
 
 
-def settings_for(design: HouseDesign, flow: FlowSettings | None = None) -> ClimateSettings:
+def has_water(room: HouseRoom) -> bool:
+    """Return whether water brings the heat to a room."""
+    return room.emitter in {EmitterKind.RADIATOR, EmitterKind.CAST_IRON, EmitterKind.FLOOR}
+
+
+def pipe_sensor(room: str) -> str:
+    """Return the name of the thermometer on a room's supply pipe."""
+    return f"{room} supply"
+
+
+def settings_for(
+    design: HouseDesign, flow: FlowSettings | None = None, *, has_pipe_sensors: bool = False
+) -> ClimateSettings:
     """Return what a person would configure for a house: its emitters and its source, all else at the defaults.
 
     Args:
         design: Of the house.
         flow: Of a boiler that modulates.
+        has_pipe_sensors: Each room with water has a thermometer on its supply pipe.
     """
+    pipes = {room.name: pipe_sensor(room.name) for room in design.rooms if has_pipe_sensors and has_water(room)}
     outputs = [ZoneOutput(room.name, can_cool=room.cooling_w > 0) for room in design.rooms]
     config = ClimateConfig(
         zones=tuple(
-            ZoneConfig(room.name, (room.name,), (1.0,), emitter=_EMITTERS[room.emitter].value) for room in design.rooms
+            ZoneConfig(
+                room.name,
+                (room.name,),
+                (1.0,),
+                emitter=_EMITTERS[room.emitter].value,
+                supply_sensor=pipes.get(room.name, ""),
+            )
+            for room in design.rooms
         ),
         heat_source=_SOURCES[design.source.kind],
         zone_equipment=_zone_equipment(design),
@@ -215,6 +238,8 @@ class HubControl:
             quality, _ = self._judges[name].check(value_c, now.now_ms)
             if quality is not Quality.BAD:
                 self._readings[name] = SensorReading(value_c, now.now_ms, quality, self._silence_s_max)
+        for name, pipe_c in zip(self._names, situation.pipes_c, strict=False):
+            self._readings[pipe_sensor(name)] = SensorReading(pipe_c, now.now_ms, Quality.GOOD)
         calls = [0.0] * len(self._names)
         for tick in range(self._ticks):
             here = now if tick == 0 else self._now(at_ms + tick * MINUTE_MS // self._ticks)

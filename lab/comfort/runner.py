@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from agent.climate.settings import ClimateSettings
 from hal.sim.house_design import HouseDesign
 from hal.sim.house_model import HouseModel
 from hal.sim.numerics import Noise
@@ -158,7 +159,12 @@ class ComfortHome:
                     reports[room] = value_c
             wanted_c = setpoint_c(minute) if callable(setpoint_c) else setpoint_c
             situation = Situation(
-                minute, start_utc_ms + minute * 60_000, reports, [wanted_c] * len(sensors), house.outside_c
+                minute,
+                start_utc_ms + minute * 60_000,
+                reports,
+                [wanted_c] * len(sensors),
+                house.outside_c,
+                house.pipe_c.copy(),
             )
             calls = controller.decide(situation)
             if isinstance(controller, HubControl):
@@ -168,8 +174,10 @@ class ComfortHome:
                 on_minute(house, situation, calls)
 
 
-def controller_for(law: Law, case: Case, *, tick_s: float = 60.0) -> Controller:
-    """Return a controller of a constant setpoint."""
+def controller_for(
+    law: Law, case: Case, *, tick_s: float = 60.0, settings: ClimateSettings | None = None
+) -> Controller:
+    """Return a controller of a constant setpoint; of the hub with these settings in place of the usual ones."""
     rooms, is_cooling = len(case.design.rooms), case.is_cooling
     match law:
         case Law.HYSTERESIS_03:
@@ -186,7 +194,7 @@ def controller_for(law: Law, case: Case, *, tick_s: float = 60.0) -> Controller:
         start_utc_ms=case.pattern.start_utc_ms,
         programs={room.name: program for room in case.design.rooms},
         tick_s=tick_s,
-        settings=modulating_settings_for(case.design) if law is Law.HUB_FLOW else None,
+        settings=modulating_settings_for(case.design) if law is Law.HUB_FLOW else settings,
     )
 
 

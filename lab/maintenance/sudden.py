@@ -15,12 +15,15 @@ from math import exp
 
 import msgspec
 
+from agent.climate import heating_effect
 from agent.climate.zone_state import ZoneState
+from hal.sim.emitters import EmitterKind
 from hal.sim.house_design import HouseDesign
+from hal.sim.house_model import HouseModel
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import CHANGE_02, NEAR_EMITTER, OFFSET, TENTHS
 from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT
-from lab.comfort.control import HubControl, constant_program
+from lab.comfort.control import HubControl, Situation, constant_program, has_water, settings_for
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault
 from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome, Law, controller_for
 
@@ -72,16 +75,32 @@ class Trial(msgspec.Struct, frozen=True):
         reported_min: Until control reported it.
         heated_min: For how long heat was called for in the time in which it should be reported, by the zone that
             called most of those that it stops. Nobody can notice a fault of what is not used.
+        missing_k: By how much it had made the coldest of their rooms colder by then, or by its report: the same house
+            without the fault gets the same output.
+        needed_k: What sun, people and sensors do within three hours, and what the load grows by from one evening to the
+            next, as control reckons them. No thermometer in the room can show less as a fault.
     """
 
     fault: EquipmentFault
     reported_min: int | None
     heated_min: int = TOLD_WITHIN_MINUTES
+    missing_k: float = 0.0
+    needed_k: float = 0.0
 
     @property
     def is_in_time(self) -> bool:
         """Whether it was reported within three hours."""
         return self.reported_min is not None and self.reported_min <= TOLD_WITHIN_MINUTES
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it was not reported in time, and hardly any heat was called for."""
+        return not self.is_in_time and self.heated_min < USED_MINUTES
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it was not reported in time though heat was called for, and no room could show it."""
+        return not (self.is_in_time or self.is_unused) and self.missing_k < self.needed_k
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -111,14 +130,14 @@ class _Watch:
     def look(self, *_: object) -> None:
         """Take one minute."""
         for number, zone in enumerate(self._control.controller.state.zones):
-            if zone.heating_monitor.is_failing:
+            if zone.is_unheated:
                 self.lasting[number] += 1
             elif self.lasting[number]:
                 self.ended.append(self.lasting[number])
                 self.lasting[number] = 0
 
 
-def live(design: HouseDesign, number: int, seed: int) -> Life:
+def live(design: HouseDesign, number: int, seed: int, *, has_pipe_sensors: bool = False) -> Life:
     """Return what becomes of a house; the weather and the habit of the sensors follow from its number."""
     rng = random.Random(f"{seed}/{design.name}/{number}")  # noqa: S311 - no secret
     days = HEALTHY_DAYS + len(EquipmentFault) * TRIAL_DAYS
@@ -130,7 +149,7 @@ def live(design: HouseDesign, number: int, seed: int) -> Life:
         warm_up_days=0,
         days=days,
     )
-    control = controller_for(Law.HUB, case)
+    control = controller_for(Law.HUB, case, settings=settings_for(design, has_pipe_sensors=has_pipe_sensors))
     if not isinstance(control, HubControl):
         raise TypeError("only the hub reports faults")
     home, watch = ComfortHome(case, control), _Watch(control)
@@ -184,11 +203,20 @@ def try_fault(home: ComfortHome, control: HubControl, fault: EquipmentFault, min
             break
         home.run(1, HEAT_SETPOINT_C)
     stands = _is_reported(control, None)
+    twin = home.house.copy()
     fault.plant(home.house)
     reported_min: int | None = None
     heated_min = [0] * len(control.controller.state.zones)
+    missing_k = 0.0
+
+    def follow(_: HouseModel, __: Situation, calls: list[float]) -> None:
+        twin.advance(calls)
+
     for minute in range(1, WATCHED_MINUTES + 1):
-        home.run(1, HEAT_SETPOINT_C)
+        home.run(1, HEAT_SETPOINT_C, follow if minute <= TOLD_WITHIN_MINUTES else None)
+        if minute <= TOLD_WITHIN_MINUTES:
+            rooms = range(len(_stopped(control, fault)))
+            missing_k = max(twin.air_c[room] - home.house.air_c[room] for room in rooms)
         for number, zone in enumerate(_stopped(control, fault)):
             heated_min[number] += zone.is_full and minute <= TOLD_WITHIN_MINUTES
         if not stands and _is_reported(control, fault):
@@ -198,7 +226,14 @@ def try_fault(home: ComfortHome, control: HubControl, fault: EquipmentFault, min
         home.run(KEPT_MINUTES, HEAT_SETPOINT_C)
     home.house.blocked, home.house.has_source, home.house.has_pump = frozenset(), True, True
     home.run(REPAIRED_MINUTES, HEAT_SETPOINT_C)
-    return Trial(fault, reported_min, max(heated_min))
+    return Trial(fault, reported_min, max(heated_min), missing_k, needed_k(home.case.design))
+
+
+def needed_k(design: HouseDesign) -> float:
+    """Return how much colder a fault has to make a room of a house within three hours to be seen there."""
+    is_slow = design.rooms[0].emitter is EmitterKind.FLOOR
+    rate_k_per_h = heating_effect.SLOW_RATE_K_PER_H if is_slow else heating_effect.RATE_K_PER_H
+    return heating_effect.DISTURBANCE_K + heating_effect.LOAD_GROWTH * rate_k_per_h * TOLD_WITHIN_MINUTES / 60.0
 
 
 def _stopped(control: HubControl, fault: EquipmentFault | None) -> tuple[ZoneState, ...]:
@@ -209,21 +244,25 @@ def _stopped(control: HubControl, fault: EquipmentFault | None) -> tuple[ZoneSta
 
 def _is_reported(control: HubControl, fault: EquipmentFault | None) -> bool:
     """Return whether a zone that a fault stops is reported, or any zone without a fault given."""
-    return any(zone.heating_monitor.is_failing for zone in _stopped(control, fault))
+    return any(zone.is_unheated for zone in _stopped(control, fault))
 
 
-def fleet(*, is_held_out: bool, houses: Sequence[str] = (), rounds: int = 1) -> Iterator[Life]:
+def fleet(
+    *, is_held_out: bool, houses: Sequence[str] = (), rounds: int = 1, has_pipe_sensors: bool = False
+) -> Iterator[Life]:
     """Yield the lives of one half of the houses.
 
     Args:
         is_held_out: Which half.
         houses: The names of those that are wanted; all by default.
         rounds: How often each lives, with other weather, other sensors and another seed.
+        has_pipe_sensors: Rooms with water have a thermometer on their supply pipe; only such houses live then.
     """
     chosen = [each for each in HOUSES.values() if each.is_held_out is is_held_out and each.name not in LEFT_OUT]
     for number, design in enumerate(chosen * rounds):
-        if not houses or design.name in houses:
-            yield live(design, number, HELD_OUT_SEED if is_held_out else TUNING_SEED)
+        if (not houses or design.name in houses) and (not has_pipe_sensors or has_water(design.rooms[0])):
+            seed = HELD_OUT_SEED if is_held_out else TUNING_SEED
+            yield live(design, number, seed, has_pipe_sensors=has_pipe_sensors)
 
 
 def largest_mean(count: int) -> float:
@@ -266,20 +305,44 @@ def as_markdown(lives: Sequence[Life]) -> str:
     return "\n".join(lines)
 
 
+def as_houses_markdown(lives: Sequence[Life]) -> str:
+    """Return the faults that were reported within 3 h by house and kind, and why the others could not be."""
+    kinds = " | ".join(each.value for each in EquipmentFault)
+    lines = [
+        f"| House | {kinds} | within 12 h | late: no heat called for | late: hidden from the room | late: else |",
+        f"|---|{'---|' * len(EquipmentFault)}---|---|---|---|",
+    ]
+    for house in dict.fromkeys(each.house for each in lives):
+        trials = [trial for each in lives if each.house == house for trial in each.trials]
+        in_time = [[trial.is_in_time for trial in trials if trial.fault is kind] for kind in EquipmentFault]
+        unused, hidden = sum(trial.is_unused for trial in trials), sum(trial.is_hidden for trial in trials)
+        late = sum(not trial.is_in_time for trial in trials) - unused - hidden
+        known = sum(trial.reported_min is not None for trial in trials)
+        counts = " | ".join(f"{sum(each)} of {len(each)}" for each in in_time)
+        lines.append(f"| {house} | {counts} | {known} of {len(trials)} | {unused} | {hidden} | {late} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the counts of both halves of the houses, or of one; each life, in minutes, on standard error."""
     parser = ArgumentParser(prog="python -m lab.maintenance.sudden", description=main.__doc__)
     parser.add_argument("--half", choices=("tuning", "held-out"), help="of the houses; by default each in turn")
     parser.add_argument("--rounds", type=int, default=1, help="how often each house lives, by default once")
+    parser.add_argument(
+        "--pipe-sensors", action="store_true", help="only houses with water, each room with a thermometer on its pipe"
+    )
     options = parser.parse_args()
     for name in (options.half,) if options.half else ("tuning", "held-out"):
         lives = []
-        for life in fleet(is_held_out=name == "held-out", rounds=options.rounds):
+        for life in fleet(is_held_out=name == "held-out", rounds=options.rounds, has_pipe_sensors=options.pipe_sensors):
             lives.append(life)
-            found = ", ".join(f"{trial.fault.value} {trial.reported_min} ({trial.heated_min})" for trial in life.trials)
-            # In brackets: the minutes for which heat was called for in the first three hours.
+            found = ", ".join(
+                f"{trial.fault.value} {trial.reported_min} ({trial.heated_min} min, {trial.missing_k:.1f} K)"
+                for trial in life.trials
+            )
+            # In brackets: for how long heat was called for in the first three hours, and what the room missed by then.
             sys.stderr.write(f"{life.house}: {found}; without a fault {life.false_min}\n")
-        sys.stdout.write(f"{name}\n\n{as_markdown(lives)}\n\n")
+        sys.stdout.write(f"{name}\n\n{as_markdown(lives)}\n\n{as_houses_markdown(lives)}\n\n")
         sys.stdout.flush()
 
 

@@ -102,7 +102,7 @@ def happen(hub: Hub, data: st.DataObject) -> None:
     draw, zone = data.draw, data.draw(st.sampled_from(ZONES))
     match draw(WHEN):
         case "sensors":
-            for name in draw(st.sets(st.sampled_from(("a1", "a2", "b1", "floor", "outside")))):
+            for name in draw(st.sets(st.sampled_from(("a1", "a2", "b1", "floor", "pipe", "outside")))):
                 at_ms = hub.now_ms - draw(st.sampled_from(AGES_MS))
                 quality = draw(st.sampled_from((Quality.GOOD, Quality.GOOD, *Quality)))
                 silence_s_max = draw(st.sampled_from((None, None, 0.0, 900.0)))
@@ -146,7 +146,12 @@ def settings_of(emitter: Emitter, source: HeatSourceKind) -> ClimateSettings:
     sensors: Mapping[str, tuple[tuple[str, float], ...]] = {"a": (("a1", 1.0), ("a2", 0.5)), "b": (("b1", 1.0),)}
     zones = tuple(
         ZoneSettings(
-            zone_id=zone, sensors=sensors[zone], can_cool=zone == "b", law=law, floor_sensor="floor" * (zone == "a")
+            zone_id=zone,
+            sensors=sensors[zone],
+            can_cool=zone == "b",
+            law=law,
+            floor_sensor="floor" * (zone == "a"),
+            supply_sensor="pipe",
         )
         for zone in ZONES
     )

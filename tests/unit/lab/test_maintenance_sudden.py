@@ -1,14 +1,17 @@
 """The counts of sudden faults: in time to the minute, by kind, and false reports with how long they lasted."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from hal.sim.house_design import HouseDesign
+from hal.sim.house_model import HouseModel
 from hal.sim.houses import HOUSES
+from lab.comfort.control import Situation
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault
+from lab.comfort.runner import OnMinute
 from lab.maintenance import sudden
-from lab.maintenance.sudden import USED_MINUTES, Life, Trial, as_markdown
+from lab.maintenance.sudden import USED_MINUTES, Life, Trial, as_houses_markdown, as_markdown
 
 
 def test_faults_are_counted_by_kind_and_false_reports_over_the_time_without_a_fault() -> None:
@@ -37,21 +40,44 @@ def test_the_bound_of_a_count_is_that_of_the_tables() -> None:
 def test_each_round_has_other_weather_or_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
 
-    def note(design: HouseDesign, number: int, _: int) -> Life:
+    def note(design: HouseDesign, number: int, _: int, *, has_pipe_sensors: bool) -> Life:
+        assert has_pipe_sensors is (design.name != "split timber")
         seen.append((design.name, number))
         return Life(design.name, 1, [], [])
 
     monkeypatch.setattr(sudden, "live", note)
-    assert len(list(sudden.fleet(is_held_out=True, houses=("timber pump",), rounds=3))) == 3
+    assert len(list(sudden.fleet(is_held_out=True, houses=("timber pump",), rounds=3, has_pipe_sensors=True))) == 3
     assert [name for name, _ in seen] == ["timber pump"] * 3
     assert len({number for _, number in seen}) == 3
+    assert not list(sudden.fleet(is_held_out=True, houses=("split timber",), has_pipe_sensors=True)), "it has no pipe"
+    assert len(list(sudden.fleet(is_held_out=True, houses=("split timber",)))) == 1
+
+
+def test_faults_are_counted_by_house_and_those_that_no_room_can_show_are_named() -> None:
+    def late(fault: EquipmentFault, *, heated_min: int, missing_k: float) -> Trial:
+        return Trial(fault, TOLD_WITHIN_MINUTES + 1, heated_min, missing_k, needed_k=0.86)
+
+    trials = [
+        Trial(EquipmentFault.VALVE, 60, 0),
+        late(EquipmentFault.VALVE, heated_min=USED_MINUTES - 1, missing_k=0.0),
+        late(EquipmentFault.SOURCE, heated_min=USED_MINUTES, missing_k=0.8),
+        late(EquipmentFault.PUMP, heated_min=USED_MINUTES, missing_k=0.9),
+    ]
+    lines = as_houses_markdown([Life("a", 1, [], trials[:2]), Life("b", 1, [], []), Life("a", 1, [], trials[2:])])
+    assert "| a | 1 of 2 | 0 of 1 | 0 of 1 | 4 of 4 | 1 | 1 | 1 |" in lines.splitlines()
+    assert "| b | 0 of 0 | 0 of 0 | 0 of 0 | 0 of 0 | 0 | 0 | 0 |" in lines.splitlines()
+
+
+def test_a_floor_needs_a_smaller_fall_than_radiators_do() -> None:
+    assert sudden.needed_k(HOUSES["floor pump"]) == pytest.approx(0.6 + 0.25 * 0.35 * 3.0)
+    assert sudden.needed_k(HOUSES["bare brick"]) == pytest.approx(0.6 + 0.25 * 0.8 * 3.0)
 
 
 class StandingReport:
     """A house and its control: a report stands at the beginning, and each fault is reported ten minutes after it.
 
     Attributes:
-        case, controller, state, zones, heating_monitor, house: Itself, so that it answers as all of them do.
+        case, controller, state, zones, house: Itself, so that it answers as all of them do.
         has_source: As of the house.
         planted_minute: When the source failed; `None` while it works.
     """
@@ -59,9 +85,10 @@ class StandingReport:
     def __init__(self, stands_minutes: int) -> None:
         self.minute = 0
         self.planted_minute: int | None = None
-        self.house = self.controller = self.state = self.heating_monitor = self
+        self.house = self.controller = self.state = self.case = self
         self.zones = (self,)
         self.blocked, self.has_pump = frozenset[int](), True
+        self.design, self.air_c = HOUSES["bare brick"], [20.0]
         self._stands_minutes = stands_minutes
 
     @property
@@ -77,12 +104,22 @@ class StandingReport:
         return self.minute % 2 == 0
 
     @property
-    def is_failing(self) -> bool:
+    def is_unheated(self) -> bool:
         is_found = self.planted_minute is not None and self.minute >= self.planted_minute + 10
         return is_found or self.minute < self._stands_minutes
 
-    def run(self, minutes: int, _: float) -> None:
+    def copy(self) -> "StandingReport":
+        twin = StandingReport(0)
+        twin.air_c = self.air_c.copy()
+        return twin
+
+    def advance(self, calls: list[float]) -> None:
+        self.air_c[0] += calls[0]
+
+    def run(self, minutes: int, _: float, on_minute: OnMinute | None = None) -> None:
         self.minute += minutes
+        if on_minute is not None:
+            on_minute(cast("HouseModel", self), cast("Situation", None), [1.0])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +130,8 @@ def test_a_report_that_stands_is_none_of_the_next_fault(
 ) -> None:
     home: Any = StandingReport(stands_minutes)
     trial = sudden.try_fault(home, home, EquipmentFault.SOURCE, 60)
-    assert trial == Trial(EquipmentFault.SOURCE, reported_min, heated_min)
+    missing_k = float(min(TOLD_WITHIN_MINUTES, reported_min or TOLD_WITHIN_MINUTES))
+    assert trial == Trial(EquipmentFault.SOURCE, reported_min, heated_min, missing_k, needed_k=1.2)
 
 
 @pytest.mark.slow
@@ -103,3 +141,15 @@ def test_a_house_lives_through_each_fault_and_recovers(monkeypatch: pytest.Monke
     assert (life.zone_minutes, life.false_min) == (4 * 1440, [])
     assert [trial.fault for trial in life.trials] == list(EquipmentFault)
     assert all(30 < (trial.reported_min or 0) <= TOLD_WITHIN_MINUTES for trial in life.trials)
+
+
+@pytest.mark.slow
+def test_a_floor_with_a_thermometer_on_its_pipe_shows_each_fault_within_two_hours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No room of a floor shows any of them in that time."""
+    monkeypatch.setattr(sudden, "HEALTHY_DAYS", 4)
+    life = sudden.live(HOUSES["floor pump"], 2, 20, has_pipe_sensors=True)
+    assert life.false_min == []
+    assert all(trial.missing_k < trial.needed_k for trial in life.trials)
+    assert all(0 < (trial.reported_min or 0) <= 120 for trial in life.trials)

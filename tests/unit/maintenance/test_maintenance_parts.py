@@ -11,6 +11,7 @@ from agent.climate.heating_effect import HeatingEffect
 from agent.climate.model import Mode
 from agent.climate.service import ClimateService
 from agent.climate.short_cycle_protection import assume_stopped
+from agent.climate.supply_pipe import SupplyPipe
 from agent.climate.zone_state import ZoneState
 from agent.maintenance.assessment import FindingState, find_sudden
 from agent.maintenance.calibration import MODELS
@@ -36,7 +37,9 @@ def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **st
         is_floor_hot=False,
         heating_monitor=monitor,
         stuck_sensor=stuck,
-        problem=state.pop("problem", monitor.problem),
+        supply_pipe=(pipe := cast("SupplyPipe", state.pop("supply_pipe", SupplyPipe()))),
+        is_unheated=monitor.is_failing or pipe.is_failing,
+        problem=state.pop("problem", pipe.problem or monitor.problem),
     )
     vars(now).update(state)
     control = SimpleNamespace(zones={"living": zone}, state=SimpleNamespace(zones=(now,)), outdoor_c=4.0)
@@ -69,13 +72,17 @@ def test_what_control_says_about_the_response_blames_the_equipment_only_where_it
     assert response(mode=Mode.COOL, is_failing=True).setpoint_c is None
     assert response(is_stuck=True, is_failing=True, problem="restart or replace the sensor").room_c is None
     assert response(is_failing=True, problem="restart or replace the sensor").room_c is None
+    by_pipe = SupplyPipe(is_failing=True)
+    assert response(supply_pipe=by_pipe) == Response(20.5, 21.0, is_failing=True)
+    assert response(supply_pipe=by_pipe, is_failing=True) == Response(20.5, 21.0, is_failing=True)
 
 
 def test_a_boiler_that_fails_near_the_setpoint_is_a_finding_of_the_equipment_and_not_of_the_sensor() -> None:
     """The zone's problem, which doctor and the page show, and the finding of maintenance agree."""
     failing = HeatingMonitor(is_failing=True, effect=HeatingEffect(is_failing=True))
     zone = ZoneState(assume_stopped(0), heating_monitor=failing, stuck_sensor=StuckSensorState((20.5,)))
-    (seen,) = zone_evidence(climate(heating_monitor=failing, stuck_sensor=zone.stuck_sensor, problem=zone.problem), {})
+    state = {"heating_monitor": failing, "stuck_sensor": zone.stuck_sensor, "is_unheated": zone.is_unheated}
+    (seen,) = zone_evidence(climate(**state, problem=zone.problem), {})  # type: ignore[arg-type]
     finding = find_sudden(follow(NoWarming(), seen.response, 60.0, 1_000), seen.response)
     assert zone.problem.startswith("check boiler or heat pump, pump and valve")
     assert finding is not None

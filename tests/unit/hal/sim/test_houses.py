@@ -199,3 +199,24 @@ def test_a_weather_has_its_mean(pattern: WeatherPattern) -> None:
 def test_the_summer_is_hot_and_the_same_for_the_same_seed() -> None:
     assert weather_series(SUMMER_HEAT, seed=3, days=2) == weather_series(SUMMER_HEAT, seed=3, days=2)
     assert max(sample.outside_c for sample in weather_series(SUMMER_HEAT, seed=3, days=7)) > 28.0
+
+
+def test_a_supply_pipe_is_as_warm_as_the_flow_with_heat_and_as_what_returns_without() -> None:
+    """A radiator at the design flow temperature; then the burner off, then the pump too, each for hours."""
+    house = without_gains("bare brick", 20.0)
+    assert house.pipe_c == house.air_c
+    run(house, 1.0, 3.0)
+    flow_c = house.design.source.flow_c
+    assert flow_c - 10.0 < house.pipe_c[0] <= flow_c
+    twin = house.copy()
+    house.has_source = False
+    run(house, 1.0, 0.5)
+    returned_c = house.air_c[0] + house.emitter_excess_k(0)
+    assert house.pipe_c[0] == pytest.approx(returned_c, abs=1.0)
+    assert twin.pipe_c[0] > house.pipe_c[0] + 5.0, "a copy keeps its own pipes"
+    twin.has_pump = False
+    run(twin, 1.0, 1.0)
+    still_c = twin.air_c[0] + (flow_c - twin.air_c[0]) / 2.718
+    assert twin.pipe_c[0] == pytest.approx(still_c, abs=5.0), (
+        "water that stands still cools with a time constant of 1 h"
+    )
