@@ -23,6 +23,7 @@ from agent.climate import (
     schedule,
     sensor_probe,
     snapshot,
+    stuck_relay,
     zone_limits,
 )
 from agent.climate.binary_sensors import NO_BINARY_STATES, BinaryStates
@@ -44,9 +45,6 @@ from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
 from agent.foundation.clock import Now
 from agent.foundation.median import median_high
 from hal.interface import HvacAction
-
-UNLEARNED_SHARE_MAX = 0.9
-"""A zone that was measured for two and a half hours shows the duty that others like it need."""
 
 BLOCKS_AHEAD_MAX = 8
 """So many coming blocks are looked at: a schedule may rise in several steps."""
@@ -285,7 +283,7 @@ class ClimateController:
         self._measure(zones, in_force, readings, now.now_ms)
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         self.outdoor_mean_c = outdoor.advance_mean(self.outdoor_mean_c, self.outdoor_c, dt_s)
-        inputs = self._build_inputs(zones, in_force, readings, now, dt_s)
+        inputs = self._build_inputs(zones, in_force, readings, now, dt_s, timezone)
         test = output_test.active(test, now.now_ms)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, test)
         modes = {effective.mode for effective in in_force}
@@ -350,6 +348,7 @@ class ClimateController:
         readings: Mapping[str, SensorReading],
         now: Now,
         dt_s: float,
+        timezone: tzinfo,
     ) -> list[ZoneInputs]:
         """Return the inputs of each zone."""
         states = self.state.zones
@@ -363,12 +362,12 @@ class ClimateController:
             (value_c, i) for value_c, i in known_c if needs_heat(states[i], zones[i].settings, in_force[i], value_c)
         ]
         peers = [
-            (PeerZone(value_c, states[i].mean_duty / (1.0 - states[i].unlearned_share)), i)
+            (PeerZone(value_c, need), i)
             for value_c, i in known_c
-            if in_force[i].mode in HEATING_MODES
-            and zones[i].settings.can_heat
-            and states[i].unlearned_share < UNLEARNED_SHARE_MAX
+            if in_force[i].mode in HEATING_MODES and zones[i].settings.can_heat
+            if (need := states[i].known_need) is not None
         ]
+        is_dark = stuck_relay.is_dark(now, timezone)
         others_duties = coordinator.others_duties(self.state, self.settings)
         is_shared = coordinator.shares_source(self.settings)
         begun = {zone.recovery.due_utc_ms for zone in zones if is_shared and zone.recovery is not None}
@@ -392,6 +391,7 @@ class ClimateController:
                     peers=_of_others(i, peers),
                     others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
+                    is_dark=is_dark,
                     floor_c=zone.floor_c,
                     supply_c=supply_c,
                     open_contact=zone.open_contact(now),

@@ -17,8 +17,9 @@ from math import inf
 
 import msgspec
 
-from agent.climate import heating_effect
+from agent.climate import heating_effect, stuck_relay
 from agent.climate.heating_effect import HeatingEffect, in_bounds
+from agent.climate.stuck_relay import NOTHING_KNOWN, RelayContext, RelayState
 
 CHANGE_K = 0.3
 """A change beyond the noise of any sensor."""
@@ -52,29 +53,6 @@ WATCHED_S_MAX = 366 * 86_400.0
 EXCESS_S_MIN = 300.0
 """Five minutes of full heating above the usual duty, whatever is known: 0.2 to 0.8 K by radiators."""
 
-STUCK_RELAY_AFTER_S = 3600.0
-"""The time after which radiators have given their remaining heat to the room."""
-
-STUCK_RELAY_UNTIL_S = 12 * 3600.0
-"""A relay gets stuck when it is switched off: a room that warms up much later does so because of the weather."""
-
-STUCK_RELAY_ABOVE_K = 2.0
-STUCK_RELAY_RISES = ((3600.0, 1.0), (3 * 3600.0, 2.0))
-"""A rise (kelvin) within a period (seconds) of a stuck relay: radiators are fast, floors and large rooms are slow."""
-
-STUCK_RELAY_FALL_K = 1.0
-"""A fall that shows that the heat has ended."""
-
-
-class ObservationPeriod(msgspec.Struct, frozen=True):
-    """A period with the output off: the temperature at its start (`None` before that), and its length so far."""
-
-    start_c: float | None = None
-    s: float = 0.0
-
-
-_NO_PERIODS = tuple(ObservationPeriod() for _ in STUCK_RELAY_RISES)
-
 
 class HeatingMonitor(msgspec.Struct, frozen=True):
     """Monitors the heating of a zone.
@@ -82,11 +60,8 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
     Attributes:
         start_c: The temperature from which a rise is expected; `None` if none is.
         on_s: The time of heating since then.
-        off_s: The time since the output went off.
-        periods: One for each of `STUCK_RELAY_RISES`.
-        peak_c: The highest temperature since the relay is stuck.
+        relay: What the time since the output went off has shown of its relay.
         is_failing: The zone is heated and does not get warmer.
-        is_stuck: The zone is not heated and gets warmer.
         has_risen: The zone has got warmer by its heating in this run of the agent.
         is_scarce: Its equipment was known to be too small for the weather when it last got warmer.
         effect: What is known of the effect of its heating.
@@ -94,14 +69,16 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
 
     start_c: float | None = None
     on_s: float = 0.0
-    off_s: float = 0.0
-    periods: tuple[ObservationPeriod, ...] = _NO_PERIODS
-    peak_c: float = 0.0
+    relay: RelayState = stuck_relay.NOT_OFF
     is_failing: bool = False
-    is_stuck: bool = False
     has_risen: bool = False
     is_scarce: bool = False
     effect: HeatingEffect = HeatingEffect()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the zone is not heated and gets warmer."""
+        return self.relay.is_stuck
 
     @property
     def problem(self) -> str:
@@ -109,10 +86,7 @@ class HeatingMonitor(msgspec.Struct, frozen=True):
         if self.is_failing:
             return "check boiler or heat pump, pump and valve: the zone is heated and does not get warmer"
         if self.is_stuck:
-            return (
-                "check the relay, it may be stuck: the zone gets warmer with the heating off (strong sun has the same"
-                " effect)"
-            )
+            return "check the relay, it may be stuck: the zone gets warmer with the heating off"
         return ""
 
 
@@ -125,6 +99,7 @@ def monitor_heating(
     dt_s: float,
     failure_s: float,
     response_s: float = 900.0,
+    context: RelayContext = NOTHING_KNOWN,
 ) -> HeatingMonitor:
     """Return the monitor after some time.
 
@@ -136,6 +111,7 @@ def monitor_heating(
         dt_s: The time.
         failure_s: See `UNLEARNED_FACTOR` and `LEARNED_FACTOR`.
         response_s: In this time the emitter shows whether it works.
+        context: What else may warm the zone.
     """
     effect = heating_effect.advance(
         monitor.effect,
@@ -149,26 +125,8 @@ def monitor_heating(
         monitor = msgspec.structs.replace(monitor, effect=effect, is_failing=monitor.is_failing or effect.is_failing)
     if is_heated:
         return _monitor_rise(monitor, value_c, setpoint_c, dt_s, failure_s)
-    off_s = monitor.off_s + dt_s
-    if off_s < STUCK_RELAY_AFTER_S:
-        return msgspec.structs.replace(monitor, off_s=off_s)
-    if monitor.is_stuck:
-        # A constant temperature proves nothing, it may be the highest that is reached. Only a fall ends the fault.
-        peak_c = max(monitor.peak_c, value_c)
-        is_stuck = value_c > peak_c - STUCK_RELAY_FALL_K
-        return msgspec.structs.replace(monitor, off_s=off_s, peak_c=peak_c, is_stuck=is_stuck)
-    rises = []
-    periods = []
-    for period, (length_s, rise_k) in zip(monitor.periods, STUCK_RELAY_RISES, strict=True):
-        if period.start_c is None or value_c < period.start_c:
-            periods.append(ObservationPeriod(value_c))
-        elif period.s + dt_s >= length_s:
-            rises.append(value_c - period.start_c >= rise_k)
-            periods.append(ObservationPeriod(value_c))
-        else:
-            periods.append(ObservationPeriod(period.start_c, period.s + dt_s))
-    is_stuck = any(rises) and value_c >= setpoint_c + STUCK_RELAY_ABOVE_K and off_s < STUCK_RELAY_UNTIL_S
-    return msgspec.structs.replace(monitor, off_s=off_s, periods=tuple(periods), peak_c=value_c, is_stuck=is_stuck)
+    relay = stuck_relay.advance(monitor.relay, value_c=value_c, setpoint_c=setpoint_c, dt_s=dt_s, context=context)
+    return msgspec.structs.replace(monitor, relay=relay)
 
 
 def _monitor_rise(
@@ -194,16 +152,16 @@ def _monitor_rise(
         monitor,
         start_c=start_c,
         on_s=on_s,
-        off_s=0.0,
-        periods=_NO_PERIODS,
-        is_stuck=False,
+        relay=stuck_relay.NOT_OFF,
         is_failing=monitor.is_failing or (on_s >= factor * failure_s and not monitor.is_scarce),
     )
 
 
 def restore(effect: HeatingEffect) -> HeatingMonitor:
     """Return the monitor after a restart: a fault that was found stays until the zone gets warmer."""
-    return HeatingMonitor(is_failing=effect.is_failing, effect=heating_effect.restore(effect))
+    return HeatingMonitor(
+        relay=stuck_relay.NOT_SEEN, is_failing=effect.is_failing, effect=heating_effect.restore(effect)
+    )
 
 
 def pause(monitor: HeatingMonitor, *, is_window: bool = False) -> HeatingMonitor:

@@ -25,6 +25,7 @@ from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import COOLING_MODES, HEATING_MODES, Mode
 from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
+from agent.climate.stuck_relay import RelayContext
 from agent.climate.supply_pipe import SupplyPipe
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from agent.foundation.median import median_high
@@ -205,6 +206,13 @@ def _monitor_equipment(
             dt_s=dt_s,
             failure_s=settings.failure_s,
             response_s=settings.law.response_s,
+            context=RelayContext(
+                is_dark=inputs.is_dark,
+                outdoor_c=inputs.outdoor_c,
+                need=state.known_need,
+                rate_k_per_h=state.cycle.known_rate_k_per_h,
+                action=state.action,
+            ),
         )
         cool_c, is_cooled, failure_s = effective.setpoints.cool_setpoint_c, state.action is _COOL, settings.failure_s
         cooling = fault_detection.monitor_cooling(

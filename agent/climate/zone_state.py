@@ -26,6 +26,10 @@ UNMOVED_SHARE = 0.9
 been on already when it stopped."""
 
 
+UNLEARNED_SHARE_MAX = 0.9
+"""A zone that was measured for two and a half hours shows the duty that it needs, and others like it."""
+
+
 class ZoneState(msgspec.Struct, frozen=True):
     """The state of a zone from step to step.
 
@@ -100,6 +104,11 @@ class ZoneState(msgspec.Struct, frozen=True):
         return self.heating_monitor.is_failing or self.supply_pipe.is_failing
 
     @property
+    def known_need(self) -> float | None:
+        """The mean heating duty of a day and a night; `None` before enough of it was learned."""
+        return self.mean_duty / (1.0 - self.unlearned_share) if self.unlearned_share < UNLEARNED_SHARE_MAX else None
+
+    @property
     def problem(self) -> str:
         """The fault of its equipment or sensors and the remedy, for people; empty without a fault."""
         monitor = self.heating_monitor
@@ -140,6 +149,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         needing_heat_c: The known temperatures of the other zones that need heat, sorted; see `zone.needs_heat`.
         peers: The other zones that are heated and measured.
         outdoor_c: The outdoor temperature; `None` if it is not known.
+        is_dark: The sun is down for sure.
         others_duty: The sum of the usual duties of the zones that share the heat source.
         floor_c: The temperature of its floor; `None` if it is not known.
         supply_c: The temperature of its supply pipe; `None` if it is not known.
@@ -160,6 +170,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     needing_heat_c: tuple[float, ...] = ()
     peers: tuple[PeerZone, ...] = ()
     outdoor_c: float | None = None
+    is_dark: bool = False
     others_duty: float = 0.0
     floor_c: float | None = None
     supply_c: float | None = None

@@ -6,16 +6,30 @@ import pytest
 
 from agent.climate.fault_detection import HeatingMonitor, expect_no_rise, monitor_heating
 from agent.climate.heating_effect import HeatingEffect
+from agent.climate.stuck_relay import NOT_OFF, RelayContext
 
 FAILURE_S = 7200.0
+WINTER = RelayContext(need=0.4)
 
 
-def run(values: Iterable[float], *, is_heated: bool, monitor: HeatingMonitor | None = None) -> HeatingMonitor:
+def run(
+    values: Iterable[float],
+    *,
+    is_heated: bool,
+    monitor: HeatingMonitor | None = None,
+    context: RelayContext = WINTER,
+) -> HeatingMonitor:
     """Return what is known after a minute at each temperature, heated to 21."""
     monitor = monitor or HeatingMonitor()
     for value_c in values:
         monitor = monitor_heating(
-            monitor, value_c=value_c, setpoint_c=21.0, is_heated=is_heated, dt_s=60.0, failure_s=FAILURE_S
+            monitor,
+            value_c=value_c,
+            setpoint_c=21.0,
+            is_heated=is_heated,
+            dt_s=60.0,
+            failure_s=FAILURE_S,
+            context=context,
         )
     return monitor
 
@@ -46,10 +60,10 @@ def test_pauses_neither_count_nor_reset_the_heated_time() -> None:
 def test_heating_resets_the_off_time() -> None:
     monitor = run([15.0] * 10, is_heated=True)
     monitor = run([15.0] * 300, is_heated=False, monitor=monitor)
-    assert monitor.off_s == 300 * 60.0
-    assert any(period.start_c is not None for period in monitor.periods)
+    assert monitor.relay.off_s == 300 * 60.0
+    assert any(period.start_c is not None for period in monitor.relay.periods)
     monitor = run([15.0], is_heated=True, monitor=monitor)
-    assert (monitor.off_s, monitor.periods) == (0.0, HeatingMonitor().periods)
+    assert monitor.relay == NOT_OFF
 
 
 def test_a_zone_that_is_not_to_be_heated_does_not_fail() -> None:
@@ -105,10 +119,11 @@ def test_relay_stays_reported_while_the_room_stays_at_its_maximum() -> None:
 
 
 def test_rise_is_measured_from_the_coldest_value() -> None:
-    """A window was open, and the heat that does not end shows only after that."""
-    aired = run([28.0] * 90 + [25.0 + minute / 60 for minute in range(60)], is_heated=False)
+    """A window was open, and the heat that does not end shows only after that, at night."""
+    night = RelayContext(is_dark=True)
+    aired = run([28.0] * 90 + [25.0 + minute / 60 for minute in range(60)], is_heated=False, context=night)
     assert not aired.is_stuck
-    assert run([26.0], is_heated=False, monitor=aired).is_stuck
+    assert run([26.0], is_heated=False, monitor=aired, context=night).is_stuck
 
 
 def test_a_rise_near_the_setpoint_is_no_stuck_relay() -> None:

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from agent.climate import stuck_relay
 from agent.climate.controller import ClimateController
 from agent.climate.fault_detection import HeatingMonitor
 from agent.climate.fusion import SensorReading
@@ -179,6 +180,7 @@ def test_starts_of_all_equipment_survive_a_restart(boot: str, now_ms: int, older
         direction=HvacAction.COOL,
         mean_duty=0.2,
         last_on_ms=80_000 if boot == "b" else now_ms,
+        heating_monitor=HeatingMonitor(relay=stuck_relay.NOT_SEEN),
     )
     # The relays have fallen off, the valve's as well; the pump runs on.
     assert after.heat_source == HeatSourceState(rested(2), rested(3), rested(4), stopped_ms=now_ms)
