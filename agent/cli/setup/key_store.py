@@ -20,6 +20,13 @@ KEY_BYTES_MAX = 4096
 RUN_S_MAX = 30.0
 """A TPM answers within seconds."""
 
+ENCRYPTIONS = ("--tpm2-pcrs=", "--tpm2-pcrs=23", "--with-key=host")
+"""How a key is encrypted: the first of these whose result can be decrypted. The first two take TPM and host key, as
+far as they are there (systemd-creds(1), --with-key=auto). A key bound to a register that the firmware extends would
+be lost by its update, so none is; but systemd 252 cannot decrypt what was encrypted with a TPM and no register.
+Register 23 is left to applications (TCG PC Client Platform Firmware Profile, "Application Support"): nothing extends
+it by itself."""
+
 Run = Callable[[Sequence[str], bytes], bytes]
 
 
@@ -98,13 +105,23 @@ class KeyStore:
         return f"in {self.plain}, for root alone to read ({why})"
 
     def _encrypt(self, key: str) -> None:
-        # No PCRs: the key must outlive an update of the firmware.
-        command = ("systemd-creds", "encrypt", f"--name={CREDENTIAL}", "--tpm2-pcrs=", "-", "-")
-        made = self._run(command, key.encode())
+        for option in ENCRYPTIONS:
+            try:
+                made = self._encrypted(key, option)
+            except CommandFailed:
+                if option == ENCRYPTIONS[-1]:
+                    raise
+            else:
+                self._disk.write(self.encrypted, made, is_secret=True)
+                return
+
+    def _encrypted(self, key: str, option: str) -> bytes:
+        """Return what a key is encrypted to, once it has been decrypted again."""
+        made = self._run(("systemd-creds", "encrypt", f"--name={CREDENTIAL}", option, "-", "-"), key.encode())
         again = self._run(("systemd-creds", "decrypt", f"--name={CREDENTIAL}", "-", "-"), made)
         if again.decode("ascii", "replace") != key:
             raise CommandFailed("systemd-creds gives another text back")
-        self._disk.write(self.encrypted, made, is_secret=True)
+        return made
 
 
 def read_key_file(path: Path, disk: Disk) -> str:

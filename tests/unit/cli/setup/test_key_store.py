@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.setup.key_store import CREDENTIAL, CommandFailed, KeyStore, read_key_file
+from agent.cli.setup.key_store import CREDENTIAL, ENCRYPTIONS, CommandFailed, KeyStore, read_key_file
 from agent.errors import ConfigInvalid
 from agent.foundation.disk import Disk
 
@@ -49,6 +49,23 @@ def test_key_is_a_file_for_root_where_systemd_cannot_encrypt_it(tmp_path: Path, 
     assert [path.name for path in tmp_path.iterdir()] == ["api-key"]
     assert keys.plain.stat().st_mode & 0o777 == 0o600
     assert (keys.read(), keys.is_encrypted) == (KEY, False)
+
+
+@pytest.mark.parametrize("works", ENCRYPTIONS)
+def test_key_is_encrypted_in_the_first_way_that_can_be_decrypted(tmp_path: Path, works: str) -> None:
+    tried: list[str] = []
+
+    def creds(command: Sequence[str], given: bytes) -> bytes:
+        if command[1] == "encrypt":
+            tried.append(command[3])
+        elif tried[-1] != works:
+            raise CommandFailed("TPM2 PCR bank invalid or not supported")
+        return given[::-1]
+
+    keys = KeyStore(tmp_path, disk=Disk(), run=creds, has_creds=True)
+    assert "encrypted by systemd" in keys.keep(KEY)
+    assert [path.name for path in tmp_path.iterdir()] == ["api-key.cred"]
+    assert tuple(tried) == ENCRYPTIONS[: ENCRYPTIONS.index(works) + 1]
 
 
 def test_key_that_cannot_be_decrypted_is_none(tmp_path: Path) -> None:
