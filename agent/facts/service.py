@@ -17,6 +17,7 @@ from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.log import ProblemLog
 from agent.foundation.store_loop import StoreOpener, run_on_store
+from agent.foundation.text import plural
 from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -162,7 +163,11 @@ class FactService:
             if utc_ms is not None:
                 # A full disk is shown to whoever stores a fact.
                 with contextlib.suppress(StorageFull):
-                    await store.maintain(utc_ms=utc_ms)
+                    if moved := await store.maintain(utc_ms=utc_ms):
+                        text = (
+                            "%s of facts were ahead of the clock by more than a year, and are just before now instead"
+                        )
+                        _log.warning(text, plural(moved, "instant"))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(MAINTENANCE_S):
                     await self._broken.wait()

@@ -115,6 +115,16 @@ LAST_KNOWN_MS = """
 SELECT max(coalesce((SELECT max(known_from_ms) FROM facts), 0),
            coalesce((SELECT max(known_from_ms) FROM endings), 0))
 """
+LAST_BEFORE_MS = """
+SELECT max(coalesce((SELECT max(known_from_ms) FROM facts WHERE known_from_ms <= :utc_ms), 0),
+           coalesce((SELECT max(known_from_ms) FROM endings WHERE known_from_ms <= :utc_ms), 0))
+"""
+FACTS_AHEAD = "SELECT fact, known_from_ms, valid_from_ms FROM facts WHERE known_from_ms > ?"
+ENDINGS_AHEAD = "SELECT ending, known_from_ms, valid_to_ms FROM endings WHERE known_from_ms > ?"
+MOVE_FACT = "UPDATE facts SET known_from_ms = ?, valid_from_ms = ? WHERE fact = ?"
+MOVE_ENDING = "UPDATE endings SET known_from_ms = ?, valid_to_ms = ? WHERE ending = ?"
+LAST_ID = "SELECT max(id) FROM facts"
+
 SUBJECTS = "SELECT tenant, subject, max(fact) FROM facts WHERE subject <> '' GROUP BY tenant, subject"
 
 CLOSED = """

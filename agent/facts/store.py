@@ -166,14 +166,20 @@ class FactStore:
         """Return how full the store is for one owner."""
         return await self._database.run(lambda connection: self._room.usage(connection, owner, self.now_ms(utc_ms)))
 
-    async def maintain(self, *, utc_ms: int) -> None:
-        """Remove closed facts that are too old. Called every few hours."""
+    async def maintain(self, *, utc_ms: int) -> int:
+        """Remove closed facts that are too old. Called every few hours.
 
-        def work(connection: sqlite3.Connection) -> None:
+        Returns:
+            How many instants were moved to now: a clock was far ahead when they became known.
+        """
+
+        def work(connection: sqlite3.Connection) -> int:
+            moved = self._tables.move_ahead(connection, utc_ms)
             with self._removal(connection):
                 self._room.remove_old(connection, utc_ms)
+            return moved
 
-        await self._database.run(work)
+        return await self._database.run(work)
 
     async def close(self) -> None:
         """Close the file."""
@@ -203,9 +209,9 @@ class FactStore:
             )
 
 
-def time_ordered_id(known_ms: int, random_bits: Callable[[int], int]) -> UUID:
+def time_ordered_id(at_ms: int, random_bits: Callable[[int], int]) -> UUID:
     """Return a UUID of version 7 (RFC 9562, section 5.7): ids that follow one another cost an index fewer pages."""
-    number = (known_ms & (1 << 48) - 1) << 80 | random_bits(80)
+    number = (at_ms & (1 << 48) - 1) << 80 | random_bits(80)
     number = number & ~(0xF << 76) | UUID_VERSION << 76
     return UUID(int=number & ~(0b11 << 62) | 0b10 << 62)
 
@@ -242,7 +248,7 @@ async def open_fact_store(
             tables = FactTables(
                 connection,
                 database,
-                new_id=lambda known_ms: time_ordered_id(known_ms, random_bits),
+                new_id=lambda at_ms: time_ordered_id(at_ms, random_bits),
                 has_index=has_index,
             )
             room = Retention(database, disk=disk, limits=limits, has_index=has_index)

@@ -1,8 +1,8 @@
 """The tables of the facts: every operation as one synchronous function on the database's worker.
 
 Owns the tables `tenants`, `facts` and `endings`, and the order of transaction time. Rows are added; none is ever
-changed, and only `agent.facts.retention` removes any. `open_facts` is an index: which facts may be true now. Must never
-show a fact to a tenant whose fact it is not.
+changed but by `FactTables.move_ahead`, and only `agent.facts.retention` removes any. `open_facts` is an index: which
+facts may be true now. Must never show a fact to a tenant whose fact it is not.
 """
 
 import heapq
@@ -31,6 +31,13 @@ from agent.facts.model import (
 )
 from agent.foundation.database import Database
 from agent.foundation.text import quote
+
+AHEAD_MS_MAX = 366 * 24 * 3_600_000
+"""What became known later than this from now was stored under a clock that was wrong: no clock is corrected by so much
+otherwise, and up to that the order of changes counts for more than their instants."""
+
+_ID_TIME_SHIFT = 80
+"""The bits of an id behind its time (RFC 9562, section 5.7)."""
 
 
 class FactFilter(msgspec.Struct, frozen=True):
@@ -75,13 +82,16 @@ class FactTables:
         Args:
             connection: The open file.
             database: Commits.
-            new_id: Returns the id of a fact, given the instant from which it is known.
+            new_id: Returns the id of a fact, given an instant: the one from which it is known, or a later one where an
+                earlier fact has that already. Ids are in the order of their facts.
             has_index: Whether SQLite has FTS5.
         """
         self._database = database
         self._new_id = new_id
         self.has_index = has_index
         self._last_known_ms: int = connection.execute(statements.LAST_KNOWN_MS).fetchone()[0]
+        (last_id,) = connection.execute(statements.LAST_ID).fetchone()
+        self._last_id_ms = 0 if last_id is None else UUID(bytes=last_id).int >> _ID_TIME_SHIFT
         self._subjects: dict[tuple[int, str], int] = {}
         if has_index:
             with database.transaction(connection):
@@ -96,6 +106,35 @@ class FactTables:
     def now_ms(self, utc_ms: int) -> int:
         """Return the present instant of transaction time: it stays where a clock was set back."""
         return max(utc_ms, self._last_known_ms)
+
+    def move_ahead(self, connection: sqlite3.Connection, utc_ms: int) -> int:
+        """Move what a clock far ahead has stored to just before now, in its order; return how many instants there were.
+
+        Otherwise all later changes would be known from that time too, until it comes. Ids stay as they were.
+        """
+        if self._last_known_ms - utc_ms <= AHEAD_MS_MAX:
+            return 0
+        facts = connection.execute(statements.FACTS_AHEAD, (utc_ms,)).fetchall()
+        endings = connection.execute(statements.ENDINGS_AHEAD, (utc_ms,)).fetchall()
+        ahead = {instant_ms for _, *instants in facts for instant_ms in instants}
+        # An end that was planned even then stays: nothing says when it is to be.
+        ahead |= {
+            instant_ms for _, known_ms, valid_to_ms in endings for instant_ms in (known_ms, min(known_ms, valid_to_ms))
+        }
+        ordered = sorted(instant_ms for instant_ms in ahead if instant_ms > utc_ms)
+        (before_ms,) = connection.execute(statements.LAST_BEFORE_MS, {"utc_ms": utc_ms}).fetchone()
+        first_ms = max(before_ms, utc_ms - len(ordered)) + 1
+        moved = {instant_ms: first_ms + place for place, instant_ms in enumerate(ordered)}
+
+        def rows(found: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+            for number, known_ms, valid_ms in found:
+                yield moved[known_ms], moved.get(valid_ms, valid_ms) if valid_ms <= known_ms else valid_ms, number
+
+        with self._change(connection):
+            connection.executemany(statements.MOVE_FACT, rows(facts))
+            connection.executemany(statements.MOVE_ENDING, rows(endings))
+            self._last_known_ms = moved[ordered[-1]]
+        return len(moved)
 
     def add(self, connection: sqlite3.Connection, tenant: Tenant, draft: FactDraft, utc_ms: int) -> FactVersion:
         """Store a fact.
@@ -219,12 +258,12 @@ class FactTables:
     @contextmanager
     def _change(self, connection: sqlite3.Connection) -> Iterator[None]:
         """Make one commit of the block; after a failure, what is kept in memory is as before."""
-        before_ms = self._last_known_ms
+        before_ms, before_id_ms = self._last_known_ms, self._last_id_ms
         try:
             with self._database.transaction(connection):
                 yield
         except BaseException:
-            self._last_known_ms = before_ms
+            self._last_known_ms, self._last_id_ms = before_ms, before_id_ms
             self.reload(connection)
             raise
 
@@ -251,12 +290,13 @@ class FactTables:
     def _insert(self, connection: sqlite3.Connection, tenant: int, draft: FactDraft, utc_ms: int) -> int:
         known_ms = self._next_known_ms(utc_ms)
         check_draft(draft, known_ms)
+        self._last_id_ms = max(known_ms, self._last_id_ms + 1)
         valid_from_ms = known_ms if draft.valid_from_ms is None else draft.valid_from_ms
         number = connection.execute(
             statements.INSERT_FACT,
             {
                 **msgspec.structs.asdict(draft),
-                "id": self._new_id(known_ms).bytes,
+                "id": self._new_id(self._last_id_ms).bytes,
                 "tenant": tenant,
                 "valid_from_ms": valid_from_ms,
                 "known_from_ms": known_ms,

@@ -77,11 +77,6 @@ class FactRecorder:
         if home.alerts:
             home.alerts.on_change(lambda _: self._due.set())
 
-    @property
-    def waiting_count(self) -> int:
-        """How many changes are not written yet."""
-        return len(self._waiting)
-
     async def run(self) -> None:
         """Write until cancelled, then what is in memory."""
         await self._facts.wait_until_open()

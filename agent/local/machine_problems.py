@@ -95,7 +95,8 @@ def held_back() -> Problem:
 
 def disk_short(free_bytes: int, free_bytes_min: int) -> Problem | None:
     """Return that the disk is full, or soon will be."""
-    what = phrase("{free} free: the outbox stops at {limit}", free=size(free_bytes), limit=size(free_bytes_min))
+    free = size(free_bytes) if free_bytes else "nothing"
+    what = phrase("{free} free: the outbox stops at {limit}", free=free, limit=size(free_bytes_min))
     remedy = "remove what does not belong to the hub, or use a larger card"
     if free_bytes <= free_bytes_min:
         return Problem(what, remedy, Level.FAULT)

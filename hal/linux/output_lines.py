@@ -23,7 +23,7 @@ class RelayWiring(msgspec.Struct, frozen=True):
     Attributes:
         device: A GPIO chip's character device ("/dev/gpiochip0"), or a board as in `hal.line_names`.
         zones: The relays of the zones.
-        heat_source: Lines of the shared heat source, by `hal.linux.relays.HEAT_SOURCE_LINES`.
+        heat_source: Lines of the shared heat source, by part: heat, cool, stage2, aux, pump, fan or valve.
         is_active_low: Whether a low line closes the relay.
         rests_s: The minimum off time of what a line drives, by line; not needed to switch everything off.
     """

@@ -10,9 +10,6 @@ from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
 from hal.linux.output_lines import OutputLines, RelayWiring, ZoneRelays, open_lines
 
-HEAT_SOURCE_LINES = ("heat", "cool", "stage2", "aux", "pump", "fan", "valve")
-"""The parts of a shared heat source that can have a line."""
-
 
 class RelayOutputs:
     """The relays, implementing `hal.interface.HvacOutputs`."""

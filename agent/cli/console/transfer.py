@@ -179,11 +179,6 @@ class Receiver:
         """The bytes that are there, in order."""
         return self._offset
 
-    @property
-    def is_resumed(self) -> bool:
-        """Whether the part of the earlier attempt is used."""
-        return self.offer is not None and self.offer.offset > 0
-
     def receive(self, message: Message, now_s: float) -> list[Message]:
         """Take in a message; return what to answer.
 

@@ -169,7 +169,8 @@ class Repairs:
         if hub.telemetry.outbox is not None:
             await hub.telemetry.outbox.maintain()
         after = await hub.worker.run(lambda: hub.disk.free_bytes(directory))
-        return f"{plural(removed, 'leftover')} removed, {size(max(0, after - before))} freed; {size(after)} free now"
+        freed, free = (size(each) if each > 0 else "nothing" for each in (after - before, after))
+        return f"{plural(removed, 'leftover')} removed, {freed} freed; {free} free now"
 
     def _remove_leftovers(self, directory: Path, utc_ms: int | None) -> int:
         """Remove temporary files that are older than a day. Blocks."""

@@ -1,16 +1,17 @@
 import contextlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from agent.errors import StorageFull
-from agent.facts.model import FactDraft, FactRefused, Tenant, UnknownFact
+from agent.facts.model import FactDraft, FactRefused, FactVersion, Tenant, UnknownFact
 from agent.facts.retention import FactLimits
 from agent.facts.store import FactQuery, FactStore, time_ordered_id
 from agent.facts.tables import FactFilter, SubjectEnd
 from agent.foundation.disk import Disk
-from tests.unit.facts.fact_bench import ANNA, BERT, HUB, NOW_MS, add, asked, open_store, texts, texts_of
+from tests.unit.facts.fact_bench import ANNA, BERT, DAY_MS, HUB, NOW_MS, add, asked, open_store, texts, texts_of
 from tests.unit.power_cut import Cutter, PowerCut
 
 
@@ -150,3 +151,71 @@ def test_ids_are_of_version_7_and_in_the_order_of_time() -> None:
     assert ids == sorted(ids)
     assert {(each.version, each.variant) for each in ids} == {(7, uuid.RFC_4122)}
     assert str(ids[0]) == "00000000-0001-7fff-bfff-ffffffffffff"
+
+
+YEARS_MS = 25 * 366 * DAY_MS
+
+
+async def facts_of_a_wrong_clock(directory: Path, disk: Disk | None = None) -> FactStore:
+    """A store with a fact of now, and changes by a clock that is decades ahead."""
+    store = await open_store(directory, disk=disk)
+    await store.record(HUB, [FactDraft("heat", subject="mode")], utc_ms=NOW_MS)
+    for place, text in enumerate(("off", "cool")):
+        await store.record(HUB, [FactDraft(text, subject="mode")], utc_ms=NOW_MS + YEARS_MS + place * DAY_MS)
+    fact = await add(store, ANNA, "guests", utc_ms=NOW_MS + YEARS_MS + DAY_MS)
+    end_ms = NOW_MS + YEARS_MS + 9 * DAY_MS
+    await store.expire(ANNA.owner, fact, end_ms, author="", utc_ms=NOW_MS + YEARS_MS + DAY_MS)
+    return store
+
+
+def order_of(versions: Sequence[FactVersion]) -> list[tuple[str, bool]]:
+    return [(each.fact.text, each.valid_to_ms is None) for each in versions]
+
+
+async def test_what_a_clock_decades_ahead_has_stored_is_of_now_once_the_clock_is_right(tmp_path: Path) -> None:
+    store = await facts_of_a_wrong_clock(tmp_path)
+    before = order_of(await store.shown(asked(HUB), utc_ms=NOW_MS))
+    later_ms = NOW_MS + DAY_MS
+    assert await store.maintain(utc_ms=later_ms) > 0
+    assert order_of(await store.shown(asked(HUB), utc_ms=later_ms)) == before
+    assert store.now_ms(later_ms) == later_ms
+    assert await store.maintain(utc_ms=later_ms) == 0
+    versions = await store.shown(asked(HUB, ANNA), utc_ms=later_ms)
+    assert all(NOW_MS <= each.fact.valid_from_ms <= each.fact.known_from_ms <= later_ms for each in versions)
+    known = [each.fact.known_from_ms for each in versions]
+    assert known == sorted(set(known), reverse=True)
+    assert [each.valid_to_ms for each in versions if each.fact.text == "guests"] == [NOW_MS + YEARS_MS + 9 * DAY_MS]
+
+    fresh = await open_store(tmp_path)
+    await fresh.record(HUB, [FactDraft("auto", subject="mode")], utc_ms=later_ms + 5)
+    newest, *older = await fresh.shown(asked(HUB), utc_ms=later_ms + 6)
+    assert (newest.fact.text, newest.fact.known_from_ms) == ("auto", later_ms + 5)
+    assert all(newest.fact.id > each.fact.id for each in older)
+    now = FactQuery(FactFilter((HUB,)), 10, as_of_ms=later_ms + 6)
+    assert texts_of(await fresh.shown(now, utc_ms=later_ms + 6)) == ["auto"]
+    earlier = FactQuery(FactFilter((HUB,)), 10, as_of_ms=NOW_MS + 5)
+    assert texts_of(await fresh.shown(earlier, utc_ms=later_ms + 6)) == ["heat"]
+
+
+async def test_a_clock_that_was_ahead_by_less_than_a_year_moves_nothing(tmp_path: Path) -> None:
+    store = await open_store(tmp_path)
+    await add(store, ANNA, "guests", utc_ms=NOW_MS + 300 * DAY_MS)
+    assert await store.maintain(utc_ms=NOW_MS) == 0
+    assert store.now_ms(NOW_MS) == NOW_MS + 300 * DAY_MS
+
+
+async def test_moving_what_was_ahead_is_done_or_not_over_a_power_cut(tmp_path: Path) -> None:
+    at, is_done, wholes = 0, False, set()
+    while not is_done:
+        at += 1
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        disk = Disk()
+        store = await facts_of_a_wrong_clock(directory, disk)
+        disk.on_operation = Cutter(at)
+        with contextlib.suppress(PowerCut):
+            await store.maintain(utc_ms=NOW_MS + DAY_MS)
+            is_done = True
+        found = await (await open_store(directory)).shown(asked(HUB), utc_ms=NOW_MS + DAY_MS)
+        wholes.add(tuple(each.fact.known_from_ms >= NOW_MS + YEARS_MS for each in found))
+    assert wholes == {(True, True, False), (False, False, False)}

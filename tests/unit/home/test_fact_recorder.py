@@ -167,7 +167,7 @@ async def test_no_name_stops_the_recorder(bench: RecorderBench, name: str, by: s
         bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5), by)
         await bench.recorder.write(is_look=True)
         assert bench.recorder.refused_count == 0
-        assert bench.recorder.waiting_count == 0
+        assert not bench.recorder._waiting
         assert "heat to 23.5 °C" in (await bench.texts_about("living/setpoints"))[-1]
         texts = [version.fact.text for version in await bench.facts.use(in_force_of)]
         assert sum("the schedule" in text for text in texts) == 1
@@ -183,7 +183,7 @@ async def test_a_change_that_the_store_refuses_is_left_out_and_counted(
         bench.apply(SetRequest(mode=Mode.HEAT, heat_setpoint_c=23.5))
         await bench.recorder.write(is_look=False)
         assert bench.recorder.refused_count == 1
-        assert bench.recorder.waiting_count == 0
+        assert not bench.recorder._waiting
         assert "heat to 23.5 °C" in (await bench.texts_about("living/setpoints"))[-1]
 
 

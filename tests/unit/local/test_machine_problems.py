@@ -8,6 +8,7 @@ from agent.local.machine_problems import (
     CLOCK_GRACE_S,
     SPARE_DISK_FACTOR,
     clock_level,
+    disk_short,
     machine_problems,
 )
 from agent.local.problem import Level
@@ -106,3 +107,13 @@ def test_a_moved_card_is_one_problem_and_not_also_a_missing_key(status: HubStatu
     unprovisioned = msgspec.structs.replace(status.link, state="unprovisioned", reason="the hub has no key")
     status = msgspec.structs.replace(status, machine=MachineReport(is_card_moved=True), link=unprovisioned)
     assert [problem.what.partition(":")[0] for problem in problems(status)] == ["card"]
+
+
+def test_a_full_disk_has_nothing_free() -> None:
+    for free_bytes, said in (
+        (0, "nothing free: the outbox stops at 1 KiB"),
+        (100, "100 B free: the outbox stops at 1 KiB"),
+    ):
+        problem = disk_short(free_bytes, 1024)
+        assert problem is not None
+        assert str(problem.what) == said

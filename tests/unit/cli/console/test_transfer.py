@@ -171,13 +171,15 @@ def test_a_broken_transfer_goes_on_where_it_broke_off() -> None:
     digest = hashlib.sha256(CONTENT).digest()
     got, _, receiver = carry(CONTENT, part=CONTENT[:15_000], digest=digest)
     assert got == CONTENT[15_000:]
-    assert receiver.is_resumed
+    assert receiver.offer is not None
+    assert receiver.offer.offset == 15_000
 
 
 def test_a_part_of_another_file_is_not_used() -> None:
     got, _, receiver = carry(CONTENT, part=b"x" * 15_000, digest=b"of another")
     assert got == CONTENT
-    assert not receiver.is_resumed
+    assert receiver.offer is not None
+    assert receiver.offer.offset == 0
 
 
 def test_a_part_that_was_damaged_on_the_disk_is_refused_at_the_end() -> None:

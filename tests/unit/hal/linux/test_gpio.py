@@ -20,14 +20,14 @@ from hal.linux.board import LinuxBoard
 from hal.linux.device_address import gpio_chip_bus
 from hal.linux.gpio import GpiodLines
 from hal.linux.output_lines import RelayWiring, ZoneRelays
-from hal.linux.relays import HEAT_SOURCE_LINES, RelayOutputs, line_values
+from hal.linux.relays import RelayOutputs, line_values
 from tests.unit.hal.linux.conftest import Machine
 
 HEAT, COOL = HvacAction.HEAT, HvacAction.COOL
 WIRING = RelayWiring(
     device="/dev/gpiochip0",
     zones=(ZoneRelays("living", 17, 17), ZoneRelays("bath", 27), ZoneRelays("attic", None, 22)),
-    heat_source={name: 30 + number for number, name in enumerate(HEAT_SOURCE_LINES)},
+    heat_source=dict(zip(("heat", "cool", "stage2", "aux", "pump", "fan", "valve"), range(30, 37), strict=True)),
 )
 
 
