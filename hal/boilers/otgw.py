@@ -61,15 +61,21 @@ class OtgwLink:
     async def send(self, flow_c: float | None) -> None:
         """See `BoilerLink`."""
         gateway = await self._connected()
-        self._check_firmware(str(await gateway.send_transparent_command("PR", "A")))
+        about = await gateway.send_transparent_command("PR", "A")
+        if about is None:
+            raise ActuatorFault(f"{self.name} answers nothing; check its supply, its cable and boiler.address")
+        self._check_firmware(str(about))
         if str(await gateway.send_transparent_command("PR", "M")).endswith("=M"):
             raise ActuatorFault(f"{self.name} only monitors; switch it to gateway mode (GW=1)")
         setpoint_c = OFF_C if flow_c is None else flow_c
         # A setpoint that ends an override's absence sets CH to 1: so it comes first.
-        if await gateway.set_control_setpoint(setpoint_c) != setpoint_c:
-            raise ActuatorFault(f"{self.name} does not take the setpoint {setpoint_c:.1f} °C; check its log")
+        has_setpoint = await gateway.set_control_setpoint(setpoint_c) == setpoint_c
         is_allowed = 0 if flow_c is None else 1
-        if await gateway.set_ch_enable_bit(is_allowed) != is_allowed:
+        # A boiler that shall be off is forbidden to heat even where the gateway keeps its old setpoint for a minute.
+        has_permission = (has_setpoint or flow_c is None) and await gateway.set_ch_enable_bit(is_allowed) == is_allowed
+        if not has_setpoint:
+            raise ActuatorFault(f"{self.name} does not take the setpoint {setpoint_c:.1f} °C; check its log")
+        if not has_permission:
             raise ActuatorFault(f"{self.name} does not take CH={is_allowed}; check its log")
 
     async def release(self) -> None:

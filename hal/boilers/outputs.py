@@ -120,10 +120,17 @@ class BoilerOutputs:
         if (self._task is None or self._task.done()) and self._is_due(wanted_c):
             self._task = asyncio.get_running_loop().create_task(self._send(wanted_c))
         if self._problem:
-            raise ActuatorFault(self._problem)
+            raise ActuatorFault(f"{self._problem}; {self._boiler_state()}")
         if rest_s:
             text = "it went off late, or its gateway was not reached or lost its supply"
             raise ActuatorFault(f"{self._link.name}: wait {-(-rest_s // 1):.0f} s for the boiler's rest: {text}")
+
+    def _boiler_state(self) -> str:
+        """Return what the boiler does while demands do not arrive, for people; changes once, when silence ends."""
+        silence_s = self._link.silence_s
+        if self._heated_ms is not None and self._monotonic_ms() - self._heated_ms <= silence_s * 1000:
+            return f"the boiler may heat on until {silence_s:.0f} s after the last demand that arrived"
+        return f"no demand for heat has arrived in the last {silence_s:.0f} s"
 
     def _rest_left_s(self, *, is_on: bool) -> float:
         """Record the demand, and return for how long the boiler must stay off all the same."""

@@ -14,6 +14,7 @@ from hal.channels import Channel, Quantity
 from hal.errors import SensorUnavailable
 from hal.linux.bus_threads import MACHINE, DeviceThread
 from hal.linux.gpio import CONSUMER
+from hal.linux.output_lines import load_driver
 
 _T = TypeVar("_T")
 
@@ -149,12 +150,15 @@ class GpioButton:
             bus: The one that the chip is behind: it can hang, so the line is read on a thread of its own.
         """
         self._thread = None if bus == MACHINE else DeviceThread(chip, "hal-button", SensorUnavailable)
-        self._is_closed = False
+        self._is_closed = self._is_loaded = False
         self._line = GpioInput(chip, number, is_active_low=is_active_low, is_active_open=False, has_edges=True)
 
     async def wait(self, timeout_s: float) -> bool:
         """See `Button`."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        if not self._is_loaded:
+            await load_driver(self._line.chip)
+            self._is_loaded = True
         number = await self._run(self._line.file_number)
         loop.add_reader(number, changed.set)
         try:

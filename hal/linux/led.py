@@ -8,6 +8,7 @@ always give the LED back to the trigger that it had.
 import asyncio
 import errno
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from hal.errors import ActuatorFault, HalError
 from hal.linux.sysfs import read_integer, read_text
 
 NO_TRIGGER = "none"
+
+LED_S_MAX = 2.0
+"""How long the LED is waited for. Writing takes microseconds; an orderly stop must not wait for a driver that hangs."""
 
 _IN_FORCE = re.compile(r"\[([^\]\s]+)\]")
 
@@ -50,11 +54,19 @@ class SysfsLed:
 
     async def light(self, *, is_on: bool) -> None:
         """See `hal.interface.Led`."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._light, is_on)
+        await self._run(lambda: self._light(is_on))
 
     async def release(self) -> None:
         """See `hal.interface.Led`."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._release)
+        await self._run(self._release)
+
+    async def _run(self, work: Callable[[], None]) -> None:
+        try:
+            async with asyncio.timeout(LED_S_MAX):
+                await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except TimeoutError as error:
+            text = f"cut the power of the hub: {self._directory} has not been written within {LED_S_MAX:.0f} s"
+            raise ActuatorFault(f"{text}: its driver, or a chip that is read on the same thread, hangs") from error
 
     def _light(self, is_on: bool) -> None:
         try:

@@ -3,6 +3,8 @@
 Imports a board's module only when it is opened: what switches the outputs off must start quickly.
 """
 
+import contextlib
+import importlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -69,6 +71,18 @@ class OutputLines(Protocol):
     def advice(self, error: OSError) -> str:
         """Return the remedy for an error of `set` or `get`."""
         ...
+
+
+async def load_driver(device: str) -> None:
+    """Import the package that drives the lines of a GPIO chip, which takes 30 ms and more, beside the event loop.
+
+    Where it is not installed, `open_lines` and whoever opens an input say so.
+    """
+    if device.startswith("/"):
+        import asyncio  # noqa: PLC0415 - what switches the outputs off has no event loop
+
+        with contextlib.suppress(ImportError):
+            await asyncio.to_thread(importlib.import_module, "gpiod.line")
 
 
 def open_lines(wiring: RelayWiring) -> OutputLines:

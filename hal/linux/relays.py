@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand, ZoneOutput
-from hal.linux.output_lines import OutputLines, RelayWiring, ZoneRelays, open_lines
+from hal.linux.output_lines import OutputLines, RelayWiring, ZoneRelays, load_driver, open_lines
 
 
 class RelayOutputs:
@@ -24,6 +24,7 @@ class RelayOutputs:
         self._wiring = wiring
         self._open_lines = open_lines
         self._lines: OutputLines | None = None
+        self._is_loaded = False
 
     @property
     def zones(self) -> Sequence[ZoneOutput]:
@@ -39,6 +40,9 @@ class RelayOutputs:
         Raises:
             ActuatorFault: A line did not follow, or the lines cannot be requested.
         """
+        if not self._is_loaded:
+            await load_driver(self._wiring.device)
+            self._is_loaded = True
         self.set_lines(demand)
 
     def set_lines(self, demand: HvacDemand) -> None:

@@ -35,6 +35,7 @@ class EmulatedOtgw:
         mode: "G" for gateway, "M" for monitor.
         highest_c: The highest setpoint that the boiler was ever told while it might heat.
         setpoints: How many setpoints it got.
+        refused: Commands that it answers with "OR" (out of range), and does not carry out.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class EmulatedOtgw:
         self.mode = mode
         self.highest_c = 0.0
         self.setpoints = 0
+        self.refused: frozenset[str] = frozenset()
         self._setpoint_c = 0.0
         self._may_heat = False
         self._at_s = 0.0
@@ -61,6 +63,8 @@ class EmulatedOtgw:
         """Return the answer to a command; an empty text for none."""
         command, _, value = line.strip().partition("=")
         match command:
+            case _ if command in self.refused:
+                answer = f"{command}: OR"
             case "CS":
                 self.setpoints += 1
                 if self._setpoint_c == 0.0:

@@ -1,6 +1,7 @@
 """The links to real gateways, against emulated ones: pyotgw unmodified on a pseudo terminal, ebusd's text on TCP."""
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -15,8 +16,8 @@ from agent.errors import ConfigInvalid
 from hal.boilers import hand_back
 from hal.boilers.ebusd import EbusdLink
 from hal.boilers.ebusd_messages import check_answer, has_signal, write_command
-from hal.boilers.otgw import OtgwLink
-from hal.boilers.outputs import BoilerOutputs
+from hal.boilers.otgw import OFF_C, SILENCE_S, OtgwLink
+from hal.boilers.outputs import RENEW_S, BoilerOutputs
 from hal.errors import ActuatorFault
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from lab.boilers.gateways import EBUSD_EXPIRES_S, OTGW_EXPIRES_S, BoilerOrder, EmulatedEbusd, EmulatedOtgw
@@ -94,8 +95,65 @@ async def test_an_otgw_that_falls_silent_is_reported(tmp_path: Path) -> None:
     async with otgw(tmp_path, EmulatedOtgw(), Time()) as (link, server, _):
         await link.send(47.5)
         server.is_silent = True
-        with pytest.raises(ActuatorFault, match="does not tell its firmware"):
+        with pytest.raises(ActuatorFault, match="answers nothing; check its supply, its cable"):
             await link.send(50.0)
+
+
+async def fault_of(outputs: BoilerOutputs, flow_c: float | None) -> str:
+    """Have the outputs apply a demand and send it; return what is reported then."""
+    action = HvacAction.OFF if flow_c is None else HvacAction.HEAT
+    demand = HvacDemand({}, HeatSourceDemand(action, flow_c=flow_c))
+    with contextlib.suppress(ActuatorFault):
+        await outputs.apply(demand)
+    await until(lambda: outputs._task is None or outputs._task.done())
+    try:
+        await outputs.apply(demand)
+    except ActuatorFault as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("failure", ["refused", "silent"])
+async def test_a_renewal_that_fails_leaves_the_boiler_safe_within_a_minute_and_says_so(
+    tmp_path: Path, failure: str
+) -> None:
+    pytest.importorskip("pyotgw")
+    time, gateway = Time(), EmulatedOtgw()
+    async with otgw(tmp_path, gateway, time) as (link, server, _):
+        outputs = BoilerOutputs(link, flow_c_max=55.0, monotonic_ms=lambda: round(time.now_s * 1000))
+        assert await fault_of(outputs, 50.0) == ""
+        time.now_s += RENEW_S
+        if failure == "refused":
+            gateway.refused = frozenset({"CS"})
+        server.is_silent = failure == "silent"
+        words = {"refused": "does not take the setpoint 50.0 °C; check its log", "silent": "answers nothing; check its"}
+        fault = await fault_of(outputs, 50.0)
+        assert words[failure] in fault
+        assert fault.endswith("the boiler may heat on until 75 s after the last demand that arrived")
+        assert gateway.order(time.now_s).may_heat
+        failed_s = time.now_s
+        while gateway.order(time.now_s).may_heat:
+            time.now_s += 5.0
+            assert time.now_s - failed_s < 60.0
+        time.now_s = SILENCE_S + 1.0
+        fault = await fault_of(outputs, 50.0)
+        assert words[failure] in fault
+        assert fault.endswith("no demand for heat has arrived in the last 75 s")
+
+
+async def test_a_boiler_is_forbidden_to_heat_where_the_gateway_refuses_the_lower_setpoint(tmp_path: Path) -> None:
+    pytest.importorskip("pyotgw")
+    gateway = EmulatedOtgw()
+    async with otgw(tmp_path, gateway, Time()) as (link, _, _):
+        await link.send(50.0)
+        gateway.refused = frozenset({"CS"})
+        with pytest.raises(ActuatorFault, match=r"does not take the setpoint 8\.0 °C"):
+            await link.send(None)
+        assert gateway.order(0.0) == BoilerOrder(50.0, may_heat=False)
+        gateway.refused = frozenset({"CH"})
+        with pytest.raises(ActuatorFault, match="does not take CH=0"):
+            await link.send(None)
+        assert gateway.order(0.0).flow_c == OFF_C
 
 
 async def test_missing_pyotgw_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Relays follow the demand line by line, are read back, and are off before and after anybody holds them."""
 
+import importlib
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 from hal.linux.board import LinuxBoard
 from hal.linux.device_address import gpio_chip_bus
 from hal.linux.gpio import GpiodLines
+from hal.linux.gpio_inputs import GpioButton
 from hal.linux.output_lines import RelayWiring, ZoneRelays
 from hal.linux.relays import RelayOutputs, line_values
 from tests.unit.hal.linux.conftest import Machine
@@ -194,6 +196,32 @@ def gpiod(monkeypatch: pytest.MonkeyPatch) -> FakeGpiod:
     monkeypatch.setitem(sys.modules, "gpiod", fake)  # it stands for a module
     monkeypatch.setitem(sys.modules, "gpiod.line", fake.line)
     return fake
+
+
+async def test_gpiod_is_loaded_beside_the_event_loop_and_once(
+    gpiod: FakeGpiod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes 30 ms and more from a card, and control is late by as much."""
+    loads: list[tuple[str, bool]] = []
+    load = importlib.import_module
+
+    def loading(name: str) -> object:
+        loads.append((name, threading.current_thread() is threading.main_thread()))
+        return load(name)
+
+    monkeypatch.setattr("importlib.import_module", loading)
+    outputs = RelayOutputs(WIRING)
+    await outputs.apply(HvacDemand())
+    await outputs.apply(HvacDemand())
+    assert loads == [("gpiod.line", False), ("gpiod", True), ("gpiod.line", True)]
+    button = GpioButton("/dev/gpiochip0", 6, is_active_low=True)
+    loads.clear()
+    with pytest.raises(AttributeError):
+        # The fake has no input lines: what counts is the order.
+        await button.wait(0.0)
+    assert loads[0] == ("gpiod.line", False)
+    assert ("gpiod.line", True) in loads
+    assert gpiod.calls
 
 
 async def test_lines_are_requested_from_gpiod_switched_off(gpiod: FakeGpiod) -> None:

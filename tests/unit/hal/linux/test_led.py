@@ -1,5 +1,6 @@
 """The LED of sysfs: it shows again what it showed before, whatever that was."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,3 +93,19 @@ async def test_the_board_has_the_led_that_is_configured(leds: Leds) -> None:
     assert leds.read("brightness") == "255"
     await board.close()
     assert LinuxBoard(sysfs_root=root, proc_root=root).led is None
+
+
+async def test_a_led_that_hangs_holds_nobody_up(leds: Leds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The orderly stop waits for the release: outputs go off and readings are written after it."""
+    await leds.led.light(is_on=True)
+    monkeypatch.setattr("hal.linux.led.LED_S_MAX", 0.05)
+    trigger = leds.directory / "trigger"
+    trigger.unlink()
+    # Opening a pipe for writing waits for a reader.
+    os.mkfifo(trigger)
+    try:
+        for act in (leds.led.release(), leds.led.light(is_on=True)):
+            with pytest.raises(ActuatorFault, match=r"ACT has not been written within 0 s: .* hangs"):
+                await act
+    finally:
+        os.close(os.open(trigger, os.O_RDWR | os.O_NONBLOCK))
