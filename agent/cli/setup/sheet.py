@@ -4,6 +4,7 @@ For paper, in the house: it holds the owner's code, and never the key of the clo
 page and no more: a code in an address would stay in the history of every browser that has opened it.
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ from agent.local.access import NewCode
 from agent.local.port import PortReport
 
 WIDTH = 14
+COLUMNS_MAX = 72
+"""Less than a line of A4 or Letter has between margins of half an inch, at 10 characters an inch."""
+FINGERPRINT_BYTES = 16
+"""Of the certificate's fingerprint, in each line."""
 QUIET_MODULES = 4
 """Light modules around a QR code (ISO/IEC 18004)."""
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -36,7 +41,12 @@ def sheet_text(config: Config, port: PortReport, *, hub: str, model: str, code: 
     rows = [("Hub", hub), ("Machine", model or "-"), ("Cloud", config.cloud.base_url)]
     rows += [("Page", address) for address in port.addresses] or [("Page", "on this machine only")]
     if port.fingerprint:
-        rows.append(("Certificate", f"SHA-256 {port.fingerprint}"))
+        pairs = port.fingerprint.split(":")
+        parts = [pairs[start : start + FINGERPRINT_BYTES] for start in range(0, len(pairs), FINGERPRINT_BYTES)]
+        rows += [
+            ("" if index else "Certificate", f"{'' if index else 'SHA-256':7} {':'.join(part)}")
+            for index, part in enumerate(parts)
+        ]
     rows.append(("Owner's code", code or "made before; sudo climahub port code --new makes another"))
     relays = {relay.name: relay for relay in config.board.linux.relays}
     for zone in config.climate.zones:
@@ -47,11 +57,17 @@ def sheet_text(config: Config, port: PortReport, *, hub: str, model: str, code: 
             else f", relay on line {relay.cool_line if relay.heat_line is None else relay.heat_line}"
         )
         rows.append(("Zone", f"{zone.id}: {', '.join(zone.sensors)}{line}"))
-    lines = [f"{name:{WIDTH}}{text}" for name, text in rows]
+    lines = [line for name, text in rows for line in _wrapped(name, text)]
     warning = "Whoever has this sheet can sign in. Keep it in the house."
     address = next((each for each in port.addresses if urlsplit(each).hostname not in _LOOPBACK), "")
     code_lines = ["", f"{address}:", "", *qr_lines(address)] if address else []
     return "\n".join(["climahub", "========", *lines, "", warning, *code_lines, ""])
+
+
+def _wrapped(name: str, text: str) -> Sequence[str]:
+    """Return a row in lines that fit on the paper: a printer cuts off what is longer."""
+    parts = textwrap.wrap(text, COLUMNS_MAX - WIDTH, break_on_hyphens=False, drop_whitespace=True)
+    return [f"{'' if index else name:{WIDTH}}{part}" for index, part in enumerate(parts)]
 
 
 def qr_lines(text: str) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli.setup.sheet import QUIET_MODULES, qr_lines, sheet_text
+from agent.cli.setup.sheet import COLUMNS_MAX, QUIET_MODULES, qr_lines, sheet_text
 from agent.config import resolve_text
 from agent.local.port import PortReport
 
@@ -33,6 +33,28 @@ def test_sheet_has_what_a_technician_needs_years_later() -> None:
         "Zone          bath: w1-28-0a/temperature, relay on line 17",
     ]
     assert "port code --new" in sheet_text(config, PortReport([], []), hub="h", model="", code="")
+
+
+LINES_MAX = 60
+"""On a page of A4 or Letter, 6 lines an inch."""
+
+
+def test_sheet_of_a_large_house_fits_on_one_page_of_paper() -> None:
+    zones = ", ".join(
+        f'{{ id = "bedroom-{number}", sensors = ["0x00124b0024c0ffe{number}", "w1-28-0316a2794{number}f/humidity"] }}'
+        for number in range(8)
+    )
+    text = f'[cloud]\nbase_url = "https://api.a-long-name.example.org/eu"\n[climate]\nzones = [{zones}]\n'
+    config = resolve_text(text, file="", directory=Path(), environ={}).config
+    fingerprint = ":".join(f"{byte:02X}" for byte in range(32))
+    addresses = ["https://192.168.100.107:8480", "https://[fd00:1234:5678:9abc:def0:1234:5678:9abc]:8480"]
+    lines = sheet_text(
+        config, PortReport(addresses, [], fingerprint=fingerprint), hub="hub-1", model="Raspberry Pi 4 Model B", code=""
+    ).splitlines()
+    assert max(map(len, lines)) <= COLUMNS_MAX
+    assert len(lines) <= LINES_MAX
+    assert "Certificate   SHA-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F" in lines
+    assert "                      10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F" in lines
 
 
 FINDER = ["#######", "#     #", "# ### #", "# ### #", "# ### #", "#     #", "#######"]
