@@ -141,8 +141,10 @@ def advance(
         is_slow: Whether it has a heated floor.
         dt_s: The time.
     """
+    is_reached = room_c >= setpoint_c - REACHED_K
     if supply_c is None:
-        return pause(pipe)
+        paused = pause(pipe)
+        return _weigh_fault(paused, dt_s, is_reached=is_reached) if pipe.is_failing and is_heated else paused
     excess_k = min(EXCESS_K_MAX, max(0.0, supply_c - room_c))
     lowest_c = supply_c if pipe.lowest_c is None else min(pipe.lowest_c, supply_c)
     pipe = msgspec.structs.replace(pipe, lowest_c=lowest_c, longest_s=pipe.longest_s * exp(-dt_s / FORGETTING_S))
@@ -155,8 +157,7 @@ def advance(
         longest_s = pipe.longest_s if pipe.is_failing else max(pipe.longest_s, pipe.cold_s)
         pipe = msgspec.structs.replace(pipe, lowest_c=supply_c, cold_s=0.0, longest_s=longest_s, is_failing=False)
     elif pipe.is_failing:
-        reached_s = pipe.reached_s + dt_s if room_c >= setpoint_c - REACHED_K else 0.0
-        return SupplyPipe() if reached_s >= DISBELIEVED_S else msgspec.structs.replace(pipe, reached_s=reached_s)
+        return _weigh_fault(pipe, dt_s, is_reached=is_reached)
     elif pipe.is_known:
         pipe = msgspec.structs.replace(pipe, cold_s=pipe.cold_s + dt_s)
         if pipe.cold_s >= pipe.cold_s_max:
@@ -166,6 +167,12 @@ def advance(
     weight = min(1.0, dt_s / min(USUAL_S, learned_s))
     usual_k = pipe.usual_k + (excess_k - pipe.usual_k) * weight
     return msgspec.structs.replace(pipe, usual_k=usual_k, learned_s=learned_s)
+
+
+def _weigh_fault(pipe: SupplyPipe, dt_s: float, *, is_reached: bool) -> SupplyPipe:
+    """Return a fault after some time of heating: a room that keeps its setpoint speaks against it."""
+    reached_s = pipe.reached_s + dt_s if is_reached else 0.0
+    return SupplyPipe() if reached_s >= DISBELIEVED_S else msgspec.structs.replace(pipe, reached_s=reached_s)
 
 
 def pause(pipe: SupplyPipe) -> SupplyPipe:

@@ -58,6 +58,7 @@ RECOVERY_CYCLE_S = 600.0
 """The goal of a cycle during a recovery, some hours a day at most, as far as the minimum on time of what it starts
 allows: longer ones move a room by more than it may be off, and so each final rise begins from another temperature."""
 
+_NO_PIPE = SupplyPipe()
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
 
@@ -231,7 +232,8 @@ def _monitor_equipment(
         heating = fault_detection.pause(heating, is_window=state.window.is_open)
     if effective.mode not in HEATING_MODES and not is_frost:
         heating, pipe = fault_detection.expect_no_rise(heating), supply_pipe.expect_no_heat(pipe)
-    return heating, cooling, pipe
+    # What an earlier configuration named is not watched any more.
+    return heating, cooling, pipe if settings.supply_sensor else _NO_PIPE
 
 
 def _advance_thermal_mass(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s: float) -> float | None:

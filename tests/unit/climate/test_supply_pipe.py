@@ -32,7 +32,7 @@ STEP_MINUTES = 3
 def run(
     pipe: SupplyPipe,
     minutes: float,
-    supply_c: float,
+    supply_c: float | None,
     *,
     is_heated: bool = True,
     room_c: float = 20.5,
@@ -147,6 +147,11 @@ def test_a_silent_thermometer_proves_nothing_and_a_fault_stays_one() -> None:
     assert failing.is_failing
     assert not supply_pipe.expect_no_heat(failing).is_failing
     assert supply_pipe.pause(SupplyPipe()) == SupplyPipe()
+    assert run(failing, 2 * DAY_MINUTES, None, room_c=20.0).is_failing
+    assert run(failing, 2 * DAY_MINUTES, None, is_heated=False, room_c=20.9).is_failing
+    assert run(failing, DISBELIEVED_S / MINUTE_S, None, room_c=20.9) == SupplyPipe(), (
+        "the room is warm: it was repaired"
+    )
 
 
 def test_numbers_of_a_damaged_file_are_kept_in_bounds() -> None:
@@ -208,6 +213,11 @@ def test_a_floor_whose_pipe_stays_cold_is_reported_while_its_room_is_still_warm_
     )
     again = ClimateController(ClimateSettings(zones=(zone,)), saved, Now("c", 1000, None))
     assert again.state.zones[0].problem == state.problem
+    bare = ClimateController(
+        ClimateSettings(zones=(msgspec.structs.replace(zone, supply_sensor=""),)), saved, Now("c", 1000, None)
+    )
+    bare.step(Now("c", 2000, None), {"t": SensorReading(20.8, 2000)})
+    assert not bare.state.zones[0].problem, "the configuration names no thermometer any more"
     again.set_program("a", ZoneProgram(mode=Mode.OFF, setpoints=Setpoints(SETPOINT_C, 28.0)))
     again.step(Now("c", 2000, None), {"t": SensorReading(20.8, 2000), "p": SensorReading(21.0, 2000)})
     assert not again.state.zones[0].problem
