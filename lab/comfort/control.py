@@ -60,13 +60,26 @@ class Controller(Protocol):
 
 
 class Hysteresis:
-    """On at the tolerance below the setpoint, off at the tolerance above it; mirrored for cooling."""
+    """On at the tolerance below the setpoint, off at the tolerance above it; mirrored for cooling.
 
-    def __init__(self, rooms: int, *, tolerance_k: float, is_cooling: bool = False) -> None:
+    The minimum times are those of the hub's relays where they are asked for; without them it is Home Assistant's.
+    """
+
+    def __init__(
+        self,
+        rooms: int,
+        *,
+        tolerance_k: float,
+        is_cooling: bool = False,
+        min_on_minutes: float = 0.0,
+        min_off_minutes: float = 0.0,
+    ) -> None:
         self._tolerance_k = tolerance_k
         self._sign = -1.0 if is_cooling else 1.0
         self._known_c: list[float | None] = [None] * rooms
         self._is_on = [False] * rooms
+        self._changed_minute = [0] * rooms
+        self._min_minutes = {False: min_off_minutes, True: min_on_minutes}
 
     def decide(self, situation: Situation) -> list[float]:
         """Return the calls of all rooms for this minute."""
@@ -75,8 +88,11 @@ class Hysteresis:
         for room, (value_c, setpoint_c) in enumerate(zip(self._known_c, situation.setpoints_c, strict=True)):
             if value_c is None:
                 continue
+            is_on = self._is_on[room]
             missing_k = self._sign * (setpoint_c - value_c)
-            self._is_on[room] = missing_k > -self._tolerance_k if self._is_on[room] else missing_k >= self._tolerance_k
+            is_wanted = missing_k > -self._tolerance_k if is_on else missing_k >= self._tolerance_k
+            if is_wanted is not is_on and situation.minute - self._changed_minute[room] >= self._min_minutes[is_on]:
+                self._is_on[room], self._changed_minute[room] = is_wanted, situation.minute
         return [self._sign if is_on else 0.0 for is_on in self._is_on]
 
 
@@ -145,7 +161,11 @@ def pipe_sensor(room: str) -> str:
 
 
 def settings_for(
-    design: HouseDesign, flow: FlowSettings | None = None, *, has_pipe_sensors: bool = False
+    design: HouseDesign,
+    flow: FlowSettings | None = None,
+    *,
+    has_pipe_sensors: bool = False,
+    min_on_s: float | None = None,
 ) -> ClimateSettings:
     """Return what a person would configure for a house: its emitters and its source, all else at the defaults.
 
@@ -153,6 +173,7 @@ def settings_for(
         design: Of the house.
         flow: Of a boiler that modulates.
         has_pipe_sensors: Each room with water has a thermometer on its supply pipe.
+        min_on_s: The minimum on time of the rooms' relays; `None` for the default of what they drive.
     """
     pipes = {room.name: pipe_sensor(room.name) for room in design.rooms if has_pipe_sensors and has_water(room)}
     outputs = [ZoneOutput(room.name, can_cool=room.cooling_w > 0) for room in design.rooms]
@@ -169,6 +190,7 @@ def settings_for(
         ),
         heat_source=_SOURCES[design.source.kind],
         zone_equipment=_zone_equipment(design),
+        relay_min_on_s=min_on_s,
     )
     settings = climate_settings(config, outputs, flow)
     if settings is None:

@@ -25,6 +25,7 @@ from lab.comfort.control import (
     TimeProportional,
     constant_program,
     modulating_settings_for,
+    settings_for,
 )
 from lab.comfort.oracle import HouseOracle, Oracle, ReachOracle
 
@@ -44,6 +45,8 @@ class Law(StrEnum):
     HYSTERESIS_05 = "hysteresis 0.5"
     TPI = "tpi"
     ORACLE = "oracle"
+    HYSTERESIS_HELD = "hysteresis 0.3 held"
+    """With the minimum times of the hub's relays."""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,13 +180,22 @@ class ComfortHome:
 def controller_for(
     law: Law, case: Case, *, tick_s: float = 60.0, settings: ClimateSettings | None = None
 ) -> Controller:
-    """Return a controller of a constant setpoint; of the hub with these settings in place of the usual ones."""
+    """Return a controller of a constant setpoint; the hub and its minimum times with these settings, if any."""
     rooms, is_cooling = len(case.design.rooms), case.is_cooling
     match law:
         case Law.HYSTERESIS_03:
             return Hysteresis(rooms, tolerance_k=0.3, is_cooling=is_cooling)
         case Law.HYSTERESIS_05:
             return Hysteresis(rooms, tolerance_k=0.5, is_cooling=is_cooling)
+        case Law.HYSTERESIS_HELD:
+            limits = (settings or settings_for(case.design)).zones[0].limits
+            return Hysteresis(
+                rooms,
+                tolerance_k=0.3,
+                is_cooling=is_cooling,
+                min_on_minutes=limits.min_on_s / 60.0,
+                min_off_minutes=limits.min_off_s / 60.0,
+            )
         case Law.TPI:
             return TimeProportional(rooms, is_cooling=is_cooling)
         case Law.ORACLE:

@@ -29,6 +29,7 @@ from hal.sim.house_design import HouseDesign
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import HABITS
 from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT, WeatherPattern
+from lab.comfort.control import settings_for
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault, run_fault
 from lab.comfort.mornings import run_mornings
 from lab.comfort.runner import Case, ConstantResult, Law, controller_for, minutes_within_reach, run_constant
@@ -67,9 +68,10 @@ def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                     Case(design=design, pattern=pattern, habit=habit, seed=seed, days=options.days) for habit in habits
                 ]
                 reach = None if options.no_reach else minutes_within_reach(cases[0])
+                settings = settings_for(design, min_on_s=options.min_on_s)
                 for case in cases:
                     for law in options.laws:
-                        controller = controller_for(Law(law), case, tick_s=options.tick_s)
+                        controller = controller_for(Law(law), case, tick_s=options.tick_s, settings=settings)
                         results[law].append(run_constant(case, Law(law), controller, reach=reach))
                 yield {
                     "house": design.name,
@@ -293,13 +295,18 @@ def main() -> None:
     parser.add_argument("--houses", nargs="+", choices=list(HOUSES), help="in place of a half")
     parser.add_argument("--habits", nargs="+", default=["tenths", "change 0.2", "slow corner"], help="of the sensors")
     parser.add_argument("--weathers", nargs="+", choices=[pattern.name for pattern in PATTERNS])
-    parser.add_argument("--laws", nargs="+", choices=list(Law), default=[*Law][:4], help="all but the slow oracle")
+    parser.add_argument(
+        "--laws", nargs="+", choices=list(Law), default=[*Law][:4], help="the first four, without the slow oracle"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument(
         "--days", type=int, default=3, help="measured days of a constant setpoint, after two others; 0 for none"
     )
     parser.add_argument(
         "--tick-s", type=float, default=10.0, help="between the hub's decisions at a constant setpoint, as a hub has"
+    )
+    parser.add_argument(
+        "--min-on-s", type=float, help='of the rooms\' relays at a constant setpoint, also of "hysteresis 0.3 held"'
     )
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
     parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")

@@ -8,7 +8,7 @@ from hal.sim.sensor_habits import CONTINUOUS, TENTHS
 from hal.sim.weather_patterns import COLD_WINDY, MILD, SUMMER_HEAT, WeatherPattern
 from lab.comfort.control import Hysteresis, Situation, TimeProportional, settings_for
 from lab.comfort.oracle import Oracle, ReachOracle
-from lab.comfort.runner import Case, Law, Reach, StartCounter, minutes_within_reach, run_constant
+from lab.comfort.runner import Case, Law, Reach, StartCounter, controller_for, minutes_within_reach, run_constant
 
 
 def situation(value_c: float | None, *, minute: int = 0, setpoint_c: float = 21.0, outside_c: float = 1.0) -> Situation:
@@ -25,6 +25,29 @@ def test_hysteresis_of_cooling_is_mirrored() -> None:
     law = Hysteresis(1, tolerance_k=0.3, is_cooling=True)
     calls = [law.decide(situation(value_c, setpoint_c=25.0))[0] for value_c in (25.2, 25.3, 24.8, 24.7)]
     assert calls == [0.0, -1.0, -1.0, 0.0]
+
+
+def test_hysteresis_with_minimum_times_waits_for_them() -> None:
+    law = Hysteresis(1, tolerance_k=0.3, min_on_minutes=3, min_off_minutes=2)
+    values_c = (20.0, 20.0, 20.0, 22.0, 22.0, 22.0, 20.0, 20.0, 20.0)
+    calls = [law.decide(situation(value_c, minute=minute))[0] for minute, value_c in enumerate(values_c)]
+    assert calls == [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]
+
+
+def test_the_minimum_times_are_those_of_the_relays() -> None:
+    case = Case(design=HOUSES["split flat"], pattern=MILD, habit=TENTHS, seed=1)
+    rooms = len(case.design.rooms)
+    settings = settings_for(case.design, min_on_s=180.0)
+    assert settings.zones[0].limits.min_on_s == 180.0
+    for given, off_minute in ((None, 13), (settings, 6)):
+        law = controller_for(Law.HYSTERESIS_HELD, case, settings=given)
+        calls = []
+        for minute in range(20):
+            value_c = 20.0 if minute < 4 else 22.0
+            reports = dict.fromkeys(range(rooms), value_c)
+            calls.append(law.decide(Situation(minute, 0, reports, [21.0] * rooms, 1.0))[0])
+        assert calls.index(1.0) == 3
+        assert calls[3:].index(0.0) + 3 == off_minute
 
 
 def test_tpi_is_on_for_its_share_of_each_cycle() -> None:
