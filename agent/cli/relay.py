@@ -179,8 +179,8 @@ def require_outputs(path: Path, named: Sequence[str]) -> None:
     """
     known = [each.output for each in hub_client.decode(hub_client.fetch(path, TESTS), TestsReport).outputs]
     if unknown := [name for name in named if name not in known]:
-        there_are = f"there are {', '.join(known)}" if known else "this hub drives none"
-        raise hub_client.RequestRefused(f"there is no output {', '.join(map(quoted, unknown))}; {there_are}")
+        there_is = f"there is {', '.join(known)}" if known else "this hub drives none"
+        raise hub_client.RequestRefused(f"there is no output {', '.join(map(quoted, unknown))}; {there_is}")
 
 
 def begin(path: Path, route: str, content: Any) -> TestsReport:  # noqa: ANN401 - any request

@@ -289,6 +289,8 @@ def apply(
         case EcoRequest():
             return _set_eco(program, request)
         case ReportRequest():
+            if request.is_window_open is None and request.is_present is None:
+                raise SettingInvalid("give is_window_open or is_present: there is nothing to report")
             seen = presence.observe(
                 program.observed, now, is_window_open=request.is_window_open, is_present=request.is_present
             )
@@ -364,7 +366,7 @@ def _check_hold(request: HoldRequest) -> None:
     if request.heat_setpoint_c is not None and request.cool_setpoint_c is not None:
         check_setpoints(Setpoints(request.heat_setpoint_c, request.cool_setpoint_c))
     if not 0 <= request.for_s <= DURATION_S_MAX:
-        raise SettingInvalid(f"a duration is at most {DURATION_S_MAX / 86_400:.0f} days")
+        raise SettingInvalid(f"give a duration of more than 0 s and at most {DURATION_S_MAX / 86_400:.0f} days")
     if request.for_s and request.until:
         raise SettingInvalid("give a duration or an end, not both")
 

@@ -40,7 +40,12 @@ def is_api_key(text: str) -> bool:
 
 def not_a_key(text: str) -> str:
     """Return what is wrong with a text that is no key of the cloud, without the text."""
-    return f'copy it again: found {len(text)} characters (not shown); a key is "cs_dev_" and 32 letters or digits'
+    found = _length(text)
+    return f'copy it again: found {found} (not shown); a key is "cs_dev_" and 32 letters or digits'
+
+
+def _length(text: str) -> str:
+    return f"{len(text)} character{'' if len(text) == 1 else 's'}"
 
 
 def read_api_key(cloud: CloudConfig) -> str:
@@ -65,7 +70,7 @@ def read_api_key(cloud: CloudConfig) -> str:
         )
     if not is_api_key(key):
         raise ConfigInvalid(
-            f"{cloud.api_key_file}: holds no API key: found {len(key)} characters (not shown);"
+            f"{cloud.api_key_file}: holds no API key: found {_length(key)} (not shown);"
             ' allowed is "cs_dev_" and 32 letters or digits, alone in the file'
         )
     return key

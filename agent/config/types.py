@@ -161,7 +161,8 @@ def listen_list() -> ValueType:
             if item == "localhost":
                 raise NotAllowed('write "127.0.0.1"')
             if not isinstance(item, str) or not (is_address(item) or _INTERFACE.fullmatch(item)):
-                raise NotAllowed
+                hint = "; write a port as the value of the key for it" if isinstance(item, str) and ":" in item else ""
+                raise NotAllowed(f"{describe(item)} is no address and no name of an interface{hint}")
         return tuple(dict.fromkeys(value))
 
     return ValueType(f'an array of at most {LISTEN_MAX} addresses and interface names, such as "usb0"', read)

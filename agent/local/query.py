@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -12,11 +12,12 @@ from agent.foundation.text import quote
 from agent.local.routes import RequestRefused
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 _PLACE = re.compile(r" - at `\$\.(\w+)`$")
 
 
-def read(query: Mapping[str, str], struct: type[T]) -> T:
+def read(query: Mapping[str, str], struct: type[S]) -> S:
     """Return a query in its declared form. An empty value counts as missing, an unknown name is ignored.
 
     Raises:
@@ -29,6 +30,10 @@ def read(query: Mapping[str, str], struct: type[T]) -> T:
         place = _PLACE.search(str(error))
         name = place[1] if place else ""
         reason = _PLACE.sub("", str(error))
+        kind = next((field.type for field in msgspec.structs.fields(struct) if field.encode_name == name), None)
+        words = [each for part in get_args(kind) for each in get_args(part) if isinstance(each, str)]
+        if words:
+            reason = f"allowed are {', '.join(words)}"
         text = f"correct {name or 'the query'}: found {quote(given.get(name, ''))}; {reason[:1].lower()}{reason[1:]}"
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "invalid", text) from error
 

@@ -235,7 +235,7 @@ async def test_control_without_decisions_fails_the_test(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("route", "body", "status", "word"),
     [
-        ("relays/attic", {}, 404, 'there is no output "attic"; there are living, kitchen'),
+        ("relays/attic", {}, 404, 'there is no output "attic"; there is living, kitchen'),
         ("relays/living", {"action": "off"}, 400, "living cannot be tested with off"),
         ("relays/living", {"override": "please"}, 400, "short-cycle"),
         ("relays/living", {"action": "explode"}, 400, "not understood"),
@@ -316,7 +316,7 @@ async def test_nobody_is_asked_about_an_output_that_the_hub_does_not_have(
     monkeypatch.setattr(f"agent.cli.{words[0]}.is_agreed", asked)
     async with open_port(tmp_path, config_text=ZONES) as rig:
         assert await command(rig, *words, "attic") == exit_codes.FAILED
-    assert 'there is no output "attic"; there are living, kitchen' in capsys.readouterr().err
+    assert 'there is no output "attic"; there is living, kitchen' in capsys.readouterr().err
     assert await command(rig, *words, "living") == exit_codes.NO_DAEMON
 
 

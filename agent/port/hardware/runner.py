@@ -197,7 +197,7 @@ class HardwareTestService:
         if zone is None:
             known = ", ".join(climate.control.zones)
             raise RequestRefused(
-                HTTPStatus.NOT_FOUND, "not_found", f"there is no output {quote(output)}; there are {known}"
+                HTTPStatus.NOT_FOUND, "not_found", f"there is no output {quote(output)}; there is {known}"
             )
         can = {HvacAction.HEAT: zone.settings.can_heat, HvacAction.COOL: zone.settings.can_cool}
         if not can.get(request.action, False):
@@ -228,7 +228,7 @@ class HardwareTestService:
         climate = self._require_free()
         zones = climate.control.zones
         if unknown := [name for name in request.zones if name not in zones]:
-            text = f"there is no zone {', '.join(map(quote, unknown[:ZONES_MAX]))}; there are {', '.join(zones)}"
+            text = f"there is no zone {', '.join(map(quote, unknown[:ZONES_MAX]))}; there is {', '.join(zones)}"
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", text)
         # Every zone is part of the plan, so that all the others rest and their sensors are compared.
         wanted = request.zones or list(zones)

@@ -185,8 +185,14 @@ def _of_router(error: web.HTTPException, what: str) -> web.Response:
     code = {HTTPStatus.NOT_FOUND: "not_found", HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed"}.get(
         status, "not_understood"
     )
-    text = f"{what}: this hub has no such route" if error.status in (404, 405) else f"{what}: {status.phrase}"
+    allowed = error.headers.get("Allow", "")
+    if allowed:
+        text = f"use {' or '.join(allowed.split(','))}: {what} is no route of this hub"
+    elif status is HTTPStatus.NOT_FOUND:
+        text = f"{what}: this hub has no such route"
+    else:
+        text = f"{what}: {status.phrase}"
     response = problem_response(RequestRefused(status, code, text))
-    if allowed := error.headers.get("Allow"):
+    if allowed:
         response.headers["Allow"] = allowed
     return response

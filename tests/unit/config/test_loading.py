@@ -200,6 +200,7 @@ def test_plain_http_is_allowed_on_loopback(url: str) -> None:
         ("port.listen", '"127.0.0.1"', "an array of at most 16 addresses and interface names"),
         ("port.listen", '["300.1.1.1"]', "an array of at most 16 addresses"),
         ("port.listen", '["/etc"]', "an array of at most 16 addresses"),
+        ("port.listen", '["usb0", "127.0.0.1:80"]', '"127.0.0.1:80" (text) is no address'),
         ("port.listen", '["localhost"]', 'write "127.0.0.1"'),
         ("port.listen", "[" + ",".join(f'"eth{n}"' for n in range(17)) + "]", "found an array of 17"),
         ("port.port", "65536", "a whole number from 0 to 65535"),

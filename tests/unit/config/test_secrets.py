@@ -61,6 +61,7 @@ def test_a_file_open_to_everybody_is_refused_with_the_command(tmp_path: Path, mo
     ("content", "expected"),
     [
         ("", "found 0 characters"),
+        ("x", r"found 1 character \(not shown\)"),
         (API_KEY[:-1], "found 38 characters"),
         (API_KEY + "a1B2", "found 43 characters"),
         (API_KEY + "\n" + API_KEY, "found 79 characters"),

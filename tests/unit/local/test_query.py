@@ -47,6 +47,11 @@ def test_an_empty_value_counts_as_missing_and_an_unknown_name_is_ignored() -> No
     assert query.read({"before": "an-id"}, CommandsQuery).before == "an-id"
 
 
+def test_a_refusal_of_a_word_names_those_that_are_allowed() -> None:
+    with pytest.raises(RequestRefused, match='correct level: found "loud"; allowed are debug, info, '):
+        query.read({"level": "loud"}, LogQuery)
+
+
 def test_a_refusal_names_the_value_and_what_is_allowed() -> None:
     with pytest.raises(RequestRefused, match=r'^correct limit: found "5000"; expected `int` <= 1000$'):
         query.read({"limit": "5000"}, LogQuery)
