@@ -111,7 +111,7 @@ class Hub:
         self.assembly = self._assembly()
         self.port, self.hardware_tests = self.assembly.service, self.assembly.hardware_tests
         self.port.credentials.on_use = self.commands.look_at_interval
-        self.checks, self.repairs, self.home = self.assembly.checks, self.assembly.repairs, self.assembly.home
+        self.home = self.assembly.home
 
     def _assembly(self) -> PortAssembly:
         environment = self.environment

@@ -1,4 +1,4 @@
-"""Imports aiohttp and msgspec, for the daemon, without parts that a hub does not use: 6 MiB of 46 (bench_daemon).
+"""Imports aiohttp and msgspec, for the daemon, without parts that a hub does not use: 7 MiB of 46 (bench_daemon).
 
 Each switch is a public one of a library; the program works without them too. Modules of which the two use a function or
 two where hardly a hub comes are imported when such a function is called (docs/decisions/0008).
@@ -86,7 +86,7 @@ INSTEAD: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
 
 
 def import_libraries() -> None:
-    """Import msgspec and aiohttp, client and server."""
+    """Import msgspec and the client of aiohttp."""
     # Its compiled lists load the C++ runtime, for a handful of callbacks.
     os.environ.setdefault("FROZENLIST_NO_EXTENSIONS", "1")
     # A table of file name extensions: the hub serves no files.
@@ -100,11 +100,17 @@ def import_libraries() -> None:
     ssl.SSLContext.set_default_verify_paths = _read_authorities  # type: ignore[assignment, method-assign]
     try:
         with _put_off():
-            __import__("aiohttp.web")
+            __import__("aiohttp")
             __import__("msgspec")
     finally:
         ssl.create_default_context = real
         del ssl.SSLContext.set_default_verify_paths
+
+
+def import_server() -> None:
+    """Import the server of aiohttp; on any thread: who imports the same modules meanwhile can use the stand-ins."""
+    with _put_off():
+        __import__("aiohttp.web")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 `agent.app` makes one call here. Must decide nothing.
 """
 
+import functools
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,24 +12,9 @@ from agent.foundation.clock import Clock
 from agent.foundation.log_ring import LogRing
 from agent.home.assembly import HomeAssembly
 from agent.home.parts import NOT_WATCHED, HomeParts
-from agent.local import boots as local_boots
-from agent.local import calibration as local_calibration
-from agent.local import climate as local_climate
-from agent.local import commands as local_commands
 from agent.local import log as local_log
-from agent.local import maintenance as local_maintenance
-from agent.local import status_builder
-from agent.local import updates as local_updates
-from agent.local import zigbee as local_zigbee
 from agent.local.routes import Handlers
-from agent.port import alerts, cloud_key, config_editor
-from agent.port.checks.repairs import Repairs
-from agent.port.checks.service import ChecksService
-from agent.port.cloud_key import CloudKeyService
 from agent.port.config_editor import ConfigEditor
-from agent.port.hardware import handlers
-from agent.port.hardware.identify import Identify
-from agent.port.hardware.live_values import LiveValues
 from agent.port.history import recorder
 from agent.port.hub_parts import HubParts
 from agent.port.service import PortService
@@ -38,6 +24,11 @@ from hal.radio import ScansEnergy
 
 if TYPE_CHECKING:
     from agent.apis.assembly import ApiService
+    from agent.port.checks.repairs import Repairs
+    from agent.port.checks.service import ChecksService
+    from agent.port.cloud_key import CloudKeyService
+    from agent.port.hardware.identify import Identify
+    from agent.port.hardware.live_values import LiveValues
     from agent.port.hardware.runner import HardwareTestService
 
 LEASE_BYTES = 16
@@ -52,8 +43,11 @@ class PortAssembly:
         history: The values of the last days.
         hardware_tests: Tests of the outputs; `None` where the hub drives nothing.
         home: What every interface changes, and what APIs see.
-        checks: What `climahub doctor` looks at.
-        repairs: What may be repaired on request.
+        hub: The hub's own parts.
+        editor: Changes the configuration; `None` where it cannot be shown.
+        identify: Lets the LED blink; `None` without one.
+        log_ring: The last log records; `None` where the process keeps none.
+        confirm_command: Records a person's confirmation of a command.
     """
 
     def __init__(
@@ -90,25 +84,16 @@ class PortAssembly:
             add_fault: Records a fault.
             remove_fault: Takes away a fault of this text that somebody has settled.
         """
-        self._hub = hub
+        self.hub = hub
         self._clock = clock
-        self._log_ring = log_ring
-        self._confirm_command = confirm_command
+        self.log_ring = log_ring
+        self.confirm_command = confirm_command
         self._new_id = new_id
         self.home = self._build_home()
-        self._live = LiveValues(
-            sensors=sensors,
-            own=hub.telemetry.own_sensors,
-            known=hub.sensors,
-            intake=hub.telemetry.intake,
-            network=hub.network,
-            buses=buses,
-            clock=hub.clock,
-        )
         self.history = recorder.build_history(hub, interval_s=interval_s)
-        self._editor = editor
-        self._cloud_key = CloudKeyService(hub.config, environ=hub.environ, disk=hub.disk, worker=hub.worker)
-        self._identify = None if led is None else Identify(led)
+        self.editor = editor
+        self.identify = None if led is None else self._build_identify(led)
+        self._sensors, self._buses = sensors, buses
         self.hardware_tests = self._build_hardware_tests()
         self.service = PortService(
             hub.config,
@@ -122,11 +107,9 @@ class PortAssembly:
             apis=self._build_apis(add_fault, remove_fault),
             add_fault=add_fault,
         )
-        self.checks = ChecksService(hub, self.history, self.service.state)
-        self.repairs = Repairs(hub, renew_certificate=self.service.certificate.renew, on_repaired=self.checks.forget)
 
     def _build_home(self) -> HomeAssembly:
-        hub = self._hub
+        hub = self.hub
         machines = hub.maintenance.machines if hub.maintenance else None
         return HomeAssembly(
             HomeParts(
@@ -147,8 +130,14 @@ class PortAssembly:
             )
         )
 
+    @staticmethod
+    def _build_identify(led: Led) -> "Identify":
+        from agent.port.hardware.identify import Identify  # noqa: PLC0415 - as above
+
+        return Identify(led)
+
     def _build_hardware_tests(self) -> "HardwareTestService | None":
-        hub = self._hub
+        hub = self.hub
         if hub.climate is None:
             return None
         # Imported late, as the climate service.
@@ -167,7 +156,7 @@ class PortAssembly:
         )
 
     def _build_apis(self, add_fault: Callable[[str], None], remove_fault: Callable[[str], None]) -> "ApiService | None":
-        hub = self._hub
+        hub = self.hub
         if not hub.config.apis.any_on:
             return None
         # Imported late: a hub without local APIs does without.
@@ -189,36 +178,60 @@ class PortAssembly:
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops beside those of `service`, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {"history": self.history.run}
-        if self._editor:
-            loops["configuration"] = self._editor.run
+        if self.editor:
+            loops["configuration"] = self.editor.run
         return loops
 
     def people_loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops that serve people, by the name under which their faults are shown."""
-        blinking = {"identify": self._identify.run} if self._identify else {}
+        blinking = {"identify": self.identify.run} if self.identify else {}
         return {**self.service.loops(), **blinking}
 
     def _handlers(self) -> Handlers:
-        hub = self._hub
-        return {
-            **status_builder.handlers(hub.reports.status, hub.reports.verdict),
-            **self.checks.handlers(),
-            **self.repairs.handlers(),
-            **local_boots.handlers(lambda: hub.starts.boots if hub.starts else ()),
-            **local_commands.handlers(hub.reports.commands, self._confirm_command),
-            **local_climate.handlers(hub.climate, lambda: self.home.home.thermostats),
-            **local_maintenance.handlers(lambda: hub.maintenance),
-            **alerts.handlers(self.service.apis, hub.maintenance),
-            **local_zigbee.handlers(hub.pairing.actions, hub.reports.zigbee),
-            **local_calibration.handlers(hub.sensors),
-            **local_updates.handlers(hub.updates),
-            **recorder.handlers(self.history),
-            **handlers.handlers(self.hardware_tests, self._live, self._radio_channel, self._identify),
-            **config_editor.handlers(self._editor),
-            **cloud_key.handlers(self._cloud_key),
-            **local_log.handlers(self._log_ring, hub.clock.utc_ms),
-        }
+        # Imported late, with the server: see there.
+        from agent.port.serving import handlers_of_components  # noqa: PLC0415
 
-    def _radio_channel(self) -> int:
-        radio = self._hub.pairing.queries.radio
+        return handlers_of_components(self)
+
+    @functools.cached_property
+    def checks(self) -> "ChecksService":
+        """What `climahub doctor` looks at."""
+        from agent.port.checks.service import ChecksService  # noqa: PLC0415 - as above
+
+        return ChecksService(self.hub, self.history, self.service.state)
+
+    @functools.cached_property
+    def repairs(self) -> "Repairs":
+        """What may be repaired on request."""
+        from agent.port.checks.repairs import Repairs  # noqa: PLC0415 - as above
+
+        return Repairs(self.hub, renew_certificate=self.service.certificate.renew, on_repaired=self.checks.forget)
+
+    @functools.cached_property
+    def cloud_key(self) -> "CloudKeyService":
+        """What stores a new key of the cloud."""
+        from agent.port.cloud_key import CloudKeyService  # noqa: PLC0415 - as above
+
+        hub = self.hub
+        return CloudKeyService(hub.config, environ=hub.environ, disk=hub.disk, worker=hub.worker)
+
+    @functools.cached_property
+    def live(self) -> "LiveValues":
+        """The present values of all sensors."""
+        from agent.port.hardware.live_values import LiveValues  # noqa: PLC0415 - as above
+
+        hub = self.hub
+        return LiveValues(
+            sensors=self._sensors,
+            own=hub.telemetry.own_sensors,
+            known=hub.sensors,
+            intake=hub.telemetry.intake,
+            network=hub.network,
+            buses=self._buses,
+            clock=hub.clock,
+        )
+
+    def radio_channel(self) -> int:
+        """Return the channel of the hub's network; 0 while it is unknown."""
+        radio = self.hub.pairing.queries.radio
         return radio.radio.channel if radio else 0

@@ -4,51 +4,46 @@ Its failure must never touch heating: `agent.app` supervises its loops as any ot
 and control waits for none of them.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
-
-from aiohttp import web
 
 from agent import __version__
 from agent.config import Config
 from agent.config.network import is_loopback
 from agent.config.port_tables import ApisConfig
+from agent.errors import Defect
 from agent.foundation import rfc3339
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
+from agent.foundation.lazy_imports import import_server
+from agent.foundation.supervisor import describe_error
 from agent.foundation.worker import Worker
-from agent.local import port as local_port
 from agent.local.log import LogEntry
 from agent.local.port import PortReport
-from agent.local.routes import Handler, Handlers, Role
+from agent.local.routes import Handlers, Role
 from agent.local.status_builder import HubReports
-from agent.port import api_clients, facts, homekit, monitoring, page_files, webhooks
 from agent.port.announcement.records import ServiceRecord, services_of
 from agent.port.announcement.service import Announcement
 from agent.port.bundle import handler as bundle_handler
-from agent.port.events import stream
 from agent.port.events.stream import EventStream, hub_documents
 from agent.port.http import unix_socket
 from agent.port.http.access import CallerLookup, own_names
 from agent.port.http.certificate import Certificate
 from agent.port.http.endpoints import reachable_addresses, typed_addresses
-from agent.port.http.gates import NetworkGate, user_name
 from agent.port.http.interfaces import device_of, interface_addresses, interfaces
 from agent.port.http.listeners import Listeners
-from agent.port.http.server import application, runner_of
-from agent.port.sign_in import handlers as sign_in_handlers
 from agent.port.sign_in.access_report import report_entry
 from agent.port.sign_in.audit import Audit, NumberedEntry
 from agent.port.sign_in.credentials import Credentials
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from agent.apis.assembly import ApiService
     from agent.port.checks.facts import PortState
-    from agent.port.http.api_mount import MountedApis
-
-IDLE_S_MAX = 15.0
-"""How long a TCP connection may stay open without a request, and the head of a request without its end (slowloris)."""
+    from agent.port.homekit import HomeKitListeners
 
 
 class PortService:
@@ -64,6 +59,12 @@ class PortService:
         callers: Knows who has signed in.
         announcement: Tells the local network of it.
         homekit: Where HomeKit listens; `None` where it is switched off.
+        clock: Of this boot.
+        worker: Where writing blocks.
+        names: The hub's own names.
+        reports: Builds the documents.
+        readiness: The checks of `/readyz`, by name.
+        bundle_handlers: Those of the support bundle, which both servers share.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class PortService:
             clock: Of this boot.
             disk: Keeps the certificate, credentials and the audit trail.
             worker: Where writing blocks.
-            handlers: Returns the handlers of the components; called when a listener opens.
+            handlers: Returns the handlers of the components; called when the first visitor comes.
             reports: Builds the documents.
             readiness: The checks of `/readyz`, by name; each returns its problem.
             log: Returns the records that were added to the log since its last call.
@@ -97,12 +98,12 @@ class PortService:
         self._config = config.port
         self.apis = apis
         self._socket = config.local_api.socket
-        self._names = own_names(os.uname().nodename, config.port.host_names)
+        self.names = own_names(os.uname().nodename, config.port.host_names)
         self._handlers_of_components = handlers
-        self._clock = clock
-        self._worker = worker
-        self._reports = reports
-        self._readiness = readiness
+        self.clock = clock
+        self.worker = worker
+        self.reports = reports
+        self.readiness = readiness
         self.events = EventStream(
             hub_documents(reports),
             {"log": log},
@@ -125,9 +126,10 @@ class PortService:
         )
         self.callers: CallerLookup = self.credentials
         self.certificate = self._make_certificate(config, disk=disk, add_fault=add_fault)
-        self._bundle_handlers = bundle_handler.handlers(config, all_handlers=self.handlers, clock=clock)
+        self.bundle_handlers = bundle_handler.handlers(config, all_handlers=self.handlers, clock=clock)
+        self._loading = asyncio.Lock()
         self.listeners = Listeners(
-            config.port, make_runner=self._make_runner, tls=self.certificate.context, add_fault=add_fault
+            config.port, make_runner=self._network_server, tls=self.certificate.context, add_fault=add_fault
         )
         self.homekit = self._make_homekit(config.apis, add_fault=add_fault)
         self.announcement = Announcement(os.uname().nodename, services=self.services)
@@ -137,29 +139,27 @@ class PortService:
             config.port,
             config.storage.state_dir,
             names=lambda: [
-                *sorted(self._names),
+                *sorted(self.names),
                 *reachable_addresses(config.port.listen, interface_addresses, interfaces),
             ],
-            clock=self._clock,
+            clock=self.clock,
             disk=disk,
-            worker=self._worker,
+            worker=self.worker,
             add_fault=add_fault,
         )
 
-    def _make_homekit(
-        self, config: ApisConfig, *, add_fault: Callable[[str], None]
-    ) -> "homekit.HomeKitListeners | None":
+    def _make_homekit(self, config: ApisConfig, *, add_fault: Callable[[str], None]) -> "HomeKitListeners | None":
         if self.apis is None or self.apis.homekit is None:
             return None
+        from agent.port.homekit import HomeKitListeners  # noqa: PLC0415 - most hubs do without
+
         self.apis.homekit.audit_to(self.audit)
-        return homekit.HomeKitListeners(self.apis.homekit, config, add_fault=add_fault)
+        return HomeKitListeners(self.apis.homekit, config, add_fault=add_fault)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops, by the name under which their faults are shown."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "local API": lambda: unix_socket.serve(
-                self._socket, self.handlers(), self.audit, self.callers, self._mounted_apis()
-            ),
+            "local API": lambda: unix_socket.serve(self._socket, self._socket_server),
             "events": self.events.run,
             "sign-in": self.credentials.run,
             "audit": self.audit.run,
@@ -192,35 +192,16 @@ class PortService:
         await self.listeners.run()
 
     def handlers(self) -> Handlers:
-        """Return the handlers of the components and of the port itself."""
-        return {**self._handlers_of_components(), **self._own_handlers()}
+        """Return the handlers of the components and of the port itself. Imports them all."""
+        from agent.port.serving import own_handlers  # noqa: PLC0415 - nobody may ever visit
 
-    def _own_handlers(self) -> Mapping[str, Handler]:
-        user = user_name(os.geteuid())
-        return {
-            **page_files.handlers(self._worker),
-            **local_port.handlers(self._report),
-            **stream.handlers(self.events),
-            **monitoring.handlers(
-                self._readiness,
-                status=self._reports.status,
-                climate=self._reports.climate,
-                zigbee=self._reports.zigbee,
-            ),
-            **monitoring.description_handlers(self.handlers),
-            **self._bundle_handlers,
-            **api_clients.handlers(self.apis, self._clock, self.credentials.session, self.typed_addresses),
-            **facts.handlers(self.apis),
-            **homekit.handlers(self.homekit, self.credentials.session),
-            **webhooks.handlers(self.apis.webhooks if self.apis else None, self.credentials.session),
-            **sign_in_handlers.handlers(self.credentials, self.audit, self._clock, service_user=user),
-        }
+        return {**self._handlers_of_components(), **own_handlers(self)}
 
     def state(self) -> "PortState":
         """Return what the checks look at."""
         from agent.port.checks.facts import PortState  # noqa: PLC0415 - an idle hub does without
 
-        ends_ms, utc_ms = self.certificate.ends_ms, self._clock.utc_ms()
+        ends_ms, utc_ms = self.certificate.ends_ms, self.clock.utc_ms()
         return PortState(
             tuple(each for each in self._config.listen if not is_loopback(each)),
             None if ends_ms is None or utc_ms is None else (ends_ms - utc_ms) / 1000,
@@ -234,24 +215,42 @@ class PortService:
             await self.apis.close()
         await self.audit.close()
 
-    def _mounted_apis(self) -> "MountedApis | None":
-        if self.apis is None:
-            return None
-        from agent.port.http.api_mount import MountedApis  # noqa: PLC0415 - hubs without local APIs do without
+    async def _network_server(self) -> "web.AppRunner":
+        def make() -> "web.AppRunner":
+            from agent.port.serving import make_network_runner  # noqa: PLC0415 - as above
 
-        apis = self.apis
-        return MountedApis(apis.faces, apis.limits, lambda: apis.is_ready)
+            return make_network_runner(self)
 
-    def _make_runner(self) -> web.AppRunner:
-        gate = NetworkGate(self.callers, self._names, self.listeners.know)
-        made = application(self.handlers(), gate, self.audit, self._mounted_apis())
-        return runner_of(made, idle_s_max=IDLE_S_MAX)
+        return await self._loaded(make)
+
+    async def _socket_server(self) -> "web.AppRunner":
+        def make() -> "web.AppRunner":
+            from agent.port.serving import make_socket_runner  # noqa: PLC0415 - as above
+
+            return make_socket_runner(self)
+
+        return await self._loaded(make)
+
+    async def _loaded(self, make: Callable[[], "web.AppRunner"]) -> "web.AppRunner":
+        """Return a server that is made on a thread: a slow card must not hold up the event loop.
+
+        Raises:
+            Defect: It cannot be imported.
+        """
+        async with self._loading:
+            try:
+                await asyncio.to_thread(import_server)
+                return await asyncio.to_thread(make)
+            except (ImportError, SyntaxError) as error:
+                text = f"install climahub again: the port cannot be loaded ({describe_error(error)})"
+                raise Defect(text) from error
 
     def typed_addresses(self) -> Sequence[str]:
         """Return what a person types into a browser."""
         return typed_addresses(self.listeners.open_endpoints, interface_addresses, interfaces)
 
-    def _report(self) -> PortReport:
+    def report(self) -> PortReport:
+        """Return what the port says of itself."""
         ends_ms = self.certificate.ends_ms
         return PortReport(
             addresses=list(self.typed_addresses()),

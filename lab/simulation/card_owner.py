@@ -173,7 +173,9 @@ class CardOwner:
         if self._machine.stop_at is None and self._rng.random() < CUT_SHARE:
             stop_at = self._machine.operations + self._rng.randint(1, CUT_OPERATIONS_MAX)
             self._machine.stop_at = stop_at
-        call = asyncio.get_running_loop().create_task(hub.repairs.carry_out(answer, target="", role=Role.OWNER))
+        call = asyncio.get_running_loop().create_task(
+            hub.assembly.repairs.carry_out(answer, target="", role=Role.OWNER)
+        )
         await asyncio.wait({call})
         error = None if call.cancelled() else call.exception()
         if isinstance(error, PowerCut) or self._hub() is not hub:

@@ -52,12 +52,12 @@ async def test_radio_is_scanned_once_an_hour_and_the_history_is_used(tmp_path: P
 
         network.energy_scan = counted  # type: ignore[method-assign]
         for _ in range(2):
-            port.hub.checks.forget()
-            report = await port.hub.checks.run()
+            port.hub.assembly.checks.forget()
+            report = await port.hub.assembly.checks.run()
         assert len(scans) == 1
         port.clock.skip(3700)
-        port.hub.checks.forget()
-        await port.hub.checks.run()
+        port.hub.assembly.checks.forget()
+        await port.hub.assembly.checks.run()
         assert len(scans) == 2
     found = {each.name: each for each in report.checks}
     assert "channel 15 is at" in found["zigbee-noise"].fact

@@ -23,7 +23,7 @@ async def test_attack_admits_nobody_and_control_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port_text: str
 ) -> None:
     monkeypatch.setattr(service, "DECISION_INTERVAL_S", 0.05)
-    monkeypatch.setattr("agent.port.service.IDLE_S_MAX", 0.3)
+    monkeypatch.setattr("agent.port.serving.IDLE_S_MAX", 0.3)
     spawn = asyncio.get_running_loop().create_task
     async with open_port(tmp_path, port_text=port_text) as port:
         target = Target(port.url)

@@ -119,7 +119,7 @@ async def test_fetch_time_asks_the_cloud_until_two_answers_agree(tmp_path: Path,
     async with open_port(tmp_path, cloud_url=cloud.url) as rig:
         assert "the time is right" in await twice(rig, "fetch-time")
         keeper = Keeper()
-        rig.hub.repairs._hub = replaced(rig, timekeeper=keeper)
+        rig.hub.assembly.repairs._hub = replaced(rig, timekeeper=keeper)
         rig.hub.client._transport._timekeeper = keeper
         assert await twice(rig, "fetch-time") == "the time is known by cloud"
         assert keeper.offers >= 4
@@ -139,12 +139,12 @@ class Keeper:
 
 
 def replaced(rig: PortRig, **changes: object) -> Any:  # noqa: ANN401 - the parts
-    return replace(rig.hub.repairs._hub, **changes)
+    return replace(rig.hub.assembly.repairs._hub, **changes)
 
 
 async def test_fetch_time_gives_up_where_the_cloud_is_silent(rig: PortRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.port.checks.repairs.TIME_S_MAX", 0.1)
-    rig.hub.repairs._hub = replaced(rig, timekeeper=Keeper())
+    rig.hub.assembly.repairs._hub = replaced(rig, timekeeper=Keeper())
     assert "has not answered" in await twice(rig, "fetch-time")
 
 
@@ -272,8 +272,8 @@ async def test_renew_certificate_changes_the_fingerprint_of_running_listeners(tm
 
 
 async def test_checks_run_again_after_a_repair(rig: PortRig) -> None:
-    await rig.hub.checks.run()
-    runner = rig.hub.checks._runner
+    await rig.hub.assembly.checks.run()
+    runner = rig.hub.assembly.checks._runner
     assert runner is not None
     assert runner._last is not None
     await repair(rig, "flush-outbox")

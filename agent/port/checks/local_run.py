@@ -3,6 +3,7 @@
 Whatever only the agent knows is unknown, with the reason. The configuration may be wrong or unreadable.
 """
 
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.host import SERVICE_RESULT_FILE
 from agent.foundation.start_history import exit_cause_of, read_service_result
+from agent.foundation.supervisor import describe_error
 from agent.local.boots import BootReport, build_boots
 from agent.local.problems import END_TEXTS
 from agent.local.status import ClockStatus
@@ -84,9 +86,16 @@ def _boots(state_dir: Path) -> tuple[BootReport, ...]:
 
 
 def _agent(agent: Agent | Missing, run_dir: Path) -> Agent | Missing:
-    """Return whether the agent answers; of a dead one also how it ended, as the service manager reports it."""
+    """Return whether the agent answers; of a dead one also how it ended, as the service manager reports it.
+
+    An agent that lives and does not answer may have been unable to import what answers: only a visitor has it imported.
+    """
     if isinstance(agent, Missing) or not agent.problem:
         return agent
+    try:
+        importlib.import_module("agent.port.serving")
+    except (ImportError, SyntaxError) as error:
+        return Agent(f"{agent.problem}; install climahub again: its port cannot be loaded ({describe_error(error)})")
     said = read_service_result(run_dir / SERVICE_RESULT_FILE, Disk())
     if said is None:
         return agent

@@ -12,9 +12,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from aiohttp import web
 
 from agent.config.port_tables import PortConfig
 from agent.config.types import is_address
@@ -25,6 +24,10 @@ from agent.foundation.supervisor import contain_failure
 from agent.port.http.crowd import CONNECTIONS_MAX, TLS_CONNECTIONS_MAX, CountedConnection, Crowd
 from agent.port.http.endpoints import Endpoint, endpoints_of, source_of, url
 from agent.port.http.interfaces import interface_addresses
+from agent.port.http.unix_socket import BACKLOG, wait_readable
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +36,6 @@ RETRY_S = 10.0
 
 HANDSHAKE_S_MAX = 10.0
 """How long a TLS handshake may take."""
-
-BACKLOG = 64
-"""Connections that wait to be accepted, in the kernel."""
 
 UNACKNOWLEDGED_MS_MAX = 60_000
 """After this time the kernel drops a connection whose other end takes nothing more (tcp(7), TCP_USER_TIMEOUT)."""
@@ -68,7 +68,7 @@ class Listeners:
         self,
         config: PortConfig,
         *,
-        make_runner: Callable[[], web.AppRunner],
+        make_runner: "Callable[[], Awaitable[web.AppRunner]]",
         tls: Callable[[], Awaitable[ssl.SSLContext]],
         add_fault: Callable[[str], None],
         addresses_of: Callable[[str], Sequence[str]] = interface_addresses,
@@ -77,7 +77,7 @@ class Listeners:
 
         Args:
             config: Where to listen.
-            make_runner: Makes the HTTP server, when the first listener is opened.
+            make_runner: Makes the HTTP server, when the first visitor comes: it is imported only then.
             tls: Returns the context with the certificate; raises `ClimahubError` where there is none.
             add_fault: Shows a problem, once.
             addresses_of: See `endpoints_of`.
@@ -91,6 +91,7 @@ class Listeners:
         self._plain = Crowd(CONNECTIONS_MAX, self._crowd_gone.set)
         self._tls_crowd = Crowd(TLS_CONNECTIONS_MAX, self._crowd_gone.set)
         self._runner: web.AppRunner | None = None
+        self._starting = asyncio.Lock()
         self._open: dict[Endpoint, tuple[str, asyncio.Task[None]]] = {}
         self.problems: Sequence[str] = ()
 
@@ -172,9 +173,6 @@ class Listeners:
             ClimahubError: There is no certificate.
         """
         context = await self._tls() if endpoint.is_tls else None
-        if self._runner is None:
-            self._runner = self._make_runner()
-            await self._runner.setup()
         listening = bind(endpoint, self._config.port)
         address = url(endpoint.address, listening.getsockname()[1], is_tls=endpoint.is_tls)
         accepting = group.create_task(self._accept(listening, context, group))
@@ -185,11 +183,13 @@ class Listeners:
 
     async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None, group: asyncio.TaskGroup) -> None:
         """Accept connections until cancelled. None is lost on the way: asyncio's own `sock_accept` may drop one."""
+        await wait_readable(listening)
+        await self._start_server()
         while True:
             try:
                 connected, (host, *_) = listening.accept()
             except BlockingIOError:
-                await _wait_readable(listening)
+                await wait_readable(listening)
                 continue
             except ConnectionError:
                 continue
@@ -204,6 +204,20 @@ class Listeners:
                 connected.close()
             # A flood of connections must not keep the event loop from control.
             await asyncio.sleep(0)
+
+    async def _start_server(self) -> None:
+        """Make the HTTP server for the first visitor of any listener. Nobody is accepted before there is one."""
+        async with self._starting:
+            while self._runner is None:
+                try:
+                    with contain_failure("the HTTP server"):
+                        runner = await self._make_runner()
+                        await runner.setup()
+                        self._runner = runner
+                except ClimahubError as error:
+                    _log.error("nobody is let in for %g s: %s", RETRY_S, error)
+                    self._add_fault(str(error))
+                    await asyncio.sleep(RETRY_S)
 
     def _admit(self, source: str, context: ssl.SSLContext | None) -> CountedConnection | None:
         if self._runner is None or self._runner.server is None:
@@ -230,17 +244,6 @@ class Listeners:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: made, connected, ssl=context, ssl_handshake_timeout=limit_s, ssl_shutdown_timeout=limit_s
             )
-
-
-async def _wait_readable(listening: socket.socket) -> None:
-    """Wait until somebody wants in."""
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(listening, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(listening)
 
 
 def _close_unmade(made: CountedConnection, connected: socket.socket, _: asyncio.Task[None]) -> None:

@@ -18,10 +18,11 @@ from agent.foundation.supervisor import contain_failure
 from agent.foundation.text import sanitize
 from agent.local.access import SESSION_COOKIE
 from agent.local.routes import ROUTES, Caller, Handler, Handlers, LocalRequest, RequestRefused, Route, refusal_of
-from agent.port.http.access import AuditTrail, is_audited
+from agent.port.http import unix_socket
+from agent.port.http.access import AuditTrail, CallerLookup, is_audited
 from agent.port.http.bodies import chunks_of, read_body
 from agent.port.http.connections import Runner
-from agent.port.http.gates import Gate
+from agent.port.http.gates import Gate, SocketGate
 from agent.port.http.responses import problem_response, protect, send
 from hal.errors import HalError
 
@@ -85,6 +86,24 @@ def application(
             for method in (route.method, hdrs.METH_HEAD) if route.method == hdrs.METH_GET else (route.method,):
                 routes[made.router.add_route(method, route.path, _http_handler(route, handler, gate))] = route
     return made
+
+
+def socket_runner(
+    handlers: Handlers,
+    audit: AuditTrail | None = None,
+    callers: CallerLookup | None = None,
+    apis: "MountedApis | None" = None,
+) -> web.AppRunner:
+    """Return the server of the Unix socket, not set up yet.
+
+    Args:
+        handlers: See `application`.
+        audit: See there.
+        callers: Knows who has signed in.
+        apis: See there.
+    """
+    made = application(handlers, SocketGate(callers), audit, apis)
+    return runner_of(made, idle_s_max=unix_socket.IDLE_S_MAX)
 
 
 def _admission(  # aiohttp's type of a middleware is private

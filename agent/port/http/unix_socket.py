@@ -6,18 +6,12 @@ Owns the socket file. Its permissions decide who may ask: the service's user and
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
-from agent.local.routes import Handlers
-from agent.port.http.access import AuditTrail, CallerLookup
-from agent.port.http.gates import SocketGate
-from agent.port.http.server import application, runner_of
-
 if TYPE_CHECKING:
-    from agent.port.http.api_mount import MountedApis
+    from aiohttp import web
 
 SOCKET_UMASK = 0o117
 """Leaves 0660: the service's user and group."""
@@ -25,41 +19,53 @@ SOCKET_UMASK = 0o117
 IDLE_S_MAX = 60.0
 """How long a connection may stay open without a request, and the head of a request without its end."""
 
+BACKLOG = 64
+"""Connections that wait to be accepted, in the kernel."""
+
 TURNS_TO_CONNECT = 4
 """Of the event loop, from accepting a connection to its being made (asyncio, `BaseSelectorEventLoop`)."""
 
 
-async def serve(
-    path: Path,
-    handlers: Handlers,
-    audit: AuditTrail | None = None,
-    callers: CallerLookup | None = None,
-    apis: "MountedApis | None" = None,
-) -> None:
+async def serve(path: Path, make_runner: "Callable[[], Awaitable[web.AppRunner]]") -> None:
     """Answer on the socket until cancelled.
 
     Args:
         path: The socket.
-        handlers: See `agent.port.http.server.application`.
-        audit: See there.
-        callers: Knows who has signed in.
-        apis: The local APIs; `None` where all are switched off.
+        make_runner: Makes the HTTP server, when the first visitor comes: it is imported only then.
     """
-    runner = runner_of(application(handlers, SocketGate(callers), audit, apis), idle_s_max=IDLE_S_MAX)
+    runner: web.AppRunner | None = None
     # The lock on the state directory makes this the only agent: an existing socket is a leftover of a killed process.
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - /run is memory
     with _bind(path) as listening:
         try:
+            listening.listen(BACKLOG)
+            await wait_readable(listening)
+            runner = await make_runner()
+            # Imported by then.
+            from aiohttp.web_runner import SockSite  # noqa: PLC0415
+
             await runner.setup()
-            await web.SockSite(runner, listening).start()
+            await SockSite(runner, listening, backlog=BACKLOG).start()
             await asyncio.Event().wait()
         finally:
             # Nobody else is accepted, and who was is a connection before asyncio's server closes: it would lose them.
             asyncio.get_running_loop().remove_reader(listening)
             for _ in range(TURNS_TO_CONNECT):
                 await asyncio.sleep(0)
-            await runner.cleanup()
+            if runner is not None:
+                await runner.cleanup()
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - see above
+
+
+async def wait_readable(listening: socket.socket) -> None:
+    """Wait until somebody wants in."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(listening, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(listening)
 
 
 def _bind(path: Path) -> socket.socket:

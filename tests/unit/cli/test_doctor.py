@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,18 @@ def test_a_dead_agent_is_named_and_the_rest_is_checked(config: Path, capsys: pyt
     assert found["network-tcp"]["outcome"] == "fail"
     assert found["heating-frost"]["outcome"] == "unknown"
     assert report["took_s"] < 10
+
+
+@pytest.mark.parametrize("module", ["agent.port.http.server", "agent.port.http.gates"])
+def test_an_installation_whose_port_cannot_be_imported_is_found(
+    module: str, config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "agent.port.serving", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert root.run(["doctor", "--json", "--config", str(config)]) == exit_codes.FAILED
+    [found] = [each for each in json.loads(capsys.readouterr().out)["checks"] if each["name"] == "hub-agent"]
+    assert "install climahub again: its port cannot be loaded" in found["fact"]
+    assert module.rpartition(".")[2] in found["fact"]
 
 
 @pytest.mark.parametrize(("outcome", "says_so"), [(Outcome.PASS, True), (Outcome.WARN, False), (Outcome.FAIL, False)])

@@ -33,6 +33,7 @@ import sys
 from agent.foundation import lazy_imports
 
 lazy_imports.import_libraries()
+lazy_imports.import_server()
 """
 
 ROOT = Path(__file__).parents[3]
@@ -70,14 +71,44 @@ def test_the_daemon_imports_neither_what_libraries_take_for_others_nor_what_that
 
 def test_the_service_loads_no_table_of_how_python_was_built_and_nothing_of_page_and_labels() -> None:
     environ = service_environment()
+    program = BEGIN.replace("lazy_imports.import_server()", "import agent.daemon; print(*sys.modules)")
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + "import agent.daemon; print(*sys.modules)"],
+        [sys.executable, "-c", program],
         check=True, capture_output=True, text=True, env=environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     loaded = {*done.stdout.split()}
-    assert {"zoneinfo", "agent.port.page_files", "agent.pairing.actions"} <= loaded
+    assert {"zoneinfo", "agent.port.service", "agent.pairing.actions"} <= loaded
     assert not [name for name in loaded if name.startswith("_sysconfigdata")]
-    assert not loaded & {"agent.pairing.labels", "agent.port.page_minifier"}
+    of_visits = {"aiohttp.web", "agent.port.serving", "agent.port.page_files", "agent.port.http.server"}
+    assert not loaded & {"agent.pairing.labels", "agent.port.page_minifier", *of_visits}
+
+
+def test_what_the_first_visitor_loads_is_loaded_beside_the_event_loop() -> None:
+    printed = run("""
+import asyncio, threading
+[sys.modules.pop(name) for name in [*sys.modules] if name.startswith("aiohttp.web")]
+import agent.port.service
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name.startswith(("agent.port.serving", "aiohttp.web", "agent.port.http.server")):
+            threads.add(threading.current_thread() is threading.main_thread())
+
+threads = set()
+sys.meta_path.insert(0, Finder())
+
+def make():
+    import agent.port.serving
+
+async def main():
+    made = object.__new__(agent.port.service.PortService)
+    made._loading = asyncio.Lock()
+    await made._loaded(make)
+
+asyncio.run(main())
+print(threads)
+""")
+    assert printed.split() == ["{False}"]
 
 
 def test_the_service_finds_time_zones_where_python_would() -> None:

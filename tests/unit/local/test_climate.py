@@ -23,10 +23,10 @@ from agent.foundation.worker import InlineWorker
 from agent.home.thermostats import Thermostats
 from agent.local import climate as local_climate
 from agent.local.routes import Caller, LocalRequest, RequestRefused, Role, refusal_of
-from agent.port.http import unix_socket
 from hal.interface import HvacDemand, ZoneOutput
 from hal.radio import BinaryKind, BinaryState
 from tests.unit.home.home_bench import make_home
+from tests.unit.port.http.served import serve_handlers
 from tests.unit.power_cut import Cutter, PowerCut
 
 ZONES = ("living", "bath")
@@ -85,7 +85,7 @@ async def hub(tmp_path: Path, disk: Disk) -> AsyncIterator[tuple[Path, ClimateSe
     path = tmp_path / "status.sock"
     thermostats = thermostats_of(climate)
     handlers = local_climate.handlers(climate, lambda: thermostats)
-    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, handlers))
+    task = asyncio.get_running_loop().create_task(serve_handlers(path, handlers))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)
@@ -322,7 +322,7 @@ def never() -> Thermostats:
 
 async def test_hub_without_zones_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "idle.sock"
-    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, local_climate.handlers(None, never)))
+    task = asyncio.get_running_loop().create_task(serve_handlers(path, local_climate.handlers(None, never)))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)

@@ -25,8 +25,8 @@ from agent.ota.context import RunningRelease, UpdateContext
 from agent.ota.launcher import FailedRelease
 from agent.ota.launcher import LauncherState as Account
 from agent.ota.service import UpdateService
-from agent.port.http import unix_socket
 from lab.simulation.rollout import make_release, public_key_pem
+from tests.unit.port.http.served import serve_handlers
 
 
 def config(tmp_path: Path, **changes: object) -> OtaConfig:
@@ -74,7 +74,7 @@ async def no_reboot(reason: str) -> None:
 @pytest.fixture
 async def socket_path(updates: UpdateService, tmp_path: Path) -> AsyncIterator[Path]:
     path = tmp_path / "s"
-    task = asyncio.get_running_loop().create_task(unix_socket.serve(path, handlers(updates)))
+    task = asyncio.get_running_loop().create_task(serve_handlers(path, handlers(updates)))
     async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
             await asyncio.sleep(0)

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from agent.config.port_tables import PortConfig
-from agent.errors import ConfigInvalid
+from agent.errors import ConfigInvalid, Defect
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
 from agent.foundation.worker import InlineWorker
@@ -49,17 +50,25 @@ class Rig:
         self.idle_s_max = 60.0
         self.task: asyncio.Task[None] | None = None
         self.made: Listeners | None = None
+        self.servers = 0
+        self.defects: list[Exception] = []
 
     async def tls(self) -> ssl.SSLContext:
         if self.certificate is None:
             raise ConfigInvalid("let the agent read the key")
         return await self.certificate.context()
 
-    def start(self, *listen: str, port: int = 0) -> Listeners:
+    async def make_runner(self) -> web.AppRunner:
+        self.servers += 1
+        if self.defects:
+            raise self.defects.pop()
         gate = NetworkGate(None, NAMES)
+        return runner_of(application({"get_liveness": healthy}, gate), idle_s_max=self.idle_s_max)
+
+    def start(self, *listen: str, port: int = 0) -> Listeners:
         self.made = Listeners(
             PortConfig(listen=listen, port=port),
-            make_runner=lambda: runner_of(application({"get_liveness": healthy}, gate), idle_s_max=self.idle_s_max),
+            make_runner=self.make_runner,
             tls=self.tls,
             add_fault=self.faults.append,
             addresses_of=lambda name: [self.interfaces[name]] if name in self.interfaces else [],
@@ -299,6 +308,29 @@ async def test_whoever_sends_no_whole_head_in_time_is_disconnected(
         writer.close()
         while made.connections:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.005)
+
+
+async def test_the_server_is_made_once_by_the_first_visitor_of_any_listener(rig: Rig) -> None:
+    rig.start("127.0.0.1", "::1")
+    made = await rig.until(lambda made: len(made.addresses) == 2)
+    assert rig.servers == 0
+    ports = [port for _, port in made.open_endpoints]
+    hosts = [endpoint.address for endpoint, _ in made.open_endpoints]
+    answers = await asyncio.gather(
+        *(ask(host, port) for host, port in zip(hosts, ports, strict=True) for _ in range(3))
+    )
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert rig.servers == 1
+
+
+async def test_a_server_that_cannot_be_imported_is_a_fault_and_is_tried_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "RETRY_S", 0.01)
+    rig.defects = [Defect("install climahub again"), ImportError("no module")]
+    rig.start("127.0.0.1")
+    assert (await ask("127.0.0.1", await rig.port())).startswith(b"HTTP/1.1 200")
+    assert rig.faults == ["ImportError: no module", "install climahub again"]
 
 
 async def test_listeners_can_be_started_again(rig: Rig) -> None:

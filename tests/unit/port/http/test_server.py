@@ -23,6 +23,7 @@ from agent.local.routes import Answer, Handler, LocalRequest, Stream
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SettingsReport
 from agent.local.verdict import Verdict
 from agent.port.http import bodies, unix_socket
+from tests.unit.port.http.served import serve_handlers
 
 OUTBOX = OutboxReport(*[0] * 7, None, *[0] * 6, "", "")  # type: ignore[arg-type, call-arg] # counts, then words
 STATUS = HubStatus(
@@ -59,7 +60,7 @@ async def serve(path: Path, problems: Sequence[Exception] = (), more: Mapping[st
         **local_commands.handlers(commands, confirm),
         **(more or {}),
     }
-    await unix_socket.serve(path, handlers)
+    await serve_handlers(path, handlers)
 
 
 Start = Callable[..., "asyncio.Future[None]"]
