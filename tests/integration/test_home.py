@@ -90,3 +90,28 @@ async def test_a_hub_without_apis_has_no_home(tmp_path: Path) -> None:
         async with page.post("/v1/climate/living", json={"do": "hold", "heat_setpoint_c": 17.5}) as response:
             assert response.status == 200
         assert "actions" not in port.hub.home.loops()
+
+
+async def test_steps_of_the_clock_end_no_hold_for_a_time_and_no_session_and_heating_goes_on(tmp_path: Path) -> None:
+    day_ms = 86_400_000
+    async with open_port(tmp_path) as rig, rig.session() as owner, rig.socket_session() as local:
+        async with owner.post("/v1/session", json={"code": await rig.make_code()}) as response:
+            assert response.status == 200
+        hold = {"do": "hold", "heat_setpoint_c": 23, "for_s": 7200, "id": "mine"}
+        async with local.post("/v1/climate/living", json=hold) as response:
+            assert response.status == 200
+        climate = rig.hub.climate
+        assert climate is not None
+        for step_ms in (day_ms, -day_ms, 3653 * day_ms, -3653 * day_ms):
+            rig.clock.off_ms += step_ms
+            rig.clock.skip(30)
+            before_ms = rig.clock.monotonic_ms()
+            climate._decision_due.set()
+            await until(lambda: climate._driven_ms >= before_ms)  # noqa: B023 - within the turn
+            async with local.get("/v1/climate") as response:
+                zone = next(each for each in (await response.json())["zones"] if each["zone"] == "living")
+            assert [each["id"] for each in zone["holds"]] == ["mine"]
+            assert 6000 < zone["holds"][0]["left_s"] <= 7200
+            assert zone["heat_setpoint_c"] == 23
+            async with owner.get("/v1/session") as response:
+                assert response.status == 200
