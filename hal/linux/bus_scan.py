@@ -11,6 +11,7 @@ from hal.channels import BusDevice, BusScan
 from hal.errors import SensorUnavailable
 from hal.linux import bus_advice
 from hal.linux.device_address import driver_of
+from hal.linux.hwmon import ONE_WIRE_FAMILIES
 from hal.linux.i2c.chip import Exchange, Transfer
 from hal.linux.i2c.chip_source import DRIVER, I2cChips, bound_driver, is_package_installed, sensor_buses
 from hal.linux.sysfs import directories, optional_text
@@ -125,7 +126,8 @@ class MachineBuses:
             if (device / "id").exists():
                 is_read = (device / "temperature").exists() or (device / "w1_slave").exists()
                 driver = driver_of(device) or ("w1_therm" if is_read else "")
-                yield BusDevice(device.name, driver=driver, advice="" if is_read else bus_advice.LOAD_ONE_WIRE)
+                chip = ONE_WIRE_FAMILIES.get(device.name[:2], "")
+                yield BusDevice(device.name, chip, driver, "" if is_read else bus_advice.LOAD_ONE_WIRE)
 
 
 def _addresses() -> range:

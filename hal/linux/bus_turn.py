@@ -111,7 +111,7 @@ class _Go:
         await asyncio.wait((self._end,), timeout=timeout_s)
 
     def _read(self) -> None:
-        """Read, on the thread, and tell the loop of the end; one that is closed is told nothing."""
+        """Read, on the thread, and report the end to the loop, unless it is closed."""
         until_s = self._loop.time() + GO_S
         for channel in self._channels:
             self._outcomes.append(_outcome(channel))

@@ -147,7 +147,7 @@ def test_thermometers_on_1_wire(bench: Bench, is_read: bool, driver: str, advice
     buses = buses_of(bench)
     assert buses.buses() == ["i2c-1", "w1_bus_master1"]
     [device] = buses.scan("w1_bus_master1").devices
-    assert (device.address, device.driver) == ("28-00000a1b2c3d", driver)
+    assert (device.address, device.chip, device.driver) == ("28-00000a1b2c3d", "ds18b20", driver)
     assert advice in device.advice
 
 
