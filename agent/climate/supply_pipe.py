@@ -19,10 +19,13 @@ SUPPLY_C_MIN, SUPPLY_C_MAX = -15.0, 110.0
 """The range of a supply pipe: a probe that is cut or shorted lies outside."""
 
 WARM_SHARE = 0.4
-SLOW_WARM_SHARE = 0.7
 """From this share of its usual excess over the room on the pipe gets heat. Zones that share a small boiler get half of
-it when all are cold. With the pump running and the burner off a floor returns at most some 0.6 of it (25 W/(m2 K) from
-water to surface, 10.8 from there to the room)."""
+it when all are cold."""
+
+SLOW_WARM_SHARE = 0.3
+"""That of a floor, whose pipe is above the room by the warmth of the screed and by what heats it: on a mild morning a
+healthy one has 0.45 of what a cold day has. So the pipe of a floor shows a stuck valve and a dead pump, but not a pump
+that goes on without a burner: the screed returns some 0.6 then (25 W/(m2 K) from water to surface, 10.8 from there)."""
 
 RISE_K = 3.0
 SLOW_RISE_SHARE = 0.5
