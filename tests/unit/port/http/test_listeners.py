@@ -60,6 +60,8 @@ class Rig:
 
     async def make_runner(self) -> web.AppRunner:
         self.servers += 1
+        # As long as the thread that imports it.
+        await asyncio.sleep(0)
         if self.defects:
             raise self.defects.pop()
         gate = NetworkGate(None, NAMES)
