@@ -1,4 +1,5 @@
-"""What the daemon costs as a real process: memory, processor time, time to its first request. Prints JSON.
+"""What the daemon costs as a real process: memory, processor time, time to its first request and to the first visitor's
+answer. Prints JSON.
 
 `climahub run` on the simulated house with 50 sensors against a reference cloud in this process, over loopback. The
 relayed sensors are registered beforehand: registering takes six seconds a sensor, and is not what is measured. Reach:
@@ -119,6 +120,17 @@ def memory_mib(pid: int, name: str) -> float:
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
 
 
+async def visit(socket: Path) -> float:
+    """Ask for the status as the first visitor, who has the HTTP server imported; return how long that took, in ms."""
+    began_s = time.monotonic()
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session,
+        session.get("http://hub/v1/status", raise_for_status=True) as response,
+    ):
+        await response.read()
+    return (time.monotonic() - began_s) * 1000
+
+
 async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str, float | None]:
     cloud = Cloud()
     runner, base_url = await cloud.start()
@@ -139,9 +151,13 @@ async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str,
             start_cpu_s, first = cpu_s(process.pid), cloud.accepted
             await asyncio.sleep(seconds)
             used_cpu_s, last = cpu_s(process.pid) - start_cpu_s, cloud.accepted
+            rss_mib, peak_mib = memory_mib(process.pid, "VmRSS"), memory_mib(process.pid, "VmHWM")
+            visit_ms = await visit(Path(name) / "run" / "status.sock")
             result: dict[str, float | None] = {
-                "rss_mib": round(memory_mib(process.pid, "VmRSS"), 1),
-                "peak_rss_mib": round(memory_mib(process.pid, "VmHWM"), 1),
+                "rss_mib": round(rss_mib, 1),
+                "peak_rss_mib": round(peak_mib, 1),
+                "rss_after_first_visit_mib": round(memory_mib(process.pid, "VmRSS"), 1),
+                "first_visit_ms": round(visit_ms),
                 "cpu_s_per_hour": round(used_cpu_s / seconds * 3600, 2),
                 "start_cpu_s": round(start_cpu_s, 2),
                 "first_request_ms": round((cloud.first_request_s - began_s) * 1000),
