@@ -47,6 +47,9 @@ ORDINARY_HALF_LIFE_S = 100 * 3600.0
 """So many times that excess without a change is a stuck sensor. Half of it is forgotten in so much heating. What was a
 false alarm counts as seen, so the next one takes three times as much."""
 
+TAKEN_HALF_LIFE_S = 3600.0
+"""Half of the excess that has brought no rise is forgotten in this time: what counts is the present weather."""
+
 WATCHED_S_MAX = 366 * 86_400.0
 """More heating than this has not been seen without a change: only a damaged file says so."""
 
@@ -235,6 +238,9 @@ class StuckSensorState(msgspec.Struct, frozen=True):
         peak_s: The largest excess since the change.
         ordinary_s: The largest excess that these sensors let pass before a change, fading with the hours of heating.
         watched_s: The time of heating in which that was seen.
+        coldest_c: The lowest mean of the values since the last rise by `CHANGE_K`; `None` before the first value.
+        unanswered_s: The excess since then, over all changes, fading with time.
+        taken_s: What it was at the last change.
     """
 
     values_c: tuple[float, ...] = ()
@@ -245,6 +251,9 @@ class StuckSensorState(msgspec.Struct, frozen=True):
     peak_s: float = 0.0
     ordinary_s: float = 0.0
     watched_s: float = 0.0
+    coldest_c: float | None = None
+    unanswered_s: float = 0.0
+    taken_s: float = 0.0
 
     @property
     def text(self) -> str:
@@ -264,6 +273,9 @@ def restore_stuck_sensor(saved: StuckSensorState) -> StuckSensorState:
         peak_s=in_bounds(saved.peak_s, WATCHED_S_MAX),
         ordinary_s=in_bounds(saved.ordinary_s, WATCHED_S_MAX),
         watched_s=in_bounds(saved.watched_s, WATCHED_S_MAX),
+        coldest_c=saved.coldest_c,
+        unanswered_s=in_bounds(saved.unanswered_s, WATCHED_S_MAX),
+        taken_s=in_bounds(saved.taken_s, WATCHED_S_MAX),
     )
 
 
@@ -300,7 +312,8 @@ def detect_stuck_sensor(
     if state.is_stuck:
         return state
     heated_s = state.heated_s + (dt_s if is_heated else 0.0)
-    excess_s = max(0.0, state.excess_s + ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s)
+    more_s = ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s
+    excess_s = max(0.0, state.excess_s + more_s)
     is_unusual = is_reported and not is_satisfied and excess_s >= _excess_s_known(state, response_s)
     return msgspec.structs.replace(
         state,
@@ -308,25 +321,36 @@ def detect_stuck_sensor(
         excess_s=excess_s,
         is_stuck=is_unusual or excess_s >= excess_s_max,
         peak_s=max(state.peak_s, excess_s),
+        unanswered_s=max(0.0, state.unanswered_s * 0.5 ** (dt_s / TAKEN_HALF_LIFE_S) + more_s),
     )
 
 
 def _watch_change(state: StuckSensorState, values_c: tuple[float, ...], usual_duty: float) -> StuckSensorState:
     """Return the state after a change of the values, with what it shows of these sensors."""
+    mean_c = sum(values_c) / len(values_c)
     if len(values_c) != len(state.values_c):
         # Fewer sensors change less often: what was seen of the others does not count for them.
-        return StuckSensorState(values_c, usual_duty=usual_duty)
+        return StuckSensorState(values_c, usual_duty=usual_duty, coldest_c=mean_c)
+    coldest_c = mean_c if state.coldest_c is None else state.coldest_c
+    # In a storm a room may take all that it gets, and get no warmer; its sensor shows that by falls.
+    unanswered_s = state.unanswered_s if mean_c < coldest_c + CHANGE_K else 0.0
     faded_s = state.ordinary_s * 0.5 ** (state.heated_s / ORDINARY_HALF_LIFE_S)
     return StuckSensorState(
         values_c,
         usual_duty=usual_duty,
         ordinary_s=max(faded_s, state.peak_s),
         watched_s=state.watched_s + state.heated_s,
+        coldest_c=min(coldest_c, mean_c) if mean_c < coldest_c + CHANGE_K else mean_c,
+        unanswered_s=unanswered_s,
+        taken_s=unanswered_s,
     )
 
 
 def _excess_s_known(state: StuckSensorState, response_s: float) -> float:
-    """Return after how much excess these sensors have always changed, with a margin; infinite while not known."""
+    """Return after how much excess these sensors have always changed, with a margin; infinite while not known.
+
+    It is at least what the room has just taken without getting warmer, while they changed.
+    """
     if state.watched_s < WATCHED_RESPONSES * response_s:
         return inf
-    return max(EXCESS_S_MIN, ORDINARY_FACTOR * state.ordinary_s)
+    return max(EXCESS_S_MIN, ORDINARY_FACTOR * state.ordinary_s, state.taken_s)

@@ -126,6 +126,30 @@ def test_what_a_sensor_lets_pass_is_learned_at_each_change_and_fades_with_the_he
     assert changed(stuck, 19.1).ordinary_s == pytest.approx(1200.0)
 
 
+def test_a_room_that_takes_all_its_heat_in_a_storm_and_shows_falls_has_no_stuck_sensor() -> None:
+    """Hours of full heating brought no rise while the sensor moved: as long again without a change shows nothing."""
+    storm = known(600.0)
+    for celsius in [*[19.0] * 10, *[18.9] * 10] * 8:
+        storm = changed(storm, celsius)
+    storm = changed(storm, 18.8)
+    assert heated_min(storm) == pytest.approx(storm.taken_s / 30, abs=1)
+    assert storm.taken_s / 30 > 60
+    # A rise ends that, and so does heating that rests: what the room took then says nothing of now.
+    assert heated_min(changed(storm, 19.1)) == 2 * 600 / 30
+    rested = storm
+    for _ in range(160):
+        rested = detect_stuck_sensor(
+            rested,
+            rested.values_c,
+            is_heated=False,
+            usual_duty=0.5,
+            dt_s=60.0,
+            excess_s_max=LIMIT_S,
+            response_s=RESPONSE_S,
+        )
+    assert heated_min(changed(rested, 18.9)) == 2 * 600 / 30
+
+
 def test_what_is_known_of_two_sensors_does_not_count_for_one() -> None:
     two = msgspec.structs.replace(known(60.0), values_c=(19.0, 19.4))
     assert (changed(two, 19.0, 19.5).watched_s, changed(two, 19.0).watched_s) == (WATCHED_S, 0.0)
