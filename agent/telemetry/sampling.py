@@ -220,13 +220,13 @@ class Sampler:
 
 
 async def _read_alone(sensor: Sensor) -> Outcome:
+    limit = asyncio.timeout(READ_TIMEOUT_S)
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
+        async with limit:
             return await sensor.read()
-    except TimeoutError:
-        return SensorUnavailable(f"no answer within {READ_TIMEOUT_S:.0f} s")
     except Exception as error:  # noqa: BLE001 - recorded as what became of this sensor
-        return error
+        # A driver may raise `TimeoutError` as well.
+        return SensorUnavailable(f"no answer within {READ_TIMEOUT_S:.0f} s") if limit.expired() else error
 
 
 def _key(checked: _CheckedSensor) -> int:

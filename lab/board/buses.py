@@ -83,4 +83,4 @@ async def _channels(board: LinuxBoard) -> AsyncIterator[str]:
             taken.append(time.perf_counter() - began)
         channel = reader.channel
         what = f"{', '.join(values)} {channel.unit}" if values else f"! {problem}"
-        yield f"{channel.name} ({channel.driver or 'driver not told'}): {what}; {spread(taken)}"
+        yield f"{channel.name} ({channel.driver or 'driver not reported'}): {what}; {spread(taken)}"

@@ -61,9 +61,9 @@ def _text(path: Path) -> str:
 
 
 def _machine(root: Path) -> Iterator[str]:
-    yield f"model: {_text(root / 'sys/firmware/devicetree/base/model') or 'not told'}"
+    yield f"model: {_text(root / 'sys/firmware/devicetree/base/model') or 'not reported'}"
     versions = system_info.versions(root / "etc")
-    yield f"system: {versions['system'] or 'not told'}"
+    yield f"system: {versions['system'] or 'not reported'}"
     yield f"kernel: {versions['kernel']}, {os.uname().machine}"
     yield f"python: {versions['python']}; climahub: {__version__}"
     for package in PACKAGES:
@@ -94,9 +94,9 @@ SUPPLY_FILES = ("type", "scope", "online", "status", "capacity", "voltage_now", 
 
 def _clock(sys: Path) -> Iterator[str]:
     for clock in sorted(sys.glob("class/rtc/rtc*")):
-        yield f"{clock.name}: {_text(clock / 'name')}, battery {_text(clock / 'battery_voltage') or 'not told'}"
+        yield f"{clock.name}: {_text(clock / 'name')}, battery {_text(clock / 'battery_voltage') or 'not reported'}"
     for watchdog in sorted(sys.glob("class/watchdog/watchdog*")):
-        yield f"{watchdog.name}: {_text(watchdog / 'identity')}, {_text(watchdog / 'state') or 'state not told'}"
+        yield f"{watchdog.name}: {_text(watchdog / 'identity')}, {_text(watchdog / 'state') or 'state not reported'}"
 
 
 def _leds(sys: Path) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _gpio_chips(dev: Path) -> Iterator[str]:
 def _storage(sys: Path, proc: Path, directory: Path) -> Iterator[str]:
     found = system_info.disk(directory, sys)
     free, total = (found[name] // 2**20 for name in ("free_bytes", "total_bytes"))
-    yield f"{free} of {total} MiB free; wear: {found['wear'] or 'not told'}"
+    yield f"{free} of {total} MiB free; wear: {found['wear'] or 'not reported'}"
     counter = read_counter(directory, "", 0, sys=sys, proc=proc)
     written = f"{counter.written_bytes // 2**20} MiB ({counter.source})" if counter else "not counted"
     yield f"written since the boot: {written}"

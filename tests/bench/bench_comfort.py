@@ -237,7 +237,7 @@ def print_faults(rows: Sequence[dict[str, object]], learning_days: int) -> None:
             false += msgspec.convert(row["false_before"], int)
         print(
             f"{row['house']!s:18s} {row['weather']!s:11s} {row['seed']!s:>3s} {row['habit']!s:12s} {row['fault']!s:12s}"
-            f" {'not told' if minutes is None else f'{minutes} min':>8s}, {row['fallen_k']} K below",
+            f" {'not reported' if minutes is None else f'{minutes} min':>12s}, {row['fallen_k']} K below",
             flush=True,
         )
     if rows:
