@@ -31,6 +31,16 @@ class BusThreads:
         """Start none."""
         self._executors: dict[str, ThreadPoolExecutor] = {}
         self._abandoned: dict[ThreadPoolExecutor, tuple[str, Future[Any]]] = {}
+        self._last_end: asyncio.Future[None] | None = None
+
+    def take_place(self, end: "asyncio.Future[None]") -> "asyncio.Future[None] | None":
+        """Take a place after all who read several channels at once; return the end of the one before, if any.
+
+        Args:
+            end: Of the caller's own work; ends in any case.
+        """
+        before, self._last_end = self._last_end, end
+        return before
 
     def executor(self, bus: str) -> ThreadPoolExecutor:
         """Return the thread of a bus."""

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -148,6 +149,51 @@ async def test_a_channel_that_hangs_stops_its_own_bus_only_and_until_it_answers(
     assert await all_of(bench.turn(behind, hangs)) == [20.0, 30.0]
     # What was behind the channel that hung is not read on behalf of a turn that has given up.
     assert bench.reads == ["T1", "hangs", "T9", "T2", "hangs"]
+
+
+async def test_buses_that_answer_quickly_are_read_one_after_the_other(bench: Bench) -> None:
+    reading, at_once = set[str](), list[int]()
+
+    def read() -> float:
+        name = threading.current_thread().name
+        reading.add(name)
+        at_once.append(len(reading))
+        time.sleep(0.005)  # lets the other threads on
+        reading.remove(name)
+        return 20.0
+
+    turns = [bench.turn(bench.channel(f"T{number}", read, bus=f"i2c-{number}")) for number in range(5)]
+    assert await asyncio.gather(*map(all_of, turns)) == [[20.0]] * 5
+    assert at_once == [1] * 5
+
+
+async def test_a_bus_that_hangs_keeps_the_others_waiting_for_a_moment_only(bench: Bench) -> None:
+    stopped = asyncio.ensure_future(all_of(bench.turn(bench.hanging("hangs"), timeout_s=None)))
+    await until(bench.begun.is_set)
+    others = [bench.turn(bench.channel(f"T{number}", bus=f"i2c-{number}"), timeout_s=None) for number in range(2, 5)]
+    read = asyncio.gather(*map(all_of, others))
+    await until(read.done)
+    assert read.result() == [[20.0]] * 3
+    assert not stopped.done()
+    bench.hang.set()
+    assert await stopped == [30.0]
+
+
+async def test_who_gives_up_waiting_for_another_bus_keeps_nobody_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_turn, "GO_S", 3600.0)
+    stopped = asyncio.ensure_future(all_of(bench.turn(bench.hanging("hangs"), timeout_s=None)))
+    await until(bench.begun.is_set)
+    second, third = (
+        asyncio.ensure_future(all_of(bench.turn(bench.channel(f"T{number}", bus=f"i2c-{number}")))) for number in (2, 3)
+    )
+    await asyncio.sleep(0)
+    second.cancel()
+    await until(third.done)
+    assert third.result() == [20.0]
+    bench.hang.set()
+    assert await stopped == [30.0]
 
 
 async def test_who_gives_up_leaves_no_further_read_behind(bench: Bench) -> None:
