@@ -6,10 +6,11 @@ floor is hot: whichever of the two sensors is wrong, that does the least harm. T
 
 import msgspec
 
+from agent.climate import fusion
 from agent.climate.fusion import SensorReading
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_state import ZoneRequest
-from hal.interface import HvacAction, Quality
+from hal.interface import HvacAction
 
 PROBE_C_MIN = -15.0
 PROBE_C_MAX = 80.0
@@ -27,11 +28,7 @@ def known_floor_c(reading: SensorReading | None, *, now_ms: int, stale_s: float)
         now_ms: Boot time.
         stale_s: Older readings do not count, unless the probe may be silent for longer.
     """
-    if reading is None or reading.quality is not Quality.GOOD:
-        return None
-    if now_ms - reading.at_ms > max(stale_s, reading.silence_s_max or 0.0) * 1000:
-        return None
-    return reading.value_c if PROBE_C_MIN <= reading.value_c <= PROBE_C_MAX else None
+    return fusion.known_c(reading, now_ms=now_ms, age_s_max=stale_s, lowest_c=PROBE_C_MIN, highest_c=PROBE_C_MAX)
 
 
 def is_hot(floor_c: float | None, settings: ZoneSettings, *, was_hot: bool) -> bool:

@@ -45,6 +45,25 @@ class SensorReading(msgspec.Struct, frozen=True):
     silence_s_max: float | None = None
 
 
+def known_c(
+    reading: SensorReading | None, *, now_ms: int, age_s_max: float, lowest_c: float, highest_c: float
+) -> float | None:
+    """Return the temperature of a single sensor; `None` without a good, plausible and recent reading.
+
+    Args:
+        reading: The latest of the sensor; `None` for none.
+        now_ms: Boot time.
+        age_s_max: Older readings do not count, unless the sensor may be silent for longer.
+        lowest_c: Of what it measures: one that is cut or shorted lies outside.
+        highest_c: Likewise.
+    """
+    if reading is None or reading.quality is not Quality.GOOD:
+        return None
+    if now_ms - reading.at_ms > max(age_s_max, reading.silence_s_max or 0.0) * 1000:
+        return None
+    return reading.value_c if lowest_c <= reading.value_c <= highest_c else None
+
+
 class SensorSample(msgspec.Struct, frozen=True):
     """The latest reading of a sensor, as fusion takes it.
 

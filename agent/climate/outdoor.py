@@ -5,8 +5,8 @@ Control works without it. It never stops or starts an output.
 
 from math import exp
 
+from agent.climate import fusion
 from agent.climate.fusion import SensorReading
-from hal.interface import Quality
 
 OUTDOOR_C_MIN = -50.0
 OUTDOOR_C_MAX = 55.0
@@ -23,11 +23,7 @@ def known_outdoor_c(reading: SensorReading | None, *, now_ms: int) -> float | No
         reading: The latest of the outdoor sensor; `None` for none.
         now_ms: Boot time.
     """
-    if reading is None or reading.quality is not Quality.GOOD:
-        return None
-    is_plausible = OUTDOOR_C_MIN <= reading.value_c <= OUTDOOR_C_MAX
-    is_recent = now_ms - reading.at_ms <= max(AGE_S_MAX, reading.silence_s_max or 0.0) * 1000
-    return reading.value_c if is_plausible and is_recent else None
+    return fusion.known_c(reading, now_ms=now_ms, age_s_max=AGE_S_MAX, lowest_c=OUTDOOR_C_MIN, highest_c=OUTDOOR_C_MAX)
 
 
 MEAN_S = 7 * 86_400.0

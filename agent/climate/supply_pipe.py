@@ -12,8 +12,8 @@ from math import exp
 
 import msgspec
 
+from agent.climate import fusion
 from agent.climate.fusion import SensorReading
-from hal.interface import Quality
 
 SUPPLY_C_MIN, SUPPLY_C_MAX = -15.0, 110.0
 """The range of a supply pipe: a probe that is cut or shorted lies outside."""
@@ -116,11 +116,7 @@ def known_supply_c(reading: SensorReading | None, *, now_ms: int, stale_s: float
         now_ms: Boot time.
         stale_s: Older readings do not count, unless the thermometer may be silent for longer.
     """
-    if reading is None or reading.quality is not Quality.GOOD:
-        return None
-    if now_ms - reading.at_ms > max(stale_s, reading.silence_s_max or 0.0) * 1000:
-        return None
-    return reading.value_c if SUPPLY_C_MIN <= reading.value_c <= SUPPLY_C_MAX else None
+    return fusion.known_c(reading, now_ms=now_ms, age_s_max=stale_s, lowest_c=SUPPLY_C_MIN, highest_c=SUPPLY_C_MAX)
 
 
 def advance(
