@@ -105,7 +105,7 @@ def _probe(table: dict[str, object], key: str, taken: Sequence[str], where: str)
     """Return the name of a probe; empty without one."""
     name = table.get(key, "")
     if not isinstance(name, str) or (name and name in taken):
-        raise NotAllowed(f"{where}: {key} is a name of its own, not one of the room's sensors")
+        raise NotAllowed(f"{where}: {key} is a name of its own, not that of another sensor of the zone")
     return name
 
 
