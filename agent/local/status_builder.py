@@ -47,6 +47,7 @@ from agent.pairing.service import PairingQueries
 from agent.sensors.service import SensorsService
 from agent.settings.sync import SettingsSync
 from agent.telemetry.intake import Intake
+from agent.telemetry.outbox.protocol import OutboxStats
 from agent.telemetry.service import TelemetryService
 from hal.interface import UNITS, Board, HasUnsupportedSensors
 
@@ -288,13 +289,19 @@ def _link(client: CloudClient, usage: UsageDays, now_ms: int) -> LinkReport:
     )
 
 
+def _oldest_age_s(stats: OutboxStats, now_ms: int, utc_ms: int | None) -> int | None:
+    """Return how long the oldest reading has been waiting: in this boot whatever the wall clock was set to since."""
+    if stats.oldest_at_ms is not None:
+        return _age_s(stats.oldest_at_ms, now_ms)
+    if utc_ms is None or stats.oldest_utc_ms is None:
+        return None
+    return max(0, (utc_ms - stats.oldest_utc_ms) // 1000)
+
+
 def _outbox(telemetry: TelemetryService, clock: Clock, problem: str) -> OutboxReport:
     outbox, intake, uplink = telemetry.failover, telemetry.intake, telemetry.uplink
     stats, from_memory = outbox.stats(), outbox.claimed_from_memory + outbox.ready_in_memory
-    utc_ms, now_ms = clock.utc_ms(), clock.monotonic_ms()
-    age_s = None
-    if utc_ms is not None and stats.oldest_utc_ms is not None:
-        age_s = max(0, (utc_ms - stats.oldest_utc_ms) // 1000)
+    now_ms = clock.monotonic_ms()
     return OutboxReport(
         pending=stats.pending,
         in_memory=intake.uncommitted + outbox.claimed_from_memory,
@@ -303,7 +310,7 @@ def _outbox(telemetry: TelemetryService, clock: Clock, problem: str) -> OutboxRe
         unanchored=stats.unanchored,
         retrying=uplink.retrying,
         used_bytes=stats.used_bytes,
-        oldest_age_s=age_s,
+        oldest_age_s=_oldest_age_s(stats, now_ms, clock.utc_ms()),
         committed=stats.committed,
         accepted=uplink.counts.accepted,
         unconfirmed=uplink.counts.unconfirmed,

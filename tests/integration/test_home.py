@@ -115,3 +115,6 @@ async def test_steps_of_the_clock_end_no_hold_for_a_time_and_no_session_and_heat
             assert zone["heat_setpoint_c"] == 23
             async with owner.get("/v1/session") as response:
                 assert response.status == 200
+            async with local.get("/v1/status") as response:
+                outbox = (await response.json())["outbox"]
+            assert (outbox["oldest_age_s"] or 0) < 3600, "readings of this boot wait as long as its own clock says"

@@ -100,6 +100,7 @@ class OutboxStats(msgspec.Struct, frozen=True):
         used_bytes: Space taken in the file.
         oldest_utc_ms: Timestamp of the oldest pending reading that has one, as of the last other operation: what was
             settled since may be older.
+        oldest_at_ms: Its time on the clock of this boot; `None` where it is of an earlier one.
         committed: Readings stored.
         downsampled: Readings removed by downsampling.
         dropped: Readings removed for lack of space, or because they could not be read.
@@ -118,6 +119,7 @@ class OutboxStats(msgspec.Struct, frozen=True):
     dropped: int
     dead_letters: int
     held: int = 0
+    oldest_at_ms: int | None = None
 
     @property
     def sendable(self) -> int:

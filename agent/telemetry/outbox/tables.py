@@ -82,6 +82,7 @@ class OutboxTables:
         self._unsettled: deque[Sequence[PendingReading]] = deque()
         self._oldest_seq = 0
         self._oldest_utc_ms: int | None = None
+        self._oldest_at_ms: int | None = None
         self._has_old_history = True
         counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
         self._downsampled = counters.get("thinned", 0)
@@ -109,6 +110,7 @@ class OutboxTables:
             unanchored=self._unanchored,
             used_bytes=self._space.used_bytes,
             oldest_utc_ms=self._oldest_utc_ms if pending else None,
+            oldest_at_ms=self._oldest_at_ms if pending else None,
             committed=self._committed,
             downsampled=self._downsampled,
             dropped=self._dropped,
@@ -169,7 +171,7 @@ class OutboxTables:
         self._unregistered += len(readings) - len(sendable)
         if self._lookup.anchors.has(boot):
             if self._oldest_utc_ms is None:
-                self._oldest_utc_ms = self._lookup.anchors.utc_ms(boot, readings[0].at_ms)
+                self._note_oldest(boot, readings[0].at_ms)
             self._fresh += len(sendable)
         else:
             self._unanchored += len(sendable)
@@ -417,13 +419,17 @@ class OutboxTables:
             f"SELECT seq, boot, first_ms FROM blobs WHERE seq >= ? AND NOT {held.OF_HELD_BOOT} ORDER BY seq",  # noqa: S608
             (self._oldest_seq, held.parameter(self._held_boots)),
         )
-        self._oldest_utc_ms = None
+        self._oldest_utc_ms = self._oldest_at_ms = None
         for seq, boot, first_ms in rows:
             self._oldest_seq = seq
             if not self._progress.is_finished(seq) and self._lookup.anchors.has(boot):
-                self._oldest_utc_ms = self._lookup.anchors.utc_ms(boot, first_ms)
+                self._note_oldest(boot, first_ms)
                 break
         rows.close()
+
+    def _note_oldest(self, boot: int, at_ms: int) -> None:
+        self._oldest_utc_ms = self._lookup.anchors.utc_ms(boot, at_ms)
+        self._oldest_at_ms = at_ms if boot == self._lookup.present_boot else None
 
     def list_gaps(self, connection: sqlite3.Connection) -> list[Gap]:
         """Return the gaps, oldest first."""

@@ -67,3 +67,13 @@ async def test_the_oldest_instant_is_shown(bench: Bench, outbox: Outbox) -> None
     await outbox.settle(await outbox.claim(Lane.FRESH, 100))
     await outbox.maintain()
     assert outbox.stats().oldest_utc_ms == ZERO_UTC_MS + 1000 + 100 * 60_000
+
+
+async def test_of_this_boot_the_oldest_is_known_by_its_own_clock_too(bench: Bench, outbox: Outbox) -> None:
+    await bench.append(outbox, series(150))
+    assert outbox.stats().oldest_at_ms == 1000
+    await outbox.anchor(now_ms=10**8, utc_ms=ZERO_UTC_MS + 10**12)
+    await outbox.maintain()
+    assert outbox.stats().oldest_at_ms == 1000
+    after = await bench.crash(boot_id="boot-2")
+    assert (after.stats().oldest_at_ms, after.stats().oldest_utc_ms) == (None, ZERO_UTC_MS + 1000)
