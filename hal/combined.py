@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind, SensorNetwork
-from hal.radio import BinaryState, HasBinarySensors, HasLinks, LimitsSilence, SensorLink
+from hal.radio import BinaryState, HasBinarySensors, HasLinks, LimitsSilence, MeasuresPower, PowerState, SensorLink
 
 RETRY_S = 5.0
 """Pause before a part that is lost is received again. It restarts itself, with growing pauses of its own."""
@@ -37,6 +37,7 @@ class CombinedNetwork:
         self._linked = [part for part in parts if isinstance(part, HasLinks)]
         self._limiting = [part for part in parts if isinstance(part, LimitsSilence)]
         self._binary = [part for part in parts if isinstance(part, HasBinarySensors)]
+        self._metering = [part for part in parts if isinstance(part, MeasuresPower)]
         self._receiving: dict[int, asyncio.Task[Sequence[Reading]]] = {}
         self._problems: dict[int, str] = {}
 
@@ -62,6 +63,11 @@ class CombinedNetwork:
     def binary_states(self) -> Sequence[BinaryState]:
         """The contacts and motion sensors of all parts that have some."""
         return [state for part in self._binary for state in part.binary_states]
+
+    @property
+    def power_states(self) -> Sequence[PowerState]:
+        """What the plugs of all parts that have some draw."""
+        return [state for part in self._metering for state in part.power_states]
 
     def allowed_silence_s(self, device: str, kind: SensorKind) -> float | None:
         """See `hal.radio.LimitsSilence`."""

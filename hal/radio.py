@@ -169,6 +169,20 @@ _WORDS = {
 }
 
 
+class PowerState(msgspec.Struct, frozen=True):
+    """What a plug has reported about its load. No kind of the cloud's contract: it stays in the hub.
+
+    Attributes:
+        device: Its IEEE address.
+        watts: Active power that it draws.
+        heard_ms: When it reported that, on this boot's monotonic clock.
+    """
+
+    device: str
+    watts: float
+    heard_ms: int
+
+
 class RadioStatus(msgspec.Struct, frozen=True):
     """Status of the radio, for people.
 
@@ -222,6 +236,16 @@ class HasBinarySensors(SensorNetwork, Protocol):
     @property
     def binary_states(self) -> Sequence[BinaryState]:
         """What each of them has told."""
+        ...
+
+
+@runtime_checkable
+class MeasuresPower(SensorNetwork, Protocol):
+    """A network with plugs that measure what they switch."""
+
+    @property
+    def power_states(self) -> Sequence[PowerState]:
+        """What each of them has reported."""
         ...
 
 

@@ -16,7 +16,7 @@ import zigpy.types as t
 from hal.errors import SensorUnavailable
 from hal.interface import Quality, Reading, SensorKind
 from hal.radio import NOT_REPORTED_YET, BinaryKind, JoinEvent, JoinStep
-from hal.zigbee import binary_sensors, output_devices
+from hal.zigbee import binary_sensors, output_devices, power_meters
 from hal.zigbee.attribute_decoder import AttributeDecoder, format_ieee, lqi_of
 from hal.zigbee.device_registry import DeviceRegistry, battery_level, to_relayed_sensor
 from hal.zigbee.device_setup import ChosenAttribute, SetupResult, read_value, set_up_device
@@ -285,6 +285,15 @@ class DeviceListener:
             if self._registry.reporting.overdue_kinds(known.ieee):
                 self._repair.check(known.ieee)
             self._read_late(known.ieee, is_awake=False)
+            self._ask_power(known.ieee)
+
+    def _ask_power(self, ieee: str) -> None:
+        """Ask a plug what it draws if it has been silent: some report changes only, and some none."""
+        device = self._app.devices.get(eui64(ieee)) if self._app is not None else None
+        if device is None or not device.is_initialized or not power_meters.has_meter(device):
+            return
+        if self._registry.power.begin_ask(ieee):
+            self._spawn(power_meters.ask(device, ieee, self._handle_power), f"ask {ieee}")
 
     def _read_late(self, ieee: str, *, is_awake: bool) -> None:
         """Read the temperature of a device whose report is late. Control asks before it doubts a sensor."""
@@ -309,6 +318,7 @@ class DeviceListener:
             async with self._concurrency:
                 result = await set_up_device(device, self.decoder, report_s_min=self._options.report_interval_s_min)
                 told = await binary_sensors.set_up(device, self._app.state.node_info.ieee)
+                watts = await power_meters.set_up(device)
         except NO_ANSWER_ERRORS as error:
             _log.warning("%s could not be set up: %s", ieee, error)
             return
@@ -325,6 +335,8 @@ class DeviceListener:
         self._record_setup(device, ieee, result)
         for kind, is_active in told.items():
             self._registry.set_binary(ieee, kind, is_active=is_active)
+        if watts is not None:
+            self._handle_power(ieee, watts)
         await self.save()
         self._publish(ieee, JoinStep.CONFIGURED)
 
@@ -395,10 +407,15 @@ class DeviceListener:
         binary_sensors.subscribe(device, ieee, self._handle_binary, self._answer_enrolment)
         output_devices.subscribe(device, ieee, self._outputs.wanted, self._outputs.reported)
         self._registry.set_outputs(ieee, output_devices.lines_of(device, ieee))
+        power_meters.subscribe(device, ieee, self._handle_power)
 
     def _handle_binary(self, ieee: str, kind: BinaryKind, is_active: bool) -> None:
         self._registry.set_binary(ieee, kind, is_active=is_active)
         self._start_save()
+
+    def _handle_power(self, ieee: str, watts: float) -> None:
+        if self._registry.get(ieee) is not None:
+            self._registry.power.put(ieee, watts)
 
     def _answer_enrolment(self, ieee: str, cluster: Any) -> None:  # noqa: ANN401
         self._spawn(binary_sensors.answer_enrolment(cluster), f"enrol {ieee}")

@@ -11,6 +11,7 @@ from hal import availability
 from hal.interface import RelayedSensor, SensorKind
 from hal.radio import BinaryKind, BinaryState, SensorLink
 from hal.zigbee.battery import Battery, battery_of, level_percent
+from hal.zigbee.power_table import PowerTable
 from hal.zigbee.radio_state import REMOVED_MAX, SENSORS_MAX, DeviceRecord, DeviceTable
 from hal.zigbee.reporting_monitor import ReportingMonitor, shortest_s
 
@@ -25,6 +26,7 @@ class DeviceRegistry:
 
     Attributes:
         reporting: Which kinds the devices report.
+        power: What plugs draw.
         is_changed: Whether the table has changes that must be saved. Learned rhythms alone are saved periodically.
     """
 
@@ -38,6 +40,7 @@ class DeviceRegistry:
         self.is_changed = False
         self.reporting = ReportingMonitor(self, monotonic_ms)
         self._binary: dict[tuple[str, BinaryKind], BinaryState] = {}
+        self.power = PowerTable(monotonic_ms)
 
     def set_listening(self, *, is_listening: bool) -> None:
         """Record that the radio starts or stops to listen."""
@@ -178,6 +181,7 @@ class DeviceRegistry:
         for kind in BinaryKind:
             self._binary.pop((ieee, kind), None)
         self.reporting.forget(ieee)
+        self.power.forget(ieee)
         self._removed[ieee] = None
         while len(self._removed) > REMOVED_MAX:
             del self._removed[next(iter(self._removed))]

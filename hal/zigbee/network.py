@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hal.errors import NetworkLost
 from hal.interface import Reading, RelayedSensor, SensorKind
-from hal.radio import BinaryState, InstallCode, JoinEvent, RadioOutput, RadioState, RadioStatus, SensorLink
+from hal.radio import BinaryState, InstallCode, JoinEvent, PowerState, RadioOutput, RadioState, RadioStatus, SensorLink
 from hal.zigbee import import_stubs
 from hal.zigbee.device_registry import DeviceRegistry
 from hal.zigbee.options import RadioContext, RadioOptions
@@ -24,7 +24,7 @@ from hal.zigbee.radio_state import load_devices
 from hal.zigbee.time_server import WallClock
 
 if TYPE_CHECKING:
-    from hal.radio import HasBinarySensors, HasRadioOutputs, LimitsSilence, PairableNetwork, ScansEnergy
+    from hal.radio import HasBinarySensors, HasRadioOutputs, LimitsSilence, MeasuresPower, PairableNetwork, ScansEnergy
     from hal.zigbee.radio import ZigbeeRadio
 
 
@@ -93,6 +93,11 @@ class ZigbeeNetwork:
     def binary_states(self) -> Sequence[BinaryState]:
         """What each contact and motion sensor has told."""
         return self._registry.binary_states()
+
+    @property
+    def power_states(self) -> Sequence[PowerState]:
+        """What each plug that measures its load has reported."""
+        return self._registry.power.states()
 
     @property
     def radio_outputs(self) -> Sequence[RadioOutput]:
@@ -232,6 +237,7 @@ if TYPE_CHECKING:
     ___: type[LimitsSilence] = ZigbeeNetwork
     ____: type[HasBinarySensors] = ZigbeeNetwork
     _____: type[HasRadioOutputs] = ZigbeeNetwork
+    ______: type[MeasuresPower] = ZigbeeNetwork
 
 
 T = TypeVar("T")

@@ -28,6 +28,7 @@ TEMPERATURE = 0x0402
 PRESSURE = 0x0403
 HUMIDITY = 0x0405
 OCCUPANCY = 0x0406
+ELECTRICAL_MEASUREMENT = 0x0B04
 CARBON_DIOXIDE = 0x040D
 FINE_DUST = 0x042A
 IAS_ZONE = 0x0500
@@ -144,6 +145,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "carbon_dioxide_ppm": Quantity(CARBON_DIOXIDE, 0x0000, _fraction),
         "fine_dust_ug_m3": Quantity(FINE_DUST, 0x0000, _same),
         "voc_index": Quantity(IKEA_VOC, 0x0000, _same),
+        "power_w": Quantity(ELECTRICAL_MEASUREMENT, 0x050B, tenths),
         "on_off": Quantity(ON_OFF, 0x0000, _same),
         "room_temperature_c": Quantity(THERMOSTAT, 0x0000, _hundredths),
         "heat_setpoint_c": Quantity(THERMOSTAT, 0x0012, _hundredths),
@@ -257,7 +259,17 @@ _OFF_TIMER = (
 )
 
 
-def _plug(*timer: AttributeModel) -> DeviceModel:
+_METER = ClusterModel(
+    ELECTRICAL_MEASUREMENT,
+    (
+        AttributeModel(0x050B, DataType.INT16, 0, is_reportable=True),
+        AttributeModel(0x0604, DataType.UINT16, 1),
+        AttributeModel(0x0605, DataType.UINT16, 10),
+    ),
+)
+
+
+def _plug(*timer: AttributeModel, meters: tuple[ClusterModel, ...] = ()) -> DeviceModel:
     return DeviceModel(
         manufacturer=_HOUSE_MANUFACTURER,
         name="plug",
@@ -273,6 +285,7 @@ def _plug(*timer: AttributeModel) -> DeviceModel:
                     _IDENTIFY,
                     ClusterModel(GROUPS),
                     ClusterModel(ON_OFF, (_ON_OFF_STATE, *timer)),
+                    *meters,
                 ),
                 (OTA,),
             ),
@@ -372,6 +385,7 @@ MODELS: Mapping[str, DeviceModel] = MappingProxyType(
         "air": _AIR,
         "router": _plug(),
         "plug": _plug(*_OFF_TIMER),
+        "metering_plug": _plug(*_OFF_TIMER, meters=(_METER,)),
         "trv": _TRV,
         "valve": _VALVE,
         "aqara_weather": _AQARA,

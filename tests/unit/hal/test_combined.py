@@ -9,7 +9,16 @@ from hal import combined
 from hal.combined import CombinedNetwork
 from hal.errors import NetworkLost
 from hal.interface import HasParts, Reading, RelayedSensor, SensorKind, parts_of
-from hal.radio import BinaryKind, BinaryState, HasBinarySensors, HasLinks, LimitsSilence, SensorLink
+from hal.radio import (
+    BinaryKind,
+    BinaryState,
+    HasBinarySensors,
+    HasLinks,
+    LimitsSilence,
+    MeasuresPower,
+    PowerState,
+    SensorLink,
+)
 
 
 class Part:
@@ -85,6 +94,14 @@ def test_contacts_and_motion_sensors_are_those_of_all_parts() -> None:
     both = CombinedNetwork(radio, Part("lumi.1"))
     assert isinstance(both, HasBinarySensors)
     assert both.binary_states == [window]
+
+
+def test_plugs_are_those_of_all_parts() -> None:
+    radio, plug = Part("0x01"), PowerState("0x01", 40.0, 2)
+    radio.power_states = [plug]  # type: ignore[attr-defined]
+    both = CombinedNetwork(radio, Part("lumi.1"))
+    assert isinstance(both, MeasuresPower)
+    assert both.power_states == [plug]
 
 
 async def test_readings_of_both_arrive_and_none_is_lost(network: CombinedNetwork, parts: tuple[Part, Part]) -> None:
