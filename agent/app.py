@@ -254,7 +254,7 @@ class Hub:
         if not self.config.climate.zones:
             return None
         # Imported late: a hub that controls nothing saves 2 MiB.
-        from agent.climate.service import build_climate  # noqa: PLC0415
+        from agent.climate.assembly import build_climate  # noqa: PLC0415
 
         environment = self.environment
         return build_climate(

@@ -130,10 +130,9 @@ def _response(zone: "ZoneController", state: "ZoneState") -> "Response":
     from agent.climate.model import HEATING_MODES  # noqa: PLC0415 - see above
     from agent.maintenance.sudden import Response  # noqa: PLC0415 - see above
 
-    monitor = state.heating_monitor
     is_wanted = zone.effective is not None and zone.effective.mode in HEATING_MODES
     # Where control blames the sensor, the temperature tells nothing about the equipment.
-    is_equipment = state.problem in {monitor.problem, state.supply_pipe.problem}
+    is_equipment = state.problem == state.equipment_problem
     is_sensor = state.stuck_sensor.is_stuck or (state.is_unheated and not is_equipment)
     return Response(
         room_c=None if is_sensor else zone.temperature.value_c,

@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
-from typing import TypeVar
 
 import msgspec
 
@@ -34,6 +33,7 @@ from agent.climate.fusion import SensorReading, ZoneTemperature
 from agent.climate.model import HEATING_MODES, DayException, Mode, Observation, Schedule, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
+from agent.climate.power_draw import NO_POWERS, Powers
 from agent.climate.recovery import RecoveryPlan, UpcomingSetpoint, ZoneRecovery
 from agent.climate.schedule import Segment, Timeline
 from agent.climate.sensor_rhythm import SensorRhythms
@@ -41,18 +41,17 @@ from agent.climate.sensor_validation import ValidationState, sample_zone
 from agent.climate.settings import ClimateSettings, ZoneSettings, with_start_goal
 from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
-from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState
+from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState, of_others
 from agent.foundation.clock import Now
 from agent.foundation.median import median_high
 from hal.interface import HvacAction
+from hal.radio import PowerState
 
 BLOCKS_AHEAD_MAX = 8
 """So many coming blocks are looked at: a schedule may rise in several steps."""
 
 AHEAD_MS_MAX = 24 * 3_600_000
 """No recovery begins earlier than this before the setpoint that it is for."""
-
-_T = TypeVar("_T")
 
 
 class ZoneController:
@@ -67,6 +66,7 @@ class ZoneController:
         heat_setpoint_c: At the last step, the ramp of a recovery included.
         floor_c: The temperature of its floor at the last step; `None` if it is not known.
         binary_states: What contacts and motion sensors said at the last step, by name.
+        power: What the plug of its equipment reported last; `None` for nothing.
     """
 
     def __init__(self, settings: ZoneSettings, program: ZoneProgram, learned: LearnedDynamics) -> None:
@@ -81,6 +81,7 @@ class ZoneController:
         self._upcoming_of: tuple[Segment | None, ZoneProgram] | None = None
         self.floor_c: float | None = None
         self.binary_states = NO_BINARY_STATES
+        self.power: PowerState | None = None
         self._sensors = tuple(name for name, _ in settings.sensors)
         self._timeline: Timeline | None = None
         self._timeline_of: tuple[Schedule, tzinfo, tuple[DayException, ...]] | None = None
@@ -263,6 +264,7 @@ class ClimateController:
         *,
         test: OutputTest | None = None,
         binary_states: BinaryStates = NO_BINARY_STATES,
+        powers: Powers = NO_POWERS,
     ) -> ClimateDecision:
         """Return the decision for now.
 
@@ -272,13 +274,14 @@ class ClimateController:
             timezone: Of the house.
             test: A test of the outputs, as long as it lasts.
             binary_states: What contacts and motion sensors say, by name.
+            powers: What the equipment's plugs draw, by name.
         """
         self._correct_downtime(now)
         before = self.state
         dt_s = min(coordinator.DT_S_MAX, max(0.0, (now.now_ms - before.at_ms) / 1000.0))
         zones = tuple(self.zones.values())
         for zone in zones:
-            zone.binary_states = binary_states
+            zone.binary_states, zone.power = binary_states, powers.get(zone.settings.power_meter)
         in_force = [zone.resolve_setpoint(now, timezone) for zone in zones]
         self._measure(zones, in_force, readings, now.now_ms)
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
@@ -385,15 +388,16 @@ class ClimateController:
                     structure_duty=plan.structure_duty,
                     is_ramp=zone.recovery is not None,
                     coldest_c=coldest_c,
-                    others_c=_of_others(i, known_c),
-                    active_c=_of_others(i, active_c),
-                    needing_heat_c=_of_others(i, needing_heat_c),
-                    peers=_of_others(i, peers),
+                    others_c=of_others(i, known_c),
+                    active_c=of_others(i, active_c),
+                    needing_heat_c=of_others(i, needing_heat_c),
+                    peers=of_others(i, peers),
                     others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
                     is_dark=is_dark,
                     floor_c=zone.floor_c,
                     supply_c=supply_c,
+                    power=zone.power,
                     open_contact=zone.open_contact(now),
                 )
             )
@@ -443,8 +447,3 @@ def _with_notices(decision: ClimateDecision, zones: Sequence[ZoneController]) ->
         f"{reason}; {notice}" if notice else reason for reason, notice in zip(decision.reasons, notices, strict=True)
     ]
     return msgspec.structs.replace(decision, reasons=tuple(reasons))
-
-
-def _of_others(number: int, numbered: Sequence[tuple[_T, int]]) -> tuple[_T, ...]:
-    """Return the values of all zones but one."""
-    return tuple([value for value, i in numbered if i != number])

@@ -14,17 +14,16 @@ from pathlib import Path
 import msgspec
 
 from agent.climate import coordinator
-from agent.climate.binary_sensors import BinaryLookup, BinaryStates
+from agent.climate.binary_sensors import BinaryStates
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
-from agent.climate.flow_temperature import flow_settings
-from agent.climate.fusion import SensorLookup, SensorReading, SensorState, rooms_for_outputs
+from agent.climate.fusion import SensorReading, rooms_for_outputs
 from agent.climate.model import ZoneProgram
 from agent.climate.output_test import OutputTest
-from agent.climate.settings import ClimateSettings, climate_settings
+from agent.climate.power_draw import Powers
+from agent.climate.settings import ClimateSettings
 from agent.climate.short_cycle_protection import wait_to_start_ms
 from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
-from agent.config import Config
 from agent.errors import StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
@@ -33,8 +32,7 @@ from agent.foundation.shutdown import run_shielded
 from agent.foundation.signals import Signal
 from agent.foundation.worker import Worker
 from hal.errors import HalError
-from hal.interface import HvacDemand, HvacOutputs, SensorKind, SensorNetwork
-from hal.radio import HasBinarySensors, LimitsSilence
+from hal.interface import HvacDemand, HvacOutputs
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +97,7 @@ class ClimateService:
         worker: Worker,
         missing_sensors: Callable[[], Sequence[str]] = tuple,
         binary_states: Callable[[], BinaryStates] = dict,
+        powers: Callable[[], Powers] = dict,
         devices: Callable[[], Mapping[str, str]] = dict,
         add_fault: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -115,6 +114,7 @@ class ClimateService:
             worker: Runs what blocks.
             missing_sensors: Returns the configured sensors that have not reported yet.
             binary_states: Returns what contacts and motion sensors say.
+            powers: Returns what plugs draw.
             devices: Returns the devices of relayed sensors, by the names that people gave them.
             add_fault: Records a fault for the technician.
         """
@@ -133,7 +133,7 @@ class ClimateService:
         self._timezone_name = timezone
         self._clock = clock
         self._missing_sensors = missing_sensors
-        self._binary_states = binary_states
+        self._binary_states, self._powers = binary_states, powers
         self._devices = devices
         self._reported_missing: Sequence[str] = ()
         self._started_ms = clock.monotonic_ms()
@@ -256,7 +256,12 @@ class ClimateService:
         while True:
             self._decision_due.clear()
             decision = self.control.step(
-                self.now(), self._readings(), self.timezone(), test=self._test, binary_states=self._binary_states()
+                self.now(),
+                self._readings(),
+                self.timezone(),
+                test=self._test,
+                binary_states=self._binary_states(),
+                powers=self._powers(),
             )
             await self._apply(msgspec.structs.replace(decision.demand, room_c=self._rooms()))
             self._driven_ms = self._clock.monotonic_ms()
@@ -386,61 +391,3 @@ class ClimateService:
         self._snapshot_due.set()
         self._decision_due.set()
         return present
-
-
-def build_climate(
-    config: Config,
-    *,
-    outputs: HvacOutputs | None,
-    channels: Mapping[tuple[str, str, SensorKind], SensorState],
-    devices: Callable[[], Mapping[str, str]],
-    network: SensorNetwork | None,
-    timezone: Callable[[], str],
-    clock: Clock,
-    disk: Disk,
-    worker: Worker,
-    add_fault: Callable[[str], None],
-) -> ClimateService | None:
-    """Return the climate control of a hub; `None` where the configuration has no zones.
-
-    Args:
-        config: Zones, heat source and state directory.
-        outputs: Of the board; `None` where it has none.
-        channels: The state of every sensor channel. It grows as sensors report.
-        devices: Returns the devices of relayed sensors, by the names that people gave them.
-        network: Of relayed sensors; one that limits their silences is asked for the limits.
-        timezone: See `ClimateService`, as for the others.
-        clock: The clocks of the boot.
-        disk: Writes the file.
-        worker: Runs what blocks.
-        add_fault: Records a fault for the technician.
-
-    Raises:
-        ConfigInvalid: The board has no output for a zone.
-    """
-    settings = climate_settings(
-        config.climate, outputs.zones if outputs else (), flow_settings(config.boiler, config.climate)
-    )
-    if settings is None or outputs is None:
-        return None
-    names = [name for zone in settings.zones for name, _ in zone.sensors]
-    names += [name for zone in settings.zones for name in (zone.floor_sensor, zone.supply_sensor) if name]
-    names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
-    limits = network.allowed_silence_s if isinstance(network, LimitsSilence) else None
-    sensors = SensorLookup(names, channels=channels, devices=devices, allowed_silence_s=limits)
-    told = (lambda: network.binary_states) if isinstance(network, HasBinarySensors) else tuple
-    binary = BinaryLookup(names, states=told, devices=devices)
-    return ClimateService(
-        config.storage.state_dir,
-        settings=settings,
-        outputs=outputs,
-        readings=sensors.readings,
-        missing_sensors=lambda: [name for name in sensors.missing() if name not in binary.states()],
-        binary_states=binary.states,
-        devices=devices,
-        timezone=timezone,
-        clock=clock,
-        disk=disk,
-        worker=worker,
-        add_fault=add_fault,
-    )

@@ -151,6 +151,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         floor_sensor: The name of its floor probe; empty for none.
         floor_c_max: At or above this temperature of its floor it is not heated.
         supply_sensor: The name of the thermometer on its supply pipe; empty for none.
+        power_meter: The name of the plug that measures what its equipment draws; empty for none.
         absence_setback_k: Setpoints are moved by this much while nobody is there ...
         absence_delay_s: ... for this time.
         window_pause_s_max: The longest pause for a window that shows in the temperature only; 0 for no such pause.
@@ -175,6 +176,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     floor_sensor: str = ""
     floor_c_max: float = 29.0
     supply_sensor: str = ""
+    power_meter: str = ""
     absence_setback_k: float = 3.0
     absence_delay_s: float = 1800.0
     window_pause_s_max: float = 1800.0
@@ -322,6 +324,7 @@ def climate_settings(
             floor_sensor=zone.floor_sensor,
             floor_c_max=zone.floor_c_max,
             supply_sensor=zone.supply_sensor,
+            power_meter=zone.power_meter,
             absence_setback_k=config.absence_setback_k,
             absence_delay_s=config.absence_delay_s,
             window_pause_s_max=config.window_pause_s_max,

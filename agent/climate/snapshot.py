@@ -16,6 +16,7 @@ from agent.climate import (
     heating_effect,
     open_window,
     pi_controller,
+    power_draw,
     schedule,
     short_cycle_protection,
     supply_pipe,
@@ -27,6 +28,7 @@ from agent.climate.heating_effect import HeatingEffect
 from agent.climate.model import Mode, ZoneProgram
 from agent.climate.optimum_start import LearnedDynamics
 from agent.climate.pi_controller import PiState
+from agent.climate.power_draw import PowerDraw
 from agent.climate.sensor_probe import SensorProbe
 from agent.climate.sensor_rhythm import SensorRhythm
 from agent.climate.sensor_validation import ValidationState
@@ -90,6 +92,7 @@ class ZoneSnapshot(
         sensor_probe: Finds out whether silent sensors are dead.
         effect: What is known of the effect of its heating.
         supply_pipe: What the thermometer on its supply pipe has shown.
+        power_draw: What the meter of its equipment has shown.
     """
 
     program: ZoneProgram
@@ -112,6 +115,7 @@ class ZoneSnapshot(
     sensor_probe: SensorProbe = SensorProbe()
     effect: HeatingEffect = HeatingEffect()
     supply_pipe: SupplyPipe = SupplyPipe()
+    power_draw: PowerDraw = PowerDraw()
 
 
 class ClimateSnapshot(
@@ -271,6 +275,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         sensor_probe=saved.sensor_probe,
         heating_monitor=fault_detection.restore(saved.effect),
         supply_pipe=supply_pipe.restore(saved.supply_pipe),
+        power_draw=power_draw.restore(saved.power_draw),
         cycle=emitter.forget_cycle(saved.cycle),
         frost_since_ms=restart.since_ms(saved.frost_for_s),
         is_frost=saved.frost_for_s is not None,
@@ -414,5 +419,6 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         sensor_probe=zone.sensor_probe,
         effect=heating_effect.restore(zone.heating_monitor.effect),
         supply_pipe=supply_pipe.restore(zone.supply_pipe),
+        power_draw=power_draw.restore(zone.power_draw),
         last_on_ms=now_ms - NEVER_MS if zone.last_on_ms is None else zone.last_on_ms,
     )

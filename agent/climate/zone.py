@@ -9,24 +9,19 @@ import msgspec
 
 from agent.climate import (
     emitter,
-    fault_detection,
     floor_limit,
-    heating_effect,
     pi_controller,
     sensor_loss,
-    supply_pipe,
     zone_limits,
+    zone_monitors,
     zone_sensors,
 )
 from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.emitter import CycleState
-from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import COOLING_MODES, HEATING_MODES, Mode
 from agent.climate.pi_controller import PiOutput, PiState
 from agent.climate.settings import ZoneSettings
-from agent.climate.stuck_relay import RelayContext
-from agent.climate.supply_pipe import SupplyPipe
 from agent.climate.zone_state import ZoneInputs, ZoneRequest, ZoneState
 from agent.foundation.median import median_high
 from hal.interface import HvacAction
@@ -58,7 +53,6 @@ RECOVERY_CYCLE_S = 600.0
 """The goal of a cycle during a recovery, some hours a day at most, as far as the minimum on time of what it starts
 allows: longer ones move a room by more than it may be off, and so each final rise begins from another temperature."""
 
-_NO_PIPE = SupplyPipe()
 _OFF, _HEAT, _COOL = HvacAction.OFF, HvacAction.HEAT, HvacAction.COOL
 
 
@@ -124,9 +118,9 @@ def request(
     if wanted.duty > duty_max and decision.direction is _HEAT:
         owed_s, wanted = zone_limits.limit_duty(wanted, state, settings, inputs, duty_max=duty_max, dt_s=dt_s)
         decision = msgspec.structs.replace(decision, law=msgspec.structs.replace(decision.law, owed_s=owed_s))
-    monitors = _monitor_equipment(state, settings, inputs, is_frost=is_frost, dt_s=dt_s)
     is_learning = value_c is not None and not is_contradictory and not window.is_open
-    after = _learn(state, inputs, is_learning=is_learning, now_ms=now_ms, dt_s=dt_s)
+    after = zone_monitors.advance(state, settings, inputs, is_frost=is_frost, now_ms=now_ms, dt_s=dt_s)
+    after = _learn(after, inputs, is_learning=is_learning, now_ms=now_ms, dt_s=dt_s)
     is_steady = not (inputs.is_ramp or window.is_open) and decision.direction is state.direction
     after = msgspec.structs.replace(
         after,
@@ -137,9 +131,6 @@ def request(
         frost_since_ms=frost_since_ms,
         lost_since_ms=lost_since_ms,
         thermal_mass_c=thermal_mass_c,
-        heating_monitor=monitors[0],
-        cooling_monitor=monitors[1],
-        supply_pipe=monitors[2],
         is_precautionary=decision.is_precautionary,
         window=window,
         is_floor_hot=is_floor_hot,
@@ -191,49 +182,6 @@ def needs_heat(state: ZoneState, settings: ZoneSettings, effective: EffectiveSet
     if not settings.can_heat or effective.mode not in HEATING_MODES:
         return False
     return value_c < effective.setpoints.heat_setpoint_c - HEAT_NEED_K or state.mean_duty >= HEAT_NEED_DUTY
-
-
-def _monitor_equipment(
-    state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, *, is_frost: bool, dt_s: float
-) -> tuple[HeatingMonitor, CoolingMonitor, SupplyPipe]:
-    value_c, effective = inputs.temperature.value_c, inputs.effective
-    heating, cooling, pipe = state.heating_monitor, state.cooling_monitor, supply_pipe.pause(state.supply_pipe)
-    if value_c is not None:
-        heating = fault_detection.monitor_heating(
-            heating,
-            value_c=value_c,
-            setpoint_c=inputs.heat_setpoint_c,
-            is_heated=state.is_full,
-            dt_s=dt_s,
-            failure_s=settings.failure_s,
-            response_s=settings.law.response_s,
-            context=RelayContext(
-                is_dark=inputs.is_dark,
-                outdoor_c=inputs.outdoor_c,
-                need=state.known_need,
-                rate_k_per_h=state.cycle.known_rate_k_per_h,
-                action=state.action,
-            ),
-        )
-        cool_c, is_cooled, failure_s = effective.setpoints.cool_setpoint_c, state.action is _COOL, settings.failure_s
-        cooling = fault_detection.monitor_cooling(
-            cooling, value_c=value_c, setpoint_c=cool_c, is_cooled=is_cooled, dt_s=dt_s, failure_s=failure_s
-        )
-        pipe = supply_pipe.advance(
-            state.supply_pipe,
-            supply_c=inputs.supply_c,
-            room_c=value_c,
-            setpoint_c=inputs.heat_setpoint_c,
-            is_heated=state.is_full,
-            is_slow=settings.law.response_s > heating_effect.SLOW_RESPONSE_S,
-            dt_s=dt_s,
-        )
-    if value_c is None or state.window.is_open:
-        heating = fault_detection.pause(heating, is_window=state.window.is_open)
-    if effective.mode not in HEATING_MODES and not is_frost:
-        heating, pipe = fault_detection.expect_no_rise(heating), supply_pipe.expect_no_heat(pipe)
-    # What an earlier configuration named is not watched any more.
-    return heating, cooling, pipe if settings.supply_sensor else _NO_PIPE
 
 
 def _advance_thermal_mass(state: ZoneState, inputs: ZoneInputs, *, lost_for_s: float, dt_s: float) -> float | None:

@@ -1,5 +1,8 @@
 """The state of a zone, the inputs of one step, and the zone's request. Pure."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import msgspec
 
 from agent.climate.effective_setpoint import EffectiveSetpoint
@@ -9,10 +12,14 @@ from agent.climate.fusion import ZoneTemperature
 from agent.climate.heat_trace import HeatTrace
 from agent.climate.open_window import OpenWindowState
 from agent.climate.pi_controller import PiState
+from agent.climate.power_draw import PowerDraw
 from agent.climate.sensor_probe import SensorProbe
 from agent.climate.short_cycle_protection import ShortCycleState
 from agent.climate.supply_pipe import SupplyPipe
 from hal.interface import HvacAction
+from hal.radio import PowerState
+
+_T = TypeVar("_T")
 
 FULL_LEVEL = 0.9
 
@@ -62,6 +69,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         is_floor_hot: Its floor is at its limit.
         level: The share of full output that it gives while it is on: less than 1 with a modulating boiler.
         supply_pipe: What the thermometer on its supply pipe shows.
+        power_draw: What the meter of its equipment shows.
     """
 
     relay: ShortCycleState
@@ -92,6 +100,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     is_floor_hot: bool = False
     level: float = 1.0
     supply_pipe: SupplyPipe = SupplyPipe()
+    power_draw: PowerDraw = PowerDraw()
 
     @property
     def is_full(self) -> bool:
@@ -100,8 +109,13 @@ class ZoneState(msgspec.Struct, frozen=True):
 
     @property
     def is_unheated(self) -> bool:
-        """Whether its output is on and neither its room nor its supply pipe shows it as it always did."""
-        return self.heating_monitor.is_failing or self.supply_pipe.is_failing
+        """Whether its output is on and its room, its supply pipe or its plug does not show it as it always did."""
+        return self.heating_monitor.is_failing or self.supply_pipe.is_failing or self.power_draw.is_failing
+
+    @property
+    def equipment_problem(self) -> str:
+        """The fault of its heating and the remedy, for people: what shows most first; empty without a fault."""
+        return self.power_draw.problem or self.supply_pipe.problem or self.heating_monitor.problem
 
     @property
     def known_need(self) -> float | None:
@@ -122,7 +136,7 @@ class ZoneState(msgspec.Struct, frozen=True):
             )
         if self.is_precautionary:
             return UNKNOWN_TEMPERATURE
-        return self.supply_pipe.problem or self.heating_monitor.problem or self.cooling_monitor.problem
+        return self.equipment_problem or self.cooling_monitor.problem
 
 
 class PeerZone(msgspec.Struct, frozen=True):
@@ -153,6 +167,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         others_duty: The sum of the usual duties of the zones that share the heat source.
         floor_c: The temperature of its floor; `None` if it is not known.
         supply_c: The temperature of its supply pipe; `None` if it is not known.
+        power: What the plug of its equipment reported last; `None` for nothing.
         open_contact: The first window contact of the zone that is open; empty for none.
         probe_duty: By how much the duty is moved to find out about a silent sensor.
     """
@@ -174,6 +189,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     others_duty: float = 0.0
     floor_c: float | None = None
     supply_c: float | None = None
+    power: PowerState | None = None
     open_contact: str = ""
     probe_duty: float = 0.0
 
@@ -196,3 +212,8 @@ class ZoneRequest(msgspec.Struct, frozen=True):
     is_urgent: bool
     reason: str
     is_at_limit: bool = False
+
+
+def of_others(number: int, numbered: Sequence[tuple[_T, int]]) -> tuple[_T, ...]:
+    """Return the values of all zones but one."""
+    return tuple([value for value, i in numbered if i != number])

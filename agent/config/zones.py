@@ -18,7 +18,7 @@ FLOOR_C_MAX = 29.0
 """Of a floor in the occupied area (EN 1264-2); makers of parquet allow 26 to 29 °C at its surface."""
 FLOOR_C_MAX_LOW, FLOOR_C_MAX_HIGH = 20.0, 45.0
 
-_ZONE_KEYS = ("id", "sensors", "weights", "emitter", "floor_sensor", "floor_c_max", "supply_sensor")
+_ZONE_KEYS = ("id", "sensors", "weights", "emitter", "floor_sensor", "floor_c_max", "supply_sensor", "power_meter")
 
 
 class ZoneConfig(msgspec.Struct, frozen=True):
@@ -32,6 +32,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
         floor_sensor: A probe in the floor; empty without one.
         floor_c_max: The zone is not heated while its floor is at or above this.
         supply_sensor: A thermometer on its supply pipe; empty without one.
+        power_meter: A Zigbee plug that measures what its equipment draws; empty without one.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
     floor_sensor: str = ""
     floor_c_max: float = FLOOR_C_MAX
     supply_sensor: str = ""
+    power_meter: str = ""
 
 
 def zone_list() -> ValueType:
@@ -56,7 +58,7 @@ def zone_list() -> ValueType:
         return zones
 
     example = '{ id = "living", sensors = ["sim/temperature"] }'
-    more = "weights, emitter, floor_sensor, floor_c_max and supply_sensor"
+    more = "weights, emitter, floor_sensor, floor_c_max, supply_sensor and power_meter"
     return ValueType(f"an array of up to {ZONES_MAX} tables such as {example}, with {more} if need be", read)
 
 
@@ -91,13 +93,22 @@ def _zone(table: object, where: str) -> ZoneConfig:
         raise NotAllowed(f"{where} ({name}): emitter is one of {', '.join(EMITTERS)}")
     floor_sensor = _probe(table, "floor_sensor", sensors, f"{where} ({name})")
     supply_sensor = _probe(table, "supply_sensor", [*sensors, floor_sensor], f"{where} ({name})")
+    # A plug that measures temperatures as well may be one of the sensors.
+    power_meter = _probe(table, "power_meter", (), f"{where} ({name})")
     limit_c = table.get("floor_c_max", FLOOR_C_MAX)
     is_number = isinstance(limit_c, int | float) and not isinstance(limit_c, bool)
     if not is_number or not FLOOR_C_MAX_LOW <= limit_c <= FLOOR_C_MAX_HIGH:
         bounds = f"{FLOOR_C_MAX_LOW:.0f} to {FLOOR_C_MAX_HIGH:.0f} °C"
         raise NotAllowed(f"{where} ({name}): floor_c_max is a number from {bounds}")
     return ZoneConfig(
-        name, tuple(sensors), tuple(map(float, weights)), str(emitter), floor_sensor, float(limit_c), supply_sensor
+        name,
+        tuple(sensors),
+        tuple(map(float, weights)),
+        str(emitter),
+        floor_sensor,
+        float(limit_c),
+        supply_sensor,
+        power_meter,
     )
 
 

@@ -25,6 +25,7 @@ from agent.config.zones import ZoneConfig
 from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality, SensorKind, ZoneOutput
 from hal.plausibility import PlausibilityCheck
+from hal.radio import PowerState
 from hal.sim.emitters import EmitterKind, SourceKind
 from hal.sim.house_design import HouseDesign, HouseRoom
 
@@ -42,6 +43,7 @@ class Situation(msgspec.Struct):
         setpoints_c: Of the rooms, heating or cooling.
         outside_c: Outdoor temperature, for those who measure it.
         pipes_c: The temperatures of the rooms' supply pipes, for those who measure them.
+        plugs_w: What the rooms' plugs have reported in this minute, in watts, by room.
     """
 
     minute: int
@@ -50,6 +52,7 @@ class Situation(msgspec.Struct):
     setpoints_c: Sequence[float]
     outside_c: float
     pipes_c: Sequence[float] = ()
+    plugs_w: Mapping[int, float] = {}
 
 
 class Controller(Protocol):
@@ -165,6 +168,7 @@ def settings_for(
     flow: FlowSettings | None = None,
     *,
     has_pipe_sensors: bool = False,
+    has_plugs: bool = False,
     min_on_s: float | None = None,
 ) -> ClimateSettings:
     """Return what a person would configure for a house: its emitters and its source, all else at the defaults.
@@ -173,6 +177,7 @@ def settings_for(
         design: Of the house.
         flow: Of a boiler that modulates.
         has_pipe_sensors: Each room with water has a thermometer on its supply pipe.
+        has_plugs: The equipment of each room hangs on a plug that measures it.
         min_on_s: The minimum on time of the rooms' relays; `None` for the default of what they drive.
     """
     pipes = {room.name: pipe_sensor(room.name) for room in design.rooms if has_pipe_sensors and has_water(room)}
@@ -185,6 +190,7 @@ def settings_for(
                 (1.0,),
                 emitter=_EMITTERS[room.emitter].value,
                 supply_sensor=pipes.get(room.name, ""),
+                power_meter=room.name if has_plugs else "",
             )
             for room in design.rooms
         ),
@@ -242,6 +248,7 @@ class HubControl:
         for name, program in programs.items():
             self.controller.set_program(name, program)
         self._readings: dict[str, SensorReading] = {}
+        self._powers: dict[str, PowerState] = {}
         self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._names}
         self._problems = dict.fromkeys(self._names, "")
         self.faults: dict[tuple[str, str], int] = {}
@@ -262,10 +269,13 @@ class HubControl:
                 self._readings[name] = SensorReading(value_c, now.now_ms, quality, self._silence_s_max)
         for name, pipe_c in zip(self._names, situation.pipes_c, strict=False):
             self._readings[pipe_sensor(name)] = SensorReading(pipe_c, now.now_ms, Quality.GOOD)
+        for room, watts in situation.plugs_w.items():
+            name = self._names[room]
+            self._powers[name] = PowerState(name, watts, now.now_ms)
         calls = [0.0] * len(self._names)
         for tick in range(self._ticks):
             here = now if tick == 0 else self._now(at_ms + tick * MINUTE_MS // self._ticks)
-            demand = self.controller.step(here, self._readings, UTC).demand
+            demand = self.controller.step(here, self._readings, UTC, powers=self._powers).demand
             source = demand.heat_source
             self.flow_c = None if source is None else source.flow_c
             for room, name in enumerate(self._names):

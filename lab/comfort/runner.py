@@ -28,6 +28,7 @@ from lab.comfort.control import (
     settings_for,
 )
 from lab.comfort.oracle import HouseOracle, Oracle, ReachOracle
+from lab.comfort.plugs import Plugs
 
 DAY_MINUTES: Final = 1440
 HEAT_SETPOINT_C: Final = 21.0
@@ -131,7 +132,15 @@ class ComfortHome:
         controller: Who decides.
     """
 
-    def __init__(self, case: Case, controller: Controller, weather: Sequence[Outdoors] | None = None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        controller: Controller,
+        weather: Sequence[Outdoors] | None = None,
+        *,
+        plugs: Plugs | None = None,
+    ) -> None:
+        self._plugs = plugs
         self.case = case
         self.house = HouseModel(
             case.design,
@@ -168,8 +177,11 @@ class ComfortHome:
                 [wanted_c] * len(sensors),
                 house.outside_c,
                 house.pipe_c.copy(),
+                self._plugs.reports if self._plugs else {},
             )
             calls = controller.decide(situation)
+            if self._plugs:
+                calls = self._plugs.advance(house, calls)
             if isinstance(controller, HubControl):
                 house.flow_c = controller.flow_c
             house.advance(calls)

@@ -25,6 +25,7 @@ from hal.sim.sensor_habits import CHANGE_02, NEAR_EMITTER, OFFSET, TENTHS
 from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT
 from lab.comfort.control import HubControl, Situation, constant_program, has_water, settings_for
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault
+from lab.comfort.plugs import Plugs
 from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome, Law, controller_for
 
 TUNING_SEED, HELD_OUT_SEED = 20, 31_415
@@ -137,7 +138,9 @@ class _Watch:
                 self.lasting[number] = 0
 
 
-def live(design: HouseDesign, number: int, seed: int, *, has_pipe_sensors: bool = False) -> Life:
+def live(
+    design: HouseDesign, number: int, seed: int, *, has_pipe_sensors: bool = False, has_plugs: bool = False
+) -> Life:
     """Return what becomes of a house; the weather and the habit of the sensors follow from its number."""
     rng = random.Random(f"{seed}/{design.name}/{number}")  # noqa: S311 - no secret
     days = HEALTHY_DAYS + len(EquipmentFault) * TRIAL_DAYS
@@ -149,10 +152,12 @@ def live(design: HouseDesign, number: int, seed: int, *, has_pipe_sensors: bool 
         warm_up_days=0,
         days=days,
     )
-    control = controller_for(Law.HUB, case, settings=settings_for(design, has_pipe_sensors=has_pipe_sensors))
+    settings = settings_for(design, has_pipe_sensors=has_pipe_sensors, has_plugs=has_plugs)
+    control = controller_for(Law.HUB, case, settings=settings)
     if not isinstance(control, HubControl):
         raise TypeError("only the hub reports faults")
-    home, watch = ComfortHome(case, control), _Watch(control)
+    plugs = Plugs(number, len(design.rooms)) if has_plugs else None
+    home, watch = ComfortHome(case, control, plugs=plugs), _Watch(control)
     for day in range(HEALTHY_DAYS):
         _live_a_day(home, control, watch, rng, day)
     watch.ended += [lasted for lasted in watch.lasting.values() if lasted]
@@ -248,7 +253,12 @@ def _is_reported(control: HubControl, fault: EquipmentFault | None) -> bool:
 
 
 def fleet(
-    *, is_held_out: bool, houses: Sequence[str] = (), rounds: int = 1, has_pipe_sensors: bool = False
+    *,
+    is_held_out: bool,
+    houses: Sequence[str] = (),
+    rounds: int = 1,
+    has_pipe_sensors: bool = False,
+    has_plugs: bool = False,
 ) -> Iterator[Life]:
     """Yield the lives of one half of the houses.
 
@@ -257,12 +267,13 @@ def fleet(
         houses: The names of those that are wanted; all by default.
         rounds: How often each lives, with other weather, other sensors and another seed.
         has_pipe_sensors: Rooms with water have a thermometer on their supply pipe; only such houses live then.
+        has_plugs: What heats hangs on plugs that measure it.
     """
     chosen = [each for each in HOUSES.values() if each.is_held_out is is_held_out and each.name not in LEFT_OUT]
     for number, design in enumerate(chosen * rounds):
         if (not houses or design.name in houses) and (not has_pipe_sensors or has_water(design.rooms[0])):
             seed = HELD_OUT_SEED if is_held_out else TUNING_SEED
-            yield live(design, number, seed, has_pipe_sensors=has_pipe_sensors)
+            yield live(design, number, seed, has_pipe_sensors=has_pipe_sensors, has_plugs=has_plugs)
 
 
 def largest_mean(count: int) -> float:
@@ -331,10 +342,16 @@ def main() -> None:
     parser.add_argument(
         "--pipe-sensors", action="store_true", help="only houses with water, each room with a thermometer on its pipe"
     )
+    parser.add_argument("--plugs", action="store_true", help="panels, split units, pumps and furnaces hang on plugs")
     options = parser.parse_args()
     for name in (options.half,) if options.half else ("tuning", "held-out"):
         lives = []
-        for life in fleet(is_held_out=name == "held-out", rounds=options.rounds, has_pipe_sensors=options.pipe_sensors):
+        for life in fleet(
+            is_held_out=name == "held-out",
+            rounds=options.rounds,
+            has_pipe_sensors=options.pipe_sensors,
+            has_plugs=options.plugs,
+        ):
             lives.append(life)
             found = ", ".join(
                 f"{trial.fault.value} {trial.reported_min} ({trial.heated_min} min, {trial.missing_k:.1f} K)"

@@ -23,6 +23,7 @@ from agent.climate.settings import (
 from agent.climate.snapshot import ClimateSnapshot
 from agent.foundation.clock import Now
 from hal.interface import Quality
+from hal.radio import PowerState
 from lab.simulation.safety_oracle import SafetyOracle
 
 ZONES = ("a", "b")
@@ -34,9 +35,12 @@ START_UTC_MS = int(datetime(2026, 3, 28, 20, tzinfo=UTC).timestamp() * 1000)
 WEEK = Schedule("w", (Block("Day", "06:00", "22:00", 21.0, 26.0), Block("Night", "22:00", "06:00", 17.0, 28.0)))
 STEPS_S = (0.0, 0.5, 10.0, 60.0, 600.0, 6 * 3600.0, 40 * 24 * 3600.0)
 VALUES_C = (-60.0, -15.0, 3.0, 5.9, 16.5, 17.0, 19.96, 20.0, 20.5, 21.0, 23.0, 29.0, 34.0, 56.0, 125.0)
+POWERS_W = (-5.0, 0.0, 1.5, 30.0, 900.0, 1e9, float("nan"))
 AGES_MS = (-3_600_000, 0, 0, 0, 1_000, 60_000, 7_300_000, 10**12)
 UTC_JUMPS_MS = (-(10**12), -(20 * 3_600_000), -60_000, 3_600_000, 10**11)
-WHEN = st.sampled_from(("sensors", "sensors", "sensors", "time", "restart", "clock", "program", "hold", "report"))
+WHEN = st.sampled_from(
+    ("sensors", "sensors", "sensors", "plug", "time", "restart", "clock", "program", "hold", "report")
+)
 
 
 class Hub:
@@ -49,6 +53,7 @@ class Hub:
         self.true_ms, self.has_clock_jumped = 0, False
         self.oracle = SafetyOracle(settings)
         self.readings: dict[str, SensorReading] = {}
+        self.powers: dict[str, PowerState] = {}
         self.control = ClimateController(settings, ClimateSnapshot(), self.now)
 
     @property
@@ -79,6 +84,7 @@ class Hub:
         if is_reboot:
             self.wait(BOOT_MS / 1000)
             self.boot, self.now_ms, self.readings = self.boot + 1, BOOT_MS, {}
+            self.powers = {}
             if self.has_clock_jumped:
                 # How long the hub was down is only known by its clock: equipment may start early after a wrong one.
                 self.oracle, self.has_clock_jumped = SafetyOracle(self.settings), False
@@ -86,7 +92,7 @@ class Hub:
         self.control = ClimateController(self.settings, msgspec.json.decode(saved, type=ClimateSnapshot), self.now)
 
     def step(self) -> None:
-        made = self.control.step(self.now, self.readings, self.timezone)
+        made = self.control.step(self.now, self.readings, self.timezone, powers=self.powers)
         assert set(made.demand.zones) == set(ZONES)
         assert all(0.0 <= request.duty <= 1.0 and request.reason for request in made.requests)
         self.oracle.check_demand(made.demand, self.true_ms, extremes_c=self.extremes_c)
@@ -108,6 +114,9 @@ def happen(hub: Hub, data: st.DataObject) -> None:
                 silence_s_max = draw(st.sampled_from((None, None, 0.0, 900.0)))
                 value_c = draw(st.sampled_from(VALUES_C))
                 hub.readings[name] = SensorReading(value_c, at_ms, quality, silence_s_max)
+        case "plug":
+            at_ms = hub.now_ms - draw(st.sampled_from(AGES_MS))
+            hub.powers = {"plug": PowerState("plug", draw(st.sampled_from(POWERS_W)), at_ms)}
         case "time":
             hub.is_clock_known = not hub.is_clock_known
         case "clock":
@@ -152,6 +161,7 @@ def settings_of(emitter: Emitter, source: HeatSourceKind) -> ClimateSettings:
             law=law,
             floor_sensor="floor" * (zone == "a"),
             supply_sensor="pipe",
+            power_meter="plug",
         )
         for zone in ZONES
     )

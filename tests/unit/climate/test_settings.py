@@ -123,6 +123,7 @@ def test_a_zone_without_an_output_is_refused_by_name() -> None:
         ('[{ id = "a", sensors = ["x"], supply_sensor = "x" }]', "supply_sensor is a name of its own"),
         ('[{ id = "a", sensors = ["x"], floor_sensor = "y", supply_sensor = "y" }]', "supply_sensor is a name"),
         ('[{ id = "a", sensors = ["x"], supply_sensor = 1 }]', "supply_sensor is a name of its own"),
+        ('[{ id = "a", sensors = ["x"], power_meter = 1 }]', "power_meter is a name of its own"),
         ('[{ id = "a", sensors = ["x"], weights = [0] }]', "above 0"),
         ('[{ id = "a", sensors = ["x"], weights = [1, 2] }]', "as many numbers"),
         ('[{ id = "a", sensors = ["x"], emitter = "stove" }]', "emitter is one of"),

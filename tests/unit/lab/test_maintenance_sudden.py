@@ -40,8 +40,9 @@ def test_the_bound_of_a_count_is_that_of_the_tables() -> None:
 def test_each_round_has_other_weather_or_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
 
-    def note(design: HouseDesign, number: int, _: int, *, has_pipe_sensors: bool) -> Life:
+    def note(design: HouseDesign, number: int, _: int, *, has_pipe_sensors: bool, has_plugs: bool) -> Life:
         assert has_pipe_sensors is (design.name != "split timber")
+        assert has_plugs is (design.name == "split timber")
         seen.append((design.name, number))
         return Life(design.name, 1, [], [])
 
@@ -50,7 +51,7 @@ def test_each_round_has_other_weather_or_sensors(monkeypatch: pytest.MonkeyPatch
     assert [name for name, _ in seen] == ["timber pump"] * 3
     assert len({number for _, number in seen}) == 3
     assert not list(sudden.fleet(is_held_out=True, houses=("split timber",), has_pipe_sensors=True)), "it has no pipe"
-    assert len(list(sudden.fleet(is_held_out=True, houses=("split timber",)))) == 1
+    assert len(list(sudden.fleet(is_held_out=True, houses=("split timber",), has_plugs=True))) == 1
 
 
 def test_faults_are_counted_by_house_and_those_that_no_room_can_show_are_named() -> None:

@@ -39,7 +39,8 @@ def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **st
         stuck_sensor=stuck,
         supply_pipe=(pipe := cast("SupplyPipe", state.pop("supply_pipe", SupplyPipe()))),
         is_unheated=monitor.is_failing or pipe.is_failing,
-        problem=state.pop("problem", pipe.problem or monitor.problem),
+        equipment_problem=(problem := pipe.problem or monitor.problem),
+        problem=state.pop("problem", problem),
     )
     vars(now).update(state)
     control = SimpleNamespace(zones={"living": zone}, state=SimpleNamespace(zones=(now,)), outdoor_c=4.0)
@@ -82,6 +83,7 @@ def test_a_boiler_that_fails_near_the_setpoint_is_a_finding_of_the_equipment_and
     failing = HeatingMonitor(is_failing=True, effect=HeatingEffect(is_failing=True))
     zone = ZoneState(assume_stopped(0), heating_monitor=failing, stuck_sensor=StuckSensorState((20.5,)))
     state = {"heating_monitor": failing, "stuck_sensor": zone.stuck_sensor, "is_unheated": zone.is_unheated}
+    state["equipment_problem"] = zone.equipment_problem
     (seen,) = zone_evidence(climate(**state, problem=zone.problem), {})  # type: ignore[arg-type]
     finding = find_sudden(follow(NoWarming(), seen.response, 60.0, 1_000), seen.response)
     assert zone.problem.startswith("check boiler or heat pump, pump and valve")
