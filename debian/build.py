@@ -4,7 +4,8 @@
 
 One package serves Debian 12 and 13: it holds the locked wheels for the Python of each, and makes its environment from
 them when it is installed (make_environment.py). A staged tree and dpkg-deb; built twice from one commit, it is the same
-file. Needs the package index, for wheels that are not in the cache yet.
+file. Needs the package index, for wheels that are not in the cache yet. It prints the size of each package, and what
+climahub takes on a hub.
 """
 
 import argparse
@@ -23,7 +24,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from packaging.requirements import Requirement
+
 from agent import __version__
+from debian import make_environment
 from debian.manuals import command_manual, configuration_manual
 
 PROJECT = Path(__file__).parents[1]
@@ -49,8 +53,13 @@ UNITS = (
     "climahub-key-request.service",
 )
 JOURNAL_SIZE = "journald@climahub.conf"
-DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), python3-venv, python3-pip-whl, systemd, init-system-helpers (>= 1.65)"
+DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), systemd, init-system-helpers (>= 1.65)"
 RECOMMENDS = "systemd-timesyncd | time-daemon, dbus, polkitd"
+
+NOT_IMPORTED = frozenset(
+    {"click-log", "coloredlogs", "humanfriendly", "markdown-it-py", "mdurl", "pycparser", "pygments"}
+)
+"""Projects that others declare as needed and no hub imports: left out of the packages."""
 
 
 class Wheel(NamedTuple):
@@ -61,6 +70,7 @@ class Wheel(NamedTuple):
     version: str
     licence: str
     sha256: str
+    requires: Sequence[str] = ()
 
 
 def read_wheel(path: Path) -> Wheel:
@@ -71,7 +81,23 @@ def read_wheel(path: Path) -> Wheel:
     classifiers = [each for each in headers.get_all("Classifier", []) if each.startswith("License ::")]
     licence = headers["License-Expression"] or "; ".join(each.rpartition(" :: ")[2] for each in classifiers)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Wheel(path, headers["Name"], headers["Version"], licence or headers["License"] or "see the wheel", digest)
+    licence = licence or headers["License"] or "see the wheel"
+    return Wheel(path, headers["Name"], headers["Version"], licence, digest, headers.get_all("Requires-Dist", []))
+
+
+def unmet(wheels: Iterable[Wheel], python: str) -> Sequence[str]:
+    """Return what wheels require of each other and do not find: of a hub's machine, without extras."""
+    versions = {canonical(wheel.name): wheel.version for wheel in wheels}
+    system = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux", "extra": ""}
+    problems = []
+    for wheel in wheels:
+        for each in map(Requirement, wheel.requires):
+            name = canonical(each.name)
+            if name in NOT_IMPORTED or (each.marker is not None and not each.marker.evaluate(system)):
+                continue
+            if name not in versions or not each.specifier.contains(versions[name], prereleases=True):
+                problems.append(f"{wheel.name} requires {each}; there is {versions.get(name, 'none')}")
+    return problems
 
 
 def lock_lines(wheels: Iterable[Wheel]) -> str:
@@ -125,7 +151,8 @@ def fetch(lock: Path, python: str, arch: str, cache: Path) -> list[Wheel]:
             "--python-version", python, *platforms, "--dest", str(part), "--requirement", str(lock),
         )  # fmt: skip
         part.rename(directory)
-    return [read_wheel(path) for path in sorted(directory.glob("*.whl"))]
+    wheels = map(read_wheel, sorted(directory.glob("*.whl")))
+    return [wheel for wheel in wheels if canonical(wheel.name) not in NOT_IMPORTED]
 
 
 def build_wheel(project: Path, directory: Path) -> Wheel:
@@ -260,6 +287,38 @@ def stage_climahub(tree: Tree, wheels: Mapping[str, Sequence[Wheel]], epoch_s: i
     (tree.root / "etc" / "climahub" / "update-keys").mkdir(parents=True)
 
 
+def check_requirements(package: str, wheels: Mapping[str, Sequence[Wheel]]) -> None:
+    """End the build where the wheels for a Python do not fit together: no hub looks at that again."""
+    problems = [f"Python {python}: {problem}" for python, each in wheels.items() for problem in unmet(each, python)]
+    if problems:
+        raise SystemExit("\n".join([f"{package} was not built:", *problems]))
+
+
+def room_bytes(*directories: Path) -> int:
+    """Return what directories take on a disk, as du counts it: whole blocks, each file once."""
+    files = (path.lstat() for directory in directories for path in (directory, *directory.rglob("*")))
+    return sum({each.st_ino: each.st_blocks * 512 for each in files}.values())
+
+
+def print_room(lib: Path, site: Path) -> None:
+    """Print what the package climahub takes on a hub with the Python that builds it.
+
+    Args:
+        lib: The staged directory of wheels.
+        site: Where the packages of an environment are put for it; an environment has nearly nothing beside them.
+    """
+    python = make_environment.minor_version()
+    if python not in PYTHONS:
+        print(f"installed size: not measured, as this Python is {python} (make deb with one of {', '.join(PYTHONS)})")
+        return
+    make_environment.fill(site, lib, sys.executable)
+    wheels_mb, packages_mb = room_bytes(lib) / 1e6, room_bytes(site) / 1e6
+    print(
+        f"installed with Python {python}: {wheels_mb + packages_mb:.1f} MB "
+        f"({wheels_mb:.1f} MB wheels, {packages_mb:.1f} MB environment)"
+    )
+
+
 def build(arch: str, output: Path, cache: Path, epoch_s: int) -> list[Path]:
     """Build the packages for a machine and return their paths."""
     os.environ["SOURCE_DATE_EPOCH"] = str(epoch_s)
@@ -272,7 +331,9 @@ def build(arch: str, output: Path, cache: Path, epoch_s: int) -> list[Path]:
     fields = control_fields("climahub", arch)
     fields |= {"Depends": DEPENDS, "Recommends": RECOMMENDS, "Description": SUMMARY}
     scripts = ("postinst", "prerm", "postrm", "triggers")
+    check_requirements("climahub", hub)
     made = [tree.build(fields, scripts, output, epoch_s)]
+    print_room(tree.root / LIB, work / "site-packages")
     for addition in ADDITIONS:
         own_wheels = [build_wheel(PROJECT / addition.project, Tree(work / "wheel").root)] if addition.project else []
         wheels: dict[str, Sequence[Wheel]] = {}
@@ -280,6 +341,7 @@ def build(arch: str, output: Path, cache: Path, epoch_s: int) -> list[Path]:
             known = {canonical(wheel.name) for wheel in base} | BUILD_TOOLS
             locked = fetch(PROJECT / addition.lock, python, arch, cache)
             wheels[python] = [*(each for each in locked if canonical(each.name) not in known), *own_wheels]
+        check_requirements(addition.package, {python: [*hub[python], *each] for python, each in wheels.items()})
         tree = Tree(work / addition.package)
         tree.put_wheels(addition.package, wheels)
         tree.put_documents(addition.package, epoch_s)

@@ -12,44 +12,65 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import io
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sys
-from pathlib import Path
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 ROOT = Path("/usr/lib/climahub")
-PIP_WHEELS = Path("/usr/share/python-wheels")
-"""Where Debian's package python3-pip-whl keeps pip."""
 
 CURRENT = "current"
 COMPLETE = "complete"
 """Written last: an environment without it was interrupted."""
 
-NOT_IMPORTED = ("pygments", "markdown_it", "mdurl", "humanfriendly", "coloredlogs", "pycparser", "cffi", "click_log")
-"""Packages that others declare as needed and a hub never imports. Their code is removed; their metadata stays for
-`pip check`."""
+LISTED = re.compile(r"(?P<requirement>[^\s=]+==\S+) --hash=sha256:(?P<digest>[0-9a-f]{64})")
+"""A line of a list of wheels."""
 
 OWN = ("agent", "hal", "lab")
 """Keep their source: a traceback shows its lines."""
 
+NOT_IMPORTED = ("cffi",)
+"""Packages of which a hub imports nothing but a library beside them."""
+
 NOT_RUN = (".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h")
 """Suffixes of what only type checkers and compilers read."""
 
+NOT_READ = ("RECORD", "INSTALLER", "WHEEL", "REQUESTED", "top_level.txt")
+"""Metadata for pip, which never changes this environment. Versions, entry points and licences stay."""
+
 COMPILE = """
-import compileall, pathlib, re, sys
+import compileall, multiprocessing, pathlib, re, sys
 site, own = pathlib.Path(sys.argv[1]), sys.argv[2:]
+try:
+    multiprocessing.Lock()
+    workers = 0
+except OSError:
+    workers = 1
 for name in own:
-    compileall.compile_dir(site / name, quiet=2)
+    compileall.compile_dir(site / name, quiet=2, workers=workers)
 others = re.compile(f"^{re.escape(str(site))}/(?:{'|'.join(own)})/")
-compileall.compile_dir(site, quiet=2, rx=others, legacy=True)
+compileall.compile_dir(site, quiet=2, rx=others, legacy=True, workers=workers)
 for source in site.rglob("*.py"):
     if source.with_suffix(".pyc").exists():
         source.unlink()
 """
 """Of what is not the hub's own, bytecode alone is left ("source-less", PEP 3147). What does not compile, such as a
-template of a test, is left as it is, as pip does."""
+template of a test, is left as it is, as pip does. On all processors, as this is
+most of the work, but where an image is built in a directory without /dev/shm."""
+
+COMMAND = """#!{python}
+import sys
+from agent.__main__ import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+"""The entry point of agent's wheel; what others bring for a terminal is not installed."""
 
 ELF64 = b"\x7fELF\x02\x01"
 """How a 64-bit, little-endian library begins (elf(5)), which those of amd64 and arm64 are."""
@@ -85,7 +106,7 @@ def wanted_name(root: Path) -> str:
     return f"py{minor_version()}-{digest[:16]}"
 
 
-def make(root: Path, pip_wheels: Path) -> bool:
+def make(root: Path) -> bool:
     """Make the environment unless it is there, and let `current` point to it; return whether `current` has changed.
 
     Raises:
@@ -99,28 +120,19 @@ def make(root: Path, pip_wheels: Path) -> bool:
             # Of earlier, interrupted attempts; room on the card is needed now.
             if not (rest / COMPLETE).exists():
                 shutil.rmtree(rest)
-        _build(root, target, pip_wheels)
+        _build(root, target)
     return _switch(root, target)
 
 
-def _build(root: Path, target: Path, pip_wheels: Path) -> None:
-    try:
-        (pip,) = pip_wheels.glob("pip-*.whl")
-    except ValueError as error:
-        raise EnvironmentFailed(f"apt-get install --reinstall python3-pip-whl: {pip_wheels} has no pip") from error
+def _build(root: Path, target: Path) -> None:
     # By its minor version, so that the environment keeps its Python when /usr/bin/python3 becomes another.
     python = Path(sys.base_prefix, "bin", f"python{minor_version()}")
     _run("make the environment", str(python), "-m", "venv", "--without-pip", str(target))
     inside = str(target / "bin" / "python")
-    requirements = [argument for lock in locks(root) for argument in ("--requirement", str(lock))]
-    _run(
-        "install the wheels", inside, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--require-hashes",
-        "--no-cache-dir", "--no-compile", "--find-links", str(root / "wheels"), *requirements, pip=pip,
-    )  # fmt: skip
-    site = target / "lib" / f"python{minor_version()}" / "site-packages"
-    remove_unneeded(site)
-    _run("compile what a hub runs", inside, "-c", COMPILE, str(site), *OWN)
-    _run("check that the packages fit together", inside, "-m", "pip", "check", pip=pip)
+    fill(target / "lib" / f"python{minor_version()}" / "site-packages", root, inside)
+    command = target / "bin" / "climahub"
+    command.write_text(COMMAND.format(python=inside))
+    command.chmod(0o755)
     _run("start climahub", inside, "-m", "agent", "version")
     # All files before the mark, and the mark before the link.
     os.sync()
@@ -128,49 +140,117 @@ def _build(root: Path, target: Path, pip_wheels: Path) -> None:
     os.sync()
 
 
-def remove_unneeded(site: Path) -> None:
-    """Remove from an environment what no hub runs: once pip has checked and installed it.
+def fill(site: Path, root: Path, python: str) -> None:
+    """Put what a hub needs of the wheels for this Python into a directory of packages, and compile it.
 
     Args:
-        site: Its directory of packages.
+        site: The directory.
+        root: Where the wheels are.
+        python: What compiles: of the same minor version as this one.
+
+    Raises:
+        EnvironmentFailed: A wheel is missing or damaged, or the compiler failed.
     """
-    for package in NOT_IMPORTED:
-        shutil.rmtree(site / package, ignore_errors=True)
-    for tests in [path for path in site.rglob("tests") if path.is_dir() and path.parent != site]:
-        shutil.rmtree(tests)
-    for path in site.rglob("*"):
-        if path.suffix in NOT_RUN and path.is_file():
-            path.unlink()
-        elif path.suffix == ".so" or ".so." in path.name:
-            strip(path)
+    for wheel in _wheels(root):
+        unpack(wheel, site)
+    _run("compile what a hub runs", python, "-c", COMPILE, str(site), *OWN)
 
 
-def strip(library: Path) -> None:
+def wanted_wheels(root: Path) -> Mapping[str, str]:
+    """Return the wheels for this Python by their digests: as "package==version".
+
+    Raises:
+        EnvironmentFailed: A list has a line that is none.
+    """
+    wanted = {}
+    for path in locks(root):
+        for line in path.read_text().splitlines():
+            if line and not line.startswith("#"):
+                found = LISTED.fullmatch(line)
+                if found is None:
+                    raise EnvironmentFailed(f"reinstall the package: {path} has a line that names no wheel: {line}")
+                wanted[found["digest"]] = found["requirement"]
+    return wanted
+
+
+def _wheels(root: Path) -> Iterator[bytes]:
+    """Yield the content of each wheel for this Python, once its digest is the one in the list."""
+    wanted = dict(wanted_wheels(root))
+    for path in sorted(root.glob("wheels/*.whl")):
+        content = path.read_bytes()
+        if wanted.pop(hashlib.sha256(content).hexdigest(), None) is not None:
+            yield content
+    if wanted:
+        missing = ", ".join(sorted(wanted.values()))
+        raise EnvironmentFailed(f"reinstall the package: a wheel is missing or damaged: {missing}")
+
+
+def unpack(wheel: bytes, site: Path) -> None:
+    """Put what a hub needs of a wheel into a directory of packages.
+
+    A second file of the same content becomes a hard link: a time zone has many names.
+
+    Args:
+        wheel: Its content (https://packaging.python.org/specifications/binary-distribution-format/).
+        site: The directory.
+    """
+    written: dict[bytes, Path] = {}
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        for member in archive.infolist():
+            place = place_of(member.filename)
+            if member.is_dir() or place is None:
+                continue
+            content = archive.read(member)
+            if place.suffix == ".so" or ".so." in place.name:
+                content = strip(content)
+            path = site / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            same = written.setdefault(hashlib.sha256(content).digest(), path)
+            if content and same != path:
+                path.hardlink_to(same)
+            else:
+                path.write_bytes(content)
+
+
+def place_of(member: str) -> PurePosixPath | None:
+    """Return where a file of a wheel belongs in the directory of packages; None where no hub runs or reads it."""
+    path = PurePosixPath(member)
+    top, *below = path.parts
+    if top.endswith(".data"):
+        # Manuals and commands of others, but for code that is installed by this way.
+        return place_of("/".join(below[1:])) if below[0] in {"purelib", "platlib"} else None
+    is_left_out = (
+        top in NOT_IMPORTED
+        or "tests" in below[:-1]
+        or path.suffix in NOT_RUN
+        or (top.endswith(".dist-info") and path.name in NOT_READ)
+    )
+    return None if is_left_out else path
+
+
+def strip(library: bytes) -> bytes:
     """Cut off what follows the last segment of a shared library: symbols and sections, for linkers and debuggers.
 
     The dynamic loader maps segments and reads no section (elf(5)), so what is left loads as before. A file of another
-    kind is left as it is.
+    kind is returned as it is.
     """
-    content = library.read_bytes()
-    if not content.startswith(ELF64):
-        return
-    table, size, count = *struct.unpack_from("<Q", content, 32), *struct.unpack_from("<HH", content, 54)
-    segments = [struct.unpack_from("<Q16xQ", content, table + 8 + each * size)[:2] for each in range(count)]
+    if not library.startswith(ELF64):
+        return library
+    table, size, count = *struct.unpack_from("<Q", library, 32), *struct.unpack_from("<HH", library, 54)
+    segments = [struct.unpack_from("<Q16xQ", library, table + 8 + each * size)[:2] for each in range(count)]
     end = max([table + size * count, *(offset + length for offset, length in segments)])
-    if not segments or end >= len(content):
-        return
-    kept = bytearray(content[:end])
+    if not segments or end >= len(library):
+        return library
+    kept = bytearray(library[:end])
     # No table of sections: its place, its number of entries, and the index of its names.
     struct.pack_into("<Q", kept, 40, 0)
     struct.pack_into("<HH", kept, 60, 0, 0)
-    library.write_bytes(kept)
+    return bytes(kept)
 
 
-def _run(purpose: str, *command: str, pip: Path | None = None) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PIP_CONFIG_FILE": "/dev/null", "HOME": "/nonexistent"}
-    environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    if pip is not None:
-        environment["PYTHONPATH"] = str(pip)
+def _run(purpose: str, *command: str) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
     try:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -218,7 +298,6 @@ def main() -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(prog="make-environment", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="where climahub is installed")
-    parser.add_argument("--pip-wheels", type=Path, default=PIP_WHEELS, help="where the wheel of pip is")
     parser.add_argument("--restart", action="store_true", help="restart the service where the environment has changed")
     parser.add_argument("--remove-unused", action="store_true", help="only remove environments that are not current")
     options = parser.parse_args()
@@ -229,7 +308,7 @@ def main() -> int:
             remove_unused(root)
             return 0
         try:
-            has_changed = make(root, options.pip_wheels)
+            has_changed = make(root)
         except (EnvironmentFailed, OSError) as error:
             kept = "the hub goes on with the environment it has" if (root / CURRENT).exists() else "there is none yet"
             print(f"climahub: {error}\n{kept}; then: dpkg --configure climahub", file=sys.stderr)

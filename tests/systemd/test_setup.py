@@ -20,6 +20,9 @@ pytestmark = pytest.mark.skipif(
     "CLIMAHUB_ROOTFS" not in os.environ, reason="needs root and a Debian root file system: make container"
 )
 
+ACCEPTED_S = 60
+"""From the first command to the reading that the cloud has accepted."""
+
 ANSWERS = """\
 [setup]
 key = "{key}"
@@ -61,7 +64,7 @@ def fresh(packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 
 
 def test_two_commands_from_the_package_to_the_first_accepted_reading(
-    fresh: Machine, cloud: Cloud, packages: Mapping[str, Path]
+    fresh: Machine, cloud: Cloud, packages: Mapping[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = cloud.key_file.read_text().strip()
     fresh.write("/root/answers.toml", ANSWERS.format(key=key, url=cloud.url), 0o600)
@@ -69,7 +72,12 @@ def test_two_commands_from_the_package_to_the_first_accepted_reading(
     assert "climahub setup" in install_package(fresh, packages["climahub"])
     installed_s = time.monotonic() - began_s
     said = fresh.run("climahub", "setup", "--answers", "/root/answers.toml", "--sheet", "/root/sheet.txt")
-    print(f"installed after {installed_s:.1f} s, accepted after {time.monotonic() - began_s:.1f} s\n{said}")  # noqa: T201 - what an operator waits for
+    accepted_s = time.monotonic() - began_s
+    with capsys.disabled():
+        # Not asserted: a busy machine takes as long as it takes.
+        verdict = "within" if accepted_s <= ACCEPTED_S else "not within"
+        print(f"\ninstalled after {installed_s:.1f} s, accepted after {accepted_s:.1f} s: {verdict} {ACCEPTED_S} s")  # noqa: T201 - what an operator waits for
+    print(said)  # noqa: T201 - what takes the time
     assert f"accepted by {cloud.url}" in said
     assert "time zone of the home: Europe/Berlin" in said
     assert cloud.readings() > 0

@@ -4,9 +4,20 @@ import json
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from agent.cli.root import COMMANDS
 from agent.config.tables import KEYS
-from debian.build import Wheel, bill_of_materials, debian_changelog, lock_lines, read_wheel
+from debian.build import (
+    Wheel,
+    bill_of_materials,
+    check_requirements,
+    debian_changelog,
+    lock_lines,
+    read_wheel,
+    room_bytes,
+    unmet,
+)
 from debian.manuals import command_manual, configuration_manual, escaped
 
 METADATA = "Metadata-Version: 2.1\nName: Some_Thing\nVersion: 1.2\nClassifier: License :: OSI Approved :: MIT License\n"
@@ -47,3 +58,31 @@ def test_manual_has_every_command_and_every_key() -> None:
 
 def test_manual_escapes_what_troff_would_take_for_itself() -> None:
     assert escaped(".hidden\n'quoted\na\\b --c") == "\\&.hidden\n\\&'quoted\na\\eb \\-\\-c"
+
+
+def named(name: str, version: str, *requires: str) -> Wheel:
+    return Wheel(Path(f"{name}.whl"), name, version, "MIT", "00", requires)
+
+
+def test_wheels_that_do_not_fit_together_end_the_build() -> None:
+    needy = named(
+        "Needy", "1", "some_thing (>=2)", "old; python_version < '3.12'", "extra; extra == 'more'", "pygments>=2",
+        "windows; sys_platform == 'win32'",
+    )  # fmt: skip
+    wheels = [needy, named("some-thing", "2.1")]
+    assert unmet(wheels, "3.13") == []
+    assert unmet(wheels, "3.11") == ['Needy requires old; python_version < "3.12"; there is none']
+    wheels[1] = named("some-thing", "1.9")
+    check_requirements("climahub", {})
+    with pytest.raises(SystemExit, match=r"(?s)climahub was not built.*Python 3.13: Needy requires .*there is 1\.9"):
+        check_requirements("climahub", {"3.13": wheels})
+
+
+def test_room_is_counted_in_blocks_and_each_file_once(tmp_path: Path) -> None:
+    empty = room_bytes(tmp_path)
+    (tmp_path / "one").write_bytes(b"1" * 5000)
+    one = room_bytes(tmp_path) - empty
+    assert one >= 5000
+    assert one % 512 == 0
+    (tmp_path / "same").hardlink_to(tmp_path / "one")
+    assert room_bytes(tmp_path) - empty == one

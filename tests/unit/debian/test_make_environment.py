@@ -1,15 +1,17 @@
-"""What is decided before and after the environment of the Debian package is made; dpkg itself: tests/systemd."""
+"""How the environment of the Debian package is made; dpkg itself: tests/systemd."""
 
-import shutil
+import hashlib
+import io
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from debian import make_environment
+from debian import build, make_environment
 from debian.make_environment import (
     COMPILE,
     COMPLETE,
@@ -17,11 +19,12 @@ from debian.make_environment import (
     NOT_IMPORTED,
     OWN,
     EnvironmentFailed,
+    fill,
     make,
     minor_version,
-    remove_unneeded,
     remove_unused,
     strip,
+    unpack,
     wanted_name,
 )
 
@@ -31,10 +34,24 @@ Run = Callable[..., None]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "wheels").mkdir()
-    (tmp_path / "pip").mkdir()
-    (tmp_path / "pip" / "pip-1-py3-none-any.whl").touch()
-    put_lock(tmp_path, "climahub", "one==1\n")
+    put_wheel(tmp_path, "one==1", {"one/code.py": "VALUE = 1\n"})
     return tmp_path
+
+
+def wheel(content: dict[str, str]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    return held.getvalue()
+
+
+def put_wheel(root: Path, requirement: str, content: dict[str, str]) -> Path:
+    """Write a wheel, and a list that has it alone."""
+    path = root / "wheels" / f"{requirement.replace('==', '-')}-py3-none-any.whl"
+    path.write_bytes(wheel(content))
+    put_lock(root, "climahub", f"{requirement} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n")
+    return path
 
 
 def put_lock(root: Path, package: str, text: str, python: str = "") -> None:
@@ -46,11 +63,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stand for the commands: the first makes the directory, and one whose purpose is in the list fails."""
     failing: list[str] = []
 
-    def run(purpose: str, *command: str, pip: Path | None = None) -> None:
+    def run(purpose: str, *command: str) -> None:
         if purpose in failing:
             raise EnvironmentFailed(purpose)
         if "venv" in command:
-            Path(command[-1]).mkdir()
+            (Path(command[-1]) / "bin").mkdir(parents=True)
 
     monkeypatch.setattr(make_environment, "_run", run)
     monkeypatch.setattr("os.sync", lambda: None)
@@ -76,12 +93,12 @@ def test_wheels_for_no_python_of_this_system_are_refused_with_those_there_are(ro
 
 
 def test_a_new_environment_becomes_current_once(root: Path, made: list[str]) -> None:
-    assert make(root, root / "pip")
+    assert make(root)
     first = current(root)
     assert (first / COMPLETE).exists()
-    assert not make(root, root / "pip")
-    put_lock(root, "climahub", "one==2\n")
-    assert make(root, root / "pip")
+    assert not make(root)
+    put_wheel(root, "one==2", {})
+    assert make(root)
     assert current(root) != first
     assert first.exists()
     remove_unused(root)
@@ -91,42 +108,49 @@ def test_a_new_environment_becomes_current_once(root: Path, made: list[str]) -> 
 
 @pytest.mark.parametrize(
     "purpose",
-    [
-        "make the environment",
-        "install the wheels",
-        "compile what a hub runs",
-        "check that the packages fit together",
-        "start climahub",
-    ],
+    ["make the environment", "compile what a hub runs", "start climahub"],
 )
 def test_whatever_fails_leaves_the_environment_in_use_and_the_next_attempt_begins_anew(
     root: Path, made: list[str], purpose: str
 ) -> None:
-    make(root, root / "pip")
+    make(root)
     first = current(root)
-    put_lock(root, "climahub", "one==2\n")
+    put_wheel(root, "one==2", {})
     made.append(purpose)
     with pytest.raises(EnvironmentFailed):
-        make(root, root / "pip")
+        make(root)
     assert current(root) == first
     made.clear()
-    assert make(root, root / "pip")
+    assert make(root)
     assert current(root) != first
 
 
-def test_without_pip_the_package_that_brings_it_is_named(root: Path) -> None:
-    (root / "pip" / "pip-1-py3-none-any.whl").unlink()
-    with pytest.raises(EnvironmentFailed, match="python3-pip-whl"):
-        make(root, root / "pip")
+@pytest.mark.parametrize("harm", ["missing", "damaged", "of no digest"])
+def test_wheel_that_is_not_the_one_in_the_list_is_named_and_nothing_of_it_is_used(
+    root: Path, made: list[str], harm: str
+) -> None:
+    make(root)
+    first = current(root)
+    path = put_wheel(root, "two==2", {"two/code.py": "VALUE = 2\n"})
+    if harm == "missing":
+        path.unlink()
+    elif harm == "damaged":
+        path.write_bytes(wheel({"two/code.py": "VALUE = 3\n"}))
+    else:
+        put_lock(root, "climahub", "two==2\n")
+    with pytest.raises(EnvironmentFailed, match=r"reinstall the package: .*two==2"):
+        make(root)
+    assert current(root) == first
+    assert list((root / "environments").glob(f"*/{COMPLETE}")) == [first / COMPLETE]
 
 
 def test_an_environment_from_which_something_runs_is_kept(root: Path, made: list[str]) -> None:
-    make(root, root / "pip")
+    make(root)
     old = current(root)
     library = old / "library.so"
     library.write_bytes(b"\0" * 4096)
-    put_lock(root, "climahub", "one==2\n")
-    make(root, root / "pip")
+    put_wheel(root, "one==2", {})
+    make(root)
     hold = (
         "import mmap, sys; file = open(sys.argv[1], 'rb'); kept = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); "
         "print('held', flush=True); sys.stdin.read()"
@@ -154,24 +178,69 @@ def files(site: Path) -> set[str]:
     return {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
 
 
-def test_what_no_hub_runs_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def unpacked(tmp_path: Path, *wheels: dict[str, str]) -> Path:
+    site = tmp_path / "site"
+    for content in wheels:
+        unpack(wheel(content), site)
+    return site
+
+
+def test_what_no_hub_runs_or_reads_stays_in_the_wheel_and_nothing_else(tmp_path: Path) -> None:
     kept = {
-        "agent/pygments/code.py", "agent/apis/__init__.py", "lib/data.json", "lib/py.typed", "lib/linker.so",
-        "tests/helper.py", "pygments-2.dist-info/METADATA", "lib/testing/code.py",
+        "agent/cffi/code.py", "agent/apis/__init__.py", "lib/data.json", "lib/py.typed", "lib/linker.so",
+        "tests/helper.py", "lib-2.dist-info/METADATA", "lib-2.dist-info/licenses/LICENSE", "lib/testing/code.py",
+        "lib-2.dist-info/entry_points.txt", "lib/RECORD",
     }  # fmt: skip
-    removed = {
-        "pygments/lexers/c.py", "cffi/api.py", "lib/tests/test_it.py", "lib/part/tests/data.json", "lib/code.pyi",
-        "lib/code.pyx", "lib/code.pxd", "lib/code.c", "lib/code.h",
+    left = {
+        "cffi/api.py", "lib/tests/test_it.py", "lib/part/tests/data.json", "lib/code.pyi", "lib/code.pyx",
+        "lib/code.pxd", "lib/code.c", "lib/code.h", "lib-2.dist-info/RECORD", "lib-2.dist-info/WHEEL",
+        "lib-2.data/data/share/man/man1/lib.1", "lib-2.data/scripts/lib",
     }  # fmt: skip
-    put(tmp_path, *kept, *removed)
-    remove_unneeded(tmp_path)
-    assert files(tmp_path) == kept
+    site = unpacked(tmp_path, dict.fromkeys(kept | left, "VALUE = 1\n"), {"other-1.data/purelib/other.py": "VALUE = 2"})
+    assert files(site) == kept | {"other.py"}
+
+
+def test_a_second_file_of_the_same_content_takes_no_room(tmp_path: Path) -> None:
+    site = unpacked(tmp_path, {"Berlin": "one", "Busingen": "one", "a/__init__.py": "", "b/__init__.py": ""})
+    assert (site / "Busingen").samefile(site / "Berlin")
+    assert not (site / "a/__init__.py").samefile(site / "b/__init__.py")
+    # A later wheel may bring a file again, and what was there is no longer what it was.
+    unpack(wheel({"Berlin": "two", "Vaduz": "one"}), site)
+    assert [(site / name).read_text() for name in ("Berlin", "Busingen", "Vaduz")] == ["two", "one", "one"]
+
+
+def test_packages_are_put_in_place_and_compiled(root: Path, tmp_path: Path) -> None:
+    # Of another Python, or of a package that is being unpacked.
+    (root / "wheels" / "other-1-py3-none-any.whl").write_bytes(wheel({"other.py": "VALUE = 2\n"}))
+    fill(tmp_path / "site", root, sys.executable)
+    assert files(tmp_path / "site") == {"one/code.pyc"}
+
+
+def put_code(site: Path) -> None:
+    put(site, "agent/apis/code.py", "lib/agent/code.py", "single.py")
+    (site / "lib" / "template.py").write_text("print 'Python 2'\n")
 
 
 def test_others_code_is_bytecode_alone_and_the_hubs_own_keeps_its_source(tmp_path: Path) -> None:
-    put(tmp_path, "agent/apis/code.py", "lib/agent/code.py", "single.py")
-    (tmp_path / "lib" / "template.py").write_text("print 'Python 2'\n")
+    put_code(tmp_path)
     subprocess.run([sys.executable, "-c", COMPILE, str(tmp_path), *OWN], check=True)
+    assert_others_are_compiled(tmp_path)
+
+
+WITHOUT_SHARED_MEMORY = """\
+import _multiprocessing, multiprocessing.synchronize
+def missing(*arguments): raise FileNotFoundError("/dev/shm")
+_multiprocessing.SemLock = missing
+"""
+
+
+def test_an_image_is_built_where_processes_can_share_no_memory(tmp_path: Path) -> None:
+    put_code(tmp_path)
+    subprocess.run([sys.executable, "-c", WITHOUT_SHARED_MEMORY + COMPILE, str(tmp_path), *OWN], check=True)
+    assert_others_are_compiled(tmp_path)
+
+
+def assert_others_are_compiled(tmp_path: Path) -> None:
     tag = sys.implementation.cache_tag
     assert files(tmp_path) == {
         "agent/apis/code.py", f"agent/apis/__pycache__/code.{tag}.pyc", "lib/agent/code.pyc", "lib/template.py",
@@ -191,19 +260,15 @@ print(importlib.util.module_from_spec(spec).__file__)
 
 
 def test_a_library_without_its_sections_is_smaller_and_loads(tmp_path: Path) -> None:
+    whole = Path(msgspec._core.__file__).read_bytes() + b"symbols" * 1000
+    kept = strip(whole)
+    assert len(kept) <= len(whole) - 7000
+    assert int.from_bytes(kept[40:48], "little") == 0, "no table of sections is left to look for"
     library = tmp_path / Path(msgspec._core.__file__).name
-    shutil.copy(msgspec._core.__file__, library)
-    with library.open("ab") as file:
-        file.write(b"symbols" * 1000)
-    before = library.stat().st_size
-    strip(library)
-    after = library.stat().st_size
-    assert after <= before - 7000
-    assert int.from_bytes(library.read_bytes()[40:48], "little") == 0, "no table of sections is left to look for"
+    library.write_bytes(kept)
     done = subprocess.run([sys.executable, "-c", LOAD, str(library)], check=True, capture_output=True, text=True)
     assert done.stdout == f"{library}\n"
-    strip(library)
-    assert library.stat().st_size == after
+    assert strip(kept) == kept
 
 
 @pytest.mark.parametrize(
@@ -211,11 +276,8 @@ def test_a_library_without_its_sections_is_smaller_and_loads(tmp_path: Path) -> 
     [b"", b"GROUP ( libc.so.6 )", b"\x7fELF\x01\x01" + bytes(200), ELF64 + bytes(200)],
     ids=["empty", "linker script", "32 bits", "no segments"],
 )
-def test_what_is_no_library_for_these_machines_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "library.so"
-    path.write_bytes(content)
-    strip(path)
-    assert path.read_bytes() == content
+def test_what_is_no_library_for_these_machines_is_left_as_it_is(content: bytes) -> None:
+    assert strip(content) == content
 
 
 IMPORTS = """\
@@ -237,4 +299,7 @@ def test_a_hub_imports_nothing_that_is_removed() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True)
     imported = set(done.stdout.split())
     assert {"agent", "hal", "zigpy", "bellows", "rich"} <= imported
-    assert imported & set(NOT_IMPORTED) == set()
+    assert (
+        imported & {*NOT_IMPORTED, *(name.replace("-", "_").removesuffix("_py") for name in build.NOT_IMPORTED)}
+        == set()
+    )
