@@ -50,6 +50,11 @@ false alarm counts as seen, so the next one takes three times as much."""
 TAKEN_HALF_LIFE_S = 3600.0
 """Half of the excess that has brought no rise is forgotten in this time: what counts is the present weather."""
 
+TRIAL_RESPONSES = 3.0
+"""A sensor that is ignored is reported after so many response times of the emitter with the usual duty and without a
+change. A room at its limit in a storm may stay at one value with all its heat; with less of it, it cools, and shows
+within this time that its sensor works."""
+
 WATCHED_S_MAX = 366 * 86_400.0
 """More heating than this has not been seen without a change: only a damaged file says so."""
 
@@ -123,6 +128,7 @@ def monitor_heating(
         is_heated=is_heated,
         dt_s=dt_s,
         response_s=response_s,
+        pulse_rate_k_per_h=context.rate_k_per_h or 0.0,
     )
     if effect is not monitor.effect:
         monitor = msgspec.structs.replace(monitor, effect=effect, is_failing=monitor.is_failing or effect.is_failing)
@@ -235,6 +241,8 @@ class StuckSensorState(msgspec.Struct, frozen=True):
         excess_s: The part of it, in seconds of full output, above the usual duty.
         usual_duty: The usual duty at the time of the change.
         is_stuck: The sensors are ignored until a value changes.
+        ignored_s: The time for which they have been.
+        is_reported: The usual duty has brought no change either: a problem of the zone.
         peak_s: The largest excess since the change.
         ordinary_s: The largest excess that these sensors let pass before a change, fading with the hours of heating.
         watched_s: The time of heating in which that was seen.
@@ -248,6 +256,8 @@ class StuckSensorState(msgspec.Struct, frozen=True):
     excess_s: float = 0.0
     usual_duty: float = 0.0
     is_stuck: bool = False
+    ignored_s: float = 0.0
+    is_reported: bool = False
     peak_s: float = 0.0
     ordinary_s: float = 0.0
     watched_s: float = 0.0
@@ -270,6 +280,8 @@ def restore_stuck_sensor(saved: StuckSensorState) -> StuckSensorState:
         excess_s=in_bounds(saved.excess_s, WATCHED_S_MAX),
         usual_duty=in_bounds(saved.usual_duty, 1.0),
         is_stuck=saved.is_stuck,
+        ignored_s=in_bounds(saved.ignored_s, WATCHED_S_MAX),
+        is_reported=saved.is_stuck and saved.is_reported,
         peak_s=in_bounds(saved.peak_s, WATCHED_S_MAX),
         ordinary_s=in_bounds(saved.ordinary_s, WATCHED_S_MAX),
         watched_s=in_bounds(saved.watched_s, WATCHED_S_MAX),
@@ -310,7 +322,10 @@ def detect_stuck_sensor(
     if values_c != state.values_c:
         return _watch_change(state, values_c, usual_duty)
     if state.is_stuck:
-        return state
+        ignored_s = min(WATCHED_S_MAX, state.ignored_s + dt_s)
+        return msgspec.structs.replace(
+            state, ignored_s=ignored_s, is_reported=ignored_s >= TRIAL_RESPONSES * response_s
+        )
     heated_s = state.heated_s + (dt_s if is_heated else 0.0)
     more_s = ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s
     excess_s = max(0.0, state.excess_s + more_s)

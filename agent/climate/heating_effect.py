@@ -44,6 +44,9 @@ MARKS_MAX = max(WINDOWS) + 1
 FALL_K_MIN = 0.35
 """A smaller fall may be a step of the sensor."""
 
+VALUES_MIN = 3
+"""It is seen in at least so many values: one step of a coarse sensor is none."""
+
 EARLY_FALL_K_MIN = 0.08
 """So much of it lies in the first half: an open window makes it within minutes."""
 
@@ -204,7 +207,14 @@ class HeatingEffect(msgspec.Struct, frozen=True):
 
 
 def advance(
-    effect: HeatingEffect, *, value_c: float, setpoint_c: float, is_heated: bool, dt_s: float, response_s: float
+    effect: HeatingEffect,
+    *,
+    value_c: float,
+    setpoint_c: float,
+    is_heated: bool,
+    dt_s: float,
+    response_s: float,
+    pulse_rate_k_per_h: float = 0.0,
 ) -> HeatingEffect:
     """Return what is known after some time.
 
@@ -215,6 +225,7 @@ def advance(
         is_heated: Whether its output was on.
         dt_s: The time.
         response_s: In this time the emitter shows whether it works.
+        pulse_rate_k_per_h: The rate at which full output warms the zone within a pulse; 0 for not known.
     """
     output = 1.0 if is_heated else 0.0
     lag_s = SLOW_LAG_S if response_s > SLOW_RESPONSE_S else response_s
@@ -248,7 +259,7 @@ def advance(
     lengths = () if pulses.is_proven else SLOW_WINDOWS if is_slow else WINDOWS
     is_below = smooth_c <= setpoint_c - BELOW_K_MIN
     if (pulses.is_failing and smooth_c < setpoint_c) or (
-        is_below and any(_is_fault(known, length, rate) for length in lengths)
+        is_below and any(_is_fault(known, length, rate, pulse_rate_k_per_h) for length in lengths)
     ):
         return msgspec.structs.replace(known, is_failing=True, lowest_c=value_c)
     return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
@@ -344,7 +355,7 @@ def _may_be_window(effect: HeatingEffect, marks: tuple[EffectMark, ...], length:
     return lowest_c is not None
 
 
-def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
+def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float, pulse_rate_k_per_h: float) -> bool:
     """Return whether the last stretch shows a fault."""
     marks = effect.marks
     if len(marks) <= length or not effect.learned:
@@ -354,6 +365,8 @@ def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
     is_falling = end_c <= middle_c and marks[-1].raw_c <= marks[-1 - RECENT_MARKS].raw_c
     has_fallen = end_c <= start_c - FALL_K_MIN and middle_c <= start_c - EARLY_FALL_K_MIN
     if not (is_falling and has_fallen) or _may_be_window(effect, marks, length):
+        return False
+    if len({mark.raw_c for mark in marks[-1 - length :]}) < VALUES_MIN:
         return False
     emitted = _mean_emitted(marks, length)
     is_learned = effect.learned >= LEARNED_MARKS_MIN
@@ -365,8 +378,14 @@ def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float) -> bool:
     if emitted - slope / rate_k_per_h >= known + LOAD_GROWTH + DISTURBANCE_K / (rate_k_per_h * hours):
         return True
     steepest = max(STEEPEST_K_PER_H_MIN, effect.steepest_k_per_h, effect.steepest_before_k_per_h)
-    fall_min = max(STEEPER * steepest, UNHEATED_SHARE * min(known, SCARCE_LOAD_MAX) * rate_k_per_h)
-    return known >= SCARCE_LOAD and is_learned and emitted > HALF and -slope > fall_min
+    load = min(known, SCARCE_LOAD_MAX)
+    # Where the output was off for a part of the stretch, the zone falls by what it got less than its load.
+    unmet = max(0.0, min(1.0, load) - emitted)
+    fall_min = max(STEEPER * steepest, (unmet + UNHEATED_SHARE * load) * rate_k_per_h)
+    # A heavy house falls like that for the first hour only, so it counts at the end of the stretch.
+    recent_min = UNHEATED_SHARE * min(1.0, load) * pulse_rate_k_per_h
+    is_unheated = -slope > fall_min and -_slope_k_per_h(marks, RECENT_MARKS) > recent_min
+    return known >= SCARCE_LOAD and is_learned and emitted > HALF and is_unheated
 
 
 def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:

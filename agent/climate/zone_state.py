@@ -129,7 +129,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         # A fault that was found by a fall has shown that the sensor moves.
         is_by_rise = monitor.is_failing and not monitor.effect.is_failing
         is_unmoved = is_by_rise and self.stuck_sensor.heated_s >= UNMOVED_SHARE * monitor.on_s
-        if self.stuck_sensor.is_stuck or is_unmoved:
+        if self.stuck_sensor.is_reported or is_unmoved:
             return (
                 "restart or replace the sensor, then check the heating: the zone is heated and does not get warmer, and"
                 f" its sensor {self.stuck_sensor.text}"

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from agent.climate import heating_effect
+from agent.climate.fault_detection import HeatingMonitor, monitor_heating
 from agent.climate.heating_effect import DAY_MARKS, MARK_S, MARKS_MAX, EffectMark, HeatingEffect
 from agent.climate.pulse_response import PulseResponse
+from agent.climate.stuck_relay import RelayContext
 
 SETPOINT_C = 21.0
 DAY_MINUTES = 1440
@@ -176,6 +178,72 @@ def test_a_room_of_a_small_heat_pump_falls_in_a_storm_but_not_as_without_heat(
         effect, value_c=20.9 - 17 * fall_k, setpoint_c=21.5, is_heated=True, dt_s=60.0, response_s=900.0
     )
     assert found.is_failing is is_failing
+
+
+def scarce_room(values: list[float], emitted: list[float]) -> HeatingEffect:
+    """Return what is known of a light house on a heat pump that just suffices, after notes like these."""
+    marks = tuple(EffectMark(value_c, share, value_c) for value_c, share in zip(values, emitted, strict=True))
+    return HeatingEffect(
+        marks=marks, s=MARK_S, emitted=emitted[-1], emitted_s=emitted[-1] * MARK_S, smooth_c=values[-1], load=0.97,
+        load_before=0.63, steepest_k_per_h=0.17, steepest_before_k_per_h=0.11, usual=0.62, rate_k_per_h=0.58,
+        learned=300,
+    )  # fmt: skip
+
+
+def is_failing_after(effect: HeatingEffect, value_c: float, pulse_rate_k_per_h: float | None = None) -> bool:
+    return monitor_heating(
+        HeatingMonitor(effect=effect),
+        value_c=value_c,
+        setpoint_c=21.0,
+        is_heated=True,
+        dt_s=60.0,
+        failure_s=7200.0,
+        context=RelayContext(rate_k_per_h=pulse_rate_k_per_h),
+    ).is_failing
+
+
+@pytest.mark.parametrize(
+    ("pulse_rate_k_per_h", "is_failing"), [(None, True), (1.3, False), (9.0, False)], ids=["unknown", "radiator", "air"]
+)
+def test_a_storm_that_takes_all_of_the_output_is_no_fault_where_its_loss_would_show_more(
+    pulse_rate_k_per_h: float | None, *, is_failing: bool
+) -> None:
+    """A light house on a heat pump, at full output for half a day: the wind rises, and it falls by 0.5 K in an hour."""
+    storm = [20.8] * 8 + [20.73, 20.68, 20.63, 20.56, 20.48, 20.40, 20.31, 20.19, 20.06]
+    effect = scarce_room(storm, [1.0] * 17)
+    assert is_failing_after(effect, 19.8, pulse_rate_k_per_h) is is_failing
+
+
+@pytest.mark.parametrize("pulse_rate_k_per_h", [1.3, 9.0])
+def test_the_same_house_without_its_heat_has_a_fault(pulse_rate_k_per_h: float) -> None:
+    lost = [20.95] * 11 + [20.96, 20.90, 20.75, 20.5, 20.17, 19.85]
+    assert is_failing_after(scarce_room(lost, [1.0] * 17), 19.0, pulse_rate_k_per_h)
+
+
+def test_a_heavy_house_without_its_heat_has_a_fault_though_its_walls_slow_the_fall() -> None:
+    """Insulated brick whose radiators make 1.5 K/h in a pulse: it falls by 0.7 K/h, and by half of it before long."""
+    lost = [20.96, 20.93, 21.01, 21.04, 21.03, 21.09, 21.05, 21.0, 21.01, 20.99, 20.95, 20.96]
+    effect = scarce_room([20.94, 20.98, *lost, 20.83, 20.66, 20.48], [0.8] * 13 + [1.0] * 4)
+    effect = msgspec.structs.replace(effect, load=1.18, load_before=1.1, smooth_c=20.31)
+    assert is_failing_after(effect, 20.0, 1.49)
+
+
+@pytest.mark.parametrize(("emitted", "is_failing"), [(0.55, False), (1.0, True)])
+def test_what_a_room_loses_while_its_output_is_off_is_no_fault(emitted: float, *, is_failing: bool) -> None:
+    """A setback in a storm, and the recovery that begins an hour later: half of the stretch was not heated."""
+    values = [21.0] * 10 + [21.0, 20.95, 20.8, 20.6, 20.4, 20.25, 20.12]
+    effect = scarce_room(values, [1.0] * 11 + [emitted] * 6)
+    assert is_failing_after(effect, 19.8) is is_failing
+
+
+@pytest.mark.parametrize(("lower_c", "is_failing"), [(20.0, False), (19.5, True)])
+def test_one_step_of_a_coarse_sensor_is_no_fall(lower_c: float, *, is_failing: bool) -> None:
+    """A sensor of half degrees in a storm: it showed 20.5 for two hours, and then a value below."""
+    values = [20.5] * 12 + [20.3, 20.15, 20.06, 20.02, 20.0]
+    raw = [20.5] * 12 + [20.0] * 4 + [lower_c]
+    effect = msgspec.structs.replace(scarce_room(values, [1.0] * 17), steepest_k_per_h=0.1)
+    marks = tuple(msgspec.structs.replace(mark, raw_c=raw_c) for mark, raw_c in zip(effect.marks, raw, strict=True))
+    assert is_failing_after(msgspec.structs.replace(effect, marks=marks), lower_c) is is_failing
 
 
 def test_a_window_that_is_open_for_hours_is_no_fault_where_the_heating_never_stops() -> None:

@@ -5,10 +5,12 @@ import pytest
 
 from agent.climate.fault_detection import (
     EXCESS_S_MIN,
+    TRIAL_RESPONSES,
     WATCHED_RESPONSES,
     HeatingMonitor,
     StuckSensorState,
     detect_stuck_sensor,
+    restore_stuck_sensor,
 )
 from agent.climate.heating_effect import HeatingEffect
 from agent.climate.settings import Emitter
@@ -148,6 +150,50 @@ def test_a_room_that_takes_all_its_heat_in_a_storm_and_shows_falls_has_no_stuck_
             response_s=RESPONSE_S,
         )
     assert heated_min(changed(rested, 18.9)) == 2 * 600 / 30
+
+
+def ignored_min(state: StuckSensorState, minutes: int, response_s: float = RESPONSE_S) -> StuckSensorState:
+    """Return the state after some minutes in which the zone got its usual duty and nothing moved."""
+    for minute in range(minutes):
+        state = detect_stuck_sensor(
+            state,
+            state.values_c,
+            is_heated=minute % 2 == 0,
+            usual_duty=0.5,
+            dt_s=60.0,
+            excess_s_max=LIMIT_S,
+            response_s=response_s,
+        )
+    return state
+
+
+@pytest.mark.parametrize("response_s", [RESPONSE_S, 4 * RESPONSE_S])
+def test_a_sensor_is_ignored_at_once_and_reported_when_the_usual_duty_has_not_moved_it_either(
+    response_s: float,
+) -> None:
+    """A room at its limit stays at one value with all its heat; with its usual duty it cools and shows that."""
+    stuck = msgspec.structs.replace(known(600.0), is_stuck=True)
+    trial_min = round(TRIAL_RESPONSES * response_s / 60.0)
+    waiting = ignored_min(stuck, trial_min - 1, response_s)
+    assert (waiting.is_stuck, waiting.is_reported) == (True, False)
+    for is_restarted in (False, True):
+        before = restore_stuck_sensor(waiting) if is_restarted else waiting
+        assert ignored_min(before, 1, response_s).is_reported
+    reported = restore_stuck_sensor(ignored_min(stuck, trial_min, response_s))
+    assert reported.is_reported
+    moved = changed(reported, 18.9)
+    assert (moved.is_stuck, moved.is_reported, moved.ignored_s) == (False, False, 0.0)
+
+
+def test_only_what_is_ignored_was_reported() -> None:
+    damaged = restore_stuck_sensor(StuckSensorState((19.0,), is_reported=True, ignored_s=-5.0))
+    assert (damaged.is_reported, damaged.ignored_s) == (False, 0.0)
+
+
+@pytest.mark.parametrize("is_reported", [False, True])
+def test_people_hear_of_a_sensor_that_is_reported(*, is_reported: bool) -> None:
+    stuck = StuckSensorState((20.4,), is_stuck=True, is_reported=is_reported)
+    assert bool(ZoneState(assume_stopped(0), stuck_sensor=stuck).problem) is is_reported
 
 
 def test_what_is_known_of_two_sensors_does_not_count_for_one() -> None:
