@@ -245,6 +245,7 @@ class _Restarts:
             resolve=self._check,
             use=self._reloadable.use,
             restart=self._hub_stop.set,
+            outputs=environment.output_names(resolved.config.board),
         )
 
     def _usable(self, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

@@ -4,7 +4,7 @@ The JSON form is an interface: fields may be added, never renamed. Must never sh
 key is named, and of a proxy the credentials are left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class ConfigReport(msgspec.Struct, frozen=True):
         last_trial: How the last trial ended; empty before the first.
         problem: What is wrong with the changes that were made at the hub.
         is_restarting: The hub restarts in a moment, and other values are in force then.
+        outputs: What the board drives: the names that zones of `climate.zones` may have.
     """
 
     file: str
@@ -73,6 +74,7 @@ class ConfigReport(msgspec.Struct, frozen=True):
     last_trial: str
     problem: str
     is_restarting: bool = False
+    outputs: Sequence[str] = ()
 
 
 def build_config(
@@ -83,6 +85,7 @@ def build_config(
     left_s: int | None,
     problem: str,
     is_restarting: bool,
+    outputs: Sequence[str] = (),
 ) -> ConfigReport:
     """Return the document.
 
@@ -93,6 +96,7 @@ def build_config(
         left_s: The time left of a trial that has started.
         problem: What is wrong with the changes.
         is_restarting: The hub restarts in a moment.
+        outputs: What the board drives.
     """
     keys = [
         ConfigKey(
@@ -109,7 +113,8 @@ def build_config(
         for key in KEYS
     ]
     tables = [ConfigTable(path, about) for path, about in TABLES.items()]
-    return ConfigReport(file, tables, keys, trial_report(changes, left_s), changes.last_trial, problem, is_restarting)
+    trial = trial_report(changes, left_s)
+    return ConfigReport(file, tables, keys, trial, changes.last_trial, problem, is_restarting, outputs)
 
 
 def trial_report(changes: ConfigChanges, left_s: int | None) -> ConfigTrialReport | None:

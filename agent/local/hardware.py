@@ -259,11 +259,14 @@ class LiveSensorsReport(msgspec.Struct, frozen=True):
     Attributes:
         channels: Everything that the board measures, where it finds that by itself; its sensors are in `sensors` too.
         binary: Contacts and motion sensors.
+        thermometers: The temperatures that there are now, by the name under which `climate.zones` takes each: that of a
+            sensor of the hub's own, or the device of a relayed one. Parts of the machine are not among them.
     """
 
     sensors: list[LiveSensorReport]
     channels: list[BoardChannelReport] = []
     binary: list[BinarySensorReport] = []
+    thermometers: Mapping[str, float] = {}
 
 
 class ChannelReport(msgspec.Struct, frozen=True):

@@ -217,6 +217,7 @@ ROUTES = (
     Route("GET", "/texts/{file}", Role.PUBLIC, "get_page_text"),
     Route("GET", "/vendor/{file}", Role.PUBLIC, "get_page_library"),
     Route("GET", "/v1/port", Role.VIEWER, "get_port"),
+    Route("GET", "/v1/port/qr", Role.VIEWER, "get_port_qr"),
     Route("GET", "/v1/status", Role.VIEWER, "get_status"),
     Route("GET", "/v1/verdict", Role.VIEWER, "get_verdict"),
     Route("GET", "/v1/boots", Role.VIEWER, "get_boots"),

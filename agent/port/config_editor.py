@@ -7,7 +7,7 @@ and never touch the configuration file: the service may not write it, and its co
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +53,7 @@ class RunningConfig(msgspec.Struct, frozen=True):
         use: Puts changes in force that need no restart.
         restart: Ends this hub and starts another, with the changes that are in the store; `None` where the process
             cannot: only keys that need no restart can be changed then.
+        outputs: What the board drives.
     """
 
     file: str
@@ -62,6 +63,7 @@ class RunningConfig(msgspec.Struct, frozen=True):
     resolve: Callable[[Mapping[str, Any]], Resolved]
     use: Callable[[Resolved, Mapping[str, Any]], None]
     restart: Callable[[], None] | None
+    outputs: Sequence[str] = ()
 
 
 HUB_CALLER = Caller("", Role.OWNER, "hub")
@@ -145,6 +147,7 @@ class ConfigEditor:
             left_s=self._whole_left_s(),
             problem=self._running.problem or self._store.problem,
             is_restarting=self._needs_restart,
+            outputs=self._running.outputs,
         )
 
     async def change(self, patch: ConfigPatch, caller: Caller) -> ConfigReport:

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from agent.foundation.worker import Worker
 from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
+
+if TYPE_CHECKING:
+    from agent.port.page_minifier import ShortNames
 
 PAGE_DIRECTORY = Path(__file__).parent / "page"
 
@@ -68,20 +71,41 @@ def page_files(directory: Path) -> Mapping[str, Path]:
     return {path.relative_to(directory).as_posix(): path for path in found}
 
 
-def read_page_file(path: Path) -> PageFile:
+def read_page_file(path: Path, names: "ShortNames") -> PageFile:
     """Read and compress one file. Blocks.
+
+    Args:
+        path: The file.
+        names: Those of its page: see `read_short_names`.
 
     Raises:
         OSError: It cannot be read.
     """
     content = path.read_bytes()[:FILE_BYTES_MAX]
+    is_catalogue = _CATALOGUE.fullmatch(path.name) is not None
     if path.parent.name != LIBRARIES:
-        from agent.port.page_minifier import as_sent  # noqa: PLC0415 - fourteen patterns, compiled for the first visitor
+        from agent.port.page_minifier import as_sent  # noqa: PLC0415 - sixteen patterns, compiled for the first visitor
 
-        content = as_sent(content, path.suffix, is_catalogue=_CATALOGUE.fullmatch(path.name) is not None)
+        content = as_sent(content, path.suffix, names=names, is_catalogue=is_catalogue)
     # The time stamp of gzip is left out: the same content is the same response.
     compressed = gzip.compress(content, 9, mtime=0)
-    return PageFile(_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)
+    content_type = "text/plain; charset=utf-8" if is_catalogue else _TYPES[path.suffix]
+    return PageFile(content_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"', compressed)
+
+
+def read_short_names(directory: Path) -> "ShortNames":
+    """Return what is sent in the place of names that the files of a page share. Blocks.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    from agent.port.page_minifier import short_names  # noqa: PLC0415 - as above
+
+    scripts = [path.read_bytes()[:FILE_BYTES_MAX] for path in sorted(directory.glob("*.js"))]
+    # Every language has the same keys (`tests/unit/test_page.py`).
+    catalogue = next(iter(sorted((directory / "texts").glob("??.json"))), None)
+    keys = {} if catalogue is None else msgspec.json.decode(catalogue.read_bytes()[:FILE_BYTES_MAX])
+    return short_names(scripts, keys)
 
 
 class _Page:
@@ -90,7 +114,7 @@ class _Page:
     def __init__(self, worker: Worker, directory: Path) -> None:
         self._worker = worker
         self._directory = directory
-        self._paths: Mapping[str, Path] | None = None
+        self._found: tuple[Mapping[str, Path], ShortNames] | None = None
         self._read: dict[str, PageFile] = {}
 
     async def get(self, name: str) -> PageFile:
@@ -99,13 +123,16 @@ class _Page:
         Raises:
             RequestRefused: The page has no such file.
         """
-        if self._paths is None:
-            self._paths = await self._worker.run(lambda: page_files(self._directory))
+        if self._found is None:
+            self._found = await self._worker.run(
+                lambda: (page_files(self._directory), read_short_names(self._directory))
+            )
+        paths, names = self._found
         if name not in self._read:
             # Strangers who ask for what is not there must not keep the worker busy.
-            if (path := self._paths.get(name)) is None:
+            if (path := paths.get(name)) is None:
                 raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", "open the page at /: it has no such file")
-            self._read[name] = await self._worker.run(lambda: read_page_file(path))
+            self._read[name] = await self._worker.run(lambda: read_page_file(path, names))
         return self._read[name]
 
 

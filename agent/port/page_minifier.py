@@ -5,7 +5,8 @@ comment with a quote behind code (`tests/unit/test_page.py`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from string import ascii_letters
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 _NOT_SENT = re.compile(rb"^[ \t]*//.*\n|^/\*.*\*/\n|^[ \t]*\n|^[ \t]+", re.MULTILINE)
 """Safe while no text of the page spans lines: markup joins white space, and the scripts have no other templates."""
 
-_JS_LINE_END = re.compile(rb"(?<=[;{,]) // [^\"`\n]*\n|(?<=[;{,(\[>])\n|\n(?=[})\]<])")
+_JS_LINE_END = re.compile(r"(?<=[;{,]) // [^\"`\n]*\n|(?<=[;{,(\[>])\n|\n(?=[})\]<])")
 """Comments behind code, and line ends that neither a script nor markup needs."""
 
 _JS_SPACE = re.compile(r" ?(=>|===|!==|&&|\|\||\?\?|[=?:,;{}()<>]) ?")
@@ -34,6 +35,15 @@ _JS_KEYWORD = re.compile(r"\b(from|return|import) (?=[\"`{\[]|$)")
 _PRIVATE = re.compile(r"^(?:const|(?:async )?function) (\w{3,})", re.MULTILINE)
 """A name that a script gives and no other script knows: it is not exported."""
 
+_EXPORTED = re.compile(r"^export (?:const|(?:async )?function) (\w{3,})", re.MULTILINE)
+"""A name that a script gives to others. Those that it passes on (`export { … }`) are names of libraries."""
+
+_NAME_LIST = re.compile(r"\b(?:import|export) \{[^}]*\}")
+"""Names between scripts, which are no properties."""
+
+_KEY_BEGINNING = re.compile(r"`([\w.]+)\$\{|\bword\(\"(\w+)\"")
+"""The beginning of a text's key that a script puts together."""
+
 _TEMPLATE_TEXT = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
 
 _JS_ENDS = re.compile(r"[;,](?=\})|,(?=[\])])")
@@ -52,40 +62,99 @@ _CSS_SPACE = re.compile(rb"[\s;]*(\})\s*|\s*([{;>])\s*|([:,])\s+")
 """Space, and a semicolon before a brace. No text of the style sheet has one of these."""
 
 
-def as_sent(content: bytes, suffix: str, *, is_catalogue: bool = False) -> bytes:
+class ShortNames(msgspec.Struct, frozen=True):
+    """What is sent in the place of names that several files of the page use.
+
+    Attributes:
+        exported: By what scripts import from each other.
+        texts: The number of a text by its key.
+    """
+
+    exported: Mapping[str, str] = {}
+    texts: Mapping[str, str] = {}
+
+
+_NONE = ShortNames()
+
+
+def short_names(scripts: Sequence[bytes], keys: Iterable[str]) -> ShortNames:
+    """Return the short names of a page.
+
+    Args:
+        scripts: All of its own: a name that is a property in one of them is kept in all.
+        keys: Those of its texts: one that a script may put together is kept.
+    """
+    sources = [_NOT_SENT.sub(b"", content).decode() for content in scripts]
+    names = [name for source in sources for name in _EXPORTED.findall(source)]
+    code = "\0".join(_NAME_LIST.sub("", _code_of(_script_pieces(source))) for source in sources)
+    beginnings = {beginning or f"{group}." for source in sources for beginning, group in _KEY_BEGINNING.findall(source)}
+    whole = [
+        key
+        for key in sorted(keys)
+        if not key.startswith(tuple(beginnings)) and any(f'"{key}"' in source for source in sources)
+    ]
+    return ShortNames(_short(names, code, "_"), {key: str(number) for number, key in enumerate(whole)})
+
+
+def as_sent(content: bytes, suffix: str, *, names: ShortNames = _NONE, is_catalogue: bool = False) -> bytes:
     """Return a file of our own without comment lines, empty lines, indentation and other space that means nothing.
 
     Args:
         content: The file.
         suffix: Of its name.
-        is_catalogue: It has texts by "group.name", which are sent by group.
+        names: Those of the page.
+        is_catalogue: It has texts by "group.name", which are sent as lines.
     """
     if suffix == ".json":
         document = msgspec.json.decode(content)
-        return msgspec.json.encode(grouped(document) if is_catalogue else document)
+        return catalogue_lines(document, names.texts).encode() if is_catalogue else msgspec.json.encode(document)
     content = _NOT_SENT.sub(b"", content)
     match suffix:
         case ".css":
             return _CSS_SPACE.sub(rb"\1\2\3", content)
         case ".js":
-            source = _CLOSING_TAG.sub("</>", _JS_LINE_END.sub(b"", content).decode())
-            pieces = _with_short_names(list(_pieces(source)), _PRIVATE.findall(content.decode()))
+            source = content.decode()
+            pieces = [
+                (is_code, text if is_code else _with_number(text, names.texts))
+                for is_code, text in _renamed(_script_pieces(source), names.exported)
+            ]
+            pieces = _renamed(pieces, _short(_PRIVATE.findall(source), _code_of(pieces), "$"))
             return "".join(_piece_as_sent(text, is_code=is_code) for is_code, text in pieces).encode()
         case _:
             return content
 
 
-def _with_short_names(pieces: list[tuple[bool, str]], names: Sequence[str]) -> list[tuple[bool, str]]:
-    """Return the pieces of a script with short names in its code. One that may be a property keeps its name.
+def _script_pieces(source: str) -> list[tuple[bool, str]]:
+    """Return the pieces of a script whose comment lines are gone: see `_pieces`."""
+    return list(_pieces(_CLOSING_TAG.sub("</>", _JS_LINE_END.sub("", source))))
+
+
+def _with_number(text: str, numbers: Mapping[str, str]) -> str:
+    """Return a text of a script, with the number of the page's text where it is the key of one."""
+    number = numbers.get(text[1:-1]) if text[0] == '"' else None
+    return text if number is None else f'"{number}"'
+
+
+def _code_of(pieces: Sequence[tuple[bool, str]]) -> str:
+    return "\0".join(text for is_code, text in pieces if is_code)
+
+
+def _short(names: Sequence[str], code: str, sign: str) -> Mapping[str, str]:
+    """Return a short name for each one that cannot be a property, which keeps its name; the most used are the shortest.
 
     Args:
-        pieces: See `_pieces`.
-        names: Those that the script keeps to itself.
+        names: Those that may be short.
+        code: All in which they are used.
+        sign: What each short name begins with.
     """
-    code = "\0".join(text for is_code, text in pieces if is_code)
     kept = {name for name in names if re.search(rf"(?<!\.\.)\.{name}\b|\b{name}\s*:|[{{,]\s*{name}\s*[,}}=]", code)}
     often = sorted(set(names) - kept, key=lambda name: (-len(re.findall(rf"\b{name}\b", code)), name))
-    short = {name: f"${letter}" for name, letter in zip(often, ascii_letters, strict=False)}
+    endings = (*ascii_letters, *("".join(pair) for pair in product(ascii_letters, repeat=2)))
+    return {name: f"{sign}{ending}" for name, ending in zip(often, endings, strict=False)}
+
+
+def _renamed(pieces: list[tuple[bool, str]], short: Mapping[str, str]) -> list[tuple[bool, str]]:
+    """Return the pieces of a script with short names in its code."""
     if not short:
         return pieces
     known = re.compile(rf"\b({'|'.join(short)})\b")
@@ -101,16 +170,19 @@ def _piece_as_sent(piece: str, *, is_code: bool) -> str:
     return _QUOTED.sub(r"\1\2", piece) if piece[0] in "`}" else piece
 
 
-def grouped(texts: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-    """Return a catalogue of texts by the group that each key begins with: {"act.save": "Save"} as {"act": {"save": …}}.
+def catalogue_lines(texts: Mapping[str, str], numbers: Mapping[str, str]) -> str:
+    """Return a catalogue as it is sent; `words.js` puts the keys together again.
 
-    Sent like this, no group is named more than once; `words.js` puts the keys together again.
+    First the texts that have a number, a line each. Then the others by the group that their keys begin with, in lines
+    of "name=text" after a line with the group. Empty lines part the groups.
     """
-    groups: dict[str, dict[str, str]] = {}
+    groups: dict[str, list[str]] = {}
     for key, text in texts.items():
         group, _, name = key.partition(".")
-        groups.setdefault(group, {})[name] = text
-    return groups
+        if key not in numbers:
+            groups.setdefault(group, [group]).append(f"{name}={text}")
+    numbered = [texts[key] for key in numbers]
+    return "\n\n".join("\n".join(lines) for lines in (numbered, *groups.values()))
 
 
 def _pieces(source: str) -> Iterator[tuple[bool, str]]:

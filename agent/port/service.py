@@ -21,7 +21,7 @@ from agent.foundation.lazy_imports import import_server
 from agent.foundation.supervisor import describe_error
 from agent.foundation.worker import Worker
 from agent.local.log import LogEntry
-from agent.local.port import PortReport
+from agent.local.port import PortReport, sheet_address
 from agent.local.routes import Handlers, Role
 from agent.local.status_builder import HubReports
 from agent.port.announcement.records import ServiceRecord, services_of
@@ -252,10 +252,13 @@ class PortService:
     def report(self) -> PortReport:
         """Return what the port says of itself."""
         ends_ms = self.certificate.ends_ms
+        addresses = list(self.typed_addresses())
         return PortReport(
-            addresses=list(self.typed_addresses()),
+            addresses=addresses,
             problems=list(self.listeners.problems),
             fingerprint=self.certificate.fingerprint,
             is_own_certificate=self.certificate.is_operators,
             certificate_ends=rfc3339.render_known(ends_ms),
+            name=os.uname().nodename,
+            sheet_address=sheet_address(addresses),
         )

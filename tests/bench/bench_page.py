@@ -16,7 +16,7 @@ from playwright.async_api import Browser, async_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from agent.port.page_files import read_page_file
+from agent.port.page_files import PAGE_DIRECTORY, read_page_file, read_short_names
 from tests.browser.chromium import ARGUMENTS, find_chromium
 from tests.integration.port_rig import PortRig, open_port
 from tests.unit.test_page import weighed
@@ -46,7 +46,8 @@ async def measure() -> dict[str, object]:
             cold = [await _visit(browser, hub, state, visits=1) for _ in range(RUNS)]
             warm = [await _visit(browser, hub, state, visits=2) for _ in range(RUNS)]
             await browser.close()
-    files = [read_page_file(path).compressed for path in weighed()]
+    names = read_short_names(PAGE_DIRECTORY)
+    files = [read_page_file(path, names).compressed for path in weighed()]
     return {
         "page": {"raw_bytes": sum(len(gzip.decompress(file)) for file in files), "gzip_bytes": sum(map(len, files))},
         "first_useful_paint_ms": {

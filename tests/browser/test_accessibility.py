@@ -22,8 +22,10 @@ VIEWS = {
     "log": "Log",
     "checks": "Checks",
     "tests": "Hardware tests",
+    "zones": "Zones and thermometers",
     "settings": "Settings",
     "access": "Access",
+    "sheet": "Provisioning sheet",
     "integrations": "Integrations",
 }
 NARROW = (360, 740)

@@ -73,12 +73,12 @@ async def test_a_walk_finds_swapped_wires_and_its_report_is_printed(
         await expect(walk.get_by_role("button", name="Stop")).to_have_count(0)
         await expect(walk).to_contain_text(re.compile("[Ss]wap.*living.*kitchen"))
         await visitor.picture("walk-phone")
-        await walk.get_by_role("button", name="Print the report").click()
+        await walk.get_by_role("button", name="Print").click()
         assert await page.evaluate("window.prints") == 1
         # On paper stands the report, and nothing to press.
         await page.emulate_media(media="print")
         await expect(walk.get_by_text("wrong sensor").first).to_be_visible()
-        await expect(page.get_by_role("button", name="Print the report")).to_be_hidden()
+        await expect(page.get_by_role("button", name="Print")).to_be_hidden()
         await visitor.picture("walk-printed")
         await page.emulate_media(media="screen")
         await page.get_by_role("button", name="Deutsch").click()

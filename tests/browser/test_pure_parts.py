@@ -8,16 +8,20 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, Page
 
+from agent.cli.setup.wizard import changed_thermometer
 from agent.cli.zigbee.pairing_progress import PairingProgress
 from agent.climate.model import WEEK, Block, Schedule
 from agent.climate.schedule import build_timeline
 from agent.config.report import toml_value
 from agent.config.tables import KEYS
 from agent.local.zigbee import RadioReport, StepReport, ZigbeeReport
+from agent.port.page_files import PAGE_DIRECTORY, read_short_names
 from tests.integration.port_rig import PortRig
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 SCHEDULES = 25
+EXPORTED = read_short_names(PAGE_DIRECTORY).exported
+"""Under which names the scripts give what others use: they are sent with short ones."""
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ async def page(browser: Browser, hub: PortRig) -> Page:
 
 
 async def call(page: Page, module: str, function: str, *arguments: object) -> Any:  # noqa: ANN401 - any JSON
-    script = f"async (given) => (await import('/{module}.js')).{function}(...given)"
+    script = f"async (given) => (await import('/{module}.js')).{EXPORTED.get(function, function)}(...given)"
     return await page.evaluate(script, list(arguments))
 
 
@@ -112,7 +116,8 @@ async def test_a_chart_has_round_ticks_gaps_and_never_a_flat_range(page: Page) -
     assert await call(page, "chart", "rangeOf", [[20.0, None], [20.0]]) == {"low": 19.5, "high": 20.5}
     ticks = await call(page, "chart", "ticksOf", {"low": 18.3, "high": 21.7})
     assert [round(tick, 6) for tick in ticks] == [19, 20, 21]
-    script = "async () => (await import('/chart.js')).pathOf([1, 2, null, 3], (at) => at, (value) => value)"
+    draw = EXPORTED["pathOf"]
+    script = f"async () => (await import('/chart.js')).{draw}([1, 2, null, 3], (at) => at, (value) => value)"
     assert await page.evaluate(script) == "M0.0 1.0L1.0 2.0M3.0 3.0"
 
 
@@ -144,3 +149,31 @@ def as_json(report: ZigbeeReport) -> dict[str, Any]:
     built = msgspec.to_builtins(report)
     assert isinstance(built, dict)
     return built
+
+
+async def test_the_thermometer_in_the_hand_is_found_as_by_setup_on_a_terminal(page: Page) -> None:
+    rng = random.Random(18)
+    found = []
+    for _ in range(SCHEDULES):
+        names = rng.sample(("living", "bath", "cellar", "gone"), rng.randint(0, 3))
+        before = {name: rng.choice((19.0, 20.25)) for name in names}
+        shown = rng.sample(("living", "bath", "cellar", "new"), 3)
+        now = {name: rng.choice((19.0, 19.5, 20.25, 21.5)) for name in shown}
+        expected = changed_thermometer(before, now)
+        assert await call(page, "zones", "changedThermometer", before, now) == expected, (before, now)
+        found.append(expected)
+    assert len(set(found)) > 2
+
+
+async def test_zones_keep_what_is_not_their_thermometers(page: Page) -> None:
+    zones = [
+        {"id": "living", "sensors": ["a", "b"], "weights": [1, 2], "emitter": "floor"},
+        {"id": "bath", "sensors": ["c"], "weights": [1]},
+    ]
+    changed = await call(page, "zones", "withThermometers", zones, {"living": "d", "hall": "e", "bath": ""})
+    # What is undefined is not sent.
+    assert [{name: value for name, value in zone.items() if value is not None} for zone in changed] == [
+        {"id": "living", "sensors": ["d"], "emitter": "floor"},
+        {"id": "bath", "sensors": ["c"], "weights": [1]},
+        {"id": "hall", "sensors": ["e"]},
+    ]

@@ -178,6 +178,7 @@ async def open_port(
                 resolve=lambda changes: resolve(changes=changes),
                 use=lambda _, __: None,
                 restart=None,
+                outputs=environment.output_names(config.board),
             )
             if is_editable
             else None,

@@ -91,12 +91,16 @@ async def test_a_new_code_ends_the_sessions_of_the_old_one(tmp_path: Path) -> No
         await sign_in(client, code)
         async with client.post("/v1/codes/owner", json={}) as response:
             assert (response.status, (await response.json())["error"]) == (409, "exists")
-        async with client.post("/v1/codes/owner", json={"replace": True}) as response:
-            made = await response.json()
-        assert made["sessions_ended"] == 1
-        assert await status_of(client) == 401
-        assert (await sign_in(client, code))["error"] == "wrong_code"
-        assert (await sign_in(client, made["code"]))["role"] == "owner"
+        async with port.session() as other:
+            await sign_in(other, code)
+            async with client.post("/v1/codes/owner", json={"replace": True}) as response:
+                made = await response.json()
+            assert made["sessions_ended"] == 1
+            assert await status_of(other) == 401
+            assert (await sign_in(other, code))["error"] == "wrong_code"
+            assert (await sign_in(other, made["code"]))["role"] == "owner"
+        # Who has made it goes on: the page must show the code.
+        assert await status_of(client) == 200
 
 
 async def test_a_script_uses_a_token_and_may_not_make_codes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from agent.local.routes import ROUTES
 from agent.maintenance.assessment import ADVICE
 from agent.port.checks.table import CHECKS
 from agent.port.page_files import read_page_file
+from agent.port.page_minifier import ShortNames
 from tests.unit.page_source import PAGE
 
 AGENT = Path(__file__).parents[2] / "agent"
@@ -108,6 +109,6 @@ def test_what_maintenance_finds_is_translated_with_its_numbers_and_advice(catalo
 
 @pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
 def test_a_catalogue_stays_within_its_weight(catalogue: Path) -> None:
-    packed = read_page_file(catalogue).compressed
+    packed = read_page_file(catalogue, ShortNames()).compressed
     assert len(gzip.decompress(packed)) <= RAW_BYTES_MAX
     assert len(packed) <= GZIP_BYTES_MAX

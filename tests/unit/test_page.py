@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.port.page_files import read_page_file
-from agent.port.page_minifier import as_sent
+from agent.port.page_files import read_page_file, read_short_names
+from agent.port.page_minifier import ShortNames, as_sent, short_names
 from tests.unit.page_source import HOLE, PAGE, html_templates, keys, scripts, strings
 
 RAW_BYTES_MAX = 150_000
@@ -20,6 +20,8 @@ ON_DEMAND = {"qr-scanner.min.js", "qr-scanner-worker.js"}
 
 TEXTS = {path.stem: json.loads(path.read_text()) for path in sorted((PAGE / "texts").glob("??.json"))}
 READ_ALOUD = re.compile(r'\b(?:aria-label|title|placeholder|alt|label)="([^"]*)"')
+NAMES = read_short_names(PAGE)
+IMPORTED = re.compile(r'\bimport ?\{([^}]*)\}from"\./([^"]+)"')
 PATTERNS = {"XXXX-XXXX-XXXX-XXXX"}
 """Not words: the same in every language."""
 
@@ -35,7 +37,7 @@ def weighed() -> list[Path]:
 
 def test_the_page_stays_within_its_weight() -> None:
     files = weighed()
-    compressed = [read_page_file(path).compressed for path in files]
+    compressed = [read_page_file(path, NAMES).compressed for path in files]
     raw = sum(len(gzip.decompress(content)) for content in compressed)
     packed = sum(map(len, compressed))
     assert raw <= RAW_BYTES_MAX, f"{raw:,} bytes"
@@ -56,12 +58,25 @@ def test_comments_and_indentation_are_not_sent_and_nothing_else_is_left_out() ->
 
 
 def test_a_catalogue_is_sent_by_groups_and_every_language_has_the_same_keys_then() -> None:
-    texts = b'{"a.b": "1", "c.d e.f": "2", "a.g.one": "3"}'
-    assert as_sent(texts, ".json", is_catalogue=True) == b'{"a":{"b":"1","g.one":"3"},"c":{"d e.f":"2"}}'
+    texts = b'{"a.b": "1", "c.d e.f": "2 = 2", "a.g.one": "3", "h.i": "4", "j.k": "5"}'
+    names = ShortNames(texts={"h.i": "0", "j.k": "1"})
+    assert as_sent(texts, ".json", names=names, is_catalogue=True) == b"4\n5\n\na\nb=1\ng.one=3\n\nc\nd e.f=2 = 2"
+    assert NAMES.texts
+    by_number = {number: key for key, number in NAMES.texts.items()}
     for path in (PAGE / "texts").glob("??.json"):
-        sent = json.loads(gzip.decompress(read_page_file(path).compressed))
-        keys = {f"{group}.{name}": text for group, named in sent.items() for name, text in named.items()}
+        file = read_page_file(path, NAMES)
+        assert file.content_type == "text/plain; charset=utf-8"
+        numbered, *groups = [part.split("\n") for part in gzip.decompress(file.compressed).decode().split("\n\n")]
+        keys = {by_number[str(number)]: text for number, text in enumerate(numbered)}
+        keys |= dict(f"{group}.{line}".split("=", 1) for group, *lines in groups for line in lines)
         assert keys == json.loads(path.read_text())
+
+
+def test_a_script_has_the_number_of_a_text_for_its_key_but_where_it_puts_the_key_together() -> None:
+    source = b't(a ? "b.c" : "d.e"); t(`d.${f}`); word("g", h); t("g.i"); tn("j.k", 2);\n'
+    names = short_names([source], ["j.k.one", "j.k.other", "g.i", "d.e", "b.c", "b.unused"])
+    assert names.texts == {"b.c": "0"}
+    assert as_sent(source, ".js", names=names) == (b't(a?"0":"d.e");t(`d.${f}`);word("g",h);t("g.i");tn("j.k",2);')
 
 
 def test_markup_goes_without_what_htm_does_not_need() -> None:
@@ -96,13 +111,54 @@ def test_private_names_are_sent_short_and_what_may_be_a_property_keeps_its_name(
         assert as_sent(f"const name = 2;\nf({use});\n".encode(), ".js").startswith(b"let name=2;"), use
 
 
+def test_what_scripts_import_from_each_other_is_sent_with_one_short_name_in_all_of_them() -> None:
+    giver = b"export const LONG = 2;\nexport function twice(each) {\n  return LONG * each;\n}\nexport { html };\n"
+    taker = b'import { LONG, twice } from "./giver.js";\nimport { html } from "./giver.js";\n'
+    taker += b"html`<${twice} LONG=${LONG}>LONG</${twice}>`;\n"
+    names = short_names([giver, taker], [])
+    assert names.exported == {"LONG": "_a", "twice": "_b"}
+    assert as_sent(giver, ".js", names=names) == (
+        b"export let _a=2;export function _b(each){return _a*each}\nexport{html};"
+    )
+    assert as_sent(taker, ".js", names=names) == (
+        b'import{_a,_b}from"./giver.js";import{html}from"./giver.js";html`<${_b} LONG=${_a}>LONG</>`;'
+    )
+    # What may be a property anywhere, such as that of a document of the hub, keeps its name everywhere.
+    for use in ("a.twice", "{ twice: 1 }", "{ b, twice }", "a?.twice"):
+        assert short_names([giver, f"f({use});\n".encode()], []).exported == {"LONG": "_a"}, use
+
+
+def test_every_import_is_exported_under_the_name_with_which_it_is_sent() -> None:
+    sent = {path.name: gzip.decompress(read_page_file(path, NAMES).compressed).decode() for path in scripts()}
+    sent |= {f"vendor/{path.name}": path.read_text() for path in (PAGE / "vendor").glob("*.mjs")}
+    imports = [
+        (name, each, source)
+        for name, script in sent.items()
+        for names, source in IMPORTED.findall(script)
+        for each in names.split(",")
+        if not name.startswith("vendor/")
+    ]
+    assert len(imports) > 2 * len(sent)
+    for name, each, source in imports:
+        declared = re.search(rf"\bexport (?:let|async function|function|class) {re.escape(each)}\b", sent[source])
+        listed = any(
+            each in re.split(r"[\s,]+|\bas\b", names) for names in re.findall(r"export ?\{([^}]*)\}", sent[source])
+        )
+        assert declared or listed, f"{name} imports {each} of {source}"
+
+
+def test_no_script_has_a_name_that_looks_like_a_short_one() -> None:
+    assert not [path.name for path in scripts() if re.search(r"(?<![\w$])[_$][A-Za-z]{1,2}\b", path.read_text())]
+
+
 @pytest.mark.parametrize("path", scripts(), ids=lambda path: path.name)
 def test_a_script_is_sent_with_every_text_and_all_its_markup(path: Path) -> None:
     source = path.read_text()
-    sent = as_sent(path.read_bytes(), ".js").decode()
+    sent = as_sent(path.read_bytes(), ".js", names=NAMES).decode()
+    sent = re.sub(rf"\b{NAMES.exported['html']}`", "html`", sent)
     # A template that spans lines is markup, whose white space with a line end means nothing beside a tag or a value.
     assert not [text for text in strings(source) if "\n" in text]
-    assert [*strings(sent)] == [*strings(source)]
+    assert [*strings(sent)] == [NAMES.texts.get(text, text) for text in strings(source)]
     assert [*map(trimmed, html_templates(sent))] == [*map(trimmed, html_templates(source))]
 
 

@@ -7,14 +7,13 @@ page and no more: a code in an address would stay in the history of every browse
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
 from agent.cli import hub_client
 from agent.config import Config
 from agent.local.access import NewCode
-from agent.local.port import PortReport
+from agent.local.port import PortReport, sheet_address
 
 WIDTH = 14
 COLUMNS_MAX = 72
@@ -23,7 +22,6 @@ FINGERPRINT_BYTES = 16
 """Of the certificate's fingerprint, in each line."""
 QUIET_MODULES = 4
 """Light modules around a QR code (ISO/IEC 18004)."""
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _HALVES = {(0, 0): " ", (1, 0): "\N{UPPER HALF BLOCK}", (0, 1): "\N{LOWER HALF BLOCK}", (1, 1): "\N{FULL BLOCK}"}
 """Two modules, one above the other, as one character; 1 is dark, as ink is on paper."""
 
@@ -59,7 +57,7 @@ def sheet_text(config: Config, port: PortReport, *, hub: str, model: str, code: 
         rows.append(("Zone", f"{zone.id}: {', '.join(zone.sensors)}{line}"))
     lines = [line for name, text in rows for line in _wrapped(name, text)]
     warning = "Whoever has this sheet can sign in. Keep it in the house."
-    address = next((each for each in port.addresses if urlsplit(each).hostname not in _LOOPBACK), "")
+    address = sheet_address(port.addresses)
     code_lines = ["", f"{address}:", "", *qr_lines(address)] if address else []
     return "\n".join(["climahub", "========", *lines, "", warning, *code_lines, ""])
 

@@ -88,7 +88,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "CheckResult": "name group title outcome fact remedy meaning repairs",
             "RepairOffer": "name target",
             # The configuration: the reports that hide secrets, of the hub and of its file.
-            "ConfigReport": "file keys trial last_trial problem is_restarting",
+            "ConfigReport": "file keys trial last_trial problem is_restarting outputs",
             "ConfigTable": "",
             "ConfigKey": "key text unit origin edit",
             "Shown": "key value unit origin",

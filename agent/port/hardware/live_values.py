@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from agent.config.primary import is_machine_part
 from agent.foundation.clock import Clock
 from agent.foundation.phrase import parts, phrase, plain
 from agent.foundation.text import sanitize
@@ -101,7 +102,9 @@ class LiveValues:
                 self._read_ms = now_ms
                 await self._read_own()
             now_ms = self._clock.monotonic_ms()
-            return LiveSensorsReport([*self._own, *self._relayed(now_ms)], self._channels, self._binary_sensors(now_ms))
+            sensors = [*self._own, *self._relayed(now_ms)]
+            found = thermometers(sensors, self._channels)
+            return LiveSensorsReport(sensors, self._channels, self._binary_sensors(now_ms), found)
 
     def _binary_sensors(self, now_ms: int) -> list[BinarySensorReport]:
         return [
@@ -196,6 +199,17 @@ class LiveValues:
         except TimeoutError:
             raise NetworkLost(f"try again: the stick has not finished the scan within {SCAN_S_MAX:.0f} s") from None
         return build_scan(energies, own_channel())
+
+
+def thermometers(sensors: Sequence[LiveSensorReport], channels: Sequence[BoardChannelReport]) -> Mapping[str, float]:
+    """Return the temperatures by the name under which a zone takes each, without parts of the machine. Pure."""
+    found = [(each.sensor, each.quantity, each.value) for each in channels]
+    found += [(each.device or each.sensor, each.kind, each.value) for each in sensors]
+    return {
+        name: value
+        for name, kind, value in found
+        if kind == SensorKind.TEMPERATURE.value and value is not None and not is_machine_part(name)
+    }
 
 
 def build_scan(energies: Mapping[int, int], own: int) -> RadioScanReport:

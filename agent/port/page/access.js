@@ -22,6 +22,7 @@ function Codes({ codes, changed }) {
       return html`<li class="row" key=${role}><span class="grow">${word("role", role)} <small class="soft">${known ? known.made && moment(known.made) : t("access.no_code")}</small></span>
         <${Act} role="owner" label=${t("access.new_code")} question=${known && t("access.new_code_question")} act=${make(role)} /></li>`;
     })}</ul>
+    <a class="button" href="#/sheet">${t("sheet.title")}</a>
   </${Card}>`;
 }
 

@@ -1,40 +1,18 @@
 // Tests of the hardware with a person watching: outputs, live sensors, radio channels, and the commissioning walk.
 // The hub ends a test whose lease is not renewed: closing this page ends it. Must never begin one without asking.
 
-import { get, may, post } from "./api.js";
+import { may, post } from "./api.js";
 import { useDocuments } from "./live.js";
 import { Doing, placeName } from "./tiles.js";
-import { Act, AskForm, Card, Check, Head, Hub, Level, Note, Said, Waiting, html, useAction, useEffect, useState } from "./ui.js";
+import { Act, AskForm, Card, Check, Head, Hub, Level, Note, Said, Waiting, html, useAction, useEffect, usePolled, useState } from "./ui.js";
 import { ago, degrees, duration, learn, measured, number, t, word } from "./words.js";
 
-const LOOK_MS = 1000;
 const ON_S = 60;
 const OVERRIDE = "short-cycle";
 const OUTCOMES = { running: "unknown", passed: "ok", stopped: "warn", not_started: "warn", cut_short: "warn" };
 const VERDICTS = { own: "ok", skipped: "unknown", unclear: "warn" };
 
 const isRunning = (test) => test && test.phase !== "done";
-
-// Reads a document again and again while the view is open.
-function usePolled(path, period_ms = LOOK_MS) {
-  const [state, setState] = useState(null);
-  useEffect(() => {
-    let timer = 0;
-    let isOpen = true;
-    const look = async () => {
-      const found = await get(path).catch(() => null);
-      if (!isOpen) return;
-      if (found) setState(found);
-      timer = setTimeout(look, period_ms);
-    };
-    void look();
-    return () => {
-      isOpen = false;
-      clearTimeout(timer);
-    };
-  }, [path]);
-  return state;
-}
 
 let lease = ""; // Of the test that was begun in this tab, until the hub refuses it.
 
@@ -98,7 +76,7 @@ function Walk({ walk }) {
       ${isBusy
         ? html`<${Act} kind="danger" role="service" label=${t("tests.stop")} act=${() => post("/v1/tests/stop")} />`
         : html`<${Act} role="service" label=${t("walk.begin")} question=${t("walk.question")} act=${() => begin("/v1/tests/commissioning", { zones: [] })} />`}
-      ${walk && html`<button onClick=${() => window.print()}>${t("walk.print")}</button>`}
+      ${walk && html`<button onClick=${() => window.print()}>${t("act.print")}</button>`}
     </div>
   </${Card}>`;
 }
@@ -148,7 +126,8 @@ export default function Hardware() {
       </div>
       <div class="stack">
         <${Card} title=${t("live_sensors.title")}><p>${t("live_sensors.about")}</p>
-          <button aria-pressed=${isLive} onClick=${() => setLive(!isLive)}>${t("live_sensors.watch")}</button>${isLive && html`<${Live} />`}</${Card}>
+          <button aria-pressed=${isLive} onClick=${() => setLive(!isLive)}>${t("live_sensors.watch")}</button>${isLive && html`<${Live} />`}
+          ${may("owner") && html`<a class="button" href="#/zones">${t("zones.title")}</a>`}</${Card}>
         ${report.can_scan && html`<${Scan} />`}
       </div>
     </div>

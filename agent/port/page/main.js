@@ -17,7 +17,9 @@ const VIEWS = {
   log: () => import("./log.js"),
   checks: () => import("./checks.js"),
   tests: () => import("./hardware.js"),
+  zones: () => import("./zones.js"),
   settings: () => import("./settings.js"),
+  sheet: () => import("./sheet.js"),
   integrations: () => import("./access.js").then(({ Integrations }) => ({ default: Integrations })),
   access: () => import("./access.js"),
 };

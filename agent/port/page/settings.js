@@ -5,11 +5,13 @@ import { ask, may, post } from "./api.js";
 import { AskForm, Act, Head, Hub, Input, Note, Said, Waiting, html, useEffect, useFetched, useState } from "./ui.js";
 import { duration, t } from "./words.js";
 
-const PATH = "/v1/config";
+export const CONFIG = "/v1/config";
 const LOOK_MS = 3_000; // While a change is on trial: the hub restarts, then its time runs.
 
-function useConfig() {
-  const [config, problem, read] = useFetched(PATH);
+export const valueOf = (config, key) => config.keys.find((each) => each.key === key).value;
+
+export function useConfig() {
+  const [config, problem, read] = useFetched(CONFIG);
   const isChanging = config?.trial != null || config?.is_restarting;
   useEffect(() => {
     if (!isChanging) return undefined;
@@ -31,7 +33,7 @@ export function editorOf({ allowed, value }) {
 function Edit({ entry, close, changed }) {
   const { options, read, value, ...control } = editorOf(entry);
   const text = useState(value);
-  const send = (next) => async () => changed(await ask("PATCH", PATH, { changes: { [entry.key]: next } }));
+  const send = (next) => async () => changed(await ask("PATCH", CONFIG, { changes: { [entry.key]: next } }));
   return html`<${AskForm} title=${entry.key} close=${close} send=${() => send(read(text[0]))()}>
     <${Said}>${entry.help}</${Said}>
     <${Input} id="value" label=${t("settings.value", { unit: entry.unit })} hint=${entry.allowed} bind=${text} ...${control}>
@@ -42,9 +44,9 @@ function Edit({ entry, close, changed }) {
   </${AskForm}>`;
 }
 
-function Trial({ trial, changed }) {
+export function Trial({ trial, changed }) {
   if (!trial) return null;
-  const decide = (what) => async () => changed(await post(`${PATH}/${what}`));
+  const decide = (what) => async () => changed(await post(`${CONFIG}/${what}`));
   return html`<${Note} level="warn">
     <p><strong>${t("settings.trial", { keys: trial.keys.join(", "), time: duration(trial.left_s) })}</strong></p>
     <div class="buttons"><${Act} kind="main" role="owner" disabled=${!trial.is_started} label=${t("settings.keep")} act=${decide("confirm")} /><${Act} role="owner" label=${t("settings.undo")} act=${decide("rollback")} /></div>

@@ -224,6 +224,29 @@ export function useFetched(path, options) {
   return [state.value, state.problem, read];
 }
 
+const LOOK_MS = 1000;
+
+// Reads a document again and again while the view is open.
+export function usePolled(path) {
+  const [state, setState] = useState(null);
+  useEffect(() => {
+    let timer = 0;
+    let isOpen = true;
+    const look = async () => {
+      const found = await get(path).catch(() => null);
+      if (!isOpen) return;
+      if (found) setState(found);
+      timer = setTimeout(look, LOOK_MS);
+    };
+    void look();
+    return () => {
+      isOpen = false;
+      clearTimeout(timer);
+    };
+  }, [path]);
+  return state;
+}
+
 // What is there of some parts, in a line.
 export function joined(...parts) {
   return parts.filter(Boolean).join(" · ");

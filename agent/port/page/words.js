@@ -27,19 +27,19 @@ export async function loadTexts() {
   language = wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
   plural = new Intl.PluralRules(language);
   [texts, hubTexts] = await Promise.all([
-    load(language).then(flat),
-    language === "en" ? {} : load(`${language}-hub`).catch(() => ({})), // Without it the hub speaks English.
+    load(language).then(async (answer) => byKey(await answer.text())),
+    language === "en" ? {} : load(`${language}-hub`).then((answer) => answer.json()).catch(() => ({})), // Without it the hub speaks English.
   ]);
   document.documentElement.lang = language;
 }
 
-async function load(name) {
-  return (await fetch(new URL(`texts/${name}.json`, import.meta.url))).json();
-}
+const load = (name) => fetch(new URL(`texts/${name}.json`, import.meta.url));
 
-// A catalogue comes by groups, {group: {name: text}} (agent/port/page_minifier.py).
-function flat(groups) {
-  return Object.fromEntries(Object.entries(groups).flatMap(([group, named]) => Object.entries(named).map(([name, text]) => [`${group}.${name}`, text])));
+// A catalogue comes as lines: texts whose keys the scripts have as numbers, then the others by groups, the group first and
+// "name=text" after it (agent/port/page_minifier.py).
+function byKey(catalogue) {
+  const [numbered, ...groups] = catalogue.split("\n\n").map((lines) => lines.split("\n"));
+  return { ...numbered, ...Object.fromEntries(groups.flatMap(([group, ...named]) => named.map((line) => `${group}.${line}`.split(/=(.*)/)))) };
 }
 
 // Remember how the hub made the texts of a document.

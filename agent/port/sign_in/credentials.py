@@ -243,10 +243,14 @@ class Credentials:
         """End the session of a cookie, if there is one."""
         self.sessions.end(cookie)
 
-    async def make_code(self, role: Role) -> tuple[str, int]:
+    async def make_code(self, role: Role, maker: str = "") -> tuple[str, int]:
         """Make a new code for a role; return it, which is the only time, and how many sessions have ended.
 
         The old code and the sessions of the role end.
+
+        Args:
+            role: Whose code.
+            maker: The cookie of who makes it, whose session goes on; empty without one.
 
         Raises:
             StorageFull: It is not on the disk: the old one stays in force.
@@ -255,7 +259,7 @@ class Credentials:
         code = make_code(self._random_bytes)
         made = CodeRecord(role, hash_secret(read_code(code) or "", self._random_bytes), self._clock.utc_ms())
         await self._store.commit(lambda stored: msgspec.structs.replace(stored, codes=with_code(stored.codes, made)))
-        return code, self.sessions.end_where(role=role)
+        return code, self.sessions.take_code(role, made.secret.digest, maker)
 
     async def add_token(self, name: str, role: Role, days: int) -> tuple[str, TokenRecord]:
         """Make a token; return it, which is the only time, and its record.

@@ -130,7 +130,7 @@ def _code_handlers(credentials: Credentials, service_user: str) -> Mapping[str, 
                 " one and its sessions: there is a code, and it cannot be shown again"
             )
             raise RequestRefused(HTTPStatus.CONFLICT, "exists", text)
-        code, ended = await credentials.make_code(role)
+        code, ended = await credentials.make_code(role, request.session)
         return NewCode(role.value, code, ended)
 
     return _by_name(make_code)

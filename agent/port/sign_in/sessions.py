@@ -124,6 +124,20 @@ class Sessions:
             del self._sessions[key]
         return len(ended)
 
+    def take_code(self, role: Role, code: str, maker: str) -> int:
+        """End the sessions of a role that has a new code; return how many have ended.
+
+        Args:
+            role: Of the code.
+            code: Its digest.
+            maker: The cookie of who has made it. That session goes on, with the new code: the page must show it.
+        """
+        own = self._sessions.pop(_key(maker), None)
+        ended = self.end_where(role=role)
+        if own is not None:
+            self._sessions[_key(maker)] = msgspec.structs.replace(own, code=code) if own.role is role else own
+        return ended
+
     def end_without(self, codes: Collection[str]) -> None:
         """End the sessions whose codes are not among these digests: there is another code now, or none."""
         for key in [key for key, session in self._sessions.items() if session.code not in codes]:

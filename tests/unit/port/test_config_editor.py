@@ -48,6 +48,7 @@ class Bench:
             resolve=self.resolve,
             use=lambda _, values: self.used.append(values),
             restart=self.restart if self.can_restart else None,
+            outputs=["living", "bath"],
         )
         self.editor = ConfigEditor(running, now_ms=lambda: round(self.loop.time() * 1000), audit=lambda: self)
 
@@ -102,6 +103,7 @@ def key(report: ConfigReport, path: str) -> ConfigKey:
 def test_the_document_has_every_key_with_all_that_a_form_needs(bench: Bench) -> None:
     report = bench.ask("get_config")
     assert [each.key for each in report.keys] == [each.path for each in KEYS]
+    assert report.outputs == ["living", "bath"]
     timeout = key(report, "cloud.request_timeout_s")
     assert timeout == ConfigKey(
         key="cloud.request_timeout_s",

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from agent.local.hardware import BoardChannelReport, LiveSensorReport
 from agent.port.hardware import live_values
-from agent.port.hardware.live_values import LiveValues, build_scan
+from agent.port.hardware.live_values import LiveValues, build_scan, thermometers
 from agent.sensors.judge import SensorNote
 from hal.errors import NetworkLost, SensorUnavailable
 from hal.interface import SensorKind, SensorNetwork
@@ -147,3 +148,25 @@ async def test_a_radio_that_cannot_scan_or_hangs_says_so(monkeypatch: pytest.Mon
     assert live.can_scan
     with pytest.raises(NetworkLost, match="try again"):
         await live.scan(int)
+
+
+def test_thermometers_have_the_names_by_which_zones_take_them_and_parts_of_the_machine_are_none() -> None:
+    def channel(sensor: str, quantity: str, value: float | None) -> BoardChannelReport:
+        return BoardChannelReport(sensor, quantity, value, "", 0, "", "", "", "")
+
+    def sensor(device: str, name: str, kind: str, value: float | None) -> LiveSensorReport:
+        return LiveSensorReport(device, name, kind, value, "", 0)
+
+    channels = [
+        channel("w1/28-1/temperature", "temperature", 20.5),
+        channel("w1/28-2/temperature", "temperature", None),
+        channel("hwmon/cpu_thermal/temp1", "temperature", 51.0),
+        channel("i2c-1-0076/bme280/humidity", "humidity", 40.0),
+    ]
+    sensors = [
+        sensor("", "w1/28-1/temperature", "temperature", 20.5),
+        sensor("00:01", "temperature", "temperature", 21.0),
+        sensor("00:01", "humidity", "humidity", 45.0),
+        sensor("00:02", "temperature", "temperature", None),
+    ]
+    assert thermometers(sensors, channels) == {"w1/28-1/temperature": 20.5, "00:01": 21.0}

@@ -91,6 +91,18 @@ def test_sessions_end_by_cookie_role_number_or_all() -> None:
     assert sessions.current(0) == []
 
 
+def test_a_new_code_ends_the_sessions_of_its_role_but_that_of_its_maker() -> None:
+    sessions = Sessions(os.urandom)
+    owner, _, viewer = (sessions.open(role, "old", PLACE, 0)[0] for role in (Role.OWNER, Role.OWNER, Role.VIEWER))
+    assert sessions.take_code(Role.OWNER, "new", owner) == 1
+    assert {(each.number, each.code) for each in sessions.current(0)} == {(1, "new"), (3, "old")}
+    # The maker's session has another role than the code, or there is none.
+    assert sessions.take_code(Role.VIEWER, "newer", owner) == 1
+    assert [(each.number, each.code) for each in sessions.current(0)] == [(1, "new")]
+    assert sessions.take_code(Role.OWNER, "newest", viewer) == 1
+    assert sessions.current(0) == []
+
+
 def test_sessions_end_without_their_code() -> None:
     sessions = Sessions(os.urandom)
     for code in ("a", "b", "a"):
