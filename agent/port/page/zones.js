@@ -5,10 +5,9 @@ import { ask } from "./api.js";
 import { useDocuments } from "./live.js";
 import { CONFIG, Trial, useConfig, valueOf } from "./settings.js";
 import { placeName } from "./tiles.js";
-import { Act, Head, Input, Waiting, html, useEffect, useFetched, usePolled, useState, useUnsaved } from "./ui.js";
+import { Act, Head, Input, Waiting, html, useEffect, usePolled, useState, useUnsaved } from "./ui.js";
 import { degrees, t } from "./words.js";
 
-const SENSORS = "/v1/tests/sensors";
 const CHANGE_K_MIN = 0.5; // Several times the noise of a thermometer.
 const LEAD = 2; // How many times more than every other.
 
@@ -25,14 +24,10 @@ export function withThermometers(zones, chosen) {
   return [...zones, ...added.map((id) => ({ id }))].map((zone) => (chosen[zone.id] ? { ...zone, sensors: [chosen[zone.id]], weights: undefined } : zone));
 }
 
-function Watch({ found }) {
-  const report = usePolled(SENSORS);
-  const [before, setBefore] = useState(null);
-  useEffect(() => {
-    if (!before) return setBefore(report?.thermometers);
-    const name = changedThermometer(before, report.thermometers);
-    if (name) found(name);
-  }, [report]);
+function Watch({ now, found }) {
+  const [before] = useState(now);
+  const name = changedThermometer(before, now);
+  useEffect(() => name && found(name), [name]);
   return null;
 }
 
@@ -50,13 +45,13 @@ function Zone({ output, zone, thermometers, bind, isWatching, watch, found }) {
     </${Input}>
     <button aria-label="${t("zones.find")}: ${output}" aria-pressed=${isWatching} onClick=${() => watch(isWatching ? "" : output)}>${t("zones.find")}</button>
     <p role="status">${isWatching ? t("zones.hold") : said}</p>
-    ${isWatching && html`<${Watch} found=${take} />`}
+    ${isWatching && html`<${Watch} now=${thermometers} found=${take} />`}
   </li>`;
 }
 
 export default function Zones() {
   const [config, , read] = useConfig();
-  const [report, , readSensors] = useFetched(SENSORS);
+  const report = usePolled("/v1/tests/sensors"); // Sensors come and go while somebody walks.
   const [chosen, setChosen] = useState({});
   const [watched, watch] = useState(""); // One at a time: there is one hand.
   const isChanged = Object.values(chosen).some(Boolean);
@@ -67,7 +62,6 @@ export default function Zones() {
   const found = (output) => (name) => {
     choose(output)(name);
     watch("");
-    void readSensors(); // It may have joined since the list was read.
   };
   const save = async () => {
     await ask("PATCH", CONFIG, { changes: { "climate.zones": withThermometers(zones, chosen) } });
