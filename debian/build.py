@@ -55,6 +55,8 @@ UNITS = (
 JOURNAL_SIZE = "journald@climahub.conf"
 DEPENDS = "python3 (>= 3.11), python3 (<< 3.14), systemd, init-system-helpers (>= 1.65)"
 RECOMMENDS = "systemd-timesyncd | time-daemon, dbus, polkitd"
+SUGGESTS = "libtss2-esys-3.0.2-0t64 | libtss2-esys-3.0.2-0, libtss2-rc0t64 | libtss2-rc0"
+"""systemd-creds encrypts to a TPM with these: by their names in Debian 13, then in Debian 12."""
 
 NOT_IMPORTED = frozenset(
     {"click-log", "coloredlogs", "humanfriendly", "markdown-it-py", "mdurl", "pycparser", "pygments"}
@@ -254,6 +256,12 @@ def control_fields(package: str, arch: str) -> dict[str, str]:
     }
 
 
+def hub_fields(arch: str) -> dict[str, str]:
+    """Return the fields of the package climahub."""
+    relations = {"Depends": DEPENDS, "Recommends": RECOMMENDS, "Suggests": SUGGESTS}
+    return {**control_fields("climahub", arch), **relations, "Description": SUMMARY}
+
+
 def stage_climahub(tree: Tree, wheels: Mapping[str, Sequence[Wheel]], epoch_s: int) -> None:
     """Put the files of the package climahub in place."""
     tree.put_wheels("climahub", wheels)
@@ -328,11 +336,9 @@ def build(arch: str, output: Path, cache: Path, epoch_s: int) -> list[Path]:
     hub = {python: [*fetch(PROJECT / "requirements-hardware.lock", python, arch, cache), own] for python in PYTHONS}
     tree = Tree(work / "climahub")
     stage_climahub(tree, hub, epoch_s)
-    fields = control_fields("climahub", arch)
-    fields |= {"Depends": DEPENDS, "Recommends": RECOMMENDS, "Description": SUMMARY}
     scripts = ("postinst", "prerm", "postrm", "triggers")
     check_requirements("climahub", hub)
-    made = [tree.build(fields, scripts, output, epoch_s)]
+    made = [tree.build(hub_fields(arch), scripts, output, epoch_s)]
     print_room(tree.root / LIB, work / "site-packages")
     for addition in ADDITIONS:
         own_wheels = [build_wheel(PROJECT / addition.project, Tree(work / "wheel").root)] if addition.project else []

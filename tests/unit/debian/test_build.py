@@ -13,6 +13,7 @@ from debian.build import (
     bill_of_materials,
     check_requirements,
     debian_changelog,
+    hub_fields,
     lock_lines,
     read_wheel,
     room_bytes,
@@ -86,3 +87,11 @@ def test_room_is_counted_in_blocks_and_each_file_once(tmp_path: Path) -> None:
     assert one % 512 == 0
     (tmp_path / "same").hardlink_to(tmp_path / "one")
     assert room_bytes(tmp_path) - empty == one
+
+
+def test_the_package_suggests_what_systemd_creds_needs_for_a_tpm_by_the_names_of_both_releases() -> None:
+    fields = hub_fields("arm64")
+    assert {"Depends", "Recommends", "Suggests", "Description"} < set(fields)
+    for library in ("libtss2-esys-3.0.2-0", "libtss2-rc0"):
+        assert f"{library}t64 | {library}" in fields["Suggests"].split(", ")
+        assert library not in fields["Depends"] + fields["Recommends"]
