@@ -20,7 +20,8 @@ SIDE: Final = 10
 """Readings before, and after, the one at which the load changed: ten minutes of the case's lag of 5 to 45."""
 
 STEP_K_MIN: Final = 3.0
-"""The processor above the sensor: full load of a Raspberry Pi is 15 to 25 K, one busy core about 6."""
+"""The processor, and the processor above the sensor: full load of a Raspberry Pi is 15 to 25 K, one busy core about 6.
+A pipe whose pump starts is a step of the second kind only, sun on the hub one of the first."""
 
 STEADY_SHARE: Final = 0.4
 """The load was steady on each side of a step: no reading differs from another by more than this share of the step."""
@@ -41,6 +42,12 @@ SCALE_K_MIN: Final = 0.05
 
 RESPONSES: Final = (0.015, 0.03, 0.06, 0.12)
 """Kelvins in ten minutes for each kelvin of the step: 0.08 to 0.2 in the end, with a lag of 45 to 5 minutes."""
+
+RESPONSE_MAX: Final = 2.0 * RESPONSES[-1]
+"""No case does more: what turns by more is moved by something else."""
+
+COURSE_SHARE: Final = 0.5
+"""A room or a pipe that was on its way before the step may turn by this much of it: pumps and windows do not go on."""
 
 EVIDENCE_FLOOR: Final = -3.0
 EVIDENCE_STEP_MAX: Final = 7.0
@@ -102,18 +109,22 @@ class LoadStepDetector:
             self._rests.append(abs(self._turn_k()))
 
     def _learn_step(self) -> None:
-        values = list(self._excess)
-        before, after = values[:SIDE], values[SIDE + 1 :]
-        step_k = (sum(after) - sum(before)) / SIDE
+        excess, board = list(self._excess), list(self._board)
+        excess_k = _step_k(excess)
+        step_k = min(excess_k, excess_k + _step_k(board), key=abs)
         if abs(step_k) < STEP_K_MIN or self._wait > REST_INTERVAL:
             return
-        if max(max(side) - min(side) for side in (before, after)) > STEADY_SHARE * abs(step_k):
+        if max(max(side) - min(side) for side in (excess[:SIDE], excess[SIDE + 1 :])) > STEADY_SHARE * abs(step_k):
             return
         # The same step is not looked at twice.
         self._wait = REST_INTERVAL + SIDE
-        ordered = sorted(self._rests)
-        scale_k = max(SCALE_K_MIN, ordered[int(_QUANTILE * len(ordered))] / _SCALE_OF_QUANTILE)
         turn_k = self._turn_k()
+        if turn_k / step_k > RESPONSE_MAX:
+            self._rests.append(abs(turn_k))
+            return
+        ordered = sorted(self._rests)
+        usual_k = ordered[int(_QUANTILE * len(ordered))] / _SCALE_OF_QUANTILE
+        scale_k = max(SCALE_K_MIN, usual_k, COURSE_SHARE * abs(_slope(board[:SIDE])) * SIDE)
         for index, response in enumerate(RESPONSES):
             gain = _log_density((turn_k - response * step_k) / scale_k) - _log_density(turn_k / scale_k)
             gain = min(EVIDENCE_STEP_MAX, max(-EVIDENCE_STEP_MAX, gain))
@@ -123,6 +134,11 @@ class LoadStepDetector:
         """Return the slope after the middle less that before it, in kelvins in ten minutes."""
         values = list(self._board)
         return (_slope(values[SIDE + 1 :]) - _slope(values[:SIDE])) * SIDE
+
+
+def _step_k(values: list[float]) -> float:
+    """Return the mean after the middle less that before it."""
+    return (sum(values[SIDE + 1 :]) - sum(values[:SIDE])) / SIDE
 
 
 def _slope(values: list[float]) -> float:

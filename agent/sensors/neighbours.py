@@ -19,14 +19,14 @@ PARTED_K: Final = 0.5
 
 EXCHANGED_K: Final = 0.3
 DRIFT_FACTOR: Final = 1.5
-"""Two sensors that have exchanged their values are this near to what the other had, and as much farther as it moved in
-the reading before, with some more."""
+"""Of two sensors that have exchanged their values, one is this near to what the other had, and as much farther as that
+moved in the reading before, with some more."""
 
 
 class _Known:
     """The last two values of one sensor, and what is suspected of it.
 
-    `drift` is how far it moved in the reading before the last; `gap` how near it has been to `other` since its last
+    `drift` is what it moved by in the reading before the last; `gap` how near it has been to `other` since its last
     reading, whichever of the two was read first.
     """
 
@@ -46,18 +46,26 @@ class _Known:
         return abs(self.value - self.before) >= APART_K_MIN and self.at_ms - self.before_ms <= STEADY_GAP_MS
 
     def take(self, value: float, at_ms: int) -> None:
-        self.drift = abs(self.value - self.before)
+        self.drift = self.value - self.before
         self.before, self.before_ms = self.value, self.at_ms
         self.value, self.at_ms = value, at_ms
 
     def follow(self, other: "_Known | None", gap: float = 0.0) -> None:
         self.other, self.gap, self.same, self.reason = other, gap, 0, ""
 
-    def is_as_was(self, other: "_Known") -> bool:
-        """Return whether it has the value now that the other had."""
-        tolerance = EXCHANGED_K + DRIFT_FACTOR * other.drift
-        is_told_apart = abs(self.before - other.before) >= APART_K_MIN + 2.0 * tolerance
-        return is_told_apart and abs(self.value - other.before) <= tolerance
+    def has_exchanged_with(self, other: "_Known") -> bool:
+        """Return whether it has the value that the other had, and the other is nearer to what this one had, or past it.
+
+        One of the two may have moved meanwhile: a pipe warms up by 9 K a minute, and begins to at any time.
+        """
+        jump = self.value - self.before
+        way = self.before - other.before
+        tolerance = EXCHANGED_K + DRIFT_FACTOR * abs(other.drift)
+        # What goes on as it went before is no jump.
+        course = EXCHANGED_K + DRIFT_FACTOR * (abs(self.drift) if self.drift * jump > 0.0 else 0.0)
+        is_told_apart = abs(way) >= APART_K_MIN + tolerance + course
+        is_crossed = (other.value - other.before) * way > way * way / 2.0
+        return is_told_apart and is_crossed and abs(self.value - other.before) <= tolerance
 
 
 class NeighbourDetector:
@@ -91,7 +99,7 @@ class NeighbourDetector:
         for other_name, other in self._known.items():
             if other is known or known.at_ms - other.at_ms > STEADY_GAP_MS:
                 continue
-            if other.is_jumped and known.is_as_was(other) and other.is_as_was(known):
+            if other.is_jumped and (known.has_exchanged_with(other) or other.has_exchanged_with(known)):
                 for each, partner, partner_name in ((known, other, other_name), (other, known, name)):
                     each.follow(partner)
                     each.doubted_ms = known.at_ms

@@ -251,12 +251,19 @@ class FleetHome:
         return True
 
 
+class Episode(msgspec.Struct, frozen=True):
+    """A sensor that was believed is doubted: in which of the home's minutes, and what is said of it."""
+
+    minute: int
+    text: str
+
+
 class FleetWatch:
     """Judges readings as a hub does, and counts what it thinks of them.
 
     Attributes:
         judge_: The judge.
-        episodes: How often a sensor that was believed was not any more, by what was said.
+        episodes: When a sensor that was believed was not any more, and what was said.
         unconfirmed: Readings that had to be confirmed by the next ones.
     """
 
@@ -267,7 +274,7 @@ class FleetWatch:
         )
         self._checks: dict[tuple[str, str, SensorKind], PlausibilityCheck] = {}
         self._doubted: set[tuple[str, str, SensorKind]] = set()
-        self.episodes: list[str] = []
+        self.episodes: list[Episode] = []
         self.unconfirmed = 0
 
     def judge(self, values: Sequence[Raw], at_ms: int) -> list[Reading]:
@@ -292,7 +299,7 @@ class FleetWatch:
         text = reading.reason or self.told(key, value)
         if text and key not in self._doubted:
             self._doubted.add(key)
-            self.episodes.append(f"{key[0] or key[1]}: {text}")
+            self.episodes.append(Episode(reading.at_ms // MINUTE_MS, f"{key[0] or key[1]}: {text}"))
         elif not text:
             self._doubted.discard(key)
 

@@ -104,6 +104,39 @@ def test_a_room_with_a_life_of_its_own_is_not_taken_for_warmed(seed: int) -> Non
     assert House(seed=seed).live(30 * DAY_MIN, in_case=False, room=room, load=load) is None
 
 
+def pipe(minute: int) -> float:
+    """Return the temperature of a heating's pipe: warm within minutes of the pump's start at each full hour."""
+    on_min = minute % HOUR_MIN
+    if minute // HOUR_MIN % 24 < 6:
+        return 20.0
+    if on_min < 35:
+        return 45.0 - 17.0 * math.exp(-on_min / 3.0)
+    return 20.0 + 25.0 * math.exp((35 - on_min) / 25.0)
+
+
+@pytest.mark.parametrize(("busy_min", "begins_min"), [*((90, each) for each in range(0, 60, 5)), (30, 45), (30, 55)])
+def test_a_pipe_whose_pump_runs_in_step_with_the_processor_is_not_taken_for_warmed(
+    busy_min: int, begins_min: int
+) -> None:
+    """But for one that stops within minutes of each end of the load, by as much as a case would: nothing shows it."""
+
+    def load(minute: int) -> float:
+        return float((minute + begins_min) // busy_min % 2)
+
+    assert House().live(3 * DAY_MIN, in_case=False, room=pipe, load=load) is None
+
+
+def test_what_was_on_its_way_before_a_step_may_stop_with_it() -> None:
+    """A pipe that has been still for a day, and twice has warmed up when the processor is done."""
+    detector = LoadStepDetector()
+    for minute in range(DAY_MIN + 2 * HOUR_MIN):
+        hours, of_hour = divmod(max(0, minute - DAY_MIN), HOUR_MIN)
+        board_c = 20.0 + 0.3 * (20 * hours + min(20, max(0, of_hour - 20)))
+        excess_k = min(15.0, of_hour) if of_hour < 40 else 0.0
+        detector.observe(board_c, board_c + excess_k, minute * MINUTE_MS)
+    assert 0.0 < detector.evidence < EVIDENCE_FOUND / 3.0
+
+
 def test_one_step_is_never_enough_however_large() -> None:
     """A sensor that has been still for a day turns exactly as a warmed one would: somebody may have lit the stove."""
     detector = LoadStepDetector()

@@ -56,6 +56,22 @@ def test_two_exchanged_sensors_are_both_doubted_until_they_are_back() -> None:
     assert not any(found["a"][6:] + found["b"][5:])
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([27.25, 27.25, 44.69, 50.94], [27.5, 36.25, 27.19, 27.19]),
+        ([27.25, 27.25, 38.0, 44.0], [30.0, 30.0, 27.25, 27.19]),
+        ([31.94, 31.94, 26.12, 26.06], [26.06, 26.06, 31.5, 31.38]),
+    ],
+    ids=["a pipe that warms up steeply", "a pipe that begins to warm up", "a room in the sun"],
+)
+def test_two_exchanged_sensors_are_found_although_one_of_them_moves(order: str, a: list[float], b: list[float]) -> None:
+    series = {"a": a, "b": b}
+    found = last_reasons(NeighbourDetector(), {name: series[name] for name in order})
+    assert all("exchanged their values" in found[name][3] for name in "ab")
+
+
 def test_exchanged_sensors_are_believed_after_a_time() -> None:
     minutes = DOUBT_MS_MAX // MINUTE_MS + 10
     series = {"a": [21.0, 21.0] + [8.0] * minutes, "b": [8.0, 8.0] + [21.0] * minutes}
@@ -73,8 +89,20 @@ def test_exchanged_sensors_are_believed_after_a_time() -> None:
         ([21.0, 21.3, 21.3, 21.3, 21.3, 21.3], [21.3] * 6),
         ([21.0, 8.0, 21.0, 8.0, 21.0, 21.0], [8.0] * 6),
         ([21.0, 15.0, 15.0, 15.0, 15.0, 15.0], [8.0, 8.0, 9.5, 9.5, 9.5, 9.5]),
+        ([21.0, 8.0, 6.0, 5.0, 5.0, 5.0], [8.0, 14.0, 17.0, 19.0, 20.0, 20.0]),
+        ([21.0, 8.0, 6.0, 5.0, 5.0, 5.0], [8.0, 5.0, 4.0, 4.0, 4.0, 4.0]),
+        ([40.0, 31.0, 24.0, 20.0, 18.0, 18.0], [24.0, 24.0, 33.0, 38.0, 40.0, 40.0]),
     ],
-    ids=["approaches", "passes", "near before", "a glitch", "jumps elsewhere"],
+    ids=[
+        "approaches",
+        "passes",
+        "near before",
+        "a glitch",
+        "jumps elsewhere",
+        "into the cold while a pipe begins to warm up",
+        "into the cold while the other falls too",
+        "one cools steeply as the other begins to warm up",
+    ],
 )
 def test_sensors_that_meet_are_believed(a: list[float], b: list[float]) -> None:
     found = last_reasons(NeighbourDetector(), {"a": a, "b": b})
