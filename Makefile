@@ -27,10 +27,13 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 SUBSET := $(LOCK) --no-annotate --constraint requirements-dev.lock
 ROOTFS := build/rootfs
 ROOTFS_DEBIAN_12 := build/rootfs-debian-12
+# A hub that Ansible reaches by ssh. Off: all containers have the network of this machine.
+SSH_SERVER := --include=openssh-server,sudo --customize-hook='chroot "$$1" systemctl disable ssh.service' \
+	--customize-hook='rm "$$1"/etc/ssh/ssh_host_*'
 RASPBERRY := build/raspberry
 RASPBERRY_TOOLS := mmdebstrap qemu-user
 I2C_VM := build/i2c-vm
-ROOTFS_PACKAGES := python3,python3-venv,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
+ROOTFS_PACKAGES := python3,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
 WORKER := build/worker
 WORKER_FILES := pyproject.toml README.md LICENSE requirements-worker.lock agent hal lab
 WORKER_BASE ?= docker.io/library/python:$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')-slim
@@ -119,7 +122,7 @@ interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs 
 install: ## set up as a newcomer does: with old and new pips, from an index that offers newer releases of everything
 	$(PYTHON) tests/install/run.py
 
-container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn)
+container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn, ssh)
 	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) -p no:randomly tests/systemd
 
 release-upgrade: $(DEV) $(ROOTFS) $(ROOTFS_DEBIAN_12) ## Debian 12 becomes 13 under a hub that heats (some minutes; needs what make container needs)
@@ -174,7 +177,7 @@ clean: ## take away everything that make has made
 
 $(ROOTFS):
 	mkdir -p $(dir $@)
-	mmdebstrap --quiet --variant=minbase --include=$(ROOTFS_PACKAGES) trixie $@.part
+	mmdebstrap --quiet --variant=minbase --include=$(ROOTFS_PACKAGES) $(SSH_SERVER) trixie $@.part
 	mv $@.part $@
 
 $(ROOTFS_DEBIAN_12):

@@ -6,11 +6,13 @@ Each card is an overlay over the image, in memory. Each hub has a board of its o
 Pi shows it, and all of them run at once; three are booted at a time.
 """
 
+import contextlib
 import functools
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +47,11 @@ port = 0
 trust = "system"
 """
 
-SSH = """\
+SSHD = "usr/sbin/sshd"
+SSH_USER = "installer"
+"""May become root by sudo, as the first user of Raspberry Pi OS may."""
+
+STAND_IN = """\
 #!/bin/sh
 # For Ansible in place of ssh: `... HOST COMMAND` runs a command on a machine without a network of its own.
 while [ $# -gt 2 ]; do shift; done
@@ -202,7 +208,11 @@ def fleet(cards: Cards, cloud: Cloud) -> Fleet:
 
 
 class Operator:
-    """Somebody with an inventory, the hubs' files and Ansible, which enters the containers without ssh."""
+    """Somebody with an inventory, the hubs' files and Ansible.
+
+    Ansible reaches the first hub by ssh and sudo, where the image has a server, and enters the other containers by a
+    stand-in, as all of them have one network.
+    """
 
     def __init__(self, fleet: Fleet, directory: Path) -> None:
         """Write the inventory."""
@@ -210,14 +220,39 @@ class Operator:
         ssh, entrances = directory / "ssh", directory / "entrances"
         for name in ("entrances", "keys", "answers", "sheets"):
             (directory / name).mkdir()
-        ssh.write_text(SSH.format(entrances=entrances))
+        ssh.write_text(STAND_IN.format(entrances=entrances))
         ssh.chmod(0o755)
         for name, hub in fleet.hubs.items():
             (entrances / name).write_text(f'#!/bin/sh\nexec {" ".join(hub.entrance())} "$@"\n')
             (entrances / name).chmod(0o755)
         options = f"ansible_ssh_executable={ssh} ansible_ssh_transfer_method=piped ansible_become=false"
-        options += " ansible_python_interpreter=/usr/bin/python3"
-        (directory / "hubs.ini").write_text("\n".join(["[hubs]", *(f"{name} {options}" for name in fleet.names), ""]))
+        ways = dict.fromkeys(fleet.names, options)
+        first = fleet.names[0]
+        if has_sshd(fleet.hubs[first]):
+            ways[first] = self._way_by_ssh(fleet.hubs[first])
+        lines = (f"{name} {way} ansible_python_interpreter=/usr/bin/python3" for name, way in ways.items())
+        (directory / "hubs.ini").write_text("\n".join(["[hubs]", *lines, ""]))
+
+    def _way_by_ssh(self, hub: Machine) -> str:
+        """Let the operator in by a key of theirs; return what Ansible has to know."""
+        key, known = self.directory / "operator-key", self.directory / "known_hosts"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+        hub.run("useradd", "--create-home", "--shell", "/bin/sh", SSH_USER)
+        hub.write(f"/etc/sudoers.d/{SSH_USER}", f"{SSH_USER} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+        hub.write(f"/home/{SSH_USER}/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
+        listen = f"Port {port}\nListenAddress 127.0.0.1\nPasswordAuthentication no\n"
+        hub.write("/etc/ssh/sshd_config.d/operator.conf", listen)
+        hub.run("ssh-keygen", "-A")
+        hub.run("systemctl", "start", "ssh")
+        host_key = (hub.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        known.write_text(f"[127.0.0.1]:{port} {host_key}")
+        options = f"-F none -o ControlMaster=no -o StrictHostKeyChecking=yes -o UserKnownHostsFile={known}"
+        return (
+            f"ansible_host=127.0.0.1 ansible_port={port} ansible_user={SSH_USER} ansible_ssh_private_key_file={key}"
+            f" ansible_ssh_args='{options}'"
+        )
 
     def play(self, *arguments: str) -> Mapping[str, int]:
         """Run the playbook; return how many tasks have changed something on each hub."""
@@ -226,6 +261,10 @@ class Operator:
         done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return {name: int(changed) for name, _, changed in RECAP.findall(done.stdout)}
+
+
+def has_sshd(hub: Machine) -> bool:
+    return (hub.root / SSHD).exists()
 
 
 def keys_on(hub: Machine) -> Sequence[str]:
@@ -296,6 +335,19 @@ def test_ansible_gives_each_hub_a_key_of_its_own_and_changes_nothing_twice(
     assert 'format = "text"' in fleet.hubs[one].run("cat", "/etc/climahub/config.toml")
     assert fleet.hubs[one].show("climahub", "MainPID") != pids[one]
     assert fleet.hubs[other].show("climahub", "MainPID") == pids[other], "it heats on undisturbed"
+
+
+def test_ansible_came_to_one_hub_by_ssh_and_sudo_alone(fleet: Fleet) -> None:
+    """After the test above: by the log of the server and of sudo."""
+    hub = fleet.hubs[fleet.names[0]]
+    if not has_sshd(hub):
+        pytest.skip("the root file system has no ssh server: remove build/rootfs, and make container makes it anew")
+    logged = hub.run("journalctl", "--no-pager", "-o", "cat")
+    assert f"Accepted publickey for {SSH_USER} from 127.0.0.1" in logged
+    assert re.search(rf"{SSH_USER} : .*USER=root ; COMMAND=/bin/sh -c '?echo BECOME-SUCCESS", logged)
+    assert not (hub.root / f"home/{SSH_USER}/.ansible/tmp").exists() or not any(
+        (hub.root / f"home/{SSH_USER}/.ansible/tmp").iterdir()
+    )
 
 
 def test_the_search_for_secrets_finds_those_of_a_hub_that_has_run(fleet: Fleet) -> None:

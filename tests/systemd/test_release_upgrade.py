@@ -29,9 +29,7 @@ CURRENT = "usr/lib/climahub/current"
 APT = "apt-get -q -y -o Dpkg::Options::=--force-confold"
 SOURCES = "/etc/apt/sources.list"
 DEBIAN_12, DEBIAN_13 = "bookworm", "trixie"
-OLDER_PYTHON = " ".join(
-    f"{package}/{DEBIAN_12}" for package in ("python3", "python3-minimal", "libpython3-stdlib", "python3-venv")
-)
+OLDER_PYTHON = " ".join(f"{package}/{DEBIAN_12}" for package in ("python3", "python3-minimal", "libpython3-stdlib"))
 REPORT_MS = 60_000
 """Between two readings."""
 
