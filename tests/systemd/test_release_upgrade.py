@@ -124,7 +124,8 @@ def test_a_new_release_of_debian_is_installed_under_a_hub_that_heats_and_loses_n
     assert "py3.13" in str((hub.root / CURRENT).readlink())
     after = process_that_heats(hub)
     noted = [note for note in lines.notes(hub) if note.at_s > began_s]
-    assert {note.process for note in noted if note.did == "on"} == {before, after}, "it was started more than once"
+    # The old one may have had nothing more to do than to go on heating, where apt was quick.
+    assert {note.process for note in noted if note.did == "on"} - {before} == {after}, "it was started more than once"
     off_s = next(note.at_s for note in noted if note.did == "off")
     on_s = next(note.at_s for note in noted if (note.process, note.did) == (after, "on"))
     print(f"apt took {ended_s - began_s:.0f} s; the relay was off for {on_s - off_s:.1f} s of them")  # noqa: T201 - what was asked
