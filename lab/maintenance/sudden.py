@@ -342,12 +342,14 @@ def main() -> None:
     parser.add_argument(
         "--pipe-sensors", action="store_true", help="only houses with water, each room with a thermometer on its pipe"
     )
+    parser.add_argument("--houses", nargs="+", default=(), metavar="HOUSE", help="only these of the half")
     parser.add_argument("--plugs", action="store_true", help="panels, split units, pumps and furnaces hang on plugs")
     options = parser.parse_args()
     for name in (options.half,) if options.half else ("tuning", "held-out"):
         lives = []
         for life in fleet(
             is_held_out=name == "held-out",
+            houses=options.houses,
             rounds=options.rounds,
             has_pipe_sensors=options.pipe_sensors,
             has_plugs=options.plugs,
