@@ -77,11 +77,15 @@ def _follows(found: ClimateReport) -> Finding:
     return passed("no room fails to follow its relay")
 
 
+IN_VAIN = ("does not get warmer", "shows no power")
+"""What control says of a zone that is heated in vain: by its room or supply pipe, and by its plug."""
+
+
 def _source(found: ClimateReport) -> Finding:
     if found.heat_source is None:
         return unknown("the zones share no heat source")
     heated = [zone for zone in found.zones if zone.action == "heat"]
-    failing = [zone for zone in found.zones if "does not get warmer" in zone.problem]
+    failing = [zone for zone in found.zones if any(text in zone.problem for text in IN_VAIN)]
     if failing and len(failing) >= max(1, len(heated)):
         text = phrase("no heated zone gets warmer: {value}", value=", ".join(zone.zone for zone in failing))
         return failed(text, "check boiler or heat pump: its display, its pressure, its fuel, the pump")
