@@ -15,7 +15,6 @@ time, one with it, tell what the port costs.
 import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import tempfile
@@ -109,9 +108,11 @@ async def write_configuration(
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time of a process (proc(5), stat fields 14 and 15)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the processor time of a process, to the nanosecond (clock_getcpuclockid(3)).
+
+    proc(5) counts in ticks of 10 ms: one tick in four minutes is 0.15 CPU s/h.
+    """
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def memory_mib(pid: int, name: str) -> float:

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
@@ -83,6 +84,62 @@ async def test_cancelled_call_completes_before_its_caller_is_cancelled() -> None
             await task
     assert learnt == ["stored"]
     worker.close()
+
+
+async def test_caller_that_is_cancelled_again_and_again_waits_for_its_call() -> None:
+    worker = ThreadWorker("test")
+    may_go = threading.Event()
+    done: list[str] = []
+
+    async def caller() -> None:
+        done.append(await worker.run(lambda: "stored" if may_go.wait(5) else "gave up"))
+        await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(caller())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+    may_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert done == ["stored"]
+    worker.close()
+
+
+async def test_others_have_their_turn_however_fast_the_function_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = ThreadWorker("test")
+    done: Future[int] = Future()
+    done.set_result(7)
+    turns: list[str] = []
+
+    async def caller() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(worker._executor, "submit", lambda _: done)
+            assert await worker.run(lambda: 7) == 7
+        turns.append("caller")
+
+    async def other() -> None:
+        turns.append("other")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(caller())
+        group.create_task(other())
+    assert turns == ["other", "caller"]
+    worker.close()
+
+
+def test_function_that_outlives_its_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    worker, may_go = ThreadWorker("test"), threading.Event()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(worker.run(lambda: may_go.wait(5)))
+    loop.run_until_complete(asyncio.sleep(0))
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own complaint, which is not meant here
+    loop.close()
+    may_go.set()
+    worker.close()
+    assert caplog.records == []
 
 
 async def test_a_worker_beside_another_is_held_up_by_nothing_of_it(worker: Worker) -> None:
