@@ -116,6 +116,9 @@ UNHEATED_SHARE = 0.4
 """And its fall is at least this share of what its load does to it without any heat: in a storm the rooms of one heat
 pump get less of it each, and fall more steeply than in the days before, though not nearly as if it stood still."""
 
+STORM_K_MAX = 1.5
+"""A room that is farther below its setpoint is not excused by a storm."""
+
 STEEPEST_K_PER_H_MIN = 0.12
 """A smaller steepest fall counts as this."""
 
@@ -258,8 +261,9 @@ def advance(
         return msgspec.structs.replace(known, lowest_c=min(effect.lowest_c, value_c))
     lengths = () if pulses.is_proven else SLOW_WINDOWS if is_slow else WINDOWS
     is_below = smooth_c <= setpoint_c - BELOW_K_MIN
+    storm_rate_k_per_h = pulse_rate_k_per_h if smooth_c > setpoint_c - STORM_K_MAX else 0.0
     if (pulses.is_failing and smooth_c < setpoint_c) or (
-        is_below and any(_is_fault(known, length, rate, pulse_rate_k_per_h) for length in lengths)
+        is_below and any(_is_fault(known, length, rate, storm_rate_k_per_h) for length in lengths)
     ):
         return msgspec.structs.replace(known, is_failing=True, lowest_c=value_c)
     return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
