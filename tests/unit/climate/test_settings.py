@@ -8,6 +8,7 @@ import pytest
 from agent.climate.fusion import SensorLookup
 from agent.climate.settings import (
     Emitter,
+    Equipment,
     HeatSourceKind,
     HeatSourceSettings,
     climate_settings,
@@ -53,6 +54,9 @@ def test_the_configuration_determines_the_settings() -> None:
     assert living.law == pi_settings_for(Emitter.FLOOR, is_shared=True, min_on_s=180.0)
     assert attic.law == pi_settings_for(Emitter.AIR, is_shared=True, min_on_s=180.0)
     assert pi_settings_for(Emitter.AIR, is_shared=False, min_on_s=180.0).pulse_s_min == 81.0
+    for emitter, ripple_k_max in ((Emitter.AIR, 0.6), (Emitter.RADIATOR, 0.5)):
+        law = pi_settings_for(emitter, is_shared=False, min_on_s=180.0, equipment=Equipment.HEAT_PUMP)
+        assert law.ripple_k_max == ripple_k_max
     assert living.frost_c == 8.0
     assert settings.heat_source.kind is HeatSourceKind.HEAT_PUMP
     assert settings.heat_source.limits == ShortCycleLimits(600.0, 300.0, 6)
@@ -68,6 +72,8 @@ def test_the_configuration_determines_the_settings() -> None:
         ('zone_equipment = "electric"\n', 60.0, 720.0),
         ('zone_equipment = "heat_pump"\n', 600.0, 3600.0),
         ('zone_equipment = "heat_pump"\nrelay_min_on_s = 0\n', 0.0, 3600.0),
+        ('zone_equipment = "heat_pump"\nemitter = "air"\n', 240.0, 3600.0),
+        ('zone_equipment = "heat_pump"\nemitter = "air"\nrelay_min_on_s = 600\n', 600.0, 3600.0),
         ('heat_source = "boiler"\nzone_equipment = "electric"\n', 180.0, 2640.0),
     ],
 )

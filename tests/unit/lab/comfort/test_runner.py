@@ -5,7 +5,7 @@ import pytest
 from agent.climate.settings import HeatSourceKind
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import CONTINUOUS, TENTHS
-from hal.sim.weather_patterns import COLD_WINDY, MILD, SUMMER_HEAT, WeatherPattern
+from hal.sim.weather_patterns import COLD_CLEAR, COLD_WINDY, MILD, SUMMER_HEAT, WeatherPattern
 from lab.comfort.control import Hysteresis, Situation, TimeProportional, settings_for
 from lab.comfort.oracle import Oracle, ReachOracle
 from lab.comfort.runner import Case, Law, Reach, StartCounter, controller_for, minutes_within_reach, run_constant
@@ -37,9 +37,9 @@ def test_hysteresis_with_minimum_times_waits_for_them() -> None:
 def test_the_minimum_times_are_those_of_the_relays() -> None:
     case = Case(design=HOUSES["split flat"], pattern=MILD, habit=TENTHS, seed=1)
     rooms = len(case.design.rooms)
-    settings = settings_for(case.design, min_on_s=180.0)
-    assert settings.zones[0].limits.min_on_s == 180.0
-    for given, off_minute in ((None, 13), (settings, 6)):
+    settings = settings_for(case.design, min_on_s=600.0)
+    assert settings.zones[0].limits.min_on_s == 600.0
+    for given, off_minute in ((None, 7), (settings, 13)):
         law = controller_for(Law.HYSTERESIS_HELD, case, settings=given)
         calls = []
         for minute in range(20):
@@ -127,6 +127,15 @@ def test_the_hub_cools_in_summer() -> None:
     assert result.used_kwh > 1.0
 
 
+@pytest.mark.parametrize(("pattern", "share"), [(SUMMER_HEAT, 1.15), (COLD_CLEAR, 1.0)])
+def test_split_units_err_about_as_by_hysteresis_in_summer_and_less_in_the_cold(
+    pattern: WeatherPattern, share: float
+) -> None:
+    case = Case(design=HOUSES["split flat"], pattern=pattern, habit=TENTHS, seed=1, warm_up_days=1, days=1)
+    hub = run_constant(case, Law.HUB, controller_for(Law.HUB, case, tick_s=30.0))
+    assert hub.error_k < share * run_constant(case, Law.HYSTERESIS_03).error_k
+
+
 @pytest.mark.parametrize("name", list(HOUSES))
 def test_every_house_has_settings(name: str) -> None:
     settings = settings_for(HOUSES[name])
@@ -138,7 +147,7 @@ def test_every_house_has_settings(name: str) -> None:
     [
         ("medium furnace", 240.0, 0.0),
         ("timber panels", 60.0, 0.0),
-        ("split timber", 600.0, 0.0),
+        ("split timber", 240.0, 0.0),
         ("eight zones", 180.0, 300.0),
     ],
 )
