@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from hal.errors import HalError
+from hal.errors import HalError, SensorUnavailable
 
 BUS_THREADS_MAX = 12
 """The service may have 32 threads and processes in all (`TasksMax` of systemd/climahub.service). Further buses share
@@ -29,6 +29,7 @@ class BusThreads:
 
     def __init__(self) -> None:
         """Start none."""
+        self._is_closed = False
         self._executors: dict[str, ThreadPoolExecutor] = {}
         self._abandoned: dict[ThreadPoolExecutor, tuple[str, Future[Any]]] = {}
         self._last_end: asyncio.Future[None] | None = None
@@ -54,7 +55,13 @@ class BusThreads:
         return found
 
     def submit(self, bus: str, work: Callable[[], _T]) -> Future[_T]:
-        """Have work done on the thread of a bus, after the work that it has already."""
+        """Have work done on the thread of a bus, after the work that it has already.
+
+        Raises:
+            SensorUnavailable: The threads have been closed.
+        """
+        if self._is_closed:
+            raise SensorUnavailable("not read, as the hub stops")
         return self.executor(bus).submit(work)
 
     def abandon(self, bus: str, name: str, work: Future[Any]) -> None:
@@ -72,6 +79,7 @@ class BusThreads:
 
     def close(self) -> None:
         """End the threads without waiting for one that hangs."""
+        self._is_closed = True
         for executor in set(self._executors.values()):
             executor.shutdown(wait=False, cancel_futures=True)
 

@@ -47,7 +47,11 @@ class BusTurn:
                 if hanging := self._threads.hanging(self._left[0].bus):
                     left, self._left = self._left, ()
                     return [_bus_hangs(channel, hanging) for channel in left]
-                self._go = await self._start()
+                try:
+                    self._go = await self._start()
+                except SensorUnavailable as error:
+                    left, self._left = self._left, ()
+                    return [SensorUnavailable(f"{channel.name}: {error}") for channel in left]
             outcomes = await self._wait(self._go)
             self._left = self._left[len(outcomes) :]
             if outcomes:
@@ -105,6 +109,7 @@ class _Go:
         self._taken = 0
         self.is_given_up = False
         self.work: Future[None] = threads.submit(channels[0].bus, self._read)
+        self.work.add_done_callback(self._report_end)
 
     @property
     def is_ended(self) -> bool:
@@ -125,17 +130,17 @@ class _Go:
         await asyncio.wait((self._end,), timeout=timeout_s)
 
     def _read(self) -> None:
-        """Read, on the thread, and report the end to the loop, unless it is closed."""
+        """Read, on the thread."""
         until_s = self._loop.time() + GO_S
         for channel in self._channels:
             self._outcomes.append(_outcome(channel))
             if self.is_given_up or self._loop.time() >= until_s:
                 break
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._ended)
 
-    def _ended(self) -> None:
-        self._end.set_result(None)
+    def _report_end(self, _: Future[None]) -> None:
+        """Report to the loop, unless it is closed, that the work has ended, or will not begin as the threads end."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end.set_result, None)
 
 
 def _outcome(channel: Channel) -> Outcome:

@@ -209,6 +209,21 @@ async def test_who_gives_up_leaves_no_further_read_behind(bench: Bench) -> None:
     assert bench.reads == ["hangs"]
 
 
+async def test_a_stop_ends_the_wait_for_a_read_that_has_not_begun(bench: Bench) -> None:
+    first = asyncio.ensure_future(bench.turn(bench.hanging("hangs"), timeout_s=None).advance())
+    await until(bench.begun.is_set)
+    queued = asyncio.ensure_future(all_of(bench.turn(bench.channel("T1"), bench.channel("T2"), timeout_s=None)))
+    await until(lambda: bench.threads.hand_overs == 2)
+    bench.threads.close()
+    assert [str(outcome) for outcome in await queued] == [
+        "T1: not read, as the hub stops",
+        "T2: not read, as the hub stops",
+    ]
+    bench.hang.set()
+    assert await first == [30.0]
+    assert bench.reads == ["hangs"]
+
+
 def test_a_loop_that_is_closed_meanwhile_is_told_nothing(bench: Bench) -> None:
     async def begin() -> None:
         reading = asyncio.ensure_future(bench.turn(bench.hanging("hangs"), timeout_s=None).advance())
