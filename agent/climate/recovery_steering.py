@@ -25,9 +25,10 @@ WAITING_K_MIN = 0.38
 up to there, and what fell after its pulses was taken for an open window."""
 
 WAITING_HORIZON_S = 3600.0
-"""The waiting temperature is approached, and a deviation corrected, over this time. The air answers faster than the
-model: in a third of it rooms swung by 0.3 K, between none and full output, so that some arrived by a swing and each
-final rise began from another temperature."""
+"""A zone that waits corrects a deviation over this time. The air answers faster than the model: in a third of it rooms
+swung by 0.3 K, between none and full output, so that some arrived by a swing and each final rise began from another
+temperature. A zone that is still far below approaches at once: over an hour a mild night asks for a duty so low that
+rooms on a shared source were due before their first pulse."""
 
 COMING_DOWN_SHARE = 0.35
 """For this share of its lag before the end the emitter gets what keeps the setpoint."""
@@ -97,7 +98,8 @@ def steer(
     if now.air_c >= target_c - WAITING_K_MIN:
         return Steering(0.0, held_duty)
     waiting_duty = zone_model.held_duty(now, dynamics, waiting_c)
-    duty = _arrival_duty(now, dynamics, waiting_c, then_s + WAITING_HORIZON_S, waiting_duty, then_s)
+    correction_s = WAITING_HORIZON_S if now.felt_c >= waiting_c - NEAR_K else HORIZON_S_MIN
+    duty = _arrival_duty(now, dynamics, waiting_c, then_s + correction_s, waiting_duty, then_s)
     return Steering(duty, held_duty)
 
 

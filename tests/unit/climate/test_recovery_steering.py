@@ -68,6 +68,14 @@ def test_the_approach_is_at_full_output_and_leaves_the_whole_reserve_for_waiting
     assert steered(far, 5 * HOUR_S).duty > 0.99
 
 
+def test_the_approach_is_at_full_output_in_mild_weather_too_and_only_waiting_is_not() -> None:
+    """Over an hour a fifth of it would do by the model, but pulses of so low a duty may come after the zone is due."""
+    mild, near = at(20.0, duty=0.1), at(20.55, duty=0.1)
+    for left_s in (HOUR_S / 2.0, 4 * HOUR_S):
+        assert steered(mild, left_s) == Steering(1.0, steered(mild, HOUR_S).held_duty)
+        assert 0.0 < steered(near, left_s).duty < 0.2
+
+
 def test_full_output_far_below_the_waiting_temperature_is_no_final_rise() -> None:
     """It may still end in waiting: nothing is learned from it of the pace of final rises."""
     for value_c, is_final in ((18.0, False), (20.4, True)):
