@@ -1,13 +1,11 @@
 """The same house with a boiler that modulates and with one that is switched: nearer its setpoint, at no more energy."""
 
-from collections.abc import Mapping
-from datetime import tzinfo
 from functools import wraps
+from typing import Any
 
 import pytest
 
 from agent.climate.coordinator import ClimateDecision
-from agent.climate.fusion import SensorReading
 from agent.foundation.clock import Now
 from hal.sim.houses import HOUSES
 from hal.sim.sensor_habits import TENTHS
@@ -33,8 +31,8 @@ def test_a_modulating_boiler_halves_the_error_at_no_more_energy_and_breaks_no_ru
     oracle, flows_c, step = SafetyOracle(settings), set[float](), hub.controller.step
 
     @wraps(step)
-    def checked(now: Now, readings: Mapping[str, SensorReading], timezone: tzinfo) -> ClimateDecision:
-        decision = step(now, readings, timezone)
+    def checked(now: Now, *given: Any, **named: Any) -> ClimateDecision:  # noqa: ANN401 - as it was called
+        decision = step(now, *given, **named)
         oracle.check_demand(decision.demand, now.now_ms)
         if decision.demand.heat_source is not None and decision.demand.heat_source.flow_c is not None:
             flows_c.add(decision.demand.heat_source.flow_c)
