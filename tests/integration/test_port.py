@@ -107,7 +107,7 @@ async def test_foreign_host_names_origins_and_content_types_are_refused(port: Po
 
 async def test_the_page_is_open_and_protected(port: PortRig) -> None:
     async with port.session() as client:
-        for path, kind in (("/", "text/html"), ("/main.js", "text/javascript"), ("/texts/en.json", "application/json")):
+        for path, kind in (("/", "text/html"), ("/main.js", "text/javascript"), ("/texts/en.json", "text/plain")):
             async with client.get(path) as response:
                 assert (response.status, response.content_type) == (200, kind)
                 assert "'unsafe-inline'" not in response.headers["Content-Security-Policy"]

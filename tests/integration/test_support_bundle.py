@@ -444,7 +444,7 @@ async def test_the_configuration_in_a_bundle_is_the_hubs_own_document(tmp_path: 
         ):
             files = unpack(await response.read())
     report = json.loads(files["config.json"])
-    assert set(report) == {"file", "keys", "trial", "last_trial", "problem", "is_restarting"}
+    assert set(report) == {"file", "keys", "trial", "last_trial", "problem", "is_restarting", "outputs"}
     rows = {row["key"]: row for row in report["keys"]}
     assert rows["log.level"] == {
         "key": "log.level", "text": '"debug"', "unit": "", "origin": "changed at the hub", "edit": "live",
