@@ -71,9 +71,9 @@ BITS: Final = range(4, 9)
 
 BIT_JUMPS_MIN: Final = 3
 BIT_TOLERANCE: Final = 0.1
-"""So many jumps by the weight of one bit, with that share of it more or less, while the bit never changed. A true
-change by this much turns the bit in at least nine of ten cases. With a fifth in place of a tenth the pipe of a heating,
-which changes by about a kelvin a minute, was doubted once in fifteen years."""
+BIT_NEIGHBOUR_SHARE: Final = 0.2
+"""So many jumps by the weight of one bit, with a tenth of it more or less and a change of at most a fifth of it after
+each, while the bit never changed. A true change by this much turns the bit in at least nine of ten cases."""
 
 
 def power_up_reason(value: float, before: float | None) -> str:
@@ -240,14 +240,19 @@ def frozen_reason(channels: "list[Liveliness]") -> str:
 
 
 class StuckBitDetector:
-    """Finds a bit that never changes in the numbers of a sensor with a grid of 1/16 K."""
+    """Finds a bit that never changes in the numbers of a sensor with a grid of 1/16 K.
 
-    __slots__ = ("_at_ms", "_jumps", "_number")
+    Between two numbers nearly a kelvin apart, such as those of a sensor in sun and clouds, the bit may stay as it is,
+    too. Air takes minutes for such a change, and goes on meanwhile: a jump counts only if the next change is small.
+    """
+
+    __slots__ = ("_at_ms", "_jumped", "_jumps", "_number")
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._number: int | None = None
         self._at_ms = 0
+        self._jumped: int | None = None
         self._jumps = [0] * len(BITS)
 
     def observe(self, value: float, at_ms: int) -> str:
@@ -258,16 +263,17 @@ class StuckBitDetector:
         self._at_ms = at_ms
         if last is None:
             return ""
+        step, jumped, self._jumped = abs(number - last), self._jumped, None
+        if jumped is not None and is_steady and step <= BIT_NEIGHBOUR_SHARE * (1 << BITS[jumped]):
+            self._jumps[jumped] += 1
         change = number ^ last
         if change:
-            step = abs(number - last)
-            jumps = self._jumps
             for index, bit in enumerate(BITS):
                 weight = 1 << bit
                 if change & weight:
-                    jumps[index] = 0
+                    self._jumps[index] = 0
                 elif is_steady and abs(step - weight) <= BIT_TOLERANCE * weight:
-                    jumps[index] += 1
+                    self._jumped = index
         for index, bit in enumerate(BITS):
             if self._jumps[index] >= BIT_JUMPS_MIN:
                 kelvin = (1 << bit) / GRID
