@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from agent.climate.heating_effect import in_bounds
 from hal.interface import HvacAction
 from hal.radio import PowerState
 
@@ -249,15 +250,11 @@ def expect_no_call(draw: PowerDraw) -> PowerDraw:
 def restore(saved: PowerDraw) -> PowerDraw:
     """Return what is known after a restart; the numbers of a damaged file are kept in bounds."""
     return PowerDraw(
-        idle_w=_within(saved.idle_w, WATTS_MAX),
-        usual_w=_within(saved.usual_w, WATTS_MAX),
-        learned_s=_within(saved.learned_s, PATIENT_S),
+        idle_w=in_bounds(saved.idle_w, WATTS_MAX),
+        usual_w=in_bounds(saved.usual_w, WATTS_MAX),
+        learned_s=in_bounds(saved.learned_s, PATIENT_S),
         drawn_c=None if saved.drawn_c is None else min(55.0, max(-15.0, saved.drawn_c)),
-        longest_s=_within(saved.longest_s, DISBELIEVED_S),
-        longest_cold_s=_within(saved.longest_cold_s, DISBELIEVED_S),
+        longest_s=in_bounds(saved.longest_s, DISBELIEVED_S),
+        longest_cold_s=in_bounds(saved.longest_cold_s, DISBELIEVED_S),
         is_failing=saved.is_failing,
     )
-
-
-def _within(value: float, most: float) -> float:
-    return min(most, max(0.0, value))
