@@ -27,7 +27,7 @@ _SYNCHRONOUS_FULL = 2
 
 PAGE_BYTES = 1024
 """Small pages: a commit of a few hundred bytes then costs one or two 4 KiB blocks of the device instead of three or
-more (docs/performance.md, outbox)."""
+more (docs/experiments/storage.md)."""
 
 BUSY_VFS = "unix-excl"
 """Keeps the index of the log in memory of the process, where every connection of it finds it, and other processes out

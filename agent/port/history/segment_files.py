@@ -1,9 +1,9 @@
 """The files of the history: a ring of segments in the state directory, the oldest of which makes room.
 
 A block is written behind the others into a file that grows in steps, so most writes cost the card one page and no entry
-in the journal of its file system (half of what SQLite writes: docs/performance.md). Bounded by size, and by rows,
-which are a time: what was recorded while a boot did not know the time is bounded too. All methods block: call them on a
-worker.
+in the journal of its file system (half of what SQLite writes: docs/experiments/storage.md). Bounded by size, and by
+rows, which are a time: what was recorded while a boot did not know the time is bounded too. All methods block: call
+them on a worker.
 """
 
 import contextlib

@@ -3,7 +3,7 @@
 A blob holds the readings of one commit: deflated JSON of three columns (series numbers, milliseconds since the first
 reading, values). JSON has the shortest decimal text that gives the same double back, so every finite value survives.
 A value that its sensor rounds to two decimals takes two to four bytes after deflation, against eight as a double
-(docs/performance.md, outbox).
+(docs/performance.md, "Telemetry and outbox").
 
 When space runs out, old readings lose resolution before any is lost altogether. In the older half of the backlog every
 second reading of a sensor is removed, then every second of the rest, down to one of `2**DOWNSAMPLING_LEVEL_MAX`. After

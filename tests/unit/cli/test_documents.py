@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from os.path import normpath
 from pathlib import Path
 
 import click
@@ -48,6 +49,23 @@ def test_the_map_matches_the_tree() -> None:
 def test_links_have_a_target(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+?)\)", TEXT[document])
     broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert broken == []
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names to which a link into a document can point, as GitHub derives them from headings."""
+    prose = "".join(text.split("```")[::2])
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | set(
+        re.findall(r'<a id="([^"]+)">', prose)
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_into_a_document_have_their_heading(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", TEXT[document])
+    targets = {link: Path(normpath(document.parent / link)) if link else document for link, _ in links}
+    broken = [f"{link}#{name}" for link, name in links if name not in anchors(TEXT.get(targets[link], ""))]
     assert broken == []
 
 

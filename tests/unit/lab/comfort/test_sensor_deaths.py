@@ -1,4 +1,7 @@
-"""Dead sensors of a learned house are noticed, and working ones are not doubted. The figures: docs/performance.md."""
+"""Dead sensors of a learned house are noticed, and working ones are not doubted.
+
+The figures: docs/experiments/dead-sensors.md.
+"""
 
 import pytest
 
