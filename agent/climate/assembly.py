@@ -56,6 +56,8 @@ def build_climate(
     names += [name for zone in settings.zones for name in (zone.floor_sensor, zone.supply_sensor) if name]
     names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
     meters = [zone.power_meter for zone in settings.zones if zone.power_meter]
+    # A plug that only switches its zone measures nothing, and nobody misses it.
+    named_meters = [zone.power_meter for zone in config.climate.zones if zone.power_meter]
     limits = network.allowed_silence_s if isinstance(network, LimitsSilence) else None
     sensors = SensorLookup(names, channels=channels, devices=devices, allowed_silence_s=limits)
     told = (lambda: network.binary_states) if isinstance(network, HasBinarySensors) else tuple
@@ -73,7 +75,7 @@ def build_climate(
         readings=sensors.readings,
         missing_sensors=lambda: [
             *(name for name in sensors.missing() if name not in binary.states()),
-            *(name for name in meters if name not in powers()),
+            *(name for name in named_meters if name not in powers()),
         ],
         binary_states=binary.states,
         powers=powers,

@@ -165,7 +165,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         floor_sensor: The name of its floor probe; empty for none.
         floor_c_max: At or above this temperature of its floor it is not heated.
         supply_sensor: The name of the thermometer on its supply pipe; empty for none.
-        power_meter: The name of the plug that measures what its equipment draws; empty for none.
+        power_meter: The name or device of the plug that measures what its equipment draws; empty for none.
         absence_setback_k: Setpoints are moved by this much while nobody is there ...
         absence_delay_s: ... for this time.
         window_pause_s_max: The longest pause for a window that shows in the temperature only; 0 for no such pause.
@@ -291,6 +291,11 @@ def with_start_goal(settings: ClimateSettings) -> ClimateSettings:
     return msgspec.structs.replace(settings, zones=tuple(zones))
 
 
+def _own_meter(output: ZoneOutput, outputs: Sequence[ZoneOutput]) -> str:
+    """Return the device that switches a zone, as it may measure the load; empty where it switches other zones, too."""
+    return output.device if [each.device for each in outputs].count(output.device) == 1 else ""
+
+
 def climate_settings(
     config: ClimateConfig, outputs: Sequence[ZoneOutput], flow: FlowSettings | None = None
 ) -> ClimateSettings | None:
@@ -338,7 +343,7 @@ def climate_settings(
             floor_sensor=zone.floor_sensor,
             floor_c_max=zone.floor_c_max,
             supply_sensor=zone.supply_sensor,
-            power_meter=zone.power_meter,
+            power_meter=zone.power_meter or _own_meter(offered[zone.id], outputs),
             absence_setback_k=config.absence_setback_k,
             absence_delay_s=config.absence_delay_s,
             window_pause_s_max=config.window_pause_s_max,

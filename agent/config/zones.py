@@ -32,7 +32,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
         floor_sensor: A probe in the floor; empty without one.
         floor_c_max: The zone is not heated while its floor is at or above this.
         supply_sensor: A thermometer on its supply pipe; empty without one.
-        power_meter: A Zigbee plug that measures what its equipment draws; empty without one.
+        power_meter: A Zigbee plug that measures what its equipment draws; empty for the one that switches it, if any.
     """
 
     id: str

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.climate.assembly import build_climate
+from agent.climate.service import ClimateService
 from agent.config import resolve_text
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
@@ -26,7 +27,8 @@ zones = [
 class Outputs:
     """Two zones."""
 
-    zones = (ZoneOutput("living"), ZoneOutput("attic"))
+    def __init__(self, living: str = "", attic: str = "") -> None:
+        self.zones = (ZoneOutput("living", device=living), ZoneOutput("attic", device=attic))
 
     async def apply(self, demand: HvacDemand) -> None:
         """Nothing."""
@@ -48,14 +50,10 @@ class Network:
         """Nothing."""
 
 
-@pytest.mark.parametrize(("network", "missing"), [(Network(), ["t", "0x2"]), (None, ["t", "panel", "0x2"])])
-def test_plugs_are_found_by_name_and_those_that_do_not_report_are_missing(
-    tmp_path: Path, network: Network | None, missing: list[str]
-) -> None:
-    config = resolve_text(TEXT, file="test", directory=tmp_path, environ={}).config
+def built(text: str, directory: Path, outputs: Outputs, network: Network | None) -> ClimateService:
     climate = build_climate(
-        config,
-        outputs=Outputs(),
+        resolve_text(text, file="test", directory=directory, environ={}).config,
+        outputs=outputs,
         channels={},
         devices=lambda: {"panel": "0x1"},
         network=network,
@@ -66,6 +64,34 @@ def test_plugs_are_found_by_name_and_those_that_do_not_report_are_missing(
         add_fault=lambda _: None,
     )
     assert climate is not None
+    return climate
+
+
+@pytest.mark.parametrize(("network", "missing"), [(Network(), ["t", "0x2"]), (None, ["t", "panel", "0x2"])])
+def test_plugs_are_found_by_name_and_those_that_do_not_report_are_missing(
+    tmp_path: Path, network: Network | None, missing: list[str]
+) -> None:
+    climate = built(TEXT, tmp_path, Outputs("0x8", "0x9"), network)
     assert [zone.power_meter for zone in climate.settings.zones] == ["panel", "0x2"]
     assert list(climate._missing_sensors()) == missing
     assert climate._powers() == ({"panel": Network.power_states[0]} if network else {})
+
+
+@pytest.mark.parametrize(
+    ("living", "attic", "meters"),
+    [
+        ("", "", ["", ""]),
+        ("0x1", "", ["0x1", ""]),
+        ("0x1", "0x2", ["0x1", "0x2"]),
+        # What both zones draw says nothing about one of them.
+        ("0x1", "0x1", ["", ""]),
+    ],
+)
+def test_the_plug_that_switches_a_zone_is_its_meter_unless_another_is_named(
+    tmp_path: Path, living: str, attic: str, meters: list[str]
+) -> None:
+    text = TEXT.replace(', power_meter = "panel"', "").replace(', power_meter = "0x2"', "")
+    climate = built(text, tmp_path, Outputs(living, attic), Network())
+    assert [zone.power_meter for zone in climate.settings.zones] == meters
+    assert climate._powers() == ({"0x1": Network.power_states[0]} if meters[0] else {})
+    assert list(climate._missing_sensors()) == ["t"], "a plug that only switches is not missed"
