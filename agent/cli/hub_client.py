@@ -135,7 +135,7 @@ def exchange(
     timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     connection = _UnixConnection(path, timeout_s)
     try:
-        with _explained(path, timeout_s):
+        with _explained(path, timeout_s, is_change=method != "GET"):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 # A hub may refuse a file before it has read all of it.
                 connection.request(method, route, body=content, headers=headers)
@@ -151,8 +151,8 @@ def exchange(
 
 
 @contextlib.contextmanager
-def _explained(path: Path, timeout_s: float) -> Iterator[None]:
-    """Raise the errors of a connection as `NotAllowed` and `NoAnswer`."""
+def _explained(path: Path, timeout_s: float, *, is_change: bool = False) -> Iterator[None]:
+    """Raise the errors of a connection as `NotAllowed` and `NoAnswer`; one that changes something may still do it."""
     try:
         yield
     except PermissionError as error:
@@ -163,7 +163,12 @@ def _explained(path: Path, timeout_s: float) -> Iterator[None]:
         what = "the hub has stopped: no process listens on" if path.is_socket() else "name the hub's socket: it is not"
         raise NoAnswer(f"{what} {path}") from error
     except TimeoutError as error:
-        raise NoAnswer(f"the hub hangs: no answer on {path} within {timeout_s:g} s") from error
+        what = f"no answer on {path} within {timeout_s:g} s"
+        if is_change:
+            # It answers once the change is on the disk.
+            text = f"look whether it was done before you repeat it, it may still be: {what}; the hub or its disk hangs"
+            raise NoAnswer(text) from error
+        raise NoAnswer(f"the hub hangs: {what}") from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"no usable answer on {path} ({error})") from error
 

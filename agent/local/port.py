@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.config.network import is_loopback
 from agent.local.routes import Answer, Handler, LocalRequest, RequestRefused
 
 QR_SCALE = 8
 """Pixels of a module: a picture that a page shows smaller, and a scanner reads."""
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class PortReport(msgspec.Struct, frozen=True):
@@ -31,6 +31,7 @@ class PortReport(msgspec.Struct, frozen=True):
         name: The hub's in its network.
         sheet_address: What people open in the house, and what the QR code says: the first address that is not of this
             machine alone; empty without one.
+        sheet_addresses: Those that the sheet lists; see `sheet_addresses`.
     """
 
     addresses: list[str]
@@ -40,11 +41,21 @@ class PortReport(msgspec.Struct, frozen=True):
     certificate_ends: str | None = None
     name: str = ""
     sheet_address: str = ""
+    sheet_addresses: list[str] = []
 
 
 def sheet_address(addresses: Sequence[str]) -> str:
     """Return the first address that other machines can open; empty without one."""
-    return next((each for each in addresses if urlsplit(each).hostname not in _LOOPBACK), "")
+    return next(iter(_open_to_others(addresses)), "")
+
+
+def sheet_addresses(addresses: Sequence[str]) -> list[str]:
+    """Return those that other machines can open; all where there is none."""
+    return _open_to_others(addresses) or [*addresses]
+
+
+def _open_to_others(addresses: Sequence[str]) -> list[str]:
+    return [each for each in addresses if not is_loopback(urlsplit(each).hostname or "")]
 
 
 def qr_svg(text: str) -> bytes:

@@ -21,7 +21,7 @@ from agent.foundation.lazy_imports import import_server
 from agent.foundation.supervisor import describe_error
 from agent.foundation.worker import Worker
 from agent.local.log import LogEntry
-from agent.local.port import PortReport, sheet_address
+from agent.local.port import PortReport, sheet_address, sheet_addresses
 from agent.local.routes import Handlers, Role
 from agent.local.status_builder import HubReports
 from agent.port.announcement.records import ServiceRecord, services_of
@@ -261,4 +261,5 @@ class PortService:
             certificate_ends=rfc3339.render_known(ends_ms),
             name=os.uname().nodename,
             sheet_address=sheet_address(addresses),
+            sheet_addresses=sheet_addresses(addresses),
         )

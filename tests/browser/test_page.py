@@ -46,7 +46,10 @@ async def test_who_types_wrong_codes_is_told_the_tries_left_and_then_the_wait_in
         page = visitor.page
         await page.goto(hub.url)
         said = ["Code .* falsch.*Noch 4 Versuche", "Noch 3 Versuche", "Noch 2 Versuche", "Noch 1 Versuch,"]
-        said += ["Der nächste Versuch zählt in [12] s", "Zu viele falsche Codes. Der nächste Versuch zählt in [12] s"]
+        said += [
+            "Der nächste Versuch zählt in [12]\u00a0s",
+            "Zu viele falsche Codes. Der nächste Versuch zählt in [12]\u00a0s",
+        ]
         for each in said:
             await page.get_by_label("Code").fill("0000-0000-0000-0000")
             await page.get_by_role("button", name="Anmelden").click()

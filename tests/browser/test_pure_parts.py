@@ -177,3 +177,17 @@ async def test_zones_keep_what_is_not_their_thermometers(page: Page) -> None:
         {"id": "bath", "sensors": ["c"], "weights": [1]},
         {"id": "hall", "sensors": ["e"]},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("heating: 1.2 K below 21.0 at 40 %", "heating: 1.2\u00a0K below 21.0 at 40\u00a0%"),
+        ("silent for 3 h, then 7 min; 0.0 s", "silent for 3\u00a0h, then 7\u00a0min; 0.0\u00a0s"),
+        ("frost is near, 3.9 °C.", "frost is near, 3.9\u00a0°C."),
+        ("3 sensors and 2 hubs", "3 sensors and 2 hubs"),
+    ],
+)
+async def test_a_number_and_its_unit_stay_in_one_line(page: Page, text: str, shown: str) -> None:
+    assert await call(page, "words", "say", text) == shown
+    assert await call(page, "words", "t", text) == shown

@@ -132,6 +132,7 @@ async def test_the_sheet_is_one_page_of_paper_with_the_new_code_and_a_picture_of
         await page.get_by_role("link", name="Provisioning sheet").click()
         sheet = page.get_by_role("region", name="Provisioning sheet")
         await expect(sheet).to_contain_text(ADDRESS)
+        await expect(sheet).not_to_contain_text("127.0.0.1:8480")
         await expect(sheet).to_contain_text("kitchen 1")
         picture = sheet.get_by_role("img", name=ADDRESS)
         await expect(picture).to_be_visible()

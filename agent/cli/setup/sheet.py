@@ -13,7 +13,7 @@ import msgspec
 from agent.cli import hub_client
 from agent.config import Config
 from agent.local.access import NewCode
-from agent.local.port import PortReport, sheet_address
+from agent.local.port import PortReport, sheet_address, sheet_addresses
 
 WIDTH = 14
 COLUMNS_MAX = 72
@@ -37,7 +37,7 @@ def sheet_text(config: Config, port: PortReport, *, hub: str, model: str, code: 
         code: The owner's code; empty where it was made before.
     """
     rows = [("Hub", hub), ("Machine", model or "-"), ("Cloud", config.cloud.base_url)]
-    rows += [("Page", address) for address in port.addresses] or [("Page", "on this machine only")]
+    rows += [("Page", address) for address in sheet_addresses(port.addresses)] or [("Page", "on this machine only")]
     if port.fingerprint:
         pairs = port.fingerprint.split(":")
         parts = [pairs[start : start + FINGERPRINT_BYTES] for start in range(0, len(pairs), FINGERPRINT_BYTES)]

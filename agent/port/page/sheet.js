@@ -27,7 +27,7 @@ export default function Sheet() {
       <${Facts} facts=${[
         [t("sensors.hub"), port.name],
         [t("cloud.title"), valueOf(config, "cloud.base_url")],
-        ...port.addresses.map((address) => [t("sheet.page"), address]),
+        ...port.sheet_addresses.map((address) => [t("sheet.page"), address]),
         [t("sheet.certificate"), port.fingerprint && `SHA-256 ${port.fingerprint}`],
         [t("sheet.code"), code && html`<span class="code">${code}</span>`],
         ...valueOf(config, "climate.zones").map((zone) => [zone.id, joined(...zone.sensors, lineOf(zone))]),

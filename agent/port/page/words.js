@@ -6,6 +6,7 @@ const CHOICE = "climahub.language";
 const MINUTE_S = 60;
 const HOUR_S = 3600;
 const DAY_S = 86400;
+const BEFORE_UNIT = /(\d) (?=(s|min|h|K|V|W|%|°C|dBm)(?!\p{L}))/gu;
 const NUMBER = /^\d{1,3}(,\d{3})+$|^\d+\.\d+$/; // As the hub writes one with separators.
 
 let texts = {};
@@ -42,17 +43,22 @@ function byKey(catalogue) {
   return { ...numbered, ...Object.fromEntries(groups.flatMap(([group, ...named]) => named.map((line) => `${group}.${line}`.split(/=(.*)/)))) };
 }
 
+// A number and its unit stay in one line.
+const joinUnits = (text) => text.replace(BEFORE_UNIT, "$1\u00a0");
+
 // Remember how the hub made the texts of a document.
 export function learn(document, phrases = {}) {
   made[document] = phrases;
 }
 
 // What the hub says, in the language of the page; its English where the catalogue does not know it.
-export function say(text) {
+export const say = (text) => joinUnits(translated(text));
+
+function translated(text) {
   const phrase = Object.values(made).find((each) => each[text])?.[text];
   const template = hubTexts[phrase?.key ?? text];
   if (template === undefined) return NUMBER.test(text) ? number(Number(text.replaceAll(",", "")), text.split(".")[1]?.length ?? 0) : text;
-  let said = template.replace(/\{(\w+)\}/g, (_, name) => say(phrase.parameters[name]));
+  let said = template.replace(/\{(\w+)\}/g, (_, name) => translated(phrase.parameters[name]));
   // As the hub makes a sentence of a phrase.
   if (/^\p{Lu}/u.test(text)) said = said[0].toUpperCase() + said.slice(1);
   return text.endsWith(".") && !/[.!?]$/.test(said) ? `${said}.` : said;
@@ -60,7 +66,7 @@ export function say(text) {
 
 // The language of what the hub says: English where it is not translated, else that of the page.
 export function langOf(text) {
-  return say(text) === text ? "en" : null;
+  return translated(text) === text ? "en" : null;
 }
 
 export function currentLanguage() {
@@ -78,7 +84,7 @@ export function chooseLanguage(wanted) {
 
 // The text of a key, with {names} filled in. A missing key shows itself: tests/unit/test_page.py finds it first.
 export function t(key, values = {}) {
-  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return joinUnits((texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole));
 }
 
 // A text that depends on a count: KEY.one or KEY.other.

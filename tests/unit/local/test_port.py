@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from agent.local.port import PortReport, handlers, sheet_address
+from agent.local.port import PortReport, handlers, sheet_address, sheet_addresses
 from agent.local.routes import Answer, Caller, LocalRequest, RequestRefused, Role
 
 ADDRESS = "https://192.168.1.7:8480"
@@ -23,6 +23,21 @@ def test_the_address_of_the_sheet_is_the_first_that_other_machines_can_open(
     addresses: list[str], expected: str
 ) -> None:
     assert sheet_address(addresses) == expected
+
+
+@pytest.mark.parametrize(
+    ("addresses", "listed"),
+    [
+        ([], []),
+        (["http://127.0.0.1:8480", ADDRESS, "https://[fd00::1]:8480"], [ADDRESS, "https://[fd00::1]:8480"]),
+        (["http://127.0.0.2:8480", ADDRESS], [ADDRESS]),
+        (["http://127.0.0.1:8480", "http://[::1]:8480"], ["http://127.0.0.1:8480", "http://[::1]:8480"]),
+    ],
+)
+def test_the_sheet_lists_this_machine_alone_only_where_there_is_nothing_else(
+    addresses: list[str], listed: list[str]
+) -> None:
+    assert sheet_addresses(addresses) == listed
 
 
 async def picture_of(address: str) -> Answer:

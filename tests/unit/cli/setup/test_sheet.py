@@ -21,7 +21,7 @@ zones = [{ id = "bath", sensors = ["w1-28-0a/temperature"] }]
 
 def test_sheet_has_what_a_technician_needs_years_later() -> None:
     config = resolve_text(TEXT, file="", directory=Path(), environ={}).config
-    port = PortReport(["https://192.168.1.7:8480"], [], fingerprint="AB:CD")
+    port = PortReport(["http://127.0.0.1:8480", "https://192.168.1.7:8480"], [], fingerprint="AB:CD")
     text = sheet_text(config, port, hub="hub-1", model="Raspberry Pi 4", code="ABCD-EFGH-JKMN-PQRS")
     assert text.splitlines()[2:9] == [
         "Hub           hub-1",
