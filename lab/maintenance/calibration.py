@@ -118,7 +118,7 @@ def why_missed(fault: Fault, days: Sequence[Watched[Fault, Drift]]) -> str:
 
 
 def as_markdown(found: Mapping[Indicator, Judgement], hub_years: int) -> str:
-    """Return the judgement as tables for docs/maintenance.md."""
+    """Return the judgement as tables for docs/experiments/maintenance-confidence.md."""
     return tables(found, title="Held-out fleet", unit="hub", years=hub_years, calibrated=found, has_recall=True)
 
 

@@ -1,7 +1,7 @@
 """How the confidence of predictive maintenance is fitted and judged, for houses and machines alike. Pure.
 
 A fleet is followed day by day with the truth beside it; what a model says is counted as alerts and faults, and reported
-as tables for docs/maintenance.md.
+as tables for docs/experiments/maintenance-confidence.md.
 """
 
 from collections import Counter
@@ -176,7 +176,7 @@ def tables(
     calibrated: Collection[IndicatorT],
     has_recall: bool,
 ) -> str:
-    """Return a judgement as tables for docs/maintenance.md.
+    """Return a judgement as tables for docs/experiments/maintenance-confidence.md.
 
     Args:
         found: The judgement of each indicator.

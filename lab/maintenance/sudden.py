@@ -294,7 +294,7 @@ def largest_mean(count: int) -> float:
 
 
 def as_markdown(lives: Sequence[Life]) -> str:
-    """Return the counts as a table for docs/maintenance.md."""
+    """Return the counts as a table for docs/experiments/sudden-faults.md."""
     lines = [
         "| Sudden fault | reported within 3 h | within 12 h | within 3 h, where heat was called for an hour of them |",
         "|---|---|---|---|",

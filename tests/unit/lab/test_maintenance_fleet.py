@@ -109,8 +109,8 @@ def test_the_confidence_holds_on_a_fleet_that_it_has_not_seen() -> None:
         assert true / alerts >= 0.8
         false += alerts - true
     assert false / hub_years <= 0.2
-    # The tables of docs/maintenance.md come from here.
-    page = (calibration.TARGET.parents[2] / "docs" / "maintenance.md").read_text()
+    # The tables of docs/experiments/maintenance-confidence.md come from here.
+    page = (calibration.TARGET.parents[2] / "docs" / "experiments" / "maintenance-confidence.md").read_text()
     assert as_markdown(found, hub_years) in page
 
 

@@ -90,5 +90,5 @@ def test_the_whole_fit_writes_the_same_file_and_its_confidence_holds_on_machines
         assert alerts > 10
         assert true / alerts >= NEEDED
         assert (alerts - true) / years <= 0.2
-    page = (machine_calibration.TARGET.parents[2] / "docs" / "maintenance.md").read_text()
+    page = (machine_calibration.TARGET.parents[2] / "docs" / "experiments" / "maintenance-confidence.md").read_text()
     assert machines_as_markdown(found, years) in page
