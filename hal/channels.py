@@ -147,6 +147,10 @@ class ChannelSource(Protocol):
         """
         ...
 
+    def release(self, bus: str) -> None:
+        """Let go of a bus that is gone. Called on its thread."""
+        ...
+
 
 @runtime_checkable
 class FindsChannels(Board, Protocol):

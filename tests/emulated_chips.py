@@ -171,6 +171,7 @@ class EmulatedBus:
         self.chips = dict(chips)
         self.fault: int | tuple[str, int] | None = None
         self.bytes_done = 0
+        self.closed = 0
         self.transfers: list[tuple[int, bytes, int]] = []
 
     def transfer(self, address: int, write: bytes, read_bytes: int) -> bytes:
@@ -204,7 +205,7 @@ class EmulatedBus:
         return min(count, max(0, self.fault[1] - before)) if isinstance(self.fault, tuple) else count
 
     def close(self) -> None:
-        pass
+        self.closed += 1
 
 
 BMP280_T, BMP280_P = (27504, 26435, -1000), (36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000)

@@ -43,7 +43,12 @@ Sharp steps of the load show it sooner (`load_steps`), and not by how much."""
 
 OWN_SENSORS_MAX: Final = 256
 RELAYED_MAX: Final = 1024
-"""Series that are judged; what comes beyond is only corrected."""
+"""Sensors that are judged; what comes beyond is only corrected. No board lists more (`hal.linux.inventory`), and no hub
+pairs more (`agent.pairing.transitions`), so that there are others only after some are gone."""
+
+SILENT_MS_MIN: Final = 3_600_000
+"""A sensor that has been silent for so long makes room for another, the one that is silent longest first. What was
+learned of its self-heating stays."""
 
 _SATURATED: Final = 100.0
 _JUDGED: Final = frozenset({SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.PRESSURE})
@@ -115,6 +120,8 @@ class SensorJudge:
         self._room_names = frozenset(name for names in rooms for name in names)
         self._offsets = offsets
         self._devices = devices
+        self._own_at_ms: dict[str, int] = {}
+        self._relayed_at_ms: dict[str, int] = {}
         self._own: dict[str, _Thermometer] = {}
         self._relayed: dict[str, tuple[JumpDetector, ErraticDetector]] = {}
         self._chips: dict[str, dict[SensorKind, Liveliness]] = {}
@@ -130,17 +137,16 @@ class SensorJudge:
         value = reading.value
         if reading.kind not in _JUDGED or not isfinite(value):
             return reading
+        if not self._is_judged(reading):
+            return reading if reading.quality is Quality.BAD else self._correct(clamp_reading(reading))[0]
         doubt = self._doubt_own(reading) if reading.device == HUB else self._doubt_relayed(reading)
         if reading.quality is Quality.BAD:
             return msgspec.structs.replace(reading, reason=doubt) if doubt else reading
         told = doubt or _told(reading)
         clamped = clamp_reading(reading)
         corrected, offset, rise_k, uncertainty = self._correct(clamped)
-        self._remember(
-            corrected,
-            SensorNote(
-                value, corrected.value, reading.at_ms, offset, rise_k, uncertainty, told or self._watched(reading)
-            ),
+        self.notes[reading.device, reading.sensor, reading.kind] = SensorNote(
+            value, corrected.value, reading.at_ms, offset, rise_k, uncertainty, told or self._watched(reading)
         )
         if doubt:
             return msgspec.structs.replace(corrected, quality=Quality.SUSPECT, reason=doubt)
@@ -172,6 +178,36 @@ class SensorJudge:
         if sensor in self.learned:
             self.learned[sensor] = SelfHeating()
 
+    # Who is judged.
+
+    def _is_judged(self, reading: Reading) -> bool:
+        """Return whether there is room for a sensor, after one that is gone may have been forgotten."""
+        is_own = reading.device == HUB
+        known, name = (self._own_at_ms, reading.sensor) if is_own else (self._relayed_at_ms, reading.device)
+        if name not in known and len(known) >= (OWN_SENSORS_MAX if is_own else RELAYED_MAX):
+            silent = min(known, key=known.__getitem__)
+            if reading.at_ms - known[silent] < SILENT_MS_MIN:
+                return False
+            del known[silent]
+            self._forget(silent, is_own=is_own)
+        known[name] = reading.at_ms
+        return True
+
+    def _forget(self, name: str, *, is_own: bool) -> None:
+        self._latest.pop(name, None)
+        if is_own:
+            self._own.pop(name, None)
+            self._neighbours.forget(name)
+            if not any(_chip(other) == _chip(name) for other in self._own_at_ms):
+                self._chips.pop(_chip(name), None)
+            if name not in self._in_case:
+                self.learned.pop(name, None)
+        else:
+            self._relayed.pop(name, None)
+        for key in list(self.notes):
+            if (key[0] == HUB) is is_own and name in key[:2]:
+                del self.notes[key]
+
     # What is doubted.
 
     def _doubt_own(self, reading: Reading) -> str:
@@ -183,11 +219,7 @@ class SensorJudge:
             doubt = self._doubt_thermometer(name, value, at_ms)
         else:
             doubt = ""
-        chips = self._chips.get(_chip(name))
-        if chips is None:
-            if len(self._chips) >= OWN_SENSORS_MAX:
-                return doubt
-            chips = self._chips[_chip(name)] = {}
+        chips = self._chips.setdefault(_chip(name), {})
         channel = chips.get(reading.kind)
         if channel is None:
             channel = chips[reading.kind] = Liveliness()
@@ -203,8 +235,6 @@ class SensorJudge:
     def _doubt_thermometer(self, name: str, value: float, at_ms: int) -> str:
         known = self._own.get(name)
         if known is None:
-            if len(self._own) >= OWN_SENSORS_MAX:
-                return ""
             known = self._own[name] = _Thermometer()
         if known.value is not None and value != known.value:
             known.before = known.value
@@ -228,8 +258,6 @@ class SensorJudge:
             return ""
         found = self._relayed.get(reading.device)
         if found is None:
-            if len(self._relayed) >= RELAYED_MAX:
-                return ""
             found = self._relayed[reading.device] = JumpDetector(), ErraticDetector()
         jump, erratic = found[0].observe(reading.value, reading.at_ms), found[1].observe(reading.value, reading.at_ms)
         return jump or erratic
@@ -279,11 +307,6 @@ class SensorJudge:
         offsets = self._offsets()
         offset = offsets.get(key_of(device, name, kind)) if offsets else None
         return 0.0 if offset is None or kind not in OFFSET_MAX else offset.value
-
-    def _remember(self, reading: Reading, note: SensorNote) -> None:
-        key = (reading.device, reading.sensor, reading.kind)
-        if key in self.notes or len(self.notes) < OWN_SENSORS_MAX + RELAYED_MAX:
-            self.notes[key] = note
 
     # What is learned.
 

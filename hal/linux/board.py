@@ -7,10 +7,12 @@ are those of the relays' lines and the features of 1-Wire thermometers, and no o
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hal.channels import BusScan, Channel, ChannelReader, ChannelSource, MachineScan, ReadsInTurn, Turn
 from hal.combined_outputs import CombinedOutputs
@@ -21,7 +23,7 @@ from hal.linux.bus_threads import MACHINE, BusThreads
 from hal.linux.bus_turn import BusTurn
 from hal.linux.device_address import gpio_chip_bus
 from hal.linux.iio import find_unsupported
-from hal.linux.inventory import ChannelInventory
+from hal.linux.inventory import CHANNELS_MAX, ChannelInventory
 from hal.linux.kernel_channels import KernelChannels
 from hal.linux.led import SysfsLed
 from hal.linux.output_lines import RelayWiring
@@ -41,7 +43,9 @@ SCAN_S_MAX = 15.0
 """How long a person waits who asks what answers on the buses. A healthy bus takes a tenth of a second."""
 
 FIND_S_MAX = 5.0
-"""How long a search of one bus is waited for; what it finds later counts with the next one."""
+"""How long a search of one bus is waited for, once: then the bus hangs. What it finds later counts with the next."""
+
+_SEARCH, _SCAN = "a search for sensors", "a look at what answers"
 
 
 class LinuxChannel:
@@ -132,7 +136,9 @@ class LinuxBoard:
         kernel = KernelChannels(sysfs_root, proc_root, named=named, monotonic_ms=monotonic_ms)
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
         self._searches: dict[tuple[int, str], Future[Sequence[Channel] | HalError]] = {}
+        self._buses_before: Sequence[tuple[int, str]] = ()
         self._is_changed = False
+        self._left_out: AbstractSet[str] = frozenset()
         self._uevents = uevents or Uevents()
         self._inventory = ChannelInventory()
         self._readers: dict[str, LinuxChannel] = {}
@@ -170,39 +176,71 @@ class LinuxBoard:
         self._is_changed = False
 
     async def search(self) -> None:
-        """See `hal.channels.FindsChannels`."""
+        """See `hal.channels.FindsChannels`. A bus that hangs is left out, and keeps what was found on it."""
         buses = {number: source.buses() for number, source in enumerate(self._sources)}
+        self._release_buses(buses)
+        begun = []
         for number, source in enumerate(self._sources):
             for bus in buses[number]:
-                if (number, bus) not in self._searches:
+                if (number, bus) not in self._searches and not self._threads.hanging(bus):
                     search = self._threads.submit(bus, lambda source=source, bus=bus: _found(source, bus))  # type: ignore[misc]
                     self._searches[number, bus] = search
-        await asyncio.wait([asyncio.wrap_future(search) for search in self._searches.values()], timeout=FIND_S_MAX)
+                    begun.append(asyncio.wrap_future(search))
+        if begun:
+            await asyncio.wait(begun, timeout=FIND_S_MAX)
         is_changed = self._inventory.forget_buses(buses)
         for key, search in list(self._searches.items()):
+            self._abandon(key[1], _SEARCH, search)
             if search.done():
                 del self._searches[key]
-                found = search.result()
-                if not isinstance(found, HalError) and key[1] in buses[key[0]]:
+                found = search.result() if _is_finished(search) else None
+                if found is not None and not isinstance(found, HalError) and key[1] in buses[key[0]]:
                     is_changed |= self._inventory.merge(key, found)
         self._follow_inventory()
         self._is_changed |= is_changed
+        left_out, self._left_out = self._left_out, self._inventory.left_out
+        if new := sorted(self._left_out - left_out):
+            _log.warning("disconnect sensors: not read are %s, as %d channels are", ", ".join(new), CHANNELS_MAX)
+
+    def _release_buses(self, buses: Mapping[int, Sequence[str]]) -> None:
+        """Have the sources let go of buses that are gone, whose threads then end."""
+        for number, bus in self._buses_before:
+            if bus not in buses[number]:
+                self._threads.submit(bus, partial(self._sources[number].release, bus))
+        self._buses_before = [(number, bus) for number, found in buses.items() for bus in found]
+        gone = self._inventory.gone
+        present = {channel.bus for name, channel in self._inventory.channels.items() if name not in gone}
+        self._threads.follow(present.union(*buses.values()))
+
+    def _abandon(self, bus: str, what: str, work: "Future[Any]") -> None:
+        """Take it that a bus hangs on work that has not ended, and report it once."""
+        if work.done():
+            return
+        was_hanging = self._threads.hanging(bus)
+        self._threads.abandon(bus, what, work)
+        if not was_hanging and (hanging := self._threads.hanging(bus)):
+            _log.warning(
+                "check the wiring of %s: it hangs, %s has not returned", bus or "this machine's chips", hanging
+            )
 
     async def scan_buses(self) -> MachineScan:
         """See `hal.channels.ScansBuses`. Each bus is asked on its thread, so that no reading comes in between."""
         scanner = self._buses
         if scanner is None:
             return MachineScan()
-        missing = await asyncio.wrap_future(self._threads.submit(MACHINE, scanner.missing))
+        missing = self._threads.submit(MACHINE, scanner.missing)
         scans = {
-            bus: asyncio.wrap_future(self._threads.submit(bus, lambda bus=bus: _scanned(scanner, bus)))  # type: ignore[misc]
+            bus: self._threads.submit(bus, lambda bus=bus: _scanned(scanner, bus))  # type: ignore[misc]
             for bus in scanner.buses()
         }
-        if scans:
-            await asyncio.wait(scans.values(), timeout=SCAN_S_MAX)
+        works: Sequence[tuple[str, Future[Any]]] = ((MACHINE, missing), *scans.items())
+        await asyncio.wait([asyncio.wrap_future(work) for _, work in works], timeout=SCAN_S_MAX)
+        for bus, work in works:
+            self._abandon(bus, _SCAN, work)
         hangs = "disconnect the devices on this bus one by one: it has not answered"
         return MachineScan(
-            [scan.result() if scan.done() else BusScan(bus, "", problem=hangs) for bus, scan in scans.items()], missing
+            [scan.result() if _is_finished(scan) else BusScan(bus, "", problem=hangs) for bus, scan in scans.items()],
+            missing.result() if _is_finished(missing) else (),
         )
 
     def _follow_inventory(self) -> None:
@@ -253,6 +291,10 @@ class LinuxBoard:
             await self._button.close()
         self._uevents.close()
         self._threads.close()
+
+
+def _is_finished(work: "Future[Any]") -> bool:
+    return work.done() and not work.cancelled()
 
 
 def _scanned(scanner: "MachineBuses", bus: str) -> BusScan:

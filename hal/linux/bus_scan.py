@@ -13,7 +13,15 @@ from hal.linux import bus_advice
 from hal.linux.device_address import driver_of
 from hal.linux.hwmon import ONE_WIRE_FAMILIES
 from hal.linux.i2c.chip import Exchange, Transfer
-from hal.linux.i2c.chip_source import DRIVER, I2cChips, bound_driver, is_package_installed, sensor_buses
+from hal.linux.i2c.chip_source import (
+    BUSES_MAX,
+    DRIVER,
+    I2cChips,
+    bound_driver,
+    is_for_sensors,
+    is_package_installed,
+    sensor_buses,
+)
 from hal.linux.sysfs import directories, optional_text
 
 FIRST_ADDRESS, LAST_ADDRESS = 0x08, 0x77
@@ -66,8 +74,10 @@ class MachineBuses:
             return BusScan(bus, "1-Wire", list(self._one_wire_devices(bus)))
         name = optional_text(self._sysfs_root / "bus" / "i2c" / "devices" / bus / "name")
         bound = [device for address in _addresses() if (device := self._bound(bus, address))]
-        if bus not in sensor_buses(self._sysfs_root):
+        if not is_for_sensors(name):
             return BusScan(bus, name, bound, "not searched: a bus of displays, or of a PC's memory modules")
+        if bus not in sensor_buses(self._sysfs_root):
+            return BusScan(bus, name, bound, f"disconnect another adapter: {BUSES_MAX} buses are searched at most")
         if problem := self._closed(bus):
             return BusScan(bus, name, bound, problem)
         devices = {device.address: device for device in bound}

@@ -5,7 +5,7 @@ it drives itself. A thread that hangs in the kernel cannot be ended; it is left 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -13,7 +13,8 @@ from hal.errors import HalError, SensorUnavailable
 
 BUS_THREADS_MAX = 12
 """The service may have 32 threads and processes in all (`TasksMax` of systemd/climahub.service). Further buses share
-the last thread. A Pi with everything enabled has seven I2C buses and two 1-Wire masters."""
+the last thread until one of those that have their own is gone. A Pi with everything enabled has seven I2C buses and two
+1-Wire masters."""
 
 MACHINE = ""
 """The bus of what is on none: the processor, mains, batteries and radios."""
@@ -31,6 +32,8 @@ class BusThreads:
         """Start none."""
         self._is_closed = False
         self._executors: dict[str, ThreadPoolExecutor] = {}
+        self._works: dict[str, list[Future[Any]]] = {}
+        self._present: Collection[str] | None = None
         self._abandoned: dict[ThreadPoolExecutor, tuple[str, Future[Any]]] = {}
         self._last_end: asyncio.Future[None] | None = None
 
@@ -47,12 +50,25 @@ class BusThreads:
         """Return the thread of a bus."""
         found = self._executors.get(bus)
         if found is None:
-            if len(self._executors) < BUS_THREADS_MAX:
+            threads = list(dict.fromkeys(self._executors.values()))
+            if len(threads) >= BUS_THREADS_MAX:
+                self._give_back()
+                threads = list(dict.fromkeys(self._executors.values()))
+            if len(threads) < BUS_THREADS_MAX:
                 found = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"bus-{bus or 'machine'}")
             else:
-                found = list(self._executors.values())[BUS_THREADS_MAX - 1]
+                found = threads[-1]
             self._executors[bus] = found
         return found
+
+    def follow(self, present: Collection[str]) -> None:
+        """Give the threads of buses that are gone to those that share one. A thread that has work keeps its bus.
+
+        Args:
+            present: The buses that are there.
+        """
+        self._present = present
+        self._give_back()
 
     def submit(self, bus: str, work: Callable[[], _T]) -> Future[_T]:
         """Have work done on the thread of a bus, after the work that it has already.
@@ -62,20 +78,48 @@ class BusThreads:
         """
         if self._is_closed:
             raise SensorUnavailable("not read, as the hub stops")
-        return self.executor(bus).submit(work)
+        submitted = self.executor(bus).submit(work)
+        self._works[bus] = [*self._unfinished(bus), submitted]
+        return submitted
 
-    def abandon(self, bus: str, name: str, work: Future[Any]) -> None:
-        """Take it that nobody waits for this work any more; until it ends, the bus hangs."""
+    def abandon(self, bus: str, what: str, work: Future[Any]) -> None:
+        """Take it that nobody waits for this work any more; until it ends, the bus hangs.
+
+        Args:
+            bus: On whose thread it is.
+            what: For people, such as "an earlier read of i2c-1-0076/bme280/temperature".
+            work: What `submit` has returned.
+        """
         if not work.cancel():
-            self._abandoned.setdefault(self.executor(bus), (name, work))
+            self._abandoned.setdefault(self.executor(bus), (what, work))
 
     def hanging(self, bus: str) -> str:
-        """Return the name of the abandoned work on which the thread of a bus hangs; empty while it does not."""
-        name, work = self._abandoned.get(self.executor(bus), ("", None))
+        """Return the abandoned work on which the thread of a bus hangs, for people; empty while it does not."""
+        what, work = self._abandoned.get(self.executor(bus), ("", None))
         if work is not None and work.done():
             del self._abandoned[self.executor(bus)]
             return ""
-        return name
+        return what
+
+    def _unfinished(self, bus: str) -> list[Future[Any]]:
+        return [work for work in self._works.get(bus, ()) if not work.done()]
+
+    def _give_back(self) -> None:
+        """End the threads of buses that are gone, and have buses that share one ask for a thread anew."""
+        if self._present is None:
+            return
+        before = set(self._executors.values())
+        kept: set[ThreadPoolExecutor] = set()
+        for bus, executor in list(self._executors.items()):
+            is_own = bus == MACHINE or (bus in self._present and executor not in kept)
+            if is_own or self._unfinished(bus):
+                kept.add(executor)
+            else:
+                del self._executors[bus]
+                self._works.pop(bus, None)
+        for executor in before - kept:
+            self._abandoned.pop(executor, None)
+            executor.shutdown(wait=False)
 
     def close(self) -> None:
         """End the threads without waiting for one that hangs."""

@@ -89,7 +89,7 @@ class BusTurn:
     def _give_up(self, go: "_Go") -> None:
         go.is_given_up = True
         self._go = None
-        self._threads.abandon(self._left[0].bus, self._left[0].name, go.work)
+        self._threads.abandon(self._left[0].bus, f"an earlier read of {self._left[0].name}", go.work)
 
 
 class _Go:
@@ -156,6 +156,5 @@ def _outcome(channel: Channel) -> Outcome:
 def _bus_hangs(channel: Channel, hanging: str) -> HalError:
     where = f"the bus {channel.bus}" if channel.bus else "a chip of this machine"
     return SensorUnavailable(
-        f"{channel.name}: check the wiring, then cut the power of the hub: {where} hangs, an earlier read of"
-        f" {hanging} has not returned"
+        f"{channel.name}: check the wiring, then cut the power of the hub: {where} hangs, {hanging} has not returned"
     )

@@ -136,6 +136,9 @@ class MainsLine:
             )
         ]
 
+    def release(self, bus: str) -> None:
+        """See `ChannelSource`; it is always the same bus."""
+
 
 class GpioButton:
     """A button on a line, implementing `hal.interface.Button`. Costs nothing while nobody presses it."""

@@ -5,12 +5,13 @@ each read, and is the same sensor when the chip is back. Must never give one chi
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from hal.channels import Channel
 
 CHANNELS_MAX = 256
 """Far more than a house has; the limit is for a bus that shows another device with each glitch. Channels that are gone
-make room, the one that is gone longest first; without any, what is new is not taken."""
+make room, the one that is gone longest first; without any, what is new is left out."""
 
 
 class ChannelInventory:
@@ -19,12 +20,14 @@ class ChannelInventory:
     Attributes:
         channels: What is known, those that are gone included, in the order of the first finding.
         gone: Names of the channels that no search has found last time, gone longest first.
+        left_out: Names of those for which there is no room.
     """
 
     def __init__(self) -> None:
         """Know nothing."""
         self.channels: dict[str, Channel] = {}
         self.gone: dict[str, None] = {}
+        self.left_out: AbstractSet[str] = frozenset()
         self._found: dict[tuple[int, str], dict[str, Channel]] = {}
 
     def merge(self, search: tuple[int, str], channels: Sequence[Channel]) -> bool:
@@ -70,6 +73,7 @@ class ChannelInventory:
             self.gone.pop(name, None)
             if name in self.channels or self._has_room():
                 self.channels[name] = channel
+        self.left_out = found.keys() - self.channels.keys()
 
     def _has_room(self) -> bool:
         if len(self.channels) >= CHANNELS_MAX and self.gone:

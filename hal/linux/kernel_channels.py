@@ -74,6 +74,9 @@ class KernelChannels:
         self._searches += 1
         return self._found
 
+    def release(self, bus: str) -> None:
+        """See `ChannelSource`; nothing is held of a bus."""
+
     def _search(self) -> Sequence[Channel]:
         found: dict[str, Channel] = {}
         for channel in (

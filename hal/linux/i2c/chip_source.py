@@ -36,9 +36,14 @@ def sensor_buses(sysfs_root: Path) -> Sequence[str]:
     found = [
         directory.name
         for directory in directories(sysfs_root / "bus" / "i2c" / "devices")
-        if _BUS.fullmatch(directory.name) and not _NOT_FOR_SENSORS.search(optional_text(directory / "name"))
+        if _BUS.fullmatch(directory.name) and is_for_sensors(optional_text(directory / "name"))
     ]
     return sorted(found, key=lambda name: int(name.partition("-")[2]))[:BUSES_MAX]
+
+
+def is_for_sensors(name: str) -> bool:
+    """Return whether a bus may be searched, by what the kernel calls its adapter."""
+    return not _NOT_FOR_SENSORS.search(name)
 
 
 def bound_driver(sysfs_root: Path, bus: str, address: int) -> str:
@@ -117,6 +122,12 @@ class I2cChips:
                 channels += self._channels(bus, adapter, address, reader)
         return channels
 
+    def release(self, bus: str) -> None:
+        """See `ChannelSource`. The kernel waits with the removal of an adapter until nobody has its file open."""
+        self.bus(bus).close()
+        for place in [each for each in self._readers if each[0] == bus]:
+            del self._readers[place]
+
     def _adapter(self, bus: str) -> str:
         """Return the stable name of a bus, the number of which may be given out in turn."""
         return i2c_adapter(self._sysfs_root / "bus" / "i2c" / "devices" / bus)
@@ -176,5 +187,6 @@ class I2cChips:
     def _read(self, bus: str, adapter: str, reader: ChipReader, quantity: Quantity) -> float:
         """Read a channel, unless another adapter has the number of its bus now: that one's chip is another chip."""
         if self._adapter(bus) != adapter:
+            self.bus(bus).close()
             raise SensorUnavailable(f"plug {adapter} in again: {bus} is another adapter now")
         return reader.read(quantity)

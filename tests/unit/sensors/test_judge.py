@@ -8,9 +8,12 @@ import pytest
 
 from agent.sensors.calibration import Offset
 from agent.sensors.judge import (
+    OWN_SENSORS_MAX,
     PAIR_AGE_MS_MAX,
     PROCESSOR_AGE_MS_MAX,
     REFERENCE_AGE_MS_MAX,
+    RELAYED_MAX,
+    SILENT_MS_MIN,
     WATCH_CHANGES_MIN,
     SensorJudge,
 )
@@ -308,3 +311,57 @@ def test_two_or_three_steps_of_the_load_show_a_sensor_that_the_processor_warms()
 def test_other_kinds_pass() -> None:
     reading = Reading(HUB, "power/mains", SensorKind.POWER_AVAILABILITY, 1.0, 0)
     assert Bench().judge.judge(reading) is reading
+
+
+def pipe(number: int) -> str:
+    return f"w1-28-{number:012x}/ds18b20/temperature"
+
+
+def test_sensors_that_are_gone_make_room_for_new_ones() -> None:
+    bench = Bench()
+    for number in range(OWN_SENSORS_MAX):
+        bench.read(pipe(number), 20.0 + number % 40)
+    assert bench.read(PIPE, 85.0).quality is Quality.GOOD
+    bench.minute += SILENT_MS_MIN // MINUTE_MS - 1
+    bench.read(pipe(0), 20.0)
+    assert bench.read(PIPE, 85.0).quality is Quality.GOOD
+    bench.minute += 1
+    assert bench.read(PIPE, 85.0).quality is Quality.SUSPECT
+    assert (HUB, pipe(0), T) in bench.judge.notes
+    assert (HUB, pipe(1), T) not in bench.judge.notes
+    for a, b in ((21.0, 40.0), (21.0, 40.0), (40.0, 21.0)):
+        bench.minute += 1
+        bench.read(PIPE, a)
+        last = bench.read(OTHER_PIPE, b)
+    assert "exchanged" in last.reason
+
+
+def test_relayed_sensors_that_are_gone_make_room_for_new_ones() -> None:
+    bench = Bench()
+    for number in range(RELAYED_MAX):
+        bench.read("", 20.0, device=f"{number:#018x}")
+
+    def jumps() -> list[Quality]:
+        found = []
+        for value in (21.0, 21.0, 26.0, 26.0, 26.0):
+            bench.minute += 1
+            found.append(bench.read("", value, device=RADIO).quality)
+        return found
+
+    assert Quality.SUSPECT not in jumps()[-1:]
+    bench.minute += SILENT_MS_MIN // MINUTE_MS
+    assert jumps()[-1] is Quality.SUSPECT
+    assert len(bench.judge.notes) == RELAYED_MAX
+
+
+def test_what_was_learned_in_the_case_stays_when_others_need_the_room() -> None:
+    bench = Bench(BOARD)
+    bench.settle()
+    bench.read(BOARD_RH, 50.0, kind=RH)
+    learned = bench.judge.learned[BOARD]
+    bench.minute += SILENT_MS_MIN // MINUTE_MS + 1
+    for number in range(OWN_SENSORS_MAX):
+        bench.read(pipe(number), 20.0 + number % 40)
+    assert (HUB, BOARD, T) not in bench.judge.notes
+    assert bench.judge.learned[BOARD] == learned
+    assert len(bench.judge.notes) == OWN_SENSORS_MAX

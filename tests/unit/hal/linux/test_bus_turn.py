@@ -210,7 +210,7 @@ async def test_who_gives_up_leaves_no_further_read_behind(bench: Bench) -> None:
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert bench.threads.hanging("i2c-1") == "hangs"
+    assert bench.threads.hanging("i2c-1") == "an earlier read of hangs"
     bench.hang.set()
     await until(lambda: not bench.threads.hanging("i2c-1"))
     assert bench.reads == ["hangs"]

@@ -11,6 +11,7 @@ from hal.channels import BusDevice
 from hal.linux import board as board_module
 from hal.linux.board import LinuxBoard
 from hal.linux.bus_scan import LAST_ADDRESS, MachineBuses
+from hal.linux.i2c.chip_source import BUSES_MAX
 from tests import emulated_chips as emulated
 from tests.unit.hal.linux.i2c.conftest import Bench
 
@@ -108,6 +109,10 @@ def test_a_bus_that_cannot_be_searched_says_what_to_do(bench: Bench, monkeypatch
     assert "group i2c" in buses.scan("i2c-1").problem
     bench.add_bus(20, "fef04500.i2c HDMI")
     assert buses.scan("i2c-20").problem.startswith("not searched")
+    for number in range(21, 21 + BUSES_MAX):
+        bench.add_bus(number)
+    last = f"i2c-{20 + BUSES_MAX}"
+    assert buses.scan(last).problem == f"disconnect another adapter: {BUSES_MAX} buses are searched at most"
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert buses.scan("i2c-1").problem == "pip install 'climahub[i2c]'"
     assert "pip install" in buses.missing()[-1]

@@ -139,6 +139,21 @@ def test_adapters_that_swap_their_numbers_are_never_read_as_the_other(bench: Ben
     assert [channel.name for channel in fresh.find("i2c-12")][:1] == ["usb-1-1-0076/bme280/temperature"]
 
 
+def test_the_device_file_of_an_adapter_that_is_gone_is_closed(bench: Bench) -> None:
+    """The kernel's removal of an adapter waits for that, and with it the USB hub (drivers/i2c/i2c-core-base.c)."""
+    bench.add_usb_bus(11, "1-1")
+    bench.plug("bme280")
+    source = bench.source()
+    [temperature, *_] = source.find("i2c-11")
+    (bench.sysfs_root / "bus" / "i2c" / "devices" / "i2c-11").unlink()
+    source.release("i2c-11")
+    assert bench.wire.closed == 1
+    source.bus("i2c-11").run(0x76, source.chip_at("i2c-11", 0x76).identify())  # type: ignore[union-attr]
+    with pytest.raises(SensorUnavailable, match="plug usb-1-1 in again"):
+        temperature.read()
+    assert bench.wire.closed == 2
+
+
 def test_a_bus_that_hangs_is_searched_at_one_address_only(bench: Bench) -> None:
     bench.wire.fault = errno.ETIMEDOUT
     with pytest.raises(SensorUnavailable, match="disconnect the devices"):
