@@ -78,14 +78,14 @@ class SettingsSync:
             worker: Runs what blocks.
             client: The way to the cloud.
             poll_interval_s: Between two requests for the cloud's copy.
-            rng: For the first interval: hubs that start together do not ask together for ever.
+            rng: For the interval after a start or an outage: hubs that had it together do not ask together for ever.
             label: Returns what is recorded with a local change of the machine that it is made on; empty for nothing.
             is_elsewhere: Tells whether a local change was made on another machine: it is held back.
         """
         self._disk = disk
         self._client = client
         self._poll_interval_s = poll_interval_s
-        self._first_interval_s = rng.uniform(0.0, poll_interval_s)
+        self._rng = rng
         self._listeners: list[Callable[[DeviceSettings], None]] = []
         self._fetch_due = Signal()
         self._push_due = Signal()
@@ -232,12 +232,13 @@ class SettingsSync:
             await self._push_due.wait()
 
     async def _fetch_loop(self) -> None:
-        interval_s = self._first_interval_s
+        takes_new_phase = True
         while True:
             self._fetch_due.clear()
-            await self._fetch()
-            await self._fetch_due.wait(interval_s)
-            interval_s = self._poll_interval_s
+            takes_new_phase |= await self._fetch()
+            share = self._rng.random() if takes_new_phase else 1.0
+            await self._fetch_due.wait(share * self._poll_interval_s)
+            takes_new_phase = False
 
     def _sendable(self, document: SettingsDocument) -> dict[str, Any]:
         """Return the local changes to send: those that were not made on another machine."""
@@ -300,7 +301,9 @@ class SettingsSync:
             self._pushes += 1
             await self._put_in_force(partial(_settle, sent=sent, answer=answer))
 
-    async def _fetch(self) -> None:
+    async def _fetch(self) -> bool:
+        """Fetch the cloud's copy; return whether the cloud could not be reached at first."""
+        was_unavailable = False
         while True:
             await self._client.ready(Endpoint.SETTINGS_GET)
             pushes = self._pushes
@@ -310,18 +313,19 @@ class SettingsSync:
                 answer = await self._client.get_settings()
             except _UNAVAILABLE as error:
                 _log.info("settings not fetched: %s", error)
+                was_unavailable = True
                 continue
             except Refused as error:
                 self._problems = [str(error)]
                 _log.warning("settings not fetched: %s", error)
                 self._finish_waiting(waiting, CloudUnavailable(str(error)))
-                return
+                return was_unavailable
             if pushes != self._pushes:
                 # The cloud has taken a change meanwhile: this answer may be older than that.
                 continue
             await self._take(answer)
             self._finish_waiting(waiting)
-            return
+            return was_unavailable
 
     async def _take(self, answer: Mapping[str, Any]) -> None:
         """Put the cloud's copy in force, except for pending local changes."""

@@ -153,11 +153,17 @@ class Uplink:
             Corrupt: The outbox has to be reopened.
         """
         outbox = self._outbox
-        if outbox.stats().pending > self._readings_max:
-            self._has_recovered = True
         self._has_backlog = True
         if self._due_ms is None and outbox.stats().sendable:
             self._due_ms = self._clock.monotonic_ms()
+        await self._client.ready(Endpoint.TELEMETRY)
+        stats = outbox.stats()
+        if stats.pending > self._readings_max:
+            self._has_recovered = True
+        elif 0 < stats.fresh < stats.sendable:
+            # What an earlier process left goes out with the first fresh batch: one request, not two.
+            await self._take_fresh_as_backlog()
+            self._fresh_linger_ms = self._linger_ms
         while True:
             await self._client.ready(Endpoint.TELEMETRY)
             if self._has_recovered:
@@ -172,10 +178,13 @@ class Uplink:
 
     async def _begin_catch_up(self) -> None:
         self._has_recovered = False
-        await self._outbox.close_fresh_lane()
-        self._fresh_since_ms = 0
+        await self._take_fresh_as_backlog()
         self._has_backlog = True
         self._backlog_at_ms = self._clock.monotonic_ms() + int(self._rng.uniform(0, CATCH_UP_SPREAD_S) * 1000)
+
+    async def _take_fresh_as_backlog(self) -> None:
+        await self._outbox.close_fresh_lane()
+        self._fresh_since_ms = 0
 
     async def _claim(self, now_ms: int) -> Batch | None:
         """Claim the next batch; where there is none yet, wait for a change and return `None`."""
