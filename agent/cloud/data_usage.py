@@ -4,7 +4,6 @@ Owns `data-usage.json`: the last days, written a few times a day. Counts what th
 must never take part in a request. Days are those of UTC.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import msgspec
 
 from agent.cloud.session import TRANSPORT_OVERHEAD_BYTES, DataUsage
 from agent.foundation import rfc3339
+from agent.foundation.beat import next_beat
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
@@ -151,7 +151,7 @@ class DataUsageLog:
         self._is_read = True
         while True:
             for _ in range(SAVE_COUNTS):
-                await asyncio.sleep(COUNT_S)
+                await next_beat(COUNT_S)
                 self._count()
             await self.save()
 

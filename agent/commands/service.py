@@ -29,6 +29,7 @@ from agent.commands.poller import CommandPoller
 from agent.commands.reboot import RebootHandler
 from agent.config.tables import CommandsConfig
 from agent.errors import Corrupt, StorageFull
+from agent.foundation.beat import next_beat
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
 from agent.foundation.host import Host
@@ -243,7 +244,7 @@ class CommandService:
         """
         while not journal.is_volatile:
             # A disk that has refused nothing yet cannot have refused for long enough before that.
-            await asyncio.sleep(VOLATILE_AFTER_S if journal.refused_since_ms is None else RETRY_S)
+            await next_beat(VOLATILE_AFTER_S if journal.refused_since_ms is None else RETRY_S)
             since_ms, count = journal.refused_since_ms, journal.change_count
             if since_ms is not None and self._now().now_ms - since_ms >= VOLATILE_AFTER_S * 1000:
                 records = await _all_records(journal)

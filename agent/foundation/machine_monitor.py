@@ -16,13 +16,9 @@ from agent.foundation.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-LOOK_S = 30.0
+LOOK_S = 60.0
 """A look is a few system calls, on the worker: a disk that hangs must not hold up the loop. The two wake-ups cost more
 than the calls, and readings find a disk that takes nothing within ten seconds themselves."""
-
-
-POWER_LOOKS = 2
-"""The supply is read with every second look: sysfs of a Pi costs ten times what the disk does."""
 
 
 class MachineMonitor:
@@ -49,7 +45,6 @@ class MachineMonitor:
         self._log = ProblemLog(_log, "nothing can be kept")
         self.free_bytes: int | None = None
         self.power = Power()
-        self._looks = 0
 
     @property
     def problem(self) -> str:
@@ -72,6 +67,4 @@ class MachineMonitor:
             free_bytes = self._disk.free_bytes(self._directory)
         except OSError:
             free_bytes = None
-        power = self.power if self._looks % POWER_LOOKS else self._read_power()
-        self._looks += 1
-        return problem, free_bytes, power
+        return problem, free_bytes, self._read_power()

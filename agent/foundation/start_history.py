@@ -6,7 +6,6 @@ service manager's result of the last process (`last-end.json` in the run directo
 leaves it in memory. Must never keep the hub from starting: nothing raises.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from agent.errors import Corrupt, ReadFailed, StorageFull
+from agent.foundation.beat import next_beat
 from agent.foundation.boot_trail import AgentStart, BootRecord, BootTrail
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
@@ -193,7 +193,7 @@ class StartHistory:
             await worker.run(self.begin)
         while True:
             await worker.run(self.note_boot)
-            await asyncio.sleep(NOTE_INTERVAL_S if self.is_time_noted else TIME_POLL_S)
+            await next_beat(NOTE_INTERVAL_S if self.is_time_noted else TIME_POLL_S)
             await worker.run(self.note_time)
 
     def begin(self) -> None:

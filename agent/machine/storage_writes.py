@@ -5,7 +5,6 @@ seventh field of /sys/dev/block/MAJOR:MINOR/stat is the sectors written, of 512 
 (`write_bytes` of /proc/self/io), for a file system without a device of its own. Days are those of UTC.
 """
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.foundation import rfc3339
+from agent.foundation.beat import next_beat
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
@@ -184,7 +184,7 @@ class StorageWritesLog:
         while True:
             for _ in range(SAVE_COUNTS):
                 await self._count()
-                await asyncio.sleep(COUNT_S)
+                await next_beat(COUNT_S)
             await self.save()
 
     async def save(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.cloud.client import TelemetryClient
 from agent.config import CloudConfig, Config, StorageConfig
 from agent.errors import Corrupt, StorageFull
+from agent.foundation.beat import next_beat
 from agent.foundation.clock import Clock
 from agent.foundation.disk import Disk
 from agent.foundation.log import ProblemLog
@@ -368,7 +369,7 @@ class TelemetryService:
                 await self._mark_registered_once(outbox, device)
             if self.failover.read_problem:
                 self.uplink.backlog_available()
-            await asyncio.sleep(MAINTENANCE_INTERVAL_S if self.is_anchored else self._anchor_poll_s())
+            await next_beat(MAINTENANCE_INTERVAL_S if self.is_anchored else self._anchor_poll_s())
 
     def _anchor_poll_s(self) -> float:
         return OUTBOX_RETRY_S if self._unanchored.text else ANCHOR_POLL_S

@@ -137,5 +137,6 @@ def test_the_watchdog_is_fed_when_the_machine_is_looked_at_so_that_both_wake_the
     loop.run_until_complete(both())
     loop.close()
     assert (fed_s[0], looked_s[0]) == (began_s + 7, began_s + 9)
-    assert fed_s[1:] == looked_s[1:]
+    assert len(looked_s) == 1 + 5
+    assert set(looked_s[1:]) <= set(fed_s)
     assert len(fed_s) == 11

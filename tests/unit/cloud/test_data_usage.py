@@ -73,7 +73,7 @@ class Hub:
         async def sleep(_: float) -> None:
             raise _Ended
 
-        monkeypatch.setattr("agent.cloud.data_usage.asyncio.sleep", sleep)
+        monkeypatch.setattr("agent.cloud.data_usage.next_beat", sleep)
         with pytest.raises(_Ended):
             await self.log.run()
 
