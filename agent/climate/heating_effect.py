@@ -85,9 +85,12 @@ LEARNED_MARKS_MIN = 64
 SHARP_S = 300.0
 """The temperature is looked at this often for sharp falls: those within twice this time."""
 
-SHARP_FACTOR = 1.2
-SHARP_NOISE_K = 0.1
-"""A fall is sharper than the end of heating makes it from so many times the largest one of that kind and this on."""
+SHARP_FACTOR = 1.4
+SHARP_NOISE_K = 0.2
+"""A fall is sharper than the end of heating makes it from so many times the largest one of that kind, and this, on. In
+its usual cycles equipment is often off for less than ten minutes, so a fault makes the room fall further than they do:
+panels by 0.5 K after 0.28 K, a furnace by 1.4 K after 0.92 K. From 1.7 times on a window beside a split unit is taken
+for a fault. Both values of a fall have a step and noise."""
 
 SHARP_K_MIN = 0.4
 """A smaller one is not: half of what a tilted window makes in a large home at 0 °C outside (see `open_window`)."""

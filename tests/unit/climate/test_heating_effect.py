@@ -285,6 +285,28 @@ def test_the_fall_at_the_end_of_heating_is_the_usual_one() -> None:
     assert found <= 180
 
 
+@pytest.mark.parametrize(
+    ("sharpest_k", "fall_k", "is_failing"),
+    [(0.28, 0.5, True), (0.92, 1.4, True), (0.28, 0.7, False), (0.7, 1.3, False)],
+    ids=["panels", "furnace", "window beside panels", "window beside a split unit"],
+)
+def test_what_fails_makes_the_room_fall_further_than_the_end_of_its_usual_pulses(
+    sharpest_k: float, fall_k: float, *, is_failing: bool
+) -> None:
+    """Its usual pulses begin again before ten minutes are over. The falls are those of simulated houses."""
+    values = [21.0] * 8 + [20.8, 20.5, 20.2, 19.9, 19.7, 19.5, 19.35, 19.2, 19.05]
+    marks = tuple(
+        EffectMark(value_c, 0.9, value_c, fall_k=fall_k if number == 9 else 0.1)
+        for number, value_c in enumerate(values)
+    )
+    effect = HeatingEffect(
+        marks=marks, s=MARK_S, emitted=0.95, emitted_s=0.95 * MARK_S, smooth_c=18.9, load=0.53, load_before=0.51,
+        usual=0.45, rate_k_per_h=0.8, sharpest_k=sharpest_k, learned=380,
+    )  # fmt: skip
+    found = heating_effect.advance(effect, value_c=18.8, setpoint_c=21.0, is_heated=True, dt_s=1.0, response_s=900.0)
+    assert found.is_failing is is_failing
+
+
 def test_a_floor_whose_heat_the_cold_walls_take_has_no_fault() -> None:
     """After three days away at 16 °C: the floor is hot, and the room has stopped rising far below its setpoint."""
     marks = tuple(EffectMark(16.9 - 0.002 * n, 0.8 + 0.01 * n, 16.9, 0.2) for n in range(MARKS_MAX))
