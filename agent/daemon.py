@@ -279,17 +279,11 @@ class _Restarts:
         card = MovedCard(storage.state_dir, system_info.machine_ids(), disk=self._disk, worker=self._worker)
         await self._worker.run(card.load)
         async with new_session(tcp_connector(None), user_agent=f"climahub/{__version__}") as session:
+            board = environment.make_board(settings.board, clock, environment.sensor_names(settings), settings.climate)
             hub = app.Hub(
                 settings,
                 environment.Environment(
-                    board=environment.with_parts(
-                        environment.make_board(
-                            settings.board, clock, environment.sensor_names(settings), settings.climate
-                        ),
-                        settings,
-                        clock,
-                        self._disk,
-                    ),
+                    board=environment.with_parts(board, settings, clock, self._disk),
                     clock=clock,
                     rng=random.Random(),  # noqa: S311 - jitter, not secrets
                     disk=self._disk,

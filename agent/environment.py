@@ -20,7 +20,7 @@ from yarl import URL
 from agent.climate.flow_temperature import flow_c_max
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import RequestOptions
-from agent.config import BoardConfig, BoilerConfig, ClimateConfig, Config
+from agent.config import BoardConfig, BoilerConfig, ClimateConfig, Config, LinuxConfig
 from agent.config.secrets import read_aqara_token
 from agent.errors import ConfigInvalid
 from agent.foundation.boot_trail import FILE_NAME as BOOTS_FILE
@@ -166,34 +166,7 @@ def make_board(
     """
     match config.name:
         case "linux":
-            from hal.linux.board import LinuxBoard  # noqa: PLC0415
-            from hal.linux.bus_scan import MachineBuses  # noqa: PLC0415
-            from hal.linux.device_address import gpio_chip_bus  # noqa: PLC0415
-            from hal.linux.i2c.chip_source import find_i2c_chips  # noqa: PLC0415
-
-            linux = config.linux
-            chips = find_i2c_chips(sysfs_root=linux.sysfs_root, now_ms=clock.monotonic_ms)
-            sources: list[ChannelSource] = [chips]
-            button, chip = None, str(linux.gpio_chip)
-            bus = gpio_chip_bus(chip, linux.sysfs_root)
-            if linux.button_line is not None:
-                from hal.linux.gpio_inputs import GpioButton  # noqa: PLC0415
-
-                button = GpioButton(chip, linux.button_line, is_active_low=linux.button_active_low, bus=bus)
-            if linux.mains_line is not None:
-                from hal.linux.gpio_inputs import MainsLine  # noqa: PLC0415
-
-                sources.append(MainsLine(chip, linux.mains_line, is_active_low=linux.mains_active_low, bus=bus))
-            return LinuxBoard(
-                sysfs_root=linux.sysfs_root,
-                wirings=wirings_of(linux, climate),
-                button=button,
-                led=None if linux.led == "none" else linux.led,
-                sources=sources,
-                buses=MachineBuses(chips, sysfs_root=linux.sysfs_root),
-                named=named,
-                monotonic_ms=clock.monotonic_ms,
-            )
+            return _make_linux_board(config.linux, clock, named, climate)
         case "replay":
             from hal import replay  # noqa: PLC0415
 
@@ -208,6 +181,38 @@ def make_board(
 
             world = sim.SimEnvironment(sim_options(config, clock.utc_ms() or SIM_START_UTC_MS))
             return sim.SimBoard(world, monotonic_ms=clock.monotonic_ms)
+
+
+def _make_linux_board(
+    config: LinuxConfig, clock: Clock, named: Collection[str], climate: ClimateConfig | None
+) -> Board:
+    from hal.linux.board import LinuxBoard  # noqa: PLC0415
+    from hal.linux.bus_scan import MachineBuses  # noqa: PLC0415
+    from hal.linux.device_address import gpio_chip_bus  # noqa: PLC0415
+    from hal.linux.i2c.chip_source import find_i2c_chips  # noqa: PLC0415
+
+    chips = find_i2c_chips(sysfs_root=config.sysfs_root, now_ms=clock.monotonic_ms)
+    sources: list[ChannelSource] = [chips]
+    button, chip = None, str(config.gpio_chip)
+    bus = gpio_chip_bus(chip, config.sysfs_root)
+    if config.button_line is not None:
+        from hal.linux.gpio_inputs import GpioButton  # noqa: PLC0415
+
+        button = GpioButton(chip, config.button_line, is_active_low=config.button_active_low, bus=bus)
+    if config.mains_line is not None:
+        from hal.linux.gpio_inputs import MainsLine  # noqa: PLC0415
+
+        sources.append(MainsLine(chip, config.mains_line, is_active_low=config.mains_active_low, bus=bus))
+    return LinuxBoard(
+        sysfs_root=config.sysfs_root,
+        wirings=wirings_of(config, climate),
+        button=button,
+        led=None if config.led == "none" else config.led,
+        sources=sources,
+        buses=MachineBuses(chips, sysfs_root=config.sysfs_root),
+        named=named,
+        monotonic_ms=clock.monotonic_ms,
+    )
 
 
 def sim_options(config: BoardConfig, start_utc_ms: int) -> "SimOptions":

@@ -101,21 +101,11 @@ def build(
     expires_utc_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
     target = bundle_builder.BundleTarget(version, sequence, models, machine, python, expires_utc_ms)
     if image is not None:
-        target = msgspec.structs.replace(target, python="")
-        with image.open("rb") as payload, output.open("wb") as file:
-            manifest = bundle_builder.build_image_manifest(payload, target)
-            file.write(bundle_format.encode_unsigned(manifest))
-            payload.seek(0)
-            _copy(payload, file)
+        manifest = _build_image(output, image, msgspec.structs.replace(target, python=""))
     elif wheelhouse is not None:
         disk = Disk()
         trust = _trust(tuple(keys.read_public(path, disk).hex() for path in added), revoked)
-        tree = bundle_builder.build_app_tree(wheelhouse, target, trust)
-        packed = bundle_builder.pack(tree)
-        manifest = bundle_builder.build_app_manifest(tree, packed, target)
-        whole = bundle_format.encode_unsigned(manifest) + packed
-        bundle_builder.examine(io.BytesIO(whole), _claimed)
-        output.write_bytes(whole)
+        manifest = _build_app(output, wheelhouse, target, trust)
         if trust.revoked:
             click.echo(
                 f"sign it with a key that hubs trust already, and no other: it revokes {', '.join(trust.revoked)}",
@@ -127,6 +117,27 @@ def build(
             )
     click.echo(f"{output}: {manifest.version}, sequence {manifest.sequence}, not signed yet")
     return exit_codes.OK
+
+
+def _build_image(output: Path, image: Path, target: bundle_builder.BundleTarget) -> Manifest:
+    """Write an unsigned bundle around a RAUC image, whose payload may be larger than the memory."""
+    with image.open("rb") as payload, output.open("wb") as file:
+        manifest = bundle_builder.build_image_manifest(payload, target)
+        file.write(bundle_format.encode_unsigned(manifest))
+        payload.seek(0)
+        _copy(payload, file)
+    return manifest
+
+
+def _build_app(output: Path, wheelhouse: Path, target: bundle_builder.BundleTarget, trust: keys.KeyChanges) -> Manifest:
+    """Write an unsigned bundle of the wheels. What no hub could install is refused before anything is written."""
+    tree = bundle_builder.build_app_tree(wheelhouse, target, trust)
+    packed = bundle_builder.pack(tree)
+    manifest = bundle_builder.build_app_manifest(tree, packed, target)
+    whole = bundle_format.encode_unsigned(manifest) + packed
+    bundle_builder.examine(io.BytesIO(whole), _claimed)
+    output.write_bytes(whole)
+    return manifest
 
 
 @bundle.command(
