@@ -113,6 +113,11 @@ class ZoneState(msgspec.Struct, frozen=True):
         return self.heating_monitor.is_failing or self.supply_pipe.is_failing or self.power_draw.is_failing
 
     @property
+    def is_heated_in_vain(self) -> bool:
+        """Whether heating has had no effect that anything shows; a sensor that may be stuck counts too."""
+        return self.is_unheated or self.stuck_sensor.is_reported
+
+    @property
     def equipment_problem(self) -> str:
         """The fault of its heating and the remedy, for people: what shows most first; empty without a fault."""
         return self.power_draw.problem or self.supply_pipe.problem or self.heating_monitor.problem

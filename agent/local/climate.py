@@ -67,6 +67,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
         floor_c: The temperature of its floor; nothing without a probe.
         calendar: The dates that follow another day of the week.
         detected: What its contacts and motion sensors say, each after its name.
+        is_heated_in_vain: It is heated, and its room, its supply pipe or its plug does not show it.
+        is_sensor_stuck: Its sensor is ignored until its value changes.
     """
 
     zone: str
@@ -98,6 +100,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
     floor_c: float | None = None
     calendar: list[dict[str, str]] = []
     detected: list[str] = []
+    is_heated_in_vain: bool = False
+    is_sensor_stuck: bool = False
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -198,6 +202,8 @@ def _zone(
         floor_c=zone.floor_c,
         calendar=[msgspec.to_builtins(each) for each in program.exceptions],
         detected=list(zone.detected),
+        is_heated_in_vain=state.is_heated_in_vain,
+        is_sensor_stuck=state.stuck_sensor.is_stuck,
     )
 
 

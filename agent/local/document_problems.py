@@ -26,9 +26,6 @@ SETPOINTS_LATE_MS = 120_000
 OUTBOX_OLD_S = 14 * DAY_S
 """Somebody should have seen by then that nothing reaches the cloud."""
 
-STUCK = "does not change"
-"""In the reason of a zone whose sensor is stuck (`agent.climate.zone`)."""
-
 
 def document_problems(
     status: HubStatus, climate: ClimateReport, zigbee: ZigbeeReport, update: UpdateReport | None
@@ -60,7 +57,7 @@ def _zone_problems(zone: ZoneReport, status: HubStatus) -> Iterator[Problem]:
         advice = "systemctl restart climahub; report it with a support bundle"
         what = phrase("climate: {zone}: setpoints that have ended are in force", zone=zone.zone)
         yield Problem(what, advice, Level.FAULT)
-    if STUCK in zone.reason:
+    if zone.is_sensor_stuck:
         what = phrase("climate: {zone}: {problem}", zone=zone.zone, problem=zone.reason)
         yield Problem(what, "take the battery out and insert it again, or replace it")
 

@@ -15,6 +15,8 @@ from agent.local.problem import Level, Problem
 from agent.local.status import ClockStatus, HubStatus, LinkReport, OutboxReport, SensorReport, StartReport
 from hal.radio import NOT_REPORTED_YET
 
+NO_PHRASES: Mapping[str, str] = MappingProxyType({})
+
 STALE_INTERVALS = 3
 """A sensor that has missed this many reports counts as silent."""
 
@@ -90,15 +92,18 @@ _DEFECTS = frozenset(
 _END_ADVICE = "journalctl -u climahub shows why"
 
 
-def problems(status: HubStatus, *, mild: Collection[str] = ()) -> list[Problem]:
+def problems(
+    status: HubStatus, *, mild: Collection[str] = (), of_zones: Mapping[str, str] = NO_PHRASES
+) -> list[Problem]:
     """Return the problems, the most urgent first.
 
     Args:
         status: The status document.
         mild: Those of `status.climate_problems` that leave every room under control.
+        of_zones: Those that name a zone, as phrases.
     """
     return [
-        *_climate(status, mild),
+        *_climate(status, mild, of_zones),
         *_starts(status),
         *_configuration(status),
         *_storage(status.outbox),
@@ -110,10 +115,12 @@ def problems(status: HubStatus, *, mild: Collection[str] = ()) -> list[Problem]:
     ]
 
 
-def _climate(status: HubStatus, mild: Collection[str]) -> Iterator[Problem]:
+def _climate(status: HubStatus, mild: Collection[str], of_zones: Mapping[str, str]) -> Iterator[Problem]:
     for text in status.climate_problems:
         level = Level.ATTENTION if text in mild else Level.FAULT
-        yield Problem(phrase("climate: {text}", text=text), "see climahub climate for the zones", level)
+        yield Problem(
+            phrase("climate: {text}", text=of_zones.get(text, text)), "see climahub climate for the zones", level
+        )
 
 
 def _starts(status: HubStatus) -> Iterator[Problem]:

@@ -103,9 +103,14 @@ def verdict(
         update: The update document; `None` where the hub cannot be updated.
     """
     mild = {f"{zone.zone}: {zone.sensor_problem}" for zone in climate.zones if zone.room_c is not None}
+    of_zones = {
+        f"{zone.zone}: {problem}": phrase("{zone}: {problem}", zone=zone.zone, problem=problem)
+        for zone in climate.zones
+        for problem in (zone.problem, zone.sensor_problem)
+    }
     found = sorted(
         [
-            *problems(status, mild=mild),
+            *problems(status, mild=mild, of_zones=of_zones),
             *document_problems(status, climate, zigbee, update),
         ],
         key=lambda problem: problem.level is not Level.FAULT,

@@ -48,6 +48,9 @@ _TYPES = MappingProxyType(
 _CATALOGUE = re.compile(r"[a-z]{2}\.json")
 """The page's own texts in one language."""
 
+_HUB_CATALOGUE = re.compile(r"[a-z]{2}-hub\.json")
+"""What the hub says in one language, by its English."""
+
 PageAnswer = Annotated[Answer, "*/*", HTTPStatus.NOT_MODIFIED]
 
 
@@ -86,7 +89,8 @@ def read_page_file(path: Path, names: "ShortNames") -> PageFile:
     if path.parent.name != LIBRARIES:
         from agent.port.page_minifier import as_sent  # noqa: PLC0415 - sixteen patterns, compiled for the first visitor
 
-        content = as_sent(content, path.suffix, names=names, is_catalogue=is_catalogue)
+        is_of_hub = _HUB_CATALOGUE.fullmatch(path.name) is not None
+        content = as_sent(content, path.suffix, names=names, is_catalogue=is_catalogue, is_of_hub=is_of_hub)
     # The time stamp of gzip is left out: the same content is the same response.
     compressed = gzip.compress(content, 9, mtime=0)
     content_type = "text/plain; charset=utf-8" if is_catalogue else _TYPES[path.suffix]

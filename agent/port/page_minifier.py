@@ -6,6 +6,7 @@ comment with a quote behind code (`tests/unit/test_page.py`).
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import product
 from string import ascii_letters
 
@@ -96,7 +97,9 @@ def short_names(scripts: Sequence[bytes], keys: Iterable[str]) -> ShortNames:
     return ShortNames(_short(names, code, "_"), {key: str(number) for number, key in enumerate(whole)})
 
 
-def as_sent(content: bytes, suffix: str, *, names: ShortNames = _NONE, is_catalogue: bool = False) -> bytes:
+def as_sent(
+    content: bytes, suffix: str, *, names: ShortNames = _NONE, is_catalogue: bool = False, is_of_hub: bool = False
+) -> bytes:
     """Return a file of our own without comment lines, empty lines, indentation and other space that means nothing.
 
     Args:
@@ -104,10 +107,13 @@ def as_sent(content: bytes, suffix: str, *, names: ShortNames = _NONE, is_catalo
         suffix: Of its name.
         names: Those of the page.
         is_catalogue: It has texts by "group.name", which are sent as lines.
+        is_of_hub: It has translations of what the hub says, which are sent by numbers.
     """
     if suffix == ".json":
         document = msgspec.json.decode(content)
-        return catalogue_lines(document, names.texts).encode() if is_catalogue else msgspec.json.encode(document)
+        if is_catalogue:
+            return catalogue_lines(document, names.texts).encode()
+        return msgspec.json.encode(by_number(document) if is_of_hub else document)
     content = _NOT_SENT.sub(b"", content)
     match suffix:
         case ".css":
@@ -183,6 +189,16 @@ def catalogue_lines(texts: Mapping[str, str], numbers: Mapping[str, str]) -> str
             groups.setdefault(group, [group]).append(f"{name}={text}")
     numbered = [texts[key] for key in numbers]
     return "\n\n".join("\n".join(lines) for lines in (numbered, *groups.values()))
+
+
+def by_number(texts: Mapping[str, str]) -> Mapping[str, str]:
+    """Return translations of what the hub says by the numbers of its English texts, as they are sent."""
+    return {str(text_number(text)): translation for text, translation in texts.items()}
+
+
+def text_number(text: str) -> int:
+    """Return the number by which the page finds the translation of a text: that of `textNumber` in `words.js`."""
+    return reduce(lambda number, character: (31 * number + ord(character)) & 0xFFFF_FFFF, text, 0)
 
 
 def _pieces(source: str) -> Iterator[tuple[bool, str]]:

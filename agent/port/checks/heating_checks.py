@@ -69,23 +69,19 @@ def _relays(found: ResponseFacts) -> Finding:
 
 
 def _follows(found: ClimateReport) -> Finding:
-    texts = [f"{zone.zone}: {zone.problem}" for zone in found.zones if zone.problem]
+    texts = [phrase("{zone}: {problem}", zone=zone.zone, problem=zone.problem) for zone in found.zones if zone.problem]
     if texts:
-        return failed("; ".join(texts), "check boiler, pump, valve and relay of these zones")
+        return failed(_one_after_another(texts), "check boiler, pump, valve and relay of these zones")
     if all(zone.room_c is None for zone in found.zones):
         return unknown("no room has a temperature to watch")
     return passed("no room fails to follow its relay")
-
-
-IN_VAIN = ("does not get warmer", "shows no power")
-"""What control says of a zone that is heated in vain: by its room or supply pipe, and by its plug."""
 
 
 def _source(found: ClimateReport) -> Finding:
     if found.heat_source is None:
         return unknown("the zones share no heat source")
     heated = [zone for zone in found.zones if zone.action == "heat"]
-    failing = [zone for zone in found.zones if any(text in zone.problem for text in IN_VAIN)]
+    failing = [zone for zone in found.zones if zone.is_heated_in_vain]
     if failing and len(failing) >= max(1, len(heated)):
         text = phrase("no heated zone gets warmer: {value}", value=", ".join(zone.zone for zone in failing))
         return failed(text, "check boiler or heat pump: its display, its pressure, its fuel, the pump")

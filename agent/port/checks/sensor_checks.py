@@ -10,7 +10,7 @@ from agent.foundation.format import duration
 from agent.foundation.median import median
 from agent.foundation.phrase import counted, phrase
 from agent.local.climate import ClimateReport
-from agent.local.document_problems import BATTERY_PERCENT_MIN, STUCK
+from agent.local.document_problems import BATTERY_PERCENT_MIN
 from agent.local.problems import STALE_INTERVALS, name_of
 from agent.local.status import HubStatus, SensorReport
 from agent.port.checks.facts import Documents, Facts, Heating, Missing, SensorHistory
@@ -67,7 +67,7 @@ def _silent(found: Documents) -> Finding:
 
 
 def _stuck(found: SensorFacts) -> Finding:
-    zones = [zone for zone in found.documents.climate.zones if STUCK in f"{zone.reason} {zone.sensor_problem}"]
+    zones = [zone for zone in found.documents.climate.zones if zone.is_sensor_stuck]
     if zones:
         text = phrase(
             "the value does not change while the room is heated: {value}", value=", ".join(zone.zone for zone in zones)

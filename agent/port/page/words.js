@@ -10,7 +10,7 @@ const BEFORE_UNIT = /(\d) (?=(s|min|h|K|V|W|%|°C|dBm)(?!\p{L}))/gu;
 const NUMBER = /^\d{1,3}(,\d{3})+$|^\d+\.\d+$/; // As the hub writes one with separators.
 
 let texts = {};
-let hubTexts = {}; // What the hub itself says, by its English; none in English.
+let hubTexts = {}; // What the hub itself says, by the number of its English; none in English.
 const made = {}; // By document: how the hub made each of its texts that have values in them.
 let language = "en";
 let plural = new Intl.PluralRules(language);
@@ -46,6 +46,9 @@ function byKey(catalogue) {
 // A number and its unit stay in one line.
 const joinUnits = (text) => text.replace(BEFORE_UNIT, "$1\u00a0");
 
+// Its translations come by the numbers of its English texts, which are shorter (agent/port/page_minifier.py).
+const textNumber = (text) => [...text].reduce((number, character) => (Math.imul(31, number) + character.codePointAt()) >>> 0, 0);
+
 // Remember how the hub made the texts of a document.
 export function learn(document, phrases = {}) {
   made[document] = phrases;
@@ -56,7 +59,7 @@ export const say = (text) => joinUnits(translated(text));
 
 function translated(text) {
   const phrase = Object.values(made).find((each) => each[text])?.[text];
-  const template = hubTexts[phrase?.key ?? text];
+  const template = hubTexts[textNumber(phrase?.key ?? text)];
   if (template === undefined) return NUMBER.test(text) ? number(Number(text.replaceAll(",", "")), text.split(".")[1]?.length ?? 0) : text;
   let said = template.replace(/\{(\w+)\}/g, (_, name) => translated(phrase.parameters[name]));
   // As the hub makes a sentence of a phrase.

@@ -86,7 +86,7 @@ def test_equipment_that_is_called_for_and_draws_nothing_is_a_fault_until_it_draw
     assert not zone.run(SILENT_S_MIN / MINUTE_S - 1, STANDBY_W)
     assert not zone.draw.problem
     assert zone.run(1, STANDBY_W)
-    assert "shows no power" in zone.draw.problem, "the doctor looks for it"
+    assert "shows no power" in zone.draw.problem
     zone.rest(60)
     assert zone.run(60, 0.0)
     assert not zone.run(1, PANEL_W)

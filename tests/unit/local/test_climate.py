@@ -12,11 +12,13 @@ import pytest
 
 from agent.cli import exit_codes, root
 from agent.cli.climate import as_text
+from agent.climate.fault_detection import StuckSensorState
 from agent.climate.fusion import SensorReading
 from agent.climate.model import HoldKind, Mode
 from agent.climate.requests import EcoRequest, HoldRequest, SetRequest
 from agent.climate.service import ClimateService
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
+from agent.climate.supply_pipe import SupplyPipe
 from agent.errors import ClimahubError, SettingInvalid
 from agent.foundation.disk import Disk, Operation, allow_operation
 from agent.foundation.worker import InlineWorker
@@ -297,6 +299,18 @@ def test_of_all_zones_those_that_are_off_are_left_as_they_are(tmp_path: Path) ->
             thermostats_of(climate).apply(zone_id, boost, by="anna")
     with pytest.raises(SettingInvalid, match="it is off"):
         thermostats_of(climate).apply("all", boost, by="anna")
+
+
+def test_a_program_sees_what_is_wrong_with_a_zone_without_reading_its_words(tmp_path: Path) -> None:
+    climate = make(tmp_path)
+    living, bath = climate.control.state.zones
+    living = msgspec.structs.replace(living, supply_pipe=SupplyPipe(is_failing=True))
+    bath = msgspec.structs.replace(bath, stuck_sensor=StuckSensorState(is_stuck=True))
+    climate.control.state = msgspec.structs.replace(climate.control.state, zones=(living, bath))
+    flags = [(zone.is_heated_in_vain, zone.is_sensor_stuck) for zone in local_climate.build_climate(climate).zones]
+    assert flags == [(True, False), (False, True)]
+    reported = msgspec.structs.replace(bath, stuck_sensor=StuckSensorState(is_reported=True))
+    assert reported.is_heated_in_vain, "whether it is the sensor or the heating is not known"
 
 
 def test_eco_is_shown_as_switched_on_where_it_changes_nothing(tmp_path: Path) -> None:

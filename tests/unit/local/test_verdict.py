@@ -148,13 +148,24 @@ def test_a_silence_that_is_reported_with_its_reason_is_said_once(status: HubStat
         ({"room_c": 3.9}, "Climate: bedroom: frost is near, 3.9 °C."),
         ({"until": "2026-01-15T11:00:00Z"}, "Climate: bedroom: setpoints that have ended are in force."),
         ({"problem": "check the relay"}, "Climate: bedroom: check the relay."),
-        ({"reason": "off: its value does not change"}, "Climate: bedroom: off: its value does not change."),
+        ({"reason": "off: it may be stuck", "is_sensor_stuck": True}, "Climate: bedroom: off: it may be stuck."),
     ],
 )
 def test_what_shows_in_the_zones_alone_is_said(status: HubStatus, changes: dict[str, Any], said: str) -> None:
     found = judge(status, replace(CLIMATE, zones=[replace(ZONE, **changes)]))
     assert found.level is not Level.OK
     assert found.sentences[0] == said
+
+
+def test_a_problem_of_a_zone_can_be_translated(status: HubStatus) -> None:
+    zone = replace(ZONE, problem="check the relay", sensor_problem="sim/one disagrees")
+    told = replace(
+        status, climate_problems=["bedroom: check the relay", "bedroom: sim/one disagrees", "line 4 is lost"]
+    )
+    found = judge(told, replace(CLIMATE, zones=[zone]))
+    assert {problem.what for problem in found.problems} == {f"climate: {text}" for text in told.climate_problems}
+    assert found.phrases["bedroom: check the relay"].parameters == {"zone": "bedroom", "problem": "check the relay"}
+    assert found.phrases["bedroom: sim/one disagrees"].key == "{zone}: {problem}"
 
 
 @pytest.mark.parametrize("until", [None, "2026-01-15T11:58:30Z", "an instant that is not from 1970 to 2200"])

@@ -294,7 +294,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("sensors-silent", FAIL, "bedroom 1 for 3 h", first_paired(is_online=False, last_seen_age_s=10_800)),
     ("sensors-silent", FAIL, "no sensor has reported", doc("status", sensors=[])),
     ("sensors-silent", UNKNOWN, "no sensor has reported yet", doc("status", sensors=[], running_s=5)),
-    ("sensors-stuck", FAIL, "does not change while the room is heated", first_zone(reason="its value does not change")),
+    ("sensors-stuck", FAIL, "does not change while the room is heated", first_zone(is_sensor_stuck=True)),
     (
         "sensors-stuck",
         WARN,
@@ -379,7 +379,12 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("heating-relays", WARN, "stays on if the hub dies: zigbee-0/valve/1", radio_output(goes_off_alone=False)),
     ("heating-follows", FAIL, "bedroom: check the relay", first_zone(problem="check the relay, it may be stuck")),
     ("heating-follows", UNKNOWN, "no room has a temperature", first_zone(room_c=None)),
-    ("heating-source", FAIL, "no heated zone gets warmer", first_zone(problem="heated and does not get warmer")),
+    (
+        "heating-source",
+        FAIL,
+        "no heated zone gets warmer",
+        first_zone(is_heated_in_vain=True, problem="its plug shows no power"),
+    ),
     (
         "heating-source",
         WARN,
@@ -388,7 +393,7 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
             "climate",
             zones=[
                 docs_of(f).climate.zones[0],
-                replace(docs_of(f).climate.zones[0], problem="its plug shows no power"),
+                replace(docs_of(f).climate.zones[0], is_heated_in_vain=True),
             ],
         )(f),
     ),
