@@ -10,6 +10,7 @@ replaced in one step. Whatever fails or loses power before that leaves the old o
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import hashlib
 import io
@@ -20,6 +21,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -52,13 +54,13 @@ try:
     workers = 0
 except OSError:
     workers = 1
-for name in own:
-    compileall.compile_dir(site / name, quiet=2, workers=workers)
 others = re.compile(f"^{re.escape(str(site))}/(?:{'|'.join(own)})/")
 compileall.compile_dir(site, quiet=2, rx=others, legacy=True, workers=workers)
 for source in site.rglob("*.py"):
     if source.with_suffix(".pyc").exists():
         source.unlink()
+if not all([compileall.compile_dir(site / name, quiet=2, workers=workers) for name in own]):
+    sys.exit("free some room on the disk: the hub's own code could not be compiled")
 """
 """Of what is not the hub's own, bytecode alone is left ("source-less", PEP 3147). What does not compile, such as a
 template of a test, is left as it is, as pip does. On all processors, as this is
@@ -74,6 +76,10 @@ if __name__ == "__main__":
 
 ELF64 = b"\x7fELF\x02\x01"
 """How a 64-bit, little-endian library begins (elf(5)), which those of amd64 and arm64 are."""
+
+ELF64_HEADER_BYTES = 64
+PROGRAM_HEADER_BYTES = 56
+"""Of such a library, and of each of its segments."""
 
 
 class EnvironmentFailed(Exception):
@@ -120,7 +126,12 @@ def make(root: Path) -> bool:
             # Of earlier, interrupted attempts; room on the card is needed now.
             if not (rest / COMPLETE).exists():
                 shutil.rmtree(rest)
-        _build(root, target)
+        try:
+            _build(root, target)
+        except BaseException:
+            # What is left of it would keep the hub's readings from a full card.
+            shutil.rmtree(target, ignore_errors=True)
+            raise
     return _switch(root, target)
 
 
@@ -152,7 +163,12 @@ def fill(site: Path, root: Path, python: str) -> None:
         EnvironmentFailed: A wheel is missing or damaged, or the compiler failed.
     """
     for wheel in _wheels(root):
-        unpack(wheel, site)
+        try:
+            unpack(wheel, site)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError) as error:
+            raise EnvironmentFailed(
+                f"report it and install another release: a wheel cannot be unpacked: {error}"
+            ) from error
     _run("compile what a hub runs", python, "-c", COMPILE, str(site), *OWN)
 
 
@@ -193,12 +209,15 @@ def unpack(wheel: bytes, site: Path) -> None:
     Args:
         wheel: Its content (https://packaging.python.org/specifications/binary-distribution-format/).
         site: The directory.
+
+    Raises:
+        zipfile.BadZipFile, zlib.error, RuntimeError: It is none, or packed as no wheel is.
+        ValueError: A file of it belongs elsewhere than in the directory.
     """
     written: dict[bytes, Path] = {}
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         for member in archive.infolist():
-            place = place_of(member.filename)
-            if member.is_dir() or place is None:
+            if member.is_dir() or (place := place_of(member.filename)) is None:
                 continue
             content = archive.read(member)
             if place.suffix == ".so" or ".so." in place.name:
@@ -214,10 +233,16 @@ def unpack(wheel: bytes, site: Path) -> None:
 
 
 def place_of(member: str) -> PurePosixPath | None:
-    """Return where a file of a wheel belongs in the directory of packages; None where no hub runs or reads it."""
+    """Return where a file of a wheel belongs in the directory of packages; None where no hub runs or reads it.
+
+    Raises:
+        ValueError: It belongs elsewhere than in the directory.
+    """
     path = PurePosixPath(member)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{member!r} is outside of it")
     top, *below = path.parts
-    if top.endswith(".data"):
+    if top.endswith(".data") and below:
         # Manuals and commands of others, but for code that is installed by this way.
         return place_of("/".join(below[1:])) if below[0] in {"purelib", "platlib"} else None
     is_left_out = (
@@ -235,9 +260,11 @@ def strip(library: bytes) -> bytes:
     The dynamic loader maps segments and reads no section (elf(5)), so what is left loads as before. A file of another
     kind is returned as it is.
     """
-    if not library.startswith(ELF64):
+    if not library.startswith(ELF64) or len(library) < ELF64_HEADER_BYTES:
         return library
     table, size, count = *struct.unpack_from("<Q", library, 32), *struct.unpack_from("<HH", library, 54)
+    if size < PROGRAM_HEADER_BYTES or table + size * count > len(library):
+        return library
     segments = [struct.unpack_from("<Q16xQ", library, table + 8 + each * size)[:2] for each in range(count)]
     end = max([table + size * count, *(offset + length for offset, length in segments)])
     if not segments or end >= len(library):
@@ -310,8 +337,10 @@ def main() -> int:
         try:
             has_changed = make(root)
         except (EnvironmentFailed, OSError) as error:
+            is_full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
             kept = "the hub goes on with the environment it has" if (root / CURRENT).exists() else "there is none yet"
-            print(f"climahub: {error}\n{kept}; then: dpkg --configure climahub", file=sys.stderr)
+            first = f"free some room on the disk of {root}: " if is_full else ""
+            print(f"climahub: {first}{error}\n{kept}; then: dpkg --configure climahub", file=sys.stderr)
             return 1
     if has_changed:
         print(f"climahub: its environment is {(root / CURRENT).readlink()}")

@@ -29,7 +29,7 @@ _NAME_CHARACTERS_MAX = 100
     epilog=epilog(
         "climahub receive /dev/ttyUSB0",
         "climahub receive /dev/ttyACM0 --rate 9600 --output bundles",
-        exits="0 the file is there, 1 it is not: run it again to resume",
+        exits="0 the file is there, 1 it is not: run it again to resume, 69 pyserial is not installed",
     )
 )
 @click.argument("device", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -45,7 +45,8 @@ def receive(device: Path, rate: int, output: Path) -> int:
     try:
         import serial  # noqa: PLC0415 - hubs do without
     except ImportError:
-        raise click.ClickException("install pyserial: pip install pyserial") from None
+        click.echo("climahub: install pyserial: apt install python3-serial, or pip install pyserial", err=True)
+        return exit_codes.UNAVAILABLE
 
     part = Part(output)
     receiver = Receiver(

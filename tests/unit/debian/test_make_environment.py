@@ -1,5 +1,6 @@
 """How the environment of the Debian package is made; dpkg itself: tests/systemd."""
 
+import errno
 import hashlib
 import io
 import subprocess
@@ -20,6 +21,7 @@ from debian.make_environment import (
     OWN,
     EnvironmentFailed,
     fill,
+    main,
     make,
     minor_version,
     remove_unused,
@@ -120,6 +122,7 @@ def test_whatever_fails_leaves_the_environment_in_use_and_the_next_attempt_begin
     with pytest.raises(EnvironmentFailed):
         make(root)
     assert current(root) == first
+    assert list((root / "environments").iterdir()) == [first], "a card may be full: what was made goes at once"
     made.clear()
     assert make(root)
     assert current(root) != first
@@ -142,6 +145,58 @@ def test_wheel_that_is_not_the_one_in_the_list_is_named_and_nothing_of_it_is_use
         make(root)
     assert current(root) == first
     assert list((root / "environments").glob(f"*/{COMPLETE}")) == [first / COMPLETE]
+
+
+def test_a_full_card_keeps_its_environment_and_is_named(
+    root: Path, made: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["make-environment", "--root", str(root)])
+    assert main() == 0
+    put_wheel(root, "one==2", {"one/code.py": "VALUE = 2\n"})
+
+    def write_bytes(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    assert main() == 1
+    assert f"free some room on the disk of {root}: " in capsys.readouterr().err
+    assert list((root / "environments").iterdir()) == [current(root)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        wheel({"../../outside.py": ""}),
+        wheel({"/outside.py": ""}),
+        wheel({"a.data/purelib/../../../outside.py": ""}),
+        b"no archive",
+        wheel({"one/code.py": "VALUE = 1\n" * 100})[:-80],
+        wheel({"one/code.py": "VALUE = 1\n"}).replace(b"VALUE = 1", b"VALUE = 2"),
+    ],
+    ids=["above", "absolute", "above by its data", "no archive", "cut off", "changed"],
+)
+def test_a_wheel_that_cannot_be_unpacked_is_an_error_with_a_remedy(root: Path, made: list[str], content: bytes) -> None:
+    path = put_wheel(root, "one==1", {})
+    path.write_bytes(content)
+    put_lock(root, "climahub", f"one==1 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
+    with pytest.raises(EnvironmentFailed, match="install another release"):
+        make(root)
+    assert not [*root.rglob("outside.py")]
+
+
+def test_directories_of_an_archive_are_no_files(tmp_path: Path) -> None:
+    unpack(wheel({"a.data/": "", "a.data/purelib/": "", "a.data/purelib/b.py": ""}), tmp_path)
+    assert files(tmp_path) == {"b.py"}
+
+
+def test_own_code_that_cannot_be_compiled_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "code.py").write_text("VALUE = 1\n")
+    (tmp_path / "agent" / "__pycache__").write_text("no directory")
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE, str(tmp_path), *OWN], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, "free some room" in done.stderr) == (1, True)
 
 
 def test_an_environment_from_which_something_runs_is_kept(root: Path, made: list[str]) -> None:
@@ -273,8 +328,15 @@ def test_a_library_without_its_sections_is_smaller_and_loads(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"GROUP ( libc.so.6 )", b"\x7fELF\x01\x01" + bytes(200), ELF64 + bytes(200)],
-    ids=["empty", "linker script", "32 bits", "no segments"],
+    [
+        b"",
+        b"GROUP ( libc.so.6 )",
+        b"\x7fELF\x01\x01" + bytes(200),
+        ELF64 + bytes(200),
+        ELF64 + bytes(20),
+        ELF64 + b"\xff" * 200,
+    ],
+    ids=["empty", "linker script", "32 bits", "no segments", "cut off", "table outside of it"],
 )
 def test_what_is_no_library_for_these_machines_is_left_as_it_is(content: bytes) -> None:
     assert strip(content) == content

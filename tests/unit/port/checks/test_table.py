@@ -379,22 +379,14 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("heating-relays", WARN, "stays on if the hub dies: zigbee-0/valve/1", radio_output(goes_off_alone=False)),
     ("heating-follows", FAIL, "bedroom: check the relay", first_zone(problem="check the relay, it may be stuck")),
     ("heating-follows", UNKNOWN, "no room has a temperature", first_zone(room_c=None)),
-    (
-        "heating-source",
-        FAIL,
-        "no heated zone gets warmer",
-        first_zone(is_heated_in_vain=True, problem="its plug shows no power"),
-    ),
+    ("heating-source", FAIL, "no heated zone gets warmer", first_zone(is_heated_in_vain=True, problem="no power")),
     (
         "heating-source",
         WARN,
         "1 of 2 heated zones",
         lambda f: doc(
             "climate",
-            zones=[
-                docs_of(f).climate.zones[0],
-                replace(docs_of(f).climate.zones[0], is_heated_in_vain=True),
-            ],
+            zones=[docs_of(f).climate.zones[0], replace(docs_of(f).climate.zones[0], is_heated_in_vain=True)],
         )(f),
     ),
     ("heating-source", UNKNOWN, "share no heat source", doc("climate", heat_source=None)),
