@@ -14,6 +14,7 @@ from agent.cli.root import COMMANDS, cli
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXT = {path: path.read_text() for path in DOCUMENTS}
+CELL_CHARS_MAX = 180
 README = TEXT[ROOT / "README.md"]
 
 
@@ -67,6 +68,26 @@ def test_links_into_a_document_have_their_heading(document: Path) -> None:
     targets = {link: Path(normpath(document.parent / link)) if link else document for link, _ in links}
     broken = [f"{link}#{name}" for link, name in links if name not in anchors(TEXT.get(targets[link], ""))]
     assert broken == []
+
+
+def test_each_page_of_experiments_is_listed_and_begins_with_its_conclusion() -> None:
+    folder = ROOT / "docs" / "experiments"
+    pages = {path.name: TEXT[path] for path in folder.glob("*.md") if path.name != "README.md"}
+    assert set(re.findall(r"^\| \[[a-z ]+\]\(([a-z-]+\.md)\) \|", TEXT[folder / "README.md"], re.MULTILINE)) == set(
+        pages
+    )
+    assert {name for name, text in pages.items() if not re.match(r"# .+\n\n[A-Z0-9]", text)} == set()
+
+
+def test_results_are_short_rows_with_their_command() -> None:
+    # What a reader of docs/performance.md meets: no row is a paragraph, no figure without its command.
+    rows = re.findall(r"^\| (?!(?:What|Scenario) \||---)(.+) \|$", TEXT[ROOT / "docs" / "performance.md"], re.MULTILINE)
+    long = [
+        cell for row in rows for cell in re.sub(r"\]\([^)]*\)", "]", row).split(" | ") if len(cell) > CELL_CHARS_MAX
+    ]
+    assert long == []
+    commands = [row.split(" | ")[-1] for row in rows]
+    assert [each for each in commands if "`" not in each and not each.startswith(("same", "see"))] == []
 
 
 def command_lines() -> list[str]:
