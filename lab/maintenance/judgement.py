@@ -4,7 +4,6 @@ A fleet is followed day by day with the truth beside it; what a model says is co
 as tables for docs/experiments/maintenance-confidence.md.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -64,8 +63,6 @@ class Judgement(msgspec.Struct):
             full effect.
         fast: The others, and how many were reported before their repair.
         faults: Both, and how many were reported before their repair.
-        missed: The slow faults that were not reported in time: how many of each kind for each reason, where reasons are
-            looked for.
     """
 
     points: list[tuple[float, bool]] = []
@@ -73,7 +70,6 @@ class Judgement(msgspec.Struct):
     slow: tuple[int, int] = (0, 0)
     fast: tuple[int, int] = (0, 0)
     faults: tuple[int, int] = (0, 0)
-    missed: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
 
 
 def fit_rounded(
@@ -102,7 +98,6 @@ def judge_days(
     found: Mapping[IndicatorT, Judgement],
     judged: Iterable[Judged[IndicatorT, FaultT, DriftT]],
     probability: Callable[[IndicatorT, DriftT], float],
-    why_missed: Callable[[FaultT, Sequence[Watched[FaultT, DriftT]]], tuple[str, str]] | None = None,
 ) -> None:
     """Add what a model says on the days of one house or machine.
 
@@ -110,7 +105,6 @@ def judge_days(
         found: To which it is added.
         judged: The days, in order.
         probability: The confidence of the model.
-        why_missed: Returns the kind of a slow fault that was not reported in time, and the reason.
     """
     watched: dict[IndicatorT, list[Watched[FaultT, DriftT]]] = {}
     for each in judged:
@@ -119,9 +113,7 @@ def judge_days(
         if each.day % POINT_DAYS == 0:
             found[each.indicator].points.append((p, bool(each.faults)))
     for indicator, days in watched.items():
-        late = count_events(found[indicator], days)
-        if why_missed is not None:
-            found[indicator].missed.update(why_missed(fault, days) for fault in late)
+        count_events(found[indicator], days)
 
 
 def count_events(judgement: Judgement, days: Sequence[Watched[FaultT, DriftT]]) -> list[FaultT]:

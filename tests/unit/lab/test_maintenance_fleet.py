@@ -6,13 +6,11 @@ from math import exp
 import pytest
 
 from agent.maintenance.calibration import MODELS
-from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator
 from lab.maintenance import calibration
 from lab.maintenance.calibration import JUDGE_HOUSES, as_markdown, calibrate, judge, render
 from lab.maintenance.faults import YEARS
 from lab.maintenance.fleet import FAULTS, FITTED, LOOK_ALIKES, Fault, HouseDay, live
-from lab.maintenance.judgement import Watched
 from lab.maintenance.logistic import Point, brier, calibration_error, fit, probability, reliability, solve
 
 
@@ -65,22 +63,6 @@ def test_every_kind_of_fault_and_of_look_alike_can_happen() -> None:
     assert all(kind.a_year > 0.0 and 0.0 < kind.loss[0] < kind.loss[1] < 1.0 for kind in FAULTS)
 
 
-@pytest.mark.parametrize(
-    ("day", "loss", "sigma", "reason"),
-    [
-        (60, 0.3, 0.01, "no day with enough heating in the last month"),
-        (95, 0.01, 0.3, "smaller than twice the uncertainty"),
-        (95, 0.01, 0.05, "the usual behaviour was learned otherwise"),
-        (95, 0.4, 0.05, "estimated, but the confidence is too low"),
-    ],
-)
-def test_a_missed_fault_has_a_reason(day: int, loss: float, sigma: float, reason: str) -> None:
-    slow = Fault(kind=FAULTS[0], begins=10.0, days=100.0, loss=0.4)
-    drift = Drift(days=40, state=(loss,), covariance=(sigma**2,))
-    assert calibration.why_missed(slow, [Watched(day, 0.1, (slow,), drift)]) == reason
-    assert calibration.why_missed(slow, [Watched(3, 0.1, (), drift)]) == "no day with enough heating in the last month"
-
-
 def test_the_generated_file_is_what_the_command_writes() -> None:
     assert calibration.TARGET.read_text() == render(MODELS)
 
@@ -112,6 +94,13 @@ def test_the_confidence_holds_on_a_fleet_that_it_has_not_seen() -> None:
     # The tables of docs/experiments/maintenance-confidence.md come from here.
     page = (calibration.TARGET.parents[2] / "docs" / "experiments" / "maintenance-confidence.md").read_text()
     assert as_markdown(found, hub_years) in page
+
+
+@pytest.mark.slow
+def test_the_tables_of_more_fleets_are_what_the_command_prints() -> None:
+    page = (calibration.TARGET.parents[2] / "docs" / "experiments" / "maintenance-confidence.md").read_text()
+    judged = [judge(MODELS, seed=seed) for seed in (calibration.JUDGE_SEED, *calibration.FURTHER_SEEDS)]
+    assert calibration.fleets_as_markdown(judged, JUDGE_HOUSES * YEARS) in page
 
 
 def test_days_of_a_house_are_days_of_the_hub() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator
-from lab.maintenance.calibration import missed_lines
+from lab.maintenance.calibration import fleets_as_markdown
 from lab.maintenance.faults import FaultCourse
 from lab.maintenance.judgement import Judged, Judgement, Watched, count_events, fit_rounded, judge_days, tables
 
@@ -38,23 +38,25 @@ def test_a_house_without_a_judged_day_has_no_fault() -> None:
     assert judgement.faults == (0, 0)
 
 
-def test_days_are_judged_by_indicator_each_fifth_is_a_point_and_late_faults_have_a_reason() -> None:
+def test_days_are_judged_by_indicator_and_each_fifth_is_a_point() -> None:
     found = {each: Judgement() for each in Indicator}
     days = [Judged(day, each, Drift(), (SLOW,)) for day in (10, 97, 100) for each in Indicator]
-    judge_days(
-        found,
-        days,
-        lambda indicator, _: 0.9 if indicator is Indicator.WARMTH else 0.2,
-        lambda fault, seen: ("scale", f"{fault.days:.0f} days, {len(seen)} seen"),
-    )
+    judge_days(found, days, lambda indicator, _: 0.9 if indicator is Indicator.WARMTH else 0.2)
     assert found[Indicator.WARMTH].points == [(0.9, True)] * 2
     assert (found[Indicator.WARMTH].slow, found[Indicator.RUN_TIME].slow) == ((1, 1), (1, 0))
-    assert "run_time: 1 of 1 slow faults missed\n    1 scale: 100 days, 3 seen" in missed_lines(found)
     page = tables(found, title="Some", unit="hub", years=2, calibrated=[Indicator.WARMTH], has_recall=True)
     assert "| Some | `warmth` | `run_time` |" in page
     assert "(recall) | 1 of 1 | 0 of 1 |" in page
     assert ("| `warmth`: points" in page, "| `run_time`: points" in page) == (True, False)
     assert "recall" not in tables(found, title="", unit="hub", years=2, calibrated=[], has_recall=False)
+
+
+def test_fleets_are_reported_one_by_one_and_together() -> None:
+    one = Judgement(points=[(0.5, True)], alerts=(4, 3), slow=(2, 1), faults=(4, 2))
+    other = Judgement(points=[(0.5, False)], alerts=(6, 6), slow=(2, 2), faults=(6, 5))
+    page = fleets_as_markdown([dict.fromkeys(Indicator, one), dict.fromkeys(Indicator, other)], 10)
+    assert "| 1 | 10 | 0.500 | 3 of 4 | 0.100 | 1 of 2 | 2 of 4 (0.50) |" in page
+    assert page.count("| all | 20 | 0.000 | 9 of 10 | 0.050 | 3 of 4 | 7 of 10 (0.70) |") == len(Indicator)
 
 
 def test_an_indicator_without_a_day_is_refused() -> None:
