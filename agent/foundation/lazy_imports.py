@@ -62,6 +62,14 @@ def _read_platform() -> Mapping[str, object]:
     }
 
 
+def _no_decimal() -> Mapping[str, object]:
+    """Return the class by which msgspec recognises decimal numbers: one of which there is no object.
+
+    So msgspec refuses them, in the daemon, where nobody has any.
+    """
+    return {"Decimal": type("Decimal", (), {})}
+
+
 def _read_typing() -> Mapping[str, object]:
     """Return what aiohttp, aiosignal and msgspec take from `typing_extensions`: `typing` has it since Python 3.11.
 
@@ -80,7 +88,7 @@ def _read_typing() -> Mapping[str, object]:
 
 
 INSTEAD: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
-    {"platform": _read_platform, "typing_extensions": _read_typing}
+    {"decimal": _no_decimal, "platform": _read_platform, "typing_extensions": _read_typing}
 )
 """Modules that are asked for a line or two on import, and what answers in their place."""
 

@@ -9,8 +9,9 @@ FleetScenario = Literal["boot", "power-cut", "outage", "clock-unknown", "key-rev
 START_S = 600
 """The time after the first boot in which a fleet settles."""
 
-INCIDENT_AT_S = 1800
-"""When the scenario's incident begins; the mean rate is that of the time from `START_S` until then."""
+INCIDENT_AT_S = 1770
+"""When the scenario's incident begins; the mean rate is that of the time from `START_S` until then. Not at a full
+minute: right after maintenance (`agent.foundation.beat`) a power cut would find everything settled on the disk."""
 
 LASTS_S = {"power-cut": 300, "outage": 1800, "clock-unknown": 300, "key-revoked": 1800}
 """How long the incident lasts: until the power or the cloud is back, or a person has installed a new key."""

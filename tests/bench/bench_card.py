@@ -126,8 +126,10 @@ def megabytes_a_day(card: Card, hours: int, text: str, *, with_history: bool) ->
     class OnCard(simulation_run.Simulation):
         """A simulation whose state directory lies on the card; its run directory lies in memory."""
 
-        def __init__(self, options: Options, scratch: Path, loop: VirtualLoop) -> None:
-            super().__init__(options, scratch, loop)
+        def __init__(
+            self, options: Options, scratch: Path, loop: VirtualLoop, *, on_violation: Callable[[str], None]
+        ) -> None:
+            super().__init__(options, scratch, loop, on_violation=on_violation)
             self.machine.state_dir = card.mount / "state"
             self.machine.state_dir.mkdir()
 

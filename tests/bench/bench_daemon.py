@@ -6,10 +6,10 @@ relayed sensors are registered beforehand: registering takes six seconds a senso
 at most 40 MiB RSS, 0.6 CPU s an hour, first request within 400 ms of its start; at 250 sensors at most 1.1 times the
 processor time for a reading that 100 cost.
 
-python tests/bench/bench_daemon.py [--seconds N] [--sensors N] [--without-port]
+python tests/bench/bench_daemon.py [--seconds N] [--sensors N] [--without-port] [--causes]
 
 `--without-port`: without listeners on the network and without the history that the page shows. Two runs at the same
-time, one with it, tell what the port costs.
+time, one with it, tell what the port costs. `--causes`: adds the processor time by cause (profiled_agent.py).
 """
 
 import argparse
@@ -132,16 +132,18 @@ async def visit(socket: Path) -> float:
     return (time.monotonic() - began_s) * 1000
 
 
-async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str, float | None]:
+async def measure(seconds: float, sensors: int, *, with_port: bool, with_causes: bool) -> dict[str, object]:
     cloud = Cloud()
     runner, base_url = await cloud.start()
     with tempfile.TemporaryDirectory() as name:
         configuration = await write_configuration(Path(name), base_url, cloud.cloud, sensors, with_port=with_port)
+        causes = Path(name) / "causes.json"
+        counted_s = seconds - 5  # Before the visitor comes.
+        profiled = [str(Path(__file__).with_name("profiled_agent.py")), str(causes), str(WARM_UP_S), str(counted_s)]
         began_s = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "agent",
+            *(profiled if with_causes else ["-m", "agent"]),
             "run",
             "--config",
             str(configuration),
@@ -154,7 +156,7 @@ async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str,
             used_cpu_s, last = cpu_s(process.pid) - start_cpu_s, cloud.accepted
             rss_mib, peak_mib = memory_mib(process.pid, "VmRSS"), memory_mib(process.pid, "VmHWM")
             visit_ms = await visit(Path(name) / "run" / "status.sock")
-            result: dict[str, float | None] = {
+            result: dict[str, object] = {
                 "rss_mib": round(rss_mib, 1),
                 "peak_rss_mib": round(peak_mib, 1),
                 "rss_after_first_visit_mib": round(memory_mib(process.pid, "VmRSS"), 1),
@@ -172,6 +174,8 @@ async def measure(seconds: float, sensors: int, *, with_port: bool) -> dict[str,
             stop_s = time.monotonic()
             await process.wait()
         result["stop_ms"] = round((time.monotonic() - stop_s) * 1000)
+        if with_causes:
+            result["causes"] = json.loads(causes.read_bytes())
     await runner.cleanup()
     return result
 
@@ -181,10 +185,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--sensors", type=int, default=50)
     parser.add_argument("--without-port", action="store_true")
+    parser.add_argument("--causes", action="store_true")
     options = parser.parse_args()
-    print(
-        json.dumps(asyncio.run(measure(options.seconds, options.sensors, with_port=not options.without_port)), indent=2)
-    )
+    measured = measure(options.seconds, options.sensors, with_port=not options.without_port, with_causes=options.causes)
+    print(json.dumps(asyncio.run(measured), indent=2))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import service
 
 ROUNDS = 7
 
+DAEMON = "from agent.foundation.lazy_imports import import_libraries; import_libraries(); import agent.daemon"
+
 SUBJECTS = {
     "an empty interpreter": "",
     "asyncio, ssl, sqlite3 (standard library)": "import asyncio, ssl, sqlite3",
@@ -34,9 +36,11 @@ SUBJECTS = {
     "async-solipsism": "import async_solipsism",
     "numpy": "import numpy",
     "distributed": "import distributed",
-    "the daemon, all of it": (
-        "from agent.foundation.lazy_imports import import_libraries; import_libraries(); "
-        "import agent.daemon, hal.linux.board"
+    "the daemon without a board": DAEMON,
+    "the daemon, all of it": f"{DAEMON}, hal.linux.board",
+    "the daemon with the simulated house of bench_daemon": (
+        f"{DAEMON}, hal.sim.network; from hal.sim.board import SimEnvironment, SimOptions; "
+        "house = SimEnvironment(SimOptions(seed=1, start_utc_ms=0, sensors_count=50))"
     ),
     "a certificate, made in the process": (
         "from agent.port.http.certificate_maker import make_certificate; make_certificate(['hub'], None)"

@@ -211,6 +211,23 @@ except msgspec.ValidationError as error:
     ]  # fmt: skip
 
 
+def test_decimal_numbers_are_refused_in_the_daemon_and_never_taken_for_others() -> None:
+    printed = run("""
+import decimal, msgspec
+value = decimal.Decimal("21.5")
+for call in (
+    lambda: msgspec.json.encode({"value": value}),
+    lambda: msgspec.to_builtins(value),
+    lambda: msgspec.json.decode(b'"21.5"', type=decimal.Decimal),
+):
+    try:
+        print(call())
+    except (TypeError, msgspec.ValidationError) as error:
+        print(type(error).__name__)
+""")
+    assert printed.split() == ["TypeError", "TypeError", "ValidationError"]
+
+
 def test_requests_are_traced_as_ever() -> None:
     printed = run("""
 import asyncio, aiohttp
@@ -236,10 +253,10 @@ asyncio.run(main())
 
 def test_other_importers_get_the_real_modules() -> None:
     run("""
-import argparse, ast, email.policy, html, pickle, platform, tempfile, typing_extensions, urllib.request
+import argparse, ast, decimal, email.policy, html, pickle, platform, tempfile, typing_extensions, urllib.request
 import idna
 assert html.unescape("&auml;") == "ä"
-real = (argparse, ast, email.policy, html, idna, pickle, platform, tempfile, typing_extensions, urllib.request)
+real = (argparse, ast, decimal, email.policy, html, idna, pickle, platform, tempfile, typing_extensions, urllib.request)
 assert all(each.__spec__ for each in real)
 """)
 
