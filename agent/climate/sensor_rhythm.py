@@ -14,6 +14,7 @@ Must never take the time during which the hub was down for a silence.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Protocol
 
 import msgspec
@@ -135,7 +136,12 @@ class SilenceAllowance(msgspec.Struct, frozen=True):
 
 
 def observe(state: SensorRhythm | None, *, value_c: float, at_ms: int) -> SensorRhythm:
-    """Return the rhythm of a sensor with its latest reading; a reading that is not newer changes nothing."""
+    """Return the rhythm of a sensor with its latest reading; a reading that is not newer changes nothing.
+
+    What is no number is a report without a change: `climate.json` could not be read with it.
+    """
+    if not isfinite(value_c):
+        value_c = 0.0 if state is None else state.value_c
     if state is None:
         return SensorRhythm(at_ms=at_ms, value_c=value_c)
     if state.at_ms is None:

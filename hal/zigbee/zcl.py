@@ -97,7 +97,7 @@ _DECIMALS = 4
 
 def convert(measure: MeasuredAttribute, raw: object) -> float | None:
     """Return a raw value in the unit of its kind; `None` for a marker of no value."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or math.isnan(raw) or raw in measure.invalid:
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw) or raw in measure.invalid:
         return None
     return round(raw * measure.scale, _DECIMALS)
 

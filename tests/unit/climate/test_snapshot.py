@@ -1,5 +1,7 @@
 """What survives a restart: the overrun of the pump, rests, and the time without a sensor."""
 
+from math import inf, nan
+
 import msgspec
 import pytest
 
@@ -17,7 +19,7 @@ from agent.climate.short_cycle_protection import ShortCycleState
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, default_program
 from agent.climate.zone_state import ZoneState
 from agent.foundation.clock import Now
-from hal.interface import HvacAction
+from hal.interface import HvacAction, Quality
 from lab.simulation.safety_oracle import SafetyOracle
 
 H_MS = 3_600_000
@@ -336,6 +338,20 @@ def test_a_reported_fault_and_what_it_was_told_by_survive_a_restart() -> None:
     again = restarted(control, Now("b", 1000, None), Now("next", 20_000, None))
     assert again.state.zones[0].heating_monitor.effect == effect
     assert "does not get warmer" in again.state.zones[0].problem
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["from its first reading on", "later"])
+@pytest.mark.parametrize("value_c", [inf, -inf, nan])
+def test_a_reading_that_is_no_number_does_not_make_the_file_unreadable(value_c: float, *, first: bool) -> None:
+    """Found by fuzzing: the programs of all zones were lost at the next start."""
+    control = ClimateController(home(), ClimateSnapshot(), Now("b", 0, None))
+    for minute in range(6):
+        reading = SensorReading(20.0, minute * 60_000)
+        if minute % 2 != first:
+            reading = SensorReading(value_c, minute * 60_000, Quality.BAD)
+        control.step(Now("b", minute * 60_000, None), {"t": reading})
+    now = Now("b", 400_000, None)
+    assert restarted(control, now, now).rhythms.states.keys() == {"t"}
 
 
 def test_the_names_in_the_file_are_those_of_0_1_0() -> None:

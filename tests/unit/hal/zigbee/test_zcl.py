@@ -72,6 +72,7 @@ def test_vendor_specific_kinds_are_not_read_from_clusters() -> None:
         (zcl.POWER, 0x20, 0xFF, None),
         (zcl.IKEA_VOC, 0, 103.0, 103),
         (zcl.IKEA_VOC, 0, math.nan, None),
+        (zcl.IKEA_VOC, 0, math.inf, None),
         (zcl.TEMPERATURE, 0, "21", None),
         (zcl.TEMPERATURE, 0, True, None),
     ],
