@@ -8,6 +8,9 @@ many processors as `--jobs` says. `--only none` leaves faults out; `--first 25 -
 
 A thermometer that freezes while its room is heated is found by control (`lab.simulation.heated_rooms`). `--room-days`
 has as many rooms heated from October on in which all works; a day of one takes half a second of CPU.
+
+`--neighbour-shares 0.1 0.2` measures stuck bits only, with each of these values of `BIT_NEIGHBOUR_SHARE`; without a
+fault only the probe is judged then.
 """
 
 import argparse
@@ -15,19 +18,23 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
+from agent.sensors import doubts
+from agent.sensors.doubts import StuckBitDetector
 from lab.simulation import heated_rooms
 from lab.simulation import sensor_fault_trials as trials
-from lab.simulation.sensor_fleet import DAY_MIN, Episode, FleetHome
+from lab.simulation.sensor_fleet import DAY_MIN, MINUTE_MS, PROBE, Episode, FleetHome
 
 YEAR_DAYS = 365.0
 GOAL_MIN = 15
 FROZEN = "frozen while its room is heated"
 WARMED = "warmed by the hub, and not named"
+STUCK_BIT = "stuck bit"
 NONE = "none"
 REPORTS_MIN = (1, 15)
 
@@ -108,6 +115,24 @@ def heated(rooms: range, days: int) -> dict[str, Any]:
     }
 
 
+def stuck_bits(homes: range, days: int, shares: Sequence[float]) -> list[dict[str, Any]]:
+    """Return how soon stuck bits are found with each `BIT_NEIGHBOUR_SHARE`, and in which homes without one one is."""
+    alarms: dict[float, list[int]] = {share: [] for share in shares}
+    for seed in homes:
+        home, detectors = FleetHome(seed, is_in_case=seed % 2 == 0), {each: StuckBitDetector() for each in shares}
+        for _ in range(days * DAY_MIN):
+            value = next(value for _, name, _, value in home.advance() if name == PROBE)
+            for share, detector in detectors.items():
+                doubts.BIT_NEIGHBOUR_SHARE = share  # type: ignore[misc]
+                if detector.observe(value, home.minute * MINUTE_MS) and seed not in alarms[share]:
+                    alarms[share].append(seed)
+    made = []
+    for share in shares:
+        doubts.BIT_NEIGHBOUR_SHARE = share  # type: ignore[misc]
+        made.append({"share": share, **summary(found(homes, STUCK_BIT)[STUCK_BIT]), "false_alarms_in": alarms[share]})
+    return made
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -117,8 +142,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30, help="of the time without a fault (30)")
     parser.add_argument("--room-days", type=int, default=7, help="of heated rooms without a fault (7)")
     parser.add_argument("--only", choices=[*trials.TRIALS, WARMED, FROZEN, NONE], default="", help="one kind of fault")
+    parser.add_argument("--neighbour-shares", type=float, nargs="*", default=(), metavar="SHARE", help="see above")
     options = parser.parse_args()
     homes = range(options.first, options.first + options.homes)
+    if options.neighbour_shares:
+        print(json.dumps(stuck_bits(homes, options.days, options.neighbour_shares), indent=1))
+        return
     by_kind = found(homes, options.only)
     everything = [each for minutes in by_kind.values() for each in minutes]
     print(

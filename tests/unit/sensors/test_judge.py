@@ -17,6 +17,7 @@ from agent.sensors.judge import (
     WATCH_CHANGES_MIN,
     SensorJudge,
 )
+from agent.sensors.neighbours import NeighbourDetector
 from agent.sensors.self_heating import LAGS_S, humidity_at
 from hal.interface import HUB, Quality, Reading, SensorKind
 from hal.plausibility import PlausibilityCheck
@@ -317,7 +318,9 @@ def pipe(number: int) -> str:
     return f"w1-28-{number:012x}/ds18b20/temperature"
 
 
-def test_sensors_that_are_gone_make_room_for_new_ones() -> None:
+def test_sensors_that_are_gone_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(NeighbourDetector, "forget", lambda _, name: forgotten.append(name))
     bench = Bench()
     for number in range(OWN_SENSORS_MAX):
         bench.read(pipe(number), 20.0 + number % 40)
@@ -329,6 +332,7 @@ def test_sensors_that_are_gone_make_room_for_new_ones() -> None:
     assert bench.read(PIPE, 85.0).quality is Quality.SUSPECT
     assert (HUB, pipe(0), T) in bench.judge.notes
     assert (HUB, pipe(1), T) not in bench.judge.notes
+    assert forgotten == [pipe(1)]
     for a, b in ((21.0, 40.0), (21.0, 40.0), (40.0, 21.0)):
         bench.minute += 1
         bench.read(PIPE, a)
