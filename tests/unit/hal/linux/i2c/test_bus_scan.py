@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,10 @@ async def test_a_board_scans_all_its_buses_and_waits_for_none_that_hangs(
                 release.wait()
             return super().scan(bus)
 
+        def missing(self) -> Sequence[str]:
+            release.wait()
+            return super().missing()
+
     monkeypatch.setattr(board_module, "SCAN_S_MAX", 0.5)
     dev = bench.sysfs_root / "dev"
     dev.mkdir()
@@ -181,6 +186,7 @@ async def test_a_board_scans_all_its_buses_and_waits_for_none_that_hangs(
             found = await board.scan_buses()
         assert [device.chip for device in found.buses[0].devices] == ["bme280"]
         assert "disconnect the devices" in found.buses[1].problem
+        assert found.missing == ()
     finally:
         release.set()
         await asyncio.sleep(0)
