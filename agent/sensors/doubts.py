@@ -73,7 +73,8 @@ BIT_JUMPS_MIN: Final = 3
 BIT_TOLERANCE: Final = 0.1
 BIT_NEIGHBOUR_SHARE: Final = 0.2
 """So many jumps by the weight of one bit, with a tenth of it more or less and a change of at most a fifth of it after
-each, while the bit never changed. A true change by this much turns the bit in at least nine of ten cases."""
+each, while the bit never changed. A true change by this much turns the bit in at least nine of ten cases. Shares from 0
+to 0.9 find stuck bits equally soon (docs/sensors.md)."""
 
 
 def power_up_reason(value: float, before: float | None) -> str:
