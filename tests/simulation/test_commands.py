@@ -119,6 +119,7 @@ def test_every_command_settles_once_at_every_crash_point() -> None:
 
 MIXED = Options(
     days=0.06,
+    seed=2,
     sensors=7,
     faults="none",
     config_text="commands_idle_poll_interval_s = 15\n",
