@@ -34,6 +34,9 @@ RASPBERRY := build/raspberry
 RASPBERRY_TOOLS := mmdebstrap qemu-user
 I2C_VM := build/i2c-vm
 ROOTFS_PACKAGES := python3,ca-certificates,systemd-sysv,libnss-systemd,dbus,polkitd,rauc,rauc-service,avahi-daemon,avahi-utils
+# It was written for older versions of pandas and numpy, so it has an environment of its own, which is not locked.
+ENERGY_STAR := build/energy-star
+ENERGY_STAR_PACKAGES := thermostat==1.7.8 "setuptools<81"
 WORKER := build/worker
 WORKER_FILES := pyproject.toml README.md LICENSE requirements-worker.lock agent hal lab
 WORKER_BASE ?= docker.io/library/python:$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')-slim
@@ -51,7 +54,7 @@ SOAK_DAYS ?= 365
 SOAK_HISTORIES ?= 100000
 SOAK_REQUESTS ?= 10000
 
-.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop install container release-upgrade raspberry chip-vm board-check deb worker-image lock vendor fmt picture clean
+.PHONY: help demo test quick check races lint bench bench-compare calibration soak sweeps campaigns interop energy-star install container release-upgrade raspberry chip-vm board-check deb worker-image lock vendor fmt picture clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -118,6 +121,9 @@ campaigns: $(DEV)
 interop: $(DEV) ## zigbee-herdsman, from npm, against the emulated stick (needs Node.js)
 	npm ci --prefix tests/interop --no-audit --no-fund
 	$(BIN)/python tests/interop/run.py
+
+energy-star: $(DEV) $(ENERGY_STAR)/.is-installed ## EPA's program for a thermostat's savings beside lab.comfort.savings (needs Python 3.11)
+	$(BIN)/python tests/interop/savings.py $(ENERGY_STAR)/bin/python
 
 install: ## set up as a newcomer does: with old and new pips, from an index that offers newer releases of everything
 	$(PYTHON) tests/install/run.py
@@ -211,6 +217,11 @@ $(BIN)/python:
 		echo "Python cannot make virtual environments here. On Debian: sudo apt-get install python3-venv"; exit 1; }
 	@echo "making $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
+
+$(ENERGY_STAR)/.is-installed: Makefile
+	$(PYTHON) -m venv --clear $(ENERGY_STAR)
+	$(ENERGY_STAR)/bin/python -m pip --disable-pip-version-check --quiet install --only-binary :all: $(ENERGY_STAR_PACKAGES)
+	touch $@
 
 $(RUNTIME): requirements-demo.lock pyproject.toml lab/pyproject.toml | $(BIN)/python
 	@echo "installing what climahub needs ..."
