@@ -22,6 +22,7 @@ WireReading = tuple[str, float, int, str | None]
 
 OUTAGE_AND_CRASHES = Options(
     days=0.25,
+    seed=2,
     sensors=30,
     faults="none",
     config_text="commands_idle_poll_interval_s = 15\n",
