@@ -28,6 +28,9 @@ AGE_S_MAX = 900.0
 WATTS_MAX = 25_000.0
 """More is no plug: 25 kW is a three-phase instantaneous heater."""
 
+ZERO_W = 5.0
+"""A meter may show so little, in either direction, of nothing. More than that backwards is no equipment that heats."""
+
 DRAW_W_MIN = 2.0
 DRAW_SHARE = 0.1
 """It draws power from this much above its rest on, and from this share of what it usually draws more than at rest: an
@@ -153,7 +156,7 @@ def known_w(power: PowerState | None, *, now_ms: int) -> float | None:
     """Return what a plug draws; `None` without a plausible and recent value."""
     if power is None or now_ms - power.heard_ms > AGE_S_MAX * 1000:
         return None
-    return power.watts if 0.0 <= power.watts <= WATTS_MAX else None
+    return max(0.0, power.watts) if -ZERO_W <= power.watts <= WATTS_MAX else None
 
 
 def advance(

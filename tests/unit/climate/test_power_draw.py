@@ -228,11 +228,16 @@ def test_numbers_of_a_damaged_file_are_kept_in_bounds() -> None:
     )
 
 
+def test_a_meter_that_shows_a_little_less_than_nothing_shows_a_fault() -> None:
+    assert learned().run(SILENT_S_MIN / MINUTE_S, -0.4)
+
+
 @pytest.mark.parametrize(
     ("power", "watts"),
     [
         (None, None),
         (PowerState("p", 60.0, 0), 60.0),
+        (PowerState("p", -0.4, 0), 0.0),
         (PowerState("p", -60.0, 0), None),
         (PowerState("p", WATTS_MAX + 1.0, 0), None),
         (PowerState("p", float("nan"), 0), None),
