@@ -49,6 +49,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
         start_utc_ms: UTC instant of the start of the simulation.
         sensors_count: Total number of series: the hub's seven and those of relayed sensors.
         report_interval_s: Time between two reports of a relayed sensor.
+        reports_together: Whether all of them report at the same instants, exactly so far apart.
         faults: Faults of the sensors.
         has_occupant_thermostat: Whether the occupants' own thermostat heats while the hub does not.
         has_second_temperature: Whether the hub has a second temperature sensor, in addition to the count.
@@ -60,6 +61,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     start_utc_ms: int
     sensors_count: int = len(HUB_KINDS)
     report_interval_s: float = 60.0
+    reports_together: bool = False
     faults: tuple[Fault, ...] = ()
     has_occupant_thermostat: bool = True
     has_second_temperature: bool = False
@@ -141,6 +143,7 @@ class SimEnvironment:
                 seed=options.seed,
                 sensors=relayed,
                 interval_s=options.report_interval_s,
+                reports_together=options.reports_together,
                 faults=faults,
                 noise=noise,
                 reports_max=options.reports_max,

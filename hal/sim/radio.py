@@ -119,6 +119,7 @@ class SimRadio:
         seed: int,
         sensors: Iterable[RelayedSensor],
         interval_s: float,
+        reports_together: bool = False,
         faults: Mapping[str, Sequence[Fault]],
         noise: Noise,
         reports_max: int,
@@ -130,6 +131,7 @@ class SimRadio:
             seed: Determines their intervals, errors and batteries.
             sensors: At least one, named "ROOM NUMBER".
             interval_s: Nominal time between two reports of a sensor.
+            reports_together: Whether all report at the same instants, exactly so far apart.
             faults: Faults by the name of a sensor or of a series.
             noise: Noise of the simulation.
             reports_max: Capacity of the buffer.
@@ -156,8 +158,11 @@ class SimRadio:
                 )
                 for kind in sensor.kinds
             ]
+            first_ms = rng.randrange(1, interval_ms + 1)
+            if reports_together:
+                first_ms = interval_ms = round(interval_s * 1000)
             self.devices.append(SimDevice(sensor, channels, interval_ms))
-            self._schedule.append((rng.randrange(1, interval_ms + 1), number))
+            self._schedule.append((first_ms, number))
         heapify(self._schedule)
         self.due_ms = self._schedule[0][0]
 

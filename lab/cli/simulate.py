@@ -19,7 +19,7 @@ from lab.cli import simulate_many
 from lab.cli.options import SENSORS_MIN, BoardChoice, board_option, check_house, check_map, map_option
 from lab.cli.simulate_many import HUBS_MAX, JOBS_MAX, Cluster, SeedRange
 from lab.simulation.fleet_options import FleetOptions, FleetScenario
-from lab.simulation.options import APIS, PAIRING, FaultProfile, Options
+from lab.simulation.options import APIS, PAIRING, FaultProfile, Options, Profile
 
 DAYS_MAX = 3660
 """Ten years. At about 10 hours of virtual time a second that takes two and a half hours."""
@@ -35,6 +35,7 @@ DAYS_MAX = 3660
         "climahub simulate --crash-points",
         "climahub simulate --seeds 1..100 --days 3 --sensors 50 --jobs 2 --results soak.jsonl",
         "climahub simulate --seeds 1..200 --on dask://10.0.0.5:8786 --results soak.jsonl",
+        "climahub simulate --seeds 1..500 --profile coarse --days 3 --sensors 50",
         "climahub simulate --hubs 200 --scenario power-cut --svg power-cut.svg",
         exits="0 no violation, 1 violations, 69 package not installed or no worker, 78 recording or map refused",
     )
@@ -90,6 +91,12 @@ DAYS_MAX = 3660
     is_flag=True,
     help="Write and parse each request to the cloud as HTTP; the verdict is the same. The first of --seeds does.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(get_args(Profile)),
+    help="A hub as it is installed, or in half the time a coarse one: it commits and polls each minute, and its relayed"
+    " sensors report together each five minutes. [default: installed]",
+)
 @click.option("--hubs", type=click.IntRange(1, HUBS_MAX), help="A fleet of so many hubs against one cloud.")
 @click.option(
     "--scenario", type=click.Choice(get_args(FleetScenario)), help="What happens to the fleet. [default: boot]"
@@ -122,6 +129,7 @@ def simulate(
     scheduler: str | None,
     results: Path | None,
     writes_bytes: bool,
+    profile: Profile | None,
     hubs: int | None,
     scenario: FleetScenario | None,
     jitter_s: float | None,
@@ -134,26 +142,19 @@ def simulate(
     """
     check_map(board, map_file)
     check_house(board, sensors)
-    if pairing and (board.name != "sim" or sensors is not None):
-        raise click.UsageError("leave --board and --sensors out: --pairing has a house of its own")
-    if apis and (board.name != "sim" or pairing):
-        raise click.UsageError("leave --board and --pairing out: --apis has a house of its own")
+    is_own_hub = pairing or apis or crash_points
+    _check_hub(board, sensors, profile, pairing=pairing, apis=apis, is_own_hub=is_own_hub)
     if crash_points and days is not None:
         raise click.UsageError("leave --days out: --crash-points simulates one hour")
     _check_many(seeds, jobs=jobs if hubs is None else None, scheduler=scheduler, results=results, is_sweep=crash_points)
     _check_cluster(scheduler, jobs, board)
     if jobs != 1 and jobs is not None and scenario is not None and scenario.startswith("rollout"):
         raise click.UsageError("leave --jobs out: the operator of a rollout looks at all hubs")
-    is_plain = (
-        board.name == "sim"
-        and faults is None
-        and seeds is None
-        and not (crash_points or pairing or apis or writes_bytes)
-    )
+    is_plain = board.name == "sim" and not (faults or profile or seeds or is_own_hub or writes_bytes)
     _check_fleet(hubs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
-    given = _given(recording=board.recording, map=map_file, days=days, sensors=sensors, faults=faults)
+    given = _given(recording=board.recording, map=map_file, days=days, sensors=sensors, faults=faults, profile=profile)
     given |= {"board": board.name, "seed": seed, "writes_bytes": writes_bytes}
     try:
         if hubs is not None:
@@ -188,6 +189,19 @@ def simulate(
 def _given(**asked: object) -> dict[str, Any]:
     """Return the options that were given; the others keep their defaults."""
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _check_hub(
+    board: BoardChoice, sensors: int | None, profile: Profile | None, *, pairing: bool, apis: bool, is_own_hub: bool
+) -> None:
+    if pairing and (board.name != "sim" or sensors is not None):
+        raise click.UsageError("leave --board and --sensors out: --pairing has a house of its own")
+    if apis and (board.name != "sim" or pairing):
+        raise click.UsageError("leave --board and --pairing out: --apis has a house of its own")
+    if profile is not None and (board.name != "sim" or is_own_hub):
+        raise click.UsageError(
+            "leave --profile out: --board, --pairing, --apis and --crash-points have hubs of their own"
+        )
 
 
 def _check_many(
@@ -265,4 +279,6 @@ def command_for(options: Options) -> str:
         words += ["--days", f"{options.days:g}"]
     if options.writes_bytes:
         words.append("--http-bytes")
+    if options.profile != "installed":
+        words += ["--profile", options.profile]
     return shlex.join(words)

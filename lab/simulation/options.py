@@ -15,6 +15,10 @@ from lab.refcloud import faults
 from lab.refcloud.contract import Endpoint
 
 FaultProfile = Literal["none", "default", "harsh"]
+Profile = Literal["installed", "coarse"]
+
+COARSE_REPORT_S = 300.0
+COARSE = "commands_poll_interval_s = 60\n[storage]\ncommit_interval_s = 60\n"
 
 CALM_S = 2 * 3600.0
 """Time without faults at the end, in which every reading must be delivered."""
@@ -261,7 +265,7 @@ class Options(msgspec.Struct, frozen=True):
         commands: These, in place of those that `faults` would draw.
         releases: Whether the cloud offers releases, at the rate of `faults`.
         calm_s: The time without faults at the end, in which everything has to be delivered.
-        config_text: TOML that is added after `[cloud]` and its `base_url`.
+        config_text: TOML that is added after that of the cloud and of the profile.
         boxed: How many relayed sensors of the simulated house a technician has yet to pair, name, replace and remove.
         report_interval_s: How often a relayed sensor of the simulated house reports.
         tests_per_day: How often a technician tests outputs, and often walks away from it.
@@ -276,6 +280,8 @@ class Options(msgspec.Struct, frozen=True):
         start_utc_ms: When a simulated house begins; `None` for a winter's day.
         unsynchronised_s: How long the first boot of the machine is without UTC.
         writes_bytes: Whether requests to the cloud are written and parsed as HTTP; the verdict is the same.
+        profile: "installed" is a hub as it is installed. "coarse" is another one, for campaigns over more seeds: it
+            commits and polls each minute, and all relayed sensors report together each five minutes.
     """
 
     board: str = "sim"
@@ -304,6 +310,11 @@ class Options(msgspec.Struct, frozen=True):
     start_utc_ms: int | None = None
     unsynchronised_s: float = 0.0
     writes_bytes: bool = False
+    profile: Profile = "installed"
+
+    def cloud_text(self, base_url: str) -> str:
+        """Return the beginning of the hub's configuration: its cloud, and its profile."""
+        return f'[cloud]\nbase_url = "{base_url}"\n{COARSE if self.profile == "coarse" else ""}'
 
 
 CARDS = Options(days=1.0, sensors=8, commands=(), releases=False, card_moves_per_day=40.0)

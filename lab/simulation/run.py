@@ -190,7 +190,7 @@ class Simulation:
         return int(self._loop.time() * 1000 + 0.5)
 
     def _make_config(self) -> Config:
-        text = f'[cloud]\nbase_url = "{BASE_URL}"\n{self.rollout.config_text}{self.options.config_text}'
+        text = self.options.cloud_text(BASE_URL) + self.rollout.config_text + self.options.config_text
         return resolve_text(text, file="simulation", directory=self._scratch, environ={}).config
 
     def _on_readings(self, name: str, readings: Sequence[AcceptedReading]) -> None:

@@ -13,7 +13,7 @@ from hal.interface import HUB, Board, Reading, SensorKind
 from lab.refcloud.admin import Admin, NewDevice
 from lab.refcloud.records import DeviceKind
 from lab.simulation.machine import Machine
-from lab.simulation.options import FaultRates, Options
+from lab.simulation.options import COARSE_REPORT_S, FaultRates, Options
 from lab.simulation.reading_oracle import ReadingOracle
 
 SIM_START_UTC_MS = 1_768_000_000_000
@@ -79,6 +79,7 @@ class SimScenario:
             faults = sim.random_faults(
                 rng, plain.series, duration_s=self.duration_s, faults_per_day=rates.sensor_faults
             )
+        is_coarse = options.profile == "coarse"
         self._world = sim.SimEnvironment(
             sim.SimOptions(
                 seed=options.seed,
@@ -87,7 +88,8 @@ class SimScenario:
                 faults=faults,
                 reports_max=4096,
                 unpaired_count=options.boxed,
-                report_interval_s=options.report_interval_s,
+                report_interval_s=COARSE_REPORT_S if is_coarse else options.report_interval_s,
+                reports_together=is_coarse,
             )
         )
         self.mesh = self._world.mesh

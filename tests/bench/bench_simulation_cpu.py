@@ -3,7 +3,7 @@
 Samples the stack each millisecond of processor time and counts the innermost frame that belongs to a part. Shares move
 less than milliseconds on a busy machine; compare milliseconds with those of another revision, by turns:
 
-python tests/bench/bench_simulation_cpu.py [--days N] [--sensors N] [--faults none|default|harsh]
+python tests/bench/bench_simulation_cpu.py [--days N] [--sensors N] [--faults none|default|harsh] [--profile coarse]
 make bench-compare REV=HEAD~20 BENCH=bench_simulation_cpu
 """
 
@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=0.5)
     parser.add_argument("--sensors", type=int, default=50)
     parser.add_argument("--faults", choices=("none", "default", "harsh"), default="default")
-    options = parser.parse_args()
+    parser.add_argument("--profile", choices=("installed", "coarse"), default="installed")
+    given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     counts: Counter[str] = Counter()
     parts: dict[str, str] = {}
@@ -61,7 +62,7 @@ def main() -> None:
     signal.signal(signal.SIGPROF, sample)
     began_s = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, SAMPLE_S, SAMPLE_S)
-    verdict = simulate(Options(days=options.days, sensors=options.sensors, faults=options.faults))
+    verdict = simulate(Options(days=given.days, sensors=given.sensors, faults=given.faults, profile=given.profile))
     signal.setitimer(signal.ITIMER_PROF, 0.0)
     hours = verdict.virtual_s / 3600
     result = {

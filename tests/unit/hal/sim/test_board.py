@@ -116,6 +116,15 @@ def test_each_device_reports_all_its_kinds_at_its_own_pace(virtual_loop: Loop, m
     assert [reading.at_ms for reading in readings] == sorted(reading.at_ms for reading in readings)
 
 
+def test_devices_that_report_together_do_so_exactly_at_the_interval(virtual_loop: Loop, monotonic_ms: Clock) -> None:
+    together = options(sensors_count=30, report_interval_s=300.0, reports_together=True)
+    readings = virtual_loop.run_until_complete(
+        listen(SimBoard(SimEnvironment(together), monotonic_ms=monotonic_ms), for_s=1000)
+    )
+    assert {reading.at_ms % 300_000 for reading in readings} == {readings[0].at_ms % 300_000}
+    assert Counter(reading.at_ms for reading in readings) == dict.fromkeys({each.at_ms for each in readings}, 23)
+
+
 def test_a_report_arrives_when_it_is_sent(virtual_loop: Loop, monotonic_ms: Clock) -> None:
     board = SimBoard(SimEnvironment(options(sensors_count=10)), monotonic_ms=monotonic_ms)
     assert board.network is not None

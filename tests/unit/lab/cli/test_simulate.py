@@ -274,6 +274,40 @@ def test_http_is_written_and_parsed_where_it_is_asked_for(monkeypatch: pytest.Mo
     assert command_for(asked[1]).endswith(" --days 0.01 --http-bytes")
 
 
+def test_a_coarse_hub_has_fewer_readings_and_is_asked_for_again_by_its_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lab.simulation import run  # noqa: PLC0415 - as the command does
+
+    real, asked = run.simulate, []
+
+    def record(options: Options) -> Verdict:
+        asked.append(options)
+        return real(options)
+
+    monkeypatch.setattr(run, "simulate", record)
+    taken = []
+    for profile in ("installed", "coarse"):
+        arguments = [
+            "simulate",
+            "--days",
+            "0.05",
+            "--sensors",
+            "50",
+            "--faults",
+            "none",
+            "--json",
+            "--profile",
+            profile,
+        ]
+        assert root.run(arguments) == exit_codes.OK
+        taken.append(msgspec.json.decode(capsys.readouterr().out)["readings"]["taken"])
+    assert taken[1] < 0.4 * taken[0]
+    assert command_for(asked[1]).endswith(" --days 0.05 --profile coarse")
+    assert "--profile" not in command_for(asked[0])
+    assert root.run(["simulate", "--pairing", "--profile", "coarse"]) == exit_codes.USAGE
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_crash_point_sweep(count: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The sweep itself is tested with the simulation; here it is how it is asked and told."""
