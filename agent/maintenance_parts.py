@@ -123,6 +123,7 @@ def _seen(
         outdoor_c=outdoor_c,
         output=state.level if state.action is HvacAction.HEAT else 0.0,
         response=_response(zone, state),
+        starts=state.starts,
     )
 
 

@@ -403,4 +403,5 @@ def _record_action(
         level=level,
         last_on_ms=now_ms if is_on or state.action is not _OFF else state.last_on_ms,
         relay=short_cycle_protection.switch(state.relay, limits, now_ms, is_on=is_on),
+        starts=state.starts + (is_on and not state.relay.is_on),
     )

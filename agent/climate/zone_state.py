@@ -70,6 +70,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         level: The share of full output that it gives while it is on: less than 1 with a modulating boiler.
         supply_pipe: What the thermometer on its supply pipe shows.
         power_draw: What the meter of its equipment shows.
+        starts: How often its output was switched on since the hub was started.
     """
 
     relay: ShortCycleState
@@ -101,6 +102,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     level: float = 1.0
     supply_pipe: SupplyPipe = SupplyPipe()
     power_draw: PowerDraw = PowerDraw()
+    starts: int = 0
 
     @property
     def is_full(self) -> bool:

@@ -41,8 +41,9 @@ class AnswerReport(msgspec.Struct, frozen=True):
         evidence: The numbers behind it, or why it was unknown, for people.
         features: What a calibrated model weighs; empty before the first day that can be compared. Of the heating: the
             logarithm of the loss, the same in standard deviations, these up to three, and by how much the last days
-            were better than expected. Of "no_warming": the hours of the report, and the kelvin below the setpoint. Of a
-            machine: the logarithm of one more than the CUSUM, the shift in standard deviations, and that as a share.
+            were better than expected. Of "no_warming": the hours of the report, and the kelvin below the setpoint. Of
+            "switching": the share of the rated number. Of a machine: the logarithm of one more than the CUSUM, the
+            shift in standard deviations, and that as a share.
         since: Since when the indicator was worse than usual, in UTC; nothing where it was not.
         effect: What becomes of it, for people.
     """
@@ -106,8 +107,9 @@ class FindingReport(msgspec.Struct, frozen=True):
 
     Attributes:
         indicator: "warmth" (the heat of the same run time), "run_time" (how long the heating runs each time), or
-            "no_warming" while control has reported that the zone is heated and does not get warmer; of posted
-            measurements "current", "low_current", "inrush" and "vibration".
+            "no_warming" while control has reported that the zone is heated and does not get warmer, "switching" once
+            its output was switched on nearly as often as relays are made for; of posted measurements "current",
+            "low_current", "inrush" and "vibration".
         state: "unknown" (never an alert), "usual", "likely" (a fault is more likely than not) or "needed" (its
             confidence is at least `maintenance.alert_threshold`, 0.72 unless configured).
         confidence: The probability that something is wrong, 0 to 1; nothing where it is unknown.

@@ -19,12 +19,14 @@ from agent.maintenance.indicators import (
     Indicator,
     Sample,
     SuddenIndicator,
+    WearIndicator,
     add_sample,
     measure,
 )
 from agent.maintenance.machine_readings import MachineIndicator
 from agent.maintenance.signature import SIGNATURES
 from agent.maintenance.sudden import NoWarming, Response
+from agent.maintenance.switching import RATED_STARTS, Switching
 
 LIKELY = 0.5
 """From this confidence on a fault is more likely than not: a prediction is shown."""
@@ -54,7 +56,7 @@ class Advice(msgspec.Struct, frozen=True):
     action: str
 
 
-AnyIndicator = Indicator | SuddenIndicator | MachineIndicator
+AnyIndicator = Indicator | SuddenIndicator | WearIndicator | MachineIndicator
 
 ADVICE: Mapping[AnyIndicator, Advice] = MappingProxyType(
     {
@@ -72,6 +74,11 @@ ADVICE: Mapping[AnyIndicator, Advice] = MappingProxyType(
             "warming when heated",
             "the zone is heated and does not get warmer",
             "look for an open window, then check boiler or heat pump, its pump and the valve of the zone",
+        ),
+        WearIndicator.SWITCHING: Advice(
+            "switching of the output",
+            "the output has been switched nearly as often as relays are made for",
+            "have its relay looked at before winter",
         ),
         MachineIndicator.CURRENT: Advice(
             "current of a machine",
@@ -143,6 +150,7 @@ class ZoneRecord(msgspec.Struct, frozen=True):
             anew and not the curve.
         run_time_curve: Those of `Indicator.RUN_TIME`.
         no_warming: The last report of control about `SuddenIndicator.NO_WARMING`.
+        switching: How often its output has been switched on.
     """
 
     sensors: tuple[tuple[str, str], ...] = ()
@@ -153,6 +161,7 @@ class ZoneRecord(msgspec.Struct, frozen=True):
     warmth_curve: bytes = b""
     run_time_curve: bytes = b""
     no_warming: NoWarming = NoWarming()
+    switching: Switching = Switching()
 
     def curve(self, indicator: Indicator) -> bytes:
         """Return the last days of an indicator."""
@@ -177,7 +186,7 @@ def observe(
     """
     known = dict(record.sensors)
     if known and are_others(known, sensors):
-        record, known = ZoneRecord(), {}
+        record, known = ZoneRecord(switching=record.switching), {}
     now = tuple(sorted((name, device or known.get(name, "")) for name, device in sensors.items()))
     day, done = add_sample(record.day, sample, utc_ms)
     record = msgspec.structs.replace(record, sensors=now, day=day)
@@ -264,6 +273,19 @@ def find_sudden(known: NoWarming, seen: Response) -> Finding | None:
     )
 
 
+def find_wear(known: Switching) -> Finding | None:
+    """Return what is known of an output that was switched often; `None` of another."""
+    if not known.is_near_its_end:
+        return None
+    evidence = phrase(_SWITCHED, starts=str(known.starts), rated=str(RATED_STARTS))
+    weighed = (round(known.starts / RATED_STARTS, 4),)
+    return Finding(WearIndicator.SWITCHING, FindingState.UNKNOWN, None, evidence, features=weighed)
+
+
+_SWITCHED = (
+    "switched on {starts} times; relays are made for {rated} at rated load: have this one looked at before winter,"
+    " then answer that it was serviced"
+)
 _IN_VAIN = (
     "control has reported for {hours} h that heating has no effect: {room} °C, {then} °C at its beginning,"
     " setpoint {setpoint} °C; not calibrated: its confidence is unknown"

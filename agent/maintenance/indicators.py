@@ -54,6 +54,12 @@ class SuddenIndicator(StrEnum):
     NO_WARMING = "no_warming"
 
 
+class WearIndicator(StrEnum):
+    """What wears with its use; the value is part of the local API."""
+
+    SWITCHING = "switching"
+
+
 class Sample(msgspec.Struct, frozen=True):
     """One zone over one minute or so.
 

@@ -18,13 +18,14 @@ from agent.foundation.phrase import plain
 from agent.foundation.worker import Worker
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Alert, Answer, Verdict
-from agent.maintenance.assessment import AnyIndicator, Finding, ZoneRecord, find, find_sudden, observe
+from agent.maintenance.assessment import AnyIndicator, Finding, ZoneRecord, find, find_sudden, find_wear, observe
 from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.curve import CurveDay, days_of
 from agent.maintenance.drift import Drift
-from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator
+from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator, WearIndicator
 from agent.maintenance.machine_watch import MachineWatch
 from agent.maintenance.sudden import NoWarming, Response, follow
+from agent.maintenance.switching import Switching, count
 
 FILE_NAME = "maintenance.json"
 FILE_BYTES_MAX = 128 * 1024
@@ -64,6 +65,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
         outdoor_c: The temperature outside; `None` if it is not known.
         output: The share of full output that it gives, 0 to 1.
         response: What control says about its response to the heating.
+        starts: How often control has switched its output on since the hub was started.
     """
 
     zone_id: str
@@ -72,6 +74,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
     outdoor_c: float | None
     output: float
     response: Response = Response()
+    starts: int = 0
 
 
 class MaintenanceService:
@@ -158,9 +161,9 @@ class MaintenanceService:
             for each in self._evidence()
         }
         for each in self._evidence():
-            known = records.get(each.zone_id, ZoneRecord()).no_warming
-            if sudden := find_sudden(known, each.response):
-                found[each.zone_id].append(sudden)
+            known = records.get(each.zone_id, ZoneRecord())
+            others = find_sudden(known.no_warming, each.response), find_wear(known.switching)
+            found[each.zone_id] += [finding for finding in others if finding]
         for zone_id, of_machines in (self.machines.findings() if self.machines else {}).items():
             found[zone_id] = [*found.get(zone_id, ()), *of_machines]
         return found
@@ -231,6 +234,10 @@ class MaintenanceService:
             name = f"{zone_id}/{SuddenIndicator.NO_WARMING}"
             if name in restarts and self._kept.restarts.get(name) != restarts[name]:
                 zones[zone_id] = msgspec.structs.replace(zones[zone_id], no_warming=NoWarming())
+            name = f"{zone_id}/{WearIndicator.SWITCHING}"
+            if name in restarts and self._kept.restarts.get(name) != restarts[name]:
+                renewed = Switching(seen=zones[zone_id].switching.seen)
+                zones[zone_id] = msgspec.structs.replace(zones[zone_id], switching=renewed)
         self._kept = MaintenanceFile(zones, restarts)
         if self.machines:
             self.machines.begin_anew(restarts)
@@ -272,7 +279,10 @@ class MaintenanceService:
         sample = None if seen.room_c is None else Sample(seen.room_c, seen.outdoor_c, seen.output, dt_s)
         after = observe(record, seen.sensors, sample, utc_ms, is_southern=self._is_southern())
         no_warming = follow(after.no_warming, seen.response, dt_s, utc_ms)
-        return after if no_warming is after.no_warming else msgspec.structs.replace(after, no_warming=no_warming)
+        switching = count(after.switching, seen.starts)
+        if no_warming is after.no_warming and switching is after.switching:
+            return after
+        return msgspec.structs.replace(after, no_warming=no_warming, switching=switching)
 
     async def save(self) -> None:
         """Write what is known, as far as the disk allows; before the file was read, do nothing."""

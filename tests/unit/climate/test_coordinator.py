@@ -96,6 +96,16 @@ def test_a_room_at_its_limit_ends_supplements_but_no_minimum_on_time_of_the_heat
     assert [heat_source.action for heat_source in sources if heat_source] == [HEAT] * 4 + [OFF] * 2
 
 
+def test_it_counts_how_often_an_output_was_switched_on() -> None:
+    bench = Bench(home(1, HeatSourceSettings()))
+    was_on, starts = False, 0
+    for minute in range(240):
+        action = bench.step(inputs(15.0 if minute // 40 % 2 else 26.0)).demand.zones["z0"]
+        starts, was_on = starts + (action is not OFF and not was_on), action is not OFF
+    assert starts > 1
+    assert bench.state.zones[0].starts == starts
+
+
 def test_a_failure_starts_auxiliary_heat_only_if_no_zone_gets_warmer() -> None:
     """Found by review: a zone that failed and was switched off had the auxiliary run for all others for ever."""
     heat_source = HeatSourceSettings(kind=HeatSourceKind.HEAT_PUMP, has_aux=True, aux_error_k=9.0)

@@ -33,6 +33,7 @@ def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **st
     now = SimpleNamespace(
         action=action,
         level=0.6,
+        starts=7,
         window=window,
         is_floor_hot=False,
         heating_monitor=monitor,
@@ -50,7 +51,7 @@ def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **st
 def test_a_heated_zone_is_seen_with_its_output_and_the_devices_of_its_sensors() -> None:
     (seen,) = zone_evidence(climate(), {"hall": "0x1"})
     assert (seen.zone_id, seen.sensors) == ("living", {"hall": "0x1", "own": ""})
-    assert (seen.room_c, seen.outdoor_c, seen.output) == (20.5, 4.0, 0.6)
+    assert (seen.room_c, seen.outdoor_c, seen.output, seen.starts) == (20.5, 4.0, 0.6, 7)
     (idle,) = zone_evidence(climate(action=HvacAction.OFF), {})
     assert (idle.room_c, idle.output) == (20.5, 0.0)
 

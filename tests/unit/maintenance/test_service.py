@@ -18,7 +18,7 @@ from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.curve import DAYS_MAX, CurveDay, days_of, with_day
 from agent.maintenance.drift import Drift, Sign
-from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress
+from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress, WearIndicator
 from agent.maintenance.service import (
     FILE_BYTES_MAX,
     FILE_NAME,
@@ -30,6 +30,7 @@ from agent.maintenance.service import (
 )
 from agent.maintenance.signature import FREE_K, SUN_K
 from agent.maintenance.sudden import NoWarming
+from agent.maintenance.switching import RATED_STARTS, Switching
 from lab.simulation.virtual_loop import VirtualLoop
 from tests.unit.power_cut import Cutter, PowerCut
 
@@ -87,7 +88,11 @@ class Hub:
 
     def evidence(self) -> list[ZoneEvidence]:
         is_on = self.monotonic_ms() // 60_000 % 30 < 10
-        return [ZoneEvidence(name, {"own": ""}, room_c, 5.0, float(is_on)) for name, room_c in self.zones.items()]
+        starts = self.monotonic_ms() // 1_800_000
+        return [
+            ZoneEvidence(name, {"own": ""}, room_c, 5.0, float(is_on), starts=starts)
+            for name, room_c in self.zones.items()
+        ]
 
     def run(self, seconds: float, *, is_ended_well: bool = True) -> None:
         async def go() -> None:
@@ -238,6 +243,21 @@ def serve(hub: Hub, *, zone: str = "living", indicator: str = "warmth") -> None:
         hub.loop.run_until_complete(go())
     finally:
         hub.loop.close()
+
+
+def test_starts_are_counted_over_restarts_until_the_relay_was_serviced(tmp_path: Path) -> None:
+    Hub(tmp_path).run(10.1 * HOUR_S)
+    assert learned(tmp_path).switching.starts == 20
+    store = tmp_path / FILE_NAME
+    worn = msgspec.structs.replace(learned(tmp_path), switching=Switching(RATED_STARTS, 20))
+    store.write_bytes(msgspec.json.encode(MaintenanceFile({"living": worn}, kept(tmp_path).restarts)))
+    hub = Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(11 * HOUR_S * 1000))
+    serve(hub, indicator=WearIndicator.SWITCHING.value)
+    assert learned(tmp_path).switching.starts == 0
+    again = Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(12 * HOUR_S * 1000))
+    again.run(2.1 * HOUR_S)
+    assert learned(tmp_path).switching.starts == 4
+    assert [each.indicator for each in again.service.findings()["living"]] == ["warmth", "run_time"]
 
 
 def test_a_service_begins_one_baseline_anew_also_where_the_power_is_cut_at_any_operation(tmp_path: Path) -> None:
