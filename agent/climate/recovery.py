@@ -4,8 +4,7 @@ It owns the active recovery and what has been learned about the zone. It never d
 work of `effective_setpoint`.
 
 A recovery begins when the time that full output needs, by the model of the zone, is all that is left, and a reserve for
-what the model has been wrong by. With a slow emitter that may be before the zone has cooled: an empty slab takes hours
-to fill. From then on `recovery_steering` sets the duty, anew at each update of the model.
+what the model has been wrong by. From then on `recovery_steering` sets the duty, anew at each update of the model.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,7 +25,7 @@ from agent.climate.optimum_start import (
     Recovery,
 )
 from agent.climate.settings import ZoneSettings
-from agent.climate.zone_model import ZoneEstimate
+from agent.climate.zone_model import ZoneDynamics, ZoneEstimate
 from agent.climate.zone_tracking import UPDATE_S, ZoneTracker
 from agent.foundation.clock import Now
 
@@ -115,9 +114,8 @@ class ZoneRecovery:
     @learned.setter
     def learned(self, learned: LearnedDynamics) -> None:
         self._learned = learned
-        usual = zone_model.usual_dynamics(self._settings.emitter)
-        is_known = learned.windows > 0 and zone_model.is_possible(learned.model)
-        self.tracker = ZoneTracker(*((learned.model, learned.windows) if is_known else (usual, 0)), usual=usual)
+        is_possible = zone_model.is_possible(learned.model)
+        self.tracker = ZoneTracker(*((learned.model, learned.windows) if is_possible else (ZoneDynamics(), 0)))
 
     def plan(
         self,
@@ -217,20 +215,14 @@ class ZoneRecovery:
             if left_s > LEAD_S_MAX:
                 return
             target_c = _bounded_target_c(ahead.target_c, effective)
-            if target_c < setpoint_c + WORTH_K:
-                continue
-            arrival_c = target_c - recovery_steering.ARRIVAL_K
-            if estimate.felt_c >= arrival_c and not recovery_steering.is_slow(dynamics):
+            if target_c < setpoint_c + WORTH_K or estimate.felt_c >= target_c - recovery_steering.ARRIVAL_K:
                 continue
             colder = zone_model.under_colder_weather(estimate, dynamics, COLDER_K)
-            colder, coasting_s = zone_model.coasted(colder, dynamics, arrival_c, left_s)
-            if coasting_s >= left_s:
-                continue
-            lead_s = zone_model.lead_s(colder, dynamics, arrival_c, LEAD_S_MAX)
+            lead_s = zone_model.lead_s(colder, dynamics, target_c - recovery_steering.ARRIVAL_K, LEAD_S_MAX)
             reserve = 1.0 + max(RESERVE_SHARE_MIN, RESERVE_SPREADS * learned.spread)
             if ahead.due_utc_ms in begun:
                 reserve *= SHARED_LEAD
-            if lead_s is not None and left_s - coasting_s - max(0.0, learned.lag_s) > lead_s * reserve + START_S:
+            if lead_s is not None and left_s - max(0.0, learned.lag_s) > lead_s * reserve + START_S:
                 continue
             self.active = Recovery(
                 ahead.target_c,

@@ -20,17 +20,6 @@ ARRIVAL_K = 0.2
 WAITING_K = 0.4
 """The zone waits this far below its target: what the pulses move it by stays below what counts as reached."""
 
-SLOW_WAITING_K = 0.35
-"""The same for a slow emitter: its pulses hardly move the air, and its final rise takes hours for what a radiator
-makes in minutes."""
-
-SLOW_EMITTER_S = 3600.0
-"""An emitter with this lag or more goes on to heat, and takes hours to begin: a slab that was let empty at the begin of
-the night took three hours of full output until the room stopped falling."""
-
-SLOW_COLDER_K_PER_H = 2.0
-"""So much colder it may get in each hour until a zone with a slow emitter is due: it cannot make up for it later."""
-
 WAITING_K_MIN = 0.38
 """A zone that is nearer than this while it waits gets no output: it would arrive early. With 0.3, forced air warmed it
 up to there, and what fell after its pulses was taken for an open window."""
@@ -95,11 +84,9 @@ def steer(
     """
     held_duty = zone_model.held_duty(now, dynamics, target_c)
     then_s = COMING_DOWN_SHARE * dynamics.emitter_s
-    waiting_c = target_c - (SLOW_WAITING_K if is_slow(dynamics) else WAITING_K)
+    waiting_c = target_c - WAITING_K
     if left_s > 0.0:
-        colder_k = SLOW_COLDER_K_PER_H * left_s / 3600.0 if is_slow(dynamics) else 0.0
-        colder = zone_model.under_colder_weather(now, dynamics, colder_k)
-        rise_s = zone_model.lead_s(colder, dynamics, target_c - ARRIVAL_K, lead_s_max)
+        rise_s = zone_model.lead_s(now, dynamics, target_c - ARRIVAL_K, lead_s_max)
         if rise_s is None or rise_s * pace >= left_s:
             is_final = now.felt_c >= waiting_c - NEAR_K and left_s <= FINAL_S_MAX
             return Steering(1.0, held_duty, rise_s if is_final else None)
@@ -108,17 +95,12 @@ def steer(
         aim_c = target_c - ARRIVAL_K * max(0.0, min(1.0, left_s / horizon_s))
         duty = _arrival_duty(now, dynamics, aim_c, horizon_s, held_duty, then_s)
         return Steering(duty, held_duty)
-    if now.air_c >= target_c - WAITING_K_MIN and not is_slow(dynamics):
+    if now.air_c >= target_c - WAITING_K_MIN:
         return Steering(0.0, held_duty)
     waiting_duty = zone_model.held_duty(now, dynamics, waiting_c)
     correction_s = WAITING_HORIZON_S if now.felt_c >= waiting_c - NEAR_K else HORIZON_S_MIN
     duty = _arrival_duty(now, dynamics, waiting_c, then_s + correction_s, waiting_duty, then_s)
     return Steering(duty, held_duty)
-
-
-def is_slow(dynamics: ZoneDynamics) -> bool:
-    """Return whether the emitter goes on to heat for hours, as a slab does."""
-    return dynamics.emitter_s >= SLOW_EMITTER_S
 
 
 def expected_on_s(now: ZoneEstimate, dynamics: ZoneDynamics, *, target_c: float, left_s: float) -> float:

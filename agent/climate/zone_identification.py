@@ -120,18 +120,14 @@ def initial_bank(known: ZoneDynamics, windows: int) -> tuple[Member, ...]:
     return tuple(members)
 
 
-def best(bank: Sequence[Member], usual: ZoneDynamics) -> Member:
-    """Return the member that explains the windows best; of those that do so equally well, the most usual one.
-
-    Args:
-        bank: All members.
-        usual: The model of the usual zone with this emitter.
-    """
-    return min(bank, key=lambda member: member.penalty + _oddness(member.dynamics, usual))
+def best(bank: Sequence[Member]) -> Member:
+    """Return the member that explains the windows best; of those that do so equally well, the most usual one."""
+    return min(bank, key=lambda member: member.penalty + _oddness(member.dynamics))
 
 
-def _oddness(dynamics: ZoneDynamics, usual: ZoneDynamics) -> float:
+def _oddness(dynamics: ZoneDynamics) -> float:
     """Return the penalty of an unusual zone, in the measure of `judge`."""
+    usual = ZoneDynamics()
     return (
         EMITTER_ODDNESS * log(dynamics.emitter_s / usual.emitter_s) ** 2
         + AIR_ODDNESS * log(dynamics.air_s / usual.air_s) ** 2

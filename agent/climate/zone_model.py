@@ -67,20 +67,6 @@ class ZoneDynamics(msgspec.Struct, frozen=True):
     filling: float = 1.0
 
 
-FLOOR_DYNAMICS = ZoneDynamics(gain_k_per_h=0.6, emitter_s=9000.0, air_s=24_300.0)
-"""The usual zone with a heated floor: 60 to 80 mm of screed hold 110 to 150 kJ/(m2 K) and give 11 W/(m2 K) to the
-room, and full output warms it by 4 K above its walls in the long run."""
-
-
-def usual_dynamics(emitter: str) -> ZoneDynamics:
-    """Return the dynamics of a zone that has not been learned.
-
-    Args:
-        emitter: The configured emitter; empty if it is not known.
-    """
-    return FLOOR_DYNAMICS if emitter == "floor" else ZoneDynamics()
-
-
 def is_possible(dynamics: ZoneDynamics) -> bool:
     """Return whether a zone can have a model: that of a damaged file may divide by zero, or forbid all heat."""
     times_s = dynamics.emitter_s, dynamics.air_s, dynamics.structure_s
@@ -250,24 +236,6 @@ def lead_s(now: ZoneEstimate, dynamics: ZoneDynamics, target_c: float, lead_s_ma
         felt_c = now.felt_c
         passed_s += FORECAST_STEP_S
     return passed_s
-
-
-def coasted(
-    now: ZoneEstimate, dynamics: ZoneDynamics, target_c: float, coasting_s_max: float
-) -> tuple[ZoneEstimate, float]:
-    """Return the state in which a zone falls below a temperature without output, and the time until then.
-
-    Args:
-        now: The present state.
-        dynamics: Of the zone.
-        target_c: The temperature.
-        coasting_s_max: The longest time for it.
-    """
-    step, passed_s = stepper(dynamics, FORECAST_STEP_S), 0.0
-    while now.felt_c >= target_c and passed_s < coasting_s_max:
-        now = step(now, 0.0)
-        passed_s += FORECAST_STEP_S
-    return now, passed_s
 
 
 def recoverable_c(

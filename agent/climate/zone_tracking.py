@@ -39,12 +39,11 @@ class ZoneTracker:
         windows: How many windows have taught the model, those before a restart included.
     """
 
-    def __init__(self, dynamics: ZoneDynamics, windows: int, *, usual: ZoneDynamics) -> None:
-        """Begin with a model that so many windows have taught, in a zone that would have the usual one otherwise."""
+    def __init__(self, dynamics: ZoneDynamics, windows: int) -> None:
         self.estimate: ZoneEstimate | None = None
         self.updates = 0
         self.windows = windows
-        self._dynamics, self._usual = dynamics, usual
+        self._dynamics = dynamics
         self._bank = zone_identification.initial_bank(dynamics, windows)
         self._on_s = self._s = self._missing_s = 0.0
         self._is_new = self._has_other_sensors = False
@@ -162,7 +161,7 @@ class ZoneTracker:
         if len(self._judged_members) < len(self._bank):
             return
         self._bank, self._judged, self._judged_members = tuple(self._judged_members), None, []
-        before, self._dynamics = self._dynamics, zone_identification.best(self._bank, self._usual).dynamics
+        before, self._dynamics = self._dynamics, zone_identification.best(self._bank).dynamics
         self.windows += 1
         if self.estimate is not None:
             # The same share of the output: the load is in the measure of the gain.

@@ -1,7 +1,6 @@
 """A recovery: an approach, a time of waiting below the setpoint, a final rise in time; zones on one source together."""
 
 import pytest
-from msgspec.structs import replace
 
 from agent.climate.controller import ClimateController
 from agent.climate.effective_setpoint import EffectiveSetpoint, SetpointReason
@@ -12,7 +11,6 @@ from agent.climate.recovery_steering import (
     ARRIVAL_K,
     FINAL_S_MAX,
     PAUSE_S_MIN,
-    SLOW_WAITING_K,
     WAITING_K,
     Steering,
     expected_on_s,
@@ -20,14 +18,7 @@ from agent.climate.recovery_steering import (
 )
 from agent.climate.settings import ClimateSettings, HeatSourceKind, HeatSourceSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot
-from agent.climate.zone_model import (
-    FLOOR_DYNAMICS,
-    ZoneDynamics,
-    ZoneEstimate,
-    initial_estimate,
-    lead_s,
-    stepper,
-)
+from agent.climate.zone_model import ZoneDynamics, ZoneEstimate, initial_estimate, lead_s, stepper
 from agent.foundation.clock import Now
 
 DYNAMICS = ZoneDynamics(gain_k_per_h=12.0, emitter_s=900.0, air_s=2400.0, structure_s=6 * 3600.0)
@@ -152,73 +143,6 @@ def test_a_zone_with_little_output_left_begins_as_if_it_got_colder() -> None:
         assert lead is not None
         leads.append(begun_before_s(load_share=load_share) / lead)
     assert leads[1] > 1.2 * leads[0]
-
-
-def floor_begun_before_s(*, emitter: str, model: ZoneDynamics, windows: int, load_share: float) -> float:
-    """Return how long before its block a zone begins that is still at its setpoint when the night begins."""
-    recovery = ZoneRecovery(ZoneSettings(zone_id="a", emitter=emitter), LearnedDynamics(model=model, windows=windows))
-    due_ms = 8 * 3_600_000
-    effective = EffectiveSetpoint(
-        Mode.HEAT, Setpoints(17.0, 26.0), SetpointReason.SCHEDULE, "Night", due_ms, False, (), ""
-    )
-    for now_ms in range(0, due_ms, 120_000):
-        now = Now("boot", now_ms, now_ms)
-        recovery.learn(
-            now,
-            value_c=TARGET_C,
-            is_new=True,
-            duty=load_share,
-            structure_c=TARGET_C,
-            dt_s=120.0,
-            was_on=True,
-            level=load_share,
-        )
-        recovery.plan(now, effective, [UpcomingSetpoint(due_ms, TARGET_C)], value_c=TARGET_C, dt_s=120.0)
-        if recovery.active is not None:
-            return (due_ms - now_ms) / 1000.0
-    return 0.0
-
-
-def test_a_heated_floor_begins_before_its_room_has_cooled_where_it_could_not_come_back() -> None:
-    """Found on houses with a floor: let empty at 22:00, it took three hours of full output until rooms fell no more."""
-    floor_s = floor_begun_before_s(emitter="floor", model=FLOOR_DYNAMICS, windows=3, load_share=0.8)
-    assert floor_s > 7.9 * HOUR_S
-    # The time in which it coasts is not there for its rise.
-    assert floor_begun_before_s(emitter="floor", model=FLOOR_DYNAMICS, windows=3, load_share=0.4) > 5 * HOUR_S
-    assert floor_begun_before_s(emitter="floor", model=FLOOR_DYNAMICS, windows=3, load_share=0.1) < 6 * HOUR_S
-    assert floor_begun_before_s(emitter="radiator", model=DYNAMICS, windows=3, load_share=0.8) == 0.0
-
-
-def test_the_first_model_is_that_of_the_emitter_until_a_night_has_taught_one() -> None:
-    unknown = LearnedDynamics()
-    assert ZoneRecovery(ZoneSettings(zone_id="a", emitter="floor"), unknown).tracker.dynamics == FLOOR_DYNAMICS
-    assert ZoneRecovery(ZoneSettings(zone_id="a"), unknown).tracker.dynamics == ZoneDynamics()
-    taught = LearnedDynamics(model=DYNAMICS, windows=1)
-    assert ZoneRecovery(ZoneSettings(zone_id="a", emitter="floor"), taught).tracker.dynamics == DYNAMICS
-
-
-def floor_steered(value_c: float, left_s: float, *, load_share: float, emitted: float | None = None) -> Steering:
-    now = initial_estimate(FLOOR_DYNAMICS, value_c=value_c, structure_c=None, duty=load_share)
-    now = replace(now, emitted=load_share if emitted is None else emitted)
-    return steer(
-        now, FLOOR_DYNAMICS, target_c=TARGET_C, left_s=left_s, pace=1.0, is_rising=False, lead_s_max=LEAD_S_MAX
-    )
-
-
-def test_a_heated_floor_is_kept_filled_while_its_room_is_still_warmer_than_it_waits() -> None:
-    full, empty = (floor_steered(20.7, 4 * HOUR_S, load_share=0.4, emitted=emitted).duty for emitted in (0.4, 0.3))
-    assert 0.0 < full < empty < 1.0
-
-
-def test_a_heated_floor_is_steered_as_if_it_got_colder_from_hour_to_hour() -> None:
-    """Found on houses with a floor: in the cold little of its output is left, so it can never make up for it."""
-    assert floor_steered(20.7, 8 * HOUR_S, load_share=0.5).duty == 1.0
-    assert floor_steered(20.7, 4 * HOUR_S, load_share=0.5).duty < 1.0
-
-
-def test_a_heated_floor_waits_nearer_to_its_setpoint() -> None:
-    kept = floor_steered(TARGET_C - SLOW_WAITING_K, 3 * HOUR_S, load_share=0.4).duty
-    assert kept == pytest.approx(0.4, abs=0.02)
 
 
 def test_a_final_rise_teaches_its_pace_once() -> None:

@@ -1,15 +1,12 @@
 """The model of a zone: what full output and the load make of it, and what the hub learns of it."""
 
 import pytest
-from msgspec.structs import replace
 
 from agent.climate.zone_identification import SAMPLE_S, Window, WindowSample, best, initial_bank, judge
 from agent.climate.zone_model import (
-    FLOOR_DYNAMICS,
     ZoneDynamics,
     ZoneEstimate,
     arrival_duty,
-    coasted,
     duty_for,
     emitted_share,
     forecast,
@@ -23,7 +20,6 @@ from agent.climate.zone_model import (
     stepper,
     structure_duty,
     track,
-    usual_dynamics,
 )
 
 DYNAMICS = ZoneDynamics(gain_k_per_h=12.0, emitter_s=900.0, air_s=2400.0, structure_s=6 * 3600.0)
@@ -145,7 +141,7 @@ def test_some_nights_identify_the_zone(emitter_s: float, air_s: float) -> None:
         window = night(truth, load=load)
         assert window.is_telling
         bank = tuple([judge(member, window) for member in bank])
-    found = best(bank, ZoneDynamics()).dynamics
+    found = best(bank).dynamics
     # The lags of emitter and air may take each other's place: what counts is when the zone is warm.
     expected_s = lead_s(initial_estimate(truth, value_c=17.0, structure_c=18.0, duty=0.4), truth, 20.0, 12 * H_S)
     found_s = lead_s(initial_estimate(found, value_c=17.0, structure_c=18.0, duty=0.4), found, 20.0, 12 * H_S)
@@ -161,30 +157,7 @@ def test_a_night_without_a_rise_tells_nothing() -> None:
 
 def test_what_was_learned_before_a_restart_stays_the_best() -> None:
     known = ZoneDynamics(20.0, 420.0, 900.0, 9 * H_S)
-    assert best(initial_bank(known, 5), ZoneDynamics()).dynamics == known
-
-
-def test_a_zone_with_a_floor_is_usually_slow_and_stays_so_where_nights_tell_little() -> None:
-    assert usual_dynamics("floor") == FLOOR_DYNAMICS
-    assert usual_dynamics("radiator") == usual_dynamics("") == ZoneDynamics()
-    bank = initial_bank(FLOOR_DYNAMICS, 0)
-    assert best(bank, FLOOR_DYNAMICS).dynamics.emitter_s == 9000.0
-    # By one night that a radiator explains better by little, a radiator is found only where radiators are usual.
-    radiator = replace(FLOOR_DYNAMICS, emitter_s=1200.0)
-    judged = tuple(replace(each, penalty=0.0 if each.dynamics.emitter_s == 1200.0 else 0.5) for each in bank)
-    assert best(judged, FLOOR_DYNAMICS).dynamics.emitter_s == 9000.0
-    assert best(judged, radiator).dynamics.emitter_s == 1200.0
-
-
-def test_a_zone_coasts_to_a_temperature_with_its_emitter_the_emptier() -> None:
-    floor = initial_estimate(FLOOR_DYNAMICS, value_c=21.0, structure_c=None, duty=0.8)
-    later, passed_s = coasted(floor, FLOOR_DYNAMICS, 20.8, 8 * H_S)
-    assert 0.5 * H_S < passed_s < 4 * H_S
-    assert later == forecast(floor, FLOOR_DYNAMICS, duty=0.0, duty_s=passed_s, then_duty=0.0, then_s=0.0)
-    assert 20.7 < later.felt_c < 20.8
-    assert later.emitted < floor.emitted
-    assert coasted(floor, FLOOR_DYNAMICS, 21.1, 8 * H_S) == (floor, 0.0)
-    assert coasted(floor, FLOOR_DYNAMICS, -50.0, H_S)[1] == H_S
+    assert best(initial_bank(known, 5)).dynamics == known
 
 
 @pytest.mark.parametrize("duty", [0.0, 0.2, 0.7, 1.0])
@@ -212,7 +185,7 @@ def test_nights_with_pulses_identify_an_emitter_that_fills_fast() -> None:
     bank = initial_bank(ZoneDynamics(), 0)
     for _ in range(2):
         bank = tuple([judge(member, window) for member in bank])
-    assert best(bank, ZoneDynamics()).dynamics.filling == 0.3
+    assert best(bank).dynamics.filling == 0.3
 
 
 @pytest.mark.parametrize("filling", [0.0, -1.0, 1.5, float("nan")])
