@@ -42,8 +42,12 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "settings.json"
 FILE_BYTES_MAX = 256 * 1024
 
-REFRESH_S_MAX = 60.0
-"""The longest time that a request for the cloud's present copy waits for it."""
+REFRESH_S_MAX = 180.0
+"""The longest time that a request for the cloud's present copy waits for it. A command may ask right after a boot, when
+the first request for settings rests for up to `agent.cloud.boot_spread.BOOT_SPREAD_S`."""
+
+OUTAGE_S_MIN = 60.0
+"""Hubs that were without the cloud for so long may have lost it together, and take a new moment to ask."""
 
 SHOW_TIME_S = 30.0
 """A clock that was set, and a new time zone, reach the displays with their first request after this interval."""
@@ -302,8 +306,9 @@ class SettingsSync:
             await self._put_in_force(partial(_settle, sent=sent, answer=answer))
 
     async def _fetch(self) -> bool:
-        """Fetch the cloud's copy; return whether the cloud could not be reached at first."""
-        was_unavailable = False
+        """Fetch the cloud's copy; return whether the cloud could not be reached for a while before."""
+        loop = asyncio.get_running_loop()
+        begun_s, failed_s = loop.time(), 0.0
         while True:
             await self._client.ready(Endpoint.SETTINGS_GET)
             pushes = self._pushes
@@ -313,19 +318,19 @@ class SettingsSync:
                 answer = await self._client.get_settings()
             except _UNAVAILABLE as error:
                 _log.info("settings not fetched: %s", error)
-                was_unavailable = True
+                failed_s = loop.time() - begun_s
                 continue
             except Refused as error:
                 self._problems = [str(error)]
                 _log.warning("settings not fetched: %s", error)
                 self._finish_waiting(waiting, CloudUnavailable(str(error)))
-                return was_unavailable
+                return failed_s >= OUTAGE_S_MIN
             if pushes != self._pushes:
                 # The cloud has taken a change meanwhile: this answer may be older than that.
                 continue
             await self._take(answer)
             self._finish_waiting(waiting)
-            return was_unavailable
+            return failed_s >= OUTAGE_S_MIN
 
     async def _take(self, answer: Mapping[str, Any]) -> None:
         """Put the cloud's copy in force, except for pending local changes."""

@@ -158,7 +158,7 @@ class Uplink:
             self._due_ms = self._clock.monotonic_ms()
         await self._client.ready(Endpoint.TELEMETRY)
         stats = outbox.stats()
-        if stats.pending > self._readings_max:
+        if stats.pending > max(self._readings_max, stats.fresh):
             self._has_recovered = True
         elif 0 < stats.fresh < stats.sendable:
             # What an earlier process left goes out with the first fresh batch: one request, not two.

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +58,13 @@ def test_hubs_that_found_the_cloud_again_together_fetch_apart(tmp_path: Path) ->
         assert round(each[2] - each[1], 3) == INTERVAL_S
 
 
+def test_a_failure_that_soon_passes_changes_no_phase(tmp_path: Path) -> None:
+    clouds = fetches(tmp_path, outage_at_s=INTERVAL_S, lasts_s=30.0)
+    for cloud in clouds:
+        for before_s, after_s in pairwise(cloud.fetched_s[1:]):
+            assert INTERVAL_S - 0.01 <= after_s - before_s <= INTERVAL_S + 30.01
+
+
 def assert_apart(times_s: Sequence[float]) -> None:
     """Assert that the fetches of a fleet fill an interval."""
     a_minute = Counter(int(at_s // 60) for at_s in times_s)
@@ -64,7 +72,7 @@ def assert_apart(times_s: Sequence[float]) -> None:
     assert max(a_minute.values()) <= 3 * HUBS / 10
 
 
-def fetches(directory: Path, *, outage_at_s: float | None) -> Sequence[_Cloud]:
+def fetches(directory: Path, *, outage_at_s: float | None, lasts_s: float = OUTAGE_S) -> Sequence[_Cloud]:
     """Return the clouds of hubs that started together, after an outage if there is one and three intervals."""
     loop = VirtualLoop()
     clouds = [_Cloud(loop) for _ in range(HUBS)]
@@ -84,8 +92,8 @@ def fetches(directory: Path, *, outage_at_s: float | None) -> Sequence[_Cloud]:
         if outage_at_s is not None:
             await asyncio.sleep(outage_at_s)
             for cloud in clouds:
-                cloud.back_s = outage_at_s + OUTAGE_S
-            await asyncio.sleep(OUTAGE_S)
+                cloud.back_s = outage_at_s + lasts_s
+            await asyncio.sleep(lasts_s)
         await asyncio.sleep(3 * INTERVAL_S)
         assert not any(task.done() for task in tasks)
         for task in tasks:

@@ -25,10 +25,11 @@ LINGER_S = 10.0
 
 
 class _Hub:
-    """Client and outbox of an uplink: readings of an earlier boot, and a fresh one each second from the start on."""
+    """Client and outbox of an uplink: readings of an earlier boot, and each second one of each series."""
 
-    def __init__(self, loop: VirtualLoop, left: int) -> None:
+    def __init__(self, loop: VirtualLoop, left: int, *, series: int = 1) -> None:
         self._loop = loop
+        self._series = series
         self._backlog = list(range(left))
         self._fresh: list[int] = []
         self._pending = left
@@ -75,8 +76,8 @@ class _Hub:
     async def read_each_second(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            self._fresh.append(1000 + int(self._loop.time()))
-            self._pending += 1
+            self._fresh += [1000 + int(self._loop.time())] * self._series
+            self._pending += self._series
             self.uplink.readings_committed()
 
     def run(self, until_s: float) -> None:
@@ -112,3 +113,10 @@ def test_more_than_a_batch_waits_a_random_time() -> None:
     assert FREE_AT_S < backlog_s <= FREE_AT_S + CATCH_UP_SPREAD_S + 1.0
     fresh = [reading for _, readings in hub.sent for reading in readings if reading > 1000 + FREE_AT_S]
     assert fresh, "new readings do not wait for it"
+
+
+def test_a_hub_of_many_series_that_had_nothing_left_sends_at_once() -> None:
+    hub = _Hub(VirtualLoop(), 0, series=5)
+    hub.run(FREE_AT_S + 1.0)
+    assert hub.sent, "what it has read while it waited is no backlog"
+    assert hub.sent[0][0] == FREE_AT_S
