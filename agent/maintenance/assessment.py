@@ -273,10 +273,8 @@ def find_sudden(known: NoWarming, seen: Response) -> Finding | None:
     )
 
 
-def find_wear(known: Switching) -> Finding | None:
-    """Return what is known of an output that was switched often; `None` of another."""
-    if not known.is_near_its_end:
-        return None
+def find_wear(known: Switching) -> Finding:
+    """Return what is known of the switching of an output; shown only near the end of a relay's life."""
     evidence = phrase(_SWITCHED, starts=str(known.starts), rated=str(RATED_STARTS))
     weighed = (round(known.starts / RATED_STARTS, 4),)
     return Finding(WearIndicator.SWITCHING, FindingState.UNKNOWN, None, evidence, features=weighed)

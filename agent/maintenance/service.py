@@ -162,8 +162,10 @@ class MaintenanceService:
         }
         for each in self._evidence():
             known = records.get(each.zone_id, ZoneRecord())
-            others = find_sudden(known.no_warming, each.response), find_wear(known.switching)
-            found[each.zone_id] += [finding for finding in others if finding]
+            if sudden := find_sudden(known.no_warming, each.response):
+                found[each.zone_id].append(sudden)
+            if known.switching.is_near_its_end:
+                found[each.zone_id].append(find_wear(known.switching))
         for zone_id, of_machines in (self.machines.findings() if self.machines else {}).items():
             found[zone_id] = [*found.get(zone_id, ()), *of_machines]
         return found
@@ -196,6 +198,9 @@ class MaintenanceService:
             StorageFull: It is not kept.
         """
         found = next((each for each in self.findings().get(zone_id, ()) if each.indicator == indicator), None)
+        if found is None and indicator == WearIndicator.SWITCHING and zone_id in self._kept.zones:
+            # A relay may be replaced before it is near its end.
+            found = find_wear(self._kept.zones[zone_id].switching)
         if found is None:
             text = "name a zone and one of its indicators, as climahub maintenance status --json has them"
             raise UnknownDevice(f"{text}: the hub knows no such finding")

@@ -257,6 +257,9 @@ def test_starts_are_counted_over_restarts_until_the_relay_was_serviced(tmp_path:
     again = Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(12 * HOUR_S * 1000))
     again.run(2.1 * HOUR_S)
     assert learned(tmp_path).switching.starts == 4
+    # A relay that is replaced before that.
+    serve(Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(15 * HOUR_S * 1000)), indicator=WearIndicator.SWITCHING.value)
+    assert learned(tmp_path).switching.starts == 0
     assert [each.indicator for each in again.service.findings()["living"]] == ["warmth", "run_time"]
 
 

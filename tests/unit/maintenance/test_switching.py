@@ -33,9 +33,9 @@ def test_a_damaged_count_stays_in_bounds() -> None:
 
 
 def test_it_is_shown_near_the_end_of_a_relay_with_its_number_and_is_never_an_alert() -> None:
-    assert find_wear(Switching(NEAR - 1)) is None
+    assert not Switching(NEAR - 1).is_near_its_end
+    assert Switching(NEAR).is_near_its_end
     found = find_wear(Switching(NEAR))
-    assert found is not None
     assert (found.indicator, found.state, found.confidence) == (WearIndicator.SWITCHING, FindingState.UNKNOWN, None)
     assert not found.is_fault
     assert found.features == (SHOWN_SHARE,)
