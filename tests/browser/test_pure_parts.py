@@ -191,3 +191,14 @@ async def test_zones_keep_what_is_not_their_thermometers(page: Page) -> None:
 async def test_a_number_and_its_unit_stay_in_one_line(page: Page, text: str, shown: str) -> None:
     assert await call(page, "words", "say", text) == shown
     assert await call(page, "words", "t", text) == shown
+
+
+async def test_a_zone_keeps_the_name_that_people_gave_it(browser: Browser, hub: PortRig) -> None:
+    page = await browser.new_page(locale="de-DE")
+    await page.goto(hub.url)
+    await page.locator("html[lang=de]").wait_for()
+    text = "bad: the zone is heated and does not get warmer"
+    parts = {"key": "{zone}: {problem}", "parameters": dict(zip(("zone", "problem"), text.split(": "), strict=True))}
+    await call(page, "words", "learn", "verdict", {text: parts})
+    assert await call(page, "words", "say", text) == "bad: die Zone wird beheizt und nicht wärmer"
+    assert await call(page, "words", "say", "bad") != "bad", "it is a word of the hub, too"

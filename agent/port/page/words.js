@@ -61,7 +61,8 @@ function translated(text) {
   const phrase = Object.values(made).find((each) => each[text])?.[text];
   const template = hubTexts[textNumber(phrase?.key ?? text)];
   if (template === undefined) return NUMBER.test(text) ? number(Number(text.replaceAll(",", "")), text.split(".")[1]?.length ?? 0) : text;
-  let said = template.replace(/\{(\w+)\}/g, (_, name) => translated(phrase.parameters[name]));
+  // A zone has the name that people gave it: a bathroom may be called "bad".
+  let said = template.replace(/\{(\w+)\}/g, (_, name) => (name === "zone" ? phrase.parameters.zone : translated(phrase.parameters[name])));
   // As the hub makes a sentence of a phrase.
   if (/^\p{Lu}/u.test(text)) said = said[0].toUpperCase() + said.slice(1);
   return text.endsWith(".") && !/[.!?]$/.test(said) ? `${said}.` : said;
