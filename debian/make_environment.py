@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import io
+import lzma
 import os
 import re
 import shutil
@@ -151,6 +152,10 @@ def _build(root: Path, target: Path) -> None:
     os.sync()
 
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, LookupError, RuntimeError, ValueError)
+"""What reading a wheel raises that is none."""
+
+
 def fill(site: Path, root: Path, python: str) -> None:
     """Put what a hub needs of the wheels for this Python into a directory of packages, and compile it.
 
@@ -165,7 +170,9 @@ def fill(site: Path, root: Path, python: str) -> None:
     for wheel in _wheels(root):
         try:
             unpack(wheel, site)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError) as error:
+        except (*DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # The disk's. Without a number, bz2 says that its data are none.
             raise EnvironmentFailed(
                 f"report it and install another release: a wheel cannot be unpacked: {error}"
             ) from error
@@ -211,7 +218,8 @@ def unpack(wheel: bytes, site: Path) -> None:
         site: The directory.
 
     Raises:
-        zipfile.BadZipFile, zlib.error, RuntimeError: It is none, or packed as no wheel is.
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, LookupError, RuntimeError, OSError: It is none, or
+            packed as no wheel is.
         ValueError: A file of it belongs elsewhere than in the directory.
     """
     written: dict[bytes, Path] = {}

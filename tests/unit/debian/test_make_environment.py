@@ -1,8 +1,10 @@
 """How the environment of the Debian package is made; dpkg itself: tests/systemd."""
 
+import contextlib
 import errno
 import hashlib
 import io
+import itertools
 import subprocess
 import sys
 import zipfile
@@ -182,6 +184,21 @@ def test_a_wheel_that_cannot_be_unpacked_is_an_error_with_a_remedy(root: Path, m
     with pytest.raises(EnvironmentFailed, match="install another release"):
         make(root)
     assert not [*root.rglob("outside.py")]
+
+
+def test_a_wheel_of_which_any_byte_is_another_is_unpacked_or_an_error_with_a_remedy(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_environment, "_run", lambda *_: None)
+    content = wheel({"one/code.py": "VALUE = 1\n" * 20})
+    path = put_wheel(root, "one==1", {})
+    # Among them the numbers of the ways to compress: 8, 12 and 14.
+    for number, value in itertools.product(range(len(content)), (0, 8, 12, 14, 255)):
+        harmed = content[:number] + bytes([value]) + content[number + 1 :]
+        path.write_bytes(harmed)
+        put_lock(root, "climahub", f"one==1 --hash=sha256:{hashlib.sha256(harmed).hexdigest()}\n")
+        with contextlib.suppress(EnvironmentFailed):
+            fill(tmp_path / "sites" / f"{number}-{value}", root, sys.executable)
 
 
 def test_directories_of_an_archive_are_no_files(tmp_path: Path) -> None:
