@@ -48,7 +48,7 @@ pairs more (`agent.pairing.transitions`), so that there are others only after so
 
 SILENT_MS_MIN: Final = 3_600_000
 """A sensor that has been silent for so long makes room for another, the one that is silent longest first. What was
-learned of its self-heating stays."""
+learned of its self-heating stays if it is known to be in the case."""
 
 _SATURATED: Final = 100.0
 _JUDGED: Final = frozenset({SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.PRESSURE})

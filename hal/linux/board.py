@@ -203,7 +203,7 @@ class LinuxBoard:
             _log.warning("disconnect sensors: not read are %s, as %d channels are", ", ".join(new), CHANNELS_MAX)
 
     def _release_buses(self, buses: Mapping[int, Sequence[str]]) -> None:
-        """Have the sources let go of buses that are gone, whose threads then end."""
+        """Have the sources let go of buses that are gone, and the buses that are there have their threads."""
         for number, bus in self._buses_before:
             if bus not in buses[number]:
                 self._threads.submit(bus, partial(self._sources[number].release, bus))
