@@ -1,6 +1,5 @@
 """How the environment of the Debian package is made; dpkg itself: tests/systemd."""
 
-import contextlib
 import errno
 import hashlib
 import io
@@ -192,13 +191,17 @@ def test_a_wheel_of_which_any_byte_is_another_is_unpacked_or_an_error_with_a_rem
     monkeypatch.setattr(make_environment, "_run", lambda *_: None)
     content = wheel({"one/code.py": "VALUE = 1\n" * 20})
     path = put_wheel(root, "one==1", {})
+    refused: set[str] = set()
     # Among them the numbers of the ways to compress: 8, 12 and 14.
     for number, value in itertools.product(range(len(content)), (0, 8, 12, 14, 255)):
         harmed = content[:number] + bytes([value]) + content[number + 1 :]
         path.write_bytes(harmed)
         put_lock(root, "climahub", f"one==1 --hash=sha256:{hashlib.sha256(harmed).hexdigest()}\n")
-        with contextlib.suppress(EnvironmentFailed):
+        try:
             fill(tmp_path / "sites" / f"{number}-{value}", root, sys.executable)
+        except EnvironmentFailed as error:
+            refused.add(str(error).partition(": a wheel")[0])
+    assert refused == {"report it and install another release"}
 
 
 def test_directories_of_an_archive_are_no_files(tmp_path: Path) -> None:
