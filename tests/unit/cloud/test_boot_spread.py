@@ -9,6 +9,8 @@ from agent.cloud.boot_spread import BOOT_SPREAD_S, first_requests_ms
 from agent.cloud.connectivity import Connectivity
 from agent.cloud.contract import Endpoint
 from agent.cloud.quota import REQUESTS_FREE_AT_BOOT
+from agent.config import CloudConfig
+from agent.settings.sync import REFRESH_S_MAX
 
 HUBS = 200
 AGENT_STARTS_MS = 12_000
@@ -50,3 +52,7 @@ def test_endpoints_rest_until_their_first_request() -> None:
 def test_polls_of_the_first_minute_after_a_boot_are_not_held_up() -> None:
     interval_ms = 15_000
     assert REQUESTS_FREE_AT_BOOT[Endpoint.COMMANDS_PENDING] * interval_ms + AGENT_STARTS_MS > 60_100
+
+
+def test_a_command_for_settings_outlasts_their_rest_after_a_boot() -> None:
+    assert BOOT_SPREAD_S + CloudConfig(base_url="https://cloud.example").request_timeout_s <= REFRESH_S_MAX
