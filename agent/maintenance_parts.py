@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent.climate.service import ClimateService
     from agent.climate.zone_state import ZoneState
     from agent.maintenance.machine_readings import ZoneState as MachineZoneState
+    from agent.maintenance.pipe_readings import PipePair
     from agent.maintenance.service import MaintenanceService, ZoneEvidence
     from agent.maintenance.sudden import Response
     from agent.settings.model import Location
@@ -41,6 +42,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
     from agent.maintenance.calibration import MODELS  # noqa: PLC0415
     from agent.maintenance.machine_calibration import MACHINE_MODELS  # noqa: PLC0415
     from agent.maintenance.machine_watch import MachineWatch  # noqa: PLC0415
+    from agent.maintenance.pipe_calibration import PIPE_MODELS  # noqa: PLC0415
     from agent.maintenance.service import MaintenanceService  # noqa: PLC0415
 
     directory, faults = hub.config.storage.state_dir, hub.faults
@@ -73,6 +75,7 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         disk=environment.disk,
         worker=environment.worker,
         machines=machines,
+        pipe_models=PIPE_MODELS,
         is_southern=lambda: is_southern(hub.settings.current.location),
     )
 
@@ -124,7 +127,18 @@ def _seen(
         output=state.level if state.action is HvacAction.HEAT else 0.0,
         response=_response(zone, state),
         starts=state.starts,
+        pair=_pair(zone),
     )
+
+
+def _pair(zone: "ZoneController") -> "PipePair | None":
+    """Return the thermometers on supply and return of a zone; `None` without both."""
+    from agent.maintenance.pipe_readings import PipePair  # noqa: PLC0415 - see above
+
+    names = (zone.settings.supply_sensor, zone.settings.return_sensor)
+    if not all(names):
+        return None
+    return PipePair(zone.probes.supply_c, zone.probes.return_c, names)
 
 
 def _response(zone: "ZoneController", state: "ZoneState") -> "Response":

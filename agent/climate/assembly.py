@@ -53,7 +53,8 @@ def build_climate(
     if settings is None or outputs is None:
         return None
     names = [name for zone in settings.zones for name, _ in zone.sensors]
-    names += [name for zone in settings.zones for name in (zone.floor_sensor, zone.supply_sensor) if name]
+    probes = [(zone.floor_sensor, zone.supply_sensor, zone.return_sensor) for zone in settings.zones]
+    names += [name for of_zone in probes for name in of_zone if name]
     names += [settings.outdoor_sensor] if settings.outdoor_sensor else []
     meters = [zone.power_meter for zone in settings.zones if zone.power_meter]
     # A plug that only switches its zone measures nothing, and nobody misses it.

@@ -64,7 +64,7 @@ class ZoneController:
         temperature: At the last step.
         effective: The setpoints in force at the last step.
         heat_setpoint_c: At the last step, the ramp of a recovery included.
-        floor_c: The temperature of its floor at the last step; `None` if it is not known.
+        probes: What its floor and its pipes had at the last step.
         binary_states: What contacts and motion sensors said at the last step, by name.
         power: What the plug of its equipment reported last; `None` for nothing.
     """
@@ -79,7 +79,7 @@ class ZoneController:
         self.heat_setpoint_c = 0.0
         self._upcoming_setpoints: tuple[UpcomingSetpoint, ...] = ()
         self._upcoming_of: tuple[Segment | None, ZoneProgram] | None = None
-        self.floor_c: float | None = None
+        self.probes = zone_limits.ProbeTemperatures()
         self.binary_states = NO_BINARY_STATES
         self.power: PowerState | None = None
         self._sensors = tuple(name for name, _ in settings.sensors)
@@ -377,7 +377,7 @@ class ClimateController:
         inputs = []
         for i, (zone, effective) in enumerate(zip(zones, in_force, strict=True)):
             plan = zone.plan_recovery(now, effective, dt_s, begun)
-            zone.floor_c, supply_c = zone_limits.known_probes_c(zone.settings, readings, now.now_ms)
+            zone.probes = zone_limits.known_probes(zone.settings, readings, now.now_ms)
             inputs.append(
                 ZoneInputs(
                     zone.temperature,
@@ -395,8 +395,8 @@ class ClimateController:
                     others_duty=others_duties[i],
                     outdoor_c=self.outdoor_c,
                     is_dark=is_dark,
-                    floor_c=zone.floor_c,
-                    supply_c=supply_c,
+                    floor_c=zone.probes.floor_c,
+                    supply_c=zone.probes.supply_c,
                     power=zone.power,
                     open_contact=zone.open_contact(now),
                 )

@@ -165,6 +165,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         floor_sensor: The name of its floor probe; empty for none.
         floor_c_max: At or above this temperature of its floor it is not heated.
         supply_sensor: The name of the thermometer on its supply pipe; empty for none.
+        return_sensor: The name of the one on its return pipe; empty for none.
         power_meter: The name or device of the plug that measures what its equipment draws; empty for none.
         absence_setback_k: Setpoints are moved by this much while nobody is there ...
         absence_delay_s: ... for this time.
@@ -190,6 +191,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     floor_sensor: str = ""
     floor_c_max: float = 29.0
     supply_sensor: str = ""
+    return_sensor: str = ""
     power_meter: str = ""
     absence_setback_k: float = 3.0
     absence_delay_s: float = 1800.0
@@ -343,6 +345,7 @@ def climate_settings(
             floor_sensor=zone.floor_sensor,
             floor_c_max=zone.floor_c_max,
             supply_sensor=zone.supply_sensor,
+            return_sensor=zone.return_sensor,
             power_meter=zone.power_meter or _own_meter(offered[zone.id], outputs),
             absence_setback_k=config.absence_setback_k,
             absence_delay_s=config.absence_delay_s,

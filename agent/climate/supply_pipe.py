@@ -16,7 +16,7 @@ from agent.climate import fusion
 from agent.climate.fusion import SensorReading
 
 SUPPLY_C_MIN, SUPPLY_C_MAX = -15.0, 110.0
-"""The range of a supply pipe: a probe that is cut or shorted lies outside."""
+"""The range of a pipe: a probe that is cut or shorted lies outside."""
 
 WARM_SHARE = 0.4
 """From this share of its usual excess over the room on the pipe gets heat. Zones that share a small boiler get half of
@@ -108,8 +108,8 @@ class SupplyPipe(msgspec.Struct, frozen=True):
         )
 
 
-def known_supply_c(reading: SensorReading | None, *, now_ms: int, stale_s: float) -> float | None:
-    """Return the temperature of a supply pipe; `None` without a good, plausible and recent reading.
+def known_pipe_c(reading: SensorReading | None, *, now_ms: int, stale_s: float) -> float | None:
+    """Return the temperature of a supply or return pipe; `None` without a good, plausible and recent reading.
 
     Args:
         reading: The latest of its thermometer; `None` for none.

@@ -5,6 +5,8 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from agent.climate import floor_limit, open_window, sensor_loss, supply_pipe
 from agent.climate.fusion import SensorReading
 from agent.climate.model import HEATING_MODES
@@ -29,20 +31,27 @@ def advance_window(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs,
     return open_window.advance(state.window, given, now_ms=now_ms)
 
 
-def known_probes_c(
-    settings: ZoneSettings, readings: Mapping[str, SensorReading], now_ms: int
-) -> tuple[float | None, float | None]:
-    """Return the temperatures of a zone's floor and of its supply pipe; `None` for each that is not known.
+class ProbeTemperatures(msgspec.Struct, frozen=True):
+    """The temperatures of a zone's floor, supply pipe and return pipe; `None` for each that is not known."""
+
+    floor_c: float | None = None
+    supply_c: float | None = None
+    return_c: float | None = None
+
+
+def known_probes(settings: ZoneSettings, readings: Mapping[str, SensorReading], now_ms: int) -> ProbeTemperatures:
+    """Return the temperatures of a zone's probes.
 
     Args:
         settings: Of the zone.
         readings: The latest reading of each sensor that has any, by name.
         now_ms: Boot time.
     """
-    floor, pipe = readings.get(settings.floor_sensor), readings.get(settings.supply_sensor)
-    return (
-        floor_limit.known_floor_c(floor, now_ms=now_ms, stale_s=settings.stale_s),
-        supply_pipe.known_supply_c(pipe, now_ms=now_ms, stale_s=settings.stale_s),
+    floor = readings.get(settings.floor_sensor)
+    pipes = (readings.get(settings.supply_sensor), readings.get(settings.return_sensor))
+    supply_c, return_c = (supply_pipe.known_pipe_c(each, now_ms=now_ms, stale_s=settings.stale_s) for each in pipes)
+    return ProbeTemperatures(
+        floor_limit.known_floor_c(floor, now_ms=now_ms, stale_s=settings.stale_s), supply_c, return_c
     )
 
 

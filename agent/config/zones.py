@@ -18,7 +18,17 @@ FLOOR_C_MAX = 29.0
 """Of a floor in the occupied area (EN 1264-2); makers of parquet allow 26 to 29 °C at its surface."""
 FLOOR_C_MAX_LOW, FLOOR_C_MAX_HIGH = 20.0, 45.0
 
-_ZONE_KEYS = ("id", "sensors", "weights", "emitter", "floor_sensor", "floor_c_max", "supply_sensor", "power_meter")
+_ZONE_KEYS = (
+    "id",
+    "sensors",
+    "weights",
+    "emitter",
+    "floor_sensor",
+    "floor_c_max",
+    "supply_sensor",
+    "return_sensor",
+    "power_meter",
+)
 
 
 class ZoneConfig(msgspec.Struct, frozen=True):
@@ -32,6 +42,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
         floor_sensor: A probe in the floor; empty without one.
         floor_c_max: The zone is not heated while its floor is at or above this.
         supply_sensor: A thermometer on its supply pipe; empty without one.
+        return_sensor: One on its return pipe; empty without one.
         power_meter: A Zigbee plug that measures what its equipment draws; empty for the one that switches it, if any.
     """
 
@@ -42,6 +53,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
     floor_sensor: str = ""
     floor_c_max: float = FLOOR_C_MAX
     supply_sensor: str = ""
+    return_sensor: str = ""
     power_meter: str = ""
 
 
@@ -58,7 +70,7 @@ def zone_list() -> ValueType:
         return zones
 
     example = '{ id = "living", sensors = ["sim/temperature"] }'
-    more = "weights, emitter, floor_sensor, floor_c_max, supply_sensor and power_meter"
+    more = "weights, emitter, floor_sensor, floor_c_max, supply_sensor, return_sensor and power_meter"
     return ValueType(f"an array of up to {ZONES_MAX} tables such as {example}, with {more} if need be", read)
 
 
@@ -93,6 +105,9 @@ def _zone(table: object, where: str) -> ZoneConfig:
         raise NotAllowed(f"{where} ({name}): emitter is one of {', '.join(EMITTERS)}")
     floor_sensor = _probe(table, "floor_sensor", sensors, f"{where} ({name})")
     supply_sensor = _probe(table, "supply_sensor", [*sensors, floor_sensor], f"{where} ({name})")
+    return_sensor = _probe(table, "return_sensor", [*sensors, floor_sensor, supply_sensor], f"{where} ({name})")
+    if return_sensor and not supply_sensor:
+        raise NotAllowed(f"{where} ({name}): return_sensor needs a supply_sensor: it is compared with the supply")
     # A plug that measures temperatures as well may be one of the sensors.
     power_meter = _probe(table, "power_meter", (), f"{where} ({name})")
     limit_c = table.get("floor_c_max", FLOOR_C_MAX)
@@ -108,6 +123,7 @@ def _zone(table: object, where: str) -> ZoneConfig:
         floor_sensor,
         float(limit_c),
         supply_sensor,
+        return_sensor,
         power_meter,
     )
 

@@ -199,7 +199,7 @@ def _zone(
         modes=_usable_modes(zone),
         is_eco_enabled=program.eco.is_enabled,
         is_window_open=state.window.is_open,
-        floor_c=zone.floor_c,
+        floor_c=zone.probes.floor_c,
         calendar=[msgspec.to_builtins(each) for each in program.exceptions],
         detected=list(zone.detected),
         is_heated_in_vain=state.is_heated_in_vain,

@@ -108,7 +108,8 @@ class FindingReport(msgspec.Struct, frozen=True):
     Attributes:
         indicator: "warmth" (the heat of the same run time), "run_time" (how long the heating runs each time), or
             "no_warming" while control has reported that the zone is heated and does not get warmer, "switching" once
-            its output was switched on nearly as often as relays are made for; of posted measurements "current",
+            its output was switched on nearly as often as relays are made for; of a zone with thermometers on supply and
+            return "spread", "low_spread" and "low_supply"; of posted measurements "current",
             "low_current", "inrush" and "vibration".
         state: "unknown" (never an alert), "usual", "likely" (a fault is more likely than not) or "needed" (its
             confidence is at least `maintenance.alert_threshold`, 0.72 unless configured).

@@ -24,6 +24,8 @@ from agent.maintenance.indicators import (
     measure,
 )
 from agent.maintenance.machine_readings import MachineIndicator
+from agent.maintenance.pipe_readings import PipeIndicator
+from agent.maintenance.pipe_record import NO_PIPES, PipeRecord
 from agent.maintenance.signature import SIGNATURES
 from agent.maintenance.sudden import NoWarming, Response
 from agent.maintenance.switching import RATED_STARTS, Switching
@@ -56,7 +58,7 @@ class Advice(msgspec.Struct, frozen=True):
     action: str
 
 
-AnyIndicator = Indicator | SuddenIndicator | WearIndicator | MachineIndicator
+AnyIndicator = Indicator | SuddenIndicator | WearIndicator | PipeIndicator | MachineIndicator
 
 ADVICE: Mapping[AnyIndicator, Advice] = MappingProxyType(
     {
@@ -79,6 +81,21 @@ ADVICE: Mapping[AnyIndicator, Advice] = MappingProxyType(
             "switching of the output",
             "the output has been switched nearly as often as relays are made for",
             "have its relay looked at before winter",
+        ),
+        PipeIndicator.SPREAD: Advice(
+            "spread of supply and return",
+            "supply and return are further apart than usual: too little water flows",
+            "check the water pressure, bleed the circuit, clean filter and dirt separator, then check pump and valves",
+        ),
+        PipeIndicator.LOW_SPREAD: Advice(
+            "spread of supply and return, too small",
+            "the return is warmer than usual: the heat is not given off",
+            "bleed the emitters, then check bypass, valves and the setting of the pump",
+        ),
+        PipeIndicator.LOW_SUPPLY: Advice(
+            "supply temperature",
+            "the supply gets less warm than usual in the same weather",
+            "check the heating curve, then have burner, heat exchanger or refrigerant of the heat source checked",
         ),
         MachineIndicator.CURRENT: Advice(
             "current of a machine",
@@ -151,6 +168,7 @@ class ZoneRecord(msgspec.Struct, frozen=True):
         run_time_curve: Those of `Indicator.RUN_TIME`.
         no_warming: The last report of control about `SuddenIndicator.NO_WARMING`.
         switching: How often its output has been switched on.
+        pipes: What the thermometers on its supply and return have shown.
     """
 
     sensors: tuple[tuple[str, str], ...] = ()
@@ -162,6 +180,7 @@ class ZoneRecord(msgspec.Struct, frozen=True):
     run_time_curve: bytes = b""
     no_warming: NoWarming = NoWarming()
     switching: Switching = Switching()
+    pipes: PipeRecord = NO_PIPES
 
     def curve(self, indicator: Indicator) -> bytes:
         """Return the last days of an indicator."""
@@ -186,7 +205,7 @@ def observe(
     """
     known = dict(record.sensors)
     if known and are_others(known, sensors):
-        record, known = ZoneRecord(switching=record.switching), {}
+        record, known = ZoneRecord(switching=record.switching, pipes=record.pipes), {}
     now = tuple(sorted((name, device or known.get(name, "")) for name, device in sensors.items()))
     day, done = add_sample(record.day, sample, utc_ms)
     record = msgspec.structs.replace(record, sensors=now, day=day)

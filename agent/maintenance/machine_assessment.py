@@ -15,11 +15,14 @@ from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState
 from agent.maintenance.machine_drift import (
     BASELINE_DAYS,
     RECENT_DAYS,
+    BandValue,
     Drift,
     MachineModel,
     Scatter,
-    add_day,
+    add_bands,
+    factor_of,
     features,
+    jump_of,
 )
 from agent.maintenance.machine_readings import (
     CHANNEL_OF,
@@ -49,14 +52,11 @@ READINGS_KEPT_MAX = 16
 """Of an operating state in a day; beyond that every second one is dropped, so that they stay spread over the day."""
 
 DAY_BANDS_MAX = 12
-BANDS_MAX = 16
-"""Operating states in a day, and those that are kept; of the latter the one that has learned nothing for longest makes
-room, and one that is learned only after those that are not."""
+"""Operating states in a day."""
 
 JUMP: Mapping[Channel, float] = MappingProxyType({Channel.CURRENT: 0.10, Channel.INRUSH: 0.15, Channel.AMPLITUDE: 0.20})
-JUMP_DAYS = 3
-"""A value that changes by more than this (as a logarithm) from one day to the next, and stays there for three days, is
-another sensor, another place, another machine or a repair before it is wear: its past tells nothing about it."""
+"""A value that jumps by more than this (as a logarithm) is another sensor, another place, another machine or a repair
+before it is wear (`machine_drift.jump_of`)."""
 
 
 SCATTER: Mapping[Channel, Scatter] = MappingProxyType(
@@ -196,49 +196,30 @@ def _with_reading(day: tuple[BandDay, ...], channel: Channel, band: int, value: 
 def complete_day(record: MachineRecord, day: Sequence[BandDay], utc_ms: int) -> MachineRecord:
     """Return what is known after a day that ended at a time.
 
-    Every operating state is learned; of those that are known only the one with the most readings is judged, so that a
-    day counts once.
+    How its operating states are learned and judged: `machine_drift.add_bands`.
     """
     drifts = []
     for indicator in MachineIndicator:
         of_channel = (each for each in day if each.channel is CHANNEL_OF[indicator] and each.values)
-        bands = [each for each in of_channel if each.seen >= READINGS_MIN]
+        bands = [
+            BandValue(each.band, each.seen, SIGN_OF[indicator] * median(each.values))
+            for each in of_channel
+            if each.seen >= READINGS_MIN
+        ]
         known = record.drift(indicator)
-        drift, is_judged = known.drift, False
-        for each in sorted(bands, key=lambda one: (-one.seen, one.band)):
-            is_known = any(one.band == each.band and one.is_known for one in drift.baselines)
-            if is_known and is_judged:
-                continue
-            value = SIGN_OF[indicator] * median(each.values)
-            drift = add_day(drift, value, each.band, utc_ms, SCATTER[each.channel])
-            is_judged = is_judged or is_known
+        drift = add_bands(known.drift, bands, utc_ms, SCATTER[CHANNEL_OF[indicator]])
         if drift is not known.drift:
-            drifts.append(_checked(msgspec.structs.replace(known, drift=_bounded(drift))))
+            drifts.append(_checked(msgspec.structs.replace(known, drift=drift)))
         elif known != MachineDrift(indicator):
             drifts.append(known)
     return msgspec.structs.replace(record, drifts=tuple(drifts))
 
 
-def _bounded(drift: Drift) -> Drift:
-    if len(drift.baselines) <= BANDS_MAX:
-        return drift
-    # In the order in which they last learned a day: the state of this day comes last, and stays.
-    older = drift.baselines[:-1]
-    learning = [each for each in older if not each.is_known]
-    known = [each for each in older if each.is_known]
-    gone = [*learning, *known][: len(drift.baselines) - BANDS_MAX]
-    return msgspec.structs.replace(drift, baselines=tuple(each for each in drift.baselines if each not in gone))
-
-
 def _checked(known: MachineDrift) -> MachineDrift:
     """Return a drift begun anew where its value has jumped."""
-    changes = [change for change, _ in known.drift.recent]
-    if len(changes) <= JUMP_DAYS:
-        return known
-    before, after, limit = median(changes[:-JUMP_DAYS]), changes[-JUMP_DAYS:], JUMP[CHANNEL_OF[known.indicator]]
-    if min(after) - before > limit or before - max(after) > limit:
-        jump = SIGN_OF[known.indicator] * (before - median(after))
-        return MachineDrift(known.indicator, Drift(), round(jump, 3))
+    jump = jump_of(known.drift, JUMP[CHANNEL_OF[known.indicator]])
+    if jump is not None:
+        return MachineDrift(known.indicator, Drift(), round(SIGN_OF[known.indicator] * jump, 3))
     return known if known.jump is None or not known.drift.is_judged else MachineDrift(known.indicator, known.drift)
 
 
@@ -296,7 +277,7 @@ def _why_unknown(known: MachineDrift, utc_ms: int | None) -> str:
     if not drift.is_judged:
         anew = ""
         if known.jump is not None:
-            change = round(abs(exp(known.jump) - 1.0) * 100)
+            change = round(abs(factor_of(known.jump) - 1.0) * 100)
             way = "more" if known.jump > 0.0 else "less"
             anew = f"{change} % {way} from one day to the next: another sensor, place or machine, or a repair,"
             anew += " is learned anew; "

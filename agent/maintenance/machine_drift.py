@@ -5,7 +5,7 @@ many days it says nothing. The CUSUM (Page 1954, Biometrika 41, "Continuous insp
 the usual scatter, so that a small lasting change counts and a single odd day does not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import exp, hypot, log1p, tanh
 from typing import Annotated
 
@@ -31,6 +31,14 @@ CUSUM_MAX = 60.0
 
 RECENT_DAYS = 7
 """The present value is the median of so many judged days."""
+
+BANDS_MAX = 16
+"""Operating states that are kept: the one that has learned nothing for longest makes room, and one that is learned only
+after those that are not."""
+
+JUMP_DAYS = 3
+"""A value that changes from one day to the next, and stays there for three days, has jumped: its past tells nothing
+about it."""
 
 
 class Baseline(msgspec.Struct, frozen=True):
@@ -85,7 +93,7 @@ class Drift(msgspec.Struct, frozen=True):
     @property
     def shift(self) -> float:
         """By how much the indicator is below its baseline now: 0.25 for a quarter; below 0 where it is above."""
-        return 1.0 - exp(-median([change for change, _ in self.recent])) if self.recent else 0.0
+        return 1.0 - factor_of(-median([change for change, _ in self.recent])) if self.recent else 0.0
 
     @property
     def shift_sigma(self) -> float:
@@ -98,7 +106,24 @@ class Drift(msgspec.Struct, frozen=True):
         if not self.recent_values:
             return None
         now, then = zip(*self.recent_values, strict=True)
-        return exp(median(now)), exp(median(then))
+        return factor_of(median(now)), factor_of(median(then))
+
+
+LOG_MAX = 20.0
+"""No quantity of a machine or pipe is larger than e to this; more comes from a damaged file."""
+
+
+def factor_of(value: float) -> float:
+    """Return the factor that a logarithm is."""
+    return exp(max(-LOG_MAX, min(LOG_MAX, value)))
+
+
+class BandValue(msgspec.Struct, frozen=True):
+    """The indicator of a day in one operating state, as a logarithm, and of how many readings it is made."""
+
+    band: int
+    readings: int
+    value: float
 
 
 class Scatter(msgspec.Struct, frozen=True):
@@ -148,6 +173,42 @@ def add_day(drift: Drift, value: float, band: int, utc_ms: int, scatter: Scatter
         recent_values=(*drift.recent_values, (round(value, 4), round(middle, 4)))[-RECENT_DAYS:],
         last_utc_ms=utc_ms,
     )
+
+
+def add_bands(drift: Drift, day: Iterable[BandValue], utc_ms: int, scatter: Scatter) -> Drift:
+    """Return what is known after a day in several operating states; the same object where it has none.
+
+    Each is learned; of those that are known only the one with the most readings is judged, so that a day counts once.
+    The arguments are those of `add_day`.
+    """
+    is_judged = False
+    for each in sorted(day, key=lambda one: (-one.readings, one.band)):
+        is_known = any(one.band == each.band and one.is_known for one in drift.baselines)
+        if not (is_known and is_judged):
+            drift = add_day(drift, each.value, each.band, utc_ms, scatter)
+        is_judged = is_judged or is_known
+    return _bounded(drift)
+
+
+def _bounded(drift: Drift) -> Drift:
+    if len(drift.baselines) <= BANDS_MAX:
+        return drift
+    # In the order in which they last learned a day: the state of this day comes last, and stays.
+    older = drift.baselines[:-1]
+    learning = [each for each in older if not each.is_known]
+    known = [each for each in older if each.is_known]
+    gone = [*learning, *known][: len(drift.baselines) - BANDS_MAX]
+    return msgspec.structs.replace(drift, baselines=tuple(each for each in drift.baselines if each not in gone))
+
+
+def jump_of(drift: Drift, limit: float) -> float | None:
+    """Return by how much the indicator has jumped, as a logarithm; `None` where it has not by more than a limit."""
+    below = [change for change, _ in drift.recent]
+    if len(below) <= JUMP_DAYS:
+        return None
+    before, after = median(below[:-JUMP_DAYS]), below[-JUMP_DAYS:]
+    has_jumped = min(after) - before > limit or before - max(after) > limit
+    return before - median(after) if has_jumped else None
 
 
 def _learned(baselines: Sequence[Baseline], baseline: Baseline, value: float, season: float) -> tuple[Baseline, ...]:

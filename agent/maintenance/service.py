@@ -7,6 +7,7 @@ it: it asks for what control has published, once a minute.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -23,13 +24,17 @@ from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.curve import CurveDay, days_of
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator, WearIndicator
+from agent.maintenance.machine_drift import MachineModel
 from agent.maintenance.machine_watch import MachineWatch
+from agent.maintenance.pipe_assessment import find_pipes
+from agent.maintenance.pipe_readings import PipeIndicator, PipePair
+from agent.maintenance.pipe_record import begun_anew, observe_pair
 from agent.maintenance.sudden import NoWarming, Response, follow
 from agent.maintenance.switching import Switching, count
 
 FILE_NAME = "maintenance.json"
-FILE_BYTES_MAX = 128 * 1024
-"""Eight zones take 47 KiB, 23 of them their curves."""
+FILE_BYTES_MAX = 256 * 1024
+"""Eight zones take 47 KiB, 23 of them their curves; with the thermometers of supply and return 130."""
 
 SAMPLE_S = 60.0
 SAMPLE_S_MAX = 180.0
@@ -66,6 +71,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
         output: The share of full output that it gives, 0 to 1.
         response: What control says about its response to the heating.
         starts: How often control has switched its output on since the hub was started.
+        pair: The thermometers on its supply and return; `None` without both.
     """
 
     zone_id: str
@@ -75,6 +81,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
     output: float
     response: Response = Response()
     starts: int = 0
+    pair: PipePair | None = None
 
 
 class MaintenanceService:
@@ -95,6 +102,7 @@ class MaintenanceService:
         disk: Disk,
         worker: Worker,
         machines: MachineWatch | None = None,
+        pipe_models: Mapping[PipeIndicator, MachineModel] = MappingProxyType({}),
         is_southern: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare; the file is read by `run`.
@@ -108,12 +116,13 @@ class MaintenanceService:
             disk: Reads and writes the file.
             worker: Where reading and writing block.
             machines: Watches what is posted about machines; read and written with the rest.
+            pipe_models: The calibrated model of each indicator of a pair that has one.
             is_southern: Returns whether the house is in the southern hemisphere, as far as is known.
         """
         self.machines = machines
         self._evidence = evidence
         self._is_southern = is_southern
-        self._models = models
+        self._models, self._pipe_models = models, pipe_models
         self.alerts = alerts
         self._clock = clock
         self._sampled_ms: int | None = None
@@ -161,7 +170,9 @@ class MaintenanceService:
             for each in self._evidence()
         }
         for each in self._evidence():
-            known = records.get(each.zone_id, ZoneRecord())
+            known, threshold = records.get(each.zone_id, ZoneRecord()), self.alerts.threshold
+            if each.pair:
+                found[each.zone_id] += find_pipes(known.pipes, self._pipe_models, utc_ms, threshold=threshold)
             if sudden := find_sudden(known.no_warming, each.response):
                 found[each.zone_id].append(sudden)
             if known.switching.is_near_its_end:
@@ -231,18 +242,17 @@ class MaintenanceService:
         restarts = {
             f"{each.zone_id}/{each.indicator}": each.utc_ms for each in answers if each.verdict is Verdict.SERVICED
         }
-        for zone_id in self._kept.zones:
-            for indicator in Indicator:
-                name = f"{zone_id}/{indicator}"
-                if name in restarts and self._kept.restarts.get(name) != restarts[name]:
-                    zones[zone_id] = msgspec.structs.replace(zones[zone_id], **{indicator.value: Drift()})
-            name = f"{zone_id}/{SuddenIndicator.NO_WARMING}"
-            if name in restarts and self._kept.restarts.get(name) != restarts[name]:
-                zones[zone_id] = msgspec.structs.replace(zones[zone_id], no_warming=NoWarming())
-            name = f"{zone_id}/{WearIndicator.SWITCHING}"
-            if name in restarts and self._kept.restarts.get(name) != restarts[name]:
-                renewed = Switching(seen=zones[zone_id].switching.seen)
-                zones[zone_id] = msgspec.structs.replace(zones[zone_id], switching=renewed)
+        served = {name for name, utc_ms in restarts.items() if self._kept.restarts.get(name) != utc_ms}
+        for zone_id, known in self._kept.zones.items():
+            changed: dict[str, object] = {
+                indicator.value: Drift() for indicator in Indicator if f"{zone_id}/{indicator}" in served
+            }
+            if f"{zone_id}/{SuddenIndicator.NO_WARMING}" in served:
+                changed["no_warming"] = NoWarming()
+            if f"{zone_id}/{WearIndicator.SWITCHING}" in served:
+                changed["switching"] = Switching(seen=known.switching.seen)
+            of_pair = {one for one in PipeIndicator if f"{zone_id}/{one}" in served}
+            zones[zone_id] = msgspec.structs.replace(known, pipes=begun_anew(known.pipes, of_pair), **changed)
         self._kept = MaintenanceFile(zones, restarts)
         if self.machines:
             self.machines.begin_anew(restarts)
@@ -285,9 +295,18 @@ class MaintenanceService:
         after = observe(record, seen.sensors, sample, utc_ms, is_southern=self._is_southern())
         no_warming = follow(after.no_warming, seen.response, dt_s, utc_ms)
         switching = count(after.switching, seen.starts)
-        if no_warming is after.no_warming and switching is after.switching:
+        pipes = observe_pair(
+            after.pipes,
+            seen.pair,
+            room_c=seen.room_c,
+            outdoor_c=seen.outdoor_c,
+            output=seen.output,
+            dt_s=dt_s,
+            utc_ms=utc_ms,
+        )
+        if no_warming is after.no_warming and switching is after.switching and pipes is after.pipes:
             return after
-        return msgspec.structs.replace(after, no_warming=no_warming, switching=switching)
+        return msgspec.structs.replace(after, no_warming=no_warming, switching=switching, pipes=pipes)
 
     async def save(self) -> None:
         """Write what is known, as far as the disk allows; before the file was read, do nothing."""

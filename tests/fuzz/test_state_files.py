@@ -9,6 +9,7 @@ import pytest
 from agent.foundation.durable_file import strip_checksum
 from agent.maintenance import machine_watch, service
 from agent.maintenance.indicators import SOLSTICE_MS
+from agent.maintenance.machine_drift import BASELINE_DAYS
 from tests.fuzz.climate_borders import KEPT, heated_steps
 from tests.fuzz.hostile_files import with_extremes
 from tests.unit.maintenance import test_machine_watch as machines
@@ -71,3 +72,22 @@ def test_no_value_of_the_machines_file_stops_predictive_maintenance(tmp_path: Pa
             asyncio.run(live(hub, 2))
         except Exception as error:
             raise AssertionError(change) from error
+
+
+@pytest.mark.slow
+def test_no_value_of_supply_and_return_in_the_maintenance_file_stops_predictive_maintenance(tmp_path: Path) -> None:
+    zones.Hub(tmp_path, pair=zones.PAIR).run((BASELINE_DAYS + 4) * 86_400.0)
+    file, later = tmp_path / service.FILE_NAME, SOLSTICE_MS + (BASELINE_DAYS + 5) * DAY_MS
+    changed = 0
+    for change, document in with_extremes(msgspec.json.decode(strip_checksum(file.read_bytes()))):
+        if ".pipes" not in change:
+            continue
+        changed += 1
+        file.write_bytes(msgspec.json.encode(document))
+        hub = zones.Hub(tmp_path, began_utc_ms=later, pair=zones.PAIR)
+        try:
+            hub.run(3600.0)
+            assert hub.service.findings().keys() == {"living"}
+        except Exception as error:
+            raise AssertionError(change) from error
+    assert changed > 100

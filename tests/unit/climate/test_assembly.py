@@ -95,3 +95,9 @@ def test_the_plug_that_switches_a_zone_is_its_meter_unless_another_is_named(
     assert [zone.power_meter for zone in climate.settings.zones] == meters
     assert climate._powers() == ({"0x1": Network.power_states[0]} if meters[0] else {})
     assert list(climate._missing_sensors()) == ["t"], "a plug that only switches is not missed"
+
+
+def test_the_thermometers_of_floor_supply_and_return_are_read_and_missed_by_name(tmp_path: Path) -> None:
+    probes = 'floor_sensor = "screed", supply_sensor = "supply", return_sensor = "return"'
+    climate = built(TEXT.replace('power_meter = "panel"', probes), tmp_path, Outputs(), None)
+    assert {"screed", "supply", "return"} <= set(climate._missing_sensors())

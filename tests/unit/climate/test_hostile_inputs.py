@@ -108,7 +108,7 @@ def happen(hub: Hub, data: st.DataObject) -> None:
     draw, zone = data.draw, data.draw(st.sampled_from(ZONES))
     match draw(WHEN):
         case "sensors":
-            for name in draw(st.sets(st.sampled_from(("a1", "a2", "b1", "floor", "pipe", "outside")))):
+            for name in draw(st.sets(st.sampled_from(("a1", "a2", "b1", "floor", "pipe", "return", "outside")))):
                 at_ms = hub.now_ms - draw(st.sampled_from(AGES_MS))
                 quality = draw(st.sampled_from((Quality.GOOD, Quality.GOOD, *Quality)))
                 silence_s_max = draw(st.sampled_from((None, None, 0.0, 900.0)))
@@ -161,6 +161,7 @@ def settings_of(emitter: Emitter, source: HeatSourceKind) -> ClimateSettings:
             law=law,
             floor_sensor="floor" * (zone == "a"),
             supply_sensor="pipe",
+            return_sensor="return",
             power_meter="plug",
         )
         for zone in ZONES

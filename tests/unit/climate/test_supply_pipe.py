@@ -175,7 +175,7 @@ def test_numbers_of_a_damaged_file_are_kept_in_bounds() -> None:
 def test_a_reading_counts_while_it_is_good_plausible_and_recent(
     reading: SensorReading | None, known_c: float | None
 ) -> None:
-    assert supply_pipe.known_supply_c(reading, now_ms=0, stale_s=7200.0) == known_c
+    assert supply_pipe.known_pipe_c(reading, now_ms=0, stale_s=7200.0) == known_c
 
 
 def test_a_floor_whose_pipe_stays_cold_is_reported_while_its_room_is_still_warm_and_after_a_restart() -> None:

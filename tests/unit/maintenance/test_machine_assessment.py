@@ -10,10 +10,8 @@ from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import (
     AGE_MS_MAX,
     AHEAD_MS_MAX,
-    BANDS_MAX,
     DAY_BANDS_MAX,
     DAY_MS,
-    JUMP_DAYS,
     READINGS_KEPT_MAX,
     READINGS_MIN,
     SPACING_MS,
@@ -21,7 +19,7 @@ from agent.maintenance.machine_assessment import (
     find,
     observe_post,
 )
-from agent.maintenance.machine_drift import BASELINE_DAYS, CUSUM_MAX, RECENT_DAYS, MachineModel
+from agent.maintenance.machine_drift import BANDS_MAX, BASELINE_DAYS, CUSUM_MAX, JUMP_DAYS, RECENT_DAYS, MachineModel
 from agent.maintenance.machine_readings import (
     Channel,
     EnergyPost,

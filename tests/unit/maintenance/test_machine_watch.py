@@ -17,7 +17,6 @@ from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import FindingState
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import (
-    BANDS_MAX,
     DAY_BANDS_MAX,
     DAY_MS,
     READINGS_KEPT_MAX,
@@ -25,7 +24,7 @@ from agent.maintenance.machine_assessment import (
     MachineDrift,
     MachineRecord,
 )
-from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Baseline, Drift, MachineModel
+from agent.maintenance.machine_drift import BANDS_MAX, BASELINE_DAYS, RECENT_DAYS, Baseline, Drift, MachineModel
 from agent.maintenance.machine_readings import (
     Channel,
     EnergyPost,

@@ -12,10 +12,12 @@ from agent.climate.model import Mode
 from agent.climate.service import ClimateService
 from agent.climate.short_cycle_protection import assume_stopped
 from agent.climate.supply_pipe import SupplyPipe
+from agent.climate.zone_limits import ProbeTemperatures
 from agent.climate.zone_state import ZoneState
 from agent.maintenance.assessment import FindingState, find_sudden
 from agent.maintenance.calibration import MODELS
 from agent.maintenance.indicators import Indicator
+from agent.maintenance.pipe_readings import PipePair
 from agent.maintenance.sudden import NoWarming, Response, follow
 from agent.maintenance_parts import HubParts, build_maintenance, is_southern, zone_evidence
 from agent.settings.model import Location
@@ -23,10 +25,17 @@ from hal.interface import HvacAction
 
 
 def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **state: object) -> "ClimateService":
-    settings = SimpleNamespace(zone_id="living", sensors=(("hall", 1.0), ("own", 1.0)), can_heat=can_heat)
+    settings = SimpleNamespace(
+        zone_id="living",
+        sensors=(("hall", 1.0), ("own", 1.0)),
+        can_heat=can_heat,
+        supply_sensor=state.pop("supply_sensor", ""),
+        return_sensor=state.pop("return_sensor", ""),
+    )
     effective = SimpleNamespace(mode=state.pop("mode", Mode.HEAT))
     temperature = SimpleNamespace(value_c=20.5)
     zone = SimpleNamespace(settings=settings, temperature=temperature, effective=effective, heat_setpoint_c=21.0)
+    zone.probes = ProbeTemperatures(supply_c=50.0, return_c=41.0)
     window = SimpleNamespace(is_open=state.pop("is_open", False))
     monitor = HeatingMonitor(is_failing=bool(state.pop("is_failing", False)))
     stuck = StuckSensorState(is_stuck=bool(state.pop("is_stuck", False)))
@@ -90,6 +99,13 @@ def test_a_boiler_that_fails_near_the_setpoint_is_a_finding_of_the_equipment_and
     assert zone.problem.startswith("check boiler or heat pump, pump and valve")
     assert finding is not None
     assert finding.state is FindingState.UNKNOWN
+
+
+def test_supply_and_return_are_seen_where_the_zone_has_both_thermometers() -> None:
+    (seen,) = zone_evidence(climate(supply_sensor="s", return_sensor="r"), {})
+    assert seen.pair == PipePair(50.0, 41.0, ("s", "r"))
+    (alone,) = zone_evidence(climate(supply_sensor="s"), {})
+    assert alone.pair is None
 
 
 def test_a_zone_that_is_only_cooled_is_not_watched() -> None:

@@ -13,12 +13,16 @@ import pytest
 from agent.errors import UnknownDevice
 from agent.foundation.disk import Disk, Operation
 from agent.foundation.worker import InlineWorker
+from agent.maintenance import machine_drift
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Verdict
-from agent.maintenance.assessment import ZoneRecord
+from agent.maintenance.assessment import ZoneRecord, observe
 from agent.maintenance.curve import DAYS_MAX, CurveDay, days_of, with_day
 from agent.maintenance.drift import Drift, Sign
 from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress, WearIndicator
+from agent.maintenance.machine_drift import BANDS_MAX, BASELINE_DAYS, Baseline
+from agent.maintenance.pipe_readings import PipeChannel, PipeIndicator, PipePair, Steady
+from agent.maintenance.pipe_record import DAY_BANDS_MAX, PipeBandDay, PipeDrift, PipeRecord
 from agent.maintenance.service import (
     FILE_BYTES_MAX,
     FILE_NAME,
@@ -38,7 +42,10 @@ HOUR_S = 3600.0
 
 
 class Hub:
-    """A hub with one zone that heats ten minutes of thirty, from a time of its boot on."""
+    """A hub with one zone that heats ten minutes of thirty, from a time of its boot on.
+
+    With the thermometers of a pair it heats twenty of thirty, and they are settled then.
+    """
 
     boot_id = "b"
 
@@ -50,7 +57,9 @@ class Hub:
         zones: Mapping[str, float | None] | None = None,
         inject: Callable[[Operation, str], None] | None = None,
         is_southern: bool = False,
+        pair: PipePair | None = None,
     ) -> None:
+        self.pair = pair
         self.loop = VirtualLoop()
         self.writes: list[str] = []
         self.began_utc_ms = began_utc_ms
@@ -87,10 +96,10 @@ class Hub:
         return None if self.began_utc_ms is None else self.began_utc_ms + self.monotonic_ms()
 
     def evidence(self) -> list[ZoneEvidence]:
-        is_on = self.monotonic_ms() // 60_000 % 30 < 10
+        is_on = self.monotonic_ms() // 60_000 % 30 < (20 if self.pair else 10)
         starts = self.monotonic_ms() // 1_800_000
         return [
-            ZoneEvidence(name, {"own": ""}, room_c, 5.0, float(is_on), starts=starts)
+            ZoneEvidence(name, {"own": ""}, room_c, 5.0, float(is_on), starts=starts, pair=self.pair)
             for name, room_c in self.zones.items()
         ]
 
@@ -192,6 +201,26 @@ def test_a_damaged_file_is_reported_and_learned_anew(tmp_path: Path) -> None:
     assert learned(tmp_path).day.measured_s == pytest.approx(HOUR_S, abs=120)
 
 
+def most_pipes() -> PipeRecord:
+    """Return the record of a pair that has met every operating state."""
+    values = (-3.1234,) * BASELINE_DAYS
+    drift = machine_drift.Drift(
+        tuple(Baseline(100 + band, values, -0.1234) for band in range(BANDS_MAX)),
+        59.123,
+        SOLSTICE_MS,
+        ((-0.1234, -12.123),) * machine_drift.RECENT_DAYS,
+        ((-3.1234, -3.1234),) * machine_drift.RECENT_DAYS,
+        SOLSTICE_MS,
+    )
+    return PipeRecord(
+        (f"{1:064}", f"{2:064}"),
+        SOLSTICE_MS,
+        Steady(*(12345.678901234567,) * 8),
+        tuple(PipeBandDay(PipeChannel.SPREAD, 100 + band, 288, -1234.1234) for band in range(DAY_BANDS_MAX)),
+        drifts=tuple(PipeDrift(each, drift, -0.123) for each in PipeIndicator),
+    )
+
+
 def test_eight_zones_fit_the_file() -> None:
     number = -0.12345678901234567
     sizes = {"warmth": 4, "run_time": 3}
@@ -217,9 +246,10 @@ def test_eight_zones_fit_the_file() -> None:
         warmth_curve=curve,
         run_time_curve=curve,
         no_warming=NoWarming(SOLSTICE_MS, *(12345.678901234567,) * 4, is_reported=True),
+        pipes=most_pipes(),
     )
     content = msgspec.json.encode(MaintenanceFile({f"{number:064}": record for number in range(8)}))
-    assert len(content) < FILE_BYTES_MAX / 2
+    assert len(content) < FILE_BYTES_MAX * 0.6
     assert json.loads(content)["zones"]
 
 
@@ -333,3 +363,53 @@ def test_the_hemisphere_is_asked_for_each_day(tmp_path: Path) -> None:
         hub.run(25 * HOUR_S)
     north, south = (hub.service.records["living"].warmth.state[0] for hub in hubs)
     assert exp(north - south) == pytest.approx((15.0 - FREE_K) / (15.0 - FREE_K - SUN_K), rel=0.01)
+
+
+PAIR = PipePair(50.0, 41.0, ("supply", "return"))
+
+
+def test_supply_and_return_are_learned_shown_and_kept_over_restarts(tmp_path: Path) -> None:
+    hub = Hub(tmp_path, pair=PAIR)
+    hub.run(36 * HOUR_S)
+    pipes = learned(tmp_path).pipes
+    assert {each.indicator: each.drift.days_learned for each in pipes.drifts} == dict.fromkeys(PipeIndicator, 1)
+    found = hub.service.findings()["living"]
+    assert [each.indicator for each in found] == ["warmth", "run_time", *PipeIndicator]
+    again = Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(36.5 * HOUR_S * 1000), pair=PAIR)
+    again.run(13 * HOUR_S)
+    assert {each.drift.days_learned for each in learned(tmp_path).pipes.drifts} == {2}
+
+
+def test_a_power_cut_loses_an_hour_of_supply_and_return_at_most(tmp_path: Path) -> None:
+    Hub(tmp_path, pair=PAIR).run(10.9 * HOUR_S, is_ended_well=False)
+    (spread,) = (each for each in learned(tmp_path).pipes.day if each.channel is PipeChannel.SPREAD)
+    assert spread.readings >= 19
+
+
+def test_supply_and_return_outlive_other_sensors_in_the_room_and_end_with_the_pair(tmp_path: Path) -> None:
+    Hub(tmp_path, pair=PAIR).run(36 * HOUR_S)
+    record = learned(tmp_path)
+    other = observe(record, {"another": ""}, None, SOLSTICE_MS)
+    assert (other.warmth, other.pipes) == (Drift(), record.pipes)
+    Hub(tmp_path, began_utc_ms=SOLSTICE_MS + int(37 * HOUR_S * 1000)).run(2 * HOUR_S)
+    assert learned(tmp_path).pipes == PipeRecord()
+
+
+def test_an_answer_that_the_zone_was_serviced_begins_one_indicator_of_the_pair_anew(tmp_path: Path) -> None:
+    hub = Hub(tmp_path, pair=PAIR)
+    service = hub.service
+
+    async def answer() -> None:
+        await asyncio.sleep(36 * HOUR_S)
+        await service.answer("living", "spread", Verdict.SERVICED, note="", by="anna")
+
+    async def go() -> None:
+        await asyncio.wait(
+            {asyncio.ensure_future(service.run()), asking := asyncio.ensure_future(answer())}, timeout=37 * HOUR_S
+        )
+        asking.result()
+
+    hub.loop.run_until_complete(go())
+    hub.loop.close()
+    assert {each.indicator for each in learned(tmp_path).pipes.drifts} == {"low_spread", "low_supply"}
+    assert kept(tmp_path).restarts.keys() == {"living/spread"}

@@ -39,6 +39,8 @@ from agent.maintenance.drift import Drift, Sign
 from agent.maintenance.indicators import DayInProgress
 from agent.maintenance.machine_assessment import BandDay, MachineDrift, MachineRecord
 from agent.maintenance.machine_readings import Channel, MachineIndicator
+from agent.maintenance.pipe_readings import PipeChannel, PipeIndicator, Steady
+from agent.maintenance.pipe_record import PipeBandDay, PipeDrift, PipeRecord
 from agent.ota import keyring, launcher
 from agent.ota import store as update_store
 from agent.ota.keyring import Keyring
@@ -116,9 +118,13 @@ PAIRING = PairingState(
     JoinWindow("boot", 9000),
 )
 DRIFT = Drift(30, (3.6, 0.1), (0.1, 0.0, 0.2), 1.1, 0.2, (Sign(0.1, 1.2, 0.2),), (3.6,), 0.1, 40.0, 5, 6)
+PIPE_DRIFT = machine_drift.Drift((machine_drift.Baseline(2, (3.6,), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
 MAINTENANCE = maintenance.MaintenanceFile(
     {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True,
-                          warmth_curve=bytes(12), run_time_curve=bytes(24))},
+                          warmth_curve=bytes(12), run_time_curve=bytes(24),
+                          pipes=PipeRecord(("s", "r"), 1, Steady(60.0, 1.0, 50.0, 41.0),
+                                           (PipeBandDay(PipeChannel.SPREAD, 7, 3, -1.5),),
+                                           drifts=(PipeDrift(PipeIndicator.SPREAD, PIPE_DRIFT, 0.3),)))},
     {"living/warmth": 8},
 )  # fmt: skip
 ALERTS = AlertState(

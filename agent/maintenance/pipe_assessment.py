@@ -1,0 +1,90 @@
+"""What people get of the pair of thermometers of a zone: findings in words with numbers. Pure.
+
+"Unknown" is an answer and never an alert: still learning, swapped, no outdoor temperature, no settled heat.
+"""
+
+from collections.abc import Mapping
+from math import exp, log
+
+from agent.foundation.phrase import Phrase, phrase
+from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
+from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Drift, MachineModel, factor_of, features
+from agent.maintenance.pipe_readings import EXCESS_K_MAX, EXCESS_K_MIN, SIGN_OF, PipeIndicator, spread_of
+from agent.maintenance.pipe_record import PipeDrift, PipeRecord
+
+
+def find_pipes(
+    record: PipeRecord, models: Mapping[PipeIndicator, MachineModel], utc_ms: int | None, *, threshold: float = NEEDED
+) -> list[Finding]:
+    """Return what is known about each indicator of a pair.
+
+    Args:
+        record: What is known about the pair.
+        models: Give the confidence; without one an indicator is unknown, and says so.
+        utc_ms: The time of day; `None` if it is not known.
+        threshold: The confidence from which on maintenance is needed.
+    """
+    return [_found(record, indicator, models.get(indicator), utc_ms, threshold) for indicator in PipeIndicator]
+
+
+def _found(
+    record: PipeRecord, indicator: PipeIndicator, model: MachineModel | None, utc_ms: int | None, threshold: float
+) -> Finding:
+    known = record.drift(indicator)
+    drift = known.drift
+    weighed = tuple(round(each, 4) for each in (features(drift) if drift.recent else ()))
+    if reason := _why_unknown(record, known, utc_ms):
+        return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
+    evidence = _evidence(record, indicator, drift)
+    if model is None:
+        text = phrase(_NOT_CALIBRATED, evidence=evidence)
+        return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
+    confidence = round(model.probability(drift), 3)
+    state = state_of(confidence, threshold)
+    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
+
+
+_NOT_CALIBRATED = "{evidence}; not calibrated: its confidence is unknown"
+_SWAPPED = "the return is warmer than the supply: swap supply_sensor and return_sensor of the zone"
+_NO_OUTDOOR = "set climate.outdoor_sensor: without the temperature outside the supply has nothing to be compared with"
+_LEARNING = "still learning: {days} of {wanted} days in the same operating state"
+_COMPARING = "learned; {days} of {wanted} days to compare with it"
+_ANEW_MORE = "{percent} % more from one day to the next: another setting or place of a thermometer, or a repair; {rest}"
+_ANEW_LESS = "{percent} % less from one day to the next: another setting or place of a thermometer, or a repair; {rest}"
+_NO_TIME = "the time of day is not known"
+_NOT_FRESH = "no comparable day for 30 days: the heating has hardly run for long enough to settle, or in another state"
+
+
+def _why_unknown(record: PipeRecord, known: PipeDrift, utc_ms: int | None) -> str:
+    drift = known.drift
+    if record.is_swapped:
+        return _SWAPPED
+    if not drift.is_judged:
+        if known.indicator is PipeIndicator.LOW_SUPPLY and record.is_outdoor_missing and not drift.baselines:
+            return _NO_OUTDOOR
+        if drift.days_learned < BASELINE_DAYS:
+            rest = phrase(_LEARNING, days=drift.days_learned, wanted=BASELINE_DAYS)
+        else:
+            rest = phrase(_COMPARING, days=len(drift.recent), wanted=RECENT_DAYS)
+        if known.jump is None:
+            return rest
+        percent = str(round(abs(factor_of(known.jump) - 1.0) * 100))
+        return phrase(_ANEW_MORE if known.jump > 0.0 else _ANEW_LESS, percent=percent, rest=rest)
+    if utc_ms is None:
+        return _NO_TIME
+    return _NOT_FRESH if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS else ""
+
+
+_SPREAD = "supply and return are {now} K apart, usually {then} K with a supply that is {excess} K above the room"
+_SUPPLY = "the supply is {now} K above the room, usually {then} K in the same weather"
+
+
+def _evidence(record: PipeRecord, indicator: PipeIndicator, drift: Drift) -> Phrase:
+    """Return the numbers of the last judged days."""
+    now, then = (exp(SIGN_OF[indicator] * log(each)) for each in drift.now_and_then or (1.0, 1.0))
+    if indicator is PipeIndicator.LOW_SUPPLY:
+        return phrase(_SUPPLY, now=f"{now:.1f}", then=f"{then:.1f}")
+    # A damaged file may have any number.
+    excess_k = min(EXCESS_K_MAX, max(EXCESS_K_MIN, record.excess_k))
+    now_k, then_k = (spread_of(units, excess_k) for units in (now, then))
+    return phrase(_SPREAD, now=f"{now_k:.1f}", then=f"{then_k:.1f}", excess=f"{excess_k:.0f}")
