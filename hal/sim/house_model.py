@@ -73,11 +73,13 @@ class HouseModel:
         self.blocked: frozenset[int] = frozenset()
         self.flow_c: float | None = None
         self._open_windows: frozenset[int] = frozenset()
+        self._window_w_per_k = OPEN_WINDOW_W_PER_K
         self._running_s = 0.0
         self._sample = -1
         builder = NetworkBuilder(design)
         self.parts = builder.rooms
         self._attics = tuple(builder.attics)
+        self._doors = builder.doors
         outside_c = weather[0].outside_c
         self.network = builder.network(outside_c)
         held = [part.air for part in self.parts]
@@ -97,10 +99,22 @@ class HouseModel:
         twin.pipe_c = self.pipe_c.copy()
         return twin
 
-    def open_windows(self, rooms: frozenset[int]) -> None:
-        """Open one window in each of these rooms, and close all others."""
-        self._open_windows = rooms
+    def open_windows(self, rooms: frozenset[int], w_per_k: float = OPEN_WINDOW_W_PER_K) -> None:
+        """Open one window in each of these rooms, tilted or by the loss that it adds, and close all others."""
+        self._open_windows, self._window_w_per_k = rooms, w_per_k
         self._enter_sample(self._sample)
+
+    def open_doors(self, doors: frozenset[int], w_per_k: float = 0.0) -> None:
+        """Open these doors, by their place in the design's couplings, and close all others.
+
+        Args:
+            doors: Their numbers.
+            w_per_k: What an open one exchanges in addition.
+        """
+        conductances = self.network.conductances_w_per_k
+        for number, (link, (_, _, closed_w_per_k)) in enumerate(zip(self._doors, self.design.couplings, strict=True)):
+            conductances[link] = closed_w_per_k + (w_per_k if number in doors else 0.0)
+        self._steps = self.network.steps_in()
 
     @property
     def air_c(self) -> list[float]:
@@ -210,7 +224,7 @@ class HouseModel:
         conductances = self.network.conductances_w_per_k
         gains = [0.0] * len(self.network.capacities_j_per_k)
         for i, (part, room) in enumerate(zip(self.parts, self.design.rooms, strict=True)):
-            window = OPEN_WINDOW_W_PER_K if i in self._open_windows else 0.0
+            window = self._window_w_per_k if i in self._open_windows else 0.0
             vent = part.vent_w_per_k * weather.wind_factor + room.window_m2 * room.window_w_per_m2_k + window
             conductances[part.vent_link] = vent
             if not self._has_gains:

@@ -80,6 +80,7 @@ class NetworkBuilder:
     Attributes:
         rooms: Their nodes, in the order of the design.
         attics: Nodes of attics, and the area of an ideal opening that lets in the same sun.
+        doors: The links of the design's couplings.
     """
 
     def __init__(self, design: HouseDesign) -> None:
@@ -88,8 +89,7 @@ class NetworkBuilder:
         self._pending: list[tuple[int, int, float]] = []
         self.attics: list[tuple[int, float]] = []
         self.rooms = tuple(self._build(room) for room in design.rooms)
-        for i, j, conductance in design.couplings:
-            self._link(self.rooms[i].air, self.rooms[j].air, conductance)
+        self.doors = tuple(self._link(self.rooms[i].air, self.rooms[j].air, w) for i, j, w in design.couplings)
 
     def network(self, outside_c: float) -> ThermalNetwork:
         """Return the network, with the boundaries outdoors and ground."""

@@ -163,10 +163,14 @@ def pipe_sensor(room: str) -> str:
     return f"{room} supply"
 
 
+OUTDOOR_SENSOR: Final = "outdoors"
+
+
 def settings_for(
     design: HouseDesign,
     flow: FlowSettings | None = None,
     *,
+    has_outdoor_sensor: bool = False,
     has_pipe_sensors: bool = False,
     has_plugs: bool = False,
     min_on_s: float | None = None,
@@ -176,6 +180,7 @@ def settings_for(
     Args:
         design: Of the house.
         flow: Of a boiler that modulates.
+        has_outdoor_sensor: The hub measures the outdoor temperature.
         has_pipe_sensors: Each room with water has a thermometer on its supply pipe.
         has_plugs: The equipment of each room hangs on a plug that measures it.
         min_on_s: The minimum on time of the rooms' relays; `None` for the default of what they drive.
@@ -197,6 +202,7 @@ def settings_for(
         heat_source=_SOURCES[design.source.kind],
         zone_equipment=_zone_equipment(design),
         relay_min_on_s=min_on_s,
+        outdoor_sensor=OUTDOOR_SENSOR if has_outdoor_sensor else "",
     )
     settings = climate_settings(config, outputs, flow)
     if settings is None:
@@ -269,6 +275,8 @@ class HubControl:
                 self._readings[name] = SensorReading(value_c, now.now_ms, quality, self._silence_s_max)
         for name, pipe_c in zip(self._names, situation.pipes_c, strict=False):
             self._readings[pipe_sensor(name)] = SensorReading(pipe_c, now.now_ms, Quality.GOOD)
+        if self.controller.settings.outdoor_sensor:
+            self._readings[OUTDOOR_SENSOR] = SensorReading(situation.outside_c, now.now_ms, Quality.GOOD)
         for room, watts in situation.plugs_w.items():
             name = self._names[room]
             self._powers[name] = PowerState(name, watts, now.now_ms)

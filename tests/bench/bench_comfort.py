@@ -6,6 +6,7 @@
 
     python tests/bench/bench_comfort.py --half held-out --faults --days 0 --mornings 0 --seeds 1 2 --habits tenths
     python tests/bench/bench_comfort.py --half held-out --deaths 1 --days 0 --mornings 0 --habits "change 0.2 only"
+    python tests/bench/bench_comfort.py --half held-out --windows --days 0 --mornings 0 --habits tenths
 
 A row is one house in one weather: errors are means over the habits. Seed n takes the n-th winter weather unless
 `--weathers` names them; houses with cooling get a row in summer as well. Columns: mean absolute error of the true air,
@@ -15,12 +16,14 @@ the same minutes for all laws, and beside it what is left with free starts, any 
 are those that full output from twelve hours before would make. `--faults` plants faults of equipment after
 `--learning-days`.
 `--deaths` lets sensors die after a week, in which none that works may be lost; its rows are by habit.
+`--windows` opens windows after `--learning-days`, in each winter weather, and counts pauses on days without any window.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import product
 from statistics import fmean, median
 
 import msgspec
@@ -32,6 +35,15 @@ from hal.sim.weather_patterns import PATTERNS, SUMMER_HEAT, WeatherPattern
 from lab.comfort.control import settings_for
 from lab.comfort.equipment_faults import TOLD_WITHIN_MINUTES, EquipmentFault, run_fault
 from lab.comfort.mornings import run_mornings
+from lab.comfort.open_windows import (
+    NOTICED_WITHIN_MINUTES,
+    OpeningResult,
+    Quiet,
+    QuietResult,
+    Width,
+    run_openings,
+    run_quiet_days,
+)
 from lab.comfort.runner import Case, ConstantResult, Law, controller_for, minutes_within_reach, run_constant
 from lab.comfort.sensor_deaths import HOURS, minutes_allowed, run_deaths
 
@@ -288,6 +300,61 @@ def print_deaths(rows: Sequence[dict[str, object]]) -> None:
         )
 
 
+def window_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Yield for each house, winter weather, seed and habit what the hub made of windows, and its false pauses."""
+    winters = [pattern for pattern in WINTERS if not options.weathers or pattern.name in options.weathers]
+    habits = [habit for habit in HABITS if habit.name in options.habits]
+    for design in designs(options) if options.windows else ():
+        for seed, pattern, habit in product(options.seeds, winters, habits):
+            case = Case(design=design, pattern=pattern, habit=habit, seed=seed, warm_up_days=options.learning_days)
+            yield {
+                "house": design.name,
+                "weather": pattern.name,
+                "seed": seed,
+                "habit": habit.name,
+                "openings": msgspec.to_builtins(list(run_openings(case, has_outdoor=options.outdoor))),
+                "quiet": msgspec.to_builtins(run_quiet_days(case, has_outdoor=options.outdoor)),
+            }
+
+
+def print_windows(rows: Sequence[dict[str, object]]) -> None:
+    """Print how soon windows were noticed by house, weather, habit and width, and the false pauses by kind of day."""
+    if not rows:
+        return
+    print(
+        f"{'windows':30s} noticed within {NOTICED_WITHIN_MINUTES} min, at all; median; minutes heated while open;"
+        " median min until the pause is over after closing; coldest"
+    )
+    for key, width in product(("house", "weather", "habit", ""), Width):
+        groups: dict[str, list[OpeningResult]] = {}
+        for row in rows:
+            openings = msgspec.convert(row["openings"], list[OpeningResult])
+            groups.setdefault(str(row.get(key, "all")), []).extend(
+                each for each in openings if each.opening.width is width
+            )
+        for name, results in groups.items():
+            print_openings(f"{name:18s} {width.value:10s}", results)
+    quiet = [each for row in rows for each in msgspec.convert(row["quiet"], list[QuietResult])]
+    for kind in Quiet:
+        days = [each for each in quiet if each.kind is kind]
+        print(
+            f"false pauses, {kind.value:10s} {sum(each.pauses for each in days)}"
+            f" ({sum(each.paused_min for each in days)} min) in {sum(each.zone_days for each in days)} zone-days"
+        )
+
+
+def print_openings(title: str, results: Sequence[OpeningResult]) -> None:
+    """Print one line of the windows' table."""
+    noticed = [each.noticed_min for each in results if each.noticed_min is not None]
+    resumed = [each.resumed_min for each in results if each.resumed_min is not None]
+    print(
+        f"{title:30s} {sum(minutes <= NOTICED_WITHIN_MINUTES for minutes in noticed)}, {len(noticed)} of {len(results)}"
+        f"; {median(noticed) if noticed else '-'} min; {fmean(each.heated_min for each in results):.1f} min"
+        f"; {median(resumed) if resumed else '-'} min; {min(each.coldest_c for each in results):.1f} °C",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -309,17 +376,20 @@ def main() -> None:
         "--min-on-s", type=float, help='of the rooms\' relays at a constant setpoint, also of "hysteresis 0.3 held"'
     )
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
-    parser.add_argument("--learning-days", type=int, default=4, help="before those mornings and faults")
+    parser.add_argument("--learning-days", type=int, default=4, help="before those mornings, faults, windows")
     parser.add_argument("--no-cooling", action="store_true", help="no rows in summer")
     parser.add_argument("--no-reach", action="store_true", help="not which minutes a house can keep: the slowest part")
     parser.add_argument("--deaths", type=int, default=0, help="of a sensor in each house, after a week: up to 3")
     parser.add_argument("--faults", action="store_true", help="plant faults of equipment too")
+    parser.add_argument("--windows", action="store_true", help="open windows too")
+    parser.add_argument("--outdoor", action="store_true", help="the hub measures the outdoor temperature then")
     parser.add_argument("--json", action="store_true", help="JSON in place of tables")
     options = parser.parse_args()
     began_s = time.process_time()
     tables = {"constant": list(constant_rows(options)), "mornings": list(morning_rows(options))}
     tables["faults"] = list(fault_rows(options))
     tables["deaths"] = list(death_rows(options))
+    tables["windows"] = list(window_rows(options))
     if options.json:
         print(json.dumps(tables, indent=1))
     else:
@@ -328,6 +398,7 @@ def main() -> None:
         print_mornings(tables["mornings"])
         print_faults(tables["faults"], options.learning_days)
         print_deaths(tables["deaths"])
+        print_windows(tables["windows"])
         print(f"{time.process_time() - began_s:.0f} s of processor time")
 
 

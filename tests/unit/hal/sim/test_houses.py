@@ -181,6 +181,16 @@ def test_an_open_window_cools_its_room_within_minutes() -> None:
     assert house.air_c[0] < closed.air_c[0] - 1.0
 
 
+def test_a_window_that_passes_more_air_cools_its_room_further() -> None:
+    tilted = without_gains("timber boiler", 20.0)
+    wide = tilted.copy()
+    tilted.open_windows(frozenset({0}))
+    wide.open_windows(frozenset({0}), 230.0)
+    run(tilted, 0.0, 0.5)
+    run(wide, 0.0, 0.5)
+    assert wide.air_c[0] < tilted.air_c[0] - 1.0
+
+
 def test_cooling_takes_heat_out_and_uses_electricity() -> None:
     house = HouseModel(HOUSES["split timber"], (Outdoors(30.0, 1.0, NIGHT),), seed=1, start_c=27.0)
     warm = house.copy()
