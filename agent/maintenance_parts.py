@@ -1,6 +1,7 @@
 """Builds predictive maintenance from the parts of a hub: what it watches is what the control has published."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from agent.config import Config
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from agent.climate.zone_state import ZoneState
     from agent.maintenance.machine_readings import ZoneState as MachineZoneState
     from agent.maintenance.pipe_readings import PipePair
-    from agent.maintenance.service import MaintenanceService, ZoneEvidence
+    from agent.maintenance.service import MaintenanceService, PlugEvidence, ZoneEvidence
     from agent.maintenance.sudden import Response
     from agent.settings.model import Location
 
@@ -105,15 +106,22 @@ def zone_evidence(climate: "ClimateService", devices: Mapping[str, str]) -> "Seq
         devices: The devices of relayed sensors, by the names that people gave them.
     """
     control = climate.control
+    plugs = Counter(zone.power.device for zone in control.zones.values() if zone.power)
+    # What several zones share draws for the others as well.
+    shared = {device for device, zones in plugs.items() if zones > 1}
     return [
-        _seen(zone, state, control.outdoor_c, devices)
+        _seen(zone, state, control.outdoor_c, devices, _plug(zone, state, control.state.at_ms, shared))
         for zone, state in zip(control.zones.values(), control.state.zones, strict=True)
         if zone.settings.can_heat
     ]
 
 
 def _seen(
-    zone: "ZoneController", state: "ZoneState", outdoor_c: float | None, devices: Mapping[str, str]
+    zone: "ZoneController",
+    state: "ZoneState",
+    outdoor_c: float | None,
+    devices: Mapping[str, str],
+    plug: "PlugEvidence | None",
 ) -> "ZoneEvidence":
     from agent.maintenance.service import ZoneEvidence  # noqa: PLC0415 - see above
 
@@ -128,6 +136,7 @@ def _seen(
         response=_response(zone, state),
         starts=state.starts,
         pair=_pair(zone),
+        plug=plug,
     )
 
 
@@ -139,6 +148,17 @@ def _pair(zone: "ZoneController") -> "PipePair | None":
     if not all(names):
         return None
     return PipePair(zone.probes.supply_c, zone.probes.return_c, names)
+
+
+def _plug(zone: "ZoneController", state: "ZoneState", now_ms: int, shared: Collection[str]) -> "PlugEvidence | None":
+    from agent.climate.power_draw import settled_w  # noqa: PLC0415 - see above
+    from agent.maintenance.service import PlugEvidence  # noqa: PLC0415
+
+    power = zone.power
+    watts = settled_w(state.power_draw, power, now_ms=now_ms)
+    if watts is None or power is None or power.device in shared:
+        return None
+    return PlugEvidence(power.device, watts, power.heard_ms)
 
 
 def _response(zone: "ZoneController", state: "ZoneState") -> "Response":

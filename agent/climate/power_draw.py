@@ -43,6 +43,9 @@ CLEAR_FACTOR = 2.0
 REST_S = 600.0
 """Fans and pumps run on for some minutes: what is drawn so long after the output went off is drawn at rest."""
 
+SETTLED_S = 300.0
+"""So long after its output went on, equipment has had its inrush, and a compressor its ramp."""
+
 USUAL_S = 6 * 3600.0
 """The time constant of the usual power, in time of drawing it."""
 
@@ -157,6 +160,20 @@ def known_w(power: PowerState | None, *, now_ms: int) -> float | None:
     if power is None or now_ms - power.heard_ms > AGE_S_MAX * 1000:
         return None
     return max(0.0, power.watts) if -ZERO_W <= power.watts <= WATTS_MAX else None
+
+
+def settled_w(draw: PowerDraw, power: PowerState | None, *, now_ms: int) -> float | None:
+    """Return what equipment draws in the steady part of a call; `None` while it is not called for, or does not draw.
+
+    Args:
+        draw: What the meter has shown.
+        power: What the plug has reported last; `None` for nothing.
+        now_ms: Boot time.
+    """
+    watts = known_w(power, now_ms=now_ms)
+    if power is None or watts is None or not draw.is_known or watts < draw.draws_from_w:
+        return None
+    return watts if draw.called_s - max(0.0, (now_ms - power.heard_ms) / 1000.0) >= SETTLED_S else None
 
 
 def advance(

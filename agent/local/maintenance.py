@@ -110,7 +110,7 @@ class FindingReport(msgspec.Struct, frozen=True):
             "no_warming" while control has reported that the zone is heated and does not get warmer, "switching" once
             its output was switched on nearly as often as relays are made for; of a zone with thermometers on supply and
             return "spread", "low_spread" and "low_supply"; of posted measurements "current",
-            "low_current", "inrush" and "vibration".
+            "low_current", "inrush" and "vibration"; of a plug "power" and "low_power".
         state: "unknown" (never an alert), "usual", "likely" (a fault is more likely than not) or "needed" (its
             confidence is at least `maintenance.alert_threshold`, 0.72 unless configured).
         confidence: The probability that something is wrong, 0 to 1; nothing where it is unknown.

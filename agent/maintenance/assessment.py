@@ -117,6 +117,16 @@ ADVICE: Mapping[AnyIndicator, Advice] = MappingProxyType(
             "a machine vibrates more at the same speed",
             "clean the fan wheel, tighten mounts and screws, then have the machine's vibration recorded and analysed",
         ),
+        MachineIndicator.POWER: Advice(
+            "power at the plug",
+            "a machine draws more power at the same load",
+            "clean filter and coil, then have run capacitor, bearings and wiring checked",
+        ),
+        MachineIndicator.LOW_POWER: Advice(
+            "power at the plug, too low",
+            "a machine draws less power at the same load",
+            "change the filter and check flaps, belt and pump, then have the refrigerant checked",
+        ),
     }
 )
 

@@ -28,8 +28,9 @@ from agent.maintenance.machine_readings import (
     CHANNEL_OF,
     SIGN_OF,
     Channel,
-    EnergyPost,
     MachineIndicator,
+    Post,
+    PowerPost,
     VibrationPost,
     ZoneState,
     readings_of,
@@ -54,7 +55,9 @@ READINGS_KEPT_MAX = 16
 DAY_BANDS_MAX = 12
 """Operating states in a day."""
 
-JUMP: Mapping[Channel, float] = MappingProxyType({Channel.CURRENT: 0.10, Channel.INRUSH: 0.15, Channel.AMPLITUDE: 0.20})
+JUMP: Mapping[Channel, float] = MappingProxyType(
+    {Channel.CURRENT: 0.10, Channel.INRUSH: 0.15, Channel.AMPLITUDE: 0.20, Channel.POWER: 0.10}
+)
 """A value that jumps by more than this (as a logarithm) is another sensor, another place, another machine or a repair
 before it is wear (`machine_drift.jump_of`)."""
 
@@ -64,6 +67,7 @@ SCATTER: Mapping[Channel, Scatter] = MappingProxyType(
         Channel.CURRENT: Scatter(sigma_min=0.02, season_sigma=0.04),
         Channel.INRUSH: Scatter(sigma_min=0.04, season_sigma=0.04),
         Channel.AMPLITUDE: Scatter(sigma_min=0.08, season_sigma=0.05),
+        Channel.POWER: Scatter(sigma_min=0.02, season_sigma=0.04),
     }
 )
 """A current at the same load repeats to a few percent, an amplitude less well; the season changes both little."""
@@ -108,6 +112,7 @@ class MachineRecord(msgspec.Struct, frozen=True):
         day: The readings of the day in progress.
         drifts: One for each indicator that has had a reading.
         name: Who posts, for people; empty where it was not known yet.
+        power_utc_ms: The time of the last power of a plug that was counted; `None` before the first.
     """
 
     zone_id: str
@@ -119,20 +124,25 @@ class MachineRecord(msgspec.Struct, frozen=True):
     day: tuple[BandDay, ...] = ()
     drifts: tuple[MachineDrift, ...] = ()
     name: str = ""
+    power_utc_ms: int | None = None
 
     @property
     def last_utc_ms(self) -> int:
         """The time of the last post that was counted."""
-        return max(self.energy_utc_ms or 0, self.vibration_utc_ms or 0)
+        return max(self.energy_utc_ms or 0, self.vibration_utc_ms or 0, self.power_utc_ms or 0)
+
+    def last_of(self, post: Post) -> int | None:
+        """Return the time of the last post of the kind of this one; `None` before the first."""
+        if isinstance(post, PowerPost):
+            return self.power_utc_ms
+        return self.vibration_utc_ms if isinstance(post, VibrationPost) else self.energy_utc_ms
 
     def drift(self, indicator: MachineIndicator) -> MachineDrift:
         """Return what is known about an indicator."""
         return next((each for each in self.drifts if each.indicator is indicator), MachineDrift(indicator))
 
 
-def observe_post(
-    record: MachineRecord, post: EnergyPost | VibrationPost, state: ZoneState, utc_ms: int
-) -> MachineRecord:
+def observe_post(record: MachineRecord, post: Post, state: ZoneState, utc_ms: int) -> MachineRecord:
     """Return what is known after a post. One that is repeated, too early, too old or of the future changes nothing.
 
     Args:
@@ -147,17 +157,16 @@ def observe_post(
     day = record.day
     for reading in readings_of(post, state):
         day = _with_reading(day, reading.channel, reading.band, reading.value)
-    changed = (
-        {"vibration_utc_ms": post.utc_ms, "frequency_hz": post.frequency_hz}
-        if isinstance(post, VibrationPost)
-        else {"energy_utc_ms": post.utc_ms}
-    )
-    return msgspec.structs.replace(record, day=day, **changed)
+    if isinstance(post, PowerPost):
+        return msgspec.structs.replace(record, day=day, power_utc_ms=post.utc_ms)
+    if isinstance(post, VibrationPost):
+        return msgspec.structs.replace(record, day=day, vibration_utc_ms=post.utc_ms, frequency_hz=post.frequency_hz)
+    return msgspec.structs.replace(record, day=day, energy_utc_ms=post.utc_ms)
 
 
-def why_not_counted(record: MachineRecord, post: EnergyPost | VibrationPost, state: ZoneState, utc_ms: int) -> str:
+def why_not_counted(record: MachineRecord, post: Post, state: ZoneState, utc_ms: int) -> str:
     """Return why a post changes nothing of what is known, for people; empty where it counts. As `observe_post`."""
-    last_ms = record.vibration_utc_ms if isinstance(post, VibrationPost) else record.energy_utc_ms
+    last_ms = record.last_of(post)
     if not utc_ms - AGE_MS_MAX <= post.utc_ms <= utc_ms + AHEAD_MS_MAX:
         return "its time is more than 26 hours ago, or in the future"
     # A time after now is one of a clock that has been set back since: the posts of now count again.
@@ -287,7 +296,7 @@ def _why_unknown(known: MachineDrift, utc_ms: int | None) -> str:
     if utc_ms is None:
         return "the time of day is not known"
     if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS:
-        return "no comparable day for 30 days: nothing is posted, or in another operating state than before"
+        return "no comparable day for 30 days: nothing is measured, or in another operating state than before"
     return ""
 
 
@@ -296,6 +305,7 @@ _UNITS: Mapping[Channel, tuple[str, str]] = MappingProxyType(
         Channel.CURRENT: ("draws", "A"),
         Channel.INRUSH: ("draws at a start", "A"),
         Channel.AMPLITUDE: ("vibrates with", "g"),
+        Channel.POWER: ("draws", "W"),
     }
 )
 
@@ -307,9 +317,13 @@ def _evidence(record: MachineRecord, indicator: MachineIndicator, drift: Drift) 
     more = round((now / then - 1.0) * 100)
     change = f"{abs(more)} % {'more' if more > 0 else 'less'} than" if more else "the same as"
     verb, unit = _UNITS[CHANNEL_OF[indicator]]
-    text = f"{verb} {now:.3g} {unit}, {change} usual ({then:.3g} {unit}) in the same operating state"
+    text = f"{verb} {_written(now)} {unit}, {change} usual ({_written(then)} {unit}) in the same operating state"
     if indicator is MachineIndicator.VIBRATION:
         velocity = velocity_rms_mm_s(now, record.frequency_hz)
         if velocity is not None:
             text += f"; {velocity:.2g} mm/s RMS at {record.frequency_hz:.3g} Hz"
     return text
+
+
+def _written(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}"

@@ -14,5 +14,6 @@ MACHINE_MODELS: Mapping[MachineIndicator, MachineModel] = MappingProxyType(
     {
         MachineIndicator.LOW_CURRENT: MachineModel(intercept=-6.259, weights=(0.573, 1.232, 5.008), base_rate=0.057),
         MachineIndicator.VIBRATION: MachineModel(intercept=-6.841, weights=(0.051, 2.44, 2.495), base_rate=0.073),
+        MachineIndicator.LOW_POWER: MachineModel(intercept=-5.722, weights=(0.315, 0.856, 7.119), base_rate=0.057),
     }
 )

@@ -1,12 +1,14 @@
-"""What posted measurements of a machine say about its health: current, inrush and vibration. Pure.
+"""What measurements of a machine say about its health: current, inrush, vibration and the power of its plug. Pure.
 
 A machine is whatever somebody measures at a zone's equipment: its fan, pump, burner or compressor. AURRA Home clients
 post energy (minutes run, volts, amperes) and vibration (one amplitude, one frequency). That is a trend and no waveform:
-it is compared with the machine's own past at the same operating state, and never names a part of it.
+it is compared with the machine's own past at the same operating state, and never names a part of it. The Zigbee plug on
+which a zone's equipment hangs measures its power.
 
 * **current** rises with friction, a failing run capacitor, a fouled condenser; it **falls** with lost refrigerant or a
   clogged filter of a blower.
 * **inrush**, where a client sends it, rises with a failing start capacitor and with weak wiring.
+* **power**, of a plug, rises and falls with the same faults as the current.
 * **vibration** rises with wear, imbalance and looseness.
 """
 
@@ -23,6 +25,7 @@ RUN_MINUTES_MAX = 1440
 VOLTAGE_V = (50.0, 500.0)
 CURRENT_A = (0.02, 200.0)
 INRUSH_A = (0.02, 2000.0)
+POWER_W = (2.0, 25_000.0)
 AMPLITUDE_G = (0.01, 10.0)
 """Below 0.01 g a machine stands still: that is the noise of a cheap accelerometer."""
 FREQUENCY_HZ = (1.0, 20_000.0)
@@ -32,6 +35,8 @@ VOLTAGE_BAND = 0.06
 FREQUENCY_BAND = 0.10
 """Widths of bands, in logarithms: the mains stay within one or two; a fan's speed within 10 % is the same speed."""
 OUTDOOR_BAND_K = 10.0
+POWER_BAND_K = 5.0
+"""A plug's values come often enough to be compared within less."""
 OUTDOOR_C = (-40.0, 50.0)
 MINUTES_BANDS = 7
 _UNKNOWN = 31
@@ -48,6 +53,7 @@ class Channel(StrEnum):
     CURRENT = "current"
     INRUSH = "inrush"
     AMPLITUDE = "amplitude"
+    POWER = "power"
 
 
 class MachineIndicator(StrEnum):
@@ -57,6 +63,8 @@ class MachineIndicator(StrEnum):
     LOW_CURRENT = "low_current"
     INRUSH = "inrush"
     VIBRATION = "vibration"
+    POWER = "power"
+    LOW_POWER = "low_power"
 
 
 CHANNEL_OF: Mapping[MachineIndicator, Channel] = MappingProxyType(
@@ -65,6 +73,8 @@ CHANNEL_OF: Mapping[MachineIndicator, Channel] = MappingProxyType(
         MachineIndicator.LOW_CURRENT: Channel.CURRENT,
         MachineIndicator.INRUSH: Channel.INRUSH,
         MachineIndicator.VIBRATION: Channel.AMPLITUDE,
+        MachineIndicator.POWER: Channel.POWER,
+        MachineIndicator.LOW_POWER: Channel.POWER,
     }
 )
 
@@ -74,6 +84,8 @@ SIGN_OF: Mapping[MachineIndicator, float] = MappingProxyType(
         MachineIndicator.LOW_CURRENT: 1.0,
         MachineIndicator.INRUSH: -1.0,
         MachineIndicator.VIBRATION: -1.0,
+        MachineIndicator.POWER: -1.0,
+        MachineIndicator.LOW_POWER: 1.0,
     }
 )
 """A drift reports what falls (`agent.maintenance.machine_drift`): what is bad when it rises is negated."""
@@ -105,6 +117,16 @@ class VibrationPost(msgspec.Struct, frozen=True):
     frequency_hz: float
 
 
+class PowerPost(msgspec.Struct, frozen=True):
+    """What a plug has measured at one moment, in W, while the machine was running steadily."""
+
+    utc_ms: int
+    watts: float
+
+
+Post = EnergyPost | VibrationPost | PowerPost
+
+
 class ZoneState(msgspec.Struct, frozen=True):
     """What the hub does in the zone while a post arrives.
 
@@ -125,12 +147,14 @@ class Reading(msgspec.Struct, frozen=True):
     value: float
 
 
-def readings_of(post: EnergyPost | VibrationPost, state: ZoneState) -> list[Reading]:
+def readings_of(post: Post, state: ZoneState) -> list[Reading]:
     """Return what a post says; nothing where the machine stood still or a value is beyond what machines have."""
     if isinstance(post, VibrationPost):
         if not _is_within(post.amplitude_g, AMPLITUDE_G):
             return []
         return [Reading(Channel.AMPLITUDE, vibration_band(post.frequency_hz, state), log(post.amplitude_g))]
+    if isinstance(post, PowerPost):
+        return [Reading(Channel.POWER, power_band(state), log(post.watts))] if _is_within(post.watts, POWER_W) else []
     is_run = _is_within(post.run_minutes, (1.0, RUN_MINUTES_MAX))
     if not is_run or not _is_within(post.voltage_v, VOLTAGE_V) or not _is_within(post.current_a, CURRENT_A):
         return []
@@ -154,6 +178,11 @@ def vibration_band(frequency_hz: float, state: ZoneState) -> int:
     return state.mode * 256 + (round(log(frequency_hz) / FREQUENCY_BAND) if is_known else 255)
 
 
+def power_band(state: ZoneState) -> int:
+    """Return the operating state of a plug's power: mode, and the temperature outside."""
+    return state.mode * 32 + _outdoor_band(state, POWER_BAND_K)
+
+
 def velocity_rms_mm_s(amplitude_g: float, frequency_hz: float) -> float | None:
     """Return the RMS velocity in mm/s of a tone with this peak acceleration: v = a / (2 pi f).
 
@@ -164,11 +193,11 @@ def velocity_rms_mm_s(amplitude_g: float, frequency_hz: float) -> float | None:
     return G_MM_S2 * amplitude_g / sqrt(2.0) / (2.0 * pi * frequency_hz)
 
 
-def _outdoor_band(state: ZoneState) -> int:
+def _outdoor_band(state: ZoneState, width_k: float = OUTDOOR_BAND_K) -> int:
     outdoor_c = state.outdoor_c
     if outdoor_c is None or not _is_within(outdoor_c, OUTDOOR_C):
         return _UNKNOWN
-    return floor((outdoor_c - OUTDOOR_C[0]) / OUTDOOR_BAND_K)
+    return floor((outdoor_c - OUTDOOR_C[0]) / width_k)
 
 
 def _is_within(value: float, limits: tuple[float, float]) -> bool:

@@ -23,7 +23,7 @@ from agent.maintenance.machine_assessment import (
     why_not_counted,
 )
 from agent.maintenance.machine_drift import MachineModel
-from agent.maintenance.machine_readings import EnergyPost, MachineIndicator, VibrationPost, ZoneState
+from agent.maintenance.machine_readings import MachineIndicator, Post, ZoneState
 
 FILE_NAME = "machines.json"
 FILE_BYTES_MAX = 512 * 1024
@@ -111,7 +111,7 @@ class MachineWatch:
             self._keep(each for each in self._kept.machines if each.zone_id in states)
             await self._store.apply(lambda _: self._kept)
 
-    def add(self, zone_id: str, source: str, post: EnergyPost | VibrationPost, name: str = "") -> str:
+    def add(self, zone_id: str, source: str, post: Post, name: str = "") -> str:
         """Take a post about the machine of a zone, and return why it does not count; empty where it does.
 
         Args:

@@ -25,6 +25,7 @@ from agent.maintenance.curve import CurveDay, days_of
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator, WearIndicator
 from agent.maintenance.machine_drift import MachineModel
+from agent.maintenance.machine_readings import PowerPost
 from agent.maintenance.machine_watch import MachineWatch
 from agent.maintenance.pipe_assessment import find_pipes
 from agent.maintenance.pipe_readings import PipeIndicator, PipePair
@@ -60,6 +61,14 @@ class AnswerRefused(Rejected):
     """The answer cannot be kept now."""
 
 
+class PlugEvidence(msgspec.Struct, frozen=True):
+    """What the plug of a zone's equipment has measured in the steady part of a call: its device, W, boot time."""
+
+    device: str
+    watts: float
+    heard_ms: int
+
+
 class ZoneEvidence(msgspec.Struct, frozen=True):
     """What is seen of a zone now.
 
@@ -72,6 +81,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
         response: What control says about its response to the heating.
         starts: How often control has switched its output on since the hub was started.
         pair: The thermometers on its supply and return; `None` without both.
+        plug: What the plug of its own equipment has measured; `None` for nothing now.
     """
 
     zone_id: str
@@ -82,6 +92,7 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
     response: Response = Response()
     starts: int = 0
     pair: PipePair | None = None
+    plug: PlugEvidence | None = None
 
 
 class MaintenanceService:
@@ -288,6 +299,11 @@ class MaintenanceService:
         dt_s = min(SAMPLE_S_MAX, (now_ms - before_ms) / 1000.0)
         zones = {each.zone_id: self._observed(each, dt_s, utc_ms) for each in evidence}
         self._kept = MaintenanceFile(zones, self._kept.restarts)
+        for each in evidence:
+            if each.plug and self.machines:
+                # A value that was heard before has the time of the last one, and is not counted again.
+                post = PowerPost(utc_ms - (now_ms - each.plug.heard_ms), each.plug.watts)
+                self.machines.add(each.zone_id, f"plug {each.plug.device}", post, "the plug")
 
     def _observed(self, seen: ZoneEvidence, dt_s: float, utc_ms: int) -> ZoneRecord:
         record = self._kept.zones.get(seen.zone_id, ZoneRecord())

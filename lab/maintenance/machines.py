@@ -1,8 +1,7 @@
 """A fast model of a machine whose measurements are posted, day by day, with faults and look-alikes. Pure, for a seed.
 
 The hub's own `agent.maintenance` sees the days as it sees those of real posts: medians of current, inrush and amplitude
-by operating state. Rates and sizes of faults are assumptions, as those of `lab.maintenance.fleet`: no published ones of
-a home's machines were found.
+by operating state, and of the power of a plug. What happens to it is drawn by `lab.maintenance.machine_faults`.
 """
 
 import random
@@ -15,26 +14,25 @@ import msgspec
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import BandDay
 from agent.maintenance.machine_readings import (
-    CHANNEL_OF,
-    SIGN_OF,
     Channel,
-    MachineIndicator,
     ZoneState,
     energy_band,
+    power_band,
     vibration_band,
 )
-from lab.maintenance.faults import (
-    DAY_MS,
-    LONGEST_PAST_DAYS,
-    YEARS,
-    FaultCourse,
-    beginnings,
-    cold_on,
-    next_weather_k,
+from lab.maintenance.faults import DAY_MS, YEARS, cold_on, next_weather_k
+from lab.maintenance.machine_faults import (
+    COMPRESSOR,
+    MACHINES,
+    PLUG_LOOK_ALIKES,
+    MachineEpisode,
+    MachineFault,
+    Range,
+    draw_episodes,
+    draw_faults,
 )
 
-PRESENT = 0.05
-"""From this change on a fault counts as present."""
+_Bands = dict[tuple[Channel, int], list[tuple[float, int]]]
 
 GROUPS = 4
 """A day's posts come from so many hours of weather, mains and length of run."""
@@ -45,115 +43,6 @@ HEAT_C, COOL_C = 15.0, 19.0
 
 OUTDOOR_KNOWN_SHARE = 0.5
 """So many hubs know the temperature outside."""
-
-FAN, PUMP, COMPRESSOR = "fan", "pump", "compressor"
-MACHINES = (FAN, PUMP, COMPRESSOR)
-
-Range = tuple[float, float]
-
-
-class MachineFaultKind(msgspec.Struct, frozen=True):
-    """One kind of fault.
-
-    Attributes:
-        name: For people.
-        machines: Which machines have it.
-        a_year: How many of these faults such a machine has in a year, on average.
-        days: From its beginning to its full effect: the shortest and the longest.
-        effects: Its full effect on each quantity, as a share: the smallest and the largest; below 0 where it falls.
-    """
-
-    name: str
-    machines: tuple[str, ...]
-    a_year: float
-    days: Range
-    effects: Mapping[Channel, Range]
-
-
-MACHINE_FAULTS = (
-    MachineFaultKind(
-        "worn bearing", MACHINES, 0.04, (60.0, 250.0), {Channel.AMPLITUDE: (0.8, 3.0), Channel.CURRENT: (0.0, 0.10)}
-    ),
-    MachineFaultKind("imbalance or loose mount", (FAN, PUMP), 0.05, (20.0, 200.0), {Channel.AMPLITUDE: (0.4, 1.5)}),
-    MachineFaultKind(
-        "friction or seizing", MACHINES, 0.03, (60.0, 240.0),
-        {Channel.CURRENT: (0.12, 0.40), Channel.INRUSH: (0.05, 0.30)},
-    ),
-    MachineFaultKind(
-        "failing capacitor", MACHINES, 0.05, (10.0, 90.0),
-        {Channel.CURRENT: (0.08, 0.30), Channel.INRUSH: (0.25, 0.80)},
-    ),
-    MachineFaultKind("fouled coil", (COMPRESSOR,), 0.06, (60.0, 270.0), {Channel.CURRENT: (0.10, 0.35)}),
-    MachineFaultKind("refrigerant loss", (COMPRESSOR,), 0.05, (30.0, 240.0), {Channel.CURRENT: (-0.40, -0.10)}),
-    MachineFaultKind("clogged filter", (FAN, PUMP), 0.06, (60.0, 200.0), {Channel.CURRENT: (-0.35, -0.10)}),
-)  # fmt: skip
-
-
-class MachineFault(FaultCourse, frozen=True):
-    """One fault of one machine: its course, its kind, and what it does when it is full."""
-
-    name: str
-    effects: tuple[tuple[Channel, float], ...]
-
-    def change_on(self, day: int, channel: Channel) -> float:
-        """Return what it does to a quantity on a day, as a share."""
-        share = self.share_on(day)
-        return sum(full for each, full in self.effects if each is channel) * share if share else 0.0
-
-    def shows_in(self, day: int, indicator: MachineIndicator) -> bool:
-        """Whether it is present in what an indicator watches."""
-        return -SIGN_OF[indicator] * self.change_on(day, CHANNEL_OF[indicator]) >= PRESENT
-
-
-class MachineLookAlike(msgspec.Struct, frozen=True):
-    """What looks like a fault and is none, over some days.
-
-    Attributes:
-        name: For people.
-        a_year: How many of these events a machine has in a year, on average.
-        days: The shortest and the longest; it stays for good where the longest is infinite.
-        voltage: What it does to the mains, as a share.
-        outdoor_k: The same to the temperature outside.
-        factors: The same to each quantity, as a logarithm.
-    """
-
-    name: str
-    a_year: float
-    days: Range
-    voltage: Range = (0.0, 0.0)
-    outdoor_k: Range = (0.0, 0.0)
-    factors: Mapping[Channel, Range] = MappingProxyType({})
-
-
-FOR_GOOD = (1e9, 1e9)
-MACHINE_LOOK_ALIKES = (
-    MachineLookAlike("changed mains", 0.2, FOR_GOOD, voltage=(-0.05, 0.05)),
-    MachineLookAlike("sagging mains", 0.5, (3.0, 30.0), voltage=(-0.08, -0.03)),
-    MachineLookAlike("heat wave", 2.0, (4.0, 14.0), outdoor_k=(5.0, 10.0)),
-    MachineLookAlike("cold spell", 1.0, (5.0, 14.0), outdoor_k=(-10.0, -5.0)),
-    MachineLookAlike("moved or replaced accelerometer", 0.15, FOR_GOOD, factors={Channel.AMPLITUDE: (-0.7, 0.7)}),
-    MachineLookAlike(
-        "replaced meter", 0.1, FOR_GOOD, factors={Channel.CURRENT: (-0.04, 0.04), Channel.INRUSH: (-0.1, 0.1)}
-    ),
-    MachineLookAlike(
-        "replaced machine", 0.05, FOR_GOOD,
-        factors={Channel.CURRENT: (-0.5, 0.5), Channel.INRUSH: (-0.5, 0.5), Channel.AMPLITUDE: (-0.7, 0.7)},
-    ),
-    MachineLookAlike(
-        "another speed or load", 0.3, (20.0, 120.0),
-        factors={Channel.CURRENT: (-0.04, 0.04), Channel.AMPLITUDE: (-0.10, 0.10)},
-    ),
-)  # fmt: skip
-
-
-class MachineEpisode(msgspec.Struct, frozen=True):
-    """One look-alike of one machine, with the sizes that chance has given it."""
-
-    begins: float
-    ends: float
-    voltage: float
-    outdoor_k: float
-    factors: tuple[tuple[Channel, float], ...]
 
 
 class MachineDay(msgspec.Struct, frozen=True):
@@ -176,6 +65,10 @@ class MachineClimate(msgspec.Struct, frozen=True):
     scatter: Mapping[Channel, Range] = MappingProxyType(
         {Channel.CURRENT: (0.010, 0.030), Channel.INRUSH: (0.02, 0.06), Channel.AMPLITUDE: (0.04, 0.10)}
     )
+    power_scatter: Range = (0.010, 0.030)
+    power_of_voltage: Range = (0.0, 2.0)
+    """A regulated motor draws the same from any mains, a resistor by the square of the voltage. A plug's voltage is not
+    known to the hub."""
 
 
 MACHINES_FITTED = MachineClimate()
@@ -188,6 +81,8 @@ MACHINES_HELD_OUT = MachineClimate(
     scatter=MappingProxyType(
         {Channel.CURRENT: (0.008, 0.035), Channel.INRUSH: (0.015, 0.07), Channel.AMPLITUDE: (0.03, 0.12)}
     ),
+    power_scatter=(0.008, 0.035),
+    power_of_voltage=(0.0, 2.2),
 )
 """Other machines, other mains and other weather than those of the fit."""
 
@@ -243,6 +138,22 @@ class _Machine(msgspec.Struct, frozen=True):
         )
 
 
+class _Plug(msgspec.Struct, frozen=True):
+    """What is drawn once for a machine's plug; from numbers of its own, so that a fleet is the same with and without.
+
+    Attributes:
+        watts: What the machine usually draws.
+        scatter: From day to day, as a logarithm.
+        of_voltage: With which power of the voltage the watts change.
+        episodes: Its look-alikes.
+    """
+
+    watts: float
+    scatter: float
+    of_voltage: float
+    episodes: Sequence[MachineEpisode]
+
+
 class _Group(msgspec.Struct, frozen=True):
     """Posts of one part of a day: the state of the zone, weather, mains, and the length of a run in minutes."""
 
@@ -258,6 +169,8 @@ def run_machine(seed: int, number: int, climate: MachineClimate, years: int = YE
     rng = random.Random(f"machine {seed}/{number}")  # noqa: S311 - no secret
     length = 365 * years
     machine = _drawn(rng, MACHINES[number % len(MACHINES)], climate, length)
+    plug_rng = random.Random(f"plug {seed}/{number}")  # noqa: S311 - no secret
+    plug = _drawn_plug(plug_rng, climate, length)
     weather_k = drift_v = 0.0
     for day in range(length):
         weather_k = next_weather_k(rng, weather_k)
@@ -270,7 +183,7 @@ def run_machine(seed: int, number: int, climate: MachineClimate, years: int = YE
         yield MachineDay(
             day,
             SOLSTICE_MS + (machine.first + day) * DAY_MS,
-            _bands(rng, machine, levels, groups),
+            (*_bands(rng, machine, levels, groups), *_power_bands(plug_rng, machine, plug, day, groups)),
             tuple([each for each in machine.faults if each.begins <= day < each.ends]),
         )
 
@@ -279,7 +192,7 @@ def _drawn(rng: random.Random, kind: str, climate: MachineClimate, length: int) 
     draw = rng.uniform
     # The order is that of the draws: another one is another fleet.
     first = int(draw(0.0, 365.0))
-    faults, episodes = _faults(rng, kind, length), _episodes(rng, length)
+    faults, episodes = draw_faults(rng, kind, length), draw_episodes(rng, length)
     mean_c, swing_k, mains = draw(*climate.mean_c), draw(*climate.swing_k), draw(*climate.mains)
     voltage_v, voltage_power = draw(218.0, 242.0), draw(*climate.voltage_power)
     outdoor_share = draw(*climate.outdoor_share) if kind == COMPRESSOR else 0.0
@@ -325,7 +238,7 @@ def _bands(
     rng: random.Random, machine: _Machine, levels: Mapping[Channel, float], groups: Sequence[_Group]
 ) -> tuple[BandDay, ...]:
     """Return the readings of a day by operating state."""
-    bands: dict[tuple[Channel, int], list[tuple[float, int]]] = {}
+    bands: _Bands = {}
     for group in groups:
         load = machine.load(group.outdoor_c, group.voltage_v, group.state.mode)
         for channel, level in levels.items():
@@ -336,6 +249,10 @@ def _bands(
                 band = energy_band(group.run_minutes, group.voltage_v, group.state)
                 value = level + load
             bands.setdefault((channel, band), []).append((round(value, 4), group.posts))
+    return _band_days(bands)
+
+
+def _band_days(bands: _Bands) -> tuple[BandDay, ...]:
     return tuple(
         [
             BandDay(channel, band, sum(posts for _, posts in values), 1, tuple([value for value, _ in values]))
@@ -344,42 +261,26 @@ def _bands(
     )
 
 
-def rate_of(indicator: MachineIndicator) -> float:
-    """Return how many faults that an indicator shows a machine of the fleet has in a year."""
-    return round(
-        sum(
-            kind.a_year * len(kind.machines) / len(MACHINES)
-            for kind in MACHINE_FAULTS
-            for channel, limits in kind.effects.items()
-            if channel is CHANNEL_OF[indicator] and max(-SIGN_OF[indicator] * each for each in limits) >= PRESENT
-        ),
-        3,
-    )
+def _drawn_plug(rng: random.Random, climate: MachineClimate, length: int) -> _Plug:
+    draw = rng.uniform
+    watts, scatter, of_voltage = draw(20.0, 2500.0), draw(*climate.power_scatter), draw(*climate.power_of_voltage)
+    return _Plug(watts, scatter, of_voltage, draw_episodes(rng, length, PLUG_LOOK_ALIKES))
 
 
-def _faults(rng: random.Random, machine: str, length: int) -> list[MachineFault]:
-    return [
-        MachineFault(
-            begins,
-            rng.uniform(*kind.days),
-            kind.name,
-            tuple([(channel, rng.uniform(*limits)) for channel, limits in kind.effects.items()]),
-        )
-        for kind in MACHINE_FAULTS
-        if machine in kind.machines
-        for begins in beginnings(rng, kind.a_year, -LONGEST_PAST_DAYS, length)
-    ]
-
-
-def _episodes(rng: random.Random, length: int) -> list[MachineEpisode]:
-    return [
-        MachineEpisode(
-            begins,
-            begins + rng.uniform(*kind.days),
-            rng.uniform(*kind.voltage),
-            rng.uniform(*kind.outdoor_k),
-            tuple([(channel, rng.uniform(*limits)) for channel, limits in kind.factors.items()]),
-        )
-        for kind in MACHINE_LOOK_ALIKES
-        for begins in beginnings(rng, kind.a_year, 0.0, length)
-    ]
+def _power_bands(
+    rng: random.Random, machine: _Machine, plug: _Plug, day: int, groups: Sequence[_Group]
+) -> tuple[BandDay, ...]:
+    """Return the power of a day by operating state, while it heats."""
+    level = log(plug.watts) + rng.gauss(0.0, plug.scatter)
+    level += sum(log(1.0 + each.change_on(day, Channel.POWER)) for each in machine.faults)
+    # What happens to a machine beside its faults changes its power as it changes its current.
+    for episodes, followed in ((machine.episodes, Channel.CURRENT), (plug.episodes, Channel.POWER)):
+        present = [each for each in episodes if each.begins <= day < each.ends]
+        level += sum(factor for each in present for one, factor in each.factors if one is followed)
+    bands: _Bands = {}
+    for group in groups:
+        if group.state.mode == HEATS:
+            value = level + machine.load(group.outdoor_c, machine.voltage_v, HEATS)
+            value += plug.of_voltage * log(group.voltage_v / machine.voltage_v)
+            bands.setdefault((Channel.POWER, power_band(group.state)), []).append((round(value, 4), group.posts))
+    return _band_days(bands)

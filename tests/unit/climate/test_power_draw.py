@@ -17,6 +17,7 @@ from agent.climate.power_draw import (
     PATIENT_S,
     PAUSE_K,
     REST_S,
+    SETTLED_S,
     SILENT_S_FIRST,
     SILENT_S_MIN,
     WATTS_MAX,
@@ -301,3 +302,25 @@ def test_a_panel_without_power_is_reported_while_its_room_is_still_warm_and_afte
     again.set_program("a", ZoneProgram(mode=Mode.OFF, setpoints=Setpoints(SETPOINT_C, 28.0)))
     again.step(Now("c", 3000, None), {"t": SensorReading(20.6, 3000)})
     assert not again.state.zones[0].problem
+
+
+def test_what_is_drawn_in_the_steady_part_of_a_call_is_known_and_no_inrush_no_rest_and_no_older_value_counts() -> None:
+    def settled(zone: Zone, watts: float, age_s: float = 0.0) -> float | None:
+        power = PowerState("plug", watts, zone.now_ms - round(age_s * 1000))
+        return power_draw.settled_w(zone.draw, power, now_ms=zone.now_ms)
+
+    zone = learned()
+    zone.rest(30)
+    assert settled(zone, PANEL_W) is None, "it is not called for"
+    zone.run(SETTLED_S / MINUTE_S - 1, PANEL_W)
+    assert settled(zone, PANEL_W) is None
+    zone.run(1, PANEL_W)
+    assert settled(zone, 1.2 * PANEL_W) == 1.2 * PANEL_W
+    assert settled(zone, 1.2 * PANEL_W, age_s=1.0) is None, "it was measured before that"
+    assert settled(zone, STANDBY_W) is None, "it pauses by itself"
+    zone.run(60, PANEL_W)
+    assert settled(zone, PANEL_W, age_s=AGE_S_MAX + 1) is None
+    assert power_draw.settled_w(zone.draw, None, now_ms=zone.now_ms) is None
+    fresh = Zone()
+    fresh.run(KNOWN_S / MINUTE_S - 1, PANEL_W)
+    assert settled(fresh, PANEL_W) is None, "what it draws at rest and in a call is not known yet"

@@ -18,14 +18,9 @@ from lab.maintenance.machine_calibration import (
     machines_as_markdown,
     render_machines,
 )
-from lab.maintenance.machines import (
-    MACHINE_FAULTS,
-    MACHINES_FITTED,
-    MachineFault,
-    rate_of,
-    run_machine,
-)
-from tests.unit.maintenance.machines import energy_day, vibration_day
+from lab.maintenance.machine_faults import MACHINE_FAULTS, MachineFault, rate_of
+from lab.maintenance.machines import MACHINES_FITTED, run_machine
+from tests.unit.maintenance.machines import energy_day, power_day, vibration_day
 
 
 def test_a_machine_runs_the_same_for_a_seed_and_otherwise_for_another() -> None:
@@ -62,6 +57,7 @@ def test_posts_of_a_slow_fault_reach_the_threshold_and_what_is_not_calibrated_ne
         worse = 1.0 + 0.01 * max(0, day - 30)
         record = energy_day(record, day, 4.0 / worse)
         record = vibration_day(record, day, 0.1 * worse**2)
+        record = power_day(record, day, 1000.0 / worse)
         if day == 30:
             usual = find(record, MACHINE_MODELS, SOLSTICE_MS + day * DAY_MS)
             assert {each.state for each in usual} == {FindingState.USUAL, FindingState.UNKNOWN}

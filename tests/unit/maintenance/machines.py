@@ -2,7 +2,7 @@
 
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import DAY_MS, MachineRecord, observe_post
-from agent.maintenance.machine_readings import EnergyPost, VibrationPost, ZoneState
+from agent.maintenance.machine_readings import EnergyPost, PowerPost, VibrationPost, ZoneState
 
 POST_MS = 300_000
 """AURRA's clients send energy every five minutes."""
@@ -34,4 +34,13 @@ def vibration_day(record: MachineRecord, day: int, amplitude_g: float, frequency
         at = SOLSTICE_MS + day * DAY_MS + number * POST_MS
         scatter = 1.0 + 0.02 * ((number + day) % 3 - 1)
         record = observe_post(record, VibrationPost(at, amplitude_g * scatter, frequency_hz), ZoneState(1), at)
+    return record
+
+
+def power_day(record: MachineRecord, day: int, watts: float, outdoor_c: float | None = 5.0) -> MachineRecord:
+    """Return what is known after a day of a plug's values."""
+    for number in range(12):
+        at = SOLSTICE_MS + day * DAY_MS + number * POST_MS
+        scatter = 1.0 + 0.01 * ((number + day) % 3 - 1)
+        record = observe_post(record, PowerPost(at, watts * scatter), ZoneState(1, outdoor_c), at)
     return record

@@ -24,11 +24,12 @@ from agent.maintenance.machine_readings import (
     Channel,
     EnergyPost,
     MachineIndicator,
+    PowerPost,
     VibrationPost,
     ZoneState,
     energy_band,
 )
-from tests.unit.maintenance.machines import energy_day, vibration_day
+from tests.unit.maintenance.machines import energy_day, power_day, vibration_day
 
 NEW = MachineRecord("living", "client")
 SURE = MappingProxyType({each: MachineModel(-4.0, (1.0, 1.0, 1.0), 0.1) for each in MachineIndicator})
@@ -235,6 +236,39 @@ def test_a_machine_that_is_silent_is_unknown() -> None:
     assert at.evidence.startswith("no comparable day for 30 days")
     (without, *_) = find(record, SURE, None)
     assert without.evidence == "the time of day is not known"
+
+
+def test_a_plugs_power_is_compared_with_its_own_past_at_the_same_temperature_outside() -> None:
+    def by_power(days: int, percent_a_day: float) -> dict[str, Finding]:
+        record = NEW
+        for day in range(days):
+            # A heat pump draws more in the cold; a day of each temperature by turns.
+            usual_w, outdoor_c = (1200.0, -4.0) if day % 2 else (1000.0, 4.0)
+            worse = 1.0 + percent_a_day / 100.0 * max(0, day - 2 * BASELINE_DAYS)
+            record = power_day(record, day, usual_w * worse, outdoor_c)
+        return {each.indicator: each for each in find(record, SURE, SOLSTICE_MS + days * DAY_MS)}
+
+    end = 2 * BASELINE_DAYS + 6 * RECENT_DAYS
+    assert {each.state for each in by_power(end, 0.0).values()} == {FindingState.USUAL}
+    assert "the same as usual" in by_power(end, 0.0)[MachineIndicator.POWER].evidence
+    more, less = by_power(end, 0.7), by_power(end, -0.7)
+    assert more[MachineIndicator.POWER].state is FindingState.NEEDED
+    assert more[MachineIndicator.LOW_POWER].state is FindingState.USUAL
+    assert less[MachineIndicator.POWER].state is FindingState.USUAL
+    low = less[MachineIndicator.LOW_POWER]
+    assert (low.state, set(less)) == (FindingState.NEEDED, {MachineIndicator.POWER, MachineIndicator.LOW_POWER})
+    assert low.evidence == "draws 762 W, 24 % less than usual (1000 W) in the same operating state"
+
+
+def test_a_value_of_a_plug_counts_once_and_a_socket_without_a_machine_tells_nothing() -> None:
+    at = SOLSTICE_MS
+    record = observe_post(NEW, PowerPost(at, 60.0), HEATS, at)
+    assert observe_post(record, PowerPost(at, 60.0), HEATS, at + 60_000) is record
+    assert observe_post(record, PowerPost(at + SPACING_MS - 1, 60.0), HEATS, at + SPACING_MS) is record
+    again = observe_post(record, PowerPost(at + SPACING_MS, 60.0), HEATS, at + SPACING_MS)
+    assert (again.last_utc_ms, again.day[0].seen) == (at + SPACING_MS, 2)
+    for watts in (0.0, 1.9, 25_001.0, float("nan"), float("inf")):
+        assert observe_post(NEW, PowerPost(at, watts), HEATS, at) is NEW
 
 
 @pytest.mark.parametrize("indicator", list(MachineIndicator))

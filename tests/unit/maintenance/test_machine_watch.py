@@ -26,6 +26,7 @@ from agent.maintenance.machine_assessment import (
 )
 from agent.maintenance.machine_drift import BANDS_MAX, BASELINE_DAYS, RECENT_DAYS, Baseline, Drift, MachineModel
 from agent.maintenance.machine_readings import (
+    CHANNEL_OF,
     Channel,
     EnergyPost,
     MachineIndicator,
@@ -40,7 +41,7 @@ from agent.maintenance.machine_watch import (
     MachineFile,
     MachineWatch,
 )
-from agent.maintenance.service import MaintenanceService, ZoneEvidence
+from agent.maintenance.service import MaintenanceService, PlugEvidence, ZoneEvidence
 from tests.unit.power_cut import Cutter, PowerCut
 
 SURE = MappingProxyType({each: MachineModel(-4.0, (1.0, 1.0, 1.0), 0.1) for each in MachineIndicator})
@@ -228,6 +229,7 @@ def test_a_zone_that_is_gone_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_machines_that_have_met_every_state_fit_the_file() -> None:
+    """Of posted ones, which have three quantities; of a plug nothing but its power is known."""
     values = tuple(-3.1234 for _ in range(BASELINE_DAYS))
     drift = Drift(
         tuple(Baseline(10_000 + band, values, -0.1234) for band in range(BANDS_MAX)),
@@ -238,15 +240,18 @@ def test_machines_that_have_met_every_state_fit_the_file() -> None:
         SOLSTICE_MS,
     )
     kept = (-3.1234,) * READINGS_KEPT_MAX
-    day = tuple(BandDay(channel, 10_000 + n, 2880, 256, kept) for channel in Channel for n in range(DAY_BANDS_MAX))
-    drifts = tuple(MachineDrift(each, drift, -0.123) for each in MachineIndicator)
+    posted = [each for each in Channel if each is not Channel.POWER]
+    day = tuple(BandDay(channel, 10_000 + n, 2880, 256, kept) for channel in posted for n in range(DAY_BANDS_MAX))
+    drifts = tuple(MachineDrift(each, drift, -0.123) for each in MachineIndicator if CHANNEL_OF[each] in posted)
     one = MachineRecord("z" * 64, "c" * 64, SOLSTICE_MS, SOLSTICE_MS, SOLSTICE_MS, 12345.678901234567, day, drifts)
     content = msgspec.json.encode(MachineFile((one,) * MACHINES_MAX))
     assert len(content) < FILE_BYTES_MAX * 0.6
     assert json.loads(content)["machines"]
 
 
-def service_of(directory: Path, hub: Hub, *, zones: tuple[str, ...] = ("zone 0",)) -> MaintenanceService:
+def service_of(
+    directory: Path, hub: Hub, *, zones: tuple[str, ...] = ("zone 0",), plug: PlugEvidence | None = None
+) -> MaintenanceService:
     """Return the service with a hub's machines and these heated zones."""
     worker, ids = InlineWorker(), itertools.count(1)
     alerts = MaintenanceAlerts(
@@ -260,7 +265,7 @@ def service_of(directory: Path, hub: Hub, *, zones: tuple[str, ...] = ("zone 0",
     )
     return MaintenanceService(
         directory,
-        evidence=lambda: [ZoneEvidence(zone, {"own": ""}, 20.0, 5.0, 0.5) for zone in zones],
+        evidence=lambda: [ZoneEvidence(zone, {"own": ""}, 20.0, 5.0, 0.5, plug=plug) for zone in zones],
         models={},
         alerts=alerts,
         clock=hub,
@@ -294,6 +299,25 @@ def test_the_service_shows_and_keeps_them_with_the_rest(tmp_path: Path, zones: t
     found = service.findings()["zone 0"]
     assert [each.indicator for each in found] == [*(["warmth", "run_time"] if zones else []), "current", "low_current"]
     assert loaded(tmp_path).watch.records == hub.watch.records != ()
+
+
+def test_what_a_plug_measures_is_a_machine_of_its_zone_and_each_value_counts_once(tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    service = service_of(tmp_path, hub, plug=PlugEvidence("0x1", 950.0, -60_000))
+
+    async def live() -> None:
+        hub.post("zone 0", "client")
+        for _ in range(3):
+            service.sample()
+
+    asyncio.run(running(service, live))
+    posted, plug = loaded(tmp_path).watch.records
+    assert (posted.source, plug.source, plug.name) == ("client", "plug 0x1", "the plug")
+    assert hub.now_ms is not None
+    assert plug.power_utc_ms == hub.now_ms - 60_000
+    assert [(each.channel, each.seen) for each in plug.day] == [(Channel.POWER, 1)]
+    indicators = [each.indicator for each in service.findings()["zone 0"]]
+    assert indicators[2:] == ["current", "low_current", "power", "low_power"]
 
 
 def worsen(hub: Hub, current_a: float, *, days: int = 30) -> float:

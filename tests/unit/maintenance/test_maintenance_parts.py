@@ -9,6 +9,7 @@ import pytest
 from agent.climate.fault_detection import HeatingMonitor, StuckSensorState
 from agent.climate.heating_effect import HeatingEffect
 from agent.climate.model import Mode
+from agent.climate.power_draw import KNOWN_S, SETTLED_S, PowerDraw
 from agent.climate.service import ClimateService
 from agent.climate.short_cycle_protection import assume_stopped
 from agent.climate.supply_pipe import SupplyPipe
@@ -18,13 +19,24 @@ from agent.maintenance.assessment import FindingState, find_sudden
 from agent.maintenance.calibration import MODELS
 from agent.maintenance.indicators import Indicator
 from agent.maintenance.pipe_readings import PipePair
+from agent.maintenance.service import PlugEvidence
 from agent.maintenance.sudden import NoWarming, Response, follow
 from agent.maintenance_parts import HubParts, build_maintenance, is_southern, zone_evidence
 from agent.settings.model import Location
 from hal.interface import HvacAction
+from hal.radio import PowerState
+
+AT_MS = 3_600_000
 
 
-def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **state: object) -> "ClimateService":
+def climate(
+    *,
+    action: HvacAction = HvacAction.HEAT,
+    can_heat: bool = True,
+    power: PowerState | None = None,
+    zones: int = 1,
+    **state: object,
+) -> "ClimateService":
     settings = SimpleNamespace(
         zone_id="living",
         sensors=(("hall", 1.0), ("own", 1.0)),
@@ -35,6 +47,7 @@ def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **st
     effective = SimpleNamespace(mode=state.pop("mode", Mode.HEAT))
     temperature = SimpleNamespace(value_c=20.5)
     zone = SimpleNamespace(settings=settings, temperature=temperature, effective=effective, heat_setpoint_c=21.0)
+    zone.power = power
     zone.probes = ProbeTemperatures(supply_c=50.0, return_c=41.0)
     window = SimpleNamespace(is_open=state.pop("is_open", False))
     monitor = HeatingMonitor(is_failing=bool(state.pop("is_failing", False)))
@@ -47,13 +60,16 @@ def climate(*, action: HvacAction = HvacAction.HEAT, can_heat: bool = True, **st
         is_floor_hot=False,
         heating_monitor=monitor,
         stuck_sensor=stuck,
+        power_draw=PowerDraw(1.0, 1000.0, KNOWN_S, called_s=SETTLED_S + 60.0),
         supply_pipe=(pipe := cast("SupplyPipe", state.pop("supply_pipe", SupplyPipe()))),
         is_unheated=monitor.is_failing or pipe.is_failing,
         equipment_problem=(problem := pipe.problem or monitor.problem),
         problem=state.pop("problem", problem),
     )
     vars(now).update(state)
-    control = SimpleNamespace(zones={"living": zone}, state=SimpleNamespace(zones=(now,)), outdoor_c=4.0)
+    names = ("living", "attic")[:zones]
+    known = SimpleNamespace(zones=(now,) * zones, at_ms=AT_MS)
+    control = SimpleNamespace(zones=dict.fromkeys(names, zone), state=known, outdoor_c=4.0)
     return cast("ClimateService", SimpleNamespace(control=control))
 
 
@@ -106,6 +122,16 @@ def test_supply_and_return_are_seen_where_the_zone_has_both_thermometers() -> No
     assert seen.pair == PipePair(50.0, 41.0, ("s", "r"))
     (alone,) = zone_evidence(climate(supply_sensor="s"), {})
     assert alone.pair is None
+
+
+def test_the_plug_of_a_zones_own_equipment_is_seen_in_the_steady_part_of_a_call() -> None:
+    power = PowerState("0x1", 950.0, AT_MS - 60_000)
+    (seen,) = zone_evidence(climate(power=power), {})
+    assert seen.plug == PlugEvidence("0x1", 950.0, AT_MS - 60_000)
+    (before,) = zone_evidence(climate(power=PowerState("0x1", 950.0, AT_MS - 61_000)), {})
+    assert before.plug is None
+    shared = zone_evidence(climate(power=power, zones=2), {})
+    assert [each.plug for each in shared] == [None, None], "it draws for the other zone as well"
 
 
 def test_a_zone_that_is_only_cooled_is_not_watched() -> None:
