@@ -9,13 +9,16 @@ from agent.environment import Environment
 from agent.foundation.supervisor import Faults
 from agent.pairing.service import PairingService
 from agent.settings.sync import SettingsSync
+from hal.channels import FindsChannels
 from hal.interface import HvacAction
 
 if TYPE_CHECKING:
     from agent.climate.controller import ZoneController
     from agent.climate.service import ClimateService
     from agent.climate.zone_state import ZoneState
+    from agent.maintenance.accelerometers import Accelerometers
     from agent.maintenance.machine_readings import ZoneState as MachineZoneState
+    from agent.maintenance.machine_watch import MachineWatch
     from agent.maintenance.pipe_readings import PipePair
     from agent.maintenance.service import MaintenanceService, PlugEvidence, ZoneEvidence
     from agent.maintenance.sudden import Response
@@ -76,8 +79,29 @@ def build_maintenance(hub: HubParts) -> "MaintenanceService | None":
         disk=environment.disk,
         worker=environment.worker,
         machines=machines,
+        accelerometers=_accelerometers(hub, climate, machines),
         pipe_models=PIPE_MODELS,
         is_southern=lambda: is_southern(hub.settings.current.location),
+    )
+
+
+def _accelerometers(hub: HubParts, climate: "ClimateService", machines: "MachineWatch") -> "Accelerometers | None":
+    """Return what reads the accelerometers that the configuration names; `None` without any."""
+    zones = {zone.id: zone.accelerometer for zone in hub.config.climate.zones if zone.accelerometer}
+    if not zones:
+        return None
+    from agent.maintenance.accelerometers import Accelerometers  # noqa: PLC0415 - see above
+
+    board, faults = hub.environment.board, hub.faults
+    return Accelerometers(
+        zones,
+        channels=lambda: board.channels if isinstance(board, FindsChannels) else (),
+        states=lambda: machine_states(climate),
+        machines=machines,
+        clock=hub.environment.clock,
+        rng=hub.environment.rng,
+        add_fault=lambda text: faults.add("maintenance", text),
+        remove_fault=lambda text: faults.remove("maintenance", text),
     )
 
 

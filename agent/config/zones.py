@@ -28,6 +28,7 @@ _ZONE_KEYS = (
     "supply_sensor",
     "return_sensor",
     "power_meter",
+    "accelerometer",
 )
 
 
@@ -44,6 +45,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
         supply_sensor: A thermometer on its supply pipe; empty without one.
         return_sensor: One on its return pipe; empty without one.
         power_meter: A Zigbee plug that measures what its equipment draws; empty for the one that switches it, if any.
+        accelerometer: An accelerometer of the hub's own on its machine, as "i2c-1-0053/adxl345"; empty without one.
     """
 
     id: str
@@ -55,6 +57,7 @@ class ZoneConfig(msgspec.Struct, frozen=True):
     supply_sensor: str = ""
     return_sensor: str = ""
     power_meter: str = ""
+    accelerometer: str = ""
 
 
 def zone_list() -> ValueType:
@@ -70,7 +73,7 @@ def zone_list() -> ValueType:
         return zones
 
     example = '{ id = "living", sensors = ["sim/temperature"] }'
-    more = "weights, emitter, floor_sensor, floor_c_max, supply_sensor, return_sensor and power_meter"
+    more = "weights, emitter, floor_sensor, floor_c_max, supply_sensor, return_sensor, power_meter and accelerometer"
     return ValueType(f"an array of up to {ZONES_MAX} tables such as {example}, with {more} if need be", read)
 
 
@@ -110,6 +113,7 @@ def _zone(table: object, where: str) -> ZoneConfig:
         raise NotAllowed(f"{where} ({name}): return_sensor needs a supply_sensor: it is compared with the supply")
     # A plug that measures temperatures as well may be one of the sensors.
     power_meter = _probe(table, "power_meter", (), f"{where} ({name})")
+    accelerometer = _probe(table, "accelerometer", sensors, f"{where} ({name})")
     limit_c = table.get("floor_c_max", FLOOR_C_MAX)
     is_number = isinstance(limit_c, int | float) and not isinstance(limit_c, bool)
     if not is_number or not FLOOR_C_MAX_LOW <= limit_c <= FLOOR_C_MAX_HIGH:
@@ -125,6 +129,7 @@ def _zone(table: object, where: str) -> ZoneConfig:
         supply_sensor,
         return_sensor,
         power_meter,
+        accelerometer,
     )
 
 

@@ -17,6 +17,7 @@ from agent.foundation.disk import Disk
 from agent.foundation.json_store import JsonStore
 from agent.foundation.phrase import plain
 from agent.foundation.worker import Worker
+from agent.maintenance.accelerometers import Accelerometers
 from agent.maintenance.alert_service import MaintenanceAlerts
 from agent.maintenance.alerts import Alert, Answer, Verdict
 from agent.maintenance.assessment import AnyIndicator, Finding, ZoneRecord, find, find_sudden, find_wear, observe
@@ -113,6 +114,7 @@ class MaintenanceService:
         disk: Disk,
         worker: Worker,
         machines: MachineWatch | None = None,
+        accelerometers: Accelerometers | None = None,
         pipe_models: Mapping[PipeIndicator, MachineModel] = MappingProxyType({}),
         is_southern: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -126,11 +128,13 @@ class MaintenanceService:
             clock: The clocks of the boot.
             disk: Reads and writes the file.
             worker: Where reading and writing block.
-            machines: Watches what is posted about machines; read and written with the rest.
+            machines: Watches what is measured at machines; read and written with the rest.
+            accelerometers: Measure at machines.
             pipe_models: The calibrated model of each indicator of a pair that has one.
             is_southern: Returns whether the house is in the southern hemisphere, as far as is known.
         """
         self.machines = machines
+        self._accelerometers = accelerometers
         self._evidence = evidence
         self._is_southern = is_southern
         self._models, self._pipe_models = models, pipe_models
@@ -269,8 +273,9 @@ class MaintenanceService:
             self.machines.begin_anew(restarts)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return the loop, by the name under which its faults are shown."""
-        return {"maintenance": self.run}
+        """Return the loops, by the name under which their faults are shown."""
+        more = {"accelerometers": self._accelerometers.run} if self._accelerometers else {}
+        return {"maintenance": self.run, **more}
 
     async def run(self) -> None:
         """Read the file, observe, and write it from time to time."""

@@ -15,6 +15,7 @@ from agent.climate.short_cycle_protection import assume_stopped
 from agent.climate.supply_pipe import SupplyPipe
 from agent.climate.zone_limits import ProbeTemperatures
 from agent.climate.zone_state import ZoneState
+from agent.config.zones import ZoneConfig
 from agent.maintenance.assessment import FindingState, find_sudden
 from agent.maintenance.calibration import MODELS
 from agent.maintenance.indicators import Indicator
@@ -147,6 +148,7 @@ def test_the_configured_base_rate_and_threshold_are_those_of_every_model(tmp_pat
     config = SimpleNamespace(
         storage=SimpleNamespace(state_dir=tmp_path),
         maintenance=SimpleNamespace(base_rate_factor=0.5, alert_threshold=0.9),
+        climate=SimpleNamespace(zones=()),
     )
     environment = SimpleNamespace(clock=None, disk=None, worker=None, rng=None)
     hub = SimpleNamespace(config=config, environment=environment, climate=climate(), faults=None)
@@ -157,3 +159,21 @@ def test_the_configured_base_rate_and_threshold_are_those_of_every_model(tmp_pat
     assert {kind: model.base_rate for kind, model in maintenance._models.items()} == {
         kind: 0.5 * MODELS[kind].base_rate for kind in Indicator
     }
+    assert set(maintenance.loops()) == {"maintenance"}
+
+
+def test_a_zone_that_names_an_accelerometer_has_it_read(tmp_path: Path) -> None:
+    zones = (ZoneConfig("living", ("own",), (1.0,), accelerometer="i2c-1-0053/adxl345"), ZoneConfig("attic", (), ()))
+    config = SimpleNamespace(
+        storage=SimpleNamespace(state_dir=tmp_path),
+        maintenance=SimpleNamespace(base_rate_factor=1.0, alert_threshold=0.72),
+        climate=SimpleNamespace(zones=zones),
+    )
+    clock = SimpleNamespace(monotonic_ms=lambda: 0)
+    environment = SimpleNamespace(clock=clock, disk=None, worker=None, rng=None, board=None)
+    hub = SimpleNamespace(config=config, environment=environment, climate=climate(), faults=None)
+    maintenance = build_maintenance(cast("HubParts", hub))
+    assert maintenance is not None
+    assert maintenance._accelerometers is not None
+    assert maintenance._accelerometers._zones == {"living": "i2c-1-0053/adxl345"}
+    assert set(maintenance.loops()) == {"maintenance", "accelerometers"}
