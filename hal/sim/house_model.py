@@ -18,6 +18,7 @@ from hal.sim.house_network import GROUND_C, STEP_S, NetworkBuilder, RoomNodes
 from hal.sim.numerics import Noise, stream_for
 from hal.sim.occupants import PERSON_W
 from hal.sim.plant import COOLING_PERFORMANCE
+from hal.sim.weather import Sunshine
 from hal.sim.weather_patterns import SAMPLE_S, Outdoors
 
 BASE_GAIN_W_PER_M2: Final = 2.0
@@ -126,6 +127,11 @@ class HouseModel:
     def outside_c(self) -> float:
         """The outdoor temperature."""
         return self._weather[self._sample].outside_c
+
+    @property
+    def sun(self) -> Sunshine:
+        """The sun's radiation."""
+        return self._weather[self._sample].sun
 
     def emitter_excess_k(self, room: int) -> float:
         """Return how much warmer a room's emitter (of a floor, its surface) is than its air."""

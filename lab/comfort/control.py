@@ -28,6 +28,7 @@ from hal.plausibility import PlausibilityCheck
 from hal.radio import PowerState
 from hal.sim.emitters import EmitterKind, SourceKind
 from hal.sim.house_design import HouseDesign, HouseRoom
+from lab.comfort import outdoor_sensor
 
 BOOT_MS: Final = 20_000
 MINUTE_MS: Final = 60_000
@@ -44,6 +45,7 @@ class Situation(msgspec.Struct):
         outside_c: Outdoor temperature, for those who measure it.
         pipes_c: The temperatures of the rooms' supply pipes, for those who measure them.
         plugs_w: What the rooms' plugs have reported in this minute, in watts, by room.
+        outdoor_c: What the outdoor sensor has reported in this minute; `None` for nothing.
     """
 
     minute: int
@@ -53,6 +55,7 @@ class Situation(msgspec.Struct):
     outside_c: float
     pipes_c: Sequence[float] = ()
     plugs_w: Mapping[int, float] = {}
+    outdoor_c: float | None = None
 
 
 class Controller(Protocol):
@@ -163,14 +166,13 @@ def pipe_sensor(room: str) -> str:
     return f"{room} supply"
 
 
-OUTDOOR_SENSOR: Final = "outdoors"
+OUTDOOR_SENSOR: Final = outdoor_sensor.NAME
 
 
 def settings_for(
     design: HouseDesign,
     flow: FlowSettings | None = None,
     *,
-    has_outdoor_sensor: bool = False,
     has_pipe_sensors: bool = False,
     has_plugs: bool = False,
     min_on_s: float | None = None,
@@ -180,7 +182,6 @@ def settings_for(
     Args:
         design: Of the house.
         flow: Of a boiler that modulates.
-        has_outdoor_sensor: The hub measures the outdoor temperature.
         has_pipe_sensors: Each room with water has a thermometer on its supply pipe.
         has_plugs: The equipment of each room hangs on a plug that measures it.
         min_on_s: The minimum on time of the rooms' relays; `None` for the default of what they drive.
@@ -202,7 +203,7 @@ def settings_for(
         heat_source=_SOURCES[design.source.kind],
         zone_equipment=_zone_equipment(design),
         relay_min_on_s=min_on_s,
-        outdoor_sensor=OUTDOOR_SENSOR if has_outdoor_sensor else "",
+        outdoor_sensor=OUTDOOR_SENSOR,
     )
     settings = climate_settings(config, outputs, flow)
     if settings is None:
@@ -275,8 +276,8 @@ class HubControl:
                 self._readings[name] = SensorReading(value_c, now.now_ms, quality, self._silence_s_max)
         for name, pipe_c in zip(self._names, situation.pipes_c, strict=False):
             self._readings[pipe_sensor(name)] = SensorReading(pipe_c, now.now_ms, Quality.GOOD)
-        if self.controller.settings.outdoor_sensor:
-            self._readings[OUTDOOR_SENSOR] = SensorReading(situation.outside_c, now.now_ms, Quality.GOOD)
+        if situation.outdoor_c is not None:
+            self._readings[OUTDOOR_SENSOR] = SensorReading(situation.outdoor_c, now.now_ms, Quality.GOOD)
         for room, watts in situation.plugs_w.items():
             name = self._names[room]
             self._powers[name] = PowerState(name, watts, now.now_ms)

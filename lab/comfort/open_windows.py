@@ -18,7 +18,7 @@ import msgspec
 
 from hal.sim.house_model import OPEN_WINDOW_W_PER_K, HouseModel
 from hal.sim.weather_patterns import SAMPLE_S, Outdoors
-from lab.comfort.control import HubControl, Situation, constant_program, settings_for
+from lab.comfort.control import HubControl, Situation, constant_program
 from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome, Law, controller_for
 
 OPEN_MINUTES: Final = 25
@@ -138,10 +138,9 @@ def rough_weather(weather: Sequence[Outdoors], days: Sequence[Quiet], *, from_da
     return changed
 
 
-def learned_home(case: Case, weather: Sequence[Outdoors] | None = None, *, has_outdoor: bool = False) -> ComfortHome:
+def learned_home(case: Case, weather: Sequence[Outdoors] | None = None) -> ComfortHome:
     """Return a house after its warm-up, with the hub in control."""
-    settings = settings_for(case.design, has_outdoor_sensor=has_outdoor)
-    control = controller_for(Law.HUB, case, settings=settings)
+    control = controller_for(Law.HUB, case)
     home = ComfortHome(case, control, weather)
     home.run(case.warm_up_days * DAY_MINUTES, HEAT_SETPOINT_C)
     return home
@@ -158,18 +157,15 @@ def hub_of(home: ComfortHome) -> HubControl:
     return home.controller
 
 
-def run_openings(
-    case: Case, openings: Sequence[Opening] = OPENINGS, *, has_outdoor: bool = False
-) -> Iterator[OpeningResult]:
+def run_openings(case: Case, openings: Sequence[Opening] = OPENINGS) -> Iterator[OpeningResult]:
     """Yield what the hub makes of each opening, one a day after the warm-up: what it learns of one counts in the next.
 
     Args:
         case: `days` does not count.
         openings: One for each day.
-        has_outdoor: The hub measures the outdoor temperature.
     """
     case = msgspec.structs.replace(case, days=len(openings))
-    home = learned_home(case, has_outdoor=has_outdoor)
+    home = learned_home(case)
     for number, opening in enumerate(openings):
         at_minute = (case.warm_up_days + number) * DAY_MINUTES + opening.hour * 60
         home.run(at_minute - home.house.minute, HEAT_SETPOINT_C)
@@ -212,11 +208,11 @@ def open_once(home: ComfortHome, opening: Opening) -> OpeningResult:
     )
 
 
-def run_quiet_days(case: Case, days: Sequence[Quiet] = (*Quiet,), *, has_outdoor: bool = False) -> list[QuietResult]:
+def run_quiet_days(case: Case, days: Sequence[Quiet] = (*Quiet,)) -> list[QuietResult]:
     """Return the false pauses of days without any window, one after the other."""
     case = msgspec.structs.replace(case, days=len(days))
     weather = rough_weather(case.weather(), days, from_day=case.warm_up_days, seed=case.seed)
-    home = learned_home(case, weather, has_outdoor=has_outdoor)
+    home = learned_home(case, weather)
     control, rng, rooms = hub_of(home), random.Random(case.seed), case.design.rooms  # noqa: S311 - a simulation
     results = []
     for kind in days:

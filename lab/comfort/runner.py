@@ -28,6 +28,7 @@ from lab.comfort.control import (
     settings_for,
 )
 from lab.comfort.oracle import HouseOracle, Oracle, ReachOracle
+from lab.comfort.outdoor_sensor import OutdoorSensor, Placement
 from lab.comfort.plugs import Plugs
 
 DAY_MINUTES: Final = 1440
@@ -60,6 +61,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         seed: Of weather, people and sensors.
         warm_up_days: Not measured.
         days: Measured.
+        outdoor: Of its outdoor sensor.
     """
 
     design: HouseDesign
@@ -68,6 +70,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     warm_up_days: int = 2
     days: int = 3
+    outdoor: Placement = Placement.NONE
 
     @property
     def is_cooling(self) -> bool:
@@ -152,6 +155,7 @@ class ComfortHome:
         self.sensors = [
             HabitualSensor(case.habit, noise=noise, seed=case.seed, name=room.name) for room in case.design.rooms
         ]
+        self._outdoor_sensor = OutdoorSensor(case.outdoor, seed=case.seed)
         self.controller = controller
         if isinstance(controller, HouseOracle):
             controller.house = self.house
@@ -178,6 +182,7 @@ class ComfortHome:
                 house.outside_c,
                 house.pipe_c.copy(),
                 self._plugs.reports if self._plugs else {},
+                self._outdoor_sensor.advance(house),
             )
             calls = controller.decide(situation)
             if self._plugs:

@@ -44,6 +44,7 @@ from lab.comfort.open_windows import (
     run_openings,
     run_quiet_days,
 )
+from lab.comfort.outdoor_sensor import Placement
 from lab.comfort.runner import Case, ConstantResult, Law, controller_for, minutes_within_reach, run_constant
 from lab.comfort.sensor_deaths import HOURS, minutes_allowed, run_deaths
 
@@ -77,7 +78,16 @@ def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
             for pattern in patterns(options, design, seed):
                 results: dict[str, list[ConstantResult]] = {law: [] for law in options.laws}
                 cases = [
-                    Case(design=design, pattern=pattern, habit=habit, seed=seed, days=options.days) for habit in habits
+                    Case(
+                        design=design,
+                        pattern=pattern,
+                        habit=habit,
+                        seed=seed,
+                        warm_up_days=options.warm_up_days,
+                        days=options.days,
+                        outdoor=Placement(options.outdoor_sensor),
+                    )
+                    for habit in habits
                 ]
                 reach = None if options.no_reach else minutes_within_reach(cases[0])
                 settings = settings_for(design, min_on_s=options.min_on_s)
@@ -176,6 +186,7 @@ def morning_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                             seed=seed,
                             warm_up_days=options.learning_days,
                             days=options.mornings,
+                            outdoor=Placement(options.outdoor_sensor),
                         )
                     )
                     for habit in habits
@@ -306,14 +317,21 @@ def window_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     habits = [habit for habit in HABITS if habit.name in options.habits]
     for design in designs(options) if options.windows else ():
         for seed, pattern, habit in product(options.seeds, winters, habits):
-            case = Case(design=design, pattern=pattern, habit=habit, seed=seed, warm_up_days=options.learning_days)
+            case = Case(
+                design=design,
+                pattern=pattern,
+                habit=habit,
+                seed=seed,
+                warm_up_days=options.learning_days,
+                outdoor=Placement(options.outdoor_sensor),
+            )
             yield {
                 "house": design.name,
                 "weather": pattern.name,
                 "seed": seed,
                 "habit": habit.name,
-                "openings": msgspec.to_builtins(list(run_openings(case, has_outdoor=options.outdoor))),
-                "quiet": msgspec.to_builtins(run_quiet_days(case, has_outdoor=options.outdoor)),
+                "openings": msgspec.to_builtins(list(run_openings(case))),
+                "quiet": msgspec.to_builtins(run_quiet_days(case)),
             }
 
 
@@ -367,7 +385,14 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument(
-        "--days", type=int, default=3, help="measured days of a constant setpoint, after two others; 0 for none"
+        "--days", type=int, default=3, help="measured days of a constant setpoint, after others; 0 for none"
+    )
+    parser.add_argument("--warm-up-days", type=int, default=2, help="before those days of a constant setpoint")
+    parser.add_argument(
+        "--outdoor-sensor",
+        choices=list(Placement),
+        default=Placement.NONE,
+        help="where it is; what breaks does so on the third day",
     )
     parser.add_argument(
         "--tick-s", type=float, default=10.0, help="between the hub's decisions at a constant setpoint, as a hub has"
@@ -382,7 +407,6 @@ def main() -> None:
     parser.add_argument("--deaths", type=int, default=0, help="of a sensor in each house, after a week: up to 3")
     parser.add_argument("--faults", action="store_true", help="plant faults of equipment too")
     parser.add_argument("--windows", action="store_true", help="open windows too")
-    parser.add_argument("--outdoor", action="store_true", help="the hub measures the outdoor temperature then")
     parser.add_argument("--json", action="store_true", help="JSON in place of tables")
     options = parser.parse_args()
     began_s = time.process_time()

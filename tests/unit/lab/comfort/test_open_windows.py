@@ -24,6 +24,7 @@ from lab.comfort.open_windows import (
     run_openings,
     run_quiet_days,
 )
+from lab.comfort.outdoor_sensor import Placement
 from lab.comfort.runner import DAY_MINUTES, HEAT_SETPOINT_C, Case, ComfortHome, Law, controller_for
 
 SAMPLES = 144
@@ -118,8 +119,7 @@ def test_a_door_to_a_colder_room_cools_the_first_room() -> None:
 
 
 def test_the_outdoor_temperature_is_measured_where_it_is_asked_for() -> None:
-    case = msgspec.structs.replace(CASE, warm_up_days=0)
-    home = learned_home(case, has_outdoor=True)
+    home = learned_home(msgspec.structs.replace(CASE, warm_up_days=0, outdoor=Placement.EXACT))
     home.run(1, HEAT_SETPOINT_C)
     assert hub_of(home).controller.settings.outdoor_sensor == OUTDOOR_SENSOR
     assert hub_of(home).controller.outdoor_c == home.house.outside_c
