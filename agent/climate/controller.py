@@ -12,7 +12,6 @@ from agent.climate import (
     binary_sensors,
     coordinator,
     effective_setpoint,
-    emitter,
     exercise,
     fusion,
     holds,
@@ -23,6 +22,7 @@ from agent.climate import (
     sensor_probe,
     snapshot,
     stuck_relay,
+    weather_compensation,
     zone_limits,
 )
 from agent.climate.binary_sensors import NO_BINARY_STATES, BinaryStates
@@ -31,6 +31,7 @@ from agent.climate.effective_setpoint import EffectiveSetpoint
 from agent.climate.exercise import ExerciseState
 from agent.climate.fusion import SensorReading, ZoneTemperature
 from agent.climate.model import HEATING_MODES, DayException, Mode, Observation, Schedule, ZoneProgram
+from agent.climate.notices import with_notices
 from agent.climate.optimum_start import LearnedDynamics, Recovery
 from agent.climate.output_test import OutputTest
 from agent.climate.power_draw import NO_POWERS, Powers
@@ -41,6 +42,7 @@ from agent.climate.sensor_validation import ValidationState, sample_zone
 from agent.climate.settings import ClimateSettings, ZoneSettings, with_start_goal
 from agent.climate.snapshot import ClimateSnapshot
 from agent.climate.zone import needs_heat
+from agent.climate.zone_compensation import ZoneCompensation
 from agent.climate.zone_state import PeerZone, ZoneInputs, ZoneState, of_others
 from agent.foundation.clock import Now
 from agent.foundation.median import median_high
@@ -61,6 +63,7 @@ class ZoneController:
         settings: Of the zone.
         program: Of the zone; set it through `ClimateController.set_program`.
         recovery_plan: Plans and follows recoveries, and learns about the zone.
+        compensation: How its duty follows the weather.
         temperature: At the last step.
         effective: The setpoints in force at the last step.
         heat_setpoint_c: At the last step, the ramp of a recovery included.
@@ -73,6 +76,7 @@ class ZoneController:
         self.settings = settings
         self.program = program
         self.recovery_plan = ZoneRecovery(settings, learned)
+        self.compensation = ZoneCompensation(settings, learned.weather)
         self.temperature: ZoneTemperature = fusion.NO_READING
         self.effective: EffectiveSetpoint | None = None
         self._resolved: EffectiveSetpoint | None = None
@@ -92,11 +96,11 @@ class ZoneController:
     @property
     def learned(self) -> LearnedDynamics:
         """What is learned about the zone."""
-        return self.recovery_plan.learned
+        return msgspec.structs.replace(self.recovery_plan.learned, weather=self.compensation.response)
 
     @learned.setter
     def learned(self, learned: LearnedDynamics) -> None:
-        self.recovery_plan.learned = learned
+        self.recovery_plan.learned, self.compensation = learned, ZoneCompensation(self.settings, learned.weather)
 
     @property
     def recovery(self) -> Recovery | None:
@@ -230,6 +234,7 @@ class ClimateController:
         exercise: Of valves and pump.
         outdoor_c: The outdoor temperature at the last step; `None` if it is not known.
         outdoor_mean_c: Its mean of about a week; `None` before the first known one.
+        outdoor_history: The outdoor temperature of some days.
         last: The last decision; `None` before the first.
     """
 
@@ -241,6 +246,7 @@ class ClimateController:
         self.validations: dict[str, ValidationState] = dict(saved.validations) if saved.boot_id == now.boot_id else {}
         self.outdoor_c: float | None = None
         self.outdoor_mean_c = saved.outdoor_mean_c
+        self.outdoor_history = weather_compensation.restore_history(saved.outdoor_history)
         self.rhythms = SensorRhythms(saved.rhythms)
         self.exercise = ExerciseState(dict(saved.exercised_utc_ms))
         self.last: ClimateDecision | None = None
@@ -286,6 +292,9 @@ class ClimateController:
         self._measure(zones, in_force, readings, now.now_ms)
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         self.outdoor_mean_c = outdoor.advance_mean(self.outdoor_mean_c, self.outdoor_c, dt_s)
+        self.outdoor_history = weather_compensation.advance_history(
+            self.outdoor_history, self.outdoor_c, dt_s=dt_s, utc_ms=now.utc_ms
+        )
         inputs = self._build_inputs(zones, in_force, readings, now, dt_s, timezone)
         test = output_test.active(test, now.now_ms)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, test)
@@ -293,13 +302,16 @@ class ClimateController:
         self.exercise, decision = exercise.step(
             self.exercise, self.settings, before, decision, modes=modes, test=test, now=now, timezone=timezone
         )
-        for zone, state, after in zip(zones, before.zones, decision.state.zones, strict=True):
+        steps = zip(zones, before.zones, decision.state.zones, decision.requests, strict=True)
+        for zone, state, after, wanted in steps:
+            zone.compensation.learn(self.outdoor_history, after, wanted, setpoint_c=zone.heat_setpoint_c, dt_s=dt_s)
             if after.window.is_open:
                 # An open window teaches nothing about the zone.
                 zone.recovery_plan.tracker.forget_night()
             else:
                 zone.learn(now, state, dt_s)
-        self.state, self.last = decision.state, _with_notices(decision, zones)
+        notices = [zone.recovery_plan.notice for zone in zones]
+        self.state, self.last = decision.state, with_notices(decision, self.settings, notices)
         return self.last
 
     def _correct_downtime(self, now: Now) -> None:
@@ -399,6 +411,7 @@ class ClimateController:
                     supply_c=zone.probes.supply_c,
                     power=zone.power,
                     open_contact=zone.open_contact(now),
+                    weather_duty=zone.compensation.duty(self.outdoor_history, now.utc_ms),
                 )
             )
         return inputs
@@ -430,20 +443,8 @@ class ClimateController:
             self._short_runs if is_short_run else 0,
         )
         return msgspec.structs.replace(
-            taken, outdoor_mean_c=self.outdoor_mean_c, exercised_utc_ms=self.exercise.begun_utc_ms
+            taken,
+            outdoor_mean_c=self.outdoor_mean_c,
+            outdoor_history=self.outdoor_history,
+            exercised_utc_ms=self.exercise.begun_utc_ms,
         )
-
-
-def _with_notices(decision: ClimateDecision, zones: Sequence[ZoneController]) -> ClimateDecision:
-    """Return a decision whose reasons have the notices of the zones' recoveries, else of their emitters."""
-    notices = [
-        zone.recovery_plan.notice
-        or emitter.wrong_setting(zone.settings.emitter, state.cycle, step_k=state.window.step_k)
-        for zone, state in zip(zones, decision.state.zones, strict=True)
-    ]
-    if not any(notices):
-        return decision
-    reasons = [
-        f"{reason}; {notice}" if notice else reason for reason, notice in zip(decision.reasons, notices, strict=True)
-    ]
-    return msgspec.structs.replace(decision, reasons=tuple(reasons))

@@ -9,6 +9,7 @@ A recovery is the time from the beginning of the ramp to the arrival. Coasting i
 
 import msgspec
 
+from agent.climate.weather_compensation import WeatherResponse
 from agent.climate.zone_model import SETBACK_STEP_K, ZoneDynamics
 
 RATE_K_PER_H_MIN = 0.3
@@ -90,6 +91,7 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
         spread: How wrong forecasts of the heat of a recovery have been, as a share.
         pace: How long final rises have taken, as a multiple of their forecast.
         setback_c_min: The lowest setback from which it gets warm in time; `None` if any will do.
+        weather: How its duty follows the outdoor temperature.
     """
 
     rate_k_per_h: float = FIRST_RATE_K_PER_H
@@ -101,6 +103,7 @@ class LearnedDynamics(msgspec.Struct, frozen=True, rename={"recoveries": "mornin
     spread: float = FIRST_SPREAD
     pace: float = 1.0
     setback_c_min: float | None = None
+    weather: WeatherResponse = WeatherResponse()
 
 
 class Recovery(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ from agent.climate.sensor_validation import ValidationState
 from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from agent.climate.short_cycle_protection import Downtime, ShortCycleLimits, ShortCycleState
 from agent.climate.supply_pipe import SupplyPipe
+from agent.climate.weather_compensation import OutdoorHistory
 from agent.climate.zone_state import ZoneState
 from agent.foundation.clock import Now
 from hal.interface import HvacAction
@@ -140,6 +141,7 @@ class ClimateSnapshot(
         rhythms: How each sensor reports, by name.
         outdoor_mean_c: The mean outdoor temperature of about a week; `None` without an outdoor sensor.
         exercised_utc_ms: When the valve of each zone was last exercised, by zone.
+        outdoor_history: The outdoor temperature of some days.
     """
 
     boot_id: str = ""
@@ -156,6 +158,7 @@ class ClimateSnapshot(
     outdoor_mean_c: float | None = None
     rhythms: Mapping[str, SensorRhythm] = {}
     exercised_utc_ms: Mapping[str, int] = {}
+    outdoor_history: OutdoorHistory = OutdoorHistory()
 
 
 class _Restart(msgspec.Struct, frozen=True):

@@ -270,6 +270,7 @@ def _regulate(
     walls_duty = pi_controller.thermal_mass_duty(behind_k, settings.law.thermal_mass_gain_per_k, error_k=error_k)
     if is_heating and inputs.structure_duty is not None:
         walls_duty = inputs.structure_duty * max(0.0, 1.0 + min(0.0, error_k) / pi_controller.OVERSHOOT_K_MAX)
+    known_duty = walls_duty + (inputs.weather_duty if is_heating else 0.0)
     law = emitter.tune(
         settings.law,
         state.cycle.known_rate_k_per_h,
@@ -283,7 +284,7 @@ def _regulate(
     if state.level < 1.0 and state.law.usual_duty is not None:
         law = emitter.modulate(law, share=state.law.usual_duty / state.level, age_s=inputs.temperature.age_s)
     if is_heating and inputs.recovery_duty is not None:
-        output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - walls_duty, dt_s)
+        output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - known_duty, dt_s)
     else:
         output = pi_controller.advance(
             state.law if direction is state.direction else PiState(),
@@ -291,7 +292,7 @@ def _regulate(
             error_k=error_k,
             dt_s=dt_s,
             was_on=state.action is direction,
-            feed_forward=walls_duty + (inputs.probe_duty if is_heating else 0.0),
+            feed_forward=known_duty + (inputs.probe_duty if is_heating else 0.0),
             is_ramp=inputs.is_ramp and is_heating,
             others_duty=inputs.others_duty,
             level=state.level if is_heating else 1.0,

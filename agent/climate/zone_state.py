@@ -177,6 +177,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         power: What the plug of its equipment reported last; `None` for nothing.
         open_contact: The first window contact of the zone that is open; empty for none.
         probe_duty: By how much the duty is moved to find out about a silent sensor.
+        weather_duty: The duty that the outdoor temperature adds to that of the law in heating.
     """
 
     temperature: ZoneTemperature
@@ -199,6 +200,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     power: PowerState | None = None
     open_contact: str = ""
     probe_duty: float = 0.0
+    weather_duty: float = 0.0
 
 
 class ZoneRequest(msgspec.Struct, frozen=True):

@@ -361,7 +361,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     document = msgspec.json.decode(msgspec.json.encode(found))
     assert set(document) == {
         "boot_id", "at_ms", "zones", "source", "stage2", "aux", "beliefs", "utc_ms", "direction", "acted_ms",
-        "short_lives", "rhythms", "outdoor_mean_c", "exercised_utc_ms",
+        "short_lives", "rhythms", "outdoor_mean_c", "exercised_utc_ms", "outdoor_history",
     }  # fmt: skip
     assert set(document["beliefs"]["t"]) == {"value_c", "at_ms", "is_doubted", "since_ms", "claim_c", "claim_ms"}
     assert set(document["zones"]["z"]) == {
@@ -373,6 +373,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     assert set(document["zones"]["z"]["guard"]) == {"is_on", "changed_ms", "starts_ms"}
     assert set(document["zones"]["z"]["learned"]) == {
         "rate_k_per_h", "loss_k_per_h", "lag_s", "mornings", "model", "windows", "spread", "pace", "setback_c_min",
+        "weather",
     }  # fmt: skip
     assert set(document["zones"]["z"]["program"]) == {
         "mode", "setpoints", "schedules", "schedule", "holds", "eco", "last", "last_action", "exceptions", "observed"
