@@ -250,6 +250,8 @@ def test_a_floor_gets_more_in_the_cold_and_nothing_is_lost_over_a_restart() -> N
     saved = control.take_snapshot(Now("boot", 1000, 1000))
     assert saved.outdoor_history == saved_home(-5.0).outdoor_history
     assert saved.zones["a"].learned.weather == response(0.012)
+    control.zones["a"].compensation.response = response(0.02)
+    assert control.take_snapshot(Now("boot", 2000, 2000)).zones["a"].learned.weather == response(0.02)
     control.restore_zone("a", ZoneProgram(), LearnedDynamics())
     assert control.zones["a"].learned.weather == WeatherResponse()
 
