@@ -18,6 +18,7 @@ from agent.sensors.doubts import STEADY_GAP_MS, ErraticDetector, JumpDetector, L
 from agent.sensors.load_steps import LoadStepDetector
 from agent.sensors.neighbours import NeighbourDetector
 from agent.sensors.self_heating import SelfHeating
+from hal.bounded_table import BoundedTable
 from hal.interface import HUB, Quality, Reading, SensorKind
 from hal.plausibility import clamp_reading
 
@@ -49,6 +50,9 @@ pairs more (`agent.pairing.transitions`), so that there are others only after so
 SILENT_MS_MIN: Final = 3_600_000
 """A sensor that has been silent for so long makes room for another, the one that is silent longest first. What was
 learned of its self-heating stays if it is known to be in the case."""
+
+NOTES_MAX: Final = (OWN_SENSORS_MAX + RELAYED_MAX) * 3
+"""Three kinds are judged. A relayed device that makes up names of sensors is one of the devices, with any number."""
 
 _SATURATED: Final = 100.0
 _JUDGED: Final = frozenset({SensorKind.TEMPERATURE, SensorKind.HUMIDITY, SensorKind.PRESSURE})
@@ -95,7 +99,6 @@ class SensorJudge:
 
     Attributes:
         learned: The self-heating of each sensor that is in the case, and of those that are watched.
-        notes: What is known of each sensor, by device, sensor and kind.
     """
 
     def __init__(
@@ -130,7 +133,12 @@ class SensorJudge:
         self._pairs: dict[str, tuple[float, float, float, int]] = {}
         self._latest: dict[str, tuple[float, int]] = {}
         self.learned: dict[str, SelfHeating] = {}
-        self.notes: dict[tuple[str, str, SensorKind], SensorNote] = {}
+        self._notes = BoundedTable[tuple[str, str, SensorKind], SensorNote](NOTES_MAX)
+
+    @property
+    def notes(self) -> Mapping[tuple[str, str, SensorKind], SensorNote]:
+        """What is known of each sensor, by device, sensor and kind."""
+        return self._notes.entries
 
     def judge(self, reading: Reading) -> Reading:
         """Return a reading as the hub uses it: corrected, and suspect where its sensor is doubted."""
@@ -145,9 +153,10 @@ class SensorJudge:
         told = doubt or _told(reading)
         clamped = clamp_reading(reading)
         corrected, offset, rise_k, uncertainty = self._correct(clamped)
-        self.notes[reading.device, reading.sensor, reading.kind] = SensorNote(
+        note = SensorNote(
             value, corrected.value, reading.at_ms, offset, rise_k, uncertainty, told or self._watched(reading)
         )
+        self._notes.put((reading.device, reading.sensor, reading.kind), note)
         if doubt:
             return msgspec.structs.replace(corrected, quality=Quality.SUSPECT, reason=doubt)
         if corrected.quality is Quality.GOOD and corrected.kind is SensorKind.TEMPERATURE:
@@ -206,7 +215,7 @@ class SensorJudge:
             self._relayed.pop(name, None)
         for key in list(self.notes):
             if (key[0] == HUB) is is_own and name in key[:2]:
-                del self.notes[key]
+                self._notes.remove(key)
 
     # What is doubted.
 

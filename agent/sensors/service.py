@@ -19,8 +19,9 @@ from agent.foundation.supervisor import contain_failure
 from agent.foundation.worker import Worker
 from agent.sensors import calibration
 from agent.sensors.calibration import Calibration, Offset, key_of
-from agent.sensors.judge import SensorJudge, SensorNote
+from agent.sensors.judge import NOTES_MAX, SensorJudge, SensorNote
 from agent.sensors.self_heating import SelfHeating
+from hal.bounded_table import BoundedTable
 from hal.interface import HUB, Reading, SensorKind
 from hal.plausibility import clamp_reading
 
@@ -118,7 +119,7 @@ class SensorsService:
             devices=devices,
         )
         self._judge.learned.update(self._store.load().self_heating)
-        self._unjudged: set[tuple[str, str, SensorKind]] = set()
+        self._unjudged = BoundedTable[tuple[str, str, SensorKind], None](NOTES_MAX)
         self.defect = ""
         """Why a reading was not judged, if so: a defect of the judgement."""
 
@@ -130,13 +131,13 @@ class SensorsService:
     def judge(self, reading: Reading) -> Reading:
         """Return a reading as the hub uses it."""
         key = (reading.device, reading.sensor, reading.kind)
-        if key in self._unjudged:
+        if key in self._unjudged.entries:
             return clamp_reading(reading)
         try:
             with contain_failure("the judgement of sensors"):
                 return self._judge.judge(reading)
         except Defect as error:
-            self._unjudged.add(key)
+            self._unjudged.put(key, None)
             self.defect = f"report this: {reading.sensor or reading.device} is used as it measures: {error}"
         return clamp_reading(reading)
 

@@ -7,7 +7,7 @@ sensor measured it where it can be corrected: every use of a reading sees the sa
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from agent.errors import StorageFull
 from agent.foundation.log import ProblemLog
 from agent.foundation.signals import Signal
 from agent.telemetry.outbox.protocol import GapCause, LostReadings, ReadingSink
+from hal.bounded_table import BoundedTable
 from hal.interface import Quality, Reading, SensorKind
 from hal.plausibility import clamp_reading
 
@@ -23,6 +24,10 @@ _log = logging.getLogger(__name__)
 
 RETRY_S = 10.0
 """Pause after the disk refused a commit."""
+
+CHANNELS_MAX = 2304
+"""256 channels of the machine, and eight kinds of 256 relayed sensors. Where a sensor makes up names, or sensors come
+and go for months, the channel that was silent longest makes room."""
 
 
 class Identities(Protocol):
@@ -84,7 +89,6 @@ class Intake:
     """The only way of a reading into the agent.
 
     Attributes:
-        channels: The state of each channel, by device, sensor and kind.
         disk_failing_since_ms: Boot time since which the disk has refused every commit; `None` while it takes them.
     """
 
@@ -119,17 +123,22 @@ class Intake:
         self._now_ms = now_ms
         self._listeners: list[CommitListener] = []
         self._buffer: list[Reading] = []
-        self._overflow: dict[tuple[str, SensorKind], LostReadings] = {}
+        self._overflow = BoundedTable[tuple[str, SensorKind], LostReadings](CHANNELS_MAX)
         self._arrived = Signal()
-        self._last_at_ms: dict[tuple[str, SensorKind], tuple[int, int]] = {}
+        self._last_at_ms = BoundedTable[tuple[str, SensorKind], tuple[int, int]](CHANNELS_MAX)
+        self._channels = BoundedTable[tuple[str, str, SensorKind], ChannelState](CHANNELS_MAX)
         self._refused_count = 0
         self._problem = ProblemLog(_log, "readings stay in memory")
-        self.channels: dict[tuple[str, str, SensorKind], ChannelState] = {}
         self.disk_failing_since_ms: int | None = None
 
     def add_listener(self, listener: CommitListener) -> None:
         """Tell ``listener`` of each commit from now on."""
         self._listeners.append(listener)
+
+    @property
+    def channels(self) -> Mapping[tuple[str, str, SensorKind], ChannelState]:
+        """The state of each channel, by device, sensor and kind; always the same object."""
+        return self._channels.entries
 
     @property
     def storage_problem(self) -> str:
@@ -149,9 +158,10 @@ class Intake:
     def channel(self, device: str, sensor: str, kind: SensorKind) -> ChannelState:
         """Return the state of a channel; create it where there is none."""
         key = (device, sensor, kind)
-        state = self.channels.get(key)
+        state = self._channels.get(key)
         if state is None:
-            state = self.channels[key] = ChannelState()
+            state = ChannelState()
+            self._channels.put(key, state)
         return state
 
     def offer(self, reading: Reading, *, is_reported: bool = True) -> None:
@@ -181,12 +191,12 @@ class Intake:
     def _add(self, reading: Reading) -> None:
         key = (reading.device, reading.kind)
         reported_ms = at_ms = reading.at_ms
-        last_reported_ms, last_ms = self._last_at_ms.get(key, (reported_ms, reported_ms - 1))
+        last_reported_ms, last_ms = self._last_at_ms.get(key) or (reported_ms, reported_ms - 1)
         if last_reported_ms <= reported_ms <= last_ms:
             # Several reports in one millisecond: the natural key must tell them apart.
             at_ms = last_ms + 1
             reading = msgspec.structs.replace(reading, at_ms=at_ms)
-        self._last_at_ms[key] = (reported_ms, at_ms)
+        self._last_at_ms.put(key, (reported_ms, at_ms))
         if len(self._buffer) >= self._readings_max:
             self._record_overflow(self._buffer.pop(0))
             self._refused_count = max(0, self._refused_count - 1)
@@ -196,10 +206,11 @@ class Intake:
     def _record_overflow(self, reading: Reading) -> None:
         key = (reading.device, reading.kind)
         known = self._overflow.get(key)
-        self._overflow[key] = (
+        self._overflow.put(
+            key,
             LostReadings(*key, reading.at_ms, reading.at_ms, 1)
             if known is None
-            else LostReadings(*key, min(known.from_ms, reading.at_ms), max(known.to_ms, reading.at_ms), known.lost + 1)
+            else LostReadings(*key, min(known.from_ms, reading.at_ms), max(known.to_ms, reading.at_ms), known.lost + 1),
         )
 
     async def run(self, outbox: ReadingSink) -> None:
@@ -229,13 +240,13 @@ class Intake:
         readings = self._buffer
         self._buffer = []
         self._arrived.clear()
-        if not readings and not self._overflow and self._problem.text:
+        if not readings and not self._overflow.entries and self._problem.text:
             # All were sent from memory, so nothing was tried: whether the disk takes readings again is not known.
             return
         try:
-            if self._overflow:
-                await outbox.record_gap(list(self._overflow.values()), GapCause.MEMORY_FULL)
-                self._overflow = {}
+            if self._overflow.entries:
+                await outbox.record_gap(list(self._overflow.entries.values()), GapCause.MEMORY_FULL)
+                self._overflow = BoundedTable(CHANNELS_MAX)
             await outbox.append(readings, is_registered=self._identities.is_registered)
         except StorageFull as error:
             self.requeue(readings)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from agent.telemetry.intake import Identities, Intake
+from agent.telemetry.intake import CHANNELS_MAX, Identities, Intake
+from hal.bounded_table import BoundedTable
 from hal.errors import NetworkLost
 from hal.interface import HasParts, Quality, Reading, SensorKind, SensorNetwork
 from hal.plausibility import PlausibilityCheck
@@ -44,7 +45,7 @@ class RelayedSensorReceiver:
         self._intake = intake
         self._kinds = kinds
         self._identities = identities
-        self._checks: dict[tuple[str, SensorKind], PlausibilityCheck] = {}
+        self._checks = BoundedTable[tuple[str, SensorKind], PlausibilityCheck](CHANNELS_MAX)
         self._problem = ""
         self._combined = network if isinstance(network, HasParts) else None
         self.skipped = 0
@@ -91,7 +92,8 @@ class RelayedSensorReceiver:
             )
         check = self._checks.get(key)
         if check is None:
-            check = self._checks[key] = PlausibilityCheck(reading.kind)
+            check = PlausibilityCheck(reading.kind)
+            self._checks.put(key, check)
         quality, reason = check.check(reading.value, reading.at_ms)
         if not reason:
             return reading

@@ -11,8 +11,10 @@ import zigpy.types as t
 from zigpy.zcl import Cluster
 from zigpy.zcl.foundation import BaseAttributeDefs, ZCLAttributeAccess, ZCLAttributeDef
 
+from hal.bounded_table import BoundedTable
 from hal.interface import SensorKind
 from hal.zigbee import vendor_quirks, zcl
+from hal.zigbee.radio_state import SENSORS_MAX
 from hal.zigbee.vendor_quirks import VendorQuirk
 from hal.zigbee.zcl import AttributeCandidate, SensorChannel
 
@@ -95,7 +97,7 @@ class AttributeDecoder:
         self._on_value = on_value
         self._on_device = on_device
         self._community_resolver = community_resolver
-        self._standard: dict[str, StandardDevice] = {}
+        self._standard = BoundedTable[str, StandardDevice](SENSORS_MAX)
         self._corrected: set[str] = set()
 
     def resolve(self, device: Any) -> Any:  # noqa: ANN401
@@ -120,7 +122,7 @@ class AttributeDecoder:
             self._subscribe(device, ieee, each)
         # A community quirk corrects values inside zigpy.
         if self._community_resolver is None and not quirk.reports_by_itself:
-            self._standard[ieee] = StandardDevice(device, ieee, measures)
+            self._standard.put(ieee, StandardDevice(device, ieee, measures))
         return device
 
     def is_corrected(self, device: Any) -> bool:  # noqa: ANN401

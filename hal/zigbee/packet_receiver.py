@@ -17,8 +17,10 @@ from typing import Any
 
 import zigpy.exceptions
 
+from hal.bounded_table import BoundedTable
 from hal.zigbee import time_server, zcl
 from hal.zigbee.attribute_decoder import AttributeDecoder, StandardDevice
+from hal.zigbee.radio_state import SENSORS_MAX
 from hal.zigbee.time_server import WallClock
 
 _log = logging.getLogger(__name__)
@@ -68,8 +70,9 @@ class PacketReceiver:
         self._monotonic_ms = monotonic_ms
         self._forward: Callable[[Any], None] = app.packet_received
         self._queued: dict[int, deque[Any]] = {}
-        self._standard: dict[int, StandardDevice] = {}
-        self._recent: dict[str, deque[tuple[int, int, int, bytes]]] = {}
+        # A sensor has another short address after each rejoin.
+        self._standard = BoundedTable[int, StandardDevice](SENSORS_MAX)
+        self._recent = BoundedTable[str, deque[tuple[int, int, int, bytes]]](SENSORS_MAX)
         app.packet_received = self.receive
 
     def receive(self, packet: Any) -> None:  # noqa: ANN401
@@ -111,7 +114,10 @@ class PacketReceiver:
 
     def _is_repetition(self, ieee: str, packet: Any, data: bytes) -> bool:  # noqa: ANN401
         now_ms = self._monotonic_ms()
-        recent = self._recent.setdefault(ieee, deque(maxlen=REMEMBERED_FRAMES_MAX))
+        recent = self._recent.get(ieee)
+        if recent is None:
+            recent = deque(maxlen=REMEMBERED_FRAMES_MAX)
+            self._recent.put(ieee, recent)
         for at_ms, endpoint, cluster, before in recent:
             if (endpoint, cluster, before) == (packet.src_ep, packet.cluster_id, data) and now_ms - at_ms < REPEATED_MS:
                 return True
@@ -144,7 +150,7 @@ class PacketReceiver:
         if device.is_initialized:
             standard = self._decoder.standard_device(device)
             if standard is not None:
-                self._standard[int(device.nwk)] = standard
+                self._standard.put(int(device.nwk), standard)
             self._forward(packet)
         elif not self._queue(packet, data):
             self._forward(packet)

@@ -8,6 +8,7 @@ import pytest
 
 from agent.sensors.calibration import Offset
 from agent.sensors.judge import (
+    NOTES_MAX,
     OWN_SENSORS_MAX,
     PAIR_AGE_MS_MAX,
     PROCESSOR_AGE_MS_MAX,
@@ -369,3 +370,11 @@ def test_what_was_learned_in_the_case_stays_when_others_need_the_room() -> None:
     assert (HUB, BOARD, T) not in bench.judge.notes
     assert bench.judge.learned[BOARD] == learned
     assert len(bench.judge.notes) == OWN_SENSORS_MAX
+
+
+def test_a_relayed_device_that_makes_up_names_of_sensors_is_not_remembered_by_all_of_them() -> None:
+    bench = Bench()
+    for number in range(NOTES_MAX + 10):
+        bench.judge.judge(Reading(RADIO, f"made up {number}", RH, 50.0, number))
+    assert len(bench.judge.notes) == NOTES_MAX
+    assert (RADIO, f"made up {NOTES_MAX + 9}", RH) in bench.judge.notes

@@ -9,7 +9,7 @@ import pytest
 from agent.errors import StorageFull
 from agent.foundation.disk import Disk, Operation, allow_operation
 from agent.foundation.worker import InlineWorker
-from agent.telemetry.intake import RETRY_S, Intake
+from agent.telemetry.intake import CHANNELS_MAX, RETRY_S, Intake
 from agent.telemetry.outbox.protocol import GapCause, Lane, OutboxLimits
 from agent.telemetry.outbox.store import SqliteOutbox, open_outbox
 from hal.interface import HUB, Quality, Reading, SensorKind
@@ -220,3 +220,16 @@ def test_humidity_a_little_over_a_hundred_is_a_hundred(bench: Bench) -> None:
     latest = bench.intake.channel(HUB, "h", SensorKind.HUMIDITY).latest
     assert latest is not None
     assert latest.value == 100.0
+
+
+def test_a_sensor_that_makes_up_names_takes_no_more_memory_than_there_is_room_for(bench: Bench) -> None:
+    intake = bench.intake
+    channels = intake.channels
+    intake.offer(Reading("T1", "temperature", T_KIND, 21.0, 0))
+    for number in range(CHANNELS_MAX + 50):
+        intake.offer(Reading(f"D{number}", f"made up {number}", T_KIND, 21.0, number))
+        intake.record_failure("T1", "temperature", T_KIND, "no answer")
+    tables = (intake.channels, intake._last_at_ms.entries, intake._overflow.entries)
+    assert [len(table) for table in tables] == [CHANNELS_MAX, CHANNELS_MAX, CHANNELS_MAX]
+    assert intake.channel("T1", "temperature", T_KIND).failures == CHANNELS_MAX + 50
+    assert channels is intake.channels

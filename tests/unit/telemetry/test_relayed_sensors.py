@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.telemetry.intake import Intake
+from agent.telemetry.intake import CHANNELS_MAX, Intake
 from agent.telemetry.relayed_sensors import RelayedSensorReceiver
 from hal.errors import NetworkLost
 from hal.interface import Quality, Reading, RelayedSensor, SensorKind
@@ -87,3 +87,9 @@ async def test_last_reports_are_taken_in_at_the_stop() -> None:
     network.left = [reading("T1", 20.5, 2), reading("T1", 900.0, 3), reading("T2", 21.0, 4)]
     relay.finish()
     assert (intake.uncommitted, relay.skipped) == (2, 1)
+
+
+async def test_sensors_that_come_and_go_for_years_take_no_more_memory_than_there_is_room_for() -> None:
+    network = Network([reading(f"T{number}", 20.0) for number in range(CHANNELS_MAX + 20)])
+    relay, intake = await relayed(network, removed=set())
+    assert (len(relay._checks.entries), len(intake.channels)) == (CHANNELS_MAX, CHANNELS_MAX)

@@ -15,6 +15,7 @@ from hal.zigbee.attribute_decoder import AttributeDecoder, StandardDevice
 from hal.zigbee.join_window import JoinWindow
 from hal.zigbee.packet_receiver import PACKETS_MAX, REPEATED_MS, SENDERS_MAX, PacketReceiver
 from hal.zigbee.radio_events import RadioEvents
+from hal.zigbee.radio_state import SENSORS_MAX
 from hal.zigbee.time_server import WallClock
 
 IEEE = "0x000d6f4aec588d00"
@@ -63,7 +64,7 @@ class Air:
             lambda ieee, channel, value, lqi: self.values.append((channel.name, value, lqi))
         )
         place = {(1, zcl.TEMPERATURE): {0: TEMPERATURE}}
-        decoder._standard[IEEE] = StandardDevice(self.device, IEEE, place)
+        decoder._standard.put(IEEE, StandardDevice(self.device, IEEE, place))
         self.house = WallClock(lambda: self.now_ms)
         self.told: list[str] = []
         self.reception = PacketReceiver(self, decoder, lambda: self.now_ms, wall_clock=self.house, spawn=self._spawn)
@@ -220,3 +221,12 @@ async def test_timer_of_a_join_window_does_not_affect_the_next() -> None:
     assert stick.permitted == [60, 120, 0]
     for timer in stick.timers:
         timer.cancel()
+
+
+def test_sensor_that_rejoins_for_ever_takes_no_more_memory_than_there_is_room_for() -> None:
+    air = Air()
+    for address in range(1, SENSORS_MAX + 20):
+        air.device.nwk = address
+        air.known = {address: air.device}
+        air.hear(Packet(report(1, 2000), nwk=address))
+    assert len(air.reception._standard.entries) == SENSORS_MAX
