@@ -43,7 +43,8 @@ SCAN_S_MAX = 15.0
 """How long a person waits who asks what answers on the buses. A healthy bus takes a tenth of a second."""
 
 FIND_S_MAX = 5.0
-"""How long a search of one bus is waited for, once: then the bus hangs. What it finds later counts with the next."""
+"""How long a search of one bus is waited for, once: then the bus hangs. What it finds later counts with the next. A bus
+whose search has ended late is slow: from then on a search of it has until the next one."""
 
 _SEARCH, _SCAN = "a search for sensors", "a look at what answers"
 
@@ -136,6 +137,7 @@ class LinuxBoard:
         kernel = KernelChannels(sysfs_root, proc_root, named=named, monotonic_ms=monotonic_ms)
         self._sources: Sequence[ChannelSource] = (kernel, *sources)
         self._searches: dict[tuple[int, str], Future[Sequence[Channel] | HalError]] = {}
+        self._slow: AbstractSet[tuple[int, str]] = frozenset()
         self._buses_before: Sequence[tuple[int, str]] = ()
         self._is_changed = False
         self._left_out: AbstractSet[str] = frozenset()
@@ -179,7 +181,7 @@ class LinuxBoard:
         """See `hal.channels.FindsChannels`. A bus that hangs is left out, and keeps what was found on it."""
         buses = {number: source.buses() for number, source in enumerate(self._sources)}
         self._release_buses(buses)
-        begun = []
+        before, begun = self._searches.copy(), []
         for number, source in enumerate(self._sources):
             for bus in buses[number]:
                 if (number, bus) not in self._searches and not self._threads.hanging(bus):
@@ -189,10 +191,13 @@ class LinuxBoard:
         if begun:
             await asyncio.wait(begun, timeout=FIND_S_MAX)
         is_changed = self._inventory.forget_buses(buses)
+        self._slow = {key for key in self._slow if key[1] in buses[key[0]]}
         for key, search in list(self._searches.items()):
-            self._abandon(key[1], _SEARCH, search)
+            if key in before or key not in self._slow:
+                self._abandon(key[1], _SEARCH, search)
             if search.done():
                 del self._searches[key]
+                self._slow = self._slow | {key} if key in before else self._slow - {key}
                 found = search.result() if _is_finished(search) else None
                 if found is not None and not isinstance(found, HalError) and key[1] in buses[key[0]]:
                     is_changed |= self._inventory.merge(key, found)

@@ -117,6 +117,39 @@ async def test_a_search_that_hangs_is_named_and_waited_for_once(
     await board.close()
 
 
+async def test_a_bus_whose_search_ended_late_is_slow_and_hangs_only_until_then(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(board_module, "FIND_S_MAX", 0.05)
+    gates = [threading.Event() for _ in range(6)]
+    source = Source(slow=[channel("slow/a/temperature")])
+    waiting = iter(gates)
+    source.before = lambda _: next(waiting).wait()  # type: ignore[assignment]
+    board = board_with(machine, source)
+
+    async def end(gate: threading.Event) -> None:
+        gate.set()
+        await until(lambda: all(search.done() for search in board._searches.values()))
+
+    await board.search()
+    assert board._threads.hanging("slow")
+    await end(gates[0])
+    await board.search()
+    for gate in gates[1:3]:
+        await board.search()
+        assert not board._threads.hanging("slow"), "it is slow, and its search has until the next one"
+        await end(gate)
+        await board.search()
+    assert len([each for each in caplog.messages if "check the wiring of slow" in each]) == 1
+    await board.search()
+    await board.search()
+    assert board._threads.hanging("slow"), "its search was not ended by the next one"
+    assert len([each for each in caplog.messages if "check the wiring of slow" in each]) == 2
+    for gate in gates:
+        gate.set()
+    await board.close()
+
+
 async def test_no_search_begins_on_a_bus_that_hangs_in_a_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, release: threading.Event
 ) -> None:
