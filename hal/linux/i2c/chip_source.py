@@ -89,7 +89,8 @@ class I2cChips:
         self._sleep = sleep
         self._by_address: Mapping[int, tuple[type[Chip], ...]] = {}
         self._buses: dict[str, I2cBus] = {}
-        self._readers: dict[tuple[str, str, int], ChipReader] = {}
+        # A table for each bus: only the thread of that bus changes it.
+        self._readers: dict[str, dict[tuple[str, int], ChipReader]] = {}
 
     @property
     def _candidates(self) -> Mapping[int, tuple[type[Chip], ...]]:
@@ -125,26 +126,25 @@ class I2cChips:
     def release(self, bus: str) -> None:
         """See `ChannelSource`. The kernel waits with the removal of an adapter until nobody has its file open."""
         self.bus(bus).close()
-        for place in [each for each in self._readers if each[0] == bus]:
-            del self._readers[place]
+        self._readers.pop(bus, None)
 
     def _adapter(self, bus: str) -> str:
         """Return the stable name of a bus, the number of which may be given out in turn."""
         return i2c_adapter(self._sysfs_root / "bus" / "i2c" / "devices" / bus)
 
     def _reader(self, bus: str, adapter: str, address: int) -> ChipReader | None:
-        place = bus, adapter, address
+        readers, place = self._readers.setdefault(bus, {}), (adapter, address)
         if bound_driver(self._sysfs_root, bus, address):
-            self._readers.pop(place, None)
+            readers.pop(place, None)
             return None
-        known = self._readers.get(place)
+        known = readers.get(place)
         if known is not None and known.is_answering:
             return known
         chip = self.identify(bus, address)
         if chip is None:
             return None
         if known is None or known.make is not chip:
-            known = self._readers[place] = ChipReader(self.bus(bus), address, chip, self._now_ms)
+            known = readers[place] = ChipReader(self.bus(bus), address, chip, self._now_ms)
         return known
 
     def chip_at(self, bus: str, address: int) -> type[Chip] | None:
@@ -153,7 +153,7 @@ class I2cChips:
         Raises:
             SensorUnavailable: The bus cannot be opened, or hangs.
         """
-        known = self._readers.get((bus, self._adapter(bus), address))
+        known = self._readers.get(bus, {}).get((self._adapter(bus), address))
         return known.make if known is not None and known.is_answering else self.identify(bus, address)
 
     def identify(self, bus: str, address: int) -> type[Chip] | None:

@@ -247,3 +247,24 @@ async def test_a_bus_that_hangs_in_the_kernel_delays_neither_the_loop_nor_anothe
     finally:
         release.set()
         await board.close()
+
+
+def test_a_bus_that_is_gone_is_let_go_while_another_bus_is_searched(bench: Bench) -> None:
+    bench.plug("bme280")
+    source = bench.source()
+    searched: list[int] = []
+
+    class Name(str):
+        """A bus; as soon as it is compared with another one, the thread of that one has found chips."""
+
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            searched.append(len(source.find(f"i2c-{len(searched) + 2}")))
+            return str.__eq__(self, other)
+
+    assert len(source.find("i2c-1")) == 3
+    source.release(Name("i2c-1"))
+    assert searched
+    assert set(source._readers) == {f"i2c-{number + 2}" for number in range(len(searched))}
