@@ -63,12 +63,14 @@ class ClimateDecision(msgspec.Struct, frozen=True):
         demand: On the outputs.
         requests: Of each zone.
         reasons: Why the output of each zone does what it does, for people.
+        held: Whether short-cycle protection keeps the output of each zone from what is wanted.
     """
 
     state: CoordinatorState
     demand: HvacDemand
     requests: tuple[ZoneRequest, ...]
     reasons: tuple[str, ...]
+    held: tuple[bool, ...] = ()
 
 
 class _ZoneAction(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class _ZoneAction(msgspec.Struct, frozen=True):
 
     action: HvacAction
     reason: str
+    is_held: bool = False
 
 
 def initial_state(settings: ClimateSettings, now_ms: int) -> CoordinatorState:
@@ -193,7 +196,8 @@ def decide(
     )
     outputs = {zone_settings.zone_id: each.action for zone_settings, each in zip(settings.zones, actions, strict=True)}
     reasons = tuple([each.reason for each in actions])
-    return ClimateDecision(next_state, HvacDemand(outputs, source_demand), tuple(requests), reasons)
+    held = tuple([each.is_held for each in actions])
+    return ClimateDecision(next_state, HvacDemand(outputs, source_demand), tuple(requests), reasons, held)
 
 
 def _first_action(actions: Sequence[_ZoneAction]) -> HvacAction:
@@ -252,8 +256,8 @@ def _permit_zone(
     elif request.action is not _OFF and not is_wanted:
         reason = f"{reason}; {wait_reason or _opposite_is_active(request.action)}"
     if not is_on:
-        return _ZoneAction(_OFF, reason)
-    return _ZoneAction(state.action if state.action is not _OFF else direction, reason)
+        return _ZoneAction(_OFF, reason, bool(limit))
+    return _ZoneAction(state.action if state.action is not _OFF else direction, reason, bool(limit))
 
 
 def _opposite_is_active(wanted: HvacAction) -> str:
@@ -276,12 +280,13 @@ def _limit_by_heat_source(
     made = _first_action(limited)
     is_wanted = made is not _OFF
     is_on, reason = short_cycle_protection.apply_limits(source.stage1, limits, now_ms, is_wanted=is_wanted)
+    is_held = bool(reason)
     if is_wanted and is_on and not heat_source.is_valve_ready(source, settings.heat_source, made):
         # Only without a rest before it: see `heat_source.advance`.
-        is_on, reason = source.stage1.is_on, "the reversing valve moves first"
+        is_on, reason, is_held = source.stage1.is_on, "the reversing valve moves first", False
     if is_wanted and not is_on:
         return [
-            _ZoneAction(_OFF, f"{each.reason}; {name}: {reason}") if each.action is not _OFF else each
+            _ZoneAction(_OFF, f"{each.reason}; {name}: {reason}", is_held) if each.action is not _OFF else each
             for each in limited
         ]
     open_zones = [i for i, before in enumerate(state.zones) if before.action is not _OFF]
@@ -293,7 +298,7 @@ def _limit_by_heat_source(
     if is_on and not is_wanted:
         # The output during the rest of the minimum time must go somewhere: to the zone that can use it best.
         i = max(open_zones, key=lambda number: requests[number].error_k)
-        limited[i] = _ZoneAction(state.zones[i].action, f"{limited[i].reason}; {name}: {reason}")
+        limited[i] = _ZoneAction(state.zones[i].action, f"{limited[i].reason}; {name}: {reason}", is_held=True)
     return limited
 
 

@@ -103,6 +103,7 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
         quiet_for_s: For how long the silence of all sensors that count has been unusual, 0 while it is not; `None`
             unless all of them report on change. See `sensor_probe`.
         silent_s: Without a valid sensor: the age of the newest reading; 0 if the sensor is not silent.
+        has_contradiction: A sensor contradicts another one, or its own value of a moment ago.
     """
 
     value_c: float | None
@@ -115,6 +116,7 @@ class ZoneTemperature(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     quiet_for_s: float | None = None
     silent_s: float = 0.0
+    has_contradiction: bool = False
 
 
 NO_READING = ZoneTemperature(None, 0.0, 0, None, "no sensor has reported yet")
@@ -202,20 +204,30 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
             problems.append(problem)
         else:
             valid.append(sample)
+    has_contradiction = any(_is_only_suspect(sample, stale_s) for sample in samples)
     if not valid:
         # A sensor that jumped down may be right: see `sensor_loss`.
         suspect_c = [sample.value_c for sample in samples if _is_only_suspect(sample, stale_s)]
         silent_s = min([sample.age_s if sample.age_s > _lost_s(sample, stale_s) else 0.0 for sample in samples])
-        return ZoneTemperature(None, 0.0, 0, min(suspect_c, default=None), "; ".join(problems), silent_s=silent_s)
+        return ZoneTemperature(
+            value_c=None,
+            age_s=0.0,
+            used=0,
+            coldest_c=min(suspect_c, default=None),
+            problem="; ".join(problems),
+            silent_s=silent_s,
+            has_contradiction=has_contradiction,
+        )
     used = valid
     if len(valid) > 1:
         used, more = _drop_outliers(valid, home_median_c)
         problems += more
+        has_contradiction = has_contradiction or bool(more)
     # A sensor that the majority contradicts is wrong. Of two sensors, the warmer one may be right all the same.
     warmest_c = max(sample.value_c for sample in (valid if len(valid) < MAJORITY_MIN else used))
     coldest_c = min(sample.value_c for sample in used)
     if len(used) < MAJORITY_MIN and warmest_c - coldest_c > CONTRADICTION_K and used is valid:
-        return ZoneTemperature(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c)
+        return ZoneTemperature(None, 0.0, 0, coldest_c, "; ".join(problems), warmest_c, has_contradiction=True)
     total = weights = 0.0
     for sample in used:
         weight = sample.weight * _ageing_share(sample, stale_s)
@@ -231,6 +243,7 @@ def fuse(samples: Sequence[SensorSample], *, stale_s: float, home_median_c: floa
         values_c=tuple([sample.value_c for sample in used]),
         names=tuple([sample.sensor for sample in used]),
         quiet_for_s=_quiet_for_s(used),
+        has_contradiction=has_contradiction,
     )
 
 

@@ -69,6 +69,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
         detected: What its contacts and motion sensors say, each after its name.
         is_heated_in_vain: It is heated, and its room, its supply pipe or its plug does not show it.
         is_sensor_stuck: Its sensor is ignored until its value changes.
+        is_held: A minimum time or the limit of starts keeps its output from what is wanted.
+        has_contradiction: One of its sensors contradicts another one, or its own value of a moment ago.
     """
 
     zone: str
@@ -102,6 +104,8 @@ class ZoneReport(msgspec.Struct, frozen=True):
     detected: list[str] = []
     is_heated_in_vain: bool = False
     is_sensor_stuck: bool = False
+    is_held: bool = False
+    has_contradiction: bool = False
 
 
 class HeatSourceReport(msgspec.Struct, frozen=True):
@@ -145,9 +149,15 @@ def build_climate(climate: "ClimateService | None") -> ClimateReport:
     )
     reports = []
     for number, (zone, state) in enumerate(zip(control.zones.values(), control.state.zones, strict=True)):
-        wanted = made.requests[number] if made else None
-        reason = made.reasons[number] if made else UNDECIDED
-        reports.append(_zone(zone, climate, state, wanted.duty if wanted else 0.0, reason))
+        report = _zone(zone, climate, state)
+        if made:
+            report = msgspec.structs.replace(
+                report,
+                duty=round(made.requests[number].duty, 3),
+                reason=made.reasons[number],
+                is_held=made.held[number],
+            )
+        reports.append(report)
     problems = [
         problem for problem in (climate.file_problem, climate.output_problem, climate.sensor_problem) if problem
     ]
@@ -165,9 +175,8 @@ def climate_problems(climate: "ClimateService | None", *, control_problem: str) 
     return list(dict.fromkeys(filter(None, problems)))
 
 
-def _zone(
-    zone: "ZoneController", climate: "ClimateService", state: "ZoneState", duty: float, reason: str
-) -> ZoneReport:
+def _zone(zone: "ZoneController", climate: "ClimateService", state: "ZoneState") -> ZoneReport:
+    """Return the report of a zone whose output was not decided on yet."""
     effective = zone.resolve_setpoint(climate.now(), climate.timezone())
     program = zone.program
     return ZoneReport(
@@ -186,8 +195,8 @@ def _zone(
         setpoint_text=effective.text,
         is_eco=effective.is_eco,
         action=state.action.value,
-        duty=round(duty, 3),
-        reason=reason,
+        duty=0.0,
+        reason=UNDECIDED,
         problem=state.problem,
         schedule=program.schedule,
         schedules=[msgspec.to_builtins(each) for each in program.schedules.values()],
@@ -204,6 +213,7 @@ def _zone(
         detected=list(zone.detected),
         is_heated_in_vain=state.is_heated_in_vain,
         is_sensor_stuck=state.stuck_sensor.is_stuck,
+        has_contradiction=zone.temperature.has_contradiction,
     )
 
 

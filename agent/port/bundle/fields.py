@@ -55,7 +55,8 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
             "ClimateReport": "zones heat_source problems timezone outdoor_c",
             "ZoneReport": "zone room_c sensors_used sensor_problem mode heat_setpoint_c cool_setpoint_c setpoint_reason"
             " until setpoint_text is_eco is_eco_enabled action duty reason problem holds rate_k_per_h loss_k_per_h"
-            " sensors sensors_in_use modes is_window_open floor_c is_heated_in_vain is_sensor_stuck",
+            " sensors sensors_in_use modes is_window_open floor_c is_heated_in_vain is_sensor_stuck"
+            " is_held has_contradiction",
             "HoldReport": "kind heat_setpoint_c cool_setpoint_c mode start end until left_s",
             "HeatSourceReport": "action stage is_aux_on is_pump_on",
             # The radio.

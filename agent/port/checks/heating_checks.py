@@ -102,7 +102,7 @@ def _minimum_times(found: ResponseFacts) -> Finding:
     if at_limit:
         text = ", ".join(f"{each.name}: {plural(each.starts, 'start')} within an hour" for each in at_limit)
         return warned(text, "raise minimum times or deadband in climate, so that it runs longer and more rarely")
-    waiting = [zone.zone for zone in found.climate.zones if "minimum" in zone.reason]
+    waiting = [zone.zone for zone in found.climate.zones if zone.is_held]
     more = f"; a minimum time holds {', '.join(waiting)}" if waiting else ""
     return passed(phrase("no equipment is at its limit of starts{more}", more=more))
 

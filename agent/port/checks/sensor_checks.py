@@ -142,7 +142,7 @@ def _contradiction(found: Documents) -> Finding:
         if len(here) > 1 and max(here.values()) - min(here.values()) > DISAGREE_K:
             shown = ", ".join(f"{name} {value:.1f} °C" for name, value in here.items())
             texts.append(f"{zone.zone}: {shown}")
-        elif zone.sensor_problem and any(word in zone.sensor_problem for word in ("contradict", "disagree", "jumped")):
+        elif zone.has_contradiction:
             texts.append(f"{zone.zone}: {zone.sensor_problem}")
     if texts:
         return warned("; ".join(texts), "move the wrong one off sun, draught and radiators, or replace it")

@@ -24,13 +24,16 @@ def test_the_heat_source_runs_while_any_zone_is_on_and_to_the_end_of_its_minimum
     made = bench.run(inputs(15.0), inputs(25.0), minutes=5)
     assert made.demand.zones == {"z0": OFF, "z1": OFF}
     assert "boiler: minimum off time" in made.reasons[0]
+    assert made.held == (True, False)
     made = bench.run(inputs(15.0), inputs(25.0), minutes=6)
     assert made.demand.zones == {"z0": HEAT, "z1": OFF}
+    assert made.held == (False, False)
     assert made.demand.heat_source is not None
     assert made.demand.heat_source.action is HEAT
     made = bench.run(inputs(22.0), inputs(25.0), minutes=8)
     assert made.demand.zones == {"z0": HEAT, "z1": OFF}
     assert "boiler: minimum on time" in made.reasons[0]
+    assert made.held == (True, False)
     made = bench.run(inputs(22.0), inputs(25.0), minutes=8)
     assert made.demand.heat_source is not None
     assert (made.demand.heat_source.action, made.demand.heat_source.is_pump_on) == (OFF, True)

@@ -43,7 +43,9 @@ def test_invalid_sensor_is_left_out_with_its_reason(sample: SensorSample, words:
     alone = room(sample)
     assert (alone.value_c, alone.coldest_c) == (None, None)
     assert words in alone.problem
+    assert not alone.has_contradiction
     both = room(sample, SensorSample("b", 21.0, 5.0))
+    assert not both.has_contradiction
     assert (both.value_c, both.used) == (21.0, 1)
 
 
@@ -55,11 +57,13 @@ def test_jumped_sensors_count_for_frost_only() -> None:
         SensorSample("d", 0.0, 0.0, Quality.BAD, last_valid_c=20.0),
     )
     assert (fused.value_c, fused.coldest_c, fused.warmest_c) == (None, 2.0, None)
+    assert fused.has_contradiction
     assert room(SensorSample("a", 2.0, 0.0, last_valid_c=20.0), SensorSample("b", 21.0, 0.0)).coldest_c == 21.0
 
 
 def test_no_sensor_means_no_temperature() -> None:
     assert room().value_c is None
+    assert not room().has_contradiction
     assert room().problem == "no sensor has reported yet"
     assert fusion.await_readings([]) is fusion.NO_READING
     assert fusion.await_readings(["a"]).problem == "no sensor has reported yet: a"
@@ -70,6 +74,7 @@ def test_contradicting_sensor_of_three_is_left_out() -> None:
     fused = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 20.5, 0.0), SensorSample("c", 35.0, 0.0))
     assert (fused.value_c, fused.warmest_c) == (20.25, 20.5)
     assert "c contradicts" in fused.problem
+    assert fused.has_contradiction
 
 
 def test_single_sensor_counts_until_it_is_stale() -> None:
@@ -87,9 +92,11 @@ def test_two_contradicting_sensors_give_no_temperature() -> None:
     near = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 25.0, 0.0))
     assert (near.value_c, near.coldest_c, near.warmest_c) == (22.5, 20.0, 25.0)
     assert "disagree by 5.0 K" in near.problem
+    assert near.has_contradiction
     torn = room(SensorSample("a", 20.0, 0.0), SensorSample("b", 35.0, 0.0))
     assert (torn.value_c, torn.coldest_c, torn.warmest_c) == (None, 20.0, 35.0)
     assert "disagree by 15.0 K" in torn.problem
+    assert torn.has_contradiction
 
 
 @given(

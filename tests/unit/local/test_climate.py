@@ -313,6 +313,17 @@ def test_a_program_sees_what_is_wrong_with_a_zone_without_reading_its_words(tmp_
     assert reported.is_heated_in_vain, "whether it is the sensor or the heating is not known"
 
 
+def test_flags_say_what_holds_a_zone_and_that_its_sensors_contradict_each_other(tmp_path: Path) -> None:
+    climate = make(tmp_path)
+    (living, _), control = climate.control.zones.values(), climate.control
+    living.temperature = msgspec.structs.replace(living.temperature, has_contradiction=True)
+    flags = [(zone.is_held, zone.has_contradiction) for zone in local_climate.build_climate(climate).zones]
+    assert flags == [(False, True), (False, False)]
+    made = control.step(climate.now(), {}, climate.timezone())
+    control.last = msgspec.structs.replace(made, held=(False, True))
+    assert [zone.is_held for zone in local_climate.build_climate(climate).zones] == [False, True]
+
+
 def test_eco_is_shown_as_switched_on_where_it_changes_nothing(tmp_path: Path) -> None:
     climate = make(tmp_path)
     thermostats_of(climate).apply("living", EcoRequest(is_enabled=True), by="anna")

@@ -309,7 +309,12 @@ CASES: list[tuple[str, Outcome, str, Change]] = [
     ("sensors-implausible", WARN, "board/air (20 of 120)", sensors(0, bad=20)),
     ("sensors-implausible", UNKNOWN, "no sensor has reported", doc("status", sensors=[])),
     ("sensors-contradiction", WARN, "bedroom 1 20.1 °C, board/air 26.0 °C", sensors(0, value=26.0)),
-    ("sensors-contradiction", WARN, "disagree by 5.0 K", first_zone(sensor_problem="a and b disagree by 5.0 K")),
+    (
+        "sensors-contradiction",
+        WARN,
+        "disagree by 5.0 K",
+        first_zone(sensor_problem="a and b disagree by 5.0 K", has_contradiction=True),
+    ),
     ("sensors-contradiction", UNKNOWN, "no zone has two sensors", first_zone(sensors=["bedroom 1"])),
     ("sensors-battery", FAIL, "nearly empty: bedroom 1 battery_level 4 %", sensors(2, value=4.0)),
     ("sensors-battery", WARN, "low: bedroom 1 battery_level 12 %", sensors(2, value=12.0)),
@@ -446,7 +451,7 @@ def test_each_check_fails_for_its_reason(facts: Facts, name: str, outcome: Outco
         ("zigbee-network", "PAN 0x1a62", lambda facts: facts),
         ("hub-unit", "with gpio.conf", lambda f: replace(f, unit=replace(unit_of(f), drop_ins=("gpio.conf",)))),
         ("zigbee-pairing", "without a problem", first_paired(problem="waits for its key", stage="interviewed")),
-        ("heating-minimum-times", "a minimum time holds bedroom", first_zone(reason="minimum off time, 20 s to go")),
+        ("heating-minimum-times", "a minimum time holds bedroom", first_zone(is_held=True)),
     ],
 )
 def test_passed_check_shows_the_observed_value(facts: Facts, name: str, text: str, change: Change) -> None:
