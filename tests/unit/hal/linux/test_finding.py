@@ -52,6 +52,15 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
+@pytest.fixture
+def gates() -> Iterator[list[threading.Event]]:
+    """What the first searches of a bus wait for, one each; no thread does after the test."""
+    events = [threading.Event() for _ in range(6)]
+    yield events
+    for event in events:
+        event.set()
+
+
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "RESCAN_S", 0.0)
@@ -118,10 +127,9 @@ async def test_a_search_that_hangs_is_named_and_waited_for_once(
 
 
 async def test_a_bus_whose_search_ended_late_is_slow_and_hangs_only_until_then(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, gates: list[threading.Event]
 ) -> None:
     monkeypatch.setattr(board_module, "FIND_S_MAX", 0.05)
-    gates = [threading.Event() for _ in range(6)]
     source = Source(slow=[channel("slow/a/temperature")])
     waiting = iter(gates)
     source.before = lambda _: next(waiting).wait()  # type: ignore[assignment]
