@@ -5,7 +5,8 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args
 
 import click
 import msgspec
@@ -23,6 +24,14 @@ from lab.simulation.options import APIS, PAIRING, FaultProfile, Options, Profile
 
 DAYS_MAX = 3660
 """Ten years. At about 10 hours of virtual time a second that takes two and a half hours."""
+
+_PACKAGES: Final[Mapping[str | None, str]] = MappingProxyType(
+    {
+        "async_solipsism": "install the package for virtual time: pip install 'climahub[simulation]'",
+        "distributed": "install dask.distributed for --on: pip install 'climahub-lab[dask]'",
+    }
+)
+"""What to do where an optional package is missing, by the module that is imported."""
 
 
 @click.command(
@@ -148,10 +157,8 @@ def simulate(
         raise click.UsageError("leave --days out: --crash-points simulates one hour")
     _check_many(seeds, jobs=jobs if hubs is None else None, scheduler=scheduler, results=results, is_sweep=crash_points)
     _check_cluster(scheduler, jobs, board)
-    if jobs != 1 and jobs is not None and scenario is not None and scenario.startswith("rollout"):
-        raise click.UsageError("leave --jobs out: the operator of a rollout looks at all hubs")
     is_plain = board.name == "sim" and not (faults or profile or seeds or is_own_hub or writes_bytes)
-    _check_fleet(hubs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
+    _check_fleet(hubs, jobs, {"--scenario": scenario, "--jitter": jitter_s, "--svg": svg_file}, is_plain=is_plain)
     # The simulated hub logs as part of the simulation; without a handler Python prints its lines between the verdict's.
     logging.getLogger().addHandler(logging.NullHandler())
     given = _given(recording=board.recording, map=map_file, days=days, sensors=sensors, faults=faults, profile=profile)
@@ -176,13 +183,9 @@ def simulate(
             )
         return _simulate(options, as_json=as_json)
     except ModuleNotFoundError as error:
-        missing = {
-            "async_solipsism": "install the package for virtual time: pip install 'climahub[simulation]'",
-            "distributed": "install dask.distributed for --on: pip install 'climahub-lab[dask]'",
-        }
-        if error.name not in missing:
+        if error.name not in _PACKAGES:
             raise
-        click.echo(f"climahub: {missing[error.name]}", err=True)
+        click.echo(f"climahub: {_PACKAGES[error.name]}", err=True)
         return exit_codes.UNAVAILABLE
 
 
@@ -220,7 +223,9 @@ def _check_cluster(scheduler: str | None, jobs: int | None, board: BoardChoice) 
         raise click.UsageError("leave --on out: its workers do not have the recording")
 
 
-def _check_fleet(hubs: int | None, given: Mapping[str, object], *, is_plain: bool) -> None:
+def _check_fleet(hubs: int | None, jobs: int | None, given: Mapping[str, object], *, is_plain: bool) -> None:
+    if jobs not in {None, 1} and str(given["--scenario"]).startswith("rollout"):
+        raise click.UsageError("leave --jobs out: the operator of a rollout looks at all hubs")
     if hubs is not None and not is_plain:
         raise click.UsageError("leave all but --days, --sensors, --seed and --json out: --hubs has houses of its own")
     for name, value in given.items():

@@ -23,6 +23,7 @@ from agent.climate.model import ALL_ZONES
 from agent.climate.requests import PutScheduleRequest
 from agent.cloud.quota import QuotaLedger
 from agent.cloud.session import new_session, tcp_connector
+from agent.config import Resolved
 from agent.errors import StorageFull
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import Disk
@@ -280,15 +281,7 @@ class _Demo:
                     port_clock=SystemClock(trust_wall_clock=True),
                     port_context=people_context(),
                     log_ring=self._log_ring,
-                    running_config=RunningConfig(
-                        file="demo",
-                        resolved=resolve(),
-                        problem="",
-                        store=ConfigStore(config.storage.state_dir, disk=Disk(), worker=worker),
-                        resolve=lambda changes: resolve(changes=changes),
-                        use=lambda used, _: _AGENT_LOG.setLevel(used.config.log.level.upper()),
-                        restart=None,
-                    ),
+                    running_config=_running_config(resolve, config.storage.state_dir, worker),
                 ),
             )
             if hub.climate is not None:
@@ -392,3 +385,16 @@ class _Demo:
         stats = outbox.stats()
         await outbox.close()
         return self._books.close(self._cloud.stored(), self._cloud.device_of, waiting, stats)
+
+
+def _running_config(resolve: Callable[..., Resolved], state_dir: Path, worker: ThreadWorker) -> RunningConfig:
+    """Return the configuration that the page shows; what a person changes there is in force where it can be at once."""
+    return RunningConfig(
+        file="demo",
+        resolved=resolve(),
+        problem="",
+        store=ConfigStore(state_dir, disk=Disk(), worker=worker),
+        resolve=lambda changes: resolve(changes=changes),
+        use=lambda used, _: _AGENT_LOG.setLevel(used.config.log.level.upper()),
+        restart=None,
+    )
