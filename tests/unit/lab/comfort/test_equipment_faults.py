@@ -60,6 +60,7 @@ def test_a_room_in_summer_has_no_stuck_relay() -> None:
     assert relay_problems(home.controller) == 0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("pattern", [MILD, COLD_CLEAR], ids=lambda pattern: pattern.name)
 def test_a_relay_that_sticks_by_day_in_winter_is_reported_within_three_hours(pattern: WeatherPattern) -> None:
     case = Case(design=HOUSES["timber boiler"], pattern=pattern, habit=TENTHS, seed=1)

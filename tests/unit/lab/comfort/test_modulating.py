@@ -17,6 +17,7 @@ from lab.simulation.safety_oracle import SafetyOracle
 CASE = Case(design=HOUSES["bare brick"], pattern=MILD, habit=TENTHS, seed=1, warm_up_days=1, days=1)
 
 
+@pytest.mark.no_cover
 def test_a_modulating_boiler_halves_the_error_at_no_more_energy_and_breaks_no_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -64,7 +64,15 @@ def test_starts_of_the_source_are_those_of_any_room() -> None:
     assert (starts.zones, starts.source) == (3, 2)
 
 
-@pytest.mark.parametrize("law", [law for law in Law if law is not Law.ORACLE])
+@pytest.mark.parametrize(
+    "law",
+    [
+        # Modulating, the hub runs the same lines and more.
+        pytest.param(law, marks=[pytest.mark.no_cover] if law is Law.HUB else [])
+        for law in Law
+        if law is not Law.ORACLE
+    ],
+)
 def test_every_law_keeps_a_house_near_its_setpoint_and_uses_energy(law: Law) -> None:
     case = Case(design=HOUSES["timber panels"], pattern=MILD, habit=CONTINUOUS, seed=1, warm_up_days=1, days=1)
     result = run_constant(case, law)
@@ -88,7 +96,10 @@ def test_an_oracle_without_a_house_says_so(oracle: Oracle | ReachOracle) -> None
         oracle.decide(situation(20.0))
 
 
-@pytest.mark.parametrize(("name", "pattern"), [("timber boiler", MILD), ("split timber", SUMMER_HEAT)])
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [("timber boiler", MILD), pytest.param("split timber", SUMMER_HEAT, marks=pytest.mark.no_cover)],
+)
 def test_within_reach_free_starts_and_levels_keep_the_setpoint(name: str, pattern: WeatherPattern) -> None:
     case = Case(design=HOUSES[name], pattern=pattern, habit=TENTHS, seed=1, warm_up_days=1, days=1)
     reach = minutes_within_reach(case)
@@ -99,6 +110,7 @@ def test_within_reach_free_starts_and_levels_keep_the_setpoint(name: str, patter
     assert reach.error_k < min(0.1, 0.5 * result.reachable_error_k)
 
 
+@pytest.mark.no_cover
 def test_a_source_of_half_the_load_has_no_minute_within_reach_in_a_storm() -> None:
     design = HOUSES["small timber pump"]
     case = Case(design=design, pattern=COLD_WINDY, habit=TENTHS, seed=2, warm_up_days=1, days=1)
@@ -127,6 +139,7 @@ def test_the_hub_cools_in_summer() -> None:
     assert result.used_kwh > 1.0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("pattern", "share"), [(SUMMER_HEAT, 1.15), (COLD_CLEAR, 1.0)])
 def test_split_units_err_about_as_by_hysteresis_in_summer_and_less_in_the_cold(
     pattern: WeatherPattern, share: float

@@ -17,6 +17,7 @@ def test_death_is_to_be_noticed_within_three_intervals_or_two_hours(habit: Senso
     assert minutes_allowed(habit) == minutes
 
 
+@pytest.mark.no_cover
 def test_death_of_a_sensor_that_loses_reports_is_noticed_within_two_hours_while_each_report_changes_its_value() -> None:
     # Forced air moves the room by more than the sensor's tenth from report to report.
     case = Case(design=HOUSES["old timber furnace"], pattern=PATTERNS[1], habit=LOSSY, seed=1, warm_up_days=2)
