@@ -114,6 +114,7 @@ campaigns: $(DEV)
 	$(BIN)/python tests/bench/soak_apis.py --requests $(SOAK_REQUESTS)
 	$(BIN)/python tests/bench/soak_facts.py --histories $(SOAK_HISTORIES) --output $(RESULTS)/soak_facts.json
 	$(BIN)/python tests/bench/soak_climate.py --days $(SOAK_DAYS) --output $(RESULTS)/soak_climate.json $(SOAK_ARGS)
+	$(BIN)/python tests/bench/soak_houses.py --output $(RESULTS)/soak_houses.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/soak_kill.py --output $(RESULTS)/soak_kill.json $(SOAK_ARGS)
 	$(BIN)/python -m tests.replay --twice 8 --output $(RESULTS)/soak_replay.json $(SOAK_ARGS)
 	$(BIN)/python tests/bench/bench_zigbee.py --count 20 --output $(RESULTS)/soak_zigbee.json $(SOAK_ARGS)

@@ -2,9 +2,9 @@
 
 It looks at copies of the house, never at what the other controllers are given. Once in a period it chooses one pulse
 for each room, so that it starts equipment no more often than issue 16 allows (boilers 1.5, heat pumps 1.0, floors 0.3
-an hour). Of the pulses it takes those with the least mean square of the coming errors: Gauss-Newton steps over the
-pulse of the period ahead, which is delivered, and one pulse for all periods after it, with every answer taken from a
-copy of the house.
+an hour); a pulse and the rest after it are no shorter than the equipment allows. Of the pulses it takes those with the
+least mean square of the coming errors: Gauss-Newton steps over the pulse of the period ahead, which is delivered, and
+one pulse for all periods after it, with every answer taken from a copy of the house.
 
 `ReachOracle` is another one, for the question in which minutes a house can have its setpoint at all: its output may
 have any level at any time, so where even that is at its limit no law could do better.
@@ -20,7 +20,6 @@ from lab.comfort.control import Situation
 PROBE_SHARE: Final = 0.1
 """A pulse is varied by this share of the period to see what follows."""
 
-MIN_ON_MINUTES: Final = 3.0
 ROUNDS: Final = 2
 HORIZON_PERIODS: Final = 3
 HORIZON_MINUTES_MIN: Final = 180
@@ -71,8 +70,12 @@ class HouseOracle:
 class Oracle(HouseOracle):
     """Decides with the true house at hand."""
 
-    def __init__(self, rooms: int, *, is_cooling: bool = False) -> None:
+    def __init__(
+        self, rooms: int, *, is_cooling: bool = False, min_on_minutes: float = 3.0, min_off_minutes: float = 3.0
+    ) -> None:
         super().__init__(is_cooling=is_cooling)
+        self._min_on_minutes = min_on_minutes
+        self._min_off_minutes = min_off_minutes
         self._later = [0.3] * rooms
         self._left_minutes = [0.0] * rooms
 
@@ -114,8 +117,16 @@ class Oracle(HouseOracle):
                 later[room] = min(1.0, max(0.0, later[room] + more_later))
         self._later = later
         for room, share in enumerate(first):
-            minutes = share * period
-            self._left_minutes[room] = minutes if minutes >= MIN_ON_MINUTES else 0.0
+            self._left_minutes[room] = self.allowed_minutes(share * period, period)
+
+    def allowed_minutes(self, minutes: float, period: int) -> float:
+        """Return the pulse that the equipment allows, which begins with its period, nearest to the one that is best."""
+        longest = period - self._min_off_minutes
+        if minutes > longest:
+            return period if minutes > (longest + period) / 2.0 else longest
+        if minutes < self._min_on_minutes:
+            return self._min_on_minutes if minutes > self._min_on_minutes / 2.0 else 0.0
+        return minutes
 
     def _expect(
         self, house: HouseModel, first: Sequence[float], later: Sequence[float], room: int, period: int, horizon: int

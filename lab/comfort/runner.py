@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from agent.climate.settings import ClimateSettings
+from agent.climate.settings import ClimateSettings, HeatSourceKind
 from hal.sim.house_design import HouseDesign
 from hal.sim.house_model import HouseModel
 from hal.sim.numerics import Noise
@@ -205,18 +205,27 @@ def controller_for(
         case Law.HYSTERESIS_05:
             return Hysteresis(rooms, tolerance_k=0.5, is_cooling=is_cooling)
         case Law.HYSTERESIS_HELD:
-            limits = (settings or settings_for(case.design)).zones[0].limits
+            relay = (settings or settings_for(case.design)).zones[0].limits
             return Hysteresis(
                 rooms,
                 tolerance_k=0.3,
                 is_cooling=is_cooling,
-                min_on_minutes=limits.min_on_s / 60.0,
-                min_off_minutes=limits.min_off_s / 60.0,
+                min_on_minutes=relay.min_on_s / 60.0,
+                min_off_minutes=relay.min_off_s / 60.0,
             )
         case Law.TPI:
             return TimeProportional(rooms, is_cooling=is_cooling)
         case Law.ORACLE:
-            return Oracle(rooms, is_cooling=is_cooling)
+            held = settings or settings_for(case.design)
+            limits = [zone.limits for zone in held.zones]
+            if held.heat_source.kind is not HeatSourceKind.NONE:
+                limits.append(held.heat_source.limits)
+            return Oracle(
+                rooms,
+                is_cooling=is_cooling,
+                min_on_minutes=max(each.min_on_s for each in limits) / 60.0,
+                min_off_minutes=max(each.min_off_s for each in limits) / 60.0,
+            )
     program = constant_program(COOL_SETPOINT_C if is_cooling else HEAT_SETPOINT_C, is_cooling=is_cooling)
     return HubControl(
         case.design,

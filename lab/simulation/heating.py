@@ -4,8 +4,10 @@ The hub's own code decides (`agent.climate`); `hal.sim` provides house, weather,
 around the decisions is missing; it has tests of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
+from typing import Self
 
 import msgspec
 
@@ -34,40 +36,51 @@ BOOT_MS = 20_000
 YOUNG_MIN = 15
 """See `snapshot.SHORT_RUN_S` and `service.SNAPSHOT_INTERVAL_S`."""
 
+WINDOW_AIR_CHANGES_PER_H = (4.0, 15.0)
+"""Tilted, and wide open (EN 15242)."""
 
-class HeatedHomeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A home.
+
+class HomeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The hub's part of a home.
 
     Attributes:
-        settings: Of the climate control; sensors are called "ROOM" and "ROOM 2".
-        seed: Of house, weather and sensors.
+        settings: Of the climate control.
         start_utc_ms: When it begins.
         programs: The zones' programs, by id.
         tick_s: Between two decisions.
         zone: The house's time zone.
+    """
+
+    settings: ClimateSettings
+    start_utc_ms: int
+    programs: Mapping[str, ZoneProgram] = {}
+    tick_s: float = 60.0
+    zone: tzinfo = UTC
+
+
+class HeatedHomeOptions(HomeOptions, frozen=True, kw_only=True):
+    """A home in one of the buildings of `hal.sim.building`; its sensors are called "ROOM" and "ROOM 2".
+
+    Attributes:
+        seed: Of house, weather and sensors.
         faults: Of the sensors.
         element: Of the sensors; `None` for the usual one.
         building: The rooms.
         generator: The heat source.
     """
 
-    settings: ClimateSettings
     seed: int
-    start_utc_ms: int
-    programs: Mapping[str, ZoneProgram] = {}
-    tick_s: float = 60.0
-    zone: tzinfo = UTC
     faults: Sequence[Fault] = ()
     element: Element | None = None
     building: Building = FLAT
     generator: HeatGenerator = HEAT_PUMP
 
 
-class HeatedHome:
-    """One home and the hub in it.
+class ControlledHome(ABC):
+    """The hub in a home: what it reads, what it decides, its restarts, and the oracle that watches it.
 
     Attributes:
-        house: The true house.
+        rooms: The names of the house's rooms, in the order of their outputs.
         control: The climate control of the hub's present process; `None` while the hub is down.
         oracle: The safety oracle.
         at_ms: True milliseconds since the beginning.
@@ -81,32 +94,12 @@ class HeatedHome:
         wires: The room that a zone's output really heats, where it is not its own.
     """
 
-    def __init__(self, options: HeatedHomeOptions) -> None:
+    def __init__(self, options: HomeOptions, rooms: Sequence[str]) -> None:
         self.options = options
-        self.house = House(
-            seed=options.seed,
-            start_utc_ms=options.start_utc_ms,
-            building=options.building,
-            generator=options.generator,
-        )
-        noise = Noise(options.seed)
-        faults = by_sensor(options.faults)
-        kind = SensorKind.TEMPERATURE
-        element = options.element or ELEMENTS[kind]
-        self._channels = {
-            name: Channel(
-                name=name,
-                kind=kind,
-                truth=self.house.probe(f"{name.split()[0]}/temperature", lag_s=element.lag_s),
-                noise=noise,
-                stream=stream_for(options.seed, f"climate {name}"),
-                faults=faults.get(name, ()),
-                element=element,
-            )
-            for zone in options.settings.zones
-            for name, _ in zone.sensors
-        }
-        self._judges = {name: PlausibilityCheck(kind) for name in self._channels}
+        self.rooms = tuple(rooms)
+        self._sensors = [name for zone in options.settings.zones for name, _ in zone.sensors]
+        self._sensors += [zone.floor_sensor for zone in options.settings.zones if zone.floor_sensor]
+        self._judges: dict[str, PlausibilityCheck] = {}
         self.observed: dict[str, SensorReading] = {}
         self.oracle = SafetyOracle(options.settings)
         self.at_ms = 0
@@ -126,6 +119,47 @@ class HeatedHome:
         self.reboot()
         for zone_id, program in options.programs.items():
             self.set_program(zone_id, program)
+
+    @property
+    @abstractmethod
+    def has_power(self) -> bool:
+        """Whether the house has electricity."""
+
+    @abstractmethod
+    def truth_c(self, room: str) -> float:
+        """Return the true air temperature of a room."""
+
+    def floors_c(self) -> Mapping[str, float]:
+        """Return the true temperatures of the floors that have a probe, by room."""
+        return {}
+
+    def unheard_rooms(self) -> Collection[str]:
+        """Return the rooms of which the hub knows nothing; here they are no matter of their own."""
+        return ()
+
+    def rooms_without_more_heat(self) -> Collection[str]:
+        """Return the rooms that can have no more heat than they have; here the equipment is large enough for each."""
+        return ()
+
+    @abstractmethod
+    def air(self, room: str, *, is_wide: bool) -> None:
+        """Open a window of a room, wide or tilted."""
+
+    @abstractmethod
+    def close_window(self, room: str) -> None:
+        """Close the window of a room."""
+
+    @abstractmethod
+    def _advance(self, at_ms: int) -> None:
+        """Advance the house to a time."""
+
+    @abstractmethod
+    def _reports(self) -> Iterator[tuple[str, float]]:
+        """Yield what sensors report now, unless they are silent."""
+
+    @abstractmethod
+    def _drive(self, actions: Sequence[HvacAction]) -> None:
+        """Set the outputs of all rooms."""
 
     def set_program(self, zone_id: str, program: ZoneProgram) -> None:
         """Give a zone a program."""
@@ -152,7 +186,7 @@ class HeatedHome:
     def restart(self) -> None:
         """Start the agent anew in the same boot: the readings are forgotten."""
         self.observed.clear()
-        self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._channels}
+        self._judges = {name: PlausibilityCheck(SensorKind.TEMPERATURE) for name in self._sensors}
         self._life_ms = self.at_ms
         self.control = ClimateController(self.options.settings, self._disk, self.now())
 
@@ -170,31 +204,22 @@ class HeatedHome:
         self.oracle.record_kill(self.at_ms)
         self._command({})
 
-    def run(self, until_ms: int, on_step: Callable[["HeatedHome"], None] | None = None) -> None:
+    def run(self, until_ms: int, on_step: Callable[[Self], None] | None = None) -> None:
         """Step until a time, with a decision at every tick; `on_step` is called after each."""
         tick_ms = round(self.options.tick_s * 1000)
         while self.at_ms < until_ms:
             self.at_ms = min(until_ms, self.at_ms + tick_ms)
-            self.house.advance_to(self.at_ms)
+            self._advance(self.at_ms)
             if self.control is not None:
                 self._look()
                 self._decide(self.control)
             if on_step is not None:
                 on_step(self)
 
-    def truth_c(self, room: str) -> float:
-        """Return the true air temperature of a room."""
-        return self.house.thermal.temperatures_c[self.house.zones.index(room)]
-
     def _look(self) -> None:
         now_ms = self.now().now_ms
-        for name, channel in self._channels.items():
-            if channel.silence_s(self.at_ms) > 0 or name in self.silent:
-                continue
-            try:
-                value = channel.measure(self.at_ms)
-            except HalError:
-                continue
+        for name, measured in self._reports():
+            value = measured
             if name in self.frozen_c:
                 known_c = self.frozen_c[name]
                 value = self.frozen_c[name] = value if known_c is None else known_c
@@ -237,7 +262,73 @@ class HeatedHome:
 
     def _command(self, given: Mapping[str, HvacAction]) -> None:
         actions = []
-        for room in self.house.zones:
+        for room in self.rooms:
             action = self.broken_relays.get(room, given.get(room, HvacAction.OFF))
             actions.append(action if self.has_source else HvacAction.OFF)
+        self._drive(actions)
+
+
+class HeatedHome(ControlledHome):
+    """A home in one of the buildings of `hal.sim.building`.
+
+    Attributes:
+        house: The true house.
+    """
+
+    def __init__(self, options: HeatedHomeOptions) -> None:
+        self.house = House(
+            seed=options.seed,
+            start_utc_ms=options.start_utc_ms,
+            building=options.building,
+            generator=options.generator,
+        )
+        noise = Noise(options.seed)
+        faults = by_sensor(options.faults)
+        kind = SensorKind.TEMPERATURE
+        element = options.element or ELEMENTS[kind]
+        self._channels = {
+            name: Channel(
+                name=name,
+                kind=kind,
+                truth=self.house.probe(f"{name.split()[0]}/temperature", lag_s=element.lag_s),
+                noise=noise,
+                stream=stream_for(options.seed, f"climate {name}"),
+                faults=faults.get(name, ()),
+                element=element,
+            )
+            for zone in options.settings.zones
+            for name, _ in zone.sensors
+        }
+        super().__init__(options, self.house.zones)
+
+    @property
+    def has_power(self) -> bool:
+        """Whether the house has electricity."""
+        return self.house.power.has_mains
+
+    def truth_c(self, room: str) -> float:
+        """Return the true air temperature of a room."""
+        return self.house.thermal.temperatures_c[self.house.zones.index(room)]
+
+    def air(self, room: str, *, is_wide: bool) -> None:
+        """Open a window of a room, wide or tilted."""
+        self.house.open_window(room, WINDOW_AIR_CHANGES_PER_H[is_wide])
+
+    def close_window(self, room: str) -> None:
+        """Close the window of a room."""
+        self.house.open_window(room, 0.0)
+
+    def _advance(self, at_ms: int) -> None:
+        self.house.advance_to(at_ms)
+
+    def _reports(self) -> Iterator[tuple[str, float]]:
+        for name, channel in self._channels.items():
+            if channel.silence_s(self.at_ms) > 0 or name in self.silent:
+                continue
+            try:
+                yield name, channel.measure(self.at_ms)
+            except HalError:
+                continue
+
+    def _drive(self, actions: Sequence[HvacAction]) -> None:
         self.house.command(self.at_ms, actions)

@@ -5,7 +5,7 @@ Owns the faults and their times; `heating` has the home, `safety_oracle` the rul
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from agent.climate.settings import (
 from hal.interface import HvacAction, SensorKind
 from hal.sim.building import FLAT
 from hal.sim.faults import random_faults
-from lab.simulation.heating import HeatedHome, HeatedHomeOptions
+from lab.simulation.heating import ControlledHome, HeatedHome, HeatedHomeOptions
 
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 DAY_MS = 86_400_000
@@ -104,8 +104,6 @@ MEAN_MIN = {
 }
 WINDOWS_PER_YEAR = 300.0
 WINDOW_MEAN_MIN = 15.0
-WINDOW_AIR_CHANGES_PER_H = (4.0, 15.0)
-"""Tilted, and wide open (EN 15242)."""
 
 REPLACED_MIN = 70
 """How long it takes to replace a broken hub or card."""
@@ -114,7 +112,6 @@ STORM_PERIODS_MIN = (3, 5, 7, 9, 12)
 """So often the hub dies in a storm of reboots or crashes; a minute later it is back. What is decided takes effect in
 the next minute: a process that runs for one minute would heat nothing here."""
 
-_OFF = msgspec.structs.replace(_PROGRAM, mode=Mode.OFF, schedule="")
 _SILENT = {HomeFaultKind.DEAD, HomeFaultKind.RADIO_DEAD, HomeFaultKind.DEAD_WHILE_OFF, HomeFaultKind.NEVER_HEARD}
 SENSOR_FAULTS_PER_DAY = 0.05
 SENSOR_FAULT_MEAN_S = 6 * 3600.0
@@ -180,20 +177,32 @@ def year_settings(seed: int) -> ClimateSettings:
     return ClimateSettings(zones=zones, heat_source=source)
 
 
-def draw_faults(rng: random.Random, days: int) -> list[HomeFault]:
+def draw_faults(
+    rng: random.Random,
+    days: int,
+    rooms: Sequence[str] = ROOMS,
+    per_year: Mapping[HomeFaultKind, float] = PER_YEAR,
+) -> list[HomeFault]:
     """Return the faults, in order."""
     drawn = []
-    for kind, per_year in PER_YEAR.items():
-        drawn += _draw(rng, days, kind, per_year, MEAN_MIN[kind])
+    for kind, count in per_year.items():
+        drawn += _draw(rng, days, kind, count, MEAN_MIN[kind], rooms)
     return sorted(drawn)
 
 
-def _draw(rng: random.Random, days: int, kind: HomeFaultKind, per_year: float, mean_min: float) -> list[HomeFault]:
+def draw_windows(rng: random.Random, days: int, rooms: Sequence[str] = ROOMS) -> list[HomeFault]:
+    """Return when windows are open, in order."""
+    return _draw(rng, days, HomeFaultKind.WINDOW, WINDOWS_PER_YEAR, WINDOW_MEAN_MIN, rooms)
+
+
+def _draw(
+    rng: random.Random, days: int, kind: HomeFaultKind, per_year: float, mean_min: float, rooms: Sequence[str]
+) -> list[HomeFault]:
     drawn = []
     at_min = rng.expovariate(per_year / 365 / 1440)
     while at_min < days * 1440:
         length = 1 + round(rng.expovariate(1 / mean_min))
-        drawn.append(HomeFault(round(at_min), round(at_min) + length, kind, rng.choice(ROOMS)))
+        drawn.append(HomeFault(round(at_min), round(at_min) + length, kind, rng.choice(rooms)))
         at_min += length + rng.expovariate(per_year / 365 / 1440)
     return drawn
 
@@ -201,52 +210,74 @@ def _draw(rng: random.Random, days: int, kind: HomeFaultKind, per_year: float, m
 class HeatingYear:
     """One run."""
 
-    def __init__(self, seed: int, days: int, home_faults: Sequence[HomeFault] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        days: int,
+        home_faults: Sequence[HomeFault] | None = None,
+        *,
+        home: ControlledHome | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             seed: Of everything.
             days: How many.
             home_faults: The faults, in order; drawn from the seed where not given.
+            home: In place of the flat, whose sensors have faults of their own.
         """
         self._seed = seed
         self._days = days
         rng = random.Random(seed)
-        settings = year_settings(seed)
+        self._struck: Counter[str] = Counter()
+        self._home = home or self._flat(rng)
+        self._faults = draw_faults(rng, days) if home_faults is None else list(home_faults)
+        self._wrong_ms = [rng.choice((-1, 1)) * rng.randrange(3600_000, 400 * DAY_MS) for _ in range(16)]
+        if home_faults is None:
+            self._faults = sorted(self._faults + draw_windows(rng, days))
+        self._noticed: Counter[str] = Counter()
+        self._noticing: set[tuple[str, str]] = set()
+        self._under_way: list[HomeFault] = []
+        self._stuck_ms: dict[str, int] = {}
+        self._programs = dict(self._home.options.programs)
+        self._is_stormed = self._is_reboot = False
+        self._warmest_c = 20.0
+
+    def _flat(self, rng: random.Random) -> HeatedHome:
+        """Return a flat of four rooms; a year of the same seed has always the same one."""
+        settings = year_settings(self._seed)
         series = [(name, SensorKind.TEMPERATURE) for zone in settings.zones for name, _ in zone.sensors]
         faults = random_faults(
             rng,
             series,
-            duration_s=days * 86_400,
+            duration_s=self._days * 86_400,
             faults_per_day=SENSOR_FAULTS_PER_DAY,
             mean_fault_s=SENSOR_FAULT_MEAN_S,
         )
-        self._home = HeatedHome(
+        self._struck["sensor"] = len(faults)
+        return HeatedHome(
             HeatedHomeOptions(
                 settings=settings,
-                seed=seed,
+                seed=self._seed,
                 start_utc_ms=START_MS,
                 programs=dict.fromkeys(ROOMS, _PROGRAM),
                 zone=ZoneInfo("Europe/Berlin"),
                 faults=faults,
             )
         )
-        self._faults = draw_faults(rng, days) if home_faults is None else list(home_faults)
-        self._wrong_ms = [rng.choice((-1, 1)) * rng.randrange(3600_000, 400 * DAY_MS) for _ in range(16)]
-        if home_faults is None:
-            windows = _draw(rng, days, HomeFaultKind.WINDOW, WINDOWS_PER_YEAR, WINDOW_MEAN_MIN)
-            self._faults = sorted(self._faults + windows)
-        self._struck: Counter[str] = Counter({"sensor": len(faults)})
-        self._noticed: Counter[str] = Counter()
-        self._noticing: set[tuple[str, str]] = set()
-        self._under_way: list[HomeFault] = []
-        self._stuck_ms: dict[str, int] = {}
-        self._programs = dict.fromkeys(ROOMS, _PROGRAM)
-        self._is_stormed = self._is_reboot = False
-        self._warmest_c = 20.0
 
-    def run(self, *, until_broken: str = "") -> YearVerdict:
-        """Run the year; end once a rule was broken, where one is given: for a bug that has to be found."""
+    def run(
+        self,
+        *,
+        until_broken: str = "",
+        on_minute: Callable[[ControlledHome, Collection[HomeFault]], None] | None = None,
+    ) -> YearVerdict:
+        """Run the year.
+
+        Args:
+            until_broken: Where a rule is given, the run ends once it was broken: for a bug that has to be found.
+            on_minute: Called after each minute, with the faults of then.
+        """
         home = self._home
         waiting = list(reversed(self._faults))
         for minute in range(self._days * 1440):
@@ -258,6 +289,8 @@ class HeatingYear:
             self._storm(minute)
             home.run((minute + 1) * MINUTE_MS)
             self._look()
+            if on_minute is not None:
+                on_minute(home, self._under_way)
             if until_broken in home.oracle.broken:
                 break
         return YearVerdict(
@@ -290,7 +323,7 @@ class HeatingYear:
             case HomeFaultKind.SOURCE_FAILED:
                 home.has_source = False
             case HomeFaultKind.WINDOW:
-                home.house.open_window(fault.room, WINDOW_AIR_CHANGES_PER_H[fault.from_min % 2])
+                home.air(fault.room, is_wide=bool(fault.from_min % 2))
         self._under_way.append(fault)
         self._strike_sensors()
         self._strike_state(fault)
@@ -298,7 +331,7 @@ class HeatingYear:
     def _strike_state(self, fault: HomeFault) -> None:
         """Turn a zone off or replace the hub, together with its dead sensors."""
         if fault.kind is HomeFaultKind.DEAD_WHILE_OFF:
-            self._tell(fault.room, _OFF)
+            self._tell(fault.room, msgspec.structs.replace(self._programs[fault.room], mode=Mode.OFF, schedule=""))
         if fault.kind is HomeFaultKind.NEVER_HEARD:
             if self._home.control is not None:
                 self._home.crash()
@@ -317,7 +350,7 @@ class HeatingYear:
 
     def _sensors_of(self, fault: HomeFault) -> list[str]:
         """Return the sensors that a fault concerns."""
-        rooms = ROOMS if fault.kind is HomeFaultKind.RADIO_DEAD else (fault.room,)
+        rooms = self._home.rooms if fault.kind is HomeFaultKind.RADIO_DEAD else (fault.room,)
         return [name for room in rooms for name in self._home.sensors(room)]
 
     def _tell(self, room: str, program: ZoneProgram) -> None:
@@ -354,7 +387,7 @@ class HeatingYear:
             # NTP needs a network: some boots learn the time at once, some the next day.
             later = minute + (2 if minute % 3 else 1440)
             offline = [found.to_min for found in self._under_way if found.kind is HomeFaultKind.OFFLINE]
-            self._under_way.append(HomeFault(minute, max([later, *offline]), HomeFaultKind.CLOCK_LOST, ROOMS[0]))
+            self._under_way.append(HomeFault(minute, max([later, *offline]), HomeFaultKind.CLOCK_LOST, home.rooms[0]))
         for room, program in self._programs.items():
             if home.control is not None and home.control.zones[room].program.mode is not program.mode:
                 home.set_program(room, program)
@@ -377,30 +410,33 @@ class HeatingYear:
             case HomeFaultKind.SOURCE_FAILED:
                 home.has_source = HomeFaultKind.SOURCE_FAILED not in kinds
             case HomeFaultKind.WINDOW:
-                home.house.open_window(fault.room, 0.0)
+                home.close_window(fault.room)
         self._strike_sensors()
         if fault.kind is HomeFaultKind.DEAD_WHILE_OFF:
-            self._tell(fault.room, _PROGRAM)
+            self._tell(fault.room, self._home.options.programs[fault.room])
 
     def _look(self) -> None:
         """Check the true temperatures of the rooms, and count what the hub has detected."""
         home = self._home
-        is_out = not home.has_source or not home.house.power.has_mains or home.control is None
-        rooms_c = {room: home.truth_c(room) for room in ROOMS}
+        is_out = not home.has_source or not home.has_power or home.control is None
+        rooms_c = {room: home.truth_c(room) for room in home.rooms}
         for room, value_c in rooms_c.items():
             if home.broken_relays.get(room) is HvacAction.HEAT:
                 self._stuck_ms[room] = home.at_ms
             elif home.at_ms - self._stuck_ms.get(room, -DAY_MS) >= DAY_MS:
                 self._warmest_c = max(self._warmest_c, value_c)
         windows = {found.room for found in self._under_way if found.kind is HomeFaultKind.WINDOW}
+        spent = home.rooms_without_more_heat()
         without_heat = [
-            room for room in ROOMS if is_out or home.broken_relays.get(room) is HvacAction.OFF or room in windows
+            room
+            for room in home.rooms
+            if is_out or home.broken_relays.get(room) is HvacAction.OFF or room in windows or room in spent
         ]
         home.oracle.felt(rooms_c, without_heat, home.at_ms)
         if home.control is None:
             return
         noticing = set()
-        for room, state in zip(ROOMS, home.control.state.zones, strict=True):
+        for room, state in zip(home.rooms, home.control.state.zones, strict=True):
             if state.heating_monitor.is_failing:
                 noticing.add(("no heat", room))
             if state.heating_monitor.is_stuck:

@@ -5,11 +5,11 @@ time.
 """
 
 from collections import Counter, deque
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 
 import msgspec
 
-from agent.climate.settings import ClimateSettings, HeatSourceKind
+from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from hal.interface import HeatSourceDemand, HvacAction, HvacDemand
 
 HOUR_MS = 3_600_000
@@ -34,6 +34,15 @@ EXERCISE_MS_MAX = 1_200_000
 BLIND_STARTS_MAX = 2
 """A boot without UTC may start once more than its record allows; at most this many such starts count in an hour."""
 
+TRUTH_MARGIN_K = 1.5
+"""A sensor that is off by its tolerance, or behind its room by its lag, excuses so much of a limit."""
+
+DAY_MS = 24 * HOUR_MS
+
+UNMEASURED_SHARE_MAX = 0.55
+"""So much of a day, from the second on, may a zone without any temperature be heated: the highest fallback duty
+(`sensor_loss.FROST_DUTY_MAX`) and the rest of a pulse."""
+
 
 def _json(value: object) -> str:
     # A demand's mappings may be read-only views, which msgspec does not know.
@@ -49,6 +58,17 @@ class _Switch:
         self.is_on = False
         self.changed_ms: int | None = None
         self.starts_ms: deque[int] = deque()
+
+
+class _UnmeasuredTime:
+    """How a zone is heated since its temperature is unknown."""
+
+    __slots__ = ("at_ms", "is_first_day", "judged_ms", "on_ms")
+
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = self.judged_ms = at_ms
+        self.on_ms = 0
+        self.is_first_day = True
 
 
 class BrokenRule(msgspec.Struct, frozen=True):
@@ -80,6 +100,8 @@ class SafetyOracle:
         self._is_acting = False
         self._is_valve_on = False
         self._exercised_ms: dict[str, int] = {}
+        self._actions: dict[str, HvacAction] = {}
+        self._unmeasured: dict[str, _UnmeasuredTime] = {}
         self._was_exercised = ""
         self._blind_boots_ms: deque[int] = deque(maxlen=BLIND_STARTS_MAX)
         self._without_heat_ms: dict[str, int] = {}
@@ -102,7 +124,8 @@ class SafetyOracle:
         Args:
             demand: The demand on the outputs.
             at_ms: True time: it goes on while the hub is down.
-            rooms_c: Each room's temperature by its trustworthy sensors; without it, limits are not checked.
+            rooms_c: Each room's temperature by its trustworthy sensors; without it, limits are not checked. A room that
+                is not in it has no known temperature.
             extremes_c: The lowest and the highest value of a room's sensors, where there are several.
         """
         self.steps += 1
@@ -142,7 +165,9 @@ class SafetyOracle:
         known_c = {room: (value_c, value_c) for room, value_c in (rooms_c or {}).items()}
         self._check_source(demand, at_ms, known_c | dict(extremes_c or {}), exercised)
         if rooms_c is not None:
+            self._check_unmeasured(rooms_c.keys() | (extremes_c or {}).keys(), at_ms)
             self._check_limits(demand, rooms_c, at_ms)
+        self._actions = dict(demand.zones)
 
     def record_kill(self, at_ms: int) -> None:
         """Note that the hub stopped, was killed or lost its power: all outputs fall off, minimum times or not."""
@@ -153,6 +178,7 @@ class SafetyOracle:
                 switch.is_on = False
                 switch.changed_ms = at_ms
         self._is_valve_on = False
+        self._actions = {}
 
     def record_boot(self, at_ms: int) -> None:
         """Note that a machine booted that may not know the time."""
@@ -178,6 +204,34 @@ class SafetyOracle:
             self.coldest_c = value_c if self.coldest_c is None else min(self.coldest_c, value_c)
             if value_c < COLD_C:
                 self._violate("a cold room", at_ms, f"{room} {value_c:.1f} °C")
+
+    def check_truth(self, rooms_c: Mapping[str, float], floors_c: Mapping[str, float], at_ms: int) -> None:
+        """Look at the outputs beside the true temperatures.
+
+        Args:
+            rooms_c: Of rooms whose sensors work, or are silent: what one that lies does to its room is another matter.
+            floors_c: Of those that have a probe.
+            at_ms: True time.
+        """
+        for zone in self._settings.zones:
+            room, action = zone.zone_id, self._actions.get(zone.zone_id, HvacAction.OFF)
+            if room not in rooms_c or not self._has_run_long(zone, at_ms):
+                continue
+            room_c, floor_c = rooms_c[room], floors_c.get(room)
+            # A room that nobody can measure is heated a little in summer as well: see `_check_unmeasured`.
+            is_hot = room_c >= zone.over_c + TRUTH_MARGIN_K and room not in self._unmeasured
+            if action is HvacAction.HEAT and is_hot:
+                self._violate("heated a hot room", at_ms, f"{room} {room_c:.1f} °C")
+            if action is HvacAction.COOL and room_c <= zone.under_c - TRUTH_MARGIN_K:
+                self._violate("cooled a cold room", at_ms, f"{room} {room_c:.1f} °C")
+            is_frost = room_c <= zone.frost_c + TRUTH_MARGIN_K
+            if action is HvacAction.HEAT and floor_c is not None and floor_c >= zone.floor_c_max and not is_frost:
+                self._violate("heated a hot floor", at_ms, f"{room} {floor_c:.1f} °C")
+
+    def _has_run_long(self, zone: ZoneSettings, at_ms: int) -> bool:
+        """Return whether a zone has run for longer than the minimum times, which stand above the limits."""
+        has_run_ms = at_ms - (self._switches[zone.zone_id].changed_ms or 0)
+        return has_run_ms > 1000 * max(zone.limits.min_on_s, self._settings.heat_source.limits.min_on_s)
 
     def _exercised(self, demand: HvacDemand) -> str:
         """Return the zone whose valve alone is open without heat; empty for none."""
@@ -274,16 +328,34 @@ class SafetyOracle:
             self._violate("the reversing valve turned under pressure", at_ms, _json(heat_source))
         self._is_valve_on = heat_source.is_valve_on
 
+    def _check_unmeasured(self, known: Collection[str], at_ms: int) -> None:
+        """Check how much of a day a zone is heated whose temperature nobody knows."""
+        for zone in self._settings.zones:
+            if zone.zone_id in known:
+                self._unmeasured.pop(zone.zone_id, None)
+                continue
+            unmeasured = self._unmeasured.setdefault(zone.zone_id, _UnmeasuredTime(at_ms))
+            if self._actions.get(zone.zone_id) is HvacAction.HEAT:
+                unmeasured.on_ms += at_ms - unmeasured.at_ms
+            unmeasured.at_ms = at_ms
+            if at_ms - unmeasured.judged_ms < DAY_MS:
+                continue
+            share = unmeasured.on_ms / (at_ms - unmeasured.judged_ms)
+            # The first day keeps what the zone needed before.
+            if not unmeasured.is_first_day and share > UNMEASURED_SHARE_MAX:
+                self._violate("heated much without a temperature", at_ms, f"{zone.zone_id} {share:.0%} of a day")
+            unmeasured.judged_ms, unmeasured.on_ms, unmeasured.is_first_day = at_ms, 0, False
+
     def _check_limits(self, demand: HvacDemand, rooms_c: Mapping[str, float], at_ms: int) -> None:
         for zone in self._settings.zones:
             room_c = rooms_c.get(zone.zone_id)
-            if room_c is None:
-                continue
             action = demand.zones.get(zone.zone_id, HvacAction.OFF)
-            # Minimum times stand above the limits: they are minutes, and a room's temperature takes longer.
-            has_run_ms = at_ms - (self._switches[zone.zone_id].changed_ms or 0)
-            longest_ms = 1000 * max(zone.limits.min_on_s, self._settings.heat_source.limits.min_on_s)
-            if has_run_ms <= longest_ms:
+            # Minimum times are minutes, and a room's temperature takes longer.
+            if not self._has_run_long(zone, at_ms):
+                continue
+            if room_c is None:
+                if action is HvacAction.COOL:
+                    self._violate("cooled without a temperature", at_ms, zone.zone_id)
                 continue
             if action is HvacAction.HEAT and room_c >= zone.over_c:
                 self._violate("heated above the limit", at_ms, f"{zone.zone_id} {room_c:.1f}")

@@ -1,5 +1,7 @@
 """The comfort laboratory: baselines follow their published rules, and the measures count what happens."""
 
+from itertools import groupby
+
 import pytest
 
 from agent.climate.settings import HeatSourceKind
@@ -8,7 +10,16 @@ from hal.sim.sensor_habits import CONTINUOUS, TENTHS
 from hal.sim.weather_patterns import COLD_CLEAR, COLD_WINDY, MILD, SUMMER_HEAT, WeatherPattern
 from lab.comfort.control import Hysteresis, Situation, TimeProportional, settings_for
 from lab.comfort.oracle import Oracle, ReachOracle
-from lab.comfort.runner import Case, Law, Reach, StartCounter, controller_for, minutes_within_reach, run_constant
+from lab.comfort.runner import (
+    Case,
+    ComfortHome,
+    Law,
+    Reach,
+    StartCounter,
+    controller_for,
+    minutes_within_reach,
+    run_constant,
+)
 
 
 def situation(value_c: float | None, *, minute: int = 0, setpoint_c: float = 21.0, outside_c: float = 1.0) -> Situation:
@@ -88,6 +99,32 @@ def test_the_oracle_errs_less_than_half_of_what_hysteresis_does_with_few_starts(
     oracle, hysteresis = run_constant(case, Law.ORACLE), run_constant(case, Law.HYSTERESIS_03)
     assert oracle.error_k < 0.5 * hysteresis.error_k
     assert oracle.starts_per_h <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "on_min", "off_min"),
+    [("timber boiler", MILD, 5, 5), ("split timber", SUMMER_HEAT, 4, 3), ("timber panels", COLD_WINDY, 1, 3)],
+)
+def test_the_oracle_keeps_the_minimum_times_of_its_equipment(
+    name: str, pattern: WeatherPattern, on_min: int, off_min: int
+) -> None:
+    case = Case(design=HOUSES[name], pattern=pattern, habit=TENTHS, seed=1, warm_up_days=0, days=1)
+    home = ComfortHome(case, controller_for(Law.ORACLE, case))
+    seen: list[bool] = []
+    home.run(600, 25.0 if case.is_cooling else 21.0, lambda _, __, calls: seen.append(calls[0] != 0.0))
+    stretches = [(is_on, len(list(each))) for is_on, each in groupby(seen)][1:-1]
+    assert min((length for is_on, length in stretches if is_on), default=99) >= on_min
+    assert min((length for is_on, length in stretches if not is_on), default=99) >= off_min
+    assert len(stretches) > 4
+
+
+@pytest.mark.parametrize(
+    ("minutes", "allowed"),
+    [(0.0, 0.0), (2.4, 0.0), (2.6, 5.0), (12.0, 12.0), (36.0, 35.0), (37.4, 35.0), (37.6, 40.0), (40.0, 40.0)],
+)
+def test_a_pulse_of_the_oracle_is_the_nearest_that_is_allowed(minutes: float, allowed: float) -> None:
+    oracle = Oracle(1, min_on_minutes=5.0, min_off_minutes=5.0)
+    assert oracle.allowed_minutes(minutes, 40) == allowed
 
 
 @pytest.mark.parametrize("oracle", [Oracle(1), ReachOracle(1)])

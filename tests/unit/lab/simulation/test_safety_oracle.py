@@ -252,6 +252,70 @@ def test_only_a_short_outage_excuses_a_cold_room(outage_min: int, after_h: int, 
     assert oracle.broken["a cold room"] == broken
 
 
+FLOOR_HOME = ClimateSettings(
+    zones=(ZoneSettings(zone_id="a", can_cool=True, limits=LIMITS, floor_sensor="probe", floor_c_max=27.0),)
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "room_c", "floor_c", "minute", "broken"),
+    [
+        (HEAT, 31.4, 26.9, 6, {}),
+        (HEAT, 31.5, 26.9, 6, {"heated a hot room": 1}),
+        (HEAT, 31.5, 26.9, 5, {}),
+        (COOL, 14.6, 20.0, 6, {}),
+        (COOL, 14.5, 20.0, 6, {"cooled a cold room": 1}),
+        (HEAT, 20.0, 27.0, 6, {"heated a hot floor": 1}),
+        (HEAT, 7.0, 27.0, 6, {}),
+        (COOL, 20.0, 30.0, 6, {}),
+    ],
+)
+def test_output_that_the_true_room_forbids_is_found(
+    action: HvacAction, room_c: float, floor_c: float, minute: int, broken: dict[str, int]
+) -> None:
+    """Minimum times are up to five minutes, and come first."""
+    oracle = SafetyOracle(FLOOR_HOME)
+    oracle.check_demand(zones(a=action), 0)
+    oracle.check_truth({"a": room_c}, {"a": floor_c}, minute * MIN_MS)
+    assert oracle.broken == broken
+
+
+def test_killed_hub_heats_no_hot_room() -> None:
+    oracle = SafetyOracle(FLOOR_HOME)
+    oracle.check_demand(zones(a=HEAT), 0)
+    oracle.record_kill(7 * MIN_MS)
+    oracle.check_truth({"a": 40.0}, {"a": 40.0}, 20 * MIN_MS)
+    assert oracle.broken == {}
+
+
+@pytest.mark.parametrize(("minute", "broken"), [(5, {}), (6, {"cooled without a temperature": 1})])
+def test_cooling_without_a_temperature_is_found(minute: int, broken: dict[str, int]) -> None:
+    oracle = SafetyOracle(FLOOR_HOME)
+    oracle.check_demand(zones(a=COOL), 0, {"a": 27.0})
+    oracle.check_demand(zones(a=COOL), minute * MIN_MS, {})
+    assert oracle.broken == broken
+
+
+@pytest.mark.parametrize(
+    ("on_min", "hours", "known_at_h", "broken"),
+    [
+        (33, 49, None, {}),
+        (34, 49, None, {"heated much without a temperature": 1}),
+        (60, 23, None, {}),
+        (60, 72, 40, {}),
+        (60, 72, 10, {"heated much without a temperature": 1}),
+    ],
+)
+def test_much_heat_without_a_temperature_is_found_from_the_second_day_on(
+    on_min: int, hours: int, known_at_h: int | None, broken: dict[str, int]
+) -> None:
+    oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=ShortCycleLimits(0.0, 0.0, 60)),)))
+    for minute in range(hours * 60):
+        known_c = {"a": 20.0} if minute == 0 or minute // 60 == known_at_h else {}
+        oracle.check_demand(zones(a=HEAT) if minute % 60 < on_min else zones(), minute * MIN_MS, known_c)
+    assert oracle.broken == broken
+
+
 def test_starts_allowed_after_boots_without_the_time() -> None:
     oracle = SafetyOracle(ClimateSettings(zones=(ZoneSettings(zone_id="a", limits=LIMITS),)))
     for minute in range(0, 50, 10):
