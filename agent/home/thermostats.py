@@ -4,6 +4,7 @@ The page, the command line and the APIs all come through `Thermostats.apply`, so
 change through one interface is seen by all others at once.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ CLIENT_PREFIX = "api:"
 
 LOST_AT_RESTART = "The change is in force now; it is lost at a restart unless the disk takes it before"
 """What a caller is answered whose change the disk has refused. The snapshots of the control go on trying."""
+
+SAVE_S_MAX = 4.0
+"""How long a caller waits for the disk; the command line gives up after five. An SD card takes up to a second."""
 
 
 class Thermostats:
@@ -59,6 +63,7 @@ class Thermostats:
         self._humidity = humidity
         self._new_id = new_id
         self._name_of = name_of
+        self._hanging: asyncio.Task[None] | None = None
         self.changes = changes
 
     @property
@@ -179,6 +184,31 @@ class Thermostats:
             await self._climate.save()
         except StorageFull as error:
             raise StorageFull(f"{error}. {LOST_AT_RESTART}") from error
+
+    async def save_in_time(self) -> None:
+        """Write what is set for the zones now, for a caller who waits for the answer.
+
+        A write that hangs goes on, and no further one is queued behind it.
+
+        Raises:
+            StorageFull: See `save`; also where the disk hangs.
+        """
+        if self._hanging is None:
+            # A task: a write that has begun cannot be cancelled.
+            saving = asyncio.get_running_loop().create_task(self.save())
+            saving.add_done_callback(self._end)
+            await asyncio.wait({saving}, timeout=SAVE_S_MAX)
+            if saving.done():
+                return saving.result()
+            self._hanging = saving
+        raise StorageFull(f"check the disk: it has not answered within {SAVE_S_MAX:.0f} s. {LOST_AT_RESTART}")
+
+    def _end(self, saving: "asyncio.Task[None]") -> None:
+        if self._hanging is saving:
+            self._hanging = None
+        if not saving.cancelled():
+            # Looked at, as nobody may wait for it: the control reports what its own writes meet.
+            saving.exception()
 
 
 def _unknown(zone_id: str, known: tuple[str, ...]) -> UnknownDevice:

@@ -265,7 +265,7 @@ def handlers(climate: "ClimateService | None", thermostats: "Callable[[], Thermo
         except UnknownDevice as error:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", str(error)) from error
         # An answer outlives a power cut. A disk that refuses is answered with 503 `storage_full`.
-        await thermostats().save()
+        await thermostats().save_in_time()
         return ChangedZones([*changed])
 
     return {"get_climate": get_climate, "change_climate": change_climate}

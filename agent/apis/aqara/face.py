@@ -212,7 +212,7 @@ class AqaraFace(BaseFace):
         settled = [view.execute(item, by) if isinstance(item, CommandItem) else item for item in items]
         if any(item is None for item in settled):
             # An answer outlives a power cut.
-            await self._parts.home.thermostats.save()
+            await self._parts.home.thermostats.save_in_time()
         failures = tuple(item for item in settled if item is not None)
         return wire.settled(message, len(items), failures, ALL_FAILED_MIXED_CODE)
 

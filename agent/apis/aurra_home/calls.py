@@ -117,7 +117,7 @@ class Calls:
             StorageFull: The disk refuses. They stay in force, and are written later.
         """
         self._home.thermostats.apply_all(zone_id, asked, by=request.caller.name)
-        await self._home.thermostats.save()
+        await self._home.thermostats.save_in_time()
 
     async def put_schedule(self, request: ApiRequest) -> ApiAnswer:
         """Answer `POST /thermostat/{device_id}/schedule`: the zone follows it from now on."""

@@ -316,7 +316,7 @@ class HomeKitService:
         waiting, self._waiting_for_zones = self._waiting_for_zones, []
         problem: StorageFull | None = None
         try:
-            await self._home.thermostats.save()
+            await self._home.thermostats.save_in_time()
         except StorageFull as error:
             _log.warning("HomeKit: %s", error)
             problem = error

@@ -1,5 +1,6 @@
 """What an API sees of a zone, and the one path of requests."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from agent.climate.effective_setpoint import SetpointReason
 from agent.climate.model import Mode
 from agent.climate.requests import EcoRequest, HoldRequest, SetRequest
-from agent.errors import SettingInvalid, UnknownDevice
+from agent.errors import SettingInvalid, StorageFull, UnknownDevice
+from agent.home import thermostats as thermostats_module
 from agent.home.temperatures import from_fahrenheit, to_fahrenheit
 from agent.home.thermostats import Thermostats
 from hal.interface import HUB, HvacAction, Quality, SensorKind
@@ -49,6 +51,33 @@ def test_a_mode_that_one_zone_cannot_do_changes_none(bench: HomeBench) -> None:
     with pytest.raises(SettingInvalid, match="the equipment of bath cannot do cool"):
         bench.home.thermostats.apply("all", SetRequest(Mode.COOL), by="anna")
     assert [each.mode for each in bench.home.thermostats.all()] == [Mode.HEAT, Mode.HEAT]
+
+
+@pytest.mark.parametrize("end", ["the disk answers", "the disk refuses"])
+async def test_a_change_waits_for_a_disk_that_hangs_only_as_long_as_its_caller(
+    bench: HomeBench, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    thermostats, climate, answer = bench.home.thermostats, bench.climate, asyncio.Event()
+    saves: list[str] = []
+
+    async def hang() -> None:
+        saves.append("begun")
+        await answer.wait()
+        if end == "the disk refuses":
+            raise StorageFull("full")
+
+    monkeypatch.setattr(thermostats_module, "SAVE_S_MAX", 0.01)
+    with monkeypatch.context() as hung:
+        hung.setattr(climate, "save", hang)
+        thermostats.apply("living", SetRequest(heat_setpoint_c=23.0), by="anna")
+        for _ in range(3):
+            with pytest.raises(StorageFull, match=r"check the disk.*The change is in force now; it is lost"):
+                await asyncio.wait_for(thermostats.save_in_time(), 30.0)
+    assert (saves, thermostats.get("living").heat_setpoint_c) == (["begun"], 23.0)
+    answer.set()
+    while thermostats._hanging is not None:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0)
+    await thermostats.save_in_time()
 
 
 def test_a_hub_without_zones(bench: HomeBench) -> None:
