@@ -97,6 +97,7 @@ bench-compare: $(DEV) ## benches by turns with another revision: make bench-comp
 calibration: $(DEV) ## fit the confidence of predictive maintenance on simulated fleets, and judge it on others
 	@$(BIN)/python -m lab.maintenance.calibration
 	@$(BIN)/python -m lab.maintenance.machine_calibration
+	@$(BIN)/python -m lab.maintenance.pipe_calibration
 
 soak: campaigns sweeps ## long campaigns and every crash point (a slice: make campaigns SOAK_ARGS="--count 5")
 

@@ -8,13 +8,14 @@ from math import exp, log
 
 from agent.foundation.phrase import Phrase, phrase
 from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
-from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Drift, MachineModel, factor_of, features
+from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Drift, factor_of
+from agent.maintenance.pipe_confidence import PipeModel, features
 from agent.maintenance.pipe_readings import EXCESS_K_MAX, EXCESS_K_MIN, SIGN_OF, PipeIndicator, spread_of
 from agent.maintenance.pipe_record import PipeDrift, PipeRecord
 
 
 def find_pipes(
-    record: PipeRecord, models: Mapping[PipeIndicator, MachineModel], utc_ms: int | None, *, threshold: float = NEEDED
+    record: PipeRecord, models: Mapping[PipeIndicator, PipeModel], utc_ms: int | None, *, threshold: float = NEEDED
 ) -> list[Finding]:
     """Return what is known about each indicator of a pair.
 
@@ -28,7 +29,7 @@ def find_pipes(
 
 
 def _found(
-    record: PipeRecord, indicator: PipeIndicator, model: MachineModel | None, utc_ms: int | None, threshold: float
+    record: PipeRecord, indicator: PipeIndicator, model: PipeModel | None, utc_ms: int | None, threshold: float
 ) -> Finding:
     known = record.drift(indicator)
     drift = known.drift

@@ -13,7 +13,7 @@ spread in kelvin and hardly this, as UA grows with about the 0.2th power of the 
 
 from collections.abc import Mapping
 from enum import StrEnum
-from math import exp, floor, log, log2
+from math import exp, floor, log
 from types import MappingProxyType
 
 import msgspec
@@ -50,9 +50,8 @@ EXCESS_POWER = 0.2
 """With this power of the excess the transfer units of an emitter grow: EN 442 gives the heat of radiators as the 1.3rd,
 EN 1264 that of floors as the 1.1st."""
 
-OUTPUT_BANDS = 4
-"""Zones with another output have another flow; of the excess each factor of two is a state, as what is left of its
-influence is a few percent then."""
+OUTPUT_BANDS = 8
+"""A zone with another output has another flow."""
 OUTDOOR_BAND_K = 5.0
 OUTDOOR_C = (-40.0, 50.0)
 
@@ -199,8 +198,7 @@ def readings_of(excess_k: float, spread_k: float, output: float, outdoor_c: floa
     if spread_k > SHARE_MAX * excess_k or excess_k > EXCESS_K_MAX:
         return []
     level = min(OUTPUT_BANDS - 1, int(output * OUTPUT_BANDS))
-    band = level * 64 + int(log2(excess_k / EXCESS_K_MIN))
-    found = [PipeReading(PipeChannel.SPREAD, band, log(units_of(excess_k, spread_k)))]
+    found = [PipeReading(PipeChannel.SPREAD, level, log(units_of(excess_k, spread_k)))]
     if outdoor_c is not None and OUTDOOR_C[0] <= outdoor_c <= OUTDOOR_C[1]:
         outdoor = floor((outdoor_c - OUTDOOR_C[0]) / OUTDOOR_BAND_K)
         found.append(PipeReading(PipeChannel.SUPPLY, level * 64 + outdoor, log(excess_k)))

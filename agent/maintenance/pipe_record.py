@@ -4,13 +4,17 @@ A day in an operating state is the mean of its readings; `agent.maintenance.mach
 """
 
 from collections.abc import Collection, Mapping
+from math import hypot
 from types import MappingProxyType
 
 import msgspec
 
-from agent.maintenance.machine_drift import BandValue, Drift, Scatter, add_bands, jump_of
+from agent.foundation.median import median
+from agent.maintenance.machine_drift import JUMP_DAYS, BandValue, Drift, Scatter, add_bands, factor_of, jump_of
 from agent.maintenance.pipe_readings import (
     CHANNEL_OF,
+    EXCESS_K_MAX,
+    EXCESS_K_MIN,
     REST,
     SIGN_OF,
     PipeChannel,
@@ -20,6 +24,7 @@ from agent.maintenance.pipe_readings import (
     follow_steady,
     is_swapped,
     readings_of,
+    spread_of,
 )
 
 DAY_MS = 86_400_000
@@ -39,11 +44,14 @@ thermometer, or a repair, before it is wear."""
 
 SCATTER: Mapping[PipeChannel, Scatter] = MappingProxyType(
     {
-        PipeChannel.SPREAD: Scatter(sigma_min=0.03, season_sigma=0.05),
+        PipeChannel.SPREAD: Scatter(sigma_min=0.03, season_sigma=0.03),
         PipeChannel.SUPPLY: Scatter(sigma_min=0.03, season_sigma=0.04),
     }
 )
 """A settled spread repeats to a few percent; radiator valves close a little more in a milder season."""
+
+THERMOMETERS_K = 0.2
+"""By so much two thermometers move against each other in some years."""
 
 
 class PipeBandDay(msgspec.Struct, frozen=True):
@@ -178,7 +186,7 @@ def complete_day(record: PipeRecord, utc_ms: int) -> PipeRecord:
             if each.channel is channel and each.readings >= READINGS_MIN
         ]
         known = record.drift(indicator)
-        drift = add_bands(known.drift, bands, utc_ms, SCATTER[channel])
+        drift = add_bands(known.drift, bands, utc_ms, _scatter(known, record.excess_k))
         if drift is not known.drift:
             known = _checked(PipeDrift(indicator, drift, known.jump))
         if known != PipeDrift(indicator):
@@ -187,9 +195,23 @@ def complete_day(record: PipeRecord, utc_ms: int) -> PipeRecord:
     return msgspec.structs.replace(record, drifts=tuple(drifts), is_swapped=False, is_outdoor_missing=not has_outdoor)
 
 
+def _scatter(known: PipeDrift, excess_k: float) -> Scatter:
+    """Return how much an indicator changes without a reason: a smaller spread more, by the thermometers."""
+    channel = CHANNEL_OF[known.indicator]
+    scatter, usual_k = SCATTER[channel], min(EXCESS_K_MAX, max(EXCESS_K_MIN, excess_k))
+    learned = [each for each in known.drift.baselines if each.values]
+    if channel is PipeChannel.SPREAD and learned:
+        units = factor_of(SIGN_OF[known.indicator] * median(max(learned, key=lambda each: len(each.values)).values))
+        usual_k = max(THERMOMETERS_K, spread_of(units, usual_k))
+    return Scatter(hypot(scatter.sigma_min, THERMOMETERS_K / usual_k), scatter.season_sigma)
+
+
 def _checked(known: PipeDrift) -> PipeDrift:
-    """Return a drift begun anew where its value has jumped."""
-    jump = jump_of(known.drift, JUMP[CHANNEL_OF[known.indicator]])
+    """Return a drift begun anew where its value has jumped, or is another than it was learned from the first day on."""
+    limit, below = JUMP[CHANNEL_OF[known.indicator]], [change for change, _ in known.drift.recent]
+    jump = jump_of(known.drift, limit)
+    if len(below) == JUMP_DAYS and (min(below) > limit or max(below) < -limit):
+        jump = -median(below)
     if jump is not None:
         return PipeDrift(known.indicator, Drift(), round(SIGN_OF[known.indicator] * jump, 3))
     return PipeDrift(known.indicator, known.drift) if known.drift.is_judged else known

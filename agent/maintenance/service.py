@@ -25,10 +25,10 @@ from agent.maintenance.confidence import CalibratedModel
 from agent.maintenance.curve import CurveDay, days_of
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator, WearIndicator
-from agent.maintenance.machine_drift import MachineModel
 from agent.maintenance.machine_readings import PowerPost
 from agent.maintenance.machine_watch import MachineWatch
 from agent.maintenance.pipe_assessment import find_pipes
+from agent.maintenance.pipe_confidence import PipeModel
 from agent.maintenance.pipe_readings import PipeIndicator, PipePair
 from agent.maintenance.pipe_record import begun_anew, observe_pair
 from agent.maintenance.sudden import NoWarming, Response, follow
@@ -115,7 +115,7 @@ class MaintenanceService:
         worker: Worker,
         machines: MachineWatch | None = None,
         accelerometers: Accelerometers | None = None,
-        pipe_models: Mapping[PipeIndicator, MachineModel] = MappingProxyType({}),
+        pipe_models: Mapping[PipeIndicator, PipeModel] = MappingProxyType({}),
         is_southern: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare; the file is read by `run`.

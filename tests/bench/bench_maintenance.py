@@ -46,12 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     calibration = importlib.import_module("agent.maintenance.calibration")
     alert_service = importlib.import_module("agent.maintenance.alert_service")
     service = importlib.import_module("agent.maintenance.service")
+    pipe_readings = importlib.import_module("agent.maintenance.pipe_readings")
+    pipe_calibration = importlib.import_module("agent.maintenance.pipe_calibration")
     clock = Minutes()
 
     def evidence() -> list[object]:
-        is_on = clock.minute % 30 < 12
+        is_on = clock.minute % 30 < 20
+        pair = pipe_readings.PipePair(50.0, 41.0, ("supply", "return"))
         return [
-            service.ZoneEvidence(f"zone-{number}", {"own": ""}, 20.0, 5.0 + clock.minute // 1440 % 5, float(is_on))
+            service.ZoneEvidence(
+                f"zone-{number}", {"own": ""}, 20.0, 5.0 + clock.minute // 1440 % 5, float(is_on), pair=pair
+            )
             for number in range(ZONES)
         ]
 
@@ -65,7 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             **shared,
         )
         maintenance = service.MaintenanceService(
-            Path(directory), evidence=evidence, models=calibration.MODELS, alerts=alerts, **shared
+            Path(directory),
+            evidence=evidence,
+            models=calibration.MODELS,
+            pipe_models=pipe_calibration.PIPE_MODELS,
+            alerts=alerts,
+            **shared,
         )
         kept, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

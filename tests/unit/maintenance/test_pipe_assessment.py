@@ -5,8 +5,9 @@ import pytest
 
 from agent.maintenance.assessment import NEEDED, Finding, FindingState
 from agent.maintenance.indicators import SOLSTICE_MS
-from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, MachineModel
+from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS
 from agent.maintenance.pipe_assessment import find_pipes
+from agent.maintenance.pipe_confidence import PipeModel
 from agent.maintenance.pipe_readings import PipeIndicator, PipePair
 from agent.maintenance.pipe_record import (
     DAY_BANDS_MAX,
@@ -21,7 +22,7 @@ from agent.maintenance.pipe_record import (
 )
 from tests.unit.maintenance.pipes import learned, pipe_day
 
-SURE = {each: MachineModel(-4.0, (1.0, 1.0, 1.0), 0.1) for each in PipeIndicator}
+SURE = {each: PipeModel(-4.0, (1.0, 1.0, 1.0, 0.0), 0.1) for each in PipeIndicator}
 KNOWN_DAYS = BASELINE_DAYS + RECENT_DAYS
 
 
@@ -68,7 +69,7 @@ def test_a_spread_that_shrinks_is_heat_that_is_not_given_off() -> None:
 
 
 def test_a_supply_that_gets_less_warm_in_the_same_weather_is_the_source() -> None:
-    record = worsened(40, spread=0.99, excess=0.99)
+    record = worsened(40, spread=0.988, excess=0.99)
     at = found(record, KNOWN_DAYS + 40, PipeIndicator.LOW_SUPPLY)
     assert at.state is FindingState.NEEDED
     assert at.evidence == "the supply is 20.7 K above the room, usually 30.0 K in the same weather"
@@ -135,7 +136,7 @@ def test_without_a_model_or_the_time_it_is_unknown_with_its_numbers() -> None:
     at = found(record, KNOWN_DAYS + 40, PipeIndicator.SPREAD, has_models=False)
     assert (at.state, at.confidence) == (FindingState.UNKNOWN, None)
     assert at.evidence.endswith("not calibrated: its confidence is unknown")
-    assert len(at.features) == 3
+    assert len(at.features) == 4
     assert find_pipes(record, SURE, None)[0].evidence == "the time of day is not known"
 
 
@@ -144,6 +145,26 @@ def test_a_service_begins_one_indicator_anew() -> None:
     assert found(record, KNOWN_DAYS, PipeIndicator.SPREAD).evidence.startswith("still learning: 0 of 14")
     assert found(record, KNOWN_DAYS, PipeIndicator.LOW_SPREAD).state is FindingState.USUAL
     assert begun_anew(record, ()) is record
+
+
+def test_a_fault_that_was_learned_as_usual_and_repaired_at_once_is_learned_anew() -> None:
+    record = learned(BASELINE_DAYS)
+    for day in range(3):
+        record = pipe_day(record, BASELINE_DAYS + day, spread_k=6.0)
+    low = record.drift(PipeIndicator.LOW_SPREAD)
+    assert (low.drift.days_learned, low.jump is not None and low.jump < -0.3) == (0, True)
+
+
+def test_a_small_spread_has_to_change_by_more_than_two_thermometers_do() -> None:
+    found_sigma = []
+    for usual_k in (2.0, 9.0):
+        record = PipeRecord()
+        for day in range(KNOWN_DAYS + 10):
+            record = pipe_day(record, day, spread_k=usual_k * (1.0 if day < BASELINE_DAYS else 1.1))
+        found_sigma.append(record.drift(PipeIndicator.SPREAD).drift.shift_sigma)
+    small, large = found_sigma
+    assert small < 1.5
+    assert large > 2.5
 
 
 def minutes(record: PipeRecord, count: int, at_ms: int, pair: PipePair | None, output: float = 1.0) -> PipeRecord:
