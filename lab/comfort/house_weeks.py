@@ -218,6 +218,7 @@ class CatalogueHome(ControlledHome):
     def lose_state(self) -> None:
         """Lose the state file: until its sensor reports, nothing is known of a room."""
         super().lose_state()
+        self.observed.clear()
         self._unheard = set(self._names)
 
     def unheard_rooms(self) -> Collection[str]:

@@ -108,14 +108,17 @@ def test_room_of_which_nothing_is_known_is_no_room_that_is_cold_by_a_fault_of_th
     home.run(MINUTE_MS)
     assert list(home.unheard_rooms()) == []
     home.silent = {"home"}
+    home.crash()
     home.lose_state()
-    home.restart()
     home.run(2 * MINUTE_MS)
+    watcher.look(home, ())
+    home.restart()
+    home.run(3 * MINUTE_MS)
     watcher.look(home, ())
     assert list(home.rooms_without_more_heat()) == ["home"]
     assert watcher.coldest_unheard_c == pytest.approx(home.truth_c("home"), abs=0.01)
     home.silent = set()
-    home.run(3 * MINUTE_MS)
+    home.run(4 * MINUTE_MS)
     assert list(home.rooms_without_more_heat()) == []
 
 
