@@ -6,12 +6,10 @@ import msgspec
 
 from agent.maintenance.drift import Drift, Sign
 
+ODDS_MAX = 6.0
 LOSS_MIN, LOSS_MAX = -0.2, 0.6
 SIGMAS_MIN, SIGMAS_MAX = -3.0, 8.0
 """Beyond these a drift is not more or less certain: the fitted fleets have too few."""
-
-CLEAR_SIGMAS = 3.0
-"""From here on a loss is there; what else it may be no longer depends on the scatter."""
 
 SURPRISE_MIN = -2.0
 """Days that are much better than expected: a repair."""
@@ -20,14 +18,13 @@ SURPRISE_MIN = -2.0
 def features(sign: Sign) -> tuple[float, float, float, float]:
     """Return what the model weighs.
 
-    These are the loss, the loss in standard deviations, the same up to where it is clear, and by how much the last days
-    were better than the loss would have them.
+    These are the odds of a fault, what it takes, the same in standard deviations, and by how much the last days were
+    better than it would have them.
     """
-    sigmas = min(SIGMAS_MAX, max(SIGMAS_MIN, sign.sigmas))
     return (
+        min(ODDS_MAX, max(-ODDS_MAX, sign.log_odds)),
         min(LOSS_MAX, max(LOSS_MIN, sign.loss)),
-        sigmas,
-        min(CLEAR_SIGMAS, max(0.0, sigmas)),
+        min(SIGMAS_MAX, max(SIGMAS_MIN, sign.sigmas)),
         min(0.0, max(SURPRISE_MIN, sign.surprise)),
     )
 

@@ -63,18 +63,32 @@ class Expected(msgspec.Struct, frozen=True):
     variance: float
 
 
-class Dynamics(msgspec.Struct, frozen=True):
-    """How a state changes from day to day.
+class Dynamics(msgspec.Struct, frozen=True, kw_only=True):
+    """How a state changes from day to day, and which of the modes of `imm_filter` a zone is in.
 
     Attributes:
-        walk: The standard deviation by which each number changes in a day; the last is the loss.
-        forgetting_days: A loss that stays is the house's usual behaviour after about so long: a new tenant.
+        walk: The standard deviation by which each number but the loss changes in a day: a new tenant.
+        usual_walk: The same of the loss where nothing is wrong.
+        usual_fading_days: It fades in about so many days.
+        faulty_walk: The same of a fault's loss beside its growth.
+        faulty_fading_days: It fades in about so many days: a change that stays becomes usual.
+        growth: By how much a fault's loss grows in a day.
+        faults_a_day: How often a fault begins.
+        repairs_a_day: How often one is repaired.
+        trust: The share of a day's log likelihood that counts: days that follow each other are not independent.
         clip_sigma: A day counts at most so much (Huber): a party must not look like a fault.
         surprise_share: The share of one day in the mean of what is unexpected.
     """
 
     walk: tuple[float, ...]
-    forgetting_days: float
+    usual_walk: float
+    usual_fading_days: float
+    faulty_walk: float
+    faulty_fading_days: float
+    growth: float
+    faults_a_day: float
+    repairs_a_day: float
+    trust: float
     clip_sigma: float
     surprise_share: float
 
@@ -105,7 +119,19 @@ class Signature(Protocol):
 class EnergySignature:
     """Output by the warmth above outside: state of log span, free warmth, sun, loss."""
 
-    dynamics = Dynamics((0.0003, 0.02, 0.02, 0.004), forgetting_days=150.0, clip_sigma=2.5, surprise_share=0.12)
+    dynamics = Dynamics(
+        walk=(0.0007, 0.02, 0.005),
+        usual_walk=0.006,
+        usual_fading_days=5.0,
+        faulty_walk=0.005,
+        faulty_fading_days=300.0,
+        growth=0.002,
+        faults_a_day=0.14 / 365.0,
+        repairs_a_day=1.0 / 250.0,
+        trust=0.25,
+        clip_sigma=2.5,
+        surprise_share=0.15,
+    )
     worse = 1.0
 
     def first(self, measured: Measured) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -138,7 +164,19 @@ class EnergySignature:
 class RunSignature:
     """Length of a run by the output: state of the logarithm of a run at little output, exponent, loss."""
 
-    dynamics = Dynamics((0.005, 0.0, 0.02), forgetting_days=200.0, clip_sigma=3.5, surprise_share=0.2)
+    dynamics = Dynamics(
+        walk=(0.003, 0.0),
+        usual_walk=0.015,
+        usual_fading_days=10.0,
+        faulty_walk=0.03,
+        faulty_fading_days=300.0,
+        growth=0.004,
+        faults_a_day=0.1 / 365.0,
+        repairs_a_day=1.0 / 80.0,
+        trust=0.15,
+        clip_sigma=3.5,
+        surprise_share=0.2,
+    )
     worse = -1.0
 
     def first(self, measured: Measured) -> tuple[tuple[float, ...], tuple[float, ...]]:

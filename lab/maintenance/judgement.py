@@ -6,16 +6,17 @@ as tables for docs/experiments/maintenance-confidence.md.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from math import inf
 from typing import Generic, TypeVar
 
 import msgspec
 
 from agent.maintenance.assessment import LIKELY, NEEDED
-from lab.maintenance.faults import FaultCourse
+from lab.maintenance.faults import YEARS, FaultCourse
 from lab.maintenance.logistic import Point, brier, calibration_error, fit, reliability
 
 COMMAND = "make calibration"
-MODEL_DATE = "2026-11-29"
+MODEL_DATE = "2026-11-30"
 """Of the models: changed by hand with the fleets, so that the files stay the same for the same fleets."""
 
 POINT_DAYS = 5
@@ -27,6 +28,9 @@ WEIGHT_DIGITS = 3
 SLOW_DAYS = 60.0
 WARNING_DAYS = 14.0
 """A fault that takes as long as the first has to be reported so long before its full effect."""
+
+RECORD_DAYS = 365.0 * YEARS
+"""A house is followed for so long."""
 
 RECALL = "faults of both kinds reported before their repair (recall)"
 
@@ -59,8 +63,8 @@ class Judgement(msgspec.Struct):
     Attributes:
         points: Probabilities with their truths, each fifth day.
         alerts: How often the confidence has reached the threshold, and how many of these were true.
-        slow: Slow faults that began while the hub watched, and how many were reported in time: two weeks before their
-            full effect.
+        slow: Slow faults that ran their course while the hub watched (`is_asked`), and how many were reported in time:
+            two weeks before their full effect.
         fast: The others, and how many were reported before their repair.
         faults: Both, and how many were reported before their repair.
     """
@@ -98,6 +102,8 @@ def judge_days(
     found: Mapping[IndicatorT, Judgement],
     judged: Iterable[Judged[IndicatorT, FaultT, DriftT]],
     probability: Callable[[IndicatorT, DriftT], float],
+    *,
+    record_days: float = inf,
 ) -> None:
     """Add what a model says on the days of one house or machine.
 
@@ -105,6 +111,7 @@ def judge_days(
         found: To which it is added.
         judged: The days, in order.
         probability: The confidence of the model.
+        record_days: See `is_asked`.
     """
     watched: dict[IndicatorT, list[Watched[FaultT, DriftT]]] = {}
     for each in judged:
@@ -113,15 +120,18 @@ def judge_days(
         if each.day % POINT_DAYS == 0:
             found[each.indicator].points.append((p, bool(each.faults)))
     for indicator, days in watched.items():
-        count_events(found[indicator], days)
+        count_events(found[indicator], days, record_days)
 
 
-def count_events(judgement: Judgement, days: Sequence[Watched[FaultT, DriftT]]) -> list[FaultT]:
+def count_events(
+    judgement: Judgement, days: Sequence[Watched[FaultT, DriftT]], record_days: float = inf
+) -> list[FaultT]:
     """Add the alerts and the faults of one house or machine; an alert ends where the confidence falls below `LIKELY`.
 
     Args:
         judgement: To which they are added.
-        days: Its judged days, in order. Of a fault that began before the first of them nothing is asked.
+        days: Its judged days, in order.
+        record_days: See `is_asked`.
 
     Returns:
         The slow faults that were not reported in time.
@@ -139,8 +149,19 @@ def count_events(judgement: Judgement, days: Sequence[Watched[FaultT, DriftT]]) 
     return [
         fault
         for fault in seen
-        if fault.begins >= days[0].day and not _count_fault(judgement, fault, reported.get(fault))
+        if is_asked(fault, days[0].day, record_days) and not _count_fault(judgement, fault, reported.get(fault))
     ]
+
+
+def is_asked(fault: FaultCourse, first_day: int, record_days: float) -> bool:
+    """Return whether a fault ran its whole course, to its repair, while the hub watched: else nothing is asked of it.
+
+    Args:
+        fault: It.
+        first_day: The first day on which the hub could judge.
+        record_days: For how long it watched; without an end, a fault that is not over counts as well.
+    """
+    return fault.begins >= first_day and fault.ends <= record_days
 
 
 def _count_fault(judgement: Judgement, fault: FaultCourse, reported_day: int | None) -> bool:

@@ -6,7 +6,16 @@ from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator
 from lab.maintenance.calibration import fleets_as_markdown
 from lab.maintenance.faults import FaultCourse
-from lab.maintenance.judgement import Judged, Judgement, Watched, count_events, fit_rounded, judge_days, tables
+from lab.maintenance.judgement import (
+    RECORD_DAYS,
+    Judged,
+    Judgement,
+    Watched,
+    count_events,
+    fit_rounded,
+    judge_days,
+    tables,
+)
 
 SLOW, OLD, FAST = FaultCourse(10.0, 100.0), FaultCourse(-50.0, 100.0), FaultCourse(20.0, 5.0)
 
@@ -30,6 +39,13 @@ def test_a_slow_fault_that_is_reported_later_than_two_weeks_before_its_full_effe
     in_time = Judgement()
     assert count_events(in_time, watched((0, 0.1, ()), (96, 0.9, (SLOW,)))) == []
     assert in_time.slow == (1, 1)
+
+
+def test_of_a_fault_whose_repair_lies_after_the_record_nothing_is_asked() -> None:
+    last, over = (FaultCourse(RECORD_DAYS - 114.0 + late, 100.0) for late in (0.0, 1.0))
+    judgement = Judgement()
+    assert count_events(judgement, watched((0, 0.1, ()), (1000, 0.9, (last, over))), RECORD_DAYS) == []
+    assert (judgement.slow, judgement.faults, judgement.alerts) == ((1, 1), (1, 1), (1, 1))
 
 
 def test_a_house_without_a_judged_day_has_no_fault() -> None:

@@ -19,6 +19,7 @@ from agent.maintenance.alerts import Verdict
 from agent.maintenance.assessment import ZoneRecord, observe
 from agent.maintenance.curve import DAYS_MAX, CurveDay, days_of, with_day
 from agent.maintenance.drift import Drift, Sign
+from agent.maintenance.imm_filter import Mode
 from agent.maintenance.indicators import SOLSTICE_MS, DayInProgress, WearIndicator
 from agent.maintenance.machine_drift import BANDS_MAX, BASELINE_DAYS, Baseline
 from agent.maintenance.pipe_readings import PipeChannel, PipeIndicator, PipePair, Steady
@@ -227,8 +228,9 @@ def test_eight_zones_fit_the_file() -> None:
     drifts = {
         name: Drift(
             9999, (number,) * size, (number,) * (size * (size + 1) // 2), *(number,) * 2,
-            (Sign(number, number, number),) * 3, (number,) * (size - 1),
+            (Sign(number, number, number, number),) * 3, (number,) * (size - 1),
             number, number, SOLSTICE_MS, SOLSTICE_MS,
+            Mode((number,) * size, (number,) * (size * (size + 1) // 2)), number,
         )
         for name, size in sizes.items()
     }  # fmt: skip

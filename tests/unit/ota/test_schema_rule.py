@@ -36,6 +36,7 @@ from agent.maintenance import service as maintenance
 from agent.maintenance.alerts import Alert, AlertState, Answer, Mute, Verdict
 from agent.maintenance.assessment import ZoneRecord
 from agent.maintenance.drift import Drift, Sign
+from agent.maintenance.imm_filter import Mode
 from agent.maintenance.indicators import DayInProgress
 from agent.maintenance.machine_assessment import BandDay, MachineDrift, MachineRecord
 from agent.maintenance.machine_readings import Channel, MachineIndicator
@@ -117,7 +118,10 @@ PAIRING = PairingState(
     {"T1": Sensor("T1", PairingStage.REGISTERED, sensor_id="s-1", kinds=(SensorKind.TEMPERATURE,))},
     JoinWindow("boot", 9000),
 )
-DRIFT = Drift(30, (3.6, 0.1), (0.1, 0.0, 0.2), 1.1, 0.2, (Sign(0.1, 1.2, 0.2),), (3.6,), 0.1, 40.0, 5, 6)
+MODE = Mode((3.6, 0.1), (0.1, 0.0, 0.2))
+DRIFT = Drift(
+    30, MODE.state, MODE.covariance, 1.1, 0.2, (Sign(0.1, 1.2, 0.2, 0.3),), (3.6,), 0.1, 40.0, 5, 6, MODE, 0.4
+)
 PIPE_DRIFT = machine_drift.Drift((machine_drift.Baseline(2, (3.6,), 0.9),), 1.5, 5, ((0.1, 1.2),), ((3.5, 3.6),), 6)
 MAINTENANCE = maintenance.MaintenanceFile(
     {"living": ZoneRecord((("hall", "0x1"),), DayInProgress(began_utc_ms=1), DRIFT, DRIFT, is_outdoor_missing=True,
