@@ -5,9 +5,10 @@ makes: how far it usually falls within some minutes, while its equipment runs or
 learned from the zone. Only the fall below the setpoint counts: that after a setback, after cooking or when the sun goes
 lies above it. It teaches all the same, within bounds, what may happen below the setpoint on another day.
 
-A wrong pause is far worse than a missed window. So only a zone that has settled is judged: for an hour after its
-setpoint rose, after it was cold, after other sensors took over, after a pause and after a long run of its equipment
-what it does is usual and teaches.
+A wrong pause is far worse than a missed window. So a zone that has not settled is judged by falls only that none makes
+of itself: for an hour after its setpoint rose, after it was cold, after other sensors took over, after a pause and
+after a long run of its equipment what it does is usual and teaches. A room at the limit of its equipment is cold for
+days, and loses the more by a window.
 
 A pause overrides no protection: against frost the zone is heated all the same. By the temperature alone it ends when
 the temperature has turned or stays, when the zone is cold and has not fallen faster than any zone does, and at the
@@ -27,9 +28,9 @@ Falls = tuple[tuple[float, float], ...]
 HORIZONS_S = (300.0, 900.0)
 """The fall within these times is judged: the first for sensors that report each minute, the second for rare reports."""
 
-FALL_K_MIN = (0.4, 0.7)
+FALL_K_MIN = (0.4, 0.75)
 """A smaller fall within `HORIZONS_S` is none: half of what a tilted window makes in a large home at 0 °C outside (some
-250 m3 of air an hour, EN 16798-7)."""
+250 m3 of air an hour, EN 16798-7). A squall of ten minutes that doubles the wind makes as much in a leaky home."""
 
 WINDOW_K_MIN = 1.2
 """A pause in which the temperature has fallen by less was none for a window: its fall is a usual one from then on."""
@@ -40,11 +41,15 @@ STEPS_MIN = 3.0
 STEP_K_MAX = 0.5
 """No sensor has larger steps than this: a larger change is one of the room."""
 
-USUAL_FACTOR = 1.7
-"""A fall counts from so many times the largest usual one on."""
+USUAL_FACTOR = 1.4
+"""A fall counts from so many times the largest one on that the zone has shown in weeks."""
 
 FIRST_USUAL_K = ((1.0, 1.4), (0.5, 0.95))
-"""Before anything is learned, the usual falls after heat (a furnace stops) and at rest (a stove in a small room)."""
+"""Before anything is learned, the usual falls after heat (a furnace stops) and at rest (a stove in a small room); in a
+zone that has not settled, those after heat."""
+
+FIRST_FACTOR = 1.7
+"""A fall counts from so many times these on: another home's may be larger."""
 
 STOVE_K = FIRST_USUAL_K[1]
 """A fall above the setpoint teaches this at most. A stove that is turned off while the room is warm makes the same fall
@@ -89,7 +94,7 @@ JUMP_SHARE = 0.8
 """The largest part of a fall that lies between two frequent readings."""
 
 SETTLED_S = 3600.0
-"""A zone is judged after it has been at its setpoint for so long: its emitter and the air have settled by then."""
+"""What a zone has shown counts after it has been at its setpoint for so long: emitter and air have settled by then."""
 
 RISE_K = 0.1
 """A setpoint that rises by more begins a recovery."""
@@ -302,12 +307,16 @@ def _look(state: OpenWindowState, inputs: WindowInputs, value_c: float, *, now_m
     falls_k = [start_c - end_c for start_c in starts_c]
     is_after_heat = inputs.is_on or (inputs.on_ago_s is not None and inputs.on_ago_s < AFTER_HEAT_S)
     group = 0 if is_after_heat else 1
-    first_k = [state.doubt * each_k for each_k in FIRST_USUAL_K[group]]
-    usual_falls_k = [max(pair) for pair in zip(state.usual_k[group], first_k, strict=True)]
-    is_known = state.doubt <= DOUBT_MAX and state.settled_s >= SETTLED_S
-    for fall_k, least_k, usual_k, start_c in zip(falls_k, FALL_K_MIN, usual_falls_k, starts_c, strict=True):
+    is_known = state.doubt <= DOUBT_MAX
+    has_settled = state.settled_s >= SETTLED_S
+    doubt, first_k = (state.doubt, FIRST_USUAL_K[group]) if has_settled else (1.0, FIRST_USUAL_K[0])
+    limits_k = [
+        max(least_k, USUAL_FACTOR * usual_k, FIRST_FACTOR * doubt * each_k)
+        for least_k, usual_k, each_k in zip(FALL_K_MIN, state.usual_k[group], first_k, strict=True)
+    ]
+    for fall_k, own_k, start_c in zip(falls_k, limits_k, starts_c, strict=True):
         # A step more: the true fall is up to a step smaller than the one that is seen.
-        limit_k = max(STEPS_MIN * state.step_k, state.step_k + max(least_k, USUAL_FACTOR * usual_k))
+        limit_k = max(STEPS_MIN * state.step_k, state.step_k + own_k)
         if fall_k >= limit_k and is_known and not _is_jump(state.recent, fall_k):
             found = (falls_k[0], falls_k[1])
             return OpenWindowState(

@@ -276,6 +276,35 @@ def test_a_zone_that_has_not_settled_has_no_window_and_teaches(event: str) -> No
     assert zone.fall(1.0, 6) is not None
 
 
+def test_a_room_at_the_limit_of_its_equipment_pauses_for_a_fall_that_no_zone_makes() -> None:
+    zone = Zone(is_on=True)
+    zone.hold(SETPOINT_C - 5.0, 90)
+    assert zone.state.settled_s == 0.0
+    assert zone.fall(0.3, 5, from_c=SETPOINT_C - 5.0) is None
+    zone.hold(SETPOINT_C - 5.0, 90)
+    assert zone.fall(0.6, 5, from_c=SETPOINT_C - 5.0) is not None
+
+
+@pytest.mark.parametrize(("k_per_min", "found"), [(0.19, None), (0.21, 5)])
+def test_a_fall_well_above_what_a_zone_shows_each_day_is_a_window(k_per_min: float, found: int | None) -> None:
+    zone = Zone()
+    for _ in range(4 * 24):
+        zone.hold(SETPOINT_C, 40)
+        assert zone.fall(0.14, 4) is None
+        zone.hold(20.44, 40)
+    zone.hold(SETPOINT_C, 60)
+    assert zone.fall(k_per_min, 5) == found
+
+
+def test_a_squall_of_ten_minutes_is_no_window_and_one_that_goes_on_is() -> None:
+    zone = Zone()
+    for _ in range(4 * 24):
+        zone.hold(SETPOINT_C, 60)
+    assert zone.fall(0.08, 10) is None
+    zone.hold(SETPOINT_C, 90)
+    assert zone.fall(0.08, 14) is not None
+
+
 def test_a_pause_leaves_a_zone_no_colder_than_its_bound_unless_no_zone_falls_that_fast() -> None:
     slow, fast = Zone(), Zone()
     for zone, k_per_min in ((slow, 0.2), (fast, 0.5)):
