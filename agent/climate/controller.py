@@ -367,8 +367,7 @@ class ClimateController:
     ) -> list[ZoneInputs]:
         """Return the inputs of each zone."""
         states = self.state.zones
-        coldest = [zone.temperature.coldest_c for zone in zones if zone.temperature.coldest_c is not None]
-        coldest_c = min(coldest) if coldest else None
+        coldest_c = min([known for zone in zones if (known := zone.temperature.coldest_c) is not None], default=None)
         known_c = sorted(
             [(zone.temperature.value_c, i) for i, zone in enumerate(zones) if zone.temperature.value_c is not None]
         )
@@ -405,6 +404,7 @@ class ClimateController:
                     needing_heat_c=of_others(i, needing_heat_c),
                     peers=of_others(i, peers),
                     others_duty=others_duties[i],
+                    sharing=coordinator.others_effects(self.state, self.settings, i),
                     outdoor_c=self.outdoor_c,
                     is_dark=is_dark,
                     floor_c=zone.probes.floor_c,

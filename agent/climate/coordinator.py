@@ -10,6 +10,7 @@ import msgspec
 
 from agent.climate import flow_temperature, heat_source, output_test, pi_controller, short_cycle_protection, zone
 from agent.climate.heat_source import HeatSourceRequest, HeatSourceState
+from agent.climate.heating_effect import HeatingEffect
 from agent.climate.output_test import OutputTest
 from agent.climate.settings import ClimateSettings, HeatSourceKind, ZoneSettings
 from agent.climate.short_cycle_protection import ShortCycleLimits
@@ -122,6 +123,13 @@ def others_duties(state: CoordinatorState, settings: ClimateSettings) -> list[fl
     usual = [zone.law.usual_duty or 0.0 for zone in state.zones]
     total = sum(usual)
     return [total - duty for duty in usual]
+
+
+def others_effects(state: CoordinatorState, settings: ClimateSettings, number: int) -> tuple[HeatingEffect, ...]:
+    """Return what is known of the heating of the other zones that share the heat source of a zone."""
+    if not shares_source(settings):
+        return ()
+    return tuple([zone.heating_monitor.effect for i, zone in enumerate(state.zones) if i != number])
 
 
 def decide(

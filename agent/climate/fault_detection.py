@@ -13,6 +13,7 @@ alarm costs little: the room goes on with its usual duty, so it cools until its 
 again at once.
 """
 
+from collections.abc import Sequence
 from math import inf
 
 import msgspec
@@ -108,6 +109,7 @@ def monitor_heating(
     failure_s: float,
     response_s: float = 900.0,
     context: RelayContext = NOTHING_KNOWN,
+    sharing: Sequence[HeatingEffect] = (),
 ) -> HeatingMonitor:
     """Return the monitor after some time.
 
@@ -120,6 +122,7 @@ def monitor_heating(
         failure_s: See `UNLEARNED_FACTOR` and `LEARNED_FACTOR`.
         response_s: In this time the emitter shows whether it works.
         context: What else may warm the zone.
+        sharing: What is known of the zones that share its heat source.
     """
     effect = heating_effect.advance(
         monitor.effect,
@@ -129,6 +132,7 @@ def monitor_heating(
         dt_s=dt_s,
         response_s=response_s,
         pulse_rate_k_per_h=context.rate_k_per_h or 0.0,
+        sharing=sharing,
     )
     if effect is not monitor.effect:
         monitor = msgspec.structs.replace(monitor, effect=effect, is_failing=monitor.is_failing or effect.is_failing)

@@ -16,15 +16,22 @@ Where each pulse shows in the room within minutes, pulses that do not are a faul
 (`pulse_response`).
 """
 
+from collections.abc import Sequence
 from math import exp
 
 import msgspec
 
 from agent.climate import pulse_response
+from agent.climate.effect_marks import (
+    MARK_S,
+    EffectMark,
+    Marks,
+    bend_k_per_h,
+    may_be_short,
+    mean_emitted,
+    slope_k_per_h,
+)
 from agent.climate.pulse_response import PulseResponse
-
-MARK_S = 900.0
-"""Temperature and output are noted this often."""
 
 SMOOTHING_S = 1200.0
 """The temperature is smoothed over this time: a furnace moves it by some kelvin in each of its cycles."""
@@ -119,6 +126,12 @@ UNHEATED_SHARE = 0.4
 """And its fall is at least this share of what its load does to it without any heat: in a storm the rooms of one heat
 pump get less of it each, and fall more steeply than in the days before, though not nearly as if it stood still."""
 
+SHARED_LOAD_GROWTH = 0.4
+SHARED_UNHEATED_SHARE = 0.6
+SHARED_BEND_SHARE = 0.7
+"""Where others draw from the same source, a zone may get less of it than before: the load that it seems to have grows
+by more, and its fall is a fault only if it is steeper in itself, and steeper than before by this share of its load."""
+
 STORM_K_MAX = 1.5
 """A room that is farther below its setpoint is not excused by a storm."""
 
@@ -145,20 +158,6 @@ SLOW_RESPONSE_S = 1800.0
 
 SLOW_LAG_S = 2.5 * 3600.0
 """The lag of a heated screed: what it gives follows what it gets over hours."""
-
-
-class EffectMark(msgspec.Struct, frozen=True):
-    """A note of a zone: its smoothed temperature, the mean output since the note before, its temperature, the load.
-
-    Attributes:
-        fall_k: The largest fall within ten minutes since the note before.
-    """
-
-    value_c: float
-    emitted: float
-    raw_c: float
-    load: float | None = None
-    fall_k: float = 0.0
 
 
 class HeatingEffect(msgspec.Struct, frozen=True):
@@ -221,6 +220,7 @@ def advance(
     dt_s: float,
     response_s: float,
     pulse_rate_k_per_h: float = 0.0,
+    sharing: Sequence[HeatingEffect] = (),
 ) -> HeatingEffect:
     """Return what is known after some time.
 
@@ -232,6 +232,7 @@ def advance(
         dt_s: The time.
         response_s: In this time the emitter shows whether it works.
         pulse_rate_k_per_h: The rate at which full output warms the zone within a pulse; 0 for not known.
+        sharing: What is known of the zones that share its heat source.
     """
     output = 1.0 if is_heated else 0.0
     lag_s = SLOW_LAG_S if response_s > SLOW_RESPONSE_S else response_s
@@ -265,8 +266,10 @@ def advance(
     lengths = () if pulses.is_proven else SLOW_WINDOWS if is_slow else WINDOWS
     is_below = smooth_c <= setpoint_c - BELOW_K_MIN
     storm_rate_k_per_h = pulse_rate_k_per_h if smooth_c > setpoint_c - STORM_K_MAX else 0.0
+    # A source that heats floors is seldom at its limit, and the fall of a floor has no bend.
+    others = () if is_slow else tuple([each.marks for each in sharing])
     if (pulses.is_failing and smooth_c < setpoint_c) or (
-        is_below and any(_is_fault(known, length, rate, storm_rate_k_per_h) for length in lengths)
+        is_below and any(_is_fault(known, length, rate, storm_rate_k_per_h, others) for length in lengths)
     ):
         return msgspec.structs.replace(known, is_failing=True, lowest_c=value_c)
     return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
@@ -314,25 +317,17 @@ def clear(effect: HeatingEffect) -> HeatingEffect:
     return msgspec.structs.replace(pause(effect), is_failing=False) if effect.marks or effect.is_failing else effect
 
 
-def _slope_k_per_h(marks: tuple[EffectMark, ...], length: int) -> float:
-    return (marks[-1].value_c - marks[-1 - length].value_c) / (length * MARK_S / 3600.0)
-
-
 def _rate_at_least(marks: tuple[EffectMark, ...]) -> float:
-    if len(marks) <= RATE_MARKS or (emitted := _mean_emitted(marks, RATE_MARKS)) < RATE_EMITTED_MIN:
+    if len(marks) <= RATE_MARKS or (emitted := mean_emitted(marks, RATE_MARKS)) < RATE_EMITTED_MIN:
         return 0.0
-    return min(RATE_K_PER_H_MAX, _slope_k_per_h(marks, RATE_MARKS) / emitted)
-
-
-def _mean_emitted(marks: tuple[EffectMark, ...], length: int) -> float:
-    return sum([mark.emitted for mark in marks[-length:]]) / length
+    return min(RATE_K_PER_H_MAX, slope_k_per_h(marks, RATE_MARKS) / emitted)
 
 
 def _load(effect: HeatingEffect, marks: tuple[EffectMark, ...], rate_k_per_h: float) -> float | None:
     """Return the load that explains the last stretch, if the heating works; `None` without one that teaches it."""
     if len(marks) <= TEACHING_MARKS or _may_be_window(effect, marks, TEACHING_MARKS):
         return None
-    return min(LOAD_MAX, _mean_emitted(marks, TEACHING_MARKS) - _slope_k_per_h(marks, TEACHING_MARKS) / rate_k_per_h)
+    return min(LOAD_MAX, mean_emitted(marks, TEACHING_MARKS) - slope_k_per_h(marks, TEACHING_MARKS) / rate_k_per_h)
 
 
 def _watch_falls(effect: HeatingEffect, value_c: float, dt_s: float) -> HeatingEffect:
@@ -362,7 +357,9 @@ def _may_be_window(effect: HeatingEffect, marks: tuple[EffectMark, ...], length:
     return lowest_c is not None
 
 
-def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float, pulse_rate_k_per_h: float) -> bool:
+def _is_fault(
+    effect: HeatingEffect, length: int, rate_k_per_h: float, pulse_rate_k_per_h: float, others: tuple[Marks, ...]
+) -> bool:
     """Return whether the last stretch shows a fault."""
     marks = effect.marks
     if len(marks) <= length or not effect.learned:
@@ -375,24 +372,29 @@ def _is_fault(effect: HeatingEffect, length: int, rate_k_per_h: float, pulse_rat
         return False
     if len({mark.raw_c for mark in marks[-1 - length :]}) < VALUES_MIN:
         return False
-    emitted = _mean_emitted(marks, length)
+    emitted = mean_emitted(marks, length)
     is_learned = effect.learned >= LEARNED_MARKS_MIN
     if emitted < (max(EMITTED_MIN, USUAL_SHARE_MIN * effect.usual) if is_learned else UNLEARNED_EMITTED_MIN):
         return False
     known = max(effect.load, effect.load_before) if is_learned else FIRST_LOAD
     hours = length * MARK_S / 3600.0
     slope = (end_c - start_c) / hours
-    if emitted - slope / rate_k_per_h >= known + LOAD_GROWTH + DISTURBANCE_K / (rate_k_per_h * hours):
+    is_short = may_be_short(marks, others, length, rate_k_per_h)
+    growth = SHARED_LOAD_GROWTH if is_short else LOAD_GROWTH
+    if emitted - slope / rate_k_per_h >= known + growth + DISTURBANCE_K / (rate_k_per_h * hours):
         return True
     steepest = max(STEEPEST_K_PER_H_MIN, effect.steepest_k_per_h, effect.steepest_before_k_per_h)
     load = min(known, SCARCE_LOAD_MAX)
     # Where the output was off for a part of the stretch, the zone falls by what it got less than its load.
     unmet = max(0.0, min(1.0, load) - emitted)
-    fall_min = max(STEEPER * steepest, (unmet + UNHEATED_SHARE * load) * rate_k_per_h)
+    share = SHARED_UNHEATED_SHARE if is_short else UNHEATED_SHARE
+    fall_min = max(STEEPER * steepest, (unmet + share * load) * rate_k_per_h)
     # A heavy house falls like that for the first hour only, so it counts at the end of the stretch.
-    recent_min = UNHEATED_SHARE * min(1.0, load) * pulse_rate_k_per_h
-    is_unheated = -slope > fall_min and -_slope_k_per_h(marks, RECENT_MARKS) > recent_min
-    return known >= SCARCE_LOAD and is_learned and emitted > HALF and is_unheated
+    recent_min = share * min(1.0, load) * pulse_rate_k_per_h
+    is_unheated = -slope > fall_min and -slope_k_per_h(marks, RECENT_MARKS) > recent_min
+    bend_min = SHARED_BEND_SHARE * min(1.0, load) * rate_k_per_h
+    has_bend = not is_short or bend_k_per_h(marks, length, rate_k_per_h) >= bend_min
+    return known >= SCARCE_LOAD and is_learned and emitted > HALF and is_unheated and has_bend
 
 
 def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:
@@ -405,7 +407,7 @@ def _learn(effect: HeatingEffect, gone: EffectMark) -> HeatingEffect:
     if learned <= FIRST_MARKS:
         return msgspec.structs.replace(effect, learned=learned, usual=usual, sharpest_k=sharpest_k)
     first = effect.marks[: FALL_MARKS + 1]
-    fall = -_slope_k_per_h(first, FALL_MARKS) if _mean_emitted(first, FALL_MARKS) > HALF else 0.0
+    fall = -slope_k_per_h(first, FALL_MARKS) if mean_emitted(first, FALL_MARKS) > HALF else 0.0
     seen = 0.0 if gone.load is None else gone.load
     is_new_day = learned % DAY_MARKS == 0
     return msgspec.structs.replace(

@@ -48,6 +48,7 @@ def advance(
                 rate_k_per_h=state.cycle.known_rate_k_per_h,
                 action=state.action,
             ),
+            sharing=inputs.sharing,
         )
         cool_c, is_cooled, failure_s = (
             effective.setpoints.cool_setpoint_c,

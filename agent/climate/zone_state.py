@@ -10,6 +10,7 @@ from agent.climate.emitter import CycleState
 from agent.climate.fault_detection import CoolingMonitor, HeatingMonitor, StuckSensorState
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.heat_trace import HeatTrace
+from agent.climate.heating_effect import HeatingEffect
 from agent.climate.open_window import OpenWindowState
 from agent.climate.pi_controller import PiState
 from agent.climate.power_draw import PowerDraw
@@ -172,6 +173,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
         outdoor_c: The outdoor temperature; `None` if it is not known.
         is_dark: The sun is down for sure.
         others_duty: The sum of the usual duties of the zones that share the heat source.
+        sharing: What is known of the heating of those zones.
         floor_c: The temperature of its floor; `None` if it is not known.
         supply_c: The temperature of its supply pipe; `None` if it is not known.
         power: What the plug of its equipment reported last; `None` for nothing.
@@ -195,6 +197,7 @@ class ZoneInputs(msgspec.Struct, frozen=True):
     outdoor_c: float | None = None
     is_dark: bool = False
     others_duty: float = 0.0
+    sharing: tuple[HeatingEffect, ...] = ()
     floor_c: float | None = None
     supply_c: float | None = None
     power: PowerState | None = None

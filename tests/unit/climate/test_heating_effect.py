@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from agent.climate import heating_effect
+from agent.climate.effect_marks import MARK_S, EffectMark
 from agent.climate.fault_detection import HeatingMonitor, monitor_heating
-from agent.climate.heating_effect import DAY_MARKS, MARK_S, MARKS_MAX, EffectMark, HeatingEffect
+from agent.climate.heating_effect import DAY_MARKS, MARKS_MAX, HeatingEffect
 from agent.climate.pulse_response import PulseResponse
 from agent.climate.stuck_relay import RelayContext
 
