@@ -265,9 +265,10 @@ def advance(
         return msgspec.structs.replace(known, lowest_c=min(effect.lowest_c, value_c))
     lengths = () if pulses.is_proven else SLOW_WINDOWS if is_slow else WINDOWS
     is_below = smooth_c <= setpoint_c - BELOW_K_MIN
-    storm_rate_k_per_h = pulse_rate_k_per_h if smooth_c > setpoint_c - STORM_K_MAX else 0.0
+    may_be_storm = smooth_c > setpoint_c - STORM_K_MAX
+    storm_rate_k_per_h = pulse_rate_k_per_h if may_be_storm else 0.0
     # A source that heats floors is seldom at its limit, and the fall of a floor has no bend.
-    others = () if is_slow else tuple([each.marks for each in sharing])
+    others = tuple([each.marks for each in sharing]) if may_be_storm and not is_slow else ()
     if (pulses.is_failing and smooth_c < setpoint_c) or (
         is_below and any(_is_fault(known, length, rate, storm_rate_k_per_h, others) for length in lengths)
     ):
