@@ -76,6 +76,7 @@ class ZoneSnapshot(
         program: Of the zone.
         learned: About the zone.
         integral: Of its controller.
+        owed_s: Output that is owed to its duty: a run of some minutes sees no pulse of a low duty become due.
         direction: Of its controller.
         mean_duty: Its recent heating duty.
         relay: The switching history of its output.
@@ -99,6 +100,7 @@ class ZoneSnapshot(
     program: ZoneProgram
     learned: LearnedDynamics = LearnedDynamics()
     integral: float = 0.0
+    owed_s: float = 0.0
     direction: HvacAction = HvacAction.HEAT
     mean_duty: float = 0.0
     relay: ShortCycleState | None = None
@@ -266,7 +268,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
     unlearned_share = float(saved.mean_duty == 0.0) if saved.unlearned_share is None else _share(saved.unlearned_share)
     return ZoneState(
         restart.switching_history(saved.relay, settings.limits, is_relay=True),
-        law=PiState(integral=_share(saved.integral)),
+        law=PiState(integral=_share(saved.integral), owed_s=saved.owed_s),
         direction=saved.direction,
         last_on_ms=restart.last_on_ms(saved.last_on_ms, (saved.relay, settings.limits)),
         mean_duty=_share(saved.mean_duty),
@@ -406,6 +408,7 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         program=program,
         learned=learned,
         integral=zone.law.integral,
+        owed_s=zone.law.owed_s,
         direction=zone.direction,
         mean_duty=zone.mean_duty,
         relay=zone.relay,

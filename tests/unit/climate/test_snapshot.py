@@ -178,7 +178,7 @@ def test_starts_of_all_equipment_survive_a_restart(boot: str, now_ms: int, older
     (kept,) = after.zones
     assert kept == ZoneState(
         rested(1),
-        law=PiState(integral=0.4),
+        law=PiState(integral=0.4, owed_s=200.0),
         direction=HvacAction.COOL,
         mean_duty=0.2,
         last_on_ms=80_000 if boot == "b" else now_ms,
@@ -219,7 +219,7 @@ def both() -> ClimateSettings:
 class Lives:
     """A cold home whose agent dies over and over, and what its oracle sees of it on true time."""
 
-    def __init__(self, settings: ClimateSettings, value_c: float = 11.0) -> None:
+    def __init__(self, settings: ClimateSettings, value_c: float | None = 11.0) -> None:
         self.value_c = value_c
         self.true_ms = 0
         self.heated_s = 0.0
@@ -237,7 +237,8 @@ class Lives:
         control, first_s = ClimateController(self._settings, self.kept, self._now(knows_time)), None
         for second in range(0, seconds, 10):
             now = self._now(knows_time)
-            made = control.step(now, {"t": SensorReading(self.value_c, now.now_ms)})
+            known = {} if self.value_c is None else {"t": SensorReading(self.value_c, now.now_ms)}
+            made = control.step(now, known)
             self.oracle.check_demand(made.demand, self.true_ms)
             is_heating = HvacAction.HEAT in made.demand.zones.values()
             self.heated_s += 10.0 * is_heating
@@ -288,6 +289,21 @@ def test_hub_that_crashes_repeatedly_still_heats(life_s: int, share: float, *, i
     while restarts.true_ms - begun_ms < 6 * H_MS:
         restarts.live(life_s, is_reboot=is_reboot)
     assert restarts.heated_s * 1000 >= share * 6 * H_MS
+    assert restarts.oracle.broken == {}
+
+
+@pytest.mark.parametrize(("life_s", "is_reboot", "share"), [(240, False, 0.05), (60, False, 0.04), (120, True, 0.05)])
+def test_hub_that_crashes_repeatedly_heats_a_home_without_sensors(
+    life_s: int, share: float, *, is_reboot: bool
+) -> None:
+    """Found in a house of the catalogue: a duty of 35 % owes no pulse within two minutes, so nothing was heated."""
+    restarts = Lives(both(), value_c=None)
+    while restarts.true_ms < 3 * H_MS:
+        restarts.live(life_s, is_reboot=is_reboot)
+    before_s, begun_ms = restarts.heated_s, restarts.true_ms
+    while restarts.true_ms - begun_ms < 6 * H_MS:
+        restarts.live(life_s, is_reboot=is_reboot)
+    assert (restarts.heated_s - before_s) * 1000 >= share * 6 * H_MS
     assert restarts.oracle.broken == {}
 
 
@@ -365,8 +381,8 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
     }  # fmt: skip
     assert set(document["beliefs"]["t"]) == {"value_c", "at_ms", "is_doubted", "since_ms", "claim_c", "claim_ms"}
     assert set(document["zones"]["z"]) == {
-        "program", "learned", "integral", "direction", "mean_duty", "guard", "lost_for_s", "walls_c", "frost_for_s",
-        "acted_ms", "seen_c", "unlearned", "learned_ago_s", "stillness", "usual_falls_k",
+        "program", "learned", "integral", "owed_s", "direction", "mean_duty", "guard", "lost_for_s", "walls_c",
+        "frost_for_s", "acted_ms", "seen_c", "unlearned", "learned_ago_s", "stillness", "usual_falls_k",
         "usual_falls_doubt", "sensor_probe", "cycle", "effect", "supply_pipe",
             "power_draw",
     }  # fmt: skip
