@@ -68,7 +68,12 @@ def test_a_zone_may_get_less_while_others_draw_unless_they_get_warmer_by_it(
 
 
 def is_failing(
-    fall_k_per_h: float, sharing: list[Marks], *, fall_before_k_per_h: float = 0.0, response_s: float = 900.0
+    fall_k_per_h: float,
+    sharing: list[Marks],
+    *,
+    setpoint_c: float = 20.3,
+    fall_before_k_per_h: float = 0.0,
+    response_s: float = 900.0,
 ) -> bool:
     """Return whether a room that fell like this for an hour and a half at full output, in a storm, is a fault."""
     notes = marks(-fall_k_per_h, before=-fall_before_k_per_h)
@@ -80,7 +85,7 @@ def is_failing(
     return heating_effect.advance(
         known,
         value_c=now_c,
-        setpoint_c=21.0,
+        setpoint_c=setpoint_c,
         is_heated=True,
         dt_s=60.0,
         response_s=response_s,
@@ -98,6 +103,10 @@ def test_a_room_that_falls_in_a_storm_while_others_draw_from_its_source_is_no_fa
     # The others get warmer by what this one's valve lets through no more.
     assert is_failing(0.5, [marks(0.6)])
     assert is_failing(0.5, [marks(0.0, emitted=0.4)])
+
+
+def test_a_room_far_below_its_setpoint_is_judged_as_if_it_had_its_source_alone() -> None:
+    assert is_failing(0.5, [marks(0.0)], setpoint_c=21.0)
 
 
 def test_the_fall_of_a_floor_needs_no_bend() -> None:

@@ -96,6 +96,7 @@ def test_days_without_a_window_are_counted_by_kind_and_room() -> None:
 def test_a_pause_on_a_day_without_a_window_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.climate.open_window.FALL_K_MIN", (0.05, 0.1))
     monkeypatch.setattr("agent.climate.open_window.USUAL_FACTOR", 0.0)
+    monkeypatch.setattr("agent.climate.open_window.FIRST_FACTOR", 0.0)
     monkeypatch.setattr("agent.climate.open_window.STEPS_MIN", 0.0)
     (result,) = run_quiet_days(CASE, (Quiet.CONSTANT,))
     assert result.pauses > 0
