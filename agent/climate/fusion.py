@@ -315,7 +315,7 @@ class SensorLookup:
 
         Args:
             names: The names in the configuration.
-            channels: The state of every sensor channel. It grows as sensors report.
+            channels: The state of every sensor channel: new ones come as sensors report, old ones make room for them.
             devices: Returns the devices of relayed sensors, by the names that people gave them.
             allowed_silence_s: As the radio has configured it; `None` without such a radio.
         """
@@ -330,7 +330,7 @@ class SensorLookup:
     def readings(self) -> Mapping[str, SensorReading]:
         """Return the latest temperature of each sensor that has reported one, by name."""
         devices = self._devices()
-        if len(self._channels) != self._channels_seen or devices != self._devices_seen:
+        if self._may_find_others(devices):
             self._find(devices)
         readings = {}
         for name, channel in self._found.items():
@@ -345,8 +345,15 @@ class SensorLookup:
         """Return the names for which no sensor has reported yet."""
         return [name for name in self._names if name not in self._found]
 
+    def _may_find_others(self, devices: Mapping[str, str]) -> bool:
+        """Return whether a sensor may have reported for the first time, a name has changed or a channel is gone."""
+        if len(self._channels) != self._channels_seen or devices != self._devices_seen:
+            return True
+        # A full table is as large as ever when a new channel has taken the place of an old one.
+        return len(self._found) < len(self._names) or not self._channels.keys() >= set(self._found.values())
+
     def _find(self, devices: Mapping[str, str]) -> None:
-        """Find the sensor of each name, again whenever a new sensor has reported or a name has changed."""
+        """Find the sensor of each name."""
         self._channels_seen = len(self._channels)
         self._devices_seen = devices
         self._found = {}

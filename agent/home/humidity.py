@@ -3,7 +3,7 @@
 Control never uses it. It is for people and APIs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from agent.climate.fusion import SensorState
 from agent.climate.settings import ClimateSettings
@@ -29,7 +29,7 @@ class HumidityLookup:
 
         Args:
             settings: Of the home; `None` where the hub drives nothing.
-            channels: The state of every sensor channel. It grows as sensors report.
+            channels: The state of every sensor channel: new ones come as sensors report, old ones make room for them.
             devices: Returns the devices of relayed sensors, by the names that people gave them.
             now_ms: Returns boot time.
         """
@@ -37,8 +37,6 @@ class HumidityLookup:
         self._channels = channels
         self._devices = devices
         self._now_ms = now_ms
-        self._found: list[Channel] = []
-        self._channels_seen = -1
 
     def zone_percent(self, zone_id: str) -> float | None:
         """Return the median of the zone's valid values in percent; `None` without any.
@@ -51,20 +49,14 @@ class HumidityLookup:
         oldest_ms = self._now_ms() - zone.stale_s * 1000
         values = [
             state.latest.value
-            for device, sensor, state in self._humidity()
-            if state.latest is not None
+            for (device, sensor, kind), state in self._channels.items()
+            if kind is SensorKind.HUMIDITY
+            and state.latest is not None
             and state.latest.quality is Quality.GOOD
             and state.latest.at_ms >= oldest_ms
             and any(_is_same_device(name, device, sensor, devices) for name in names)
         ]
         return median(values) if values else None
-
-    def _humidity(self) -> Iterator[tuple[str, str, SensorState]]:
-        if len(self._channels) != self._channels_seen:
-            self._channels_seen = len(self._channels)
-            self._found = [channel for channel in self._channels if channel[2] is SensorKind.HUMIDITY]
-        for channel in self._found:
-            yield channel[0], channel[1], self._channels[channel]
 
 
 def _is_same_device(name: str, device: str, sensor: str, devices: Mapping[str, str]) -> bool:

@@ -63,7 +63,7 @@ class Thermostats:
         self._humidity = humidity
         self._new_id = new_id
         self._name_of = name_of
-        self._hanging: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[None] | None = None
         self.changes = changes
 
     @property
@@ -188,27 +188,38 @@ class Thermostats:
     async def save_in_time(self) -> None:
         """Write what is set for the zones now, for a caller who waits for the answer.
 
-        A write that hangs goes on, and no further one is queued behind it.
+        One write runs at a time: one that hangs goes on, and no other is queued behind it.
 
         Raises:
             StorageFull: See `save`; also where the disk hangs.
         """
-        if self._hanging is None:
-            # A task: a write that has begun cannot be cancelled.
-            saving = asyncio.get_running_loop().create_task(self.save())
-            saving.add_done_callback(self._end)
-            await asyncio.wait({saving}, timeout=SAVE_S_MAX)
-            if saving.done():
-                return saving.result()
-            self._hanging = saving
-        raise StorageFull(f"check the disk: it has not answered within {SAVE_S_MAX:.0f} s. {LOST_AT_RESTART}")
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + SAVE_S_MAX
+        while (running := self._saving) is not None:
+            # It may have begun before this change.
+            await _wait_until(running, ends_s)
+        # A task: a write that has begun cannot be cancelled.
+        saving = self._saving = loop.create_task(self.save())
+        saving.add_done_callback(self._end)
+        await _wait_until(saving, ends_s)
+        saving.result()
 
     def _end(self, saving: "asyncio.Task[None]") -> None:
-        if self._hanging is saving:
-            self._hanging = None
+        self._saving = None
         if not saving.cancelled():
             # Looked at, as nobody may wait for it: the control reports what its own writes meet.
             saving.exception()
+
+
+async def _wait_until(saving: "asyncio.Task[None]", ends_s: float) -> None:
+    """Wait until a write has ended.
+
+    Raises:
+        StorageFull: It has not, at this time of the loop.
+    """
+    await asyncio.wait({saving}, timeout=max(0.0, ends_s - asyncio.get_running_loop().time()))
+    if not saving.done():
+        raise StorageFull(f"check the disk: it has not answered within {SAVE_S_MAX:.0f} s. {LOST_AT_RESTART}")
 
 
 def _unknown(zone_id: str, known: tuple[str, ...]) -> UnknownDevice:

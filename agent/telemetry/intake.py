@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 RETRY_S = 10.0
 """Pause after the disk refused a commit."""
 
-CHANNELS_MAX = 2304
-"""256 channels of the machine, and eight kinds of 256 relayed sensors. Where a sensor makes up names, or sensors come
+CHANNELS_MAX = 4256
+"""256 channels of the machine, and eight kinds of 500 relayed sensors. Where a sensor makes up names, or sensors come
 and go for months, the channel that was silent longest makes room."""
 
 

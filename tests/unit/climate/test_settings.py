@@ -198,3 +198,18 @@ def test_sensor_is_found_when_it_is_named_after_its_first_report() -> None:
     assert found.readings()["bath"].value_c == 18.0
     devices["bath"] = "0x02"
     assert found.readings()["bath"].value_c == 19.0
+
+
+def test_a_sensor_whose_channel_made_room_for_another_is_missing_and_a_new_one_is_found() -> None:
+    """A table of channels that is full is as large as ever."""
+    kind = SensorKind.TEMPERATURE
+    channels = {(name, "T", kind): State(Reading(name, "T", kind, 18.0, 6)) for name in ("0x01", "0x02", "0x03")}
+    found = SensorLookup(["0x01", "0x02", "0x04"], channels=channels, devices=dict)
+    assert set(found.readings()) == {"0x01", "0x02"}
+    del channels["0x01", "T", kind]
+    channels["made up", "T", kind] = State(Reading("made up", "T", kind, 18.0, 7))
+    assert set(found.readings()) == {"0x02"}
+    assert found.missing() == ["0x01", "0x04"]
+    del channels["made up", "T", kind]
+    channels["0x04", "T", kind] = State(Reading("0x04", "T", kind, 19.0, 8))
+    assert set(found.readings()) == {"0x02", "0x04"}

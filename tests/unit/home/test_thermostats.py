@@ -71,13 +71,41 @@ async def test_a_change_waits_for_a_disk_that_hangs_only_as_long_as_its_caller(
         hung.setattr(climate, "save", hang)
         thermostats.apply("living", SetRequest(heat_setpoint_c=23.0), by="anna")
         for _ in range(3):
-            with pytest.raises(StorageFull, match=r"check the disk.*The change is in force now; it is lost"):
-                await asyncio.wait_for(thermostats.save_in_time(), 30.0)
+            callers = [asyncio.create_task(thermostats.save_in_time()) for _ in range(2)]
+            for caller in callers:
+                with pytest.raises(StorageFull, match=r"check the disk.*The change is in force now; it is lost"):
+                    await asyncio.wait_for(caller, 30.0)
+        gone = asyncio.create_task(thermostats.save_in_time())
+        await asyncio.sleep(0)
+        gone.cancel()
     assert (saves, thermostats.get("living").heat_setpoint_c) == (["begun"], 23.0)
     answer.set()
-    while thermostats._hanging is not None:  # noqa: ASYNC110 - there is no event for it
+    while thermostats._saving is not None:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0)
     await thermostats.save_in_time()
+
+
+async def test_a_change_during_the_write_of_another_one_is_written_after_it(
+    bench: HomeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thermostats, answer = bench.home.thermostats, asyncio.Event()
+    written: list[float] = []
+
+    async def save() -> None:
+        setpoint_c = thermostats.get("living").heat_setpoint_c
+        await answer.wait()
+        written.append(setpoint_c)
+
+    monkeypatch.setattr(bench.climate, "save", save)
+    callers = []
+    for setpoint_c in (22.0, 23.0):
+        thermostats.apply("living", SetRequest(heat_setpoint_c=setpoint_c), by="anna")
+        callers.append(asyncio.create_task(thermostats.save_in_time()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    answer.set()
+    await asyncio.gather(*callers)
+    assert written == [22.0, 23.0]
 
 
 def test_a_hub_without_zones(bench: HomeBench) -> None:
@@ -93,6 +121,15 @@ def test_humidity_of_the_zones_own_devices(bench: HomeBench) -> None:
     humidity(bench, "0x02", "humidity", 80.0)
     humidity(bench, HUB, "cellar/humidity1", 90.0)
     assert [each.humidity_percent for each in bench.home.thermostats.all()] == [47.5, None]
+
+
+def test_humidity_is_that_of_channels_that_are_there_although_the_table_is_as_large_as_ever(bench: HomeBench) -> None:
+    bench.pairing.pair("0x01", "living")
+    humidity(bench, "0x01", "humidity", 47.5)
+    assert bench.home.thermostats.get("living").humidity_percent == 47.5
+    del bench.channels["0x01", "humidity", SensorKind.HUMIDITY]
+    humidity(bench, "0x02", "humidity", 80.0)
+    assert bench.home.thermostats.get("living").humidity_percent is None
 
 
 def test_humidity_is_neither_stale_nor_doubtful(bench: HomeBench) -> None:
