@@ -136,9 +136,9 @@ def add_day(drift: Drift, measured: Measured, utc_ms: int, signature: Signature)
         signature: Of the indicator.
     """
     dynamics = signature.dynamics
-    # A state of other numbers is that of a release whose signature has others.
-    if drift.last_utc_ms is None or len(drift.state) != len(dynamics.walk) + 1:
-        drift, modes, last_utc_ms = Drift(), first_modes(measured, signature), utc_ms - DAY_MS
+    drift = _restored(drift, size=len(dynamics.walk) + 1)
+    if drift.last_utc_ms is None:
+        modes, last_utc_ms = first_modes(measured, signature), utc_ms - DAY_MS
     else:
         modes, last_utc_ms = _modes(drift, signature), drift.last_utc_ms
     if not drift.faulty.state:
@@ -176,10 +176,24 @@ def add_day(drift: Drift, measured: Measured, utc_ms: int, signature: Signature)
     )
 
 
+def _restored(drift: Drift, size: int) -> Drift:
+    """Return what is known, within what can be: it may come from a damaged file, or from a release of other numbers."""
+    if not Mode(drift.state, drift.covariance).is_possible(size):
+        return Drift()
+    return msgspec.structs.replace(
+        drift,
+        noise=min(NOISE_MAX, max(NOISE_MIN, drift.noise)),
+        surprise=min(SURPRISE_SIGMA_MAX, max(-SURPRISE_SIGMA_MAX, drift.surprise)),
+        excess=min(EXCESS_MAX, max(-EXCESS_MAX, drift.excess)),
+        reference=drift.reference if len(drift.reference) == size - 1 else (),
+        faulty=drift.faulty if drift.faulty.is_possible(size) else Mode(),
+    )
+
+
 def _modes(drift: Drift, signature: Signature) -> Modes:
     """Return what was known of both modes; the one filter of older releases is taken for both."""
     usual = Mode(drift.state, drift.covariance)
-    if len(drift.faulty.state) == len(drift.state):
+    if drift.faulty.state:
         return Modes(usual, drift.faulty, drift.log_odds)
     dynamics = signature.dynamics
     evidence = 0.5 * dynamics.trust * max(0.0, usual.sigmas) ** 2

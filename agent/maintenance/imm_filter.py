@@ -27,6 +27,8 @@ ODDS_FIRST = -9.0
 
 ODDS_MIN, ODDS_MAX = -30.0, 30.0
 VARIANCE_MIN = 1e-9
+NUMBER_MAX = 1e9
+"""No zone has a larger number: only a damaged file says so."""
 
 Matrix = list[list[float]]
 
@@ -46,6 +48,12 @@ class Mode(msgspec.Struct, frozen=True, array_like=True):
     def sigmas(self) -> float:
         """The loss in standard deviations of what is known."""
         return self.state[-1] / sqrt(max(VARIANCE_MIN, self.covariance[-1]))
+
+    def is_possible(self, size: int) -> bool:
+        """Return whether it is the mode of a signature with so many numbers."""
+        numbers = (*self.state, *self.covariance)
+        lengths = (len(self.state), len(self.covariance))
+        return lengths == (size, size * (size + 1) // 2) and all(abs(each) <= NUMBER_MAX for each in numbers)
 
 
 class Modes(msgspec.Struct, frozen=True):

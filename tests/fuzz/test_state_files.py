@@ -8,8 +8,10 @@ import pytest
 
 from agent.foundation.durable_file import strip_checksum
 from agent.maintenance import machine_watch, service
-from agent.maintenance.indicators import SOLSTICE_MS
+from agent.maintenance.drift import Drift, add_day
+from agent.maintenance.indicators import SOLSTICE_MS, Indicator, Measured
 from agent.maintenance.machine_drift import BASELINE_DAYS
+from agent.maintenance.signature import SIGNATURES
 from tests.fuzz.climate_borders import KEPT, heated_steps
 from tests.fuzz.hostile_files import with_extremes
 from tests.unit.maintenance import test_machine_watch as machines
@@ -52,6 +54,28 @@ def test_no_value_of_the_maintenance_file_stops_predictive_maintenance(tmp_path:
             assert hub.service.findings().keys() == {"living"}
         except Exception as error:
             raise AssertionError(change) from error
+
+
+@pytest.mark.parametrize("indicator", [Indicator.WARMTH, Indicator.RUN_TIME])
+def test_whatever_a_file_says_of_a_zone_its_next_days_are_counted(indicator: Indicator) -> None:
+    signature, day = SIGNATURES[indicator], Measured(0.4, 16.0, 0.5)
+
+    def with_days(drift: Drift, numbers: range) -> Drift:
+        for number in numbers:
+            drift = add_day(drift, day, SOLSTICE_MS + number * DAY_MS, signature)
+        return drift
+
+    kept = msgspec.to_builtins(with_days(Drift(), range(DAYS)))
+    changed = 0
+    for change, document in with_extremes(kept):
+        try:
+            drift = msgspec.convert(document, Drift)
+        except msgspec.ValidationError:
+            continue
+        changed += 1
+        after = with_days(drift, range(DAYS, DAYS + 2))
+        assert msgspec.json.decode(msgspec.json.encode(after), type=Drift) == after, change
+    assert changed > 40
 
 
 @pytest.mark.slow
