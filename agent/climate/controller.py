@@ -292,19 +292,19 @@ class ClimateController:
         self._measure(zones, in_force, readings, now.now_ms)
         self.outdoor_c = outdoor.known_outdoor_c(readings.get(self.settings.outdoor_sensor), now_ms=now.now_ms)
         self.outdoor_mean_c = outdoor.advance_mean(self.outdoor_mean_c, self.outdoor_c, dt_s)
-        self.outdoor_history = weather_compensation.advance_history(
+        self.outdoor_history = history = weather_compensation.advance_history(
             self.outdoor_history, self.outdoor_c, dt_s=dt_s, utc_ms=now.utc_ms
         )
         inputs = self._build_inputs(zones, in_force, readings, now, dt_s, timezone)
         test = output_test.active(test, now.now_ms)
         decision = coordinator.decide(before, self.settings, inputs, now.now_ms, test)
-        modes = {effective.mode for effective in in_force}
+        modes = [effective.mode for effective in in_force]
         self.exercise, decision = exercise.step(
-            self.exercise, self.settings, before, decision, modes=modes, test=test, now=now, timezone=timezone
+            self.exercise, self.settings, before, decision, modes=set(modes), test=test, now=now, timezone=timezone
         )
-        steps = zip(zones, before.zones, decision.state.zones, decision.requests, strict=True)
-        for zone, state, after, wanted in steps:
-            zone.compensation.learn(self.outdoor_history, after, wanted, setpoint_c=zone.heat_setpoint_c, dt_s=dt_s)
+        steps = zip(zones, modes, before.zones, decision.state.zones, decision.requests, strict=True)
+        for zone, mode, state, after, wanted in steps:
+            zone.compensation.learn(history, after, wanted, mode=mode, setpoint_c=zone.heat_setpoint_c, dt_s=dt_s)
             if after.window.is_open:
                 # An open window teaches nothing about the zone.
                 zone.recovery_plan.tracker.forget_night()

@@ -24,13 +24,15 @@ MEAN_S = 2 * 86_400.0
 
 SMOOTHING_S = HOUR_S / 2
 FORGETTING_S = 6 * HOUR_S
-"""The swing of a sensor that is lost is forgotten over this time, so that the room gets no step."""
+"""The swing of a sensor that is lost is forgotten over this time, so that the room gets no step. The forecast fades
+with it."""
 
 USUAL_S = 2.5 * HOUR_S
 """Each day counts for a third of what an hour of the day usually adds."""
 
 JUMP_K = 8.0
-"""Weather does not move so far between two readings: another sensor, or this one in another place."""
+"""Weather does not move so far between two readings: another sensor, or this one in another place. Over an
+hour a cold front does."""
 
 LAG_HOURS = 3
 """The duty of a heated floor shows in its room after these hours."""
@@ -64,15 +66,20 @@ class OutdoorHistory(msgspec.Struct, frozen=True):
 
     Attributes:
         mean_c: The mean; `None` before the first known temperature.
-        s: The time that it stands for, at most `MEAN_S`.
+        s: The time that it stands for, at most `MEAN_S`; it shrinks while the temperature is unknown.
         above_k: How far the present one is above it, smoothed.
         usual_k: The same as it usually is, for each hour of the day in UTC.
+        known_share: How much the forecast counts: 1 while the temperature is known, it fades to 0 while it is not.
+            A file of an older release has none.
+        last_c: The last known temperature; `None` before the first and in a file of an older release.
     """
 
     mean_c: float | None = None
     s: float = 0.0
     above_k: float = 0.0
     usual_k: tuple[float, ...] = (0.0,) * DAY_HOURS
+    known_share: float = 0.0
+    last_c: float | None = None
 
 
 def advance_history(
@@ -86,36 +93,52 @@ def advance_history(
         dt_s: The time.
         utc_ms: The time of day; `None` if it is not known.
     """
-    if outdoor_c is None:
-        kept = exp(-dt_s / FORGETTING_S)
-        return history if history.above_k == 0.0 else msgspec.structs.replace(history, above_k=history.above_k * kept)
     mean_c = history.mean_c
-    if mean_c is None or abs(outdoor_c - mean_c - history.above_k) > JUMP_K:
-        return msgspec.structs.replace(history, mean_c=outdoor_c, s=0.0, above_k=0.0)
+    if outdoor_c is None:
+        if mean_c is None:
+            return history
+        kept = exp(-dt_s / FORGETTING_S)
+        return msgspec.structs.replace(
+            history,
+            s=history.s * exp(-dt_s / MEAN_S),
+            above_k=history.above_k * kept,
+            known_share=history.known_share * kept,
+        )
+    is_jump = history.last_c is not None and abs(outdoor_c - history.last_c) > JUMP_K
+    if mean_c is None or is_jump:
+        # The swing is smoothed on from its last value: a new mean gives the room no step.
+        return msgspec.structs.replace(history, mean_c=outdoor_c, s=0.0, last_c=outdoor_c)
     s = min(MEAN_S, history.s + dt_s)
     mean_c += (outdoor_c - mean_c) * dt_s / s if dt_s > 0.0 else 0.0
-    above_k = outdoor_c - mean_c + (history.above_k - (outdoor_c - mean_c)) * exp(-dt_s / SMOOTHING_S)
+    kept = exp(-dt_s / SMOOTHING_S)
+    above_k = outdoor_c - mean_c + (history.above_k - (outdoor_c - mean_c)) * kept
     usual_k = history.usual_k
     if utc_ms is not None:
         hour = _hour(utc_ms)
         moved_k = usual_k[hour] + (above_k - usual_k[hour]) * (1.0 - exp(-dt_s / USUAL_S))
         usual_k = (*usual_k[:hour], moved_k, *usual_k[hour + 1 :])
-    return OutdoorHistory(mean_c, s, above_k, usual_k)
+    known_share = 1.0 - (1.0 - history.known_share) * kept
+    return OutdoorHistory(mean_c, s, above_k, usual_k, known_share, outdoor_c)
 
 
 def restore_history(saved: OutdoorHistory) -> OutdoorHistory:
     """Return what is known after a restart; nothing of a damaged file."""
-    kelvins = (saved.above_k, saved.mean_c or 0.0, *saved.usual_k)
+    kelvins = (saved.above_k, saved.mean_c or 0.0, saved.last_c or 0.0, *saved.usual_k)
     is_possible = len(saved.usual_k) == DAY_HOURS and all(abs(each) <= K_MAX for each in kelvins)
-    return saved if is_possible and 0.0 <= saved.s <= MEAN_S else OutdoorHistory()
+    is_possible = is_possible and 0.0 <= saved.s <= MEAN_S and 0.0 <= saved.known_share <= 1.0
+    return saved if is_possible else OutdoorHistory()
 
 
 def expected_above_k(history: OutdoorHistory, utc_ms: int | None) -> float:
-    """Return how far above its mean the outdoor temperature is when a duty of now shows in the room."""
+    """Return how far above its mean the outdoor temperature is when a duty of now shows in the room.
+
+    Without a known outdoor temperature both parts fade: the present swing, and what the hours to come usually add.
+    """
     if utc_ms is None:
         return history.above_k
     hour = _hour(utc_ms)
-    return history.above_k + history.usual_k[(hour + LAG_HOURS) % DAY_HOURS] - history.usual_k[hour]
+    added_k = history.usual_k[(hour + LAG_HOURS) % DAY_HOURS] - history.usual_k[hour]
+    return history.above_k + history.known_share * added_k
 
 
 def _hour(utc_ms: int) -> int:

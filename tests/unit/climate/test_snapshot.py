@@ -379,6 +379,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
         "boot_id", "at_ms", "zones", "source", "stage2", "aux", "beliefs", "utc_ms", "direction", "acted_ms",
         "short_lives", "rhythms", "outdoor_mean_c", "exercised_utc_ms", "outdoor_history",
     }  # fmt: skip
+    assert set(document["outdoor_history"]) == {"mean_c", "s", "above_k", "usual_k", "known_share", "last_c"}
     assert set(document["beliefs"]["t"]) == {"value_c", "at_ms", "is_doubted", "since_ms", "claim_c", "claim_ms"}
     assert set(document["zones"]["z"]) == {
         "program", "learned", "integral", "owed_s", "direction", "mean_duty", "guard", "lost_for_s", "walls_c",
