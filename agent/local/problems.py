@@ -110,7 +110,7 @@ def problems(
         *_cloud(status),
         *_clock(status),
         *machine_problems(status.machine),
-        *_other(status),
+        *_other(status, of_zones),
         *_sensors(status),
     ]
 
@@ -219,7 +219,7 @@ def _clock(status: HubStatus) -> Iterator[Problem]:
         yield Problem(phrase("clock: {readings} of an earlier boot without a time, kept apart", readings=kept))
 
 
-def _other(status: HubStatus) -> Iterator[Problem]:
+def _other(status: HubStatus, of_zones: Mapping[str, str]) -> Iterator[Problem]:
     for sensor in status.relayed_sensors:
         if sensor.problem:
             yield Problem(phrase("sensor {name}: {problem}", name=sensor.name, problem=sensor.problem))
@@ -234,7 +234,8 @@ def _other(status: HubStatus) -> Iterator[Problem]:
         when = phrase("last {time} ago", time=duration(fault.age_s))
         if fault.count > 1:
             when = phrase("{when}, {count} times", when=when, count=fault.count)
-        yield Problem(phrase("{component}: {text} ({when})", component=fault.component, text=fault.text, when=when))
+        text = of_zones.get(fault.text, fault.text)
+        yield Problem(phrase("{component}: {text} ({when})", component=fault.component, text=text, when=when))
 
 
 def _sensors(status: HubStatus) -> Iterator[Problem]:

@@ -103,10 +103,15 @@ def verdict(
         update: The update document; `None` where the hub cannot be updated.
     """
     mild = {f"{zone.zone}: {zone.sensor_problem}" for zone in climate.zones if zone.room_c is not None}
+    texts = [fault.text for fault in status.faults]
     of_zones = {
         f"{zone.zone}: {problem}": phrase("{zone}: {problem}", zone=zone.zone, problem=problem)
         for zone in climate.zones
-        for problem in (zone.problem, zone.sensor_problem)
+        for problem in (
+            zone.problem,
+            zone.sensor_problem,
+            *(text.removeprefix(f"{zone.zone}: ") for text in texts if text.startswith(f"{zone.zone}: ")),
+        )
     }
     found = sorted(
         [

@@ -17,7 +17,7 @@ import msgspec
 from agent.foundation.clock import Clock
 from agent.foundation.median import median
 from agent.maintenance.machine_readings import G_MM_S2, VibrationPost, ZoneState
-from agent.maintenance.machine_watch import MachineWatch
+from agent.maintenance.machine_watch import ACCELEROMETER_NAME, MachineWatch
 from hal.channels import ChannelReader, Quantity
 from hal.errors import HalError
 
@@ -42,6 +42,11 @@ BURST_S_MAX = 30.0
 """A bus that takes longer is in trouble, or busy."""
 
 MODE_REST = 0
+
+SILENT = (
+    "check the zone's accelerometer, and its name in climate.zones against `climahub status`:"
+    " it does not answer, so the machine is not watched"
+)
 
 Sample = tuple[float, ...]
 """The acceleration along each axis, in m/s²."""
@@ -174,12 +179,12 @@ class Accelerometers:
         utc_ms, machine_g = self._clock.utc_ms(), known.machine_g(rms)
         if utc_ms is not None and machine_g is not None:
             post = VibrationPost(utc_ms, machine_g, 0.0)
-            self._machines.add(zone_id, f"accelerometer {name}", post, "the accelerometer")
+            self._machines.add(zone_id, f"accelerometer {name}", post, ACCELEROMETER_NAME, is_own=True)
 
     async def _burst(self, zone_id: str, name: str) -> float | None:
         """Return the RMS of a burst in g; `None` where the accelerometer is not there or does not answer."""
         axes = axes_of(self._channels(), name)
-        fault = f"check the accelerometer {name} of {zone_id}: it does not answer, so its machine is not watched"
+        fault = f"{zone_id}: {SILENT}"
         try:
             async with asyncio.timeout(BURST_S_MAX):
                 samples = await read_burst(axes, lambda: asyncio.sleep(self._rng.uniform(*PAUSE_S)))

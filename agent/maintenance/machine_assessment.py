@@ -11,6 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from agent.foundation.median import median
+from agent.foundation.phrase import Phrase, phrase
 from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
 from agent.maintenance.machine_drift import (
     BASELINE_DAYS,
@@ -113,6 +114,7 @@ class MachineRecord(msgspec.Struct, frozen=True):
         drifts: One for each indicator that has had a reading.
         name: Who posts, for people; empty where it was not known yet.
         power_utc_ms: The time of the last power of a plug that was counted; `None` before the first.
+        is_own: The hub measures it itself, and nobody posts it.
     """
 
     zone_id: str
@@ -125,6 +127,7 @@ class MachineRecord(msgspec.Struct, frozen=True):
     drifts: tuple[MachineDrift, ...] = ()
     name: str = ""
     power_utc_ms: int | None = None
+    is_own: bool = False
 
     @property
     def last_utc_ms(self) -> int:
@@ -274,55 +277,70 @@ def _found(
         return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
     evidence = _evidence(record, indicator, drift)
     if model is None:
-        text = f"{evidence}; not calibrated: its confidence is unknown"
+        text = phrase(_NOT_CALIBRATED, evidence=evidence)
         return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
     confidence = round(model.probability(drift), 3)
     state = state_of(confidence, threshold)
     return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
 
 
+_NOT_CALIBRATED = "{evidence}; not calibrated: its confidence is unknown"
+_LEARNING = "still learning: {days} of {wanted} days in the same operating state"
+_COMPARING = "learned; {days} of {wanted} days to compare with it"
+_MORE = "{percent} % more"
+_LESS = "{percent} % less"
+_ANEW = "{change} from one day to the next: another sensor, place or machine, or a repair, is learned anew; {rest}"
+_NO_TIME = "the time of day is not known"
+_NOT_FRESH = "no comparable day for 30 days: nothing is measured, or in another operating state than before"
+
+
 def _why_unknown(known: MachineDrift, utc_ms: int | None) -> str:
     drift = known.drift
     if not drift.is_judged:
-        anew = ""
-        if known.jump is not None:
-            change = round(abs(factor_of(known.jump) - 1.0) * 100)
-            way = "more" if known.jump > 0.0 else "less"
-            anew = f"{change} % {way} from one day to the next: another sensor, place or machine, or a repair,"
-            anew += " is learned anew; "
         if drift.days_learned < BASELINE_DAYS:
-            return f"{anew}still learning: {drift.days_learned} of {BASELINE_DAYS} days in the same operating state"
-        return f"{anew}learned; {len(drift.recent)} of {RECENT_DAYS} days to compare with it"
+            rest = phrase(_LEARNING, days=drift.days_learned, wanted=BASELINE_DAYS)
+        else:
+            rest = phrase(_COMPARING, days=len(drift.recent), wanted=RECENT_DAYS)
+        change = "" if known.jump is None else _change(factor_of(known.jump))
+        return phrase(_ANEW, change=change, rest=rest) if change else rest
     if utc_ms is None:
-        return "the time of day is not known"
-    if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS:
-        return "no comparable day for 30 days: nothing is measured, or in another operating state than before"
-    return ""
+        return _NO_TIME
+    return _NOT_FRESH if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS else ""
 
 
-_UNITS: Mapping[Channel, tuple[str, str]] = MappingProxyType(
+_MEASURED: Mapping[Channel, tuple[str, str]] = MappingProxyType(
     {
-        Channel.CURRENT: ("draws", "A"),
-        Channel.INRUSH: ("draws at a start", "A"),
-        Channel.AMPLITUDE: ("vibrates with", "g"),
-        Channel.POWER: ("draws", "W"),
+        Channel.CURRENT: ("draws {value} A", "A"),
+        Channel.INRUSH: ("draws at a start {value} A", "A"),
+        Channel.AMPLITUDE: ("vibrates with {value} g", "g"),
+        Channel.POWER: ("draws {value} W", "W"),
     }
 )
+"""What a machine does, and the unit of it."""
+
+_DIFFERENT = "{now}, {change} than usual ({then} {unit}) in the same operating state"
+_SAME = "{now}, the same as usual ({then} {unit}) in the same operating state"
+_VELOCITY = "{evidence}; {velocity} mm/s RMS at {frequency} Hz"
 
 
-def _evidence(record: MachineRecord, indicator: MachineIndicator, drift: Drift) -> str:
+def _evidence(record: MachineRecord, indicator: MachineIndicator, drift: Drift) -> Phrase:
     """Return the numbers of the last judged days."""
     below_now, below_then = drift.now_and_then or (1.0, 1.0)
     now, then = (exp(SIGN_OF[indicator] * log(each)) for each in (below_now, below_then))
-    more = round((now / then - 1.0) * 100)
-    change = f"{abs(more)} % {'more' if more > 0 else 'less'} than" if more else "the same as"
-    verb, unit = _UNITS[CHANNEL_OF[indicator]]
-    text = f"{verb} {_written(now)} {unit}, {change} usual ({_written(then)} {unit}) in the same operating state"
-    if indicator is MachineIndicator.VIBRATION:
-        velocity = velocity_rms_mm_s(now, record.frequency_hz)
-        if velocity is not None:
-            text += f"; {velocity:.2g} mm/s RMS at {record.frequency_hz:.3g} Hz"
-    return text
+    measured, unit = _MEASURED[CHANNEL_OF[indicator]]
+    named = {"now": phrase(measured, value=_written(now)), "then": _written(then), "unit": unit}
+    change = _change(now / then)
+    text = phrase(_DIFFERENT, change=change, **named) if change else phrase(_SAME, **named)
+    velocity = velocity_rms_mm_s(now, record.frequency_hz) if indicator is MachineIndicator.VIBRATION else None
+    if velocity is None:
+        return text
+    return phrase(_VELOCITY, evidence=text, velocity=f"{velocity:.2g}", frequency=f"{record.frequency_hz:.3g}")
+
+
+def _change(factor: float) -> str:
+    """Return by how much a value has changed, in words; empty for less than half a percent."""
+    more = round((factor - 1.0) * 100)
+    return phrase(_MORE if more > 0 else _LESS, percent=str(abs(more))) if more else ""
 
 
 def _written(value: float) -> str:

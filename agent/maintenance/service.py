@@ -26,7 +26,7 @@ from agent.maintenance.curve import CurveDay, days_of
 from agent.maintenance.drift import Drift
 from agent.maintenance.indicators import Indicator, Sample, SuddenIndicator, WearIndicator
 from agent.maintenance.machine_readings import PowerPost
-from agent.maintenance.machine_watch import MachineWatch
+from agent.maintenance.machine_watch import PLUG_NAME, MachineWatch
 from agent.maintenance.pipe_assessment import find_pipes
 from agent.maintenance.pipe_confidence import PipeModel
 from agent.maintenance.pipe_readings import PipeIndicator, PipePair
@@ -308,7 +308,7 @@ class MaintenanceService:
             if each.plug and self.machines:
                 # A value that was heard before has the time of the last one, and is not counted again.
                 post = PowerPost(utc_ms - (now_ms - each.plug.heard_ms), each.plug.watts)
-                self.machines.add(each.zone_id, f"plug {each.plug.device}", post, "the plug")
+                self.machines.add(each.zone_id, f"plug {each.plug.device}", post, PLUG_NAME, is_own=True)
 
     def _observed(self, seen: ZoneEvidence, dt_s: float, utc_ms: int) -> ZoneRecord:
         record = self._kept.zones.get(seen.zone_id, ZoneRecord())

@@ -11,7 +11,7 @@ import pytest
 
 from agent.local.repair_table import REPAIRS
 from agent.local.routes import ROUTES
-from agent.maintenance import pipe_assessment
+from agent.maintenance import accelerometers, machine_assessment, machine_watch, pipe_assessment
 from agent.maintenance.assessment import ADVICE
 from agent.port.checks.table import CHECKS
 from agent.port.page_files import read_page_file
@@ -27,7 +27,10 @@ GZIP_BYTES_MAX = 19_500
 VERDICT = ("problems", "document_problems", "machine_problems", "verdict")
 """Modules of `agent.local` whose texts are phrases, or are given to one."""
 
-MAINTENANCE = [AGENT / "maintenance" / f"{name}.py" for name in ("assessment", "pipe_assessment")]
+MAINTENANCE = [
+    AGENT / "maintenance" / f"{name}.py"
+    for name in ("assessment", "machine_assessment", "machine_watch", "pipe_assessment")
+]
 
 ZONE_PROBLEMS = [
     AGENT / "climate" / f"{name}.py" for name in ("fault_detection", "power_draw", "supply_pipe", "zone_state")
@@ -75,6 +78,7 @@ def known() -> set[str]:
         AGENT / "foundation" / "phrase.py",
         AGENT / "pairing" / "registration.py",
         AGENT / "climate" / "fusion.py",
+        AGENT / "maintenance" / "accelerometers.py",
         *MAINTENANCE,
         *ZONE_PROBLEMS,
         *(AGENT / "port" / "hardware").glob("*.py"),
@@ -121,6 +125,9 @@ def test_what_maintenance_finds_is_translated_with_its_numbers_and_advice(catalo
     said = {text for advice in ADVICE.values() for text in (advice.name, advice.issue, advice.action)}
     said |= {text for module in MAINTENANCE for text in constants(module) if HOLES.search(text)}
     said |= {pipe_assessment._SWAPPED, pipe_assessment._NO_OUTDOOR, pipe_assessment._NOT_FRESH}
+    said |= {machine_assessment._NO_TIME, machine_assessment._NOT_FRESH, accelerometers.SILENT}
+    said |= {machine_watch.PLUG_NAME, machine_watch.ACCELEROMETER_NAME}
+    said |= {template for template, _ in machine_assessment._MEASURED.values()}
     assert len(said) > len(ADVICE)
     assert said - set(json.loads(catalogue.read_text())) == set()
 

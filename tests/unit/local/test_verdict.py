@@ -9,7 +9,7 @@ import pytest
 from agent.local.climate import UNDECIDED, ClimateReport, ZoneReport
 from agent.local.problem import Level
 from agent.local.routes import ROUTES
-from agent.local.status import ConfigTrialReport, HubStatus, LinkReport, RelayedReport
+from agent.local.status import ConfigTrialReport, FaultReport, HubStatus, LinkReport, RelayedReport
 from agent.local.updates import UNSIGNED_WARNING, UpdateReport
 from agent.local.verdict import (
     CONFIRM_CONFIG,
@@ -166,6 +166,17 @@ def test_a_problem_of_a_zone_can_be_translated(status: HubStatus) -> None:
     assert {problem.what for problem in found.problems} == {f"climate: {text}" for text in told.climate_problems}
     assert found.phrases["bedroom: check the relay"].parameters == {"zone": "bedroom", "problem": "check the relay"}
     assert found.phrases["bedroom: sim/one disagrees"].key == "{zone}: {problem}"
+
+
+def test_a_fault_of_a_zone_can_be_translated(status: HubStatus) -> None:
+    told = replace(status, faults=[FaultReport("maintenance", f"{zone}: is mute", 1, 60) for zone in ("bedroom", "x")])
+    found = judge(told)
+    assert [problem.what for problem in found.problems] == [
+        "maintenance: bedroom: is mute (last 1 min ago)",
+        "maintenance: x: is mute (last 1 min ago)",
+    ]
+    assert found.phrases["bedroom: is mute"].parameters == {"zone": "bedroom", "problem": "is mute"}
+    assert "x: is mute" not in found.phrases, "there is no such zone"
 
 
 @pytest.mark.parametrize("until", [None, "2026-01-15T11:58:30Z", "an instant that is not from 1970 to 2200"])

@@ -78,7 +78,8 @@ class Hub:
     def utc_ms(self) -> int | None:
         return 1_000_000 + self.monotonic_ms() if self.has_time else None
 
-    def add(self, zone_id: str, source: str, post: VibrationPost, name: str = "") -> str:
+    def add(self, zone_id: str, source: str, post: VibrationPost, name: str = "", *, is_own: bool = False) -> str:
+        assert is_own
         self.posts.append((zone_id, source, post, name))
         return ""
 
@@ -207,9 +208,11 @@ def test_one_that_does_not_answer_is_a_fault_until_it_does_and_its_bus_is_left_a
     hub = new_hub()
     hub.is_dead = True
     hub.live((0, HOUR_S))
-    assert hub.faults == [
-        f"check the accelerometer {CHIP} of living: it does not answer, so its machine is not watched"
-    ]
+    (fault,) = hub.faults
+    assert fault == (
+        "living: check the zone's accelerometer, and its name in climate.zones against `climahub status`:"
+        " it does not answer, so the machine is not watched"
+    )
     assert sum(each.reads for each in hub.axes) <= HOUR_S / BURST_S
     hub.is_dead = False
     hub.live((0, HOUR_S))

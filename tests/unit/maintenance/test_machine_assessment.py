@@ -5,6 +5,7 @@ from types import MappingProxyType
 import msgspec
 import pytest
 
+from agent.foundation.phrase import Phrase, parts
 from agent.maintenance.assessment import Finding, FindingState
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import (
@@ -294,3 +295,37 @@ def test_a_clock_that_steps_back_a_little_goes_on_with_the_day() -> None:
     record = observe_post(NEW, EnergyPost(SOLSTICE_MS, 5, 230.0, 4.0), HEATS, SOLSTICE_MS)
     record = observe_post(record, VibrationPost(SOLSTICE_MS - 60_000, 0.1, 50.0), HEATS, SOLSTICE_MS - 60_000)
     assert {each.channel for each in record.day} == {Channel.CURRENT, Channel.AMPLITUDE}
+
+
+def untranslatable(text: str) -> set[str]:
+    """Return the texts within a text of which no template is known; numbers and names of clients are none."""
+    assert isinstance(text, Phrase)
+    inside = {value for value in text.values.values() if " " in value}
+    return {value for value in inside if not isinstance(value, Phrase)}
+
+
+def test_the_evidence_remembers_how_it_was_made_for_translations() -> None:
+    end = BASELINE_DAYS + RECENT_DAYS
+    learning, learned_record = learned(5), learned(end)
+    jumped = learned_record
+    for day in range(30, 30 + JUMP_DAYS + 1):
+        jumped = energy_day(jumped, day, 2.0)
+    shaken = NEW
+    for day in range(end + 1):
+        shaken = vibration_day(shaken, day, 0.1)
+    texts = [
+        found(learning, 5, MachineIndicator.CURRENT).evidence,
+        found(learned_record, end, MachineIndicator.CURRENT).evidence,
+        found(jumped, 35, MachineIndicator.CURRENT).evidence,
+        found(shaken, end, MachineIndicator.VIBRATION).evidence,
+        find(learned_record, {}, SOLSTICE_MS + end * DAY_MS)[0].evidence,
+    ]
+    assert [untranslatable(each) for each in texts] == [set()] * len(texts)
+    known = parts(texts)
+    assert known["draws 4 A, the same as usual (4 A) in the same operating state"].parameters == {
+        "now": "draws 4 A",
+        "then": "4",
+        "unit": "A",
+    }
+    assert known["draws 4 A"].key == "draws {value} A"
+    assert any(each.key.endswith("; {velocity} mm/s RMS at {frequency} Hz") for each in known.values())
