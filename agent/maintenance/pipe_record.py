@@ -76,7 +76,7 @@ class PipeRecord(msgspec.Struct, frozen=True):
 
     Attributes:
         sensors: The names of the thermometers: others begin anew.
-        began_utc_ms: When the day in progress began; `None` before the first settled state.
+        began_utc_ms: When the day in progress began; `None` before the first sample of the pair.
         steady: The heating now.
         day: The readings of the day in progress.
         swapped: How many readings of it had a return warmer than the supply.
