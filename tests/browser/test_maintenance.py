@@ -159,7 +159,7 @@ async def test_the_card_is_german_fits_a_phone_and_has_no_serious_finding(
         await page.get_by_role("heading", name="Räume").wait_for()
         await visitor.go("rooms/living", "Living")
         await expect(card(page, "Wartung")).to_contain_text("braucht 42 % mehr Laufzeit")
-        await expect(card(page, "Wartung")).to_contain_text("erwärmt den Raum um 33,5 K, sonst um 47,6 K")
+        await expect(card(page, "Wartung")).to_contain_text("erwärmt den Raum um 33,9 K, sonst um 48,1 K")
         await expect(card(page, "Wartung")).to_contain_text("lernt noch: 0 von 14 Heiztagen")
         assert await card(page, "Wartung").locator("[lang=en]").count() == 0
         assert await too_wide(page) == []
