@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from agent.climate.model import WEEK, Block, Hold, HoldKind, Mode, Schedule, Until, ZoneProgram
+from agent.climate.model import Hold, HoldKind, Mode, Until, ZoneProgram
 from agent.climate.settings import ClimateSettings
 from hal.interface import HvacAction
 from hal.sim.emitters import EmitterKind
@@ -25,6 +25,7 @@ from lab.simulation.heating import ControlledHome, HomeOptions
 from lab.simulation.heating_year import (
     DAY_MS,
     MINUTE_MS,
+    SETBACKS,
     HeatingYear,
     HomeFault,
     HomeFaultKind,
@@ -67,21 +68,6 @@ FULL_MINUTES: Final = 120
 
 _CALLS: Final = {HvacAction.HEAT: 1.0, HvacAction.COOL: -1.0, HvacAction.OFF: 0.0}
 
-_SETBACKS: Final = ZoneProgram(
-    mode=Mode.AUTO,
-    schedules={
-        "week": Schedule(
-            "week",
-            (
-                Block("Day", "06:00", "22:00", 21.0, 25.0, WEEK[:5]),
-                Block("Weekend", "08:00", "23:00", 21.0, 25.0, WEEK[5:]),
-                Block("Night", "22:00", "06:00", 17.0, 26.0),
-            ),
-        )
-    },
-    schedule="week",
-)
-
 
 def programs(start_utc_ms: int) -> tuple[ZoneProgram, ...]:
     """Return what people may have set: setbacks, the same with a holiday in each week, off in each week, constant."""
@@ -102,10 +88,10 @@ def programs(start_utc_ms: int) -> tuple[ZoneProgram, ...]:
     holiday = (absent(2, 3, 1, None), absent(9, 3, 2, None))
     off = (absent(2, 4, 1, Mode.OFF), absent(8, 5, 2, Mode.OFF))
     return (
-        _SETBACKS,
-        msgspec.structs.replace(_SETBACKS, holds=holiday),
-        msgspec.structs.replace(_SETBACKS, holds=off),
-        msgspec.structs.replace(_SETBACKS, schedules={}, schedule=""),
+        SETBACKS,
+        msgspec.structs.replace(SETBACKS, holds=holiday),
+        msgspec.structs.replace(SETBACKS, holds=off),
+        msgspec.structs.replace(SETBACKS, schedules={}, schedule=""),
     )
 
 

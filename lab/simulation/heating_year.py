@@ -31,7 +31,7 @@ DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 
 ROOMS = tuple(zone.name for zone in FLAT.zones)
-_PROGRAM = ZoneProgram(
+SETBACKS = ZoneProgram(
     mode=Mode.AUTO,
     schedules={
         "week": Schedule(
@@ -45,6 +45,7 @@ _PROGRAM = ZoneProgram(
     },
     schedule="week",
 )
+"""A week with a setback each night."""
 
 
 class HomeFaultKind(StrEnum):
@@ -260,7 +261,7 @@ class HeatingYear:
                 settings=settings,
                 seed=self._seed,
                 start_utc_ms=START_MS,
-                programs=dict.fromkeys(ROOMS, _PROGRAM),
+                programs=dict.fromkeys(ROOMS, SETBACKS),
                 zone=ZoneInfo("Europe/Berlin"),
                 faults=faults,
             )

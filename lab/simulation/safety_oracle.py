@@ -329,7 +329,7 @@ class SafetyOracle:
         self._is_valve_on = heat_source.is_valve_on
 
     def _check_unmeasured(self, known: Collection[str], at_ms: int) -> None:
-        """Check how much of a day a zone is heated whose temperature nobody knows."""
+        """Check that a zone without a known temperature is not heated for too much of a day."""
         for zone in self._settings.zones:
             if zone.zone_id in known:
                 self._unmeasured.pop(zone.zone_id, None)

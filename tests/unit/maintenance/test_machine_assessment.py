@@ -298,7 +298,7 @@ def test_a_clock_that_steps_back_a_little_goes_on_with_the_day() -> None:
 
 
 def untranslatable(text: str) -> set[str]:
-    """Return the texts within a text of which no template is known; numbers and names of clients are none."""
+    """Return the parts of a text that cannot be translated. Numbers and names of clients need no translation."""
     assert isinstance(text, Phrase)
     inside = {value for value in text.values.values() if " " in value}
     return {value for value in inside if not isinstance(value, Phrase)}
