@@ -10,6 +10,7 @@ import sys
 from aiohttp import web
 
 from agent.cloud.session import new_session, tcp_connector
+from tests.integration.network_namespace import new_namespace
 
 HUB, CLOUD, PORT = "192.0.2.1", "192.0.2.2", 8080
 HOLE_BYTES = 1280
@@ -44,12 +45,10 @@ async def exchange() -> None:
 
 def main() -> None:
     """Make the line: both ends announce segments of 1460 bytes, and packets above 1280 never arrive at the far one."""
-    far = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
-    inside = ("nsenter", "--net", "--target", str(far.pid))
-    server = None
-    try:
+    with new_namespace() as far_id:
+        inside = ("nsenter", "--net", "--target", str(far_id))
         run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far")
-        run("ip", "link", "set", "far", "netns", str(far.pid))
+        run("ip", "link", "set", "far", "netns", str(far_id))
         for before, device, address in (((), "near", HUB), (inside, "far", CLOUD)):
             run(*before, "ip", "address", "add", f"{address}/24", "dev", device)
             # Joined segments would pass the end of a virtual line unmeasured.
@@ -57,16 +56,14 @@ def main() -> None:
         # A veth drops what is larger than its peer takes (drivers/net/veth.c, is_skb_forwardable).
         run(*inside, "ip", "link", "set", "far", "mtu", str(HOLE_BYTES))
         run(*inside, "ip", "route", "replace", HUB, "dev", "far", "advmss", "1460")
-        server = subprocess.Popen(
-            [*inside, sys.executable, "-m", "tests.integration.mtu_hole", "serve"], stdout=subprocess.PIPE
-        )
-        assert server.stdout is not None
-        server.stdout.readline()
-        asyncio.run(exchange())
-    finally:
-        for process in filter(None, (server, far)):
-            process.kill()
-            process.wait()
+        command = [*inside, sys.executable, "-m", "tests.integration.mtu_hole", "serve"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+            try:
+                assert server.stdout is not None
+                server.stdout.readline()
+                asyncio.run(exchange())
+            finally:
+                server.kill()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from agent.local.routes import Role
 from tests.integration.conftest import until
+from tests.integration.network_namespace import new_namespace
 from tests.integration.port_rig import PortRig, open_port
 
 CABLE, LAN = "10.12.194.1", "192.0.2.20"
@@ -32,18 +33,19 @@ TIMEOUT_S = 60.0
 class Laptop:
     """A network namespace at the other end of one of the hub's interfaces."""
 
-    def __init__(self, device: str, hub: str) -> None:
+    def __init__(self, process_id: int, device: str, hub: str) -> None:
         """Connect it.
 
         Args:
+            process_id: Of a process in the namespace.
             device: The interface of the hub, which is made here.
             hub: The hub's address there.
         """
-        self._process = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        self._process_id = process_id
         self._device = device
         far = f"{device}far"
         run("ip", "link", "add", device, "type", "veth", "peer", "name", far)
-        run("ip", "link", "set", far, "netns", str(self._process.pid))
+        run("ip", "link", "set", far, "netns", str(self._process_id))
         run("ip", "address", "add", f"{hub}/24", "dev", device)
         run("ip", "link", "set", device, "up")
         run("ip", "address", "add", f"{LINK_IPV6}/64", "dev", device, "nodad")
@@ -57,17 +59,12 @@ class Laptop:
         self._inside("ip", "address", "add", f"{LAPTOP_IPV6}/64", "dev", f"{self._device}far", "nodad")
 
     def _inside(self, *command: str) -> str:
-        return run("nsenter", "--net", "--target", str(self._process.pid), *command)
+        return run("nsenter", "--net", "--target", str(self._process_id), *command)
 
     async def ask(self, url: str, code: str = "") -> str:
         """Return what `status_of` finds from here."""
         command = (sys.executable, "-m", "tests.integration.port_namespace", url, code)
         return (await asyncio.to_thread(self._inside, *command)).strip()
-
-    def close(self) -> None:
-        """Take it away."""
-        self._process.kill()
-        self._process.wait()
 
 
 def run(*command: str) -> str:
@@ -128,14 +125,11 @@ async def look(rig: PortRig, cable: Laptop, lan: Laptop) -> dict[str, Any]:
 async def main(directory: Path) -> None:
     """Make the network, run the hub, and print what was seen."""
     run("ip", "link", "set", "lo", "up")
-    cable, lan = Laptop("usb0", CABLE), Laptop("eth7", LAN)
-    lan.add_ipv6()
-    try:
+    with new_namespace() as cable_id, new_namespace() as lan_id:
+        cable, lan = Laptop(cable_id, "usb0", CABLE), Laptop(lan_id, "eth7", LAN)
+        lan.add_ipv6()
         async with open_port(directory, port_text=LISTEN) as rig:
             sys.stdout.write(json.dumps(await look(rig, cable, lan)))
-    finally:
-        cable.close()
-        lan.close()
 
 
 if __name__ == "__main__":
