@@ -101,6 +101,11 @@ def judge(
     return found
 
 
+def judge_fleets(houses: int) -> Sequence[Mapping[Indicator, Judgement]]:
+    """Return how the generated file holds on the first houses of this fleet and of each further one."""
+    return [judge(MODELS, seed=seed, houses=houses) for seed in (JUDGE_SEED, *FURTHER_SEEDS)]
+
+
 def as_markdown(found: Mapping[Indicator, Judgement], hub_years: int) -> str:
     """Return the judgement as tables for docs/experiments/maintenance-confidence.md."""
     return tables(found, title="Held-out fleet", unit="hub", years=hub_years, calibrated=found, has_recall=True)
@@ -140,9 +145,10 @@ def main() -> None:
     """Write the generated file, and print how it holds on the held-out fleet."""
     parser = ArgumentParser(prog="python -m lab.maintenance.calibration", description=main.__doc__)
     parser.add_argument("--fleets", action="store_true", help="only judge the file, by this and three more fleets")
-    if parser.parse_args().fleets:
-        judged = [judge(MODELS, seed=seed) for seed in (JUDGE_SEED, *FURTHER_SEEDS)]
-        sys.stdout.write(f"{fleets_as_markdown(judged, JUDGE_HOUSES * YEARS)}\n")
+    parser.add_argument("--houses", type=int, default=JUDGE_HOUSES, help="of each fleet, for --fleets")
+    options = parser.parse_args()
+    if options.fleets:
+        sys.stdout.write(f"{fleets_as_markdown(judge_fleets(options.houses), options.houses * YEARS)}\n")
         return
     models = calibrate()
     TARGET.write_text(render(models))
