@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.climate import coordinator
+from agent.climate import coordinator, snapshot
 from agent.climate.binary_sensors import BinaryStates
 from agent.climate.controller import ClimateController
 from agent.climate.coordinator import ClimateDecision
@@ -23,7 +23,7 @@ from agent.climate.output_test import OutputTest
 from agent.climate.power_draw import Powers
 from agent.climate.settings import ClimateSettings
 from agent.climate.short_cycle_protection import wait_to_start_ms
-from agent.climate.snapshot import SHORT_RUN_S, ClimateSnapshot
+from agent.climate.snapshot import ClimateSnapshot
 from agent.errors import StorageFull
 from agent.foundation.clock import Clock, Now, read_now
 from agent.foundation.disk import Disk
@@ -61,11 +61,6 @@ HUNG_S = 60.0
 MISSING_SENSOR_S = 2000.0
 """A configured sensor that has not reported by then is absent or has another name: relayed sensors are set to report
 every 900 s at least, and one report may be lost."""
-
-SNAPSHOT_INTERVAL_AT_START_S = 60.0
-SNAPSHOT_INTERVAL_S = 900.0
-"""Snapshots are written this often even without a change, so that durations survive an agent that restarts in a loop.
-The first interval is for runs shorter than `snapshot.SHORT_RUN_S`; the second spares the card."""
 
 SNAPSHOT_DELAY_S = 1.0
 SNAPSHOT_RETRY_S = 10.0
@@ -348,8 +343,8 @@ class ClimateService:
 
     async def _snapshot_loop(self) -> None:
         while True:
-            is_at_start = self._clock.monotonic_ms() - self._started_ms < SHORT_RUN_S * 1000
-            await self._snapshot_due.wait(SNAPSHOT_INTERVAL_AT_START_S if is_at_start else SNAPSHOT_INTERVAL_S)
+            run_s = (self._clock.monotonic_ms() - self._started_ms) / 1000
+            await self._snapshot_due.wait(snapshot.interval_s(run_s))
             await asyncio.sleep(SNAPSHOT_DELAY_S)
             self._snapshot_due.clear()
             try:

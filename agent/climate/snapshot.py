@@ -43,6 +43,13 @@ from hal.interface import HvacAction
 SHORT_RUN_S = 900.0
 """A run of the agent that is shorter than this is part of a restart loop, or has just begun."""
 
+INTERVAL_S_MIN = 10.0
+INTERVAL_AT_START_S = 60.0
+INTERVAL_S = 900.0
+"""Snapshots are written this often even without a change, so that durations and owed output survive an agent that
+restarts in a loop. The first interval is for runs of less than a minute, the second for runs shorter than
+`SHORT_RUN_S`; the third spares the card."""
+
 RESTART_LOOP_RUNS = 2
 """The run after this many short runs in a row is part of a restart loop."""
 
@@ -207,6 +214,14 @@ class _Restart(msgspec.Struct, frozen=True):
         if for_s is None:
             return None
         return self.now_ms - round(min(LASTED_S_MAX, max(0.0, for_s)) * 1000) - self.away_ms
+
+
+def interval_s(run_s: float) -> float:
+    """Return the longest time to the next snapshot of a run of the agent that has lasted for ``run_s``.
+
+    A run that ends before it has lost at most half of what it did, or the last minute.
+    """
+    return INTERVAL_S if run_s >= SHORT_RUN_S else min(INTERVAL_AT_START_S, max(INTERVAL_S_MIN, run_s))
 
 
 def default_program(settings: ZoneSettings) -> ZoneProgram:

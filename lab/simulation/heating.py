@@ -34,7 +34,7 @@ BOOT_MS = 20_000
 
 
 YOUNG_MIN = 15
-"""See `snapshot.SHORT_RUN_S` and `service.SNAPSHOT_INTERVAL_S`."""
+"""See `snapshot.SHORT_RUN_S` and `snapshot.INTERVAL_S`."""
 
 WINDOW_AIR_CHANGES_PER_H = (4.0, 15.0)
 """Tilted, and wide open (EN 15242)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.climate import service
+from agent.climate import service, snapshot
 from agent.climate.fusion import SensorReading
 from agent.climate.heat_source import HeatSourceState
 from agent.climate.holds import HOLDS_MAX, with_hold
@@ -224,6 +224,23 @@ async def test_a_program_survives_a_restart(bench: Bench) -> None:
     assert bench.make().control.zones["z"].program == climate.control.zones["z"].program
     with pytest.raises(KeyError):
         climate.set_program("attic", program)
+
+
+async def test_snapshots_are_soon_at_the_start_and_rare_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    climate = bench.make()
+    waits: list[tuple[int, float | None]] = []
+
+    async def wait(timeout_s: float | None = None) -> bool:
+        waits.append((bench.clock.now_ms - 1_000_000, timeout_s))
+        await asyncio.sleep(0)
+        return True
+
+    monkeypatch.setattr(climate._snapshot_due, "wait", wait)
+    bench.start(climate)
+    await bench.until(lambda: waits and waits[-1][0] > 900_000)
+    assert all(timeout_s == snapshot.interval_s(run_ms / 1000) for run_ms, timeout_s in waits)
+    assert waits[0][1] == waits[0][0] / 1000 == 60.0
+    assert waits[-1][1] == 900.0
 
 
 async def test_a_request_is_decided_on_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

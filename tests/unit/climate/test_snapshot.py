@@ -5,7 +5,7 @@ from math import inf, nan
 import msgspec
 import pytest
 
-from agent.climate import stuck_relay
+from agent.climate import snapshot, stuck_relay
 from agent.climate.controller import ClimateController
 from agent.climate.fault_detection import HeatingMonitor
 from agent.climate.fusion import SensorReading
@@ -20,6 +20,7 @@ from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, default_progra
 from agent.climate.zone_state import ZoneState
 from agent.foundation.clock import Now
 from hal.interface import HvacAction, Quality
+from hal.sim.numerics import rng_for
 from lab.simulation.safety_oracle import SafetyOracle
 
 H_MS = 3_600_000
@@ -217,24 +218,33 @@ def both() -> ClimateSettings:
 
 
 class Lives:
-    """A cold home whose agent dies over and over, and what its oracle sees of it on true time."""
+    """A cold home whose agent dies over and over, and what its oracle sees of it on true time.
 
-    def __init__(self, settings: ClimateSettings, value_c: float | None = 11.0) -> None:
+    Each life's last decision is on the disk, and restarts take 5 s, unless it is `as_written`: then snapshots are as
+    old as those of `ClimateService`, and restarts take 3 to 14 s. If all took as long, some lives would end just before
+    each rest does, for ever.
+    """
+
+    def __init__(self, settings: ClimateSettings, value_c: float | None = 11.0, *, as_written: bool = False) -> None:
         self.value_c = value_c
         self.true_ms = 0
         self.heated_s = 0.0
         self.oracle = SafetyOracle(settings)
         self._settings = settings
         self.kept = ClimateSnapshot()
+        self.writes = 0
+        self._as_written = as_written
+        self._rng = rng_for(1, "restarts")
         self._boot_ms, self._boots = -30_000, 0
 
-    def live(self, seconds: int, *, is_reboot: bool, knows_time: bool = False, down_s: int = 5) -> float | None:
+    def live(self, seconds: int, *, is_reboot: bool, knows_time: bool = False) -> float | None:
         """Live for so long and die; return how long it took to heat."""
-        self.true_ms += down_s * 1000
+        self.true_ms += round(self._rng.uniform(3000, 14_000)) if self._as_written else 5000
         if is_reboot:
             self._boots, self._boot_ms = self._boots + 1, self.true_ms
             self.true_ms += 20_000
         control, first_s = ClimateController(self._settings, self.kept, self._now(knows_time)), None
+        written_s, switched = 0.0, self._switched(control)
         for second in range(0, seconds, 10):
             now = self._now(knows_time)
             known = {} if self.value_c is None else {"t": SensorReading(self.value_c, now.now_ms)}
@@ -244,11 +254,22 @@ class Lives:
             self.heated_s += 10.0 * is_heating
             if is_heating and first_s is None:
                 first_s = float(second)
-            # What changes is on the disk before the next decision, and all else once a minute.
-            self.kept = control.take_snapshot(now)
+            # A first decision and a switch are on the disk a second later, and all else once it is due.
+            before, switched = switched, self._switched(control)
+            is_urgent = second == 0 or switched != before or not self._as_written
+            due_s = second if is_urgent else max(second, written_s + snapshot.interval_s(written_s))
+            if due_s < second + 9:
+                written_s, self.writes = due_s + 1.0, self.writes + 1
+                at_ms = now.now_ms + round((written_s - second) * 1000) * self._as_written
+                self.kept = control.take_snapshot(msgspec.structs.replace(now, now_ms=at_ms))
             self.true_ms += 10_000
         self.oracle.record_kill(self.true_ms)
         return first_s
+
+    @staticmethod
+    def _switched(control: ClimateController) -> tuple[ShortCycleState, ...]:
+        source = control.state.heat_source
+        return source.stage1, source.stage2, source.aux, *(zone.relay for zone in control.state.zones)
 
     def _now(self, knows_time: bool) -> Now:
         utc_ms = UTC_MS + self.true_ms if knows_time else None
@@ -305,6 +326,34 @@ def test_hub_that_crashes_repeatedly_heats_a_home_without_sensors(
         restarts.live(life_s, is_reboot=is_reboot)
     assert (restarts.heated_s - before_s) * 1000 >= share * 6 * H_MS
     assert restarts.oracle.broken == {}
+
+
+@pytest.mark.parametrize(
+    ("life_s", "is_reboot", "share", "writes_max"),
+    [(60, False, 0.03, 5), (30, False, 0.01, 3), (60, True, 0.01, 5), (30, True, 0.004, 3)],
+)
+def test_snapshots_of_short_lives_are_soon_enough_to_heat_a_home_without_sensors(
+    life_s: int, share: float, writes_max: int, *, is_reboot: bool
+) -> None:
+    """The second snapshot used to come after a minute: what shorter lives owed was lost, so nothing was heated."""
+    restarts = Lives(both(), value_c=None, as_written=True)
+    while restarts.true_ms < 3 * H_MS:
+        restarts.live(life_s, is_reboot=is_reboot)
+    before_s, begun_ms, lives, before = restarts.heated_s, restarts.true_ms, 0, restarts.writes
+    while restarts.true_ms - begun_ms < 6 * H_MS:
+        restarts.live(life_s, is_reboot=is_reboot)
+        lives += 1
+    assert (restarts.heated_s - before_s) * 1000 >= share * 6 * H_MS
+    assert restarts.writes - before <= writes_max * lives
+    assert restarts.oracle.broken == {}
+
+
+def test_a_hub_that_runs_on_writes_few_more_snapshots_than_one_a_minute() -> None:
+    written_s, times = 0.0, 0
+    while written_s < snapshot.SHORT_RUN_S:
+        written_s, times = written_s + snapshot.interval_s(written_s) + 1.0, times + 1
+    assert times <= 3 + snapshot.SHORT_RUN_S / 60
+    assert snapshot.interval_s(written_s) == 900.0
 
 
 @pytest.mark.parametrize(("away_h", "walls_are_known"), [(2, True), (30, False)])
