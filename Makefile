@@ -17,6 +17,8 @@ CHECK_INSTALLED := $(BIN)/python -m pip --disable-pip-version-check check || { \
 PYTEST := $(BIN)/python -m pytest -q
 # Twice as many tests at a time as there are cores: most of them wait for a disk, a clock or another process.
 ON_ALL_CORES := -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
+# Systems that are installed and started take minutes.
+LONG := --timeout 900
 RESULTS := bench-results
 BENCH ?= bench_cli
 BENCH_REPEATS ?= 1
@@ -131,17 +133,17 @@ install: ## set up as a newcomer does: with old and new pips, from an index that
 	$(PYTHON) tests/install/run.py
 
 container: $(DEV) $(ROOTFS) ## the service under a real systemd, in a container (needs root, mmdebstrap, systemd-nspawn, ssh)
-	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) -p no:randomly tests/systemd
+	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) $(PYTEST) $(LONG) -p no:randomly tests/systemd
 
 release-upgrade: $(DEV) $(ROOTFS) $(ROOTFS_DEBIAN_12) ## Debian 12 becomes 13 under a hub that heats (some minutes; needs what make container needs)
 	CLIMAHUB_ROOTFS=$(abspath $(ROOTFS)) CLIMAHUB_ROOTFS_DEBIAN_12=$(abspath $(ROOTFS_DEBIAN_12)) \
-		$(PYTEST) -s -p no:randomly tests/systemd/test_release_upgrade.py
+		$(PYTEST) $(LONG) -s -p no:randomly tests/systemd/test_release_upgrade.py
 
 raspberry: $(DEV) $(RASPBERRY)/system.cpio ## relays and I2C sensors on an emulated Raspberry Pi (needs mmdebstrap, qemu-user)
-	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) -p no:randomly tests/raspberry
+	CLIMAHUB_RASPBERRY=$(abspath $(RASPBERRY)) $(PYTEST) $(LONG) -p no:randomly tests/raspberry
 
 chip-vm: $(DEV) $(I2C_VM)/system.cpio ## the kernel's own driver of a BME280 beside the hub's reader, in an emulated PC (needs QEMU, apt)
-	CLIMAHUB_I2C_VM=$(abspath $(I2C_VM)) $(PYTEST) tests/i2c_vm
+	CLIMAHUB_I2C_VM=$(abspath $(I2C_VM)) $(PYTEST) $(LONG) tests/i2c_vm
 
 board-check: $(RUNTIME) ## on a real board: one report to send back (BOARD_ARGS="--output report.txt --lines 5,6 --led ACT")
 	@$(BIN)/python -c 'import gpiod, smbus2' 2>/dev/null || $(INSTALL_LOCKED) -r requirements-hardware.lock

@@ -111,6 +111,7 @@ def test_an_error_in_a_fork_reaches_the_caller() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_hub_recovers_from_a_power_cut_at_every_durable_operation() -> None:
     verdict = sweep(OUTAGE_HALF_HOUR)
     print(f"crash points: {verdict.recovered} of {verdict.points} recovered")  # noqa: T201 - the issue asks for the count

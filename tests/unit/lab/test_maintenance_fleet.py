@@ -82,11 +82,13 @@ def test_a_small_fit_is_the_same_twice_and_sees_a_loss_as_a_fault() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_whole_fit_writes_the_same_file() -> None:
     assert render(calibrate()) == calibration.TARGET.read_text()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_confidence_holds_on_a_fleet_that_it_has_not_seen() -> None:
     found = judge(MODELS)
     hub_years = JUDGE_HOUSES * YEARS

@@ -105,6 +105,7 @@ def test_a_slow_fault_reaches_the_threshold_and_what_is_not_calibrated_never_doe
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_whole_fit_writes_the_same_file_and_its_confidence_holds_on_zones_that_it_has_not_seen() -> None:
     # All models are judged, from one fit; those of the generated file have to hold.
     models = calibrate_pipes()

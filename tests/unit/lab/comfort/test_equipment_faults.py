@@ -42,7 +42,10 @@ def relay_problems(control: object) -> int:
     return sum(count for (_, problem), count in control.faults.items() if "relay" in problem)
 
 
-@pytest.mark.parametrize("fault", list(EquipmentFault))
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=pytest.mark.no_cover if number else []) for number, fault in enumerate(EquipmentFault)],
+)
 def test_a_fault_in_a_cold_week_is_reported_within_three_hours(fault: EquipmentFault) -> None:
     case = Case(design=HOUSES["bare brick"], pattern=COLD_CLEAR, habit=TENTHS, seed=1)
     result = run_fault(case, fault)
@@ -73,6 +76,7 @@ def test_a_relay_that_sticks_by_day_in_winter_is_reported_within_three_hours(pat
     assert relay_problems(relay.control) == 1
 
 
+@pytest.mark.no_cover
 def test_rooms_that_share_a_small_heat_pump_in_a_storm_have_no_fault() -> None:
     """Found on this house: the bedroom fell while the living room took the heat, and was reported twice."""
     case = Case(design=HOUSES["timber pump"], pattern=COLD_WINDY, habit=TENTHS, seed=2, warm_up_days=4)

@@ -147,6 +147,7 @@ def test_missing_short_cycle_protection_is_found(monkeypatch: pytest.MonkeyPatch
     assert broken["minimum off time"] > 0
 
 
+@pytest.mark.no_cover
 def test_missing_floor_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert week(FLOOR, 1)[1] == {}
     monkeypatch.setattr(floor_limit, "is_hot", lambda *_, **__: False)
@@ -154,6 +155,7 @@ def test_missing_floor_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert broken["heated a hot floor"] > 0
 
 
+@pytest.mark.no_cover
 def test_missing_frost_protection_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The house is off from the third day to the sixth, in a storm."""
     off = Pair("old timber furnace", "tenths", "cold windy", 2, 3)
@@ -169,6 +171,7 @@ def test_stuck_relay_excuses_a_hot_room() -> None:
     assert broken == {}
 
 
+@pytest.mark.no_cover
 def test_problem_and_lost_sensor_are_false_while_all_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sensors are lost after two of their intervals' length, in place of three."""
     assert week(Pair("timber boiler", "lossy", "cold clear", 0, 1), 2)[0].lost_minutes == 0
