@@ -16,7 +16,7 @@ def median(values: Iterable[float]) -> float:
         IndexError: There is no value.
     """
     ordered = sorted(values)
-    return (median_low(ordered) + median_high(ordered)) / 2
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def median_low(values: Iterable[_Number]) -> _Number:

@@ -46,6 +46,9 @@ lqi = 77
 """
 
 
+CHILDREN_MAX = 32
+
+
 def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the patience of both ends, so that a test of it does not last for eleven seconds."""
     import bellows.ash  # noqa: PLC0415 - it may not be installed
@@ -62,6 +65,8 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(radio, "REFUSED_RETRY_S", 0.5)
     monkeypatch.setattr(radio, "RESTART_DELAYS_S", (0.2,))
     monkeypatch.setattr(network, "GATHER_S", 0)
+    # For a backup, bellows asks for 256 children, a command each: half of all commands. The emulated stick has 32.
+    monkeypatch.setattr("bellows.ezsp.v7.range", lambda *_: range(CHILDREN_MAX), raising=False)
 
 
 def one(model: str) -> str:
