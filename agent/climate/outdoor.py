@@ -26,6 +26,11 @@ def known_outdoor_c(reading: SensorReading | None, *, now_ms: int) -> float | No
     return fusion.known_c(reading, now_ms=now_ms, age_s_max=AGE_S_MAX, lowest_c=OUTDOOR_C_MIN, highest_c=OUTDOOR_C_MAX)
 
 
+def plausible_c(value_c: float | None) -> float | None:
+    """Return an outdoor temperature of a file; `None` if only a damaged one says so."""
+    return value_c if value_c is not None and OUTDOOR_C_MIN <= value_c <= OUTDOOR_C_MAX else None
+
+
 MEAN_S = 7 * 86_400.0
 """The time constant of the mean: a week of weather."""
 

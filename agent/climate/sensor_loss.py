@@ -1,7 +1,8 @@
 """Fallback heating for a zone without a trustworthy sensor: a bounded duty, never cooling. Pure.
 
 There are three reasons to heat: the duty that the zone needed recently, frost elsewhere in the home, and that frost in
-this zone cannot be ruled out. Every duty is bounded, because nothing measures whether the room gets too warm.
+this zone cannot be ruled out. Every duty is bounded, because nothing measures whether the room gets too warm. With an
+outdoor sensor the first and the last one follow the weather.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,23 @@ output keeps it 18 K above: safe from frost and, with frost outside, below 24 °
 
 FROST_DUTY_LATER = 0.35
 """The bound from the second day on, 12 K above the outside: a wrong frost alarm may last into mild weather."""
+
+K_PER_DUTY = 33.0 / 0.9
+"""By so much full output keeps a room above the outside, see `FROST_DUTY_MAX`."""
+
+COOL_C = 15.0
+"""With an outdoor sensor, a room whose own need is not known gets what usual emitters need for this temperature."""
+
+WARM_SHARE_MIN = 0.5
+"""However warm it seems outdoors, the duty is at least this share of what it is without an outdoor sensor: one that is
+in the sun or indoors shows too much, and the room must not freeze by that."""
+
+COLD_SHARE_MAX = 1.5
+"""However cold it seems outdoors, a learned duty is raised to this share at most."""
+
+LEARNED_COLD_K_MIN = 8.0
+"""A duty that was learned while it was less cold outdoors than this below `MILD_C` does not tell how it follows the
+weather: sun and people did as much."""
 
 FROST_DAY_S = 24 * 3600.0
 
@@ -83,6 +101,25 @@ def frost_duty(settings: ZoneSettings, home_median_c: float, for_s: float = 0.0)
     return duty_max * min(1.0, max(0.0, share))
 
 
+def weather_share(learned_outdoor_c: float | None, outdoor_c: float | None) -> float:
+    """Return which share of its learned duty a zone needs now; 1 if the weather is not known.
+
+    Args:
+        learned_outdoor_c: The outdoor temperature while the duty was learned.
+        outdoor_c: The present one.
+    """
+    if learned_outdoor_c is None or outdoor_c is None or MILD_C - learned_outdoor_c < LEARNED_COLD_K_MIN:
+        return 1.0
+    return min(COLD_SHARE_MAX, max(WARM_SHARE_MIN, (MILD_C - outdoor_c) / (MILD_C - learned_outdoor_c)))
+
+
+def usual_duty(outdoor_c: float | None) -> float:
+    """Return the frost protection duty of a room with usual emitters, of which nothing else is known."""
+    if outdoor_c is None:
+        return FROST_DUTY_LATER
+    return min(FROST_DUTY_MAX, max(WARM_SHARE_MIN * FROST_DUTY_LATER, (COOL_C - outdoor_c) / K_PER_DUTY))
+
+
 def precautionary_duty(
     settings: ZoneSettings,
     others_c: Sequence[float],
@@ -90,6 +127,7 @@ def precautionary_duty(
     *,
     learned_duty: float | None = None,
     learned_for_s: float = 0.0,
+    outdoor_c: float | None = None,
 ) -> float:
     """Return the frost protection duty of a zone in which frost cannot be ruled out.
 
@@ -99,33 +137,44 @@ def precautionary_duty(
         peers: The other zones that are heated and measured.
         learned_duty: The duty that the zone itself needed while it was measured; `None` if it was never learned.
         learned_for_s: The age of that duty.
+        outdoor_c: The outdoor temperature; `None` if it is not known.
     """
     peer_duty = median_duty(peers)
     if peer_duty is not None:
         return min(FROST_DUTY_MAX, FROST_SHARE * peer_duty)
     if others_c:
         return frost_duty(settings, median_high(others_c), FROST_DAY_S)
+    duty = usual_duty(outdoor_c)
     if learned_duty is None or learned_duty >= FROST_DUTY_LATER:
-        return FROST_DUTY_LATER
-    return learned_duty + (FROST_DUTY_LATER - learned_duty) * min(1.0, learned_for_s / DUTY_MEMORY_S)
+        return duty
+    # Large emitters need less, also when it is cold.
+    later_duty = max(learned_duty, min(FROST_DUTY_LATER, duty))
+    return learned_duty + (later_duty - learned_duty) * min(1.0, learned_for_s / DUTY_MEMORY_S)
 
 
-def default_duty(settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[PeerZone]) -> float:
+def default_duty(
+    settings: ZoneSettings, others_c: Sequence[float], peers: Sequence[PeerZone], outdoor_c: float | None = None
+) -> float:
     """Return the comfort duty of a zone that has never learned its own."""
     peer_duty = median_duty(peers)
-    return precautionary_duty(settings, others_c, peers) if peer_duty is None else peer_duty
+    return precautionary_duty(settings, others_c, peers, outdoor_c=outdoor_c) if peer_duty is None else peer_duty
 
 
-def precaution_delay_s(settings: ZoneSettings, last_known_c: float | None, *, mode: Mode) -> float:
+def precaution_delay_s(
+    settings: ZoneSettings, last_known_c: float | None, *, mode: Mode, outdoor_c: float | None = None
+) -> float:
     """Return the time without a sensor after which a zone may freeze.
 
     Args:
         settings: Of the zone.
         last_known_c: Its last known temperature; `None` for never.
         mode: In a mode without heating the zone gets no comfort duty meanwhile.
+        outdoor_c: The outdoor temperature; `None` if it is not known.
     """
     if mode in HEATING_MODES:
-        return settings.fallback_s_max
+        # The bound of the comfort duty may be too little from then on.
+        is_cold = outdoor_c is not None and outdoor_c < settings.frost_c
+        return min(KEEPS_DUTY_S, settings.fallback_s_max) if is_cold else settings.fallback_s_max
     if last_known_c is None:
         return FIRST_READING_WAIT_S
     return min(settings.fallback_s_max, max(0.0, last_known_c - settings.frost_c) / COOLS_K_PER_H * HOUR_S)
@@ -223,12 +272,12 @@ def _comfort(
     state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, lost_for_s: float, *, may_heat: bool
 ) -> FallbackDuty:
     can_heat = may_heat and inputs.effective.mode in HEATING_MODES
-    recent_duty, stuck_duty, last_known_c = state.mean_duty, _stuck_duty(state), state.last_known_c
+    recent_duty, stuck_duty, last_known_c = _recent_duty(state, inputs), _stuck_duty(state), state.last_known_c
     was_never_measured = last_known_c is None and stuck_duty is None and recent_duty <= pi_controller.NO_DUTY
     needs_heat = last_known_c is not None and last_known_c < inputs.effective.setpoints.heat_setpoint_c
     if was_never_measured or needs_heat:
         share = 1.0 if was_never_measured else state.unlearned_share
-        recent_duty += share * default_duty(settings, inputs.others_c, inputs.peers)
+        recent_duty += share * default_duty(settings, inputs.others_c, inputs.peers, inputs.outdoor_c)
     if was_never_measured and lost_for_s < FIRST_READING_WAIT_S:
         recent_duty = 0.0
     choice = comfort_duty(
@@ -237,7 +286,7 @@ def _comfort(
         recent_duty=recent_duty if stuck_duty is None else stuck_duty,
         lost_for_s=lost_for_s,
         can_heat=can_heat,
-        duty_max=_comfort_duty_max(settings, state, lost_for_s) if stuck_duty is None else 1.0,
+        duty_max=_comfort_duty_max(settings, state, inputs, lost_for_s) if stuck_duty is None else 1.0,
     )
     if not was_never_measured or not can_heat:
         return choice
@@ -253,10 +302,15 @@ def _comfort(
     return choice
 
 
-def _comfort_duty_max(settings: ZoneSettings, state: ZoneState, lost_for_s: float) -> float:
+def _recent_duty(state: ZoneState, inputs: ZoneInputs) -> float:
+    """Return the duty that a zone has learned, as it is in the present weather."""
+    return min(1.0, state.mean_duty * weather_share(state.learned_outdoor_c, inputs.outdoor_c))
+
+
+def _comfort_duty_max(settings: ZoneSettings, state: ZoneState, inputs: ZoneInputs, lost_for_s: float) -> float:
     """Return the bound of the comfort duty: what the zone itself needed counts for half a day, then less and less."""
     share = min(1.0, max(0.0, 2.0 - lost_for_s / KEEPS_DUTY_S)) * (1.0 - state.unlearned_share)
-    return settings.fallback_duty_max + max(0.0, state.mean_duty - settings.fallback_duty_max) * share
+    return settings.fallback_duty_max + max(0.0, _recent_duty(state, inputs) - settings.fallback_duty_max) * share
 
 
 def _precaution(
@@ -273,15 +327,20 @@ def _precaution(
     temperature, stuck_duty = inputs.temperature, _stuck_duty(state)
     # A stuck sensor, or one of two that contradict each other, at least gives a possible temperature: see `frost_duty`.
     is_unknown = temperature.coldest_c is None or stuck_duty is not None
-    delay_s = precaution_delay_s(settings, state.last_known_c, mode=inputs.effective.mode)
+    delay_s = precaution_delay_s(settings, state.last_known_c, mode=inputs.effective.mode, outdoor_c=inputs.outdoor_c)
     if not may_heat or not is_unknown or lost_for_s < delay_s:
         return choice
     learned_for_s = None if state.learned_at_ms is None else (now_ms - state.learned_at_ms) / 1000.0
     learned_duty = stuck_duty
     if learned_duty is None and learned_for_s is not None:
-        learned_duty = state.mean_duty + state.unlearned_share * FROST_DUTY_LATER
+        learned_duty = _recent_duty(state, inputs) + state.unlearned_share * FROST_DUTY_LATER
     duty = precautionary_duty(
-        settings, inputs.others_c, inputs.peers, learned_duty=learned_duty, learned_for_s=learned_for_s or 0.0
+        settings,
+        inputs.others_c,
+        inputs.peers,
+        learned_duty=learned_duty,
+        learned_for_s=learned_for_s or 0.0,
+        outdoor_c=inputs.outdoor_c,
     )
     if duty <= max(choice.duty, pi_controller.NO_DUTY):
         return choice

@@ -15,6 +15,7 @@ from agent.climate import (
     heat_source,
     heating_effect,
     open_window,
+    outdoor,
     pi_controller,
     power_draw,
     schedule,
@@ -94,6 +95,7 @@ class ZoneSnapshot(
         last_known_c: Its last known temperature.
         unlearned_share: See `ZoneState`; `None` in files of earlier releases.
         learned_ago_s: The age of `mean_duty`; `None` if it was never learned, and in files of earlier releases.
+        learned_outdoor_c: The outdoor temperature while it was learned.
         stuck_sensor: Detects stuck sensors.
         cycle: What the cycles of its output have shown of its emitter; absent in files of earlier releases.
         usual_falls_k: What `open_window` has learned; empty in files of earlier releases.
@@ -126,6 +128,7 @@ class ZoneSnapshot(
     effect: HeatingEffect = HeatingEffect()
     supply_pipe: SupplyPipe = SupplyPipe()
     power_draw: PowerDraw = PowerDraw()
+    learned_outdoor_c: float | None = None
 
 
 class ClimateSnapshot(
@@ -290,6 +293,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         lost_since_ms=restart.since_ms(saved.lost_for_s),
         last_known_c=saved.last_known_c,
         unlearned_share=unlearned_share,
+        learned_outdoor_c=outdoor.plausible_c(saved.learned_outdoor_c),
         learned_at_ms=restart.since_ms(saved.learned_ago_s),
         stuck_sensor=fault_detection.restore_stuck_sensor(saved.stuck_sensor),
         sensor_probe=saved.sensor_probe,
@@ -432,6 +436,7 @@ def _zone_snapshot(zone: ZoneState, program: ZoneProgram, learned: LearnedDynami
         frost_for_s=age_s(zone.frost_since_ms),
         last_known_c=zone.last_known_c,
         unlearned_share=zone.unlearned_share,
+        learned_outdoor_c=zone.learned_outdoor_c,
         learned_ago_s=age_s(zone.learned_at_ms),
         stuck_sensor=zone.stuck_sensor,
         cycle=emitter.forget_cycle(zone.cycle),

@@ -146,12 +146,18 @@ def _learn(state: ZoneState, inputs: ZoneInputs, *, is_learning: bool, now_ms: i
     value_c, is_learning = inputs.temperature.value_c, is_learning and inputs.effective.mode in HEATING_MODES
     weight = min(1.0, dt_s / MEAN_DUTY_S) if is_learning else 0.0
     was_heated = state.level if state.action is _HEAT else 0.0
+    outdoor_c = learned_outdoor_c = state.learned_outdoor_c
+    if is_learning and inputs.outdoor_c is not None:
+        learned_outdoor_c = (
+            inputs.outdoor_c if outdoor_c is None else outdoor_c + weight * (inputs.outdoor_c - outdoor_c)
+        )
     return msgspec.structs.replace(
         state,
         was_on=state.action is not _OFF,
         is_ramp=inputs.is_ramp,
         mean_duty=state.mean_duty + weight * (was_heated - state.mean_duty),
         unlearned_share=state.unlearned_share * (1.0 - weight),
+        learned_outdoor_c=learned_outdoor_c,
         learned_at_ms=now_ms if is_learning else state.learned_at_ms,
         value_c=state.value_c if value_c is None else value_c,
         last_known_c=state.last_known_c if value_c is None else value_c,

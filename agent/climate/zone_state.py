@@ -59,6 +59,7 @@ class ZoneState(msgspec.Struct, frozen=True):
         cooling_monitor: Detects ineffective cooling.
         last_known_c: Its last known temperature, also before a restart; `None` for never.
         unlearned_share: The share of `mean_duty` that stands for a time without measurement.
+        learned_outdoor_c: The mean outdoor temperature while `mean_duty` was learned; `None` if it was never known.
         learned_at_ms: When `mean_duty` was learned last, in a heating mode with a valid sensor; `None` for never.
         stuck_sensor: Detects stuck sensors.
         is_precautionary: It is heated because its temperature is unknown.
@@ -91,6 +92,7 @@ class ZoneState(msgspec.Struct, frozen=True):
     cooling_monitor: CoolingMonitor = CoolingMonitor()
     last_known_c: float | None = None
     unlearned_share: float = 1.0
+    learned_outdoor_c: float | None = None
     learned_at_ms: int | None = None
     stuck_sensor: StuckSensorState = StuckSensorState()
     is_precautionary: bool = False

@@ -29,7 +29,14 @@ class House:
 class SingleZoneHome:
     """A zone with one sensor in a house, step by step."""
 
-    def __init__(self, house: House, emitter: Emitter = Emitter.RADIATOR, resolution_k: float = 0.1) -> None:
+    def __init__(
+        self,
+        house: House,
+        emitter: Emitter = Emitter.RADIATOR,
+        resolution_k: float = 0.1,
+        *,
+        has_outdoor_sensor: bool = False,
+    ) -> None:
         zone = ZoneSettings(
             zone_id="z",
             sensors=(("t", 1.0),),
@@ -37,7 +44,9 @@ class SingleZoneHome:
             emitter=emitter.value,
         )
         self.house, self.resolution_k = house, resolution_k
-        self.control = ClimateController(ClimateSettings(zones=(zone,)), ClimateSnapshot(), Now("b", 0, None))
+        settings = ClimateSettings(zones=(zone,), outdoor_sensor="outdoor" if has_outdoor_sensor else "")
+        self.control = ClimateController(settings, ClimateSnapshot(), Now("b", 0, None))
+        self.outdoor_shows_c: float | None = None
         self.set_program(setpoints=Setpoints(20.0, 30.0))
         self._observed: dict[str, SensorReading] = {}
         self.reason = ""
@@ -72,6 +81,8 @@ class SingleZoneHome:
             now = self.now()
             if not is_silent:
                 self._observed = {"t": SensorReading(reading_c, now.now_ms)}
+            outdoor_c = self.house.outside_c if self.outdoor_shows_c is None else self.outdoor_shows_c
+            self._observed["outdoor"] = SensorReading(outdoor_c, now.now_ms)
             made = self.control.step(now, self._observed)
             self.reason = made.reasons[0]
             self.is_on = made.demand.zones["z"] is HvacAction.HEAT

@@ -67,6 +67,7 @@ def choice(
     need_age_s: float | None = None,
     others_c: tuple[float, ...] = (),
     peers: tuple[PeerZone, ...] = (),
+    outdoor_c: float | None = None,
     **state: object,
 ) -> FallbackDuty:
     """Return the duty of a zone without a sensor that is to be heated to 20 °C."""
@@ -81,7 +82,7 @@ def choice(
     effective = EffectiveSetpoint(
         mode, Setpoints(20.0, 26.0), SetpointReason.DEFAULT, "", None, False, (), "no schedule"
     )
-    inputs = ZoneInputs(fusion.NO_READING, effective, 20.0, others_c=others_c, peers=peers)
+    inputs = ZoneInputs(fusion.NO_READING, effective, 20.0, others_c=others_c, peers=peers, outdoor_c=outdoor_c)
     return sensor_loss.choose_duty(zone, settings, inputs, now_ms=now_ms, lost_for_s=lost_h * H_S)
 
 
@@ -148,6 +149,8 @@ def test_the_frost_precaution_follows_the_duty_of_the_heated_zones(
     unlearned_share=st.floats(0.0, 1.0),
     last_known_c=st.none() | st.floats(-10.0, 40.0),
     peers=st.lists(st.builds(PeerZone, st.floats(-10.0, 40.0), st.floats(0.0, 1.0)), max_size=3),
+    outdoor_c=st.none() | st.floats(-50.0, 55.0),
+    learned_outdoor_c=st.none() | st.floats(-50.0, 55.0),
 )
 def test_fallback_duty_is_bounded(
     mode: Mode,
@@ -156,6 +159,8 @@ def test_fallback_duty_is_bounded(
     unlearned_share: float,
     last_known_c: float | None,
     peers: list[PeerZone],
+    outdoor_c: float | None,
+    learned_outdoor_c: float | None,
 ) -> None:
     made = choice(
         mode,
@@ -164,9 +169,12 @@ def test_fallback_duty_is_bounded(
         unlearned_share=unlearned_share,
         last_known_c=last_known_c,
         peers=tuple(peers),
+        outdoor_c=outdoor_c,
+        learned_outdoor_c=learned_outdoor_c,
     )
+    needed_duty = min(1.0, mean_duty * sensor_loss.COLD_SHARE_MAX)
     keeps = lost_h * H_S < 2.0 * sensor_loss.KEEPS_DUTY_S
-    assert 0.0 <= made.duty <= max(sensor_loss.FROST_DUTY_MAX, mean_duty if keeps else 0.0)
+    assert 0.0 <= made.duty <= max(sensor_loss.FROST_DUTY_MAX, needed_duty if keeps else 0.0)
     assert made.reason
     if not made.is_urgent and not keeps:
         assert made.duty <= ZONE.fallback_duty_max
@@ -205,3 +213,33 @@ def test_learned_duty_is_trusted_less_each_day(need: float, age_days: float, dut
     assert made.duty == pytest.approx(duty)
     # What was learned in an hour or two is hardly any.
     assert choice(Mode.OFF, 100.0, last_known_c=20.0, mean_duty=need, unlearned_share=0.9, need_age_s=0.0).duty > 0.31
+
+
+@pytest.mark.parametrize(
+    ("outdoor_c", "duty"), [(None, 0.35), (-30.0, 0.5), (-3.0, 0.49), (5.0, 0.273), (12.0, 0.175), (30.0, 0.175)]
+)
+def test_frost_precaution_of_a_room_that_was_never_measured_follows_the_weather(
+    outdoor_c: float | None, duty: float
+) -> None:
+    assert choice(Mode.OFF, 100.0, outdoor_c=outdoor_c).duty == pytest.approx(duty, abs=0.001)
+    assert choice(Mode.HEAT, 3.0, outdoor_c=outdoor_c).duty == pytest.approx(min(0.3, duty), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("learned_c", "outdoor_c", "share"),
+    [(0.0, 10.0, 0.5), (0.0, -5.0, 1.25), (0.0, -40.0, 1.5), (0.0, 30.0, 0.5), (13.0, -5.0, 1.0), (None, -5.0, 1.0)],
+)
+def test_learned_duty_follows_the_weather(learned_c: float | None, outdoor_c: float, share: float) -> None:
+    """By as much as the room is colder outdoors than when it was learned, where it was cold enough to tell."""
+    known = choice(Mode.HEAT, 1.0, outdoor_c=outdoor_c, learned_outdoor_c=learned_c, mean_duty=0.6, unlearned_share=0.0)
+    assert known.duty == pytest.approx(0.6 * share)
+
+
+def test_frost_outdoors_brings_the_frost_precaution_forward_to_when_the_learned_duty_ends() -> None:
+    def duty(lost_h: float, outdoor_c: float | None) -> float:
+        return choice(Mode.HEAT, lost_h, mean_duty=0.6, need_age_s=lost_h * H_S, unlearned_share=0.0, last_known_c=20.0,
+                      outdoor_c=outdoor_c).duty  # fmt: skip
+
+    assert [duty(lost_h, None) for lost_h in (30.0, 80.0)] == [0.3, 0.35]
+    assert [duty(lost_h, 6.0) for lost_h in (30.0, 80.0)] == [0.3, pytest.approx(9 / sensor_loss.K_PER_DUTY)]
+    assert [duty(lost_h, -8.0) for lost_h in (11.0, 30.0, 80.0)] == [0.6, 0.5, 0.5]

@@ -434,7 +434,7 @@ def test_the_names_in_the_file_are_those_of_0_1_0() -> None:
         "program", "learned", "integral", "owed_s", "direction", "mean_duty", "guard", "lost_for_s", "walls_c",
         "frost_for_s", "acted_ms", "seen_c", "unlearned", "learned_ago_s", "stillness", "usual_falls_k",
         "usual_falls_doubt", "sensor_probe", "cycle", "effect", "supply_pipe",
-            "power_draw",
+        "power_draw", "learned_outdoor_c",
     }  # fmt: skip
     assert set(document["zones"]["z"]["guard"]) == {"is_on", "changed_ms", "starts_ms"}
     assert set(document["zones"]["z"]["learned"]) == {
