@@ -51,6 +51,10 @@ false alarm counts as seen, so the next one takes three times as much."""
 TAKEN_HALF_LIFE_S = 3600.0
 """Half of the excess that has brought no rise is forgotten in this time: what counts is the present weather."""
 
+SATISFIED_HALF_LIFE_S = 4 * 3600.0
+"""Half of the excess is forgotten in this time while the room is at its setpoint: the weather takes it, for hours, and
+a sensor of coarse steps shows one value all night."""
+
 TRIAL_RESPONSES = 3.0
 """A sensor that is ignored is reported after so many response times of the emitter with the usual duty and without a
 change. A room at its limit in a storm may stay at one value with all its heat; with less of it, it cools, and shows
@@ -319,7 +323,7 @@ def detect_stuck_sensor(
         response_s: The response time of the emitter.
         is_reported: Whether a sensor has reported in this time. A sensor that is only silent is not stuck.
         is_satisfied: Whether the temperature is at its setpoint or above: the weather may take more heat than usual
-            then, and no sensor of coarse steps shows that. Only `excess_s_max` counts.
+            then, and no sensor of coarse steps shows that. Only `excess_s_max` counts, of the last hours.
     """
     if not values_c:
         return state
@@ -332,7 +336,7 @@ def detect_stuck_sensor(
         )
     heated_s = state.heated_s + (dt_s if is_heated else 0.0)
     more_s = ((1.0 if is_heated else 0.0) - state.usual_duty) * dt_s
-    excess_s = max(0.0, state.excess_s + more_s)
+    excess_s = max(0.0, state.excess_s * (0.5 ** (dt_s / SATISFIED_HALF_LIFE_S) if is_satisfied else 1.0) + more_s)
     is_unusual = is_reported and not is_satisfied and excess_s >= _excess_s_known(state, response_s)
     return msgspec.structs.replace(
         state,

@@ -44,6 +44,9 @@ TURN_RESPONSE_S = 900.0
 """A turn with an emitter that answers within `TURN_RESPONSE_S` (longer with a slower one) ends after this time, and
 after `IDLE_TURN_S` if it has moved less than this share of the limit: equipment that always runs heats no more."""
 
+BOTH_TURNS = 2
+"""One with more heat and one with less."""
+
 CHANGES_MIN = 4.0
 """A sensor that works is silent while the air moves within a threshold around its last report: by twice the threshold.
 What `heat_trace` says may be twice as much as that, where a sensor in a corner follows its room over half an hour."""
@@ -155,6 +158,7 @@ def advance(
     is_patient: bool,
     dt_s: float,
     response_s: float,
+    turn_s_min: float = 0.0,
 ) -> SensorProbe:
     """Return the probe after some time.
 
@@ -169,6 +173,7 @@ def advance(
         is_patient: See `PATIENT_FACTOR`.
         dt_s: The time.
         response_s: The time in which the emitter shows whether it works.
+        turn_s_min: The shortest turn. With one, no sensor is dead before a turn up and one down are over.
     """
     now_k = trace.sensor_k
     observed_s = min(OBSERVED_S_MIN, probe.observed_s + dt_s)
@@ -190,8 +195,10 @@ def advance(
     if not is_quiet:
         return msgspec.structs.replace(after, turn_k=now_k, turn_s=0.0, turns=0, is_upward=error_k > -ABOVE_K)
     limit_k = after.limit_k * (PATIENT_FACTOR if is_patient else 1.0)
-    if after.swing_k >= limit_k:
+    if after.swing_k >= limit_k and (turn_s_min <= 0.0 or after.turns >= BOTH_TURNS):
         return msgspec.structs.replace(after, is_dead=True)
+    if after.turn_s + dt_s < turn_s_min:
+        return msgspec.structs.replace(after, turn_s=after.turn_s + dt_s)
     return _turn(after, now_k, limit_k=limit_k, may_heat=may_heat, dt_s=dt_s, response_s=response_s)
 
 

@@ -263,6 +263,8 @@ def _regulate(
     effective = inputs.effective
     heat_c, cool_c = inputs.heat_setpoint_c, effective.setpoints.cool_setpoint_c
     direction = _choose_direction(state, settings, effective.mode, value_c, cool_c, now_ms)
+    if direction is _OFF and inputs.probe_duty > 0.0:
+        return _probe_while_off(state, settings, inputs, dt_s)
     if direction is _OFF:
         text = "off" if effective.mode is Mode.OFF else f"off: this zone cannot {effective.mode.value}"
         return _Decision(PiState(), state.direction, ZoneRequest(_OFF, 0.0, 0.0, False, f"{text}, {effective.text}"))
@@ -312,6 +314,20 @@ def _regulate(
     reason = f"{verb}: {abs(error_k):.1f} K {side} {setpoint_c:.1f} at {output.duty:.0%} ({effective.text})"
     wanted = ZoneRequest(direction if output.wants_on else _OFF, output.duty, error_k, False, reason)
     return _Decision(output.state, direction, wanted)
+
+
+def _probe_while_off(state: ZoneState, settings: ZoneSettings, inputs: ZoneInputs, dt_s: float) -> _Decision:
+    """Return the decision for a zone that is off while it is heated to find out whether its silent sensor is dead."""
+    duty = min(1.0, inputs.probe_duty)
+    output = sensor_loss.modulate(
+        state.law, settings, duty=duty, dt_s=dt_s, was_on=state.action is _HEAT, level=state.level
+    )
+    hours = inputs.temperature.age_s / 3600.0
+    reason = (
+        f"heating at {duty:.0%} to make {inputs.temperature.names[0]} report: silent for {hours:.0f} h, so frost cannot"
+        " be ruled out"
+    )
+    return _Decision(output.state, _HEAT, ZoneRequest(_HEAT if output.wants_on else _OFF, duty, 0.0, False, reason))
 
 
 def _follow_recovery(state: ZoneState, settings: ZoneSettings, duty: float, integral: float, dt_s: float) -> PiOutput:

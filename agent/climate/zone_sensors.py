@@ -8,7 +8,7 @@ import msgspec
 
 from agent.climate import fault_detection, heat_trace, heating_effect, sensor_loss, sensor_probe
 from agent.climate.fusion import ZoneTemperature
-from agent.climate.model import HEATING_MODES
+from agent.climate.model import HEATING_MODES, Mode
 from agent.climate.settings import ZoneSettings
 from agent.climate.zone_state import ZoneInputs, ZoneState
 from hal.interface import HvacAction
@@ -21,6 +21,13 @@ sensor to 25 °C."""
 
 UNPROBED_K_MIN = 1.0
 """A silent sensor that cannot be probed counts for an hour and three quarters, however cold it is."""
+
+OFF_PROBE_S_MIN = 2 * 3600.0
+"""A zone that is off is not heated for a silence shorter than this, however cold it is."""
+
+OFF_TURN_S = 3 * 3600.0
+"""Then it gets full output for so long, and none for as long: in a storm a house with half of the usual output moves by
+half a degree in it, and there is no hurry."""
 
 
 def exclude_stuck_sensor(
@@ -70,13 +77,18 @@ def probe_silent_sensor(
         state = msgspec.structs.replace(state, heat_trace=trace)
     if value_c is None or quiet_for_s is None:
         return state, inputs
-    error_k = inputs.heat_setpoint_c - value_c
+    is_off = settings.can_heat and inputs.effective.mode is Mode.OFF
+    # Heat for a probe is worth it where the room would be heated anyway if its sensor were dead.
+    is_in_doubt = is_off and temperature.age_s >= max(
+        OFF_PROBE_S_MIN, sensor_loss.precaution_delay_s(settings, value_c, mode=inputs.effective.mode)
+    )
+    error_k = 0.0 if is_off else inputs.heat_setpoint_c - value_c
     cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
     is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is HvacAction.HEAT
     law_duty = state.law.integral + (inputs.structure_duty or 0.0)
     is_slow = settings.law.response_s > heating_effect.SLOW_RESPONSE_S
     is_patient = is_slow or state.mean_duty > sensor_probe.PATIENT_DUTY
-    is_quiet = is_heating and quiet_for_s > (sensor_probe.PATIENT_S if is_patient else 0.0)
+    is_quiet = is_in_doubt or (is_heating and quiet_for_s > (sensor_probe.PATIENT_S if is_patient else 0.0))
     probe = sensor_probe.advance(
         state.sensor_probe,
         state.heat_trace,
@@ -84,7 +96,8 @@ def probe_silent_sensor(
         value_c=value_c,
         is_quiet=is_quiet,
         error_k=error_k,
-        may_heat=sensor_probe.may_heat(
+        may_heat=is_in_doubt
+        or sensor_probe.may_heat(
             quiet_for_s=quiet_for_s,
             error_k=error_k,
             law_duty=law_duty,
@@ -93,11 +106,15 @@ def probe_silent_sensor(
         is_patient=is_patient,
         dt_s=dt_s,
         response_s=settings.law.response_s,
+        turn_s_min=OFF_TURN_S if is_in_doubt else 0.0,
     )
     change = probe.duty_change(is_patient=is_patient) if is_quiet else 0.0
+    if is_in_doubt and probe.is_upward:
+        # A room that was warm is not to be too warm by it.
+        change = sensor_probe.CHANGE if value_c < sensor_loss.MILD_C else sensor_probe.FIRST_CHANGE
     state = msgspec.structs.replace(state, sensor_probe=probe)
-    # What is not heated cannot be probed: the sensor counts until its room may be half-way to the frost.
-    is_cold = not is_heating and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)
+    # What is cooled, or cannot be heated, cannot be probed: the sensor counts until its room may be half-way to frost.
+    is_cold = not (is_heating or is_off) and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)
     if is_cold:
         problem = f"{temperature.names[0]} has been silent for {temperature.age_s / 60:.0f} min"
         return state, msgspec.structs.replace(inputs, temperature=sensor_probe.forget(temperature, problem))

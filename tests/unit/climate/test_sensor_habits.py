@@ -1,9 +1,11 @@
 """Sensors as people have them: none that works is called lost, and a dead one is found."""
 
+import msgspec
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from agent.climate.model import Mode
 from agent.climate.settings import Emitter
 
 from .sensor_habits import DAY_MIN, Habit, HabitualHome
@@ -108,3 +110,36 @@ def test_a_silent_sensor_moves_its_room_little_and_teaches_the_law_nothing() -> 
         assert 18.5 < home.house.air_c < 21.7
         if state.sensor_probe.turns:
             assert home.control.state.zones[0].law.integral == state.law.integral
+
+
+def home_that_is_off(habit: str) -> HabitualHome:
+    """Return a home after a day of heating and a night off."""
+    home = HabitualHome(HABITS[habit], House(20.0, 2600.0, outside_c=5.0))
+    home.run(1.0)
+    program = home.control.zones["z"].program
+    home.control.set_program("z", msgspec.structs.replace(program, mode=Mode.OFF))
+    home.run(0.5)
+    return home
+
+
+@pytest.mark.parametrize("habit", ["change only", "coarse change only"])
+def test_working_sensor_of_a_zone_that_is_off_is_never_called_lost(habit: str) -> None:
+    """In a house that hardly cools any more it was silent for hours, and its zone was reported and heated for good."""
+    home = home_that_is_off(habit)
+    for _ in range(4):
+        home.run(1.0)
+        assert home.control.state.zones[0].problem == ""
+    assert home.lost == []
+    assert home.house.air_c < 14.0
+
+
+def test_dead_sensor_of_a_zone_that_is_off_is_found_and_its_room_does_not_freeze() -> None:
+    home = home_that_is_off("coarse change only")
+    home.house.outside_c = home._outside_c = -10.0
+    home.sensor.is_dead = True
+    for _ in range(36):
+        home.run(1 / 12)
+        assert 4.0 < home.house.air_c < 22.0
+    assert home.noticed_min is not None
+    assert home.noticed_min < 2.5 * DAY_MIN
+    assert home.control.state.zones[0].problem.startswith("check the sensor's battery")

@@ -36,6 +36,7 @@ def go_on(
     may_heat: bool = True,
     is_patient: bool = False,
     response_s: float = RESPONSE_S,
+    turn_s_min: float = 0.0,
 ) -> SensorProbe:
     """Let some minutes pass in which the trace stays where it is."""
     for _ in range(minutes):
@@ -50,6 +51,7 @@ def go_on(
             is_patient=is_patient,
             dt_s=60.0,
             response_s=response_s,
+            turn_s_min=turn_s_min,
         )
     return probe
 
@@ -111,6 +113,17 @@ def test_a_turn_that_moves_little_ends_by_the_time(response_s: float, factor: fl
     slow_min = round(TURN_S_MAX * factor / 60.0)
     assert go_on(begun, 0.3, slow_min - 1, response_s=response_s).is_upward
     assert not go_on(begun, 0.3, slow_min, response_s=response_s).is_upward
+
+
+def test_a_zone_that_is_off_is_heated_for_hours_and_left_for_hours_before_its_sensor_is_dead() -> None:
+    begun = go_on(go_on(KNOWN, -3.0, is_quiet=False), 0.0, is_quiet=False)
+    up = go_on(begun, 3.0, 119, turn_s_min=7200.0)
+    assert (up.is_upward, up.turns, up.swing_k, up.is_dead) == (True, 0, 3.0, False)
+    down = go_on(up, 3.0, turn_s_min=7200.0)
+    assert (down.is_upward, down.turns) == (False, 1)
+    down = go_on(down, -3.0, 119, turn_s_min=7200.0)
+    assert (down.turns, down.is_dead) == (1, False)
+    assert go_on(down, -3.0, 2, turn_s_min=7200.0).is_dead
 
 
 def test_a_room_that_needs_no_heat_is_not_heated() -> None:
