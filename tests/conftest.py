@@ -35,7 +35,7 @@ UNCOVERED = (
 """Tests that run without the coverage tracer, which makes what computes much two to four times slower: those of whole
 hubs, and those that drive a house through days. The other tests cover the code. Those that are marked slow run without
 it too, and `make check` measures without them anyway. Where several cases of a test run the same lines for seconds, one
-is traced, and the others have the mark `no_cover`."""
+is traced, and the others have the mark `no_cover`. On further Pythons `.ci/run` leaves out what is not traced."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -50,6 +50,7 @@ class Weekend:
                 self.begins_min = minute
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_who_comes_back_on_sunday_evening_finds_a_warm_home(program: ZoneProgram) -> None:
     home = Weekend(program, "sun 18:00")

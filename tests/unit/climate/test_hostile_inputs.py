@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,6 +171,7 @@ def settings_of(emitter: Emitter, source: HeatSourceKind) -> ClimateSettings:
     return ClimateSettings(zones=zones, heat_source=heat_source, outdoor_sensor="outside")
 
 
+@pytest.mark.no_cover
 @given(
     data=st.data(),
     emitter=st.sampled_from(Emitter),

@@ -35,7 +35,8 @@ def test_a_sensor_that_never_reports(mode: Mode) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.no_cover
+@pytest.mark.parametrize("mode", Mode)
 def test_a_sensor_that_dies(mode: Mode) -> None:
     """Off: the garage went on to cool, 1.4 °C. Heat: 30 % for 72 h, then off, and below the frost limit days later."""
     home = make_home()
