@@ -1,10 +1,11 @@
 """From a drift to a probability that something is wrong: a logistic model, fitted where the truth is known. Pure."""
 
-from math import log, tanh
+from math import log
 
 import msgspec
 
 from agent.maintenance.drift import Drift, Sign
+from agent.maintenance.logistic import probability
 
 ODDS_MAX = 6.0
 LOSS_MIN, LOSS_MAX = -0.2, 0.6
@@ -44,11 +45,8 @@ class CalibratedModel(msgspec.Struct, frozen=True):
 
     def probability(self, drift: Drift) -> float:
         """Return the probability that the fault is there, 0 to 1: the least of the days that have to agree."""
-        return min([self._of(sign) for sign in drift.signs], default=0.0)
-
-    def _of(self, sign: Sign) -> float:
-        score = self.intercept + sum(weight * value for weight, value in zip(self.weights, features(sign), strict=True))
-        return 0.5 * (1.0 + tanh(score / 2.0))
+        of_days = [probability(self.intercept, self.weights, features(sign)) for sign in drift.signs]
+        return min(of_days, default=0.0)
 
     def with_base_rate(self, factor: float) -> "CalibratedModel":
         """Return the model where such faults are so many times as frequent as in the fleets.

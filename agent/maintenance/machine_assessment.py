@@ -12,10 +12,9 @@ import msgspec
 
 from agent.foundation.median import median
 from agent.foundation.phrase import Phrase, phrase
-from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
+from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding
+from agent.maintenance.drift_finding import NO_TIME, finding_of, why_not_judged
 from agent.maintenance.machine_drift import (
-    BASELINE_DAYS,
-    RECENT_DAYS,
     BandValue,
     Drift,
     MachineModel,
@@ -271,40 +270,32 @@ def _found(
     utc_ms: int | None,
     threshold: float,
 ) -> Finding:
-    drift = record.drift(indicator).drift
-    weighed = tuple(round(each, 4) for each in (features(drift) if drift.recent else ()))
-    if reason := _why_unknown(record.drift(indicator), utc_ms):
-        return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
-    evidence = _evidence(record, indicator, drift)
-    if model is None:
-        text = phrase(_NOT_CALIBRATED, evidence=evidence)
-        return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
-    confidence = round(model.probability(drift), 3)
-    state = state_of(confidence, threshold)
-    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
+    known = record.drift(indicator)
+    return finding_of(
+        indicator,
+        known.drift,
+        weighed=features(known.drift),
+        unknown=_why_unknown(known, utc_ms),
+        evidence=_evidence(record, indicator, known.drift),
+        model=model,
+        threshold=threshold,
+    )
 
 
-_NOT_CALIBRATED = "{evidence}; not calibrated: its confidence is unknown"
-_LEARNING = "still learning: {days} of {wanted} days in the same operating state"
-_COMPARING = "learned; {days} of {wanted} days to compare with it"
 _MORE = "{percent} % more"
 _LESS = "{percent} % less"
 _ANEW = "{change} from one day to the next: another sensor, place or machine, or a repair, is learned anew; {rest}"
-_NO_TIME = "the time of day is not known"
 _NOT_FRESH = "no comparable day for 30 days: nothing is measured, or in another operating state than before"
 
 
 def _why_unknown(known: MachineDrift, utc_ms: int | None) -> str:
     drift = known.drift
     if not drift.is_judged:
-        if drift.days_learned < BASELINE_DAYS:
-            rest = phrase(_LEARNING, days=drift.days_learned, wanted=BASELINE_DAYS)
-        else:
-            rest = phrase(_COMPARING, days=len(drift.recent), wanted=RECENT_DAYS)
+        rest = why_not_judged(drift)
         change = "" if known.jump is None else _change(factor_of(known.jump))
         return phrase(_ANEW, change=change, rest=rest) if change else rest
     if utc_ms is None:
-        return _NO_TIME
+        return NO_TIME
     return _NOT_FRESH if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS else ""
 
 

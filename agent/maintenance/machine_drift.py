@@ -6,13 +6,14 @@ the usual scatter, so that a small lasting change counts and a single odd day do
 """
 
 from collections.abc import Iterable, Sequence
-from math import exp, hypot, log1p, tanh
+from math import exp, hypot, log1p
 from typing import Annotated
 
 import msgspec
 
 from agent.foundation.median import median
 from agent.maintenance.indicators import season_of
+from agent.maintenance.logistic import probability
 
 BASELINE_DAYS = 14
 """Two weeks in an operating state, before a day in it can be judged."""
@@ -250,5 +251,4 @@ class MachineModel(msgspec.Struct, frozen=True):
 
     def probability(self, drift: Drift) -> float:
         """Return the probability that the fault is there, 0 to 1."""
-        weighed = zip(self.weights, features(drift), strict=True)
-        return 0.5 * (1.0 + tanh((self.intercept + sum(weight * value for weight, value in weighed)) / 2.0))
+        return probability(self.intercept, self.weights, features(drift))

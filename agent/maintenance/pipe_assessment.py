@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from math import exp, log
 
 from agent.foundation.phrase import Phrase, phrase
-from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding, FindingState, state_of
-from agent.maintenance.machine_drift import BASELINE_DAYS, RECENT_DAYS, Drift, factor_of
+from agent.maintenance.assessment import FRESH_MS, NEEDED, Finding
+from agent.maintenance.drift_finding import NO_TIME, finding_of, why_not_judged
+from agent.maintenance.machine_drift import Drift, factor_of
 from agent.maintenance.pipe_confidence import PipeModel, features
 from agent.maintenance.pipe_readings import EXCESS_K_MAX, EXCESS_K_MIN, SIGN_OF, PipeIndicator, spread_of
 from agent.maintenance.pipe_record import PipeDrift, PipeRecord
@@ -32,27 +33,21 @@ def _found(
     record: PipeRecord, indicator: PipeIndicator, model: PipeModel | None, utc_ms: int | None, threshold: float
 ) -> Finding:
     known = record.drift(indicator)
-    drift = known.drift
-    weighed = tuple(round(each, 4) for each in (features(drift) if drift.recent else ()))
-    if reason := _why_unknown(record, known, utc_ms):
-        return Finding(indicator, FindingState.UNKNOWN, None, reason, features=weighed)
-    evidence = _evidence(record, indicator, drift)
-    if model is None:
-        text = phrase(_NOT_CALIBRATED, evidence=evidence)
-        return Finding(indicator, FindingState.UNKNOWN, None, text, drift.since_utc_ms, features=weighed)
-    confidence = round(model.probability(drift), 3)
-    state = state_of(confidence, threshold)
-    return Finding(indicator, state, confidence, evidence, drift.since_utc_ms, round(drift.shift, 4), weighed)
+    return finding_of(
+        indicator,
+        known.drift,
+        weighed=features(known.drift),
+        unknown=_why_unknown(record, known, utc_ms),
+        evidence=_evidence(record, indicator, known.drift),
+        model=model,
+        threshold=threshold,
+    )
 
 
-_NOT_CALIBRATED = "{evidence}; not calibrated: its confidence is unknown"
 _SWAPPED = "the return is warmer than the supply: swap supply_sensor and return_sensor of the zone"
 _NO_OUTDOOR = "set climate.outdoor_sensor: without the temperature outside the supply has nothing to be compared with"
-_LEARNING = "still learning: {days} of {wanted} days in the same operating state"
-_COMPARING = "learned; {days} of {wanted} days to compare with it"
 _ANEW_MORE = "{percent} % more from one day to the next: another setting or place of a thermometer, or a repair; {rest}"
 _ANEW_LESS = "{percent} % less from one day to the next: another setting or place of a thermometer, or a repair; {rest}"
-_NO_TIME = "the time of day is not known"
 _NOT_FRESH = "no comparable day for 30 days: the heating has hardly run for long enough to settle, or in another state"
 
 
@@ -63,16 +58,13 @@ def _why_unknown(record: PipeRecord, known: PipeDrift, utc_ms: int | None) -> st
     if not drift.is_judged:
         if known.indicator is PipeIndicator.LOW_SUPPLY and record.is_outdoor_missing and not drift.baselines:
             return _NO_OUTDOOR
-        if drift.days_learned < BASELINE_DAYS:
-            rest = phrase(_LEARNING, days=drift.days_learned, wanted=BASELINE_DAYS)
-        else:
-            rest = phrase(_COMPARING, days=len(drift.recent), wanted=RECENT_DAYS)
+        rest = why_not_judged(drift)
         if known.jump is None:
             return rest
         percent = str(round(abs(factor_of(known.jump) - 1.0) * 100))
         return phrase(_ANEW_MORE if known.jump > 0.0 else _ANEW_LESS, percent=percent, rest=rest)
     if utc_ms is None:
-        return _NO_TIME
+        return NO_TIME
     return _NOT_FRESH if drift.last_utc_ms is None or utc_ms - drift.last_utc_ms > FRESH_MS else ""
 
 

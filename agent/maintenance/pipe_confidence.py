@@ -4,11 +4,12 @@ A fault grows and is repaired within a year; a shift that has stayed for longer 
 valve. So the model weighs its age besides what is weighed of machines.
 """
 
-from math import log1p, tanh
+from math import log1p
 
 import msgspec
 
 from agent.maintenance import machine_drift
+from agent.maintenance.logistic import probability
 from agent.maintenance.machine_drift import Drift
 
 DAY_MS = 86_400_000
@@ -40,5 +41,4 @@ class PipeModel(msgspec.Struct, frozen=True):
 
     def probability(self, drift: Drift) -> float:
         """Return the probability that the fault is there, 0 to 1."""
-        weighed = zip(self.weights, features(drift), strict=True)
-        return 0.5 * (1.0 + tanh((self.intercept + sum(weight * value for weight, value in weighed)) / 2.0))
+        return probability(self.intercept, self.weights, features(drift))

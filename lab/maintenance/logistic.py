@@ -1,9 +1,11 @@
 """Logistic regression by Newton's method (iteratively reweighted least squares), and how well a probability holds."""
 
 from collections.abc import Sequence
-from math import log, tanh
+from math import log
 
 import msgspec
+
+from agent.maintenance import logistic
 
 STEPS_MAX = 30
 STEP_MIN, STEP_MAX = 1e-7, 2.0
@@ -54,9 +56,8 @@ def fit(points: Sequence[Point]) -> list[float]:
 
 
 def probability(weights: Sequence[float], features: Sequence[float]) -> float:
-    """Return the probability at one point."""
-    score = weights[0] + sum(weight * value for weight, value in zip(weights[1:], features, strict=True))
-    return 0.5 * (1.0 + tanh(score / 2.0))
+    """Return the probability at one point, by the intercept and the weights of `fit`."""
+    return logistic.probability(weights[0], weights[1:], features)
 
 
 def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:

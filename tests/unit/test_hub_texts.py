@@ -11,7 +11,7 @@ import pytest
 
 from agent.local.repair_table import REPAIRS
 from agent.local.routes import ROUTES
-from agent.maintenance import accelerometers, machine_assessment, machine_watch, pipe_assessment
+from agent.maintenance import accelerometers, drift_finding, machine_assessment, machine_watch, pipe_assessment
 from agent.maintenance.assessment import ADVICE
 from agent.port.checks.table import CHECKS
 from agent.port.page_files import read_page_file
@@ -29,7 +29,7 @@ VERDICT = ("problems", "document_problems", "machine_problems", "verdict")
 
 MAINTENANCE = [
     AGENT / "maintenance" / f"{name}.py"
-    for name in ("assessment", "machine_assessment", "machine_watch", "pipe_assessment")
+    for name in ("assessment", "drift_finding", "machine_assessment", "machine_watch", "pipe_assessment")
 ]
 
 ZONE_PROBLEMS = [
@@ -125,7 +125,7 @@ def test_what_maintenance_finds_is_translated_with_its_numbers_and_advice(catalo
     said = {text for advice in ADVICE.values() for text in (advice.name, advice.issue, advice.action)}
     said |= {text for module in MAINTENANCE for text in constants(module) if HOLES.search(text)}
     said |= {pipe_assessment._SWAPPED, pipe_assessment._NO_OUTDOOR, pipe_assessment._NOT_FRESH}
-    said |= {machine_assessment._NO_TIME, machine_assessment._NOT_FRESH, accelerometers.SILENT}
+    said |= {drift_finding.NO_TIME, machine_assessment._NOT_FRESH, accelerometers.SILENT}
     said |= {machine_watch.PLUG_NAME, machine_watch.ACCELEROMETER_NAME}
     said |= {template for template, _ in machine_assessment._MEASURED.values()}
     assert len(said) > len(ADVICE)

@@ -1,21 +1,13 @@
 """The confidence of what is posted about machines: fitted on one simulated fleet, held to its promise on another."""
 
-import pytest
-
 from agent.maintenance.assessment import NEEDED, FindingState
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.machine_assessment import DAY_MS, MachineRecord, find
 from agent.maintenance.machine_calibration import MACHINE_MODELS
 from agent.maintenance.machine_readings import Channel, MachineIndicator
 from lab.maintenance import machine_calibration
-from lab.maintenance.faults import YEARS
-from lab.maintenance.logistic import calibration_error, reliability
 from lab.maintenance.machine_calibration import (
     CALIBRATED,
-    JUDGE_MACHINES,
-    calibrate_machines,
-    judge_machines,
-    machines_as_markdown,
     render_machines,
 )
 from lab.maintenance.machine_faults import MACHINE_FAULTS, MachineFault, rate_of
@@ -70,22 +62,3 @@ def test_posts_of_a_slow_fault_reach_the_threshold_and_what_is_not_calibrated_ne
     current = find(record, MACHINE_MODELS, SOLSTICE_MS + 290 * DAY_MS)[0]
     assert (current.indicator, current.state) == (MachineIndicator.CURRENT, FindingState.UNKNOWN)
     assert "not calibrated" in current.evidence
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_whole_fit_writes_the_same_file_and_its_confidence_holds_on_machines_that_it_has_not_seen() -> None:
-    # All four models are judged, from one fit; those of the generated file have to hold.
-    models = calibrate_machines()
-    assert render_machines(models) == machine_calibration.TARGET.read_text()
-    found = judge_machines(models)
-    years = JUDGE_MACHINES * YEARS
-    assert years > 1000
-    for indicator in CALIBRATED:
-        alerts, true = found[indicator].alerts
-        assert calibration_error(reliability(found[indicator].points)) <= 0.05
-        assert alerts > 10
-        assert true / alerts >= NEEDED
-        assert (alerts - true) / years <= 0.2
-    page = (machine_calibration.TARGET.parents[2] / "docs" / "experiments" / "maintenance-confidence.md").read_text()
-    assert machines_as_markdown(found, years) in page

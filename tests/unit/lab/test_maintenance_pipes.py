@@ -4,21 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.maintenance.assessment import NEEDED, FindingState
+from agent.maintenance.assessment import FindingState
 from agent.maintenance.indicators import SOLSTICE_MS
 from agent.maintenance.pipe_assessment import find_pipes
 from agent.maintenance.pipe_calibration import PIPE_MODELS
 from agent.maintenance.pipe_readings import PipeIndicator
 from agent.maintenance.pipe_record import DAY_MS, PipeRecord
 from lab.maintenance import pipe_calibration
-from lab.maintenance.faults import YEARS
-from lab.maintenance.logistic import calibration_error, reliability
 from lab.maintenance.pipe_calibration import (
     CALIBRATED,
-    JUDGE_ZONES,
-    calibrate_pipes,
-    judge_pipes,
-    pipes_as_markdown,
     render_pipes,
 )
 from lab.maintenance.pipe_faults import PIPE_FAULTS, PIPE_LOOK_ALIKES, SOURCES, Effect, PipeFault
@@ -102,22 +96,3 @@ def test_a_slow_fault_reaches_the_threshold_and_what_is_not_calibrated_never_doe
         for other in set(PipeIndicator) - set(CALIBRATED):
             assert found[other].state is FindingState.UNKNOWN
             assert "not calibrated" in found[other].evidence
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_whole_fit_writes_the_same_file_and_its_confidence_holds_on_zones_that_it_has_not_seen() -> None:
-    # All models are judged, from one fit; those of the generated file have to hold.
-    models = calibrate_pipes()
-    assert render_pipes(models) == pipe_calibration.TARGET.read_text()
-    found = judge_pipes(models)
-    years = JUDGE_ZONES * YEARS
-    assert years > 1000
-    for indicator in CALIBRATED:
-        alerts, true = found[indicator].alerts
-        assert calibration_error(reliability(found[indicator].points)) <= 0.05
-        assert alerts > 10
-        assert true / alerts >= NEEDED
-        assert (alerts - true) / years <= 0.2
-    page = (pipe_calibration.TARGET.parents[2] / "docs" / "experiments" / "maintenance-confidence.md").read_text()
-    assert pipes_as_markdown(found, years) in page
