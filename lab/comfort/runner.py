@@ -13,7 +13,7 @@ import msgspec
 
 from agent.climate.settings import ClimateSettings, HeatSourceKind
 from hal.sim.house_design import HouseDesign
-from hal.sim.house_model import HouseModel
+from hal.sim.house_model import COOLING_PERFORMANCE, HouseModel
 from hal.sim.numerics import Noise
 from hal.sim.sensor_habits import HabitualSensor, SensorHabit
 from hal.sim.weather_patterns import Outdoors, WeatherPattern, weather_series
@@ -97,6 +97,7 @@ class ConstantResult(msgspec.Struct, frozen=True, kw_only=True):
         starts_per_h: Of what costs: the shared source, else the mean of the rooms' own equipment.
         zone_starts_per_h: Mean of the rooms' outputs.
         used_kwh: Fuel or electricity.
+        settled_kwh: The same without what it left in the house: as if that had ended as warm as it began.
         degree_hours: Kelvin-hours between inside and outside, mean of the rooms; energy over it compares houses that
             were kept at different temperatures.
         coldest_c: The lowest true temperature of any room.
@@ -111,6 +112,7 @@ class ConstantResult(msgspec.Struct, frozen=True, kw_only=True):
     starts_per_h: float
     zone_starts_per_h: float
     used_kwh: float
+    settled_kwh: float
     degree_hours: float
     coldest_c: float
     faults: int = 0
@@ -195,9 +197,22 @@ class ComfortHome:
 
 
 def controller_for(
-    law: Law, case: Case, *, tick_s: float = 60.0, settings: ClimateSettings | None = None
+    law: Law,
+    case: Case,
+    *,
+    tick_s: float = 60.0,
+    settings: ClimateSettings | None = None,
+    held_tolerance_k: float = 0.3,
 ) -> Controller:
-    """Return a controller of a constant setpoint; the hub and its minimum times with these settings, if any."""
+    """Return a controller of a constant setpoint.
+
+    Args:
+        law: Whose.
+        case: The house.
+        tick_s: Between two decisions of the hub.
+        settings: Of the hub and its minimum times; by default those of the house.
+        held_tolerance_k: Of the hysteresis with minimum times.
+    """
     rooms, is_cooling = len(case.design.rooms), case.is_cooling
     match law:
         case Law.HYSTERESIS_03:
@@ -208,7 +223,7 @@ def controller_for(
             relay = (settings or settings_for(case.design)).zones[0].limits
             return Hysteresis(
                 rooms,
-                tolerance_k=0.3,
+                tolerance_k=held_tolerance_k,
                 is_cooling=is_cooling,
                 min_on_minutes=relay.min_on_s / 60.0,
                 min_off_minutes=relay.min_off_s / 60.0,
@@ -292,7 +307,12 @@ def minutes_within_reach(case: Case) -> Reach:
 
 
 def run_constant(
-    case: Case, law: Law, controller: Controller | None = None, *, reach: Reach | None = None
+    case: Case,
+    law: Law,
+    controller: Controller | None = None,
+    *,
+    reach: Reach | None = None,
+    raised_k: float = 0.0,
 ) -> ConstantResult:
     """Return what a controller makes of a constant setpoint, after the warm-up.
 
@@ -301,6 +321,7 @@ def run_constant(
         law: Who controls.
         controller: In place of the law's own.
         reach: Of the same house and weather, to measure the error within reach too.
+        raised_k: The law is asked for so much more than the setpoint of the measures; the hub has its own program.
     """
     controller = controller or controller_for(law, case)
     home = ComfortHome(case, controller)
@@ -311,14 +332,14 @@ def run_constant(
     errors_k: list[float] = []
     coldest_c = 99.0
     warm_up = case.warm_up_days * DAY_MINUTES
-    used_j = 0.0
+    used_j = drawn_j = stored_j = 0.0
 
     def look(house: HouseModel, situation: Situation, calls: list[float]) -> None:
-        nonlocal signed_k, degree_minutes, coldest_c, used_j
+        nonlocal signed_k, degree_minutes, coldest_c, used_j, drawn_j, stored_j
         if situation.minute == warm_up - 1:
             starts.count(calls)
             starts.zones = starts.source = 0
-            used_j = house.consumed_j
+            used_j, drawn_j, stored_j = house.consumed_j, house.drawn_j, house.network.stored_j
         if situation.minute < warm_up:
             return
         starts.count(calls)
@@ -329,7 +350,10 @@ def run_constant(
             degree_minutes += abs(value_c - house.outside_c)
             coldest_c = min(coldest_c, value_c)
 
-    home.run(warm_up + case.days * DAY_MINUTES, setpoint_c, look)
+    home.run(warm_up + case.days * DAY_MINUTES, setpoint_c + raised_k, look)
+    used_j = home.house.consumed_j - used_j
+    moved_j = -used_j * COOLING_PERFORMANCE if case.is_cooling else home.house.drawn_j - drawn_j
+    left_j = (home.house.network.stored_j - stored_j) * used_j / moved_j if moved_j else 0.0
     minutes = case.days * DAY_MINUTES
     hours = minutes / 60.0
     hub = controller if isinstance(controller, HubControl) else None
@@ -341,7 +365,8 @@ def run_constant(
         mean_k=signed_k / minutes / rooms,
         starts_per_h=zone_starts_per_h if is_own else starts.source / hours,
         zone_starts_per_h=zone_starts_per_h,
-        used_kwh=(home.house.consumed_j - used_j) / JOULES_PER_KWH,
+        used_kwh=used_j / JOULES_PER_KWH,
+        settled_kwh=(used_j - left_j) / JOULES_PER_KWH,
         degree_hours=degree_minutes / 60.0 / rooms,
         coldest_c=coldest_c,
         faults=sum(hub.faults.values()) if hub else 0,

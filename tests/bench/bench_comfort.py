@@ -93,7 +93,13 @@ def constant_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                 settings = settings_for(design, min_on_s=options.min_on_s)
                 for case in cases:
                     for law in options.laws:
-                        controller = controller_for(Law(law), case, tick_s=options.tick_s, settings=settings)
+                        controller = controller_for(
+                            Law(law),
+                            case,
+                            tick_s=options.tick_s,
+                            settings=settings,
+                            held_tolerance_k=options.tolerance_k,
+                        )
                         results[law].append(run_constant(case, Law(law), controller, reach=reach))
                 yield {
                     "house": design.name,
@@ -400,6 +406,7 @@ def main() -> None:
     parser.add_argument(
         "--min-on-s", type=float, help='of the rooms\' relays at a constant setpoint, also of "hysteresis 0.3 held"'
     )
+    parser.add_argument("--tolerance-k", type=float, default=0.3, help='of "hysteresis 0.3 held", in place of 0.3 K')
     parser.add_argument("--mornings", type=int, default=3, help="measured mornings after a setback; 0 for none")
     parser.add_argument("--learning-days", type=int, default=4, help="before those mornings, faults, windows")
     parser.add_argument("--no-cooling", action="store_true", help="no rows in summer")

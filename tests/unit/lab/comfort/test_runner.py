@@ -61,6 +61,13 @@ def test_the_minimum_times_are_those_of_the_relays() -> None:
         assert calls[3:].index(0.0) + 3 == off_minute
 
 
+def test_the_tolerance_beside_the_minimum_times_can_be_another() -> None:
+    case = Case(design=HOUSES["split timber"], pattern=MILD, habit=TENTHS, seed=1)
+    for tolerance_k, is_on in ((0.3, 1.0), (0.5, 0.0)):
+        law = controller_for(Law.HYSTERESIS_HELD, case, held_tolerance_k=tolerance_k)
+        assert [law.decide(situation(20.6, minute=minute))[0] for minute in range(9)][-1] == is_on
+
+
 def test_tpi_is_on_for_its_share_of_each_cycle() -> None:
     law = TimeProportional(1)
     # 0.6 of 0.5 K and 0.01 of 20 K are half of five minutes.
