@@ -44,6 +44,8 @@ class Morning(msgspec.Struct, frozen=True, kw_only=True):
         room: Its number.
         is_possible: Full output from twelve hours before would have made it.
         is_set_back: The room was below its day's setpoint at all.
+        is_early_unheated: Without any output from twelve hours before, too, the room would have been at its setpoint
+            earlier than ten minutes before the block's start: the sun heats it, so no law can be in time.
         sensed_min: Minutes after the block's start at which its sensor had reached the setpoint.
         true_min: Likewise by its true air.
         overshoot_k: How far its true air rose above the setpoint afterwards.
@@ -53,6 +55,7 @@ class Morning(msgspec.Struct, frozen=True, kw_only=True):
     room: int
     is_possible: bool
     is_set_back: bool
+    is_early_unheated: bool = False
     sensed_min: float
     true_min: float
     overshoot_k: float
@@ -86,6 +89,12 @@ class MorningsResult(msgspec.Struct, frozen=True, kw_only=True):
             abs(morning.sensed_min if by_sensor else morning.true_min) <= IN_TIME_MINUTES for morning in self.counted
         )
 
+    def late_and_early(self) -> tuple[int, int, int]:
+        """Return how many of them were late and early by the sensor, and how many of the early ones no law avoids."""
+        late = sum(morning.sensed_min > IN_TIME_MINUTES for morning in self.counted)
+        early = [morning for morning in self.counted if morning.sensed_min < -IN_TIME_MINUTES]
+        return late, len(early), sum(morning.is_early_unheated for morning in early)
+
     @property
     def overshoot_k(self) -> float:
         """Their mean overshoot."""
@@ -97,12 +106,12 @@ def setpoint_at(minute: int) -> float:
     return HEAT_SETPOINT_C if DUE_MINUTE <= minute % DAY_MINUTES < NIGHT_MINUTE else SETBACK_C
 
 
-def possible_rooms(house: HouseModel, minutes: int) -> list[bool]:
-    """Return which rooms full output brings to the day's setpoint within some minutes; the house itself stays."""
+def reaching_rooms(house: HouseModel, minutes: int, output: float = 1.0) -> list[bool]:
+    """Return which rooms an output, full or none, brings to the day's setpoint by then; the house itself stays."""
     twin = house.copy()
-    full = [1.0] * len(twin.design.rooms)
+    outputs = [output] * len(twin.design.rooms)
     for _ in range(minutes):
-        twin.advance(full)
+        twin.advance(outputs)
     return [value_c >= HEAT_SETPOINT_C - REACHED_K for value_c in twin.air_c]
 
 
@@ -112,6 +121,7 @@ class _Night:
     def __init__(self, rooms: int, due: int) -> None:
         self.due = due
         self.is_possible = [False] * rooms
+        self.is_early_unheated = [False] * rooms
         self._was_below = [False] * rooms
         self._sensed_c: list[float | None] = [None] * rooms
         self._sensed: list[int | None] = [None] * rooms
@@ -146,6 +156,7 @@ class _Night:
                 room=room,
                 is_possible=self.is_possible[room],
                 is_set_back=self._was_below[room],
+                is_early_unheated=self.is_early_unheated[room],
                 sensed_min=GIVEN_UP_MINUTES if sensed is None else sensed,
                 true_min=GIVEN_UP_MINUTES if true is None else true,
                 overshoot_k=max(0.0, self._highest_c[room] - HEAT_SETPOINT_C),
@@ -175,7 +186,8 @@ def run_mornings(case: Case) -> MorningsResult:
     for day in range(case.warm_up_days, case.warm_up_days + case.days):
         due = day * DAY_MINUTES + DUE_MINUTE
         night = _Night(rooms, due)
-        night.is_possible = possible_rooms(home.house, LEAD_MINUTES_MAX)
+        night.is_possible = reaching_rooms(home.house, LEAD_MINUTES_MAX)
+        night.is_early_unheated = reaching_rooms(home.house, LEAD_MINUTES_MAX - IN_TIME_MINUTES - 1, output=0.0)
 
         def look(house: HouseModel, situation: Situation, calls: list[float], night: _Night = night) -> None:
             night.look(house, situation)

@@ -198,6 +198,7 @@ def morning_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                     for habit in habits
                 ]
                 counted = [morning for result in results for morning in result.counted]
+                missed = [sum(numbers) for numbers in zip(*(each.late_and_early() for each in results), strict=True)]
                 yield {
                     "house": design.name,
                     "weather": pattern.name,
@@ -205,6 +206,7 @@ def morning_rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
                     "mornings": len(counted),
                     "by_sensor": sum(result.in_time(by_sensor=True) for result in results),
                     "by_air": sum(result.in_time(by_sensor=False) for result in results),
+                    "missed": missed,
                     "median_min": median(morning.true_min for morning in counted) if counted else 0.0,
                     "overshoot_k": round(fmean(morning.overshoot_k for morning in counted), 2) if counted else 0.0,
                     "impossible": sum(not morning.is_possible for each in results for morning in each.mornings),
@@ -220,12 +222,19 @@ def print_mornings(rows: Sequence[dict[str, object]]) -> None:
         f"{'setback 17/21':34s} {'mornings':>8s} {'by sensor':>9s} {'by air':>6s} {'median':>8s} {'overshoot':>9s}"
         "   impossible, faults, lost min, starts/h"
     )
+    missed: list[list[int]] = []
     for row in rows:
         print(
             f"{row['house']!s:18s} {row['weather']!s:11s} {row['seed']!s:>3s} {row['mornings']!s:>8s}"
             f" {row['by_sensor']!s:>9s} {row['by_air']!s:>6s} {row['median_min']!s:>4s} min {row['overshoot_k']!s:>6s}K"
             f"   {row['impossible']} {row['faults']} {row['lost_minutes']} {row['starts_per_h']}",
             flush=True,
+        )
+        missed.append(msgspec.convert(row["missed"], list[int]))
+    if missed:
+        late, early, unheated = (sum(numbers) for numbers in zip(*missed, strict=True))
+        print(
+            f"by the sensor {late} late, {early} early, {unheated} of them without any heat in the twelve hours before"
         )
 
 
