@@ -13,8 +13,9 @@ import msgspec
 
 from agent.climate.settings import ClimateSettings, HeatSourceKind
 from hal.sim.house_design import HouseDesign
-from hal.sim.house_model import COOLING_PERFORMANCE, HouseModel
+from hal.sim.house_model import HouseModel
 from hal.sim.numerics import Noise
+from hal.sim.plant import COOLING_PERFORMANCE
 from hal.sim.sensor_habits import HabitualSensor, SensorHabit
 from hal.sim.weather_patterns import Outdoors, WeatherPattern, weather_series
 from lab.comfort.control import (
