@@ -20,7 +20,6 @@ from lab.maintenance.fleet import FAULTS, FITTED, HELD_OUT, Climate, Fault, live
 from lab.maintenance.judgement import (
     COMMAND,
     MODEL_DATE,
-    RECORD_DAYS,
     Judged,
     Judgement,
     fit_rounded,
@@ -96,7 +95,6 @@ def judge(
             found,
             follow(seed, number, HELD_OUT),
             lambda indicator, drift: models[indicator].probability(drift),
-            record_days=RECORD_DAYS,
         )
     return found
 

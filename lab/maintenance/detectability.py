@@ -27,7 +27,7 @@ from agent.maintenance.indicators import Indicator, Measured, measure
 from agent.maintenance.signature import SIGNATURES
 from lab.maintenance.calibration import JUDGE_HOUSES, TUNING_SEED, follow
 from lab.maintenance.fleet import FAULTS, HELD_OUT, Fault, HouseDay, live
-from lab.maintenance.judgement import RECORD_DAYS, SLOW_DAYS, WARNING_DAYS, Judgement, Watched, count_events, is_asked
+from lab.maintenance.judgement import SLOW_DAYS, WARNING_DAYS, Judgement, Watched, count_events, is_asked
 
 GROWTH_SPREAD = 0.6
 """Of the growth between faults, as a share of its mean: two kinds of three lie within it."""
@@ -159,9 +159,9 @@ def outcomes(seed: int, houses: int) -> Iterable[Outcome]:
             watched.setdefault(each.indicator, []).append(Watched(each.day, p, each.faults, each.drift))
         lived = list(live(seed, number, HELD_OUT))
         for days in watched.values():
-            late = count_events(Judgement(), days, RECORD_DAYS)
+            late = count_events(Judgement(), days)
             for fault in dict.fromkeys(fault for each in days for fault in each.faults):
-                if fault.days >= SLOW_DAYS and is_asked(fault, days[0].day, RECORD_DAYS):
+                if fault.days >= SLOW_DAYS and is_asked(fault, days[0].day):
                     best = best_of(without_others(lived, fault), fault)
                     within = [each.p for each in days if fault.begins <= each.day <= deadline_of(fault)]
                     yield Outcome(fault, best, why_missed(best, max(within, default=0.0)) if fault in late else None)

@@ -6,7 +6,6 @@ as tables for docs/experiments/maintenance-confidence.md.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
-from math import inf
 from typing import Generic, TypeVar
 
 import msgspec
@@ -67,6 +66,8 @@ class Judgement(msgspec.Struct):
             two weeks before their full effect.
         fast: The others, and how many were reported before their repair.
         faults: Both, and how many were reported before their repair.
+        slow_unfinished: Slow faults whose repair lies after the end of the record, and how many were reported in time.
+        unfinished: Such faults of both kinds, and how many were reported. Neither is asked for (`is_asked`).
     """
 
     points: list[tuple[float, bool]] = []
@@ -74,6 +75,8 @@ class Judgement(msgspec.Struct):
     slow: tuple[int, int] = (0, 0)
     fast: tuple[int, int] = (0, 0)
     faults: tuple[int, int] = (0, 0)
+    slow_unfinished: tuple[int, int] = (0, 0)
+    unfinished: tuple[int, int] = (0, 0)
 
 
 def fit_rounded(
@@ -102,8 +105,6 @@ def judge_days(
     found: Mapping[IndicatorT, Judgement],
     judged: Iterable[Judged[IndicatorT, FaultT, DriftT]],
     probability: Callable[[IndicatorT, DriftT], float],
-    *,
-    record_days: float = inf,
 ) -> None:
     """Add what a model says on the days of one house or machine.
 
@@ -111,7 +112,6 @@ def judge_days(
         found: To which it is added.
         judged: The days, in order.
         probability: The confidence of the model.
-        record_days: See `is_asked`.
     """
     watched: dict[IndicatorT, list[Watched[FaultT, DriftT]]] = {}
     for each in judged:
@@ -120,21 +120,18 @@ def judge_days(
         if each.day % POINT_DAYS == 0:
             found[each.indicator].points.append((p, bool(each.faults)))
     for indicator, days in watched.items():
-        count_events(found[indicator], days, record_days)
+        count_events(found[indicator], days)
 
 
-def count_events(
-    judgement: Judgement, days: Sequence[Watched[FaultT, DriftT]], record_days: float = inf
-) -> list[FaultT]:
+def count_events(judgement: Judgement, days: Sequence[Watched[FaultT, DriftT]]) -> list[FaultT]:
     """Add the alerts and the faults of one house or machine; an alert ends where the confidence falls below `LIKELY`.
 
     Args:
         judgement: To which they are added.
         days: Its judged days, in order.
-        record_days: See `is_asked`.
 
     Returns:
-        The slow faults that were not reported in time.
+        The slow faults that were not reported in time, of those that are asked for.
     """
     is_alert, seen, reported = False, dict[FaultT, int](), dict[FaultT, int]()
     for each in days:
@@ -146,22 +143,24 @@ def count_events(
             for fault in each.faults:
                 reported.setdefault(fault, each.day)
         is_alert = each.p >= NEEDED or (is_alert and each.p >= LIKELY)
-    return [
-        fault
-        for fault in seen
-        if is_asked(fault, days[0].day, record_days) and not _count_fault(judgement, fault, reported.get(fault))
-    ]
+    late = []
+    for fault in seen:
+        if is_asked(fault, days[0].day):
+            if not _count_fault(judgement, fault, reported.get(fault)):
+                late.append(fault)
+        elif fault.begins >= days[0].day:
+            _count_unfinished(judgement, fault, reported.get(fault))
+    return late
 
 
-def is_asked(fault: FaultCourse, first_day: int, record_days: float) -> bool:
+def is_asked(fault: FaultCourse, first_day: int) -> bool:
     """Return whether a fault ran its whole course, to its repair, while the hub watched: else nothing is asked of it.
 
     Args:
         fault: It.
         first_day: The first day on which the hub could judge.
-        record_days: For how long it watched; without an end, a fault that is not over counts as well.
     """
-    return fault.begins >= first_day and fault.ends <= record_days
+    return fault.begins >= first_day and fault.ends <= RECORD_DAYS
 
 
 def _count_fault(judgement: Judgement, fault: FaultCourse, reported_day: int | None) -> bool:
@@ -171,9 +170,19 @@ def _count_fault(judgement: Judgement, fault: FaultCourse, reported_day: int | N
     if fault.days < SLOW_DAYS:
         judgement.fast = _counted(judgement.fast, is_reported)
         return True
-    is_in_time = reported_day is not None and reported_day <= fault.begins + fault.days - WARNING_DAYS
+    is_in_time = _is_in_time(fault, reported_day)
     judgement.slow = _counted(judgement.slow, is_in_time)
     return is_in_time
+
+
+def _count_unfinished(judgement: Judgement, fault: FaultCourse, reported_day: int | None) -> None:
+    judgement.unfinished = _counted(judgement.unfinished, reported_day is not None)
+    if fault.days >= SLOW_DAYS:
+        judgement.slow_unfinished = _counted(judgement.slow_unfinished, _is_in_time(fault, reported_day))
+
+
+def _is_in_time(fault: FaultCourse, reported_day: int | None) -> bool:
+    return reported_day is not None and reported_day <= fault.begins + fault.days - WARNING_DAYS
 
 
 def _counted(counts: tuple[int, int], is_true: bool) -> tuple[int, int]:
@@ -188,6 +197,7 @@ def tables(
     years: int,
     calibrated: Collection[IndicatorT],
     has_recall: bool,
+    has_unfinished: bool = False,
 ) -> str:
     """Return a judgement as tables for docs/experiments/maintenance-confidence.md.
 
@@ -198,6 +208,7 @@ def tables(
         years: How many years of these were judged.
         calibrated: The indicators with a reliability table of their own.
         has_recall: There is a row for the faults of both kinds.
+        has_unfinished: There are rows for faults whose repair lies after the end of the record.
     """
     lines = [f"| {title} | " + " | ".join(f"`{each}`" for each in found) + " |", "|---" * (len(found) + 1) + "|"]
     rows: dict[str, list[str]] = {}
@@ -213,6 +224,7 @@ def tables(
             ("slow faults reported 14 days before their full effect", f"{each.slow[1]} of {each.slow[0]}"),
             *([(RECALL, f"{each.faults[1]} of {each.faults[0]}")] if has_recall else []),
             ("faster faults reported before their repair", f"{each.fast[1]} of {each.fast[0]}"),
+            *(_unfinished_rows(each) if has_unfinished else ()),
         ):
             rows.setdefault(name, []).append(value)
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in rows.items()]
@@ -221,3 +233,12 @@ def tables(
             lines += ["", f"| `{indicator}`: points | mean confidence | share that is true |", "|---|---|---|"]
             lines += [f"| {row.count:,} | {row.mean:.2f} | {row.true_share:.2f} |" for row in reliability(each.points)]
     return "\n".join(lines)
+
+
+def _unfinished_rows(judgement: Judgement) -> Iterable[tuple[str, str]]:
+    """Yield what the rows above leave out; both together are the count of before, which asked for these too."""
+    for name, (number, true) in (
+        ("left out, as not repaired by the end: slow faults reported in time", judgement.slow_unfinished),
+        ("left out, as not repaired by the end: faults reported", judgement.unfinished),
+    ):
+        yield name, f"{true} of {number}"

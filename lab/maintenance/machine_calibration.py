@@ -96,7 +96,13 @@ def judge_machines(
 def machines_as_markdown(found: Mapping[MachineIndicator, Judgement], years: int) -> str:
     """Return the judgement as tables for docs/experiments/maintenance-confidence.md."""
     return tables(
-        found, title="Held-out machines", unit="machine", years=years, calibrated=CALIBRATED, has_recall=False
+        found,
+        title="Held-out machines",
+        unit="machine",
+        years=years,
+        calibrated=CALIBRATED,
+        has_recall=False,
+        has_unfinished=True,
     )
 
 

@@ -44,8 +44,21 @@ def test_a_slow_fault_that_is_reported_later_than_two_weeks_before_its_full_effe
 def test_of_a_fault_whose_repair_lies_after_the_record_nothing_is_asked() -> None:
     last, over = (FaultCourse(RECORD_DAYS - 114.0 + late, 100.0) for late in (0.0, 1.0))
     judgement = Judgement()
-    assert count_events(judgement, watched((0, 0.1, ()), (1000, 0.9, (last, over))), RECORD_DAYS) == []
+    assert count_events(judgement, watched((0, 0.1, ()), (1000, 0.9, (last, over)))) == []
     assert (judgement.slow, judgement.faults, judgement.alerts) == ((1, 1), (1, 1), (1, 1))
+
+
+def test_faults_whose_repair_lies_after_the_record_are_counted_apart() -> None:
+    slow, fast = FaultCourse(RECORD_DAYS - 90.0, 100.0), FaultCourse(RECORD_DAYS - 20.0, 5.0)
+    judgement = Judgement(points=[(0.5, True)])
+    assert count_events(judgement, watched((0, 0.1, (OLD,)), (1020, 0.9, (slow,)), (1080, 0.1, (fast,)))) == []
+    assert (judgement.slow, judgement.fast, judgement.faults) == ((0, 0), (0, 0), (0, 0))
+    assert (judgement.slow_unfinished, judgement.unfinished) == ((1, 1), (2, 1))
+    found = {Indicator.WARMTH: judgement}
+    page = tables(found, title="", unit="zone", years=3, calibrated=[], has_recall=True, has_unfinished=True)
+    assert "| left out, as not repaired by the end: slow faults reported in time | 1 of 1 |" in page
+    assert "| left out, as not repaired by the end: faults reported | 1 of 2 |" in page
+    assert "left out" not in tables(found, title="", unit="zone", years=3, calibrated=[], has_recall=True)
 
 
 def test_a_house_without_a_judged_day_has_no_fault() -> None:
