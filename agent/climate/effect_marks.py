@@ -15,6 +15,10 @@ BEND_MARKS = 8
 BEND_MARKS_MIN = 2
 """A stretch is compared with so many marks before it, two hours, and with no fewer than the second."""
 
+STEP_MARKS = 8
+STEP_MIN = 0.5
+"""The mean output of two hours differs by at least so much from that of the two before: a setback begins or ends."""
+
 DRAWN_MIN = 0.7
 """A zone that has got at least this much output over a stretch has drawn what its emitter takes: in a storm a source at
 its limit has less left for the others."""
@@ -59,6 +63,21 @@ def bend_k_per_h(marks: Marks, length: int, rate_k_per_h: float) -> float:
         return 0.0
     more = mean_emitted(marks, length) - mean_emitted(earlier, count)
     return slope_k_per_h(earlier, count) + more * rate_k_per_h - slope_k_per_h(marks, length)
+
+
+def step_rate_k_per_h(marks: Marks) -> float:
+    """Return what full output does to the zone, losses aside, from a step of its output; 0 or less if none shows it.
+
+    Weather, sun and people change little from the two hours before a step to those after it, so the change of the
+    slope is that of the output. Equipment that fails, or the sun, may make it negative.
+    """
+    earlier = marks[:-STEP_MARKS]
+    if len(earlier) <= STEP_MARKS:
+        return 0.0
+    more = mean_emitted(marks, STEP_MARKS) - mean_emitted(earlier, STEP_MARKS)
+    if abs(more) < STEP_MIN:
+        return 0.0
+    return (slope_k_per_h(marks, STEP_MARKS) - slope_k_per_h(earlier, STEP_MARKS)) / more
 
 
 def may_be_short(marks: Marks, others: Sequence[Marks], length: int, rate_k_per_h: float) -> bool:

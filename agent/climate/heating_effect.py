@@ -30,6 +30,7 @@ from agent.climate.effect_marks import (
     may_be_short,
     mean_emitted,
     slope_k_per_h,
+    step_rate_k_per_h,
 )
 from agent.climate.pulse_response import PulseResponse
 
@@ -64,8 +65,9 @@ BELOW_K_MIN = 0.3
 """Nearer to its setpoint a zone has no fault."""
 
 EMITTED_MIN = 0.2
-UNLEARNED_EMITTED_MIN = 0.5
-"""With less output than this its absence shows too little, with and without a known load."""
+UNLEARNED_EMITTED_MIN = 0.9
+"""With less output than this its absence shows too little, with and without a known load. A new hub may begin within a
+setback: then the zone falls freely before it is heated, and only what it does at full output can be judged."""
 
 LOAD_GROWTH = 0.25
 DISTURBANCE_K = 0.6
@@ -152,6 +154,9 @@ RATE_KEPT = exp(-MARK_S / (7 * 86_400.0))
 """A rise within two hours, as a share of the output in it, shows what full output does at least; it is forgotten over a
 week. With less output the sun would have too large a part in it."""
 
+STEPS_MAX = 24
+"""The mean of so many notes counts, four to eight in each step of the output: one may have the sun in it."""
+
 SLOW_RESPONSE_S = 1800.0
 """An emitter that shows later than this whether it works is a floor."""
 
@@ -179,6 +184,8 @@ class HeatingEffect(msgspec.Struct, frozen=True):
         steepest_before_k_per_h: That of the day before.
         usual: The mean output of about a day.
         rate_k_per_h: What full output does to the room at least, without losses; 0 for unknown.
+        step_rate_k_per_h: What full output does to the room over two hours, from steps of its output; 0 for unknown.
+        steps: How many notes have taught that.
         learned: How many notes have taught the load.
         is_failing: A fault was found, and the temperature has not risen since.
         lowest_c: The lowest temperature since then.
@@ -200,6 +207,8 @@ class HeatingEffect(msgspec.Struct, frozen=True):
     steepest_before_k_per_h: float = 0.0
     usual: float = 0.0
     rate_k_per_h: float = 0.0
+    step_rate_k_per_h: float = 0.0
+    steps: int = 0
     learned: int = 0
     is_failing: bool = False
     lowest_c: float = 0.0
@@ -248,7 +257,7 @@ def advance(
     marks = (*effect.marks, EffectMark(smooth_c, emitted_s / s if s else emitted, value_c, fall_k=effect.fall_k))
     is_slow = response_s > SLOW_RESPONSE_S
     learned_rate = max(effect.rate_k_per_h * RATE_KEPT, _rate_at_least(marks))
-    rate = max(SLOW_RATE_K_PER_H if is_slow else RATE_K_PER_H, learned_rate)
+    rate = max(SLOW_RATE_K_PER_H if is_slow else RATE_K_PER_H, learned_rate, effect.step_rate_k_per_h)
     load = _load(effect, marks, rate)
     marks = (*marks[:-1], msgspec.structs.replace(marks[-1], load=load))
     known = msgspec.structs.replace(
@@ -273,7 +282,7 @@ def advance(
         is_below and any(_is_fault(known, length, rate, storm_rate_k_per_h, others) for length in lengths)
     ):
         return msgspec.structs.replace(known, is_failing=True, lowest_c=value_c)
-    return _learn(known, marks[0]) if len(marks) > MARKS_MAX else known
+    return _learn(_learn_rate(known), marks[0]) if len(marks) > MARKS_MAX else known
 
 
 def pause(effect: HeatingEffect, *, is_window: bool = False) -> HeatingEffect:
@@ -305,6 +314,8 @@ def restore(saved: HeatingEffect) -> HeatingEffect:
         steepest_before_k_per_h=in_bounds(saved.steepest_before_k_per_h, RATE_K_PER_H_MAX),
         usual=in_bounds(saved.usual, 1.0),
         rate_k_per_h=in_bounds(saved.rate_k_per_h, RATE_K_PER_H_MAX),
+        step_rate_k_per_h=in_bounds(saved.step_rate_k_per_h, RATE_K_PER_H_MAX),
+        steps=min(STEPS_MAX, max(0, saved.steps)),
         sharpest_k=in_bounds(saved.sharpest_k, SHARP_K_MAX),
         learned=max(0, saved.learned),
         is_failing=saved.is_failing,
@@ -322,6 +333,16 @@ def _rate_at_least(marks: tuple[EffectMark, ...]) -> float:
     if len(marks) <= RATE_MARKS or (emitted := mean_emitted(marks, RATE_MARKS)) < RATE_EMITTED_MIN:
         return 0.0
     return min(RATE_K_PER_H_MAX, slope_k_per_h(marks, RATE_MARKS) / emitted)
+
+
+def _learn_rate(effect: HeatingEffect) -> HeatingEffect:
+    """Return the effect with what a step of the output has shown, if the latest notes have one."""
+    rate = step_rate_k_per_h(effect.marks)
+    if rate <= 0.0:
+        return effect
+    steps = min(STEPS_MAX, effect.steps + 1)
+    mean = effect.step_rate_k_per_h + (min(RATE_K_PER_H_MAX, rate) - effect.step_rate_k_per_h) / steps
+    return msgspec.structs.replace(effect, step_rate_k_per_h=mean, steps=steps)
 
 
 def _load(effect: HeatingEffect, marks: tuple[EffectMark, ...], rate_k_per_h: float) -> float | None:
@@ -377,7 +398,8 @@ def _is_fault(
     is_learned = effect.learned >= LEARNED_MARKS_MIN
     if emitted < (max(EMITTED_MIN, USUAL_SHARE_MIN * effect.usual) if is_learned else UNLEARNED_EMITTED_MIN):
         return False
-    known = max(effect.load, effect.load_before) if is_learned else FIRST_LOAD
+    earlier = [mark.load for mark in marks[:-length] if mark.load is not None]
+    known = max(effect.load, effect.load_before, *earlier) if is_learned else FIRST_LOAD
     hours = length * MARK_S / 3600.0
     slope = (end_c - start_c) / hours
     is_short = may_be_short(marks, others, length, rate_k_per_h)

@@ -39,7 +39,8 @@ FLAT_PULSES = 3
 """So many in a row are a fault: the defrosting of a heat pump and a door take away one, a lost report another."""
 
 FALL_K = 0.2
-"""The room has cooled by this since the first of them; one that the sun warms, or whose sensor is stuck, has not."""
+"""The room has cooled by this from the first of them to the highest value of the last: one that the sun warms, or whose
+sensor is stuck, has not. Between two pulses a room cools by more than this without any fault."""
 
 TYPICAL_K_MAX = 8.0
 
@@ -58,6 +59,7 @@ class PulseResponse(msgspec.Struct, frozen=True):
         is_judged: The present pulse has been counted.
         flat: How many pulses in a row made no rise.
         first_c: The temperature before the first of them.
+        flat_c: The highest temperature of the last of them.
         proven_s: For how long the last rise proves the heating.
     """
 
@@ -71,6 +73,7 @@ class PulseResponse(msgspec.Struct, frozen=True):
     is_judged: bool = False
     flat: int = 0
     first_c: float = 0.0
+    flat_c: float = 0.0
     proven_s: float = 0.0
 
     @property
@@ -81,8 +84,7 @@ class PulseResponse(msgspec.Struct, frozen=True):
     @property
     def is_failing(self) -> bool:
         """Whether the last pulses had no effect."""
-        has_fallen = self.last_c is not None and self.last_c <= self.first_c - FALL_K
-        return self.is_known and self.flat >= FLAT_PULSES and has_fallen
+        return self.is_known and self.flat >= FLAT_PULSES and self.flat_c <= self.first_c - FALL_K
 
     @property
     def is_proven(self) -> bool:
@@ -140,6 +142,7 @@ def _judge(known: PulseResponse, start_c: float) -> PulseResponse:
         pulses=pulses,
         flat=known.flat + 1 if is_flat else 0,
         first_c=start_c if is_first else known.first_c,
+        flat_c=known.highest_c,
         proven_s=WORKS_S if rise_k >= WORKS_SHARE * known.typical_k else 0.0,
     )
 

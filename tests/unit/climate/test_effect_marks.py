@@ -5,7 +5,15 @@ import pytest
 
 from agent.climate import coordinator, heating_effect
 from agent.climate.coordinator import initial_state
-from agent.climate.effect_marks import EffectMark, Marks, bend_k_per_h, may_be_short, mean_emitted, slope_k_per_h
+from agent.climate.effect_marks import (
+    EffectMark,
+    Marks,
+    bend_k_per_h,
+    may_be_short,
+    mean_emitted,
+    slope_k_per_h,
+    step_rate_k_per_h,
+)
 from agent.climate.heating_effect import MARKS_MAX, HeatingEffect
 from agent.climate.settings import HeatSourceKind, HeatSourceSettings
 from agent.climate.zone_state import ZoneState
@@ -128,3 +136,22 @@ def test_only_the_other_zones_of_a_source_that_is_switched_share_it() -> None:
 def with_effect(zone: ZoneState, effect: HeatingEffect) -> ZoneState:
     monitor = msgspec.structs.replace(zone.heating_monitor, effect=effect)
     return msgspec.structs.replace(zone, heating_monitor=monitor)
+
+
+def step(*, before: float, after: float, emitted_before: float, emitted: float) -> Marks:
+    """Return notes over four hours: slopes in K/h and outputs of the two hours before a step and of those after it."""
+    return tuple(
+        EffectMark(
+            value := 18.0 + (before if n < 9 else after) * (n - 8) / 4.0, emitted_before if n < 9 else emitted, value
+        )
+        for n in range(MARKS_MAX)
+    )
+
+
+@pytest.mark.parametrize(
+    ("emitted", "after", "rate"), [(1.0, 0.9, 1.5), (0.3, 0.9, 0.0), (1.0, -0.9, -0.3)], ids=["step", "none", "fault"]
+)
+def test_a_step_of_the_output_shows_what_full_output_does(emitted: float, after: float, rate: float) -> None:
+    notes = step(before=-0.6, after=after, emitted_before=0.0, emitted=emitted)
+    assert step_rate_k_per_h(notes) == pytest.approx(rate)
+    assert step_rate_k_per_h(notes[1:]) == 0.0

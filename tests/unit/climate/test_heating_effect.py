@@ -438,3 +438,52 @@ def test_the_usual_rise_outlives_a_pause_and_a_restart(keep: Callable[[HeatingEf
     known = run_furnace(HeatingEffect(), 48, rise_k=1.2)
     assert keep(known).pulses == PulseResponse(known.pulses.typical_k, known.pulses.pulses)
     assert keep(known).pulses.is_known
+
+
+def full_output_after(values: list[float], **known: object) -> HeatingEffect:
+    """Return what is known of a zone with notes like these at full output, and a little more."""
+    marks = tuple(EffectMark(value_c, 1.0, value_c) for value_c in values)
+    effect = HeatingEffect(marks=marks, s=MARK_S, emitted=1.0, emitted_s=MARK_S, smooth_c=values[-1] - 0.1)
+    return msgspec.structs.replace(effect, **known)
+
+
+def test_a_light_house_falls_further_in_a_storm_where_steps_of_its_output_have_shown_its_rate() -> None:
+    """At full output for hours, and the sun sets: 0.36 K/h are half of a heavy house's output, a fifth of its own."""
+    storm = [19.5] * 9 + [19.5 - 0.09 * n for n in range(1, 9)]
+    known = {"load": 0.8, "load_before": 0.6, "usual": 0.6, "learned": 400}
+    assert is_failing_after(full_output_after(storm, **known), 18.7)
+    assert not is_failing_after(full_output_after(storm, step_rate_k_per_h=1.6, steps=24, **known), 18.7)
+    lost = [19.5] * 9 + [19.4, 19.1, 18.8, 18.4, 18.0, 17.6, 17.2, 16.8]
+    assert is_failing_after(full_output_after(lost, step_rate_k_per_h=1.6, steps=24, **known), 16.4)
+
+
+def test_setbacks_teach_what_full_output_does() -> None:
+    room = Room(rate_k_per_h=1.6)
+    for _ in range(3):
+        room.setpoint_c = SETPOINT_C - 4.0
+        room.run(8 * 60)
+        room.setpoint_c = SETPOINT_C
+        room.run(16 * 60)
+    assert room.effect.steps > 0
+    assert room.effect.step_rate_k_per_h == pytest.approx(1.6, rel=0.25)
+    assert heating_effect.restore(room.effect).step_rate_k_per_h == room.effect.step_rate_k_per_h
+    assert heating_effect.restore(HeatingEffect(step_rate_k_per_h=1e9, steps=-4)).step_rate_k_per_h <= 8.0
+
+
+def test_a_load_of_the_hours_before_a_fall_counts_as_seen() -> None:
+    """A house of half the load after a holiday: at full output its load was that of the last hours, not of the week."""
+    values = [13.5 - 0.02 * n for n in range(9)] + [13.34 - 0.06 * n for n in range(1, 9)]
+    effect = full_output_after(values, load=0.45, load_before=0.36, usual=0.2, learned=450)
+    assert is_failing_after(effect, 12.8)
+    marks = tuple(msgspec.structs.replace(mark, load=1.0) if n < 9 else mark for n, mark in enumerate(effect.marks))
+    assert not is_failing_after(msgspec.structs.replace(effect, marks=marks), 12.8)
+
+
+def test_a_new_hub_that_begins_within_a_setback_is_not_judged_by_the_free_fall_before_the_heat() -> None:
+    """A light house in frost, notes of a simulated one: it falls by 2 K/h unheated and by 0.4 K/h heated."""
+    values = [19.35, 18.76, 18.22, 17.73, 17.27, 16.83, 16.40, 16.02, 15.70, 15.46, 15.26, 15.09, 14.95, 14.83, 14.72,
+              14.62, 14.52]  # fmt: skip
+    emitted = [0.0] * 6 + [0.04, 0.53, 0.83, 0.94, 0.98, 0.99] + [1.0] * 5
+    marks = tuple(EffectMark(value_c, share, value_c) for value_c, share in zip(values, emitted, strict=True))
+    effect = HeatingEffect(marks=marks, s=MARK_S, emitted=1.0, emitted_s=MARK_S, smooth_c=14.43, learned=1)
+    assert not is_failing_after(effect, 14.4)

@@ -100,3 +100,13 @@ def test_a_pause_keeps_what_was_learned_within_bounds() -> None:
     assert known == PulseResponse(known.typical_k, known.pulses)
     assert known.is_known
     assert pulse_response.pause(PulseResponse(1e9, -4)) == PulseResponse(pulse_response.TYPICAL_K_MAX, 0)
+
+
+def test_short_pulses_with_a_small_rise_in_a_room_that_keeps_its_temperature_are_no_fault() -> None:
+    """A furnace at a low load: pulses of five minutes, and the room cools by half a degree between two of them."""
+    known = learn(1.2)
+    for _ in range(2 * FLAT_PULSES):
+        known = pulse(known, start_c=20.9, rise_k=0.4, on_minutes=5)
+        known = pulse_response.advance(known, value_c=20.5, is_heated=False, dt_s=60.0)
+        assert not known.is_failing
+    assert known.flat >= FLAT_PULSES
