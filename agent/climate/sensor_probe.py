@@ -63,6 +63,13 @@ REVIVED_CHANGES = 2.0
 """A report that differs from the one before by more thresholds than this was not brought by heat: the sensor was dead,
 or reports were lost."""
 
+SCALE_K = 0.3
+SCALE_MAX = 10.0
+SCALE_WEIGHT, SCALE_WEIGHT_DOWN = 1 / 16, 1 / 4
+"""Over a rise of the trace by so much the change of the value shows how strong the equipment is: the scale follows
+slowly, and sooner downwards, as the sun may have helped. Equipment that heats a room by kelvins within a turn moves it
+by much more than a report takes."""
+
 HALF_LIFE_S = 7 * 24 * 3600.0
 """What reports of the last weeks needed counts; what one strange day needed is forgotten."""
 
@@ -96,6 +103,9 @@ class SensorProbe(msgspec.Struct, frozen=True):
         turn_s: How long it has lasted.
         turns: How many came before it in this silence.
         is_upward: It is one with more heat.
+        scale: How many kelvins of the room are one of the trace, at least; never below 1.
+        from_c: The value at the report from which the present rise of the trace began.
+        from_k: The trace then.
         needed_s: Of earlier releases, which learned seconds of full output; kept for them.
     """
 
@@ -113,6 +123,9 @@ class SensorProbe(msgspec.Struct, frozen=True):
     turn_s: float = 0.0
     turns: int = 0
     is_upward: bool = True
+    scale: float = 1.0
+    from_c: float = 0.0
+    from_k: float = 0.0
     needed_s: float = 0.0
 
     def duty_change(self, *, is_patient: bool) -> float:
@@ -130,7 +143,7 @@ class SensorProbe(msgspec.Struct, frozen=True):
         """The swing after which a sensor that has not reported is dead."""
         if self.observed_s < 2.0 * WARM_UP_S:
             return UNKNOWN_K
-        limit_k = max(CHANGES_MIN * self.change_k, NEEDED_FACTOR * self.needed_k)
+        limit_k = max(CHANGES_MIN * self.change_k / self.scale, NEEDED_FACTOR * self.needed_k)
         return limit_k if self.observed_s >= OBSERVED_S_MIN else NEW_FACTOR * limit_k
 
 
@@ -227,6 +240,13 @@ def _learn(probe: SensorProbe, now_k: float, *, age_s: float, value_c: float, ob
         change_k += CHANGE_WEIGHT * (moved_k - change_k)
         if observed_s >= WARM_UP_S:
             needed_k = max(needed_k, probe.swing_k)
+    scale, from_c, from_k = probe.scale, probe.from_c, probe.from_k
+    risen_k = now_k - from_k
+    if risen_k >= SCALE_K:
+        shown = min(SCALE_MAX, max(1.0, (value_c - from_c) / risen_k))
+        scale += (SCALE_WEIGHT if shown > scale else SCALE_WEIGHT_DOWN) * (shown - scale)
+    if risen_k <= 0.0 or risen_k >= SCALE_K:
+        from_c, from_k = value_c, now_k
     return SensorProbe(
         needed_k=needed_k,
         change_k=min(CHANGE_K_MAX, max(CHANGE_K_MIN, change_k)),
@@ -236,6 +256,9 @@ def _learn(probe: SensorProbe, now_k: float, *, age_s: float, value_c: float, ob
         low_k=now_k,
         high_k=now_k,
         turn_k=now_k,
+        scale=scale,
+        from_c=from_c,
+        from_k=from_k,
         needed_s=probe.needed_s,
     )
 

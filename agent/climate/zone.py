@@ -291,17 +291,19 @@ def _regulate(
         law = emitter.shorten_pulses(law, state.cycle, duty=state.law.usual_duty, change_k=change_k)
     if state.level < 1.0 and state.law.usual_duty is not None:
         law = emitter.modulate(law, share=state.law.usual_duty / state.level, age_s=inputs.temperature.age_s)
-    if is_heating and inputs.recovery_duty is not None:
+    # With the value of a dead sensor a recovery would never end: a probe lowers what keeps the setpoint.
+    is_lowered = is_heating and inputs.probe_duty < 0.0
+    if is_heating and inputs.recovery_duty is not None and not is_lowered:
         output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - known_duty, dt_s)
     else:
         output = pi_controller.advance(
             state.law if direction is state.direction else PiState(),
             law,
-            error_k=error_k,
+            error_k=min(0.0, error_k) if is_lowered else error_k,
             dt_s=dt_s,
             was_on=state.action is direction,
             feed_forward=known_duty + (inputs.probe_duty if is_heating else 0.0),
-            is_ramp=inputs.is_ramp and is_heating,
+            is_ramp=inputs.is_ramp and is_heating and not is_lowered,
             others_duty=inputs.others_duty,
             level=state.level if is_heating else 1.0,
         )

@@ -112,6 +112,9 @@ def probe_silent_sensor(
     if is_in_doubt and probe.is_upward:
         # A room that was warm is not to be too warm by it.
         change = sensor_probe.CHANGE if value_c < sensor_loss.MILD_C else sensor_probe.FIRST_CHANGE
+    if probe.is_dead and not state.sensor_probe.is_dead:
+        # The heating during its silence proves nothing about the equipment.
+        state = msgspec.structs.replace(state, heating_monitor=fault_detection.expect_no_rise(state.heating_monitor))
     state = msgspec.structs.replace(state, sensor_probe=probe)
     # What is cooled, or cannot be heated, cannot be probed: the sensor counts until its room may be half-way to frost.
     is_cold = not (is_heating or is_off) and cooled_k > max(UNPROBED_K_MIN, (value_c - settings.frost_c) / 2.0)

@@ -112,6 +112,19 @@ def test_a_silent_sensor_moves_its_room_little_and_teaches_the_law_nothing() -> 
             assert home.control.state.zones[0].law.integral == state.law.integral
 
 
+@pytest.mark.parametrize("died_days", [3.37, 3.6, 3.9])
+@pytest.mark.parametrize("habit", ["change only", "fine change only"])
+def test_strong_equipment_does_not_overheat_a_room_to_make_its_dead_sensor_report(habit: str, died_days: float) -> None:
+    """It did, to 36 °C."""
+    home = HabitualHome(HABITS[habit], House(20.0, 12_000.0, outside_c=6.0))
+    home.run(died_days)
+    home.sensor.is_dead = True
+    while home.noticed_min is None:
+        home.run(1 / DAY_MIN)
+        assert home.house.air_c < 26.5
+    assert home.noticed_min - round(died_days * DAY_MIN) < 240
+
+
 def home_that_is_off(habit: str) -> HabitualHome:
     """Return a home after a day of heating and a night off."""
     home = HabitualHome(HABITS[habit], House(20.0, 2600.0, outside_c=5.0))

@@ -15,6 +15,7 @@ from agent.climate.sensor_probe import (
     NEW_FACTOR,
     OBSERVED_S_MIN,
     PATIENT_FACTOR,
+    SCALE_MAX,
     TURN_S_MAX,
     UNKNOWN_K,
     WARM_UP_S,
@@ -204,6 +205,32 @@ def test_the_threshold_is_learned_within_bounds() -> None:
 def test_what_was_needed_is_forgotten_within_weeks() -> None:
     week = go_on(KNOWN, 0.0, 7 * 24 * 60, is_quiet=False)
     assert 0.3 * KNOWN.needed_k < week.needed_k < 0.6 * KNOWN.needed_k
+
+
+def rises(probe: SensorProbe, value_k: float, times: int = 80) -> SensorProbe:
+    """Report rises of the trace by 0.4 K, in two steps, and of the value; then the fall, which teaches nothing."""
+    for _ in range(times):
+        for change_k, sensor_k in ((value_k / 2, 0.2), (value_k / 2, 0.4), (-value_k, 0.0)):
+            probe = report(probe, change_k, sensor_k)
+    return probe
+
+
+def test_strong_equipment_has_a_small_limit() -> None:
+    """A furnace that makes 8 K an hour heated a room to 58 °C, until the trace had moved by as much as elsewhere."""
+    strong, usual = rises(KNOWN, 2.0), rises(KNOWN, 0.3)
+    assert strong.scale == pytest.approx(5.0, abs=0.1)
+    assert usual.scale == 1.0
+    quiet = msgspec.structs.replace(strong, needed_k=0.0)
+    assert quiet.limit_k == pytest.approx(CHANGES_MIN * strong.change_k / strong.scale)
+
+
+def test_the_sun_does_not_make_the_limit_small() -> None:
+    strong = rises(KNOWN, 2.0)
+    assert rises(strong, 0.4, times=8).scale < 1.5
+    assert rises(KNOWN, 2.0, times=1).scale < 1.3
+    assert rises(KNOWN, 40.0).scale <= SCALE_MAX
+    # The value falls while the trace rises: a window.
+    assert rises(strong, -1.0, times=8).scale < 1.5
 
 
 def test_a_dead_sensor_is_no_temperature_until_it_reports() -> None:

@@ -383,6 +383,19 @@ def test_a_recovery_prescribes_the_duty_and_leaves_the_law_the_one_that_keeps_th
     assert warm.requests[0].duty == pytest.approx(0.3, abs=0.05)
 
 
+def test_a_recovery_gives_way_to_the_turn_down_of_a_probe() -> None:
+    """It never ended with the value of a dead sensor: a room was heated to 36 °C."""
+    bench = Bench(home())
+    cold = msgspec.structs.replace(inputs(19.5), recovery_duty=1.0, held_duty=0.3, is_ramp=True)
+    is_on = []
+    for minute in range(12 * 60):
+        silent = msgspec.structs.replace(
+            cold.temperature, names=("t",), age_s=3600.0 + 60.0 * minute, quiet_for_s=1.0 + 60.0 * minute
+        )
+        is_on.append(bench.step(msgspec.structs.replace(cold, temperature=silent)).demand.zones["z0"] is HEAT)
+    assert 0.3 < sum(is_on) / len(is_on) < 0.7
+
+
 def test_the_monitor_of_the_heating_knows_that_a_window_was_open() -> None:
     """The pause may end before the room stops falling: that is no fault of the heating."""
     bench = Bench(home())
