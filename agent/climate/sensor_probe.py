@@ -19,7 +19,8 @@ does not know whether it is warm is heated as much as it is not.
 import msgspec
 
 from agent.climate.fusion import ZoneTemperature
-from agent.climate.heat_trace import HeatTrace
+from agent.climate.heat_trace import FULL_K, HeatTrace
+from agent.climate.heating_effect import in_bounds
 
 FIRST_CHANGE = 0.5
 """In the first turn the duty changes by this much: most sensors that work answer to it."""
@@ -127,6 +128,16 @@ class SensorProbe(msgspec.Struct, frozen=True):
     from_c: float = 0.0
     from_k: float = 0.0
     needed_s: float = 0.0
+
+    def restored(self) -> "SensorProbe":
+        """Return it after a restart: what a damaged file says of the sensor is kept in bounds."""
+        return msgspec.structs.replace(
+            self,
+            needed_k=in_bounds(self.needed_k, 2.0 * FULL_K),
+            change_k=min(CHANGE_K_MAX, max(CHANGE_K_MIN, self.change_k)),
+            observed_s=in_bounds(self.observed_s, OBSERVED_S_MIN),
+            scale=min(SCALE_MAX, max(1.0, self.scale)),
+        )
 
     def duty_change(self, *, is_patient: bool) -> float:
         """Return by how much the present turn changes the duty."""

@@ -296,7 +296,7 @@ def _restore_zone(saved: ZoneSnapshot | None, settings: ZoneSettings, restart: _
         learned_outdoor_c=outdoor.plausible_c(saved.learned_outdoor_c),
         learned_at_ms=restart.since_ms(saved.learned_ago_s),
         stuck_sensor=fault_detection.restore_stuck_sensor(saved.stuck_sensor),
-        sensor_probe=saved.sensor_probe,
+        sensor_probe=saved.sensor_probe.restored(),
         heating_monitor=fault_detection.restore(saved.effect),
         supply_pipe=supply_pipe.restore(saved.supply_pipe),
         power_draw=power_draw.restore(saved.power_draw),

@@ -11,6 +11,7 @@ from agent.climate.fusion import SensorReading
 from agent.climate.model import Block, Schedule, ZoneProgram
 from agent.climate.open_window import USUAL_K_MAX, OpenWindowState
 from agent.climate.optimum_start import LearnedDynamics
+from agent.climate.sensor_probe import SensorProbe
 from agent.climate.sensor_rhythm import SensorRhythm
 from agent.climate.settings import ClimateSettings, ZoneSettings
 from agent.climate.snapshot import ClimateSnapshot, ZoneSnapshot, restore
@@ -65,6 +66,17 @@ def test_shares_that_are_none_are_taken_as_the_nearest_one(share: float, expecte
     damaged = ZoneSnapshot(program=PROGRAM, integral=share, mean_duty=share, unlearned_share=share)
     (zone,) = restore(ClimateSnapshot(zones={"z": damaged}), SETTINGS, Now("boot", START_MS, EVENING_MS)).zones
     assert (zone.law.integral, zone.mean_duty, zone.unlearned_share) == (expected, expected, expected)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0.0, (0.0, 0.1, 0.0, 1.0)), (1e300, (10.0, 1.0, 72 * 3600.0, 10.0))])
+def test_what_no_sensor_needs_to_report_is_taken_as_the_nearest(
+    number: float, expected: tuple[float, float, float, float]
+) -> None:
+    probe = SensorProbe(needed_k=number, change_k=number, observed_s=number, scale=number)
+    saved = ClimateSnapshot(zones={"z": ZoneSnapshot(program=PROGRAM, sensor_probe=probe)})
+    (zone,) = restore(saved, SETTINGS, Now("boot", START_MS, EVENING_MS)).zones
+    kept = zone.sensor_probe
+    assert (kept.needed_k, kept.change_k, kept.observed_s, kept.scale) == expected
 
 
 @pytest.mark.parametrize(("number", "fall_k", "doubt"), [(-7.0, 0.0, 0.0), (1e300, USUAL_K_MAX, 1.0)])
