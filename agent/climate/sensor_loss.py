@@ -32,7 +32,7 @@ COOL_C = 15.0
 
 WARM_SHARE_MIN = 0.5
 """However warm it seems outdoors, the duty is at least this share of what it is without an outdoor sensor: one that is
-in the sun or indoors shows too much, and the room must not freeze by that."""
+in the sun or indoors shows too much. A room that was never measured stays above 4 °C by that down to -2 °C outdoors."""
 
 COLD_SHARE_MAX = 1.5
 """However cold it seems outdoors, a learned duty is raised to this share at most."""

@@ -105,7 +105,7 @@ class SensorProbe(msgspec.Struct, frozen=True):
         turns: How many came before it in this silence.
         is_upward: It is one with more heat.
         scale: How many kelvins of the room are one of the trace, at least; never below 1.
-        from_c: The value at the report from which the present rise of the trace began.
+        from_c: The value at the report from which the present rise of the trace began; `None` before the first one.
         from_k: The trace then.
         needed_s: Of earlier releases, which learned seconds of full output; kept for them.
     """
@@ -125,7 +125,7 @@ class SensorProbe(msgspec.Struct, frozen=True):
     turns: int = 0
     is_upward: bool = True
     scale: float = 1.0
-    from_c: float = 0.0
+    from_c: float | None = None
     from_k: float = 0.0
     needed_s: float = 0.0
 
@@ -137,12 +137,19 @@ class SensorProbe(msgspec.Struct, frozen=True):
             change_k=min(CHANGE_K_MAX, max(CHANGE_K_MIN, self.change_k)),
             observed_s=in_bounds(self.observed_s, OBSERVED_S_MIN),
             scale=min(SCALE_MAX, max(1.0, self.scale)),
+            # The trace begins anew.
+            from_c=None,
         )
 
     def duty_change(self, *, is_patient: bool) -> float:
         """Return by how much the present turn changes the duty."""
         change = CHANGE if self.turns and not is_patient else FIRST_CHANGE
         return change if self.is_upward else -change
+
+    @property
+    def has_risen(self) -> bool:
+        """Whether the heat of a turn was so much that a sensor that works should have reported it."""
+        return self.rise_k >= self.limit_k
 
     @property
     def swing_k(self) -> float:
@@ -253,10 +260,10 @@ def _learn(probe: SensorProbe, now_k: float, *, age_s: float, value_c: float, ob
             needed_k = max(needed_k, probe.swing_k)
     scale, from_c, from_k = probe.scale, probe.from_c, probe.from_k
     risen_k = now_k - from_k
-    if risen_k >= SCALE_K:
+    if from_c is not None and risen_k >= SCALE_K and not probe.is_dead:
         shown = min(SCALE_MAX, max(1.0, (value_c - from_c) / risen_k))
         scale += (SCALE_WEIGHT if shown > scale else SCALE_WEIGHT_DOWN) * (shown - scale)
-    if risen_k <= 0.0 or risen_k >= SCALE_K:
+    if from_c is None or probe.is_dead or not 0.0 < risen_k < SCALE_K:
         from_c, from_k = value_c, now_k
     return SensorProbe(
         needed_k=needed_k,

@@ -12,6 +12,7 @@ from agent.climate import (
     floor_limit,
     pi_controller,
     sensor_loss,
+    sensor_probe,
     zone_limits,
     zone_monitors,
     zone_sensors,
@@ -291,8 +292,9 @@ def _regulate(
         law = emitter.shorten_pulses(law, state.cycle, duty=state.law.usual_duty, change_k=change_k)
     if state.level < 1.0 and state.law.usual_duty is not None:
         law = emitter.modulate(law, share=state.law.usual_duty / state.level, age_s=inputs.temperature.age_s)
-    # With the value of a dead sensor a recovery would never end: a probe lowers what keeps the setpoint.
-    is_lowered = is_heating and inputs.probe_duty < 0.0
+    # With the value of a dead sensor neither a recovery nor an error would ever end. A working one is silent too where
+    # all the heat there is only keeps its room: then the heat has not risen, and the room gets all of it.
+    is_lowered = is_heating and inputs.probe_duty <= -sensor_probe.CHANGE and state.sensor_probe.has_risen
     if is_heating and inputs.recovery_duty is not None and not is_lowered:
         output = _follow_recovery(state, settings, inputs.recovery_duty, inputs.held_duty - known_duty, dt_s)
     else:

@@ -6,7 +6,7 @@ they reject. It never decides what a zone without a temperature does.
 
 import msgspec
 
-from agent.climate import fault_detection, heat_trace, heating_effect, sensor_loss, sensor_probe
+from agent.climate import fault_detection, heat_trace, heating_effect, pi_controller, sensor_loss, sensor_probe
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.model import HEATING_MODES, Mode
 from agent.climate.settings import ZoneSettings
@@ -78,10 +78,7 @@ def probe_silent_sensor(
     if value_c is None or quiet_for_s is None:
         return state, inputs
     is_off = settings.can_heat and inputs.effective.mode is Mode.OFF
-    # Heat for a probe is worth it where the room would be heated anyway if its sensor were dead.
-    is_in_doubt = is_off and temperature.age_s >= max(
-        OFF_PROBE_S_MIN, sensor_loss.precaution_delay_s(settings, value_c, mode=inputs.effective.mode)
-    )
+    is_in_doubt = is_off and _is_frost_possible(settings, inputs, value_c)
     error_k = 0.0 if is_off else inputs.heat_setpoint_c - value_c
     cooled_k = quiet_for_s / sensor_loss.HOUR_S * sensor_loss.COOLS_K_PER_H
     is_heating = settings.can_heat and inputs.effective.mode in HEATING_MODES and state.direction is HvacAction.HEAT
@@ -110,8 +107,8 @@ def probe_silent_sensor(
     )
     change = probe.duty_change(is_patient=is_patient) if is_quiet else 0.0
     if is_in_doubt and probe.is_upward:
-        # A room that was warm is not to be too warm by it.
-        change = sensor_probe.CHANGE if value_c < sensor_loss.MILD_C else sensor_probe.FIRST_CHANGE
+        # A room that was warm, or whose equipment is strong, is not to be too warm by it.
+        change = (1.0 if value_c < sensor_loss.MILD_C else sensor_probe.FIRST_CHANGE) / probe.scale
     if probe.is_dead and not state.sensor_probe.is_dead:
         # The heating during its silence proves nothing about the equipment.
         state = msgspec.structs.replace(state, heating_monitor=fault_detection.expect_no_rise(state.heating_monitor))
@@ -123,3 +120,10 @@ def probe_silent_sensor(
         return state, msgspec.structs.replace(inputs, temperature=sensor_probe.forget(temperature, problem))
     known = sensor_probe.exclude_dead(probe, temperature)
     return state, msgspec.structs.replace(inputs, temperature=known, probe_duty=change)
+
+
+def _is_frost_possible(settings: ZoneSettings, inputs: ZoneInputs, value_c: float) -> bool:
+    """Return whether a zone that is off would be heated if its sensor were dead: only then is a probe worth it."""
+    delay_s = sensor_loss.precaution_delay_s(settings, value_c, mode=inputs.effective.mode)
+    duty = sensor_loss.precautionary_duty(settings, inputs.others_c, inputs.peers, outdoor_c=inputs.outdoor_c)
+    return inputs.temperature.age_s >= max(OFF_PROBE_S_MIN, delay_s) and duty > pi_controller.NO_DUTY

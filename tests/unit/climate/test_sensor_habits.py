@@ -125,9 +125,28 @@ def test_strong_equipment_does_not_overheat_a_room_to_make_its_dead_sensor_repor
     assert home.noticed_min - round(died_days * DAY_MIN) < 240
 
 
-def home_that_is_off(habit: str) -> HabitualHome:
+@pytest.mark.parametrize(
+    ("emitter", "power_w", "outside_c", "coldest_c"),
+    [
+        pytest.param(Emitter.FLOOR, 2000.0, -6.0, 18.0, id="a floor"),
+        pytest.param(Emitter.RADIATOR, 1500.0, -6.0, 16.8, id="at its limit"),
+    ],
+)
+def test_a_probe_takes_no_heat_from_a_room_that_needs_all_of_it(
+    emitter: Emitter, power_w: float, outside_c: float, coldest_c: float
+) -> None:
+    """It did: with each silence of its sensor the room was a threshold colder, 13.9 °C in place of 18.2 in the end."""
+    slab_j_per_k = 8e6 if emitter is Emitter.FLOOR else 6e4
+    house = House(20.0, power_w, slab_j_per_k=slab_j_per_k, outside_c=outside_c)
+    home = HabitualHome(HABITS["coarse change only"], house, emitter=emitter)
+    for _ in range(7 * 24):
+        home.run(1 / 24)
+        assert home.house.air_c > coldest_c
+
+
+def home_that_is_off(habit: str, power_w: float = 2600.0) -> HabitualHome:
     """Return a home after a day of heating and a night off."""
-    home = HabitualHome(HABITS[habit], House(20.0, 2600.0, outside_c=5.0))
+    home = HabitualHome(HABITS[habit], House(20.0, power_w, outside_c=5.0))
     home.run(1.0)
     program = home.control.zones["z"].program
     home.control.set_program("z", msgspec.structs.replace(program, mode=Mode.OFF))
@@ -156,3 +175,12 @@ def test_dead_sensor_of_a_zone_that_is_off_is_found_and_its_room_does_not_freeze
     assert home.noticed_min is not None
     assert home.noticed_min < 2.5 * DAY_MIN
     assert home.control.state.zones[0].problem.startswith("check the sensor's battery")
+
+
+def test_strong_equipment_does_not_overheat_a_room_that_is_off() -> None:
+    """It did, to 55 °C, when its sensor had died: full output for three hours."""
+    home = home_that_is_off("change only", 12_000.0)
+    home.sensor.is_dead = True
+    while home.noticed_min is None:
+        home.run(1 / DAY_MIN)
+        assert home.house.air_c < 36.0

@@ -8,6 +8,7 @@ import pytest
 from agent.climate.fusion import ZoneTemperature
 from agent.climate.heating_effect import OPEN_WINDOW_K
 from agent.climate.model import Mode, Setpoints
+from agent.climate.sensor_probe import OBSERVED_S_MIN, SensorProbe
 from agent.climate.settings import ClimateSettings
 from hal.interface import HvacAction
 
@@ -386,14 +387,34 @@ def test_a_recovery_prescribes_the_duty_and_leaves_the_law_the_one_that_keeps_th
 def test_a_recovery_gives_way_to_the_turn_down_of_a_probe() -> None:
     """It never ended with the value of a dead sensor: a room was heated to 36 °C."""
     bench = Bench(home())
+    known = msgspec.structs.replace(bench.state.zones[0], sensor_probe=SensorProbe(observed_s=OBSERVED_S_MIN))
+    bench.state = msgspec.structs.replace(bench.state, zones=(known,))
     cold = msgspec.structs.replace(inputs(19.5), recovery_duty=1.0, held_duty=0.3, is_ramp=True)
-    is_on = []
-    for minute in range(12 * 60):
+    is_on: list[bool] = []
+    while not bench.state.zones[0].sensor_probe.is_dead and len(is_on) < 12 * 60:
+        minute = len(is_on)
         silent = msgspec.structs.replace(
             cold.temperature, names=("t",), age_s=3600.0 + 60.0 * minute, quiet_for_s=1.0 + 60.0 * minute
         )
         is_on.append(bench.step(msgspec.structs.replace(cold, temperature=silent)).demand.zones["z0"] is HEAT)
-    assert 0.3 < sum(is_on) / len(is_on) < 0.7
+    assert len(is_on) < 6 * 60
+    assert 0.3 < sum(is_on) / len(is_on) < 0.8
+
+
+@pytest.mark.parametrize(("others_c", "is_heated"), [((), True), ((10.0, 10.0), True), ((26.0, 26.0), False)])
+def test_a_zone_that_is_off_is_not_heated_for_its_silent_sensor_in_a_warm_home(
+    others_c: tuple[float, ...], *, is_heated: bool
+) -> None:
+    """It was, in a heat wave, in a home whose heat pump cooled the other zones."""
+    bench = Bench(home())
+    off = inputs(18.0, Mode.OFF, others_c=others_c)
+    was_heated = False
+    for minute in range(24 * 60):
+        silent_s = 60.0 * minute
+        silent = msgspec.structs.replace(off.temperature, names=("t",), age_s=silent_s, quiet_for_s=silent_s)
+        made = bench.step(msgspec.structs.replace(off, temperature=silent))
+        was_heated |= made.demand.zones["z0"] is HEAT
+    assert was_heated is is_heated
 
 
 def test_the_monitor_of_the_heating_knows_that_a_window_was_open() -> None:

@@ -19,6 +19,8 @@ def run(loop: asyncio.AbstractEventLoop, seed: int) -> Trace:
     def note(name: str) -> None:
         trace.append((name, loop.time()))
 
+    sleepers: list[asyncio.Future[None]] = []
+
     async def work(number: int) -> None:
         for step in range(12):
             note(f"{number}.{step}")
@@ -32,13 +34,17 @@ def run(loop: asyncio.AbstractEventLoop, seed: int) -> Trace:
                     loop.call_soon(note, f"soon {number}.{step}")
                     loop.call_at(loop.time(), note, f"now {number}.{step}")
                 case 3:
-                    await asyncio.wait([asyncio.ensure_future(asyncio.sleep(rng.choice([0.1, 0.5, 2.0])))], timeout=0.5)
+                    sleeper = asyncio.ensure_future(asyncio.sleep(rng.choice([0.1, 0.5, 2.0])))
+                    sleepers.append(sleeper)
+                    await asyncio.wait([sleeper], timeout=0.5)
                 case _:
                     loop.call_later(0.5, note, f"later {number}.{step}")
                     await asyncio.sleep(0.5)
 
     async def work_all() -> None:
         await asyncio.gather(*(work(number) for number in range(40)))
+        # One that is left behind pending is reported whenever it is collected, in the middle of another test.
+        await asyncio.gather(*sleepers)
 
     try:
         loop.run_until_complete(work_all())
