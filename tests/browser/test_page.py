@@ -97,6 +97,19 @@ async def test_a_change_elsewhere_is_shown_by_itself(visitor: Visitor, hub: Port
     await expect(visitor.page.locator(".stepper output")).to_have_text("22.5\u00a0°C")
 
 
+async def test_an_address_that_is_opened_while_the_page_is_being_drawn_is_shown(visit: Visit, hub: PortRig) -> None:
+    """The page listened only after its first drawing: on a slow device it stayed at the overview."""
+    async with visit(hub) as visitor:
+        slow = """
+            const later = window.setTimeout;
+            window.requestAnimationFrame = (draw) => later(draw, 2000);
+            window.setTimeout = (act, delay_ms, ...given) => later(act, delay_ms <= 100 ? 2000 : delay_ms, ...given);
+        """
+        await visitor.page.context.add_init_script(slow)
+        await visitor.sign_in()
+        await visitor.go("rooms/living", "Living")
+
+
 async def test_tabs_share_one_stream(visitor: Visitor, hub: PortRig) -> None:
     for _ in range(3):
         other = await visitor.page.context.new_page()

@@ -46,6 +46,7 @@ function usePath() {
   const [path, setPath] = useState(currentPath);
   useEffect(() => {
     let here = location.href;
+    setPath(currentPath()); // It may have changed before anybody listened.
     const follow = () => {
       const there = location.href;
       const go = () => {
