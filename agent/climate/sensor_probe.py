@@ -104,7 +104,7 @@ class SensorProbe(msgspec.Struct, frozen=True):
         turn_s: How long it has lasted.
         turns: How many came before it in this silence.
         is_upward: It is one with more heat.
-        scale: How many kelvins of the room are one of the trace, at least; never below 1.
+        scale: By how many kelvins the room moves, at least, when the trace moves by one; never below 1.
         from_c: The value at the report from which the present rise of the trace began; `None` before the first one.
         from_k: The trace then.
         needed_s: Of earlier releases, which learned seconds of full output; kept for them.

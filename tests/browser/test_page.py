@@ -108,6 +108,7 @@ async def test_an_address_that_is_opened_while_the_page_is_being_drawn_is_shown(
         await visitor.page.context.add_init_script(slow)
         await visitor.sign_in()
         await visitor.go("rooms/living", "Living")
+        await expect(visitor.page.locator(".stepper output")).to_have_text("20.0\u00a0°C")
 
 
 async def test_tabs_share_one_stream(visitor: Visitor, hub: PortRig) -> None:
